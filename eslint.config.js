@@ -1,0 +1,9 @@
+import neostandard from 'neostandard'
+
+export default [
+  ...neostandard({ ts: true, ignores: ['dist/**', '.tap/**', '.services/**', 'coverage/**'] }),
+  {
+    // A TypeBox schema and the type derived from it share one name.
+    rules: { '@typescript-eslint/no-redeclare': 'off', 'no-redeclare': 'off' }
+  }
+]

@@ -1,0 +1,113 @@
+import fastifyJwt, { type FastifyJWTOptions } from '@fastify/jwt'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import type { TSchema } from 'typebox'
+import { SignoutError } from '../src/errors.ts'
+import type { Blocklist } from '../src/revocation/blocklist.ts'
+import { createRevocationCheck } from '../src/revocation/revocation-check.ts'
+import { createRevoker, type Revoker } from '../src/revocation/revoker.ts'
+import { createClaimsCheck, type ClaimsCheck, type RevocableTokenClaims } from '../src/tokens/claims.ts'
+import { deepFreeze } from '../src/tokens/deep-freeze.ts'
+import { challenge, toTokenError } from './auth-errors.ts'
+import { createTokenVerifier } from './token-verifier.ts'
+
+export { SignoutError, type ErrorCode } from '../src/errors.ts'
+export type { Blocklist } from '../src/revocation/blocklist.ts'
+export type { RevocableClaims, Revocation } from '../src/revocation/revocation.ts'
+export type { Revoker } from '../src/revocation/revoker.ts'
+export type { RevocableTokenClaims } from '../src/tokens/claims.ts'
+export { createMemoryBlocklist } from '../src/revocation/memory-blocklist.ts'
+export { createRedisBlocklist } from '../src/revocation/redis-blocklist.ts'
+export { createRedisConnection } from '../src/revocation/redis-connection.ts'
+
+/** The settings of @fastify/jwt that this plugin does not set itself. */
+export type JwtOptions = Omit<FastifyJWTOptions, typeof ownJwtOptions[number]>
+
+export interface AuthOptions {
+  /** How tokens are verified: handed to @fastify/jwt as it is. `verify.clockTolerance` (milliseconds) is the leeway. */
+  jwt: JwtOptions
+  /** Who is asked whether a token was revoked. Whoever made it closes it. */
+  blocklist: Blocklist
+  /** How long the blocklist may take, in milliseconds. */
+  deadlineMs?: number
+  /** What the claims must be beyond having a `jti` and an `exp`: a TypeBox schema, or any JSON Schema. */
+  claims?: TSchema
+  /** `realm` of the `WWW-Authenticate` header (RFC 6750, section 3). */
+  realm?: string
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * An `onRequest` hook. Lets the request through with `request.user` set to the claims of its access token, deeply
+     * frozen, or refuses it: 401 with a `WWW-Authenticate` header when something is wrong with the token, 503
+     * `revocation_unavailable` with `Retry-After` when the blocklist cannot be asked.
+     */
+    authenticate (request: FastifyRequest, reply: FastifyReply): Promise<void>
+    /**
+     * The same check for a token that came without a request: over a socket, in a job. Answers the claims, deeply
+     * frozen, or rejects with the same errors. `app.jwt.verify`, on the other hand, asks nobody and accepts what was revoked.
+     */
+    verifyToken (token: string): Promise<RevocableTokenClaims>
+    /** Takes tokens and sessions back. */
+    revoker: Revoker
+  }
+}
+
+/** Options of @fastify/jwt that would take the check out of this plugin's hands, or its claims out of `request.user`. */
+const ownJwtOptions = ['trusted', 'formatUser', 'namespace', 'decoratorName', 'jwtVerify'] as const
+const defaultDeadlineMs = 250
+
+/** Access tokens that can be taken back, in any Fastify app: @fastify/jwt, and a blocklist that is asked on each request. */
+async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> {
+  const { jwt, blocklist, deadlineMs = defaultDeadlineMs, realm = 'signout' } = options
+  for (const name of ownJwtOptions) {
+    if (name in jwt) throw new TypeError(`The option jwt.${name} is set by signout and cannot be given.`)
+  }
+  const leewayMs = jwt.verify?.clockTolerance ?? 0
+  const checkClaims: ClaimsCheck = createClaimsCheck({ leewaySeconds: leewayMs / 1000, ...(options.claims && { schema: options.claims }) })
+  const checkRevocation = createRevocationCheck(blocklist, deadlineMs)
+
+  async function isTrusted (_request: unknown, claims: unknown): Promise<true> {
+    checkClaims(claims)
+    // The cache of verified tokens hands the same object to every request: none may leave a mark on it for the next.
+    deepFreeze(claims)
+    await checkRevocation(claims)
+    return true
+  }
+
+  await app.register(fastifyJwt, {
+    ...jwt,
+    // A token that failed is verified again: errors that pass, such as `nbf`, must not stick. fast-jwt adds the leeway to it.
+    verify: { errorCacheTTL: () => -leewayMs - 1, ...jwt.verify },
+    trusted: isTrusted
+  } satisfies FastifyJWTOptions)
+  const verifyToken = createTokenVerifier(app.jwt, jwt.secret)
+
+  app.decorate('revoker', createRevoker(blocklist, deadlineMs))
+
+  app.decorate('verifyToken', async token => {
+    try {
+      const claims = await verifyToken(token)
+      await isTrusted(undefined, claims)
+      return claims as RevocableTokenClaims
+    } catch (error) {
+      throw toTokenError(error)
+    }
+  })
+
+  app.decorate('authenticate', async (request, reply) => {
+    try {
+      await request.jwtVerify()
+    } catch (failure) {
+      const error = toTokenError(failure)
+      if (error instanceof SignoutError) {
+        if (error.statusCode === 401) reply.header('www-authenticate', challenge(realm, error))
+        if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
+      }
+      throw error
+    }
+  })
+}
+
+export default fp(auth, { name: 'signout-auth', fastify: '5.x' })

@@ -1,0 +1,45 @@
+import { sql } from 'drizzle-orm'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { openDataDir } from '../src/db/data-dir.ts'
+import type { Database } from '../src/db/database.ts'
+import { openEmbedded } from '../src/db/embedded.ts'
+import { openPostgres } from '../src/db/postgres.ts'
+import type { Config } from '../src/config.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    database: Database
+    /** What the private keys in the database are encrypted under. */
+    keyEncryptionSecret: string
+  }
+}
+
+export interface DatabaseOptions {
+  config: Pick<Config, 'storage' | 'DATA_DIR' | 'DATABASE_DEADLINE_MS'>
+}
+
+/** Opens the database that the configuration names, and the secret that belongs to it. */
+async function database (app: FastifyInstance, { config }: DatabaseOptions): Promise<void> {
+  const { storage } = config
+  if (storage.kind === 'servers') {
+    const postgres = await openPostgres({
+      url: storage.databaseUrl,
+      deadlineMs: config.DATABASE_DEADLINE_MS,
+      onConnectionLost: err => app.log.warn({ err }, 'A connection to Postgres was lost.')
+    })
+    app.addHook('onClose', () => postgres.close())
+    app.decorate('database', postgres)
+    app.decorate('keyEncryptionSecret', storage.keyEncryptionSecret)
+  } else {
+    const dataDir = await openDataDir(config.DATA_DIR)
+    app.addHook('onClose', () => dataDir.unlock())
+    const embedded = await openEmbedded(dataDir.path)
+    app.addHook('onClose', () => embedded.close())
+    app.decorate('database', embedded)
+    app.decorate('keyEncryptionSecret', await dataDir.readSecret())
+  }
+  app.readiness.add('database', () => app.database.run(db => db.execute(sql`select 1`)))
+}
+
+export default fp(database, { name: 'database', fastify: '5.x', dependencies: ['readiness'] })

@@ -1,0 +1,54 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { toDatabaseError } from '../src/db/database-errors.ts'
+import { SignoutError, type ErrorCode, type ErrorDetail } from '../src/errors.ts'
+import { challenge } from './auth-errors.ts'
+
+const codeByStatus: Record<number, ErrorCode> = {
+  400: 'invalid_request',
+  404: 'not_found',
+  413: 'payload_too_large',
+  415: 'unsupported_media_type'
+}
+
+/** Answers every error in one shape: `{error, description}`, and `details` for a request that does not validate. */
+async function errors (app: FastifyInstance): Promise<void> {
+  app.setErrorHandler<FastifyError>(answerError)
+  app.setNotFoundHandler((request, reply) => answerError(new SignoutError('not_found'), request, reply))
+}
+
+/** Sends the answer that an error deserves, and logs it when it is ours and not the client's. */
+export function answerError (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const known = toSignoutError(error)
+  if (known.statusCode >= 500) request.log.error({ err: known.cause ?? known, code: known.code }, known.message)
+  if (known.retryAfterSeconds !== undefined) reply.header('retry-after', known.retryAfterSeconds)
+  // RFC 9110, section 15.5.2: a 401 without a challenge is none.
+  if (known.statusCode === 401 && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', challenge('signout'))
+  return reply.code(known.statusCode).send({
+    error: known.code,
+    description: known.message,
+    ...(known.details && { details: known.details })
+  })
+}
+
+function toSignoutError (thrown: unknown): SignoutError {
+  const error = toDatabaseError(thrown)
+  if (error instanceof SignoutError) return error
+  const { validation, validationContext, statusCode = 500 } = error as Partial<FastifyError>
+  if (validation !== undefined) {
+    const description = `The ${validationContext ?? 'request'} does not match its schema.`
+    return new SignoutError('invalid_request', { description, details: validation.map(toDetail) })
+  }
+  const code = codeByStatus[statusCode]
+  if (code !== undefined) return new SignoutError(code, { cause: error })
+  return new SignoutError(statusCode > 400 && statusCode < 500 ? 'invalid_request' : 'internal_error', { cause: error })
+}
+
+/** Ajv names a property that is missing, or is not known, beside the path of the object that it belongs to. */
+function toDetail ({ instancePath, params, message = 'is invalid' }: NonNullable<FastifyError['validation']>[number]): ErrorDetail {
+  if (typeof params['missingProperty'] === 'string') return { path: `${instancePath}/${params['missingProperty']}`, message: 'is missing' }
+  if (typeof params['additionalProperty'] === 'string') return { path: `${instancePath}/${params['additionalProperty']}`, message: 'is not known here' }
+  return { path: instancePath, message }
+}
+
+export default fp(errors, { name: 'errors', fastify: '5.x' })

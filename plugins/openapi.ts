@@ -1,0 +1,48 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+
+export interface OpenApiOptions {
+  version: string
+}
+
+/**
+ * The policy of the documentation page. The page and all that it loads come from this service. The default of
+ * swagger-ui also says `upgrade-insecure-requests`, which leaves the page blank wherever it is served over plain HTTP.
+ */
+const contentSecurityPolicy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'"
+
+/** The OpenAPI document, made from the schemas of the routes that are registered after this, and a page that shows it. */
+async function openapi (app: FastifyInstance, { version }: OpenApiOptions): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.1',
+      info: {
+        title: 'signout',
+        version,
+        description: 'An auth API in which logging out is real: once a logout is answered, the token is refused by every replica.',
+        license: { name: 'MIT', identifier: 'MIT' }
+      },
+      servers: [{ url: '/', description: 'The service that serves this document.' }],
+      tags: [
+        { name: 'auth', description: 'Signing up, in and out.' },
+        { name: 'me', description: 'What a token gives access to.' },
+        { name: 'operations', description: 'For load balancers, and for services that verify our tokens.' }
+      ],
+      components: {
+        securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The `access_token` of a login.' } }
+      }
+    },
+    // The names of the components are those of the schemas.
+    refResolver: { buildLocalReference: (json, _baseUri, _fragment, index) => typeof json.$id === 'string' ? json.$id : `schema-${index}` }
+  })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: contentSecurityPolicy,
+    theme: { title: 'signout' },
+    uiConfig: { url: '/openapi.json', deepLinking: true, tryItOutEnabled: true, persistAuthorization: false }
+  })
+}
+
+export default fp(openapi, { name: 'openapi', fastify: '5.x', dependencies: ['validation'] })

@@ -1,0 +1,16 @@
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { createReadiness, type Readiness } from '../src/readiness.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readiness: Readiness
+  }
+}
+
+/** Collects what must answer before the service can: each plugin that opens something adds it. */
+async function readiness (app: FastifyInstance): Promise<void> {
+  app.decorate('readiness', createReadiness())
+}
+
+export default fp(readiness, { name: 'readiness', fastify: '5.x' })

@@ -1,0 +1,71 @@
+import type { TokenOrHeader } from '@fastify/jwt'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Config } from '../src/config.ts'
+import { SignoutError } from '../src/errors.ts'
+import { createAccessTokens, type AccessTokens } from '../src/tokens/access-tokens.ts'
+import { AccessTokenClaims } from '../src/tokens/claims.ts'
+import { createKeyEncryption } from '../src/tokens/key-encryption.ts'
+import { createKeyRepository } from '../src/tokens/key-repository.ts'
+import { openKeyRing, type KeyRing } from '../src/tokens/key-ring.ts'
+import { signingAlgorithm } from '../src/tokens/public-jwk.ts'
+import auth, { type JwtOptions } from './auth.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    keyRing: KeyRing
+    accessTokens: AccessTokens
+  }
+}
+
+declare module '@fastify/jwt' {
+  interface FastifyJWT {
+    user: AccessTokenClaims
+  }
+}
+
+export interface TokensOptions {
+  config: Pick<Config, 'ISSUER' | 'AUDIENCE' | 'ACCESS_TOKEN_TTL' | 'CLOCK_LEEWAY' | 'BLOCKLIST_DEADLINE_MS'>
+}
+
+/** Verified tokens that are remembered, since verifying Ed25519 costs more than all else in a request. */
+const maxRememberedTokens = 10_000
+
+/** The service's own access tokens: the keys, the issuing, and the check of what it issued. */
+async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise<void> {
+  const keyRing = await openKeyRing(createKeyRepository(app.database), createKeyEncryption(app.keyEncryptionSecret))
+  app.decorate('keyRing', keyRing)
+  app.decorate('accessTokens', createAccessTokens(keyRing, {
+    issuer: config.ISSUER,
+    audience: config.AUDIENCE,
+    lifetimeSeconds: config.ACCESS_TOKEN_TTL
+  }))
+  await app.register(auth, {
+    blocklist: app.blocklist,
+    deadlineMs: config.BLOCKLIST_DEADLINE_MS,
+    claims: AccessTokenClaims,
+    jwt: jwtOptions(keyRing, config)
+  })
+}
+
+function jwtOptions (keyRing: KeyRing, config: TokensOptions['config']): JwtOptions {
+  return {
+    secret: async (_request: FastifyRequest, token: TokenOrHeader) => {
+      // PEM as text, not a key object: @fastify/jwt remembers verified tokens only for those.
+      const pem = 'header' in token ? keyRing.publicKeyPem(token.header.kid) : undefined
+      if (pem === undefined) throw new SignoutError('invalid_token')
+      return pem
+    },
+    decode: { complete: true },
+    verify: {
+      algorithms: [signingAlgorithm],
+      allowedIss: config.ISSUER,
+      allowedAud: config.AUDIENCE,
+      checkTyp: 'at+jwt',
+      clockTolerance: config.CLOCK_LEEWAY * 1000,
+      cache: maxRememberedTokens
+    }
+  }
+}
+
+export default fp(tokens, { name: 'tokens', fastify: '5.x', dependencies: ['database', 'blocklist'] })

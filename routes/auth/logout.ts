@@ -1,0 +1,21 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { LoggedOut, failures, ref, tokenFailures } from '../../src/schemas.ts'
+
+const logout: FastifyPluginAsyncTypebox = async app => {
+  app.post('/logout', {
+    onRequest: app.authenticate,
+    schema: {
+      operationId: 'logout',
+      summary: 'End this session',
+      description: 'Once this is answered 200, every request that starts later with a token of this session is refused, on every replica. On 503 nothing may be concluded; trying again is safe.',
+      tags: ['auth'],
+      security: [{ bearer: [] }],
+      response: { 200: ref(LoggedOut), ...failures('invalid_request', ...tokenFailures) }
+    }
+  }, async request => {
+    await app.sessions.logout(request.user)
+    return { message: 'Successfully logged out' as const }
+  })
+}
+
+export default logout

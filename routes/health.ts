@@ -1,0 +1,32 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { SignoutError } from '../src/errors.ts'
+import { Health, failures, ref } from '../src/schemas.ts'
+
+const health: FastifyPluginAsyncTypebox = async app => {
+  app.get('/health/live', {
+    schema: {
+      operationId: 'getLiveness',
+      summary: 'Whether the process runs',
+      tags: ['operations'],
+      security: [],
+      response: { 200: ref(Health), ...failures() }
+    }
+  }, async () => ({ status: 'ok' as const }))
+
+  app.get('/health/ready', {
+    schema: {
+      operationId: 'getReadiness',
+      summary: 'Whether requests can be answered',
+      description: '503 names what is not ready.',
+      tags: ['operations'],
+      security: [],
+      response: { 200: ref(Health), ...failures('service_unavailable') }
+    }
+  }, async () => {
+    const unready = await app.readiness.findUnready()
+    if (unready.length > 0) throw new SignoutError('service_unavailable', { description: `Not ready: ${unready.join(', ')}.` })
+    return { status: 'ok' as const }
+  })
+}
+
+export default health

@@ -1,0 +1,18 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { TokenInfo, failures, ref, tokenFailures } from '../../src/schemas.ts'
+
+const token: FastifyPluginAsyncTypebox = async app => {
+  app.get('/token', {
+    onRequest: app.authenticate,
+    schema: {
+      operationId: 'getToken',
+      summary: 'What the token itself says',
+      description: 'Asks the blocklist and no database.',
+      tags: ['me'],
+      security: [{ bearer: [] }],
+      response: { 200: ref(TokenInfo), ...failures(...tokenFailures) }
+    }
+  }, async ({ user: { sub, sid, scope, iat, exp } }) => ({ sub, sid, scope, iat, exp }))
+}
+
+export default token

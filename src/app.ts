@@ -1,0 +1,67 @@
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import accounts from '../plugins/accounts.ts'
+import blocklist from '../plugins/blocklist.ts'
+import { answerClientError } from '../plugins/client-errors.ts'
+import database from '../plugins/database.ts'
+import errors, { answerError } from '../plugins/errors.ts'
+import openapi from '../plugins/openapi.ts'
+import readiness from '../plugins/readiness.ts'
+import tokens from '../plugins/tokens.ts'
+import validation from '../plugins/validation.ts'
+import login from '../routes/auth/login.ts'
+import logout from '../routes/auth/logout.ts'
+import register from '../routes/auth/register.ts'
+import health from '../routes/health.ts'
+import me from '../routes/me/me.ts'
+import token from '../routes/me/token.ts'
+import openapiDocument from '../routes/openapi.ts'
+import jwks from '../routes/well-known/jwks.ts'
+import type { Config } from './config.ts'
+import { version } from './package-root.ts'
+
+/** The largest request body, in bytes: far more than the longest password needs. */
+const bodyLimit = 65_536
+/** How long a client may take to send a request. */
+const requestTimeoutMs = 30_000
+/** Replicas that start together migrate one after another, each within its own bound. */
+const pluginTimeoutMs = 90_000
+
+/**
+ * The service: what it opens, and what it answers, in the order in which they build on each other.
+ *
+ * Throws a `StartupError` when the configuration cannot be started with. Whoever calls it closes the app, then too.
+ */
+export function buildApp (config: Config, logger: FastifyServerOptions['logger'] = { level: config.LOG_LEVEL }): FastifyInstance {
+  const app = Fastify({
+    logger,
+    bodyLimit,
+    requestTimeout: requestTimeoutMs,
+    pluginTimeout: pluginTimeoutMs,
+    trustProxy: config.TRUST_PROXY ?? false,
+    // A request that arrives on an open connection while the service closes is answered like any other.
+    return503OnClosing: false,
+    frameworkErrors: answerError,
+    clientErrorHandler: answerClientError
+  })
+
+  app.register(errors)
+  app.register(validation)
+  app.register(openapi, { version })
+  app.register(readiness)
+
+  app.register(database, { config })
+  app.register(blocklist, { config })
+  app.register(tokens, { config })
+  app.register(accounts, { config })
+
+  app.register(register)
+  app.register(login)
+  app.register(me)
+  app.register(token)
+  app.register(logout)
+  app.register(jwks)
+  app.register(health)
+  app.register(openapiDocument)
+
+  return app as unknown as FastifyInstance
+}

@@ -1,0 +1,127 @@
+import { isIP } from 'node:net'
+import { Type, type Static, type TSchema } from 'typebox'
+import { Value } from 'typebox/value'
+import { StartupError } from './errors.ts'
+
+/** What a setting must be, in words that complete the sentence "it must be …". */
+interface Must {
+  must: string
+  /** Never repeat the value in a message. */
+  secret?: true
+}
+
+const integer = (minimum: number, maximum: number, otherwise: number, unit = '') => Type.Integer({
+  minimum, maximum, default: otherwise, must: `a whole number from ${minimum} to ${maximum}${unit}`
+} satisfies Must & Record<string, unknown>)
+
+const address = (schemes: string[], example: string) => Type.Refine(
+  Type.String({ secret: true, must: `an address such as ${example}` } satisfies Must),
+  text => URL.canParse(text) && schemes.includes(new URL(text).protocol))
+
+/** Every setting: the name of its environment variable, its type, its bounds and its default. */
+export const Settings = Type.Object({
+  HOST: Type.String({ default: '127.0.0.1', pattern: '^[0-9A-Za-z.:_-]+$', must: 'a host name or an IP address' }),
+  PORT: integer(0, 65_535, 3000),
+  LOG_LEVEL: Type.Union(
+    (['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const).map(level => Type.Literal(level)),
+    { default: 'info', must: 'one of fatal, error, warn, info, debug, trace and silent' }),
+  /** Postgres. Unset: the embedded one, in DATA_DIR. */
+  DATABASE_URL: Type.Optional(address(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database')),
+  /** Redis. Unset: the blocklist is in the memory of this process. */
+  REDIS_URL: Type.Optional(address(['redis:', 'rediss:'], 'redis://host:6379')),
+  DATA_DIR: Type.String({ default: '.signout', minLength: 1, must: 'a folder' }),
+  /** `iss` of the tokens. */
+  ISSUER: Type.Optional(Type.Refine(
+    Type.String({ must: 'an http or https address without query and fragment, such as https://auth.example.com' }),
+    text => URL.canParse(text) && /^https?:\/\/[^?#]+$/.test(text))),
+  /** `aud` of the tokens. Unset: the issuer. */
+  AUDIENCE: Type.Optional(Type.String({ minLength: 1, maxLength: 255, must: 'a name of 1 to 255 characters for those who accept the tokens' })),
+  ACCESS_TOKEN_TTL: integer(1, 2_592_000, 900, ' (seconds)'),
+  CLOCK_LEEWAY: integer(0, 300, 5, ' (seconds)'),
+  KEY_ENCRYPTION_SECRET: Type.Optional(Type.Refine(
+    Type.String({ secret: true, must: '32 bytes or more that cannot be guessed, such as the output of: openssl rand -base64 32' } satisfies Must),
+    text => Buffer.byteLength(text) >= 32)),
+  BLOCKLIST_DEADLINE_MS: integer(10, 10_000, 250, ' (milliseconds)'),
+  BLOCKLIST_PREFIX: Type.String({ default: 'signout:', pattern: '^[A-Za-z0-9:._-]{1,64}$', must: '1 to 64 letters, digits or characters of ":._-"' }),
+  PASSWORD_MIN_LENGTH: integer(8, 128, 15, ' (characters)'),
+  /** The proxies whose X-Forwarded-For is believed. */
+  TRUST_PROXY: Type.Optional(Type.Refine(
+    Type.Array(Type.String(), { minItems: 1, must: 'a list of addresses or CIDR ranges, such as 10.0.0.0/8,192.168.1.1' }),
+    list => list.every(isAddressRange))),
+  DATABASE_DEADLINE_MS: integer(100, 60_000, 2000, ' (milliseconds)')
+})
+export type Settings = Static<typeof Settings>
+
+/** Where data is kept: in this process, or in servers that replicas share. Half of the one and half of the other cannot be. */
+export type Storage =
+  | { kind: 'embedded' }
+  | { kind: 'servers', databaseUrl: string, redisUrl: string, keyEncryptionSecret: string }
+
+export interface Config extends Settings {
+  ISSUER: string
+  AUDIENCE: string
+  storage: Storage
+}
+
+/**
+ * Reads the settings from environment variables. An empty variable counts as unset.
+ *
+ * Throws a {@link StartupError} of one line that names the variable that is wrong, what it is, and what it must be.
+ */
+export function loadConfig (env: Record<string, string | undefined>): Config {
+  const settings = readSettings(env)
+  const storage = chooseStorage(settings)
+  const issuer = settings.ISSUER ?? addressOf(settings)
+  return { ...settings, ISSUER: issuer, AUDIENCE: settings.AUDIENCE ?? issuer, storage }
+}
+
+function readSettings (env: Record<string, string | undefined>): Settings {
+  const values: Record<string, unknown> = {}
+  for (const [name, schema] of Object.entries(Settings.properties as unknown as Record<string, TSchema & Must>)) {
+    const text = env[name]
+    if (text === undefined || text === '') {
+      if ('default' in schema) values[name] = schema.default
+      continue
+    }
+    const value = parse(schema, text)
+    if (!Value.Check(schema, value)) throw new StartupError(`${name} is ${shown(schema, text)}; it must be ${schema.must}.`)
+    values[name] = value
+  }
+  return values as Settings
+}
+
+/** Text becomes what the schema asks for where it can; what cannot stays text, and fails the check. */
+function parse (schema: TSchema, text: string): unknown {
+  if (Type.IsInteger(schema)) return /^\d+$/.test(text) ? Number(text) : text
+  if (Type.IsArray(schema)) return text.split(',').map(item => item.trim())
+  return text
+}
+
+function shown (schema: Must, text: string): string {
+  return schema.secret ? `${Buffer.byteLength(text)} bytes that do not fit` : JSON.stringify(text)
+}
+
+function chooseStorage ({ DATABASE_URL, REDIS_URL, KEY_ENCRYPTION_SECRET, ISSUER, PORT }: Settings): Storage {
+  if (DATABASE_URL === undefined && REDIS_URL === undefined) {
+    if (PORT === 0 && ISSUER === undefined) throw new StartupError('ISSUER is not set; it must be when PORT is 0, since the address is not known beforehand.')
+    return { kind: 'embedded' }
+  }
+  if (REDIS_URL === undefined) throw new StartupError('REDIS_URL is not set but DATABASE_URL is: set both or neither. Replicas without a Redis in common would not see each other\'s logouts.')
+  if (DATABASE_URL === undefined) throw new StartupError('DATABASE_URL is not set but REDIS_URL is: set both or neither. Replicas without a database in common would not know each other\'s users and keys.')
+  if (ISSUER === undefined) throw new StartupError('ISSUER is not set; with DATABASE_URL it must be, to the public address of the service, since replicas must agree on it.')
+  if (KEY_ENCRYPTION_SECRET === undefined) throw new StartupError('KEY_ENCRYPTION_SECRET is not set; with DATABASE_URL it must be, to the same 32 bytes or more for every replica, such as the output of: openssl rand -base64 32')
+  return { kind: 'servers', databaseUrl: DATABASE_URL, redisUrl: REDIS_URL, keyEncryptionSecret: KEY_ENCRYPTION_SECRET }
+}
+
+/** The address that people use for what listens there: a wildcard is not one. */
+function addressOf ({ HOST, PORT }: Settings): string {
+  const host = HOST === '0.0.0.0' || HOST === '::' ? 'localhost' : HOST
+  return `http://${isIP(host) === 6 ? `[${host}]` : host}:${PORT}`
+}
+
+function isAddressRange (text: string): boolean {
+  const [ip = '', bits, ...rest] = text.split('/')
+  const version = isIP(ip)
+  if (version === 0 || rest.length > 0) return false
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+}

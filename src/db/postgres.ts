@@ -1,0 +1,79 @@
+import { drizzle } from 'drizzle-orm/node-postgres'
+import { migrate } from 'drizzle-orm/node-postgres/migrator'
+import pg from 'pg'
+import { StartupError } from '../errors.ts'
+import { describeUrl } from '../describe-url.ts'
+import { createDatabase, type Database } from './database.ts'
+import { migrationsFolder } from './migrations-folder.ts'
+import * as tables from './tables.ts'
+
+export interface PostgresOptions {
+  /** `postgres://` or `postgresql://` */
+  url: string
+  /** Bounds connecting, a statement, and waiting for a lock, each, in milliseconds. */
+  deadlineMs: number
+  /** Called when an idle connection is lost. The pool makes another one when it needs it. */
+  onConnectionLost?: (error: Error) => void
+}
+
+const poolSize = 10
+/** Replicas that start together migrate one after another. */
+const migrationDeadlineMs = 60_000
+/** Any number will do, as long as no other application in the same database uses it for an advisory lock. */
+const migrationLock = 7_366_719
+
+/**
+ * Connects to Postgres and brings its tables up to date.
+ *
+ * The server enforces the deadline on statements, locks and idle transactions. `query_timeout` enforces it here too,
+ * for a server that is stalled or gone; a connection on which that happened is thrown away.
+ */
+export async function openPostgres (options: PostgresOptions): Promise<Database> {
+  const { url, deadlineMs } = options
+  await migratePostgres(options)
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: 'signout',
+    max: poolSize,
+    keepAlive: true,
+    connectionTimeoutMillis: deadlineMs,
+    query_timeout: deadlineMs,
+    statement_timeout: deadlineMs,
+    lock_timeout: deadlineMs,
+    idle_in_transaction_session_timeout: deadlineMs
+  })
+  pool.on('error', error => { options.onConnectionLost?.(error) })
+  return createDatabase(drizzle({ client: pool, schema: tables }), `Postgres at ${describeUrl(url)}`, () => pool.end())
+}
+
+async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Promise<void> {
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: 'signout migration',
+    connectionTimeoutMillis: deadlineMs,
+    query_timeout: migrationDeadlineMs,
+    statement_timeout: migrationDeadlineMs
+  })
+  client.on('error', () => { /* The query that is under way rejects with it. */ })
+  try {
+    await client.connect()
+  } catch (cause) {
+    throw new StartupError(`DATABASE_URL: cannot connect to ${describeUrl(url)} (${reasonOf(cause)}). Start Postgres there, or correct the variable.`, { cause })
+  }
+  try {
+    // Drizzle's migrator takes no lock: of ten that start on an empty database, nine would fail.
+    await client.query('select pg_advisory_lock($1)', [migrationLock])
+    await migrate(drizzle({ client }), { migrationsFolder })
+  } catch (cause) {
+    throw new StartupError(`DATABASE_URL: the tables at ${describeUrl(url)} cannot be brought up to date (${reasonOf(cause)}).`, { cause })
+  } finally {
+    // Ending the session releases the lock. A stalled server must not keep the start waiting for its goodbye.
+    client.end().catch(() => {})
+  }
+}
+
+/** Node wraps the failures of several addresses of one host in an AggregateError that has no message. */
+function reasonOf (error: unknown): string {
+  const deepest = error instanceof AggregateError ? error.errors[0] : (error as Error).cause ?? error
+  return deepest instanceof Error ? deepest.message : String(deepest)
+}

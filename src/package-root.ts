@@ -1,0 +1,15 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+/** The folder of this package. Compiled code lies one level deeper than its source, so it is searched for upwards. */
+export const packageRoot: string = findPackageRoot(import.meta.dirname)
+
+/** The version of this package. */
+export const version: string = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')).version
+
+function findPackageRoot (folder: string): string {
+  if (existsSync(join(folder, 'package.json'))) return folder
+  const parent = dirname(folder)
+  if (parent === folder) throw new Error('The package that this code belongs to has no package.json.')
+  return findPackageRoot(parent)
+}

@@ -1,0 +1,21 @@
+/** What must answer before the service can. */
+export interface Readiness {
+  /** @param ask resolves, within a bound of its own, when the part can be used */
+  add (name: string, ask: () => Promise<unknown>): void
+  /** The names of the parts that cannot be used now. They are asked at the same time. */
+  findUnready (): Promise<string[]>
+}
+
+export function createReadiness (): Readiness {
+  const parts = new Map<string, () => Promise<unknown>>()
+  return {
+    add (name, ask) {
+      parts.set(name, ask)
+    },
+    async findUnready () {
+      const names = [...parts.keys()]
+      const answers = await Promise.allSettled([...parts.values()].map(ask => ask()))
+      return names.filter((_, index) => answers[index]?.status === 'rejected')
+    }
+  }
+}

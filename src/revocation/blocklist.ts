@@ -1,0 +1,39 @@
+import type { RevocableClaims, Revocation } from './revocation.ts'
+
+/**
+ * The set of tokens and sessions that have been revoked and have not yet expired.
+ *
+ * Every implementation passes the same contract (`test/revocation/blocklist.contract.ts`).
+ */
+export interface Blocklist {
+  /**
+   * Makes the revocations visible to every look-up that starts after the promise resolves, on every
+   * replica that shares this blocklist.
+   *
+   * Idempotent: repeating it is safe, and an existing entry is never shortened. A revocation whose
+   * tokens can no longer be accepted adds nothing. Not atomic: when it rejects, some entries may have
+   * been written, so the caller must not claim success, and should try again.
+   */
+  revoke (revocations: readonly Revocation[]): Promise<void>
+
+  /**
+   * Whether the token or its session has been revoked. Answers at once where it can.
+   *
+   * Rejects, or throws, when the blocklist cannot be asked: that is neither "revoked" nor "not revoked".
+   */
+  isRevoked (claims: RevocableClaims): boolean | Promise<boolean>
+
+  /** Resolves when look-ups can be answered now, and rejects when they cannot. */
+  ping (): Promise<void>
+
+  /** Releases what the blocklist holds. Look-ups and revocations that start later are rejected. */
+  close (): Promise<void>
+}
+
+/** What a blocklist throws that can no longer be asked because it was closed. */
+export class BlocklistClosedError extends Error {
+  override readonly name = 'BlocklistClosedError'
+  constructor () {
+    super('The blocklist is closed.')
+  }
+}

@@ -1,0 +1,35 @@
+/** What is taken back: one access token (its `jti`), or every token of a session (its `sid`). */
+export type RevocationScope = 'token' | 'session'
+
+/** The taking back of one token or one session. */
+export interface Revocation {
+  scope: RevocationScope
+  /** The `jti` (RFC 7519, section 4.1.7) or the `sid` that is refused from now on. */
+  id: string
+  /** When the last token that this ends expires: its `exp`, in seconds since the epoch (RFC 7519 `NumericDate`). */
+  expiresAt: number
+}
+
+/** The claims of a verified token that the blocklist is asked about. */
+export interface RevocableClaims {
+  jti: string
+  sid?: string
+}
+
+/**
+ * When the entry of a revocation may be forgotten, in milliseconds since the epoch.
+ *
+ * A token is accepted until `exp` plus the leeway, by a replica whose clock may be behind by the leeway,
+ * while the clock that expires the entry may be ahead by the leeway: hence three of them.
+ *
+ * @param expiresAt `exp` of the token, in seconds since the epoch
+ * @param leewaySeconds by how much clocks may differ
+ */
+export function entryEndsAt (expiresAt: number, leewaySeconds: number): number {
+  return Math.ceil((expiresAt + 3 * leewaySeconds) * 1000)
+}
+
+/** The name of an entry in a blocklist. Scopes cannot collide, whatever the ids are. */
+export function entryKey (scope: RevocationScope, id: string): string {
+  return scope === 'token' ? `jti:${id}` : `sid:${id}`
+}

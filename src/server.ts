@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs'
+import { parseEnv } from 'node:util'
+import closeWithGrace from 'close-with-grace'
+import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import { buildApp } from './app.ts'
+import { loadConfig, type Config } from './config.ts'
+import { describeUrl } from './describe-url.ts'
+import { StartupError } from './errors.ts'
+import { version } from './package-root.ts'
+
+/** How long requests that are under way may take to finish after SIGTERM. */
+const graceMs = 10_000
+
+try {
+  const config = loadConfig({ ...readDotEnv(), ...process.env })
+  const app = buildApp(config, logger(config))
+  closeWithGrace({ delay: graceMs, logger: app.log }, async ({ err }) => {
+    if (err) app.log.fatal({ err }, 'The service stops because of a defect.')
+    await app.close()
+  })
+  await start(app, config)
+} catch (error) {
+  if (!(error instanceof StartupError)) throw error
+  process.stderr.write(`signout cannot start: ${error.message}\n`)
+  process.exit(1)
+}
+
+/** Variables of the environment win over those of the file. */
+function readDotEnv (): Record<string, string | undefined> {
+  try {
+    return parseEnv(readFileSync('.env', 'utf8'))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {}
+    throw new StartupError(`.env cannot be read (${(error as Error).message}).`)
+  }
+}
+
+/** Pretty for people, JSON for everything else. */
+function logger ({ LOG_LEVEL: level }: Config): FastifyServerOptions['logger'] {
+  if (!process.stdout.isTTY) return { level }
+  return { level, transport: { target: 'pino-pretty', options: { translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' } } }
+}
+
+async function start (app: FastifyInstance, config: Config): Promise<void> {
+  try {
+    await app.ready()
+    app.log.info(`signout ${version}`)
+    app.log.info(`Database: ${app.database.description}`)
+    app.log.info(`Blocklist: ${config.storage.kind === 'servers' ? `Redis at ${describeUrl(config.storage.redisUrl)}` : 'in the memory of this process'}`)
+    const address = await app.listen({ host: config.HOST, port: config.PORT, listenTextResolver: address => `Listening: ${address}` })
+    app.log.info(`Documentation: ${address}/docs`)
+  } catch (error) {
+    await app.close()
+    throw explainListenError(error, config)
+  }
+}
+
+function explainListenError (error: unknown, { HOST, PORT }: Config): unknown {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE': return new StartupError(`PORT ${PORT} on ${HOST} is in use: stop what listens there, or choose another port.`)
+    case 'EACCES': return new StartupError(`PORT ${PORT} on ${HOST} may not be opened by this user: choose a port from 1024.`)
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND': return new StartupError(`HOST ${HOST} is not an address of this machine.`)
+    default: return error
+  }
+}

@@ -1,0 +1,65 @@
+import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import { hash, verify } from '@node-rs/argon2'
+import pLimit from 'p-limit'
+import { SignoutError } from '../errors.ts'
+
+/** Hashes passwords slowly, without slowing down anything else. */
+export interface PasswordHasher {
+  /** @returns the hash in PHC string format, with its parameters and salt */
+  hash (password: string): Promise<string>
+  /**
+   * Whether the password is the one that was hashed. Without a hash it does the same work against a decoy and
+   * answers false, so that the time of the answer does not tell whether there was a user.
+   */
+  verify (password: string, passwordHash: string | undefined): Promise<boolean>
+}
+
+export interface PasswordHasherOptions {
+  /** How many hashes run at once. */
+  maxRunning?: number
+  /** How many may wait for their turn; beyond it, `service_unavailable`. */
+  maxWaiting?: number
+}
+
+/** OWASP's minimum for Argon2id; `algorithm` 2 is Argon2id, whose enum cannot be imported by a compiler of single files. */
+const argon2id = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
+/** About a second's worth of work for two cores. */
+const defaultMaxWaiting = 128
+
+/**
+ * Hashes run in libuv's thread pool, which file system and DNS use too. More hashes than cores gain nothing, and as
+ * many as threads would starve the others, so two threads are always left to them.
+ */
+export function defaultMaxRunning (): number {
+  const poolSize = Number(process.env['UV_THREADPOOL_SIZE'] ?? 4)
+  return Math.max(1, Math.min(availableParallelism(), poolSize - 2))
+}
+
+export async function createPasswordHasher (options: PasswordHasherOptions = {}): Promise<PasswordHasher> {
+  const { maxRunning = defaultMaxRunning(), maxWaiting = defaultMaxWaiting } = options
+  const limit = pLimit(maxRunning)
+  const decoyHash = await hash(randomBytes(32), argon2id)
+
+  let underWay = 0
+
+  async function inTurn<T> (work: () => Promise<T>): Promise<T> {
+    if (underWay >= maxRunning + maxWaiting) {
+      throw new SignoutError('service_unavailable', { cause: new Error(`${underWay} passwords are being hashed or wait for it.`) })
+    }
+    underWay++
+    try {
+      return await limit(work)
+    } finally {
+      underWay--
+    }
+  }
+
+  return {
+    hash: password => inTurn(() => hash(password, argon2id)),
+    verify: (password, passwordHash) => inTurn(async () => {
+      const matches = await verify(passwordHash ?? decoyHash, password)
+      return matches && passwordHash !== undefined
+    })
+  }
+}
