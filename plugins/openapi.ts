@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { NoBody } from '../src/schemas.ts'
 
 export interface OpenApiOptions {
   version: string
@@ -34,6 +35,7 @@ async function openapi (app: FastifyInstance, { version }: OpenApiOptions): Prom
         securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The `access_token` of a login.' } }
       }
     },
+    transform: ({ schema, url }) => ({ schema: schema?.body === NoBody ? { ...schema, body: undefined } : schema, url }),
     // The names of the components are those of the schemas.
     refResolver: { buildLocalReference: (json, _baseUri, _fragment, index) => typeof json.$id === 'string' ? json.$id : `schema-${index}` }
   })

@@ -73,6 +73,9 @@ export const ErrorBody = component('Error', Type.Object({
   }, strict), { description: 'What is wrong with the request, for `invalid_request`.' }))
 }, strict))
 
+/** For a request that has no body. An empty object passes too, since some clients always send one. */
+export const NoBody = Type.Unsafe<null | Record<string, never>>({ type: ['object', 'null'], additionalProperties: false })
+
 /** All named components. */
 export const components: Component[] = [
   Registration, Credentials, UserAccount, AccessToken, TokenInfo, LoggedOut, Health, JsonWebKeySet, ErrorBody

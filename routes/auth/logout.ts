@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { LoggedOut, failures, ref, tokenFailures } from '../../src/schemas.ts'
+import { LoggedOut, NoBody, failures, ref, tokenFailures } from '../../src/schemas.ts'
 
 const logout: FastifyPluginAsyncTypebox = async app => {
   app.post('/logout', {
@@ -10,7 +10,8 @@ const logout: FastifyPluginAsyncTypebox = async app => {
       description: 'Once this is answered 200, every request that starts later with a token of this session is refused, on every replica. On 503 nothing may be concluded; trying again is safe.',
       tags: ['auth'],
       security: [{ bearer: [] }],
-      response: { 200: ref(LoggedOut), ...failures('invalid_request', ...tokenFailures) }
+      body: NoBody,
+      response: { 200: ref(LoggedOut), ...failures('invalid_request', 'payload_too_large', 'unsupported_media_type', ...tokenFailures) }
     }
   }, async request => {
     await app.sessions.logout(request.user)

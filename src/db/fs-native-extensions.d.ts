@@ -2,4 +2,6 @@
 declare module 'fs-native-extensions' {
   /** Locks the whole file without waiting; false when somebody else has it. Released when the file is closed. */
   export function tryLock (fd: number): boolean
+  /** Locks the whole file, once whoever else has it lets go of it. */
+  export function waitForLock (fd: number): Promise<void>
 }

@@ -1,0 +1,45 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { packageRoot } from '../../src/package-root.ts'
+import { findFreePort, run, succeeds } from './programs.ts'
+import { servicesDir } from './state.ts'
+
+/** A project of its own, so that its volumes are not those of `docker compose up`. */
+const project = 'signout-services'
+
+/** Whether a Docker engine answers, not merely its client. */
+export function hasDockerEngine (): boolean {
+  return succeeds('docker', ['info']) && succeeds('docker', ['compose', 'version'])
+}
+
+/** Runs one service of docker-compose.yml, with a loopback port of this machine, and answers its address. */
+export async function composeUp (service: 'redis' | 'postgres'): Promise<string> {
+  const port = await findFreePort()
+  const password = keptPassword()
+  run('docker', ['compose', '-p', project, 'up', '-d', '--wait', service], {
+    cwd: packageRoot,
+    timeoutMs: 300_000,
+    env: {
+      ...process.env,
+      POSTGRES_PASSWORD: password,
+      KEY_ENCRYPTION_SECRET: password,
+      [service === 'redis' ? 'REDIS_PORT' : 'POSTGRES_PORT']: String(port)
+    }
+  })
+  return service === 'redis' ? `redis://127.0.0.1:${port}` : `postgres://signout:${password}@127.0.0.1:${port}/signout`
+}
+
+export function composeDown (): void {
+  run('docker', ['compose', '-p', project, 'down'], { cwd: packageRoot, env: { ...process.env, POSTGRES_PASSWORD: 'x', KEY_ENCRYPTION_SECRET: 'x' } })
+}
+
+/** The password that the volume of an earlier run was made with. */
+function keptPassword (): string {
+  const file = join(servicesDir, 'compose-password')
+  if (existsSync(file)) return readFileSync(file, 'utf8')
+  mkdirSync(servicesDir, { recursive: true })
+  const password = randomBytes(24).toString('base64url')
+  writeFileSync(file, password, { mode: 0o600 })
+  return password
+}

@@ -1,0 +1,91 @@
+import { chownSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { composeUp, hasDockerEngine } from './docker.ts'
+import { install } from './install.ts'
+import { ServicesError, findFreePort, findProgramFolder, run } from './programs.ts'
+import { servicesDir, type PostgresService } from './state.ts'
+
+/** Finds, starts or installs a Postgres, in that order. */
+export async function ensurePostgres (before: PostgresService | undefined, say: (line: string) => void): Promise<PostgresService> {
+  const named = process.env['DATABASE_URL']
+  if (named !== undefined && named !== '') {
+    if (await answers(named)) return { url: named, source: 'environment' }
+    throw new ServicesError('DATABASE_URL names a Postgres that does not answer: start it, or unset the variable.')
+  }
+  if (before?.source === 'docker' && await answers(before.url)) return before
+  // After a restart of the machine another server may have the port that ours had.
+  if (before?.source === 'started' && await ask(before.url, 'show data_directory') === before.dataDir) return before
+  if (findProgramFolder('initdb', 'pg_ctl') === undefined) {
+    if (hasDockerEngine()) return { url: await composeUp('postgres'), source: 'docker' }
+    install('postgres', say)
+  }
+  return await start(before)
+}
+
+async function start (before: PostgresService | undefined): Promise<PostgresService> {
+  const binDir = findProgramFolder('initdb', 'pg_ctl')
+  if (binDir === undefined) throw new ServicesError('Postgres was installed, and its programs initdb and pg_ctl are nowhere: name a running one in DATABASE_URL.')
+  const user = unprivilegedUser()
+  if (before?.dataDir !== undefined) stopPostgres(before)
+  const dataDir = makeDataDir(user)
+  // A scratch server: what it holds need not survive a power cut, so it does not wait for the disk.
+  run(join(binDir, 'initdb'), ['-D', dataDir, '-U', 'signout', '--auth=trust', '--no-sync', '-E', 'UTF8', '--no-locale'], { ...user, cwd: '/' })
+  const port = await findFreePort()
+  const settings = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c max_connections=200`
+  run(join(binDir, 'pg_ctl'), ['-w', '-t', '30', '-D', dataDir, '-l', join(dataDir, 'server.log'), '-o', settings, 'start'], { ...user, cwd: '/' })
+  return { url: `postgres://signout@127.0.0.1:${port}/postgres`, source: 'started', dataDir, binDir }
+}
+
+/** Ends the Postgres that we started, and removes its data. */
+export function stopPostgres ({ dataDir, binDir }: PostgresService): void {
+  if (dataDir === undefined || binDir === undefined || !existsSync(dataDir)) return
+  if (existsSync(join(dataDir, 'postmaster.pid'))) {
+    run(join(binDir, 'pg_ctl'), ['-w', '-m', 'immediate', '-D', dataDir, 'stop'], { ...unprivilegedUser(), cwd: '/' })
+  }
+  rmSync(dataDir, { recursive: true, force: true })
+}
+
+/** Postgres refuses to run as root. */
+function unprivilegedUser (): { uid?: number, gid?: number } {
+  if (process.getuid?.() !== 0) return {}
+  const id = (flag: string) => Number(run('id', [flag, 'postgres']))
+  return { uid: id('-u'), gid: id('-g') }
+}
+
+/** Below the checkout where that user can reach it, else below the system's temporary directory. */
+function makeDataDir (user: { uid?: number, gid?: number }): string {
+  const dataDir = join(servicesDir, 'postgres')
+  rmSync(dataDir, { recursive: true, force: true })
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  if (user.uid === undefined || user.gid === undefined) return dataDir
+  chownSync(dataDir, user.uid, user.gid)
+  try {
+    run('test', ['-w', dataDir], { ...user, cwd: '/' })
+    return dataDir
+  } catch {
+    const elsewhere = mkdtempSync(join(tmpdir(), 'signout-postgres-'))
+    chownSync(elsewhere, user.uid, user.gid)
+    return elsewhere
+  }
+}
+
+async function answers (url: string): Promise<boolean> {
+  return await ask(url, 'select 1') !== undefined
+}
+
+/** The first value that a query answers, within a bound; undefined when there is no answer. */
+async function ask (url: string, query: string): Promise<unknown> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000, query_timeout: 2_000 })
+  client.on('error', () => { /* `connect` or `query` rejects with it. */ })
+  try {
+    await client.connect()
+    const { rows } = await client.query({ text: query, rowMode: 'array' })
+    return rows[0]?.[0]
+  } catch {
+    return undefined
+  } finally {
+    client.end().catch(() => {})
+  }
+}

@@ -1,0 +1,48 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { delimiter, join } from 'node:path'
+
+/** What cannot be done here, in one sentence that says what to do about it. */
+export class ServicesError extends Error {
+  override readonly name = 'ServicesError'
+}
+
+/** Folders that hold a program beside those of PATH: Debian keeps Postgres out of it, Homebrew what is keg-only. */
+function extraFolders (): string[] {
+  return ['/usr/lib/postgresql', '/opt/homebrew/opt', '/usr/local/opt']
+    .filter(existsSync)
+    .flatMap(parent => readdirSync(parent)
+      .sort((a, b) => b.localeCompare(a, 'en', { numeric: true }))
+      .map(name => join(parent, name, 'bin')))
+}
+
+/** The folder that holds all of these programs, or undefined. */
+export function findProgramFolder (...names: string[]): string | undefined {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...extraFolders()]
+  return folders.find(folder => names.every(name => existsSync(join(folder, name))))
+}
+
+/** Runs a program to its end and answers what it printed; throws with what it printed as an error. */
+export function run (program: string, args: string[], options: { uid?: number, gid?: number, cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number } = {}): string {
+  const { timeoutMs = 60_000, ...rest } = options
+  const { status, stdout, stderr, error } = spawnSync(program, args, { ...rest, encoding: 'utf8', timeout: timeoutMs, stdio: ['ignore', 'pipe', 'pipe'] })
+  if (error !== undefined || status !== 0) {
+    throw new ServicesError(`${program} ${args.join(' ')} failed: ${error?.message ?? `${stderr}${stdout}`.trim()}`)
+  }
+  return stdout
+}
+
+/** Whether a program can be run and says that all is well. */
+export function succeeds (program: string, args: string[]): boolean {
+  return spawnSync(program, args, { stdio: 'ignore', timeout: 10_000 }).status === 0
+}
+
+/** A port of this machine's loopback address that nothing listens on at this moment. */
+export async function findFreePort (): Promise<number> {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise(resolve => server.close(resolve))
+  return port
+}

@@ -1,0 +1,78 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { composeUp, hasDockerEngine } from './docker.ts'
+import { install } from './install.ts'
+import { ServicesError, findFreePort, findProgramFolder, run } from './programs.ts'
+import { servicesDir, type ServicesState } from './state.ts'
+
+type RedisState = NonNullable<ServicesState['redis']>
+
+const redisDir = join(servicesDir, 'redis')
+
+/** Finds, starts or installs a Redis, in that order. */
+export async function ensureRedis (before: ServicesState['redis'], say: (line: string) => void): Promise<RedisState> {
+  const named = process.env['REDIS_URL']
+  if (named !== undefined && named !== '') {
+    if (await answers(named)) return { url: named, source: 'environment' }
+    throw new ServicesError('REDIS_URL names a Redis that does not answer: start it, or unset the variable.')
+  }
+  if (before?.source === 'docker' && await answers(before.url)) return before
+  if (before?.source === 'started' && await ask(before.url, isOurs) === true) return before
+  if (!isInstalled()) {
+    if (hasDockerEngine()) return { url: await composeUp('redis'), source: 'docker' }
+    install('redis', say)
+  }
+  return await start()
+}
+
+export function isInstalled (): boolean {
+  return findProgramFolder('redis-server') !== undefined
+}
+
+async function start (): Promise<RedisState> {
+  mkdirSync(redisDir, { recursive: true })
+  const port = await findFreePort()
+  run(join(findProgramFolder('redis-server') ?? '', 'redis-server'), [
+    '--port', String(port), '--bind', '127.0.0.1', '--daemonize', 'yes', '--dir', redisDir,
+    '--logfile', join(redisDir, 'redis.log'), '--save', '', '--appendonly', 'no', '--maxmemory-policy', 'noeviction'
+  ])
+  const url = `redis://127.0.0.1:${port}`
+  for (let attempt = 0; attempt < 50; attempt++) {
+    if (await answers(url)) return { url, source: 'started' }
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+  throw new ServicesError(`redis-server was started and does not answer: its log is ${join(redisDir, 'redis.log')}.`)
+}
+
+/** Ends the Redis that we started, if it is still the one at that address. */
+export async function stopRedis (state: RedisState): Promise<void> {
+  if (state.source !== 'started') return
+  await ask(state.url, async redis => {
+    if (await isOurs(redis)) await redis.shutdown('NOSAVE').catch(() => { /* It hangs up instead of answering. */ })
+  })
+}
+
+/** After a restart of the machine another server may have the port that ours had. */
+async function isOurs (redis: Redis): Promise<boolean> {
+  const [, dir] = await redis.config('GET', 'dir') as string[]
+  return dir === redisDir
+}
+
+async function answers (url: string): Promise<boolean> {
+  return await ask(url, async redis => await redis.ping() === 'PONG') ?? false
+}
+
+/** Asks one thing, within a bound; undefined when there is no answer. */
+async function ask<T> (url: string, question: (redis: Redis) => Promise<T>): Promise<T | undefined> {
+  const redis = new Redis(url, { lazyConnect: true, connectTimeout: 2_000, commandTimeout: 2_000, retryStrategy: null, maxRetriesPerRequest: 0 })
+  redis.on('error', () => { /* `connect` rejects with it. */ })
+  try {
+    await redis.connect()
+    return await question(redis)
+  } catch {
+    return undefined
+  } finally {
+    redis.disconnect()
+  }
+}

@@ -1,0 +1,134 @@
+import { decodeJwt, decodeProtectedHeader } from 'jose'
+import t from 'tap'
+import { issuer, onEachStorage } from '../support/app.ts'
+import { get, logOut, password, signIn, signUp } from '../support/people.ts'
+import { randomName } from '../support/services.ts'
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+const revoked = { description: 'The token has been revoked.', error: 'token_revoked' }
+
+t.test('POST /register', t => onEachStorage(t, async (t, app) => {
+  const register = (payload: object) => app.inject({ method: 'POST', url: '/register', payload })
+
+  await t.test('makes a user', async t => {
+    const answer = await register({ username: 'Ada@example.com', password })
+    t.equal(answer.statusCode, 201)
+    t.equal(answer.headers.location, '/me')
+    const { id, username, created_at: createdAt, ...rest } = answer.json()
+    t.match(id, uuid)
+    t.equal(username, 'Ada@example.com')
+    t.equal(createdAt, new Date(createdAt).toISOString())
+    t.same(rest, {}, 'and answers nothing else')
+  })
+
+  await t.test('refuses a username that is taken, in any case of its letters', async t => {
+    const answer = await register({ username: 'aDA@EXAMPLE.com', password })
+    t.equal(answer.statusCode, 409)
+    t.same(answer.json(), { error: 'username_taken', description: 'This username is taken.' })
+  })
+
+  await t.test('makes one user of two registrations at the same time', async t => {
+    const username = randomName()
+    const answers = await Promise.all([register({ username, password }), register({ username: username.toUpperCase(), password })])
+    t.same(answers.map(answer => answer.statusCode).sort(), [201, 409])
+  })
+
+  await t.test('refuses what cannot be a username', async t => {
+    for (const username of ['ab', 'a'.repeat(255), 'a b c', 'añe', 'a\nb', 'a/b', 'ab\u0000']) {
+      const answer = await register({ username, password })
+      t.equal(answer.statusCode, 400, JSON.stringify(username))
+      t.match(answer.json(), { error: 'invalid_request', details: [{ path: '/username' }] })
+    }
+  })
+
+  await t.test('accepts every character that a username may have', async t => {
+    for (const username of ['a.1', '_%+@-', 'x'.repeat(254), 'Z'.repeat(3)]) {
+      t.equal((await register({ username, password })).statusCode, 201, username)
+    }
+  })
+}))
+
+t.test('POST /login', t => onEachStorage(t, async (t, app) => {
+  const login = (payload: object) => app.inject({ method: 'POST', url: '/login', payload })
+  const ada = await signUp(app, 'ada')
+
+  await t.test('answers an access token in the profile of RFC 9068', async t => {
+    const answer = await login({ username: 'ADA', password })
+    t.equal(answer.statusCode, 200)
+    t.equal(answer.headers['cache-control'], 'no-store')
+    const { access_token: token, ...rest } = answer.json()
+    t.same(rest, { token_type: 'Bearer', expires_in: 900 })
+    t.match(decodeProtectedHeader(token), { alg: 'EdDSA', typ: 'at+jwt', kid: /.{43}/ })
+    const claims = decodeJwt(token)
+    t.match(claims, { iss: issuer, aud: issuer, sub: ada.id, jti: uuid, sid: uuid, client_id: 'signout', scope: 'user' })
+    t.equal(Number(claims.exp) - Number(claims.iat), 900)
+    t.same(Object.keys(claims).sort(), ['aud', 'client_id', 'exp', 'iat', 'iss', 'jti', 'scope', 'sid', 'sub'])
+  })
+
+  await t.test('opens a new session each time', async t => {
+    const [first, second] = [decodeJwt(await signIn(app, 'ada')), decodeJwt(await signIn(app, 'ada'))]
+    t.not(first['sid'], second['sid'])
+    t.not(first.jti, second.jti)
+  })
+
+  await t.test('does not tell an unknown username from a wrong password', async t => {
+    const wrong = await login({ username: 'ada', password: 'not the right password' })
+    t.equal(wrong.statusCode, 401)
+    t.same(wrong.json(), { error: 'invalid_credentials', description: 'The username or the password is wrong.' })
+    t.equal(wrong.headers['www-authenticate'], 'Bearer realm="signout"')
+    for (const username of ['nobody', 'x', 'not a username', 'ada\u0000', 'é'.repeat(100)]) {
+      const unknown = await login({ username, password })
+      t.equal(unknown.statusCode, 401, JSON.stringify(username))
+      t.equal(unknown.body, wrong.body)
+      t.same(withoutDate(unknown.headers), withoutDate(wrong.headers))
+    }
+  })
+
+  await t.test('accepts any spelling of the same characters', async t => {
+    const characters = 'Ünïcödé păsswörd'
+    t.equal((await app.inject({ method: 'POST', url: '/register', payload: { username: 'nfc', password: characters.normalize('NFD') } })).statusCode, 201)
+    t.equal((await login({ username: 'nfc', password: characters.normalize('NFC') })).statusCode, 200)
+  })
+}))
+
+t.test('POST /logout', t => onEachStorage(t, async (t, app) => {
+  const ada = await signUp(app, 'ada')
+  const other = await signIn(app, 'ada')
+
+  const answer = await logOut(app, ada.token)
+  t.equal(answer.statusCode, 200)
+  t.same(answer.json(), { message: 'Successfully logged out' })
+
+  for (const refused of [await get(app, '/me', ada.token), await get(app, '/token', ada.token), await logOut(app, ada.token)]) {
+    t.equal(refused.statusCode, 401)
+    t.same(refused.json(), revoked)
+    t.equal(refused.headers['www-authenticate'], 'Bearer realm="signout", error="invalid_token", error_description="The token has been revoked."')
+  }
+  t.equal((await get(app, '/me', other)).statusCode, 200, 'another session of the same user goes on')
+  t.equal((await get(app, '/me', await signIn(app, 'ada'))).statusCode, 200, 'and a new one works at once')
+
+  await t.test('ends every token of the session (P5)', async t => {
+    const claims = decodeJwt(other)
+    const sibling = await app.accessTokens.issue({ userId: ada.id, sessionId: String(claims['sid']), scope: 'user' })
+    t.equal((await get(app, '/me', sibling.token)).statusCode, 200)
+    t.equal((await logOut(app, other)).statusCode, 200)
+    t.same((await get(app, '/me', sibling.token)).json(), revoked)
+  })
+
+  await t.test('takes an empty body under any content type that it knows, and no other body', async t => {
+    const logout = async (payload: string) => await app.inject({
+      method: 'POST',
+      url: '/logout',
+      payload,
+      headers: { authorization: `Bearer ${await signIn(app, 'ada')}`, 'content-type': 'application/json' }
+    })
+    t.equal((await logout('')).statusCode, 200)
+    const unknown = await logout('{"everything":true}')
+    t.equal(unknown.statusCode, 400)
+    t.same(unknown.json().details, [{ path: '/everything', message: 'is not known here' }])
+  })
+}))
+
+function withoutDate ({ date, ...headers }: Record<string, unknown>) {
+  return headers
+}

@@ -1,0 +1,63 @@
+import { rm } from 'node:fs/promises'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import type { Test } from 'tap'
+import { buildApp } from '../../src/app.ts'
+import { loadConfig, type Config } from '../../src/config.ts'
+import { redisUrl, scratchDatabase, scratchPrefix } from './services.ts'
+
+export type Env = Record<string, string>
+
+export const issuer = 'https://auth.example.com'
+export const secret = 'a secret for tests, of more than 32 bytes'
+
+/** A folder that is removed when the test ends. */
+export function scratchFolder (t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'signout-test-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** Settings of the embedded mode, in a folder of its own. */
+export function embeddedEnv (t: Test): Env {
+  return { ISSUER: issuer, DATA_DIR: scratchFolder(t) }
+}
+
+/** Settings for the real Redis and Postgres, with a prefix and a database of their own. */
+export async function serversEnv (t: Test): Promise<Env> {
+  return {
+    ISSUER: issuer,
+    KEY_ENCRYPTION_SECRET: secret,
+    DATABASE_URL: await scratchDatabase(t),
+    REDIS_URL: redisUrl(),
+    BLOCKLIST_PREFIX: scratchPrefix(t)
+  }
+}
+
+/** The app, ready, and closed when the test ends. */
+export async function build (t: Test, env: Env, logger: FastifyServerOptions['logger'] = false): Promise<FastifyInstance> {
+  const app = buildUnready(t, loadConfig(env), logger)
+  await app.ready()
+  return app
+}
+
+export function buildUnready (t: Test, config: Config, logger: FastifyServerOptions['logger'] = false): FastifyInstance {
+  const app = buildApp(config, logger)
+  // Teardowns run last first: the app closes before what it stands on is removed.
+  t.teardown(() => app.close())
+  return app
+}
+
+/** Runs the same test on the embedded mode and on the real servers. */
+export async function onEachStorage (t: Test, test: (t: Test, app: FastifyInstance, env: Env) => Promise<void>, settings: Env = {}): Promise<void> {
+  await t.test('embedded', async t => {
+    const env = { ...embeddedEnv(t), ...settings }
+    await test(t, await build(t, env), env)
+  })
+  await t.test('Postgres and Redis', async t => {
+    const env = { ...await serversEnv(t), ...settings }
+    await test(t, await build(t, env), env)
+  })
+}

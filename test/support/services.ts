@@ -1,0 +1,55 @@
+import { randomBytes } from 'node:crypto'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import type { Test } from 'tap'
+import { readState } from '../../scripts/services/state.ts'
+
+/** The Redis that `npm run services` provides. */
+export function redisUrl (): string {
+  return urlOf('redis', process.env['REDIS_URL'])
+}
+
+/** The Postgres that `npm run services` provides. */
+export function postgresUrl (): string {
+  return urlOf('postgres', process.env['DATABASE_URL'])
+}
+
+function urlOf (service: 'redis' | 'postgres', named: string | undefined): string {
+  const url = named || readState()[service]?.url
+  if (url === undefined) throw new Error('The tests need a real Redis and a real Postgres: run `npm run services` first.')
+  return url
+}
+
+export function randomName (): string {
+  return randomBytes(6).toString('hex')
+}
+
+/** A prefix that no other test uses. What it holds is removed when the test ends. */
+export function scratchPrefix (t: Test): string {
+  const prefix = `test:${randomName()}:`
+  t.teardown(async () => {
+    const redis = new Redis(redisUrl())
+    for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1_000 })) {
+      if (keys.length > 0) await redis.unlink(keys)
+    }
+    redis.disconnect()
+  })
+  return prefix
+}
+
+/** The address of an empty database that no other test uses. It is dropped when the test ends. */
+export async function scratchDatabase (t: Test): Promise<string> {
+  const name = `signout_test_${randomName()}`
+  await administer(`create database ${name}`)
+  t.teardown(() => administer(`drop database if exists ${name} with (force)`))
+  const url = new URL(postgresUrl())
+  url.pathname = `/${name}`
+  return url.href
+}
+
+async function administer (statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: postgresUrl() })
+  await client.connect()
+  await client.query(statement)
+  await client.end()
+}
