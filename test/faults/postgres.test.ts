@@ -1,0 +1,51 @@
+import t from 'tap'
+import { build, serversEnv } from '../support/app.ts'
+import { get, password, signUp } from '../support/people.ts'
+import { proxyTo } from '../support/proxy.ts'
+import { timed, until } from '../support/wait.ts'
+
+const deadlineMs = 300
+
+t.test('a stalled Postgres is a 503, never a hang, and tokens go on being checked', async t => {
+  const env = await serversEnv(t)
+  const url = new URL(String(env['DATABASE_URL']))
+  const proxy = await proxyTo(t, url.hostname, Number(url.port || 5432))
+  url.hostname = '127.0.0.1'
+  url.port = String(proxy.port)
+  const lines: string[] = []
+  const app = await build(t, { ...env, DATABASE_URL: url.href, DATABASE_DEADLINE_MS: String(deadlineMs) }, { level: 'info', stream: { write: line => { lines.push(line) } } })
+  const ada = await signUp(app, 'ada')
+
+  proxy.stall()
+  const newcomer = { username: 'grace', password: 'a password that must not be logged' }
+  for (const [name, request] of Object.entries({
+    'GET /me': () => get(app, '/me', ada.token),
+    'POST /login': () => app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password } }),
+    'POST /register': () => app.inject({ method: 'POST', url: '/register', payload: newcomer })
+  })) {
+    const { value, elapsedMs } = await timed(request)
+    t.equal(value?.statusCode, 503, name)
+    t.equal(value?.json().error, 'service_unavailable', name)
+    t.equal(value?.headers['retry-after'], '1', name)
+    t.ok(elapsedMs < 10 * deadlineMs, `${name}: within ${Math.round(elapsedMs)} ms`)
+  }
+  const { value: many, elapsedMs } = await timed(() => Promise.all(Array.from({ length: 50 }, () => get(app, '/me', ada.token))))
+  t.ok(many?.every(answer => answer.statusCode === 503), 'more requests than connections')
+  t.ok(elapsedMs < 20 * deadlineMs, `within ${Math.round(elapsedMs)} ms`)
+
+  t.equal((await get(app, '/token', ada.token)).statusCode, 200, 'a token is checked without the database')
+  t.equal((await get(app, '/health/live')).statusCode, 200)
+  const ready = await get(app, '/health/ready')
+  t.equal(ready.statusCode, 503)
+  t.same(ready.json(), { error: 'service_unavailable', description: 'Not ready: database.' })
+
+  proxy.resume()
+  await until('it answers again', async () => (await get(app, '/me', ada.token)).statusCode === 200)
+  t.equal((await get(app, '/health/ready')).statusCode, 200)
+
+  const log = lines.join('')
+  t.match(log, 'The database cannot be reached')
+  t.notMatch(log, newcomer.password)
+  t.notMatch(log, '$argon2id$', 'no password hash is logged')
+  t.notMatch(log, ada.token)
+})

@@ -1,0 +1,110 @@
+import type { Test } from 'tap'
+import type { Blocklist } from '../../src/revocation/blocklist.ts'
+import { entryEndsAt } from '../../src/revocation/revocation.ts'
+import { nowSeconds } from '../support/tokens.ts'
+import { until } from '../support/wait.ts'
+
+/** A blocklist under test, and ways to look behind it. */
+export interface BlocklistUnderTest {
+  blocklist: Blocklist
+  /** How many entries it holds now. */
+  countEntries (): Promise<number>
+  /** When the entry of that name ends, in milliseconds since the epoch; undefined when there is none. */
+  findEnd? (key: string): Promise<number | undefined>
+}
+
+const token = (id: string, expiresAt = nowSeconds() + 60) => ({ scope: 'token', id, expiresAt } as const)
+const session = (id: string, expiresAt = nowSeconds() + 60) => ({ scope: 'session', id, expiresAt } as const)
+
+/** What every blocklist promises. `leewaySeconds` is what the blocklist was made with. */
+export async function testBlocklist (t: Test, leewaySeconds: number, make: (t: Test) => Promise<BlocklistUnderTest>): Promise<void> {
+  await t.test('refuses a token once it was revoked, and no other', async t => {
+    const { blocklist } = await make(t)
+    t.equal(await blocklist.isRevoked({ jti: 'a', sid: 's' }), false)
+    await blocklist.revoke([token('a')])
+    t.equal(await blocklist.isRevoked({ jti: 'a', sid: 's' }), true)
+    t.equal(await blocklist.isRevoked({ jti: 'a' }), true)
+    t.equal(await blocklist.isRevoked({ jti: 'b', sid: 's' }), false)
+  })
+
+  await t.test('refuses every token of a session once that was revoked', async t => {
+    const { blocklist } = await make(t)
+    await blocklist.revoke([session('s')])
+    t.equal(await blocklist.isRevoked({ jti: 'a', sid: 's' }), true)
+    t.equal(await blocklist.isRevoked({ jti: 'b', sid: 's' }), true)
+    t.equal(await blocklist.isRevoked({ jti: 'a', sid: 'other' }), false)
+    t.equal(await blocklist.isRevoked({ jti: 's' }), false, 'a token that is named like the session is not in it')
+  })
+
+  await t.test('keeps ids apart, whatever characters they are made of', async t => {
+    const { blocklist } = await make(t)
+    const ids = ['a', 'a:b', 'sid:a', 'jti:a', ' a', 'a ', 'a\nb', 'a\u0000', '*', 'ä', '😀', '__proto__', 'constructor', 'x'.repeat(255)]
+    for (const id of ids) {
+      t.equal(await blocklist.isRevoked({ jti: id, sid: 'none' }), false, `${JSON.stringify(id)} before`)
+      await blocklist.revoke([token(id)])
+      t.equal(await blocklist.isRevoked({ jti: id, sid: 'none' }), true, `${JSON.stringify(id)} after`)
+    }
+  })
+
+  await t.test('takes many revocations at once, and none', async t => {
+    const { blocklist, countEntries } = await make(t)
+    await blocklist.revoke([])
+    await blocklist.revoke(Array.from({ length: 2_500 }, (_, index) => token(`t${index}`)))
+    t.equal(await countEntries(), 2_500)
+    t.equal(await blocklist.isRevoked({ jti: 't0' }), true)
+    t.equal(await blocklist.isRevoked({ jti: 't2499' }), true)
+    t.equal(await blocklist.isRevoked({ jti: 't2500' }), false)
+  })
+
+  await t.test('may be told twice', async t => {
+    const { blocklist, countEntries } = await make(t)
+    const revocation = token('a')
+    await blocklist.revoke([revocation, revocation])
+    await blocklist.revoke([revocation])
+    t.equal(await countEntries(), 1)
+    t.equal(await blocklist.isRevoked({ jti: 'a' }), true)
+  })
+
+  await t.test('adds nothing for a token that can no longer be accepted', async t => {
+    const { blocklist, countEntries } = await make(t)
+    await blocklist.revoke([token('a', nowSeconds() - 3 * leewaySeconds - 1), token('b', 0)])
+    t.equal(await countEntries(), 0)
+    t.equal(await blocklist.isRevoked({ jti: 'a' }), false)
+  })
+
+  await t.test('keeps an entry for exp and three times the leeway, and then forgets it (P6)', async t => {
+    const { blocklist, countEntries } = await make(t)
+    const expiresAt = nowSeconds() - 3 * leewaySeconds + 1
+    const endsAt = entryEndsAt(expiresAt, leewaySeconds)
+    await blocklist.revoke([token('a', expiresAt)])
+    t.equal(await blocklist.isRevoked({ jti: 'a' }), true, 'its exp has passed, and it is still refused')
+    await until('it is forgotten', async () => await blocklist.isRevoked({ jti: 'a' }) === false)
+    t.ok(Date.now() >= endsAt - 5, 'not before its end')
+    t.ok(Date.now() < endsAt + 2_000, 'and soon after it')
+    await until('it is dropped', async () => {
+      await blocklist.isRevoked({ jti: 'b' })
+      return await countEntries() === 0
+    }, 12_000)
+  })
+
+  await t.test('never shortens an entry', async t => {
+    const { blocklist, findEnd } = await make(t)
+    const expiresAt = nowSeconds() + 600
+    await blocklist.revoke([token('a', expiresAt)])
+    await blocklist.revoke([token('a', nowSeconds() + 1)])
+    await blocklist.revoke([token('a', 0)])
+    t.equal(await blocklist.isRevoked({ jti: 'a' }), true)
+    if (findEnd !== undefined) t.equal(await findEnd('jti:a'), entryEndsAt(expiresAt, leewaySeconds))
+    await blocklist.revoke([token('a', expiresAt + 1)])
+    if (findEnd !== undefined) t.equal(await findEnd('jti:a'), entryEndsAt(expiresAt + 1, leewaySeconds), 'and lengthens it')
+  })
+
+  await t.test('answers nothing once it is closed', async t => {
+    const { blocklist } = await make(t)
+    await blocklist.ping()
+    await blocklist.close()
+    await t.rejects(async () => await blocklist.isRevoked({ jti: 'a' }))
+    await t.rejects(async () => { await blocklist.revoke([token('a')]) })
+    await t.rejects(async () => { await blocklist.ping() })
+  })
+}

@@ -1,0 +1,72 @@
+import { Redis } from 'ioredis'
+import t, { type Test } from 'tap'
+import { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
+import { createRedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
+import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
+import { entryEndsAt } from '../../src/revocation/revocation.ts'
+import { redisUrl, scratchPrefix } from '../support/services.ts'
+import { testBlocklist, type BlocklistUnderTest } from './blocklist.contract.ts'
+
+const leewaySeconds = 2
+
+t.test('the entry of a token outlives every replica that could accept it', async t => {
+  t.equal(entryEndsAt(1_000, 5), 1_015_000)
+  t.equal(entryEndsAt(1_000, 0), 1_000_000)
+  t.equal(entryEndsAt(1_000.0005, 5), 1_015_001, 'a fraction of a millisecond is not cut off')
+})
+
+t.test('the blocklist in memory', t => testBlocklist(t, leewaySeconds, async () => {
+  const blocklist = createMemoryBlocklist({ leewaySeconds })
+  return { blocklist, countEntries: async () => blocklist.size }
+}))
+
+t.test('the blocklist in Redis', t => testBlocklist(t, leewaySeconds, redisBlocklist))
+
+async function redisBlocklist (t: Test): Promise<BlocklistUnderTest> {
+  const prefix = scratchPrefix(t)
+  const redis = createRedisConnection(redisUrl(), { deadlineMs: 2_000 })
+  await redis.connect()
+  const behind = new Redis(redisUrl())
+  t.teardown(() => { behind.disconnect() })
+  const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds })
+  t.teardown(() => blocklist.close())
+  return {
+    blocklist,
+    async countEntries () {
+      let count = 0
+      for await (const keys of behind.scanStream({ match: `${prefix}*`, count: 1_000 })) count += keys.length
+      return count
+    },
+    async findEnd (key) {
+      const endsAt = await behind.pexpiretime(prefix + key)
+      return endsAt === -2 ? undefined : endsAt
+    }
+  }
+}
+
+t.test('what has expired is dropped from memory without a scan, however it is used', async t => {
+  let now = 1_000_000
+  const blocklist = createMemoryBlocklist({ leewaySeconds: 0, now: () => now })
+  const expiresAt = (seconds: number) => 1_000 + seconds
+  await blocklist.revoke([
+    { scope: 'token', id: 'short', expiresAt: expiresAt(1) },
+    { scope: 'token', id: 'extended', expiresAt: expiresAt(1) },
+    { scope: 'token', id: 'long', expiresAt: expiresAt(1_000) }
+  ])
+  await blocklist.revoke([{ scope: 'token', id: 'extended', expiresAt: expiresAt(60) }])
+  t.equal(blocklist.size, 3)
+  now += 999
+  t.equal(blocklist.isRevoked({ jti: 'short' }), true)
+  now += 1
+  t.equal(blocklist.isRevoked({ jti: 'short' }), false, 'to the millisecond')
+  now += 20_000
+  blocklist.isRevoked({ jti: 'anything' })
+  t.equal(blocklist.size, 2, 'a look-up swept the short one')
+  t.equal(blocklist.isRevoked({ jti: 'extended' }), true)
+  now += 60_000
+  await blocklist.revoke([])
+  t.equal(blocklist.size, 1, 'a revocation swept the extended one')
+  now += 1_000_000
+  blocklist.isRevoked({ jti: 'anything' })
+  t.equal(blocklist.size, 0)
+})
