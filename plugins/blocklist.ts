@@ -31,16 +31,22 @@ async function blocklist (app: FastifyInstance, { config }: BlocklistOptions): P
 }
 
 async function openRedisBlocklist (app: FastifyInstance, url: string, config: BlocklistOptions['config']): Promise<Blocklist> {
+  let reason = 'no answer'
+  let connected = false
   const redis = createRedisConnection(url, {
     deadlineMs: config.BLOCKLIST_DEADLINE_MS,
-    onLost: err => app.log.warn({ err }, 'The connection to Redis is lost. Requests with a token get 503 until it is back.'),
+    onLost: err => {
+      reason = err.message
+      if (connected) app.log.warn({ err }, 'The connection to Redis is lost. Requests with a token get 503 until it is back.')
+    },
     onRestored: () => app.log.info('The connection to Redis is back.')
   })
   try {
     await redis.connect()
+    connected = true
   } catch (cause) {
     redis.disconnect()
-    throw new StartupError(`REDIS_URL: cannot connect to ${describeUrl(url)} (${(cause as Error).message}). Start Redis there, or correct the variable.`, { cause })
+    throw new StartupError(`REDIS_URL: cannot connect to ${describeUrl(url)} (${reason}). Start Redis there, or correct the variable.`, { cause })
   }
   return createRedisBlocklist({ redis, prefix: config.BLOCKLIST_PREFIX, leewaySeconds: config.CLOCK_LEEWAY })
 }

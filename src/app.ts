@@ -2,6 +2,7 @@ import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import accounts from '../plugins/accounts.ts'
 import blocklist from '../plugins/blocklist.ts'
 import { answerClientError } from '../plugins/client-errors.ts'
+import closing from '../plugins/closing.ts'
 import database from '../plugins/database.ts'
 import errors, { answerError } from '../plugins/errors.ts'
 import openapi from '../plugins/openapi.ts'
@@ -45,6 +46,7 @@ export function buildApp (config: Config, logger: FastifyServerOptions['logger']
   })
 
   app.register(errors)
+  app.register(closing)
   app.register(validation)
   app.register(openapi, { version })
   app.register(readiness)

@@ -1,0 +1,151 @@
+import { statSync, writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { embeddedEnv, issuer, scratchFolder, secret, serversEnv, type Env } from './support/app.ts'
+import { password } from './support/people.ts'
+import { proxyTo } from './support/proxy.ts'
+import { spawnServer, startServer } from './support/server-process.ts'
+import { redisUrl, postgresUrl } from './support/services.ts'
+import { until } from './support/wait.ts'
+
+const post = (url: string, body: unknown, headers: Record<string, string> = {}) =>
+  fetch(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) })
+
+/** Starts a server that cannot start, and answers the line that it ends with. */
+async function refusalOf (t: Test, env: Env): Promise<string> {
+  const { ended, output } = spawnServer(t, { PORT: '0', ...env })
+  t.equal(await ended, 1, 'it exits with 1')
+  const lines = output().trimEnd().split('\n').filter(line => !line.startsWith('{'))
+  t.equal(lines.length, 1, `it says one line: ${output()}`)
+  return lines[0] ?? ''
+}
+
+t.test('embedded: it says in JSON lines what it runs on, and keeps its data to itself', async t => {
+  const env = embeddedEnv(t)
+  const dataDir = String(env['DATA_DIR'])
+  const first = await startServer(t, env)
+  const messages = first.output().trimEnd().split('\n').map(line => JSON.parse(line).msg)
+  t.match(messages, [/^signout \d+\.\d+\.\d+$/, `Database: embedded Postgres in ${dataDir}/postgres`, 'Blocklist: in the memory of this process', `Listening: ${first.address}`, `Documentation: ${first.address}/docs`])
+  t.equal(statSync(dataDir).mode & 0o777, 0o700)
+  t.equal(statSync(join(dataDir, 'key-encryption-secret')).mode & 0o777, 0o600)
+  await post(`${first.address}/register`, { username: 'ada', password })
+  const login = await post(`${first.address}/login`, { username: 'ada', password })
+  const { access_token: token } = await login.json() as { access_token: string }
+
+  await t.test('a second process on the same folder is refused in one line', async t => {
+    t.equal(await refusalOf(t, env), `signout cannot start: DATA_DIR ${dataDir} is in use by another process: stop it first, or name another folder.`)
+  })
+
+  await t.test('after SIGKILL the next start has the users and the key', async t => {
+    first.child.kill('SIGKILL')
+    await first.ended
+    const second = await startServer(t, env)
+    t.equal((await fetch(`${second.address}/me`, { headers: { authorization: `Bearer ${token}` } })).status, 200)
+    second.child.kill('SIGTERM')
+    t.equal(await second.ended, 0)
+  })
+})
+
+t.test('servers: it says which Postgres and Redis it runs on, and never a password', async t => {
+  const env = await serversEnv(t)
+  const url = new URL(String(env['DATABASE_URL']))
+  url.password ||= 'a-password-that-is-not-shown'
+  const server = await startServer(t, { ...env, DATABASE_URL: url.href })
+  t.match(server.output(), `Database: Postgres at postgres://${url.host}${url.pathname}"`)
+  t.match(server.output(), `Blocklist: Redis at redis://${new URL(redisUrl()).host}`)
+  t.notMatch(server.output(), url.password)
+  t.notMatch(server.output(), secret)
+})
+
+t.test('SIGTERM finishes what is in flight, refuses nothing falsely, and exits with 0', async t => {
+  const env = await serversEnv(t)
+  const redis = new URL(redisUrl())
+  const proxy = await proxyTo(t, redis.hostname, Number(redis.port || 6379))
+  const server = await startServer(t, { ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '5000' })
+  const verifier = await startServer(t, env)
+  await post(`${server.address}/register`, { username: 'ada', password })
+  const { access_token: token } = await (await post(`${server.address}/login`, { username: 'ada', password })).json() as { access_token: string }
+  const headers = { authorization: `Bearer ${token}` }
+
+  proxy.stall()
+  const logout = fetch(`${server.address}/logout`, { method: 'POST', headers })
+  await until('the logout is under way', () => server.output().includes('"url":"/logout"'))
+  server.child.kill('SIGTERM')
+  await until('it no longer accepts', async () => await fetch(`${server.address}/health/live`).then(() => false, () => true))
+  proxy.resume()
+  const answer = await logout
+  t.equal(answer.status, 200, 'the logout was finished')
+  t.equal(await server.ended, 0)
+  t.equal((await fetch(`${verifier.address}/me`, { headers })).status, 401, 'and was true')
+})
+
+t.test('SIGTERM while a logout cannot be confirmed: it is not answered 200, and the process still ends', async t => {
+  const env = await serversEnv(t)
+  const redis = new URL(redisUrl())
+  const proxy = await proxyTo(t, redis.hostname, Number(redis.port || 6379))
+  const server = await startServer(t, { ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '1000' })
+  await post(`${server.address}/register`, { username: 'ada', password })
+  const { access_token: token } = await (await post(`${server.address}/login`, { username: 'ada', password })).json() as { access_token: string }
+  proxy.stall()
+  const logout = fetch(`${server.address}/logout`, { method: 'POST', headers: { authorization: `Bearer ${token}` } })
+  await until('the logout is under way', () => server.output().includes('"url":"/logout"'))
+  server.child.kill('SIGTERM')
+  t.equal((await logout).status, 503)
+  t.equal(await server.ended, 0)
+})
+
+t.test('ten replicas that start at once on an empty database end up with one key', async t => {
+  const env = await serversEnv(t)
+  const replicas = await Promise.all(Array.from({ length: 10 }, () => startServer(t, env)))
+  const keys = await Promise.all(replicas.map(async ({ address }) => await (await fetch(`${address}/.well-known/jwks.json`)).text()))
+  t.equal(new Set(keys).size, 1)
+  await post(`${replicas[0]?.address}/register`, { username: 'ada', password })
+  const { access_token: token } = await (await post(`${replicas[1]?.address}/login`, { username: 'ada', password })).json() as { access_token: string }
+  for (const { address } of replicas) {
+    t.equal((await fetch(`${address}/me`, { headers: { authorization: `Bearer ${token}` } })).status, 200)
+  }
+})
+
+t.test('every mistake at start is one line that names the variable and the cure', async t => {
+  const env = await serversEnv(t)
+  const taken = createServer()
+  await new Promise<void>(resolve => { taken.listen(0, '127.0.0.1', resolve) })
+  t.teardown(() => { taken.close() })
+  const port = String((taken.address() as AddressInfo).port)
+  const file = join(scratchFolder(t), 'file')
+  writeFileSync(file, '')
+  const unknownDatabase = new URL(postgresUrl())
+  unknownDatabase.pathname = '/there_is_no_such_database'
+
+  const cases: Array<[Env, string | RegExp]> = [
+    [{ PORT: 'abc', ISSUER: issuer }, 'PORT is "abc"; it must be a whole number from 0 to 65535.'],
+    [{ ...embeddedEnv(t), PORT: port }, `PORT ${port} on 127.0.0.1 is in use: stop what listens there, or choose another port.`],
+    [{ ...embeddedEnv(t), HOST: '203.0.113.1' }, 'HOST 203.0.113.1 is not an address of this machine.'],
+    [{ ISSUER: issuer, DATA_DIR: file }, `DATA_DIR ${file} cannot be written (EEXIST): name a folder that this user may write.`],
+    [{ ...env, REDIS_URL: 'redis://:hush@127.0.0.1:1' }, /^REDIS_URL: cannot connect to redis:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\)\. Start Redis there, or correct the variable\.$/],
+    [{ ...env, DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db' }, /^DATABASE_URL: cannot connect to postgres:\/\/127\.0\.0\.1:1\/db \(.*ECONNREFUSED.*\)\. Start Postgres there, or correct the variable\.$/],
+    [{ ...env, DATABASE_URL: unknownDatabase.href }, /^DATABASE_URL: cannot connect to .* \(database "there_is_no_such_database" does not exist\)/]
+  ]
+  for (const [wrong, line] of cases) {
+    const refusal = await refusalOf(t, wrong)
+    const message = refusal.replace(/^signout cannot start: /, '')
+    if (typeof line === 'string') t.equal(message, line)
+    else t.match(message, line)
+    t.notMatch(refusal, 'hush', 'no password')
+  }
+
+  await t.test('another KEY_ENCRYPTION_SECRET than the key was made under', async t => {
+    const server = await startServer(t, env)
+    server.child.kill('SIGTERM')
+    await server.ended
+    t.equal(await refusalOf(t, { ...env, KEY_ENCRYPTION_SECRET: 'x'.repeat(32) }), 'signout cannot start: KEY_ENCRYPTION_SECRET does not open the signing key in the database: start with the secret that the key was made under.')
+  })
+})
+
+t.test('.env is read, and the environment wins', async t => {
+  const folder = scratchFolder(t)
+  writeFileSync(join(folder, '.env'), `# a comment\nISSUER=${issuer}\nLOG_LEVEL=silent\nDATA_DIR=data\n`)
+  const server = await startServer(t, { cwd: folder, LOG_LEVEL: 'info' })
+  t.match(server.output(), `Database: embedded Postgres in ${folder}/data/postgres`)
+})

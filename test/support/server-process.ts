@@ -1,0 +1,51 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { packageRoot } from '../../src/package-root.ts'
+import { scratchFolder, type Env } from './app.ts'
+import { until } from './wait.ts'
+
+/** A real server process. */
+export interface ServerProcess {
+  address: string
+  child: ChildProcess
+  /** What it has printed so far. */
+  output (): string
+  /** Its exit code, or the signal that ended it. */
+  ended: Promise<number | string | null>
+}
+
+/** Starts the compiled server as a process of its own, without waiting. It is killed when the test ends. */
+export function spawnServer (t: Test, env: Env): Omit<ServerProcess, 'address'> {
+  const { cwd = scratchFolder(t), ...rest } = env
+  // A folder of its own, so that no .env is read by chance.
+  const child = spawn(process.execPath, [serverFile()], { cwd, env: { PATH: process.env['PATH'], ...rest }, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => { output += data.toString() })
+  const ended = new Promise<number | string | null>(resolve => { child.once('close', (code, signal) => { resolve(code ?? signal) }) })
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await ended
+  })
+  return { child, ended, output: () => output }
+}
+
+/** Starts a server process on a port of the system's choice, and waits until it listens. */
+export async function startServer (t: Test, env: Env): Promise<ServerProcess> {
+  const server = spawnServer(t, { PORT: '0', ...env })
+  let hasEnded = false
+  server.ended.then(() => { hasEnded = true })
+  await until('the server listens', () => hasEnded || server.output().includes('Documentation: '), 60_000)
+  const address = /Listening: (http:\/\/[^"\s]+)/.exec(server.output())?.[1]
+  if (address === undefined) throw new Error(`The server did not start:\n${server.output()}`)
+  return { ...server, address }
+}
+
+let built = false
+
+/** The server as `npm start` runs it. Compiled first where the source is newer. */
+function serverFile (): string {
+  if (!built) execFileSync(process.execPath, [join(packageRoot, 'scripts', 'build.js')])
+  built = true
+  return join(packageRoot, 'dist', 'src', 'server.js')
+}
