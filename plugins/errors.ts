@@ -31,10 +31,11 @@ export function answerError (error: unknown, request: FastifyRequest, reply: Fas
   })
 }
 
+/** Anything can be thrown, nothing included. */
 function toSignoutError (thrown: unknown): SignoutError {
   const error = toDatabaseError(thrown)
   if (error instanceof SignoutError) return error
-  const { validation, validationContext, statusCode = 500 } = error as Partial<FastifyError>
+  const { validation, validationContext, statusCode = 500 } = (error ?? {}) as Partial<FastifyError>
   if (validation !== undefined) {
     const description = `The ${validationContext ?? 'request'} does not match its schema.`
     return new SignoutError('invalid_request', { description, details: validation.map(toDetail) })

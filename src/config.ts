@@ -16,7 +16,7 @@ const integer = (minimum: number, maximum: number, otherwise: number, unit = '')
 
 const address = (schemes: string[], example: string) => Type.Refine(
   Type.String({ secret: true, must: `an address such as ${example}` } satisfies Must),
-  text => URL.canParse(text) && schemes.includes(new URL(text).protocol))
+  text => text.includes('://') && URL.canParse(text) && schemes.includes(new URL(text).protocol))
 
 /** Every setting: the name of its environment variable, its type, its bounds and its default. */
 export const Settings = Type.Object({

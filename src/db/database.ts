@@ -16,12 +16,13 @@ export interface Database {
    * it refuses the query. Neither holds the query's parameters, as Drizzle's own errors do.
    */
   run<T> (query: (db: Drizzle) => PromiseLike<T>): Promise<T>
-  /** Releases the connections. Queries that are under way are finished first. */
+  /** Releases the connections, once queries that are under way are finished. May be called again. */
   close (): Promise<void>
 }
 
 /** Makes the door from a Drizzle instance and the way to close what is below it. */
 export function createDatabase (db: Drizzle, description: string, close: () => Promise<void>): Database {
+  let closing: Promise<void> | undefined
   return {
     description,
     async run (query) {
@@ -31,6 +32,9 @@ export function createDatabase (db: Drizzle, description: string, close: () => P
         throw toDatabaseError(error)
       }
     },
-    close
+    close () {
+      closing ??= close()
+      return closing
+    }
   }
 }

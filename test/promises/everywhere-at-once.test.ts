@@ -1,0 +1,68 @@
+import t from 'tap'
+import { serversEnv } from '../support/app.ts'
+import { password } from '../support/people.ts'
+import { startServer, type ServerProcess } from '../support/server-process.ts'
+
+const rounds = 1_000
+const usersAtOnce = 8
+const revoked = { error: 'token_revoked', description: 'The token has been revoked.' }
+
+const request = (server: ServerProcess, method: string, path: string, token?: string, body?: unknown) => fetch(server.address + path, {
+  method,
+  headers: { ...(token && { authorization: `Bearer ${token}` }), ...(body !== undefined && { 'content-type': 'application/json' }) },
+  ...(body !== undefined && { body: JSON.stringify(body) })
+})
+
+async function signIn (server: ServerProcess, username: string): Promise<string> {
+  const answer = await request(server, 'POST', '/login', undefined, { username, password })
+  const { access_token: token } = await answer.json() as { access_token: string }
+  return token
+}
+
+t.test('P1: two replicas, one Redis, one Postgres', async t => {
+  const env = { ...await serversEnv(t), LOG_LEVEL: 'info', BLOCKLIST_DEADLINE_MS: '5000' }
+  const [a, b] = await Promise.all([startServer(t, env), startServer(t, env)])
+
+  await t.test('a token from A works on B, and once B has logged it out, A refuses it at once', async t => {
+    t.equal((await request(a, 'POST', '/register', undefined, { username: 'ada', password })).status, 201)
+    const token = await signIn(a, 'ada')
+    t.equal((await request(b, 'GET', '/me', token)).status, 200)
+    t.equal((await request(b, 'POST', '/logout', token)).status, 200)
+    const refused = await request(a, 'GET', '/me', token)
+    t.equal(refused.status, 401)
+    t.same(await refused.json(), revoked)
+    t.equal((await request(b, 'GET', '/me', token)).status, 401)
+    t.equal((await request(a, 'POST', '/logout', token)).status, 401)
+  })
+
+  await t.test(`${rounds} sign-ins and logouts across both: no token is accepted after its logout was answered`, async t => {
+    const accepted: string[] = []
+    const unexpected: string[] = []
+    let asked = 0
+
+    async function round (number: number, username: string): Promise<void> {
+      const [here, there] = number % 2 === 0 ? [a, b] : [b, a]
+      const token = await signIn(here, username)
+      // The other replica has seen the token, so that it has it in its cache of verified tokens.
+      const before = await request(there, 'GET', '/token', token)
+      if (before.status !== 200) unexpected.push(`${before.status} before the logout`)
+      const logout = await request(here, 'POST', '/logout', token)
+      if (logout.status !== 200) unexpected.push(`${logout.status} for the logout`)
+      const after = await Promise.all([there, here, there].map(server => request(server, 'GET', '/token', token)))
+      asked += after.length
+      for (const { status } of after) {
+        if (status === 200) accepted.push(`round ${number}`)
+        else if (status !== 401) unexpected.push(`${status} after the logout`)
+      }
+    }
+
+    await Promise.all(Array.from({ length: usersAtOnce }, async (_, user) => {
+      const username = `user-${user}`
+      await request(a, 'POST', '/register', undefined, { username, password })
+      for (let number = user; number < rounds; number += usersAtOnce) await round(number, username)
+    }))
+    t.same(accepted, [], 'no revoked token was accepted')
+    t.same(unexpected, [], 'and nothing else went wrong')
+    t.equal(asked, 3 * rounds)
+  })
+})

@@ -1,0 +1,117 @@
+import { createPrivateKey } from 'node:crypto'
+import type { FastifyInstance } from 'fastify'
+import { SignJWT, decodeJwt } from 'jose'
+import t from 'tap'
+import { createKeyEncryption } from '../../src/tokens/key-encryption.ts'
+import { createKeyRepository } from '../../src/tokens/key-repository.ts'
+import { build, issuer, onEachStorage, serversEnv } from '../support/app.ts'
+import { bearer, get, signUp } from '../support/people.ts'
+import { ed25519, forge, goodClaims, hs256, nowSeconds, strangersKey, wrongHeaders, wrongTokens } from '../support/tokens.ts'
+
+t.test('GET /me answers the user whom the token speaks for', t => onEachStorage(t, async (t, app) => {
+  const ada = await signUp(app, 'Ada')
+  const answer = await get(app, '/me', ada.token)
+  t.equal(answer.statusCode, 200)
+  const { created_at: createdAt, ...rest } = answer.json()
+  t.same(rest, { id: ada.id, username: 'Ada' })
+  t.equal(createdAt, new Date(createdAt).toISOString())
+
+  const orphan = await app.accessTokens.issue({ userId: crypto.randomUUID(), sessionId: crypto.randomUUID(), scope: 'user' })
+  t.equal((await get(app, '/me', orphan.token)).json().error, 'invalid_token', 'a user who is not there')
+}))
+
+t.test('GET /token answers what the token itself says, and asks no database', t => onEachStorage(t, async (t, app) => {
+  const ada = await signUp(app, 'ada')
+  const { sub, sid, scope, iat, exp } = decodeJwt(ada.token)
+  await app.database.close()
+  const answer = await get(app, '/token', ada.token)
+  t.equal(answer.statusCode, 200)
+  t.same(answer.json(), { sub, sid, scope, iat, exp })
+  const me = await get(app, '/me', ada.token)
+  t.equal(me.statusCode, 503)
+  t.equal(me.json().error, 'service_unavailable')
+}))
+
+t.test('whatever is wrong with a token of ours is a 401 that says so', async t => {
+  const app = await build(t, await serversEnv(t))
+  const ada = await signUp(app, 'ada')
+  const sign = await ourSigner(app)
+  const header = { alg: 'EdDSA', kid: app.keyRing.signingKey.kid, typ: 'at+jwt' }
+  const claims = goodClaims(issuer)
+  t.equal((await get(app, '/token', forge(header, claims, sign))).statusCode, 200, 'the tokens of this test are right but for what is made wrong')
+
+  const change = (name: string, value: unknown) => ({ ...claims, [name]: value })
+  const wrong: Record<string, { header: unknown, payload: unknown, code?: string }> = {
+    ...wrongTokens(header, claims),
+    ...Object.fromEntries(Object.keys(claims).map(name => [`${name} missing`, { header, payload: change(name, undefined) }])),
+    'another issuer': { header, payload: change('iss', 'https://stranger.example') },
+    'another audience': { header, payload: change('aud', 'stranger') },
+    'several audiences': { header, payload: change('aud', [issuer, 'stranger']) },
+    'sub no UUID': { header, payload: change('sub', 'ada') },
+    'jti no UUID': { header, payload: change('jti', 'one') },
+    'sid no UUID': { header, payload: change('sid', 'one') },
+    'scope array': { header, payload: change('scope', ['user']) },
+    'client_id number': { header, payload: change('client_id', 1) },
+    'typ of an ID token': { header: { ...header, typ: 'JWT' }, payload: claims },
+    'typ missing': { header: { ...header, typ: undefined }, payload: claims },
+    'kid unknown': { header: { ...header, kid: 'another' }, payload: claims },
+    'kid missing': { header: { ...header, kid: undefined }, payload: claims },
+    'kid array': { header: { ...header, kid: [header.kid] }, payload: claims },
+    'kid of an object': { header: { ...header, kid: 'constructor' }, payload: claims },
+    'alg ES256': { header: { ...header, alg: 'ES256' }, payload: claims }
+  }
+  const headers = [
+    ...Object.entries(wrong).map(([name, { header, payload, code = 'invalid_token' }]) => ({ name, code, value: `Bearer ${forge(header, payload, sign)}` })),
+    ...Object.entries(wrongHeaders(ada.token)).map(([name, { value, code }]) => ({ name, code, value })),
+    { name: 'a stranger\'s key', code: 'invalid_token', value: `Bearer ${forge(header, claims, ed25519(strangersKey))}` },
+    { name: 'our public key as a secret', code: 'invalid_token', value: `Bearer ${forge({ ...header, alg: 'HS256' }, claims, hs256(String(app.keyRing.publicKeyPem(header.kid))))}` },
+    { name: 'unsigned', code: 'invalid_token', value: `Bearer ${forge({ ...header, alg: 'none' }, claims, () => '')}` }
+  ]
+  t.ok(headers.length > 60)
+  for (const { name, code, value } of headers) {
+    const answer = await app.inject({ url: '/token', headers: value === undefined ? {} : { authorization: value } })
+    t.equal(answer.statusCode, 401, name)
+    const { error, description, ...rest } = answer.json()
+    t.equal(error, code, name)
+    t.same(rest, {}, name)
+    t.equal(answer.headers['www-authenticate'], code === 'authorization_required'
+      ? 'Bearer realm="signout"'
+      : `Bearer realm="signout", error="invalid_token", error_description="${description}"`, name)
+  }
+})
+
+t.test('other spellings of a revoked token are refused too: the blocklist is keyed on its jti', async t => {
+  const app = await build(t, await serversEnv(t))
+  const { token } = await signUp(app, 'ada')
+  await app.inject({ method: 'POST', url: '/logout', headers: bearer(token) })
+  // The last character of a base64url signature of 64 bytes has four bits that say nothing.
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const last = alphabet.indexOf(token.at(-1) ?? '')
+  const twin = token.slice(0, -1) + alphabet[last ^ 1]
+  t.not(twin, token)
+  t.same(Buffer.from(twin.split('.')[2] ?? '', 'base64url'), Buffer.from(token.split('.')[2] ?? '', 'base64url'))
+  t.equal((await get(app, '/token', twin)).statusCode, 401)
+})
+
+t.test('settings of tokens: lifetime, audience and leeway', async t => {
+  const app = await build(t, { ...await serversEnv(t), ACCESS_TOKEN_TTL: '60', AUDIENCE: 'the-api', CLOCK_LEEWAY: '30' })
+  const ada = await signUp(app, 'ada')
+  const claims = decodeJwt(ada.token)
+  t.equal(claims.aud, 'the-api')
+  t.equal(Number(claims.exp) - Number(claims.iat), 60)
+  t.equal((await get(app, '/token', ada.token)).statusCode, 200)
+
+  const key = app.keyRing.signingKey
+  const expiredSince = (seconds: number) => new SignJWT({ ...goodClaims(issuer), aud: 'the-api', exp: nowSeconds() - seconds })
+    .setProtectedHeader({ alg: 'EdDSA', kid: key.kid, typ: 'at+jwt' }).sign(key.privateKey)
+  t.equal((await get(app, '/token', await expiredSince(20))).statusCode, 200, 'within the leeway')
+  t.equal((await get(app, '/token', await expiredSince(40))).json().error, 'token_expired', 'beyond it')
+})
+
+/** Signs as the service does. What it holds cannot be exported, so the test reads its database. */
+async function ourSigner (app: FastifyInstance): Promise<(input: string) => Buffer> {
+  const stored = await createKeyRepository(app.database).findActive()
+  if (stored === undefined) throw new Error('There is no key.')
+  const key = await createKeyEncryption(app.keyEncryptionSecret).decrypt(stored.kid, stored.encryptedPrivateJwk)
+  return ed25519(createPrivateKey({ key: key as Record<string, string>, format: 'jwk' }))
+}

@@ -1,0 +1,63 @@
+import { createRemoteJWKSet, jwtVerify } from 'jose'
+import t from 'tap'
+import { build, issuer, onEachStorage, serversEnv } from '../support/app.ts'
+import { get, signUp } from '../support/people.ts'
+
+t.test('GET /health/live and /health/ready', t => onEachStorage(t, async (t, app) => {
+  for (const url of ['/health/live', '/health/ready']) {
+    const answer = await get(app, url)
+    t.equal(answer.statusCode, 200)
+    t.same(answer.json(), { status: 'ok' })
+  }
+  await app.blocklist.close()
+  await app.database.close()
+  const ready = await get(app, '/health/ready')
+  t.equal(ready.statusCode, 503)
+  t.same(ready.json(), { error: 'service_unavailable', description: 'Not ready: database, blocklist.' })
+  t.equal(ready.headers['retry-after'], '1')
+  t.equal((await get(app, '/health/live')).statusCode, 200, 'the process lives on')
+}))
+
+t.test('GET /.well-known/jwks.json', async t => {
+  const app = await build(t, await serversEnv(t))
+  const answer = await get(app, '/.well-known/jwks.json')
+  t.equal(answer.statusCode, 200)
+  t.equal(answer.headers['cache-control'], 'public, max-age=300')
+  const { keys } = answer.json()
+  t.equal(keys.length, 1)
+  t.same(Object.keys(keys[0]).sort(), ['alg', 'crv', 'kid', 'kty', 'use', 'x'], 'no private member')
+  t.match(keys[0], { kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA', use: 'sig', kid: app.keyRing.signingKey.kid })
+
+  await t.test('another JOSE library verifies our tokens with it', async t => {
+    const address = await app.listen({ port: 0 })
+    const { id, token } = await signUp(app)
+    const { payload } = await jwtVerify(token, createRemoteJWKSet(new URL(`${address}/.well-known/jwks.json`)), { issuer, audience: issuer, typ: 'at+jwt', algorithms: ['EdDSA'] })
+    t.equal(payload.sub, id)
+  })
+})
+
+t.test('GET /docs is a page that asks no outside host', async t => {
+  const app = await build(t, await serversEnv(t))
+  const page = await get(app, '/docs')
+  t.equal(page.statusCode, 200)
+  t.match(page.headers['content-type'], 'text/html')
+  t.match(page.headers['content-security-policy'], "default-src 'self'")
+  t.notMatch(page.headers['content-security-policy'], 'upgrade-insecure-requests')
+  const assets = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(match => match[1] ?? '')
+  t.ok(assets.length >= 3)
+  for (const asset of assets) {
+    const url = new URL(asset, 'http://here/docs/')
+    t.equal(url.host, 'here', asset)
+    t.equal((await get(app, url.pathname)).statusCode, 200, asset)
+  }
+})
+
+t.test('TRUST_PROXY decides whose X-Forwarded-For is believed', async t => {
+  for (const [trusted, ip] of [['', '127.0.0.1'], ['10.0.0.0/8', '127.0.0.1'], ['127.0.0.0/8', '203.0.113.7']] as const) {
+    const lines: string[] = []
+    const app = await build(t, { ...await serversEnv(t), TRUST_PROXY: trusted }, { level: 'info', stream: { write: line => { lines.push(line) } } })
+    await app.inject({ url: '/health/live', headers: { 'x-forwarded-for': '203.0.113.7' } })
+    const request = lines.map(line => JSON.parse(line)).find(line => line.req?.url === '/health/live')
+    t.equal(request.req.remoteAddress, ip, `TRUST_PROXY=${trusted}`)
+  }
+})
