@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { SignoutError } from '../src/errors.ts'
-import { Health, failures, ref } from '../src/schemas.ts'
+import { Health, answer, failures } from '../src/schemas.ts'
 
 const health: FastifyPluginAsyncTypebox = async app => {
   app.get('/health/live', {
@@ -9,7 +9,7 @@ const health: FastifyPluginAsyncTypebox = async app => {
       summary: 'Whether the process runs',
       tags: ['operations'],
       security: [],
-      response: { 200: ref(Health), ...failures() }
+      response: { 200: answer(Health, 'It runs.'), ...failures() }
     }
   }, async () => ({ status: 'ok' as const }))
 
@@ -20,7 +20,7 @@ const health: FastifyPluginAsyncTypebox = async app => {
       description: '503 names what is not ready.',
       tags: ['operations'],
       security: [],
-      response: { 200: ref(Health), ...failures('service_unavailable') }
+      response: { 200: answer(Health, 'They can.'), ...failures('service_unavailable') }
     }
   }, async () => {
     const unready = await app.readiness.findUnready()

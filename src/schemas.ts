@@ -89,6 +89,11 @@ export function ref<S extends Component> (schema: S) {
   return Type.Unsafe<Static<S>>(Type.Ref(`${schema.$id}#`))
 }
 
+/** A successful response of a route: what it carries, what it means, and its headers beside the usual ones. */
+export function answer<S extends Component> (schema: S, description: string, headers?: Record<string, TSchema>) {
+  return Type.Unsafe<Static<S>>({ ...ref(schema), description, ...(headers && { headers }) })
+}
+
 /**
  * The responses of a route that carry one of these errors, for its schema: one for each status, which says which codes
  * it can have.

@@ -1,5 +1,5 @@
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { AccessToken, Credentials, failures, ref } from '../../src/schemas.ts'
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { AccessToken, Credentials, answer, failures, ref } from '../../src/schemas.ts'
 
 const login: FastifyPluginAsyncTypebox = async app => {
   app.post('/login', {
@@ -10,7 +10,7 @@ const login: FastifyPluginAsyncTypebox = async app => {
       security: [],
       body: ref(Credentials),
       response: {
-        200: ref(AccessToken),
+        200: answer(AccessToken, 'The token of a new session.', { 'Cache-Control': Type.Literal('no-store') }),
         ...failures('invalid_request', 'invalid_credentials', 'payload_too_large', 'unsupported_media_type', 'service_unavailable')
       }
     }

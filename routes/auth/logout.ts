@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { LoggedOut, NoBody, failures, ref, tokenFailures } from '../../src/schemas.ts'
+import { LoggedOut, NoBody, answer, failures, tokenFailures } from '../../src/schemas.ts'
 
 const logout: FastifyPluginAsyncTypebox = async app => {
   app.post('/logout', {
@@ -11,7 +11,7 @@ const logout: FastifyPluginAsyncTypebox = async app => {
       tags: ['auth'],
       security: [{ bearer: [] }],
       body: NoBody,
-      response: { 200: ref(LoggedOut), ...failures('invalid_request', 'payload_too_large', 'unsupported_media_type', ...tokenFailures) }
+      response: { 200: answer(LoggedOut, 'The session has ended, everywhere.'), ...failures('invalid_request', 'payload_too_large', 'unsupported_media_type', ...tokenFailures) }
     }
   }, async request => {
     await app.sessions.logout(request.user)

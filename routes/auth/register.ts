@@ -1,5 +1,5 @@
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Registration, UserAccount, failures, ref, toUserAccount } from '../../src/schemas.ts'
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Registration, UserAccount, answer, failures, ref, toUserAccount } from '../../src/schemas.ts'
 
 const register: FastifyPluginAsyncTypebox = async app => {
   app.post('/register', {
@@ -10,7 +10,7 @@ const register: FastifyPluginAsyncTypebox = async app => {
       security: [],
       body: ref(Registration),
       response: {
-        201: ref(UserAccount),
+        201: answer(UserAccount, 'The new user.', { Location: Type.String({ description: 'Where the user finds itself, once signed in.' }) }),
         ...failures('invalid_request', 'username_taken', 'payload_too_large', 'unsupported_media_type', 'service_unavailable')
       }
     }

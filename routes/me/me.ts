@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { UserAccount, failures, ref, toUserAccount, tokenFailures } from '../../src/schemas.ts'
+import { UserAccount, answer, failures, toUserAccount, tokenFailures } from '../../src/schemas.ts'
 
 const me: FastifyPluginAsyncTypebox = async app => {
   app.get('/me', {
@@ -9,7 +9,7 @@ const me: FastifyPluginAsyncTypebox = async app => {
       summary: 'The user whom the token speaks for',
       tags: ['me'],
       security: [{ bearer: [] }],
-      response: { 200: ref(UserAccount), ...failures(...tokenFailures, 'service_unavailable') }
+      response: { 200: answer(UserAccount, 'The user.'), ...failures(...tokenFailures, 'service_unavailable') }
     }
   }, async request => toUserAccount(await app.users.get(request.user.sub)))
 }

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { TokenInfo, failures, ref, tokenFailures } from '../../src/schemas.ts'
+import { TokenInfo, answer, failures, tokenFailures } from '../../src/schemas.ts'
 
 const token: FastifyPluginAsyncTypebox = async app => {
   app.get('/token', {
@@ -10,7 +10,7 @@ const token: FastifyPluginAsyncTypebox = async app => {
       description: 'Asks the blocklist and no database.',
       tags: ['me'],
       security: [{ bearer: [] }],
-      response: { 200: ref(TokenInfo), ...failures(...tokenFailures) }
+      response: { 200: answer(TokenInfo, 'Claims of the token.'), ...failures(...tokenFailures) }
     }
   }, async ({ user: { sub, sid, scope, iat, exp } }) => ({ sub, sid, scope, iat, exp }))
 }

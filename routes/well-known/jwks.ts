@@ -1,5 +1,5 @@
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { JsonWebKeySet, failures, ref } from '../../src/schemas.ts'
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { JsonWebKeySet, answer, failures } from '../../src/schemas.ts'
 
 /** Long enough to take the load off, short enough for a new key to be known soon. */
 const maxAgeSeconds = 300
@@ -12,7 +12,7 @@ const jwks: FastifyPluginAsyncTypebox = async app => {
       description: 'A JWK Set (RFC 7517). Whoever verifies tokens with it alone accepts those that were revoked.',
       tags: ['operations'],
       security: [],
-      response: { 200: ref(JsonWebKeySet), ...failures() }
+      response: { 200: answer(JsonWebKeySet, 'The keys.', { 'Cache-Control': Type.String() }), ...failures() }
     }
   }, async (_request, reply) => {
     reply.header('cache-control', `public, max-age=${maxAgeSeconds}`)

@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { build, serversEnv } from '../support/app.ts'
 import { get, password, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -6,7 +6,8 @@ import { timed, until } from '../support/wait.ts'
 
 const deadlineMs = 300
 
-t.test('a stalled Postgres is a 503, never a hang, and tokens go on being checked', async t => {
+/** The app, with a proxy between it and its database that can be stalled, and its log. */
+async function appBehindProxy (t: Test) {
   const env = await serversEnv(t)
   const url = new URL(String(env['DATABASE_URL']))
   const proxy = await proxyTo(t, url.hostname, Number(url.port || 5432))
@@ -14,6 +15,11 @@ t.test('a stalled Postgres is a 503, never a hang, and tokens go on being checke
   url.port = String(proxy.port)
   const lines: string[] = []
   const app = await build(t, { ...env, DATABASE_URL: url.href, DATABASE_DEADLINE_MS: String(deadlineMs) }, { level: 'info', stream: { write: line => { lines.push(line) } } })
+  return { app, proxy, log: () => lines.join('') }
+}
+
+t.test('a stalled Postgres is a 503, never a hang, and tokens go on being checked', async t => {
+  const { app, proxy, log } = await appBehindProxy(t)
   const ada = await signUp(app, 'ada')
 
   proxy.stall()
@@ -43,9 +49,8 @@ t.test('a stalled Postgres is a 503, never a hang, and tokens go on being checke
   await until('it answers again', async () => (await get(app, '/me', ada.token)).statusCode === 200)
   t.equal((await get(app, '/health/ready')).statusCode, 200)
 
-  const log = lines.join('')
-  t.match(log, 'The database cannot be reached')
-  t.notMatch(log, newcomer.password)
-  t.notMatch(log, '$argon2id$', 'no password hash is logged')
-  t.notMatch(log, ada.token)
+  t.match(log(), 'The database cannot be reached')
+  t.notMatch(log(), newcomer.password)
+  t.notMatch(log(), '$argon2id$', 'no password hash is logged')
+  t.notMatch(log(), ada.token)
 })

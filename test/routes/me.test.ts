@@ -40,28 +40,8 @@ t.test('whatever is wrong with a token of ours is a 401 that says so', async t =
   const claims = goodClaims(issuer)
   t.equal((await get(app, '/token', forge(header, claims, sign))).statusCode, 200, 'the tokens of this test are right but for what is made wrong')
 
-  const change = (name: string, value: unknown) => ({ ...claims, [name]: value })
-  const wrong: Record<string, { header: unknown, payload: unknown, code?: string }> = {
-    ...wrongTokens(header, claims),
-    ...Object.fromEntries(Object.keys(claims).map(name => [`${name} missing`, { header, payload: change(name, undefined) }])),
-    'another issuer': { header, payload: change('iss', 'https://stranger.example') },
-    'another audience': { header, payload: change('aud', 'stranger') },
-    'several audiences': { header, payload: change('aud', [issuer, 'stranger']) },
-    'sub no UUID': { header, payload: change('sub', 'ada') },
-    'jti no UUID': { header, payload: change('jti', 'one') },
-    'sid no UUID': { header, payload: change('sid', 'one') },
-    'scope array': { header, payload: change('scope', ['user']) },
-    'client_id number': { header, payload: change('client_id', 1) },
-    'typ of an ID token': { header: { ...header, typ: 'JWT' }, payload: claims },
-    'typ missing': { header: { ...header, typ: undefined }, payload: claims },
-    'kid unknown': { header: { ...header, kid: 'another' }, payload: claims },
-    'kid missing': { header: { ...header, kid: undefined }, payload: claims },
-    'kid array': { header: { ...header, kid: [header.kid] }, payload: claims },
-    'kid of an object': { header: { ...header, kid: 'constructor' }, payload: claims },
-    'alg ES256': { header: { ...header, alg: 'ES256' }, payload: claims }
-  }
   const headers = [
-    ...Object.entries(wrong).map(([name, { header, payload, code = 'invalid_token' }]) => ({ name, code, value: `Bearer ${forge(header, payload, sign)}` })),
+    ...Object.entries(wrongTokensOfOurs(header, claims)).map(([name, { header, payload, code = 'invalid_token' }]) => ({ name, code, value: `Bearer ${forge(header, payload, sign)}` })),
     ...Object.entries(wrongHeaders(ada.token)).map(([name, { value, code }]) => ({ name, code, value })),
     { name: 'a stranger\'s key', code: 'invalid_token', value: `Bearer ${forge(header, claims, ed25519(strangersKey))}` },
     { name: 'our public key as a secret', code: 'invalid_token', value: `Bearer ${forge({ ...header, alg: 'HS256' }, claims, hs256(String(app.keyRing.publicKeyPem(header.kid))))}` },
@@ -107,6 +87,30 @@ t.test('settings of tokens: lifetime, audience and leeway', async t => {
   t.equal((await get(app, '/token', await expiredSince(20))).statusCode, 200, 'within the leeway')
   t.equal((await get(app, '/token', await expiredSince(40))).json().error, 'token_expired', 'beyond it')
 })
+
+/** Everything that can be wrong with a token, and what else can be in the profile of RFC 9068. */
+function wrongTokensOfOurs (header: Record<string, unknown>, claims: Record<string, unknown>): ReturnType<typeof wrongTokens> {
+  const change = (name: string, value: unknown) => ({ ...claims, [name]: value })
+  return {
+    ...wrongTokens(header, claims),
+    ...Object.fromEntries(Object.keys(claims).map(name => [`${name} missing`, { header, payload: change(name, undefined) }])),
+    'another issuer': { header, payload: change('iss', 'https://stranger.example') },
+    'another audience': { header, payload: change('aud', 'stranger') },
+    'several audiences': { header, payload: change('aud', [issuer, 'stranger']) },
+    'sub no UUID': { header, payload: change('sub', 'ada') },
+    'jti no UUID': { header, payload: change('jti', 'one') },
+    'sid no UUID': { header, payload: change('sid', 'one') },
+    'scope array': { header, payload: change('scope', ['user']) },
+    'client_id number': { header, payload: change('client_id', 1) },
+    'typ of an ID token': { header: { ...header, typ: 'JWT' }, payload: claims },
+    'typ missing': { header: { ...header, typ: undefined }, payload: claims },
+    'kid unknown': { header: { ...header, kid: 'another' }, payload: claims },
+    'kid missing': { header: { ...header, kid: undefined }, payload: claims },
+    'kid array': { header: { ...header, kid: [header.kid] }, payload: claims },
+    'kid of an object': { header: { ...header, kid: 'constructor' }, payload: claims },
+    'alg ES256': { header: { ...header, alg: 'ES256' }, payload: claims }
+  }
+}
 
 /** Signs as the service does. What it holds cannot be exported, so the test reads its database. */
 async function ourSigner (app: FastifyInstance): Promise<(input: string) => Buffer> {

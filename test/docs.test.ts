@@ -1,0 +1,83 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import t from 'tap'
+import { describeError, errorCodes } from '../src/errors.ts'
+import { packageRoot } from '../src/package-root.ts'
+import { embeddedEnv, scratchFolder } from './support/app.ts'
+import { startServer } from './support/server-process.ts'
+import { redisUrl, scratchPrefix } from './support/services.ts'
+
+const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8')
+const blocks = (text: string, language: string) => [...text.matchAll(new RegExp('^```' + language + '\\n([^]*?)^```', 'gm'))].map(match => match[1] ?? '')
+
+/** What differs each time: ids, instants, dates and how long a connection is kept. */
+const normalize = (text: string) => text
+  .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '<id>')
+  .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<instant>')
+  .replace(/^Date: .*$/gm, 'Date: <date>')
+  .replaceAll('\r', '')
+  .trim()
+
+t.test('the commands of the README answer what it says', async t => {
+  const { address } = await startServer(t, embeddedEnv(t))
+  const folder = scratchFolder(t)
+  const sessions = blocks(read('README.md'), 'console').filter(block => block.includes('curl'))
+  t.ok(sessions.length >= 2)
+  // One shell for all of them, since what one leaves behind the next uses. A line between marks where an answer ends.
+  const steps = sessions.join('\n').split(/^\$ /m).slice(1).map(step => {
+    const [command = '', ...answer] = step.split('\n')
+    return { command, answer: answer.join('\n') }
+  })
+  const script = steps.map(({ command }) => `${command.replaceAll('http://127.0.0.1:3000', address)}\necho; echo "<end>"`).join('\n')
+  const { stdout, stderr } = spawnSync('bash', ['-c', script], { cwd: folder, encoding: 'utf8', timeout: 60_000 })
+  const answers = stdout.split('<end>')
+  for (const [index, { command, answer }] of steps.entries()) {
+    t.equal(normalize(answers[index] ?? stderr), normalize(answer), command.slice(0, 100))
+  }
+})
+
+t.test('a wrong setting says what the README says', async t => {
+  const [block = ''] = blocks(read('README.md'), 'console').filter(block => block.includes('npm start'))
+  const [command = '', answer] = block.replace(/^\$ /, '').split('\n')
+  const { stderr, status } = spawnSync('bash', ['-c', command], { cwd: packageRoot, encoding: 'utf8', timeout: 60_000 })
+  t.equal(stderr.trim().split('\n').at(-1), answer)
+  t.equal(status, 1)
+})
+
+t.test('the app of docs/plugin.md works', async t => {
+  const [code = ''] = blocks(read('docs/plugin.md'), 'ts')
+  const file = join(scratchFolder(t), 'app.mts')
+  const local = (path: string) => JSON.stringify(import.meta.resolve(path))
+  writeFileSync(file, code
+    .replace("'signout'", JSON.stringify(pathToFileURL(join(packageRoot, 'plugins', 'auth.ts')).href))
+    .replace("'fastify'", local('fastify'))
+    .replace('my-app:', scratchPrefix(t)))
+  const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', `
+    const { default: app } = await import(${JSON.stringify(pathToFileURL(file).href)})
+    const { token } = (await app.inject({ method: 'POST', url: '/login' })).json()
+    const headers = { authorization: 'Bearer ' + token }
+    const answers = []
+    for (const [method, url] of [['GET', '/secret'], ['POST', '/logout'], ['GET', '/secret']]) {
+      answers.push((await app.inject({ method, url, headers })).statusCode)
+    }
+    await app.close()
+    console.log(JSON.stringify(answers))
+  `], { encoding: 'utf8', timeout: 60_000, env: { PATH: process.env['PATH'], REDIS_URL: redisUrl() } })
+  t.equal(status, 0, stderr)
+  t.equal(stdout.trim(), '[200,200,401]')
+})
+
+t.test('docs/errors.md lists every code with its status', async t => {
+  const rows = [...read('docs/errors.md').matchAll(/^\| (\d{3}) \| `(\w+)` \|/gm)].map(([, status, code]) => `${status} ${code}`)
+  t.same(rows, errorCodes.map(code => `${describeError(code).statusCode} ${code}`))
+})
+
+t.test('links between the documents lead somewhere', async t => {
+  for (const path of ['README.md', 'CONTRIBUTING.md', 'docs/plugin.md', 'docs/replicas.md', 'docs/errors.md', 'docs/dependencies.md']) {
+    for (const [, link = ''] of read(path).matchAll(/\]\((?!http)([^)#]+)/g)) {
+      t.ok(read(join(path, '..', link)).length > 0, `${path}: ${link}`)
+    }
+  }
+})

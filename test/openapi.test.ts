@@ -1,0 +1,52 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { makeOpenapi, openapiFile } from '../scripts/openapi.ts'
+import { errorCodes } from '../src/errors.ts'
+
+type Operation = { operationId?: string, security?: unknown[], responses: Record<string, { description: string, headers?: object, content?: Record<string, { schema: { $ref?: string } }> }> }
+type Document = { openapi: string, paths: Record<string, Record<string, Operation>>, components: { schemas: Record<string, { properties: Record<string, { enum?: string[] }> }> } }
+
+const committed = readFileSync(openapiFile, 'utf8')
+const document = JSON.parse(committed) as Document
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, ...operation })))
+
+t.test('openapi.json is what the routes say', async t => {
+  t.equal(await makeOpenapi(), committed, 'run `npm run openapi` and commit it')
+})
+
+t.test('it is OpenAPI 3.1 and describes every route', async t => {
+  t.match(document.openapi, /^3\.1\./)
+  t.same(operations.map(({ name }) => name).sort(), [
+    'GET /.well-known/jwks.json', 'GET /health/live', 'GET /health/ready', 'GET /me', 'GET /token',
+    'POST /login', 'POST /logout', 'POST /register'
+  ])
+})
+
+t.test('clients can be generated from it: every operation has a name, every answer a description and a named schema', async t => {
+  t.equal(new Set(operations.map(({ operationId }) => operationId)).size, operations.length)
+  for (const { name, responses } of operations) {
+    for (const [status, { description, content }] of Object.entries(responses)) {
+      t.not(description, 'Default Response', `${name} ${status}`)
+      const ref = content?.['application/json']?.schema.$ref ?? ''
+      const component = /^#\/components\/schemas\/(\w+)$/.exec(ref)?.[1] ?? ''
+      t.ok(component in document.components.schemas, `${name} ${status}: ${ref}`)
+      if (Number(status) >= 400) t.equal(component, 'Error', `${name} ${status}`)
+    }
+  }
+  t.same(document.components.schemas['Error']?.properties['error']?.enum, errorCodes)
+})
+
+t.test('it says which routes need a token, and what they answer to one that will not do', async t => {
+  for (const { name, security, responses } of operations) {
+    if (['GET /me', 'GET /token', 'POST /logout'].includes(name)) {
+      t.same(security, [{ bearer: [] }], name)
+      t.ok(responses['401']?.headers && 'WWW-Authenticate' in responses['401'].headers, name)
+      t.ok(responses['503']?.headers && 'Retry-After' in responses['503'].headers, name)
+      for (const code of ['authorization_required', 'invalid_token', 'token_expired', 'token_revoked']) t.match(responses['401']?.description, code, name)
+      t.match(responses['503']?.description, 'revocation_unavailable', name)
+    } else {
+      t.same(security, [], name)
+    }
+  }
+})

@@ -1,0 +1,74 @@
+import { spawn } from 'node:child_process'
+import t, { type Test } from 'tap'
+import { findFreePort } from '../../scripts/services/programs.ts'
+import { packageRoot } from '../../src/package-root.ts'
+import { serversEnv, type Env } from '../support/app.ts'
+import { until } from '../support/wait.ts'
+
+/** Runs a script of package.json as a person would, in a process group of its own. */
+function npmRun (t: Test, args: string[], env: Env = {}) {
+  const child = spawn('npm', ['run', '--silent', ...args], { cwd: packageRoot, env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const toGroup = (signal: NodeJS.Signals) => {
+    try {
+      process.kill(-Number(child.pid), signal)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
+  t.teardown(() => { toGroup('SIGKILL') })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => { output += data.toString() })
+  const ended = new Promise<number | null>(resolve => { child.once('close', resolve) })
+  return { output: () => output, ended, pressCtrlC: () => { toGroup('SIGINT') } }
+}
+
+/** A port with two free ones after it, as far as can be known. */
+async function findThreeFreePorts (): Promise<number> {
+  for (;;) {
+    const port = await findFreePort()
+    if (port < 65_000) return port
+  }
+}
+
+t.test('npm run replicas starts as many as it is told, tells their logs apart, and stops them all on Ctrl-C', async t => {
+  const env = await serversEnv(t)
+  const firstPort = await findThreeFreePorts()
+  const replicas = npmRun(t, ['replicas', '--', '3', '--first-port', String(firstPort)], env)
+  const ports = [firstPort, firstPort + 1, firstPort + 2]
+  await until('all three listen', () => ports.every(port => replicas.output().includes(`Documentation: http://127.0.0.1:${port}`)), 60_000)
+  for (const port of ports) {
+    t.equal((await fetch(`http://127.0.0.1:${port}/health/ready`)).status, 200)
+    t.match(replicas.output(), new RegExp(`^\\[${port}\\] .*Listening: http://127.0.0.1:${port}`, 'm'))
+  }
+  replicas.pressCtrlC()
+  await replicas.ended
+  for (const port of ports) {
+    await until(`nothing listens on ${port}`, () => fetch(`http://127.0.0.1:${port}/health/live`).then(() => false, () => true))
+    t.match(replicas.output(), new RegExp(`^\\[${port}\\] .* exited with code 0$`, 'm'), 'it finished, and was not killed')
+  }
+})
+
+t.test('a count that is none, and a port that is none, are refused with the way to do it', async t => {
+  for (const args of [['none'], ['0'], ['51'], ['1.5'], ['1', '2'], ['1', '--first-port', 'x'], ['3', '--first-port', '65535']]) {
+    const { ended, output } = npmRun(t, ['replicas', '--', ...args])
+    t.equal(await ended, 1, args.join(' '))
+    t.match(output(), /must be a whole number[^]*Usage: npm run replicas/, args.join(' '))
+  }
+})
+
+t.test('every command says what it does', async t => {
+  for (const script of ['replicas', 'services', 'openapi']) {
+    const { ended, output } = npmRun(t, [script, '--', '--help'])
+    t.equal(await ended, 0, script)
+    t.match(output(), `Usage: npm run ${script}`)
+  }
+})
+
+t.test('npm run services names the variable of a server that does not answer', async t => {
+  for (const [name, url] of [['REDIS_URL', 'redis://127.0.0.1:1'], ['DATABASE_URL', 'postgres://127.0.0.1:1/none']] as const) {
+    const { ended, output } = npmRun(t, ['services'], { [name]: url })
+    t.equal(await ended, 1, name)
+    t.match(output(), `${name} names a `)
+    t.match(output(), 'that does not answer: start it, or unset the variable.')
+  }
+})

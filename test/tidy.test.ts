@@ -1,0 +1,127 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import t from 'tap'
+import ts from 'typescript'
+import { packageRoot } from '../src/package-root.ts'
+
+/** The laws of the house, so that nobody has to remember them. */
+const maxFileLines = 250
+const maxFunctionLines = 70
+const maxTestLines = 40
+const maxHandlerLines = 10
+
+const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: packageRoot, encoding: 'utf8' }).trim().split('\n')
+const sources = tracked.filter(path => /\.(ts|js)$/.test(path) && !path.endsWith('.d.ts'))
+const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8')
+const parsed = new Map(sources.map(path => [path, ts.createSourceFile(path, read(path), ts.ScriptTarget.Latest, true)]))
+const inFolder = (folder: string) => sources.filter(path => path.startsWith(`${folder}/`))
+
+/** What a file imports from this repository, as paths from its root. */
+function importsOf (path: string): string[] {
+  const found: string[] = []
+  for (const statement of parsed.get(path)?.statements ?? []) {
+    if ((ts.isImportDeclaration(statement) || ts.isExportDeclaration(statement)) && statement.moduleSpecifier !== undefined && ts.isStringLiteral(statement.moduleSpecifier)) {
+      const specifier = statement.moduleSpecifier.text
+      if (specifier.startsWith('.')) found.push(normalize(join(dirname(path), specifier)))
+    }
+  }
+  return found
+}
+
+function visit (node: ts.Node, look: (node: ts.Node) => void): void {
+  look(node)
+  ts.forEachChild(node, child => { visit(child, look) })
+}
+
+const linesOf = (node: ts.Node) => {
+  const file = node.getSourceFile()
+  return file.getLineAndCharacterOfPosition(node.end).line - file.getLineAndCharacterOfPosition(node.getStart()).line + 1
+}
+
+const isTestCall = (node: ts.Node): node is ts.CallExpression => ts.isCallExpression(node) && /^t\.test$/.test(node.expression.getText())
+
+t.test('the top level is the one that was agreed', async t => {
+  const folders = new Set(tracked.filter(path => path.includes('/')).map(path => path.split('/')[0]))
+  t.same([...folders].sort(), ['.ci', 'docs', 'plugins', 'routes', 'scripts', 'src', 'test'])
+})
+
+t.test('src knows nothing of HTTP, of plugins and of routes', async t => {
+  for (const path of inFolder('src').filter(path => !['src/app.ts', 'src/server.ts'].includes(path))) {
+    t.notOk(importsOf(path).some(imported => /^(plugins|routes|test|scripts)\//.test(imported)), `${path} imports its own folder only`)
+    t.notMatch(read(path), /from '(@fastify\/(?!type-provider)[^']*|fastify[^']*|node:http)'/, `${path} does not import Fastify`)
+  }
+})
+
+t.test('plugins import src, never routes, and are named and wrapped', async t => {
+  for (const path of inFolder('plugins')) {
+    t.notOk(importsOf(path).some(imported => /^(routes|test|scripts)\//.test(imported)), path)
+    if (/export default/.test(read(path))) t.match(read(path), /export default fp\(\w+, \{ name: '[\w-]+', fastify: '5\.x'/, path)
+  }
+})
+
+t.test('routes import schemas, errors and types of src, no plugin and no other route, and are not wrapped', async t => {
+  for (const path of inFolder('routes')) {
+    t.same(importsOf(path).filter(imported => !['src/schemas.ts', 'src/errors.ts'].includes(imported)), [], path)
+    t.notMatch(read(path), 'fastify-plugin', path)
+  }
+})
+
+t.test('a route handler has at most ten lines', async t => {
+  for (const path of inFolder('routes')) {
+    visit(parsed.get(path) as ts.Node, node => {
+      if (!ts.isCallExpression(node) || !/^app\.(get|post|put|patch|delete)$/.test(node.expression.getText())) return
+      const handler = node.arguments.at(-1)
+      if (handler !== undefined) t.ok(linesOf(handler) <= maxHandlerLines + 2, `${path}: ${node.arguments[0]?.getText()}`)
+    })
+  }
+})
+
+t.test('nothing imports tests', async t => {
+  for (const path of sources.filter(path => !path.startsWith('test/'))) t.notOk(importsOf(path).some(imported => imported.startsWith('test/')), path)
+})
+
+t.test('files, functions and tests are short', async t => {
+  for (const [path, file] of parsed) {
+    t.ok(read(path).split('\n').length <= maxFileLines + 1, `${path} has at most ${maxFileLines} lines`)
+    visit(file, node => {
+      if (isTestCall(node)) {
+        const own = linesOf(node) - nestedTestLines(node)
+        if (own > maxTestLines) t.fail(`${path}: the test ${node.arguments[0]?.getText()} has ${own} lines`)
+      } else if (ts.isFunctionLike(node) && !path.startsWith('test/') && linesOf(node) > maxFunctionLines) {
+        t.fail(`${path}: a function has ${linesOf(node)} lines: ${node.getText().slice(0, 60)}`)
+      }
+    })
+  }
+})
+
+t.test('every test asserts something', async t => {
+  for (const path of inFolder('test').filter(path => path.endsWith('.test.ts'))) {
+    visit(parsed.get(path) as ts.Node, node => {
+      if (isTestCall(node)) t.match(node.getText(), /\bt\.(?!test\b|teardown\b|type\b)\w+\(|test\w*\(t, |expect\w+\(t|onEach\w+\(t/, `${path}: ${node.arguments[0]?.getText()}`)
+    })
+  }
+})
+
+t.test('every dependency has its reason in docs/dependencies.md', async t => {
+  const { dependencies, devDependencies } = JSON.parse(read('package.json')) as Record<string, Record<string, string>>
+  const reasons = read('docs/dependencies.md')
+  const listed = [...reasons.matchAll(/^\| `([^`]+)` \|/gm)].map(match => match[1])
+  t.same(listed.sort(), [...Object.keys(dependencies ?? {}), ...Object.keys(devDependencies ?? {})].sort())
+})
+
+t.test('the repository names no machine', async t => {
+  for (const path of tracked.filter(path => !/\.(png|ico)$/.test(path))) {
+    t.notMatch(read(path), /\/(work|home\/\w+|Users\/\w+)\/\w|registry\.\w+\.\w+/, path)
+  }
+})
+
+/** The lines of the tests inside a test, which count for themselves. */
+function nestedTestLines (test: ts.Node): number {
+  let lines = 0
+  ts.forEachChild(test, function look (node) {
+    if (isTestCall(node)) lines += linesOf(node)
+    else ts.forEachChild(node, look)
+  })
+  return lines
+}

@@ -1,0 +1,58 @@
+import t from 'tap'
+import { createPasswordHasher, defaultMaxRunning } from '../../src/users/password-hasher.ts'
+
+t.test('a hash is Argon2id with 19456 KiB, two passes, one lane and a salt of its own', async t => {
+  const passwords = await createPasswordHasher()
+  const [first, second] = [await passwords.hash('a password'), await passwords.hash('a password')]
+  t.match(first, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[^$]{22}\$[^$]{43}$/)
+  t.not(first, second)
+  t.equal(await passwords.verify('a password', first), true)
+  t.equal(await passwords.verify('another', first), false)
+})
+
+t.test('without a user the same work is done against a decoy, and the answer is no', async t => {
+  const passwords = await createPasswordHasher()
+  const hash = await passwords.hash('a password')
+  t.equal(await passwords.verify('a password', undefined), false)
+  // The decoy is hashed with the same parameters, so that it costs what a real one costs. Bounds that only a missing
+  // verification would break: medians of many, in turn.
+  const [withUser, without] = [[], []] as [number[], number[]]
+  for (let round = 0; round < 15; round++) {
+    for (const [costs, stored] of [[withUser, hash], [without, undefined]] as const) {
+      const startedAt = performance.now()
+      await passwords.verify('a wrong password', stored)
+      costs.push(performance.now() - startedAt)
+    }
+  }
+  const median = (costs: number[]) => costs.sort((a, b) => a - b)[7] ?? 0
+  t.ok(median(without) > median(withUser) / 5, `${median(without)} ms against ${median(withUser)} ms`)
+})
+
+t.test('hashes run a few at a time, a bounded number waits, and what comes after is a 503', async t => {
+  const passwords = await createPasswordHasher({ maxRunning: 1, maxWaiting: 2 })
+  const answers = await Promise.allSettled(Array.from({ length: 5 }, () => passwords.hash('a password')))
+  t.same(answers.map(answer => answer.status), ['fulfilled', 'fulfilled', 'fulfilled', 'rejected', 'rejected'])
+  for (const answer of answers) {
+    if (answer.status === 'rejected') t.match(answer.reason, { code: 'service_unavailable', statusCode: 503, retryAfterSeconds: 1 })
+  }
+  t.match(await passwords.hash('a password'), '$argon2id$', 'and there is room again')
+})
+
+t.test('a stored hash that is none is a defect, and frees its place', async t => {
+  const passwords = await createPasswordHasher({ maxRunning: 1, maxWaiting: 0 })
+  await t.rejects(passwords.verify('a password', 'not a hash'))
+  await t.rejects(passwords.verify('a password', 'not a hash'))
+  t.match(await passwords.hash('a password'), '$argon2id$')
+})
+
+t.test('threads are left to the file system and to DNS', async t => {
+  const before = process.env['UV_THREADPOOL_SIZE']
+  t.teardown(() => {
+    if (before === undefined) delete process.env['UV_THREADPOOL_SIZE']
+    else process.env['UV_THREADPOOL_SIZE'] = before
+  })
+  for (const [poolSize, most] of [['1', 1], ['2', 1], ['4', 2], ['64', 62]] as const) {
+    process.env['UV_THREADPOOL_SIZE'] = poolSize
+    t.ok(defaultMaxRunning() >= 1 && defaultMaxRunning() <= most, poolSize)
+  }
+})
