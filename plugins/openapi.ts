@@ -43,7 +43,7 @@ async function openapi (app: FastifyInstance, { version }: OpenApiOptions): Prom
     routePrefix: '/docs',
     staticCSP: contentSecurityPolicy,
     theme: { title: 'signout' },
-    uiConfig: { url: '/openapi.json', deepLinking: true, tryItOutEnabled: true, persistAuthorization: false }
+    uiConfig: { layout: 'BaseLayout', deepLinking: true, tryItOutEnabled: true }
   })
 }
 
