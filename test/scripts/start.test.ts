@@ -1,0 +1,67 @@
+import { spawn } from 'node:child_process'
+import { cpSync, existsSync, readFileSync, statSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { packageRoot } from '../../src/package-root.ts'
+import { embeddedEnv, scratchFolder, type Env } from '../support/app.ts'
+import { until } from '../support/wait.ts'
+
+/** Runs a program until it has printed what is waited for, and answers all that it printed. */
+async function outputUntil (program: string, args: string[], options: { cwd: string, env: Env }, awaited: string): Promise<string> {
+  const child = spawn(program, args, { cwd: options.cwd, env: { ...process.env, ...options.env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const ended = new Promise(resolve => { child.once('close', resolve) })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => { output += data.toString() })
+  try {
+    await until(`it prints ${awaited}`, () => output.includes(awaited), 60_000)
+  } finally {
+    process.kill(-Number(child.pid), 'SIGTERM')
+    await ended
+  }
+  return output
+}
+
+/** A copy of the package that was never built. */
+function freshCopy (t: Test): string {
+  const copy = scratchFolder(t)
+  for (const name of ['src', 'plugins', 'routes', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.build.json']) {
+    cpSync(join(packageRoot, name), join(copy, name), { recursive: true })
+  }
+  symlinkSync(join(packageRoot, 'node_modules'), join(copy, 'node_modules'))
+  return copy
+}
+
+t.test('npm start builds when it must, and only then', async t => {
+  const cwd = freshCopy(t)
+  const built = join(cwd, 'dist', 'src', 'server.js')
+  const start = () => outputUntil('npm', ['start'], { cwd, env: { ...embeddedEnv(t), PORT: '0' } }, 'Documentation: ')
+  t.notOk(existsSync(built))
+  t.match(await start(), /Listening: http:\/\/127\.0\.0\.1:\d+/)
+  const builtAt = statSync(built).mtimeMs
+  await start()
+  t.equal(statSync(built).mtimeMs, builtAt, 'nothing has changed, so nothing was built')
+
+  cpSync(join(packageRoot, 'src', 'errors.ts'), join(cwd, 'src', 'another.ts'))
+  await start()
+  t.ok(existsSync(join(cwd, 'dist', 'src', 'another.js')), 'a new source is built')
+})
+
+t.test('in a terminal the log is pretty', async t => {
+  const command = `${process.execPath} ${join(packageRoot, 'dist', 'src', 'server.js')}`
+  const args = process.platform === 'darwin' ? ['-q', '/dev/null', ...command.split(' ')] : ['-qec', command, '/dev/null']
+  const output = await outputUntil('script', args, { cwd: scratchFolder(t), env: { ...embeddedEnv(t), PORT: '0', TERM: 'xterm' } }, 'Documentation: ')
+  t.notMatch(output, '{"level"')
+  // eslint-disable-next-line no-control-regex
+  const plain = output.replace(/\u001b\[\d+m/g, '')
+  t.match(plain, /\[\d\d:\d\d:\d\d\.\d{3}\] INFO: signout/)
+  t.match(plain, 'INFO: Blocklist: in the memory of this process')
+})
+
+t.test('the package has what its exports name, and the built plugin is the plugin', async t => {
+  const { exports } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { exports: Record<string, string | { types: string, default: string }> }
+  for (const target of Object.values(exports)) {
+    for (const path of typeof target === 'string' ? [target] : Object.values(target)) t.ok(existsSync(join(packageRoot, path)), path)
+  }
+  const plugin = await import(join(packageRoot, 'dist', 'plugins', 'auth.js')) as Record<string, unknown>
+  t.same(Object.keys(plugin).sort(), ['SignoutError', 'createMemoryBlocklist', 'createRedisBlocklist', 'createRedisConnection', 'default'])
+})
