@@ -4,8 +4,9 @@ import { parseArgs } from 'node:util'
 import { waitForLock } from 'fs-native-extensions'
 import { describeUrl } from '../src/describe-url.ts'
 import { composeDown } from './services/docker.ts'
+import { install } from './services/install.ts'
 import { ensurePostgres, stopPostgres } from './services/postgres.ts'
-import { ServicesError } from './services/programs.ts'
+import { ServicesError, findProgramFolder } from './services/programs.ts'
 import { ensureRedis, isInstalled, stopRedis } from './services/redis.ts'
 import { readState, servicesDir, writeState, type Service } from './services/state.ts'
 
@@ -48,6 +49,8 @@ async function start (): Promise<void> {
   state.postgres = await ensurePostgres(state.postgres, line => report('Postgres', line))
   writeState(state)
   report('Postgres', `${describeUrl(state.postgres.url)} (${howItCame(state.postgres)})`)
+  // The tests run the commands of the README.
+  if (findProgramFolder('curl') === undefined) install('curl', line => report('curl', line))
   if (!isInstalled()) report('Redis', 'the tests of faults start a redis-server of their own and will fail: install it to run them')
 }
 

@@ -1,15 +1,16 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { ServicesError, run, succeeds } from './programs.ts'
-import { mkdirSync, existsSync, writeFileSync } from 'node:fs'
 
 const installMs = 300_000
 const packages = {
-  redis: { name: 'Redis', apt: 'redis-server', brew: 'redis', variable: 'REDIS_URL' },
-  postgres: { name: 'Postgres', apt: 'postgresql', brew: 'postgresql@17', variable: 'DATABASE_URL' }
+  redis: { name: 'Redis', apt: 'redis-server', brew: 'redis', orElse: ', or name a running one in REDIS_URL' },
+  postgres: { name: 'Postgres', apt: 'postgresql', brew: 'postgresql@17', orElse: ', or name a running one in DATABASE_URL' },
+  curl: { name: 'curl', apt: 'curl', brew: 'curl', orElse: '' }
 } as const
 
-/** Installs a server with the package manager of the system, or says what to install by hand. */
-export function install (service: keyof typeof packages, say: (line: string) => void): void {
-  const { name, apt, brew, variable } = packages[service]
+/** Installs a program with the package manager of the system, or says what to install by hand. */
+export function install (program: keyof typeof packages, say: (line: string) => void): void {
+  const { name, apt, brew, orElse } = packages[program]
   if (process.getuid?.() === 0 && succeeds('apt-get', ['--version'])) {
     say(`installing ${apt} with apt-get (about half a minute)`)
     keepDebianFromStartingPostgres()
@@ -20,7 +21,7 @@ export function install (service: keyof typeof packages, say: (line: string) => 
     say(`installing ${brew} with brew (some minutes)`)
     run('brew', ['install', brew], { timeoutMs: installMs })
   } else {
-    throw new ServicesError(`${name} is missing, and neither a Docker engine, nor apt-get as root, nor brew is here to provide it: install ${name}, or name a running one in ${variable}.`)
+    throw new ServicesError(`${name} is missing, and neither a Docker engine, nor apt-get as root, nor brew is here to provide it: install ${name}${orElse}.`)
   }
 }
 
