@@ -1,0 +1,160 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { parse } from 'yaml'
+import { loadConfig, Settings } from '../src/config.ts'
+import { packageRoot } from '../src/package-root.ts'
+import { secret } from './support/app.ts'
+
+interface Service {
+  image?: string
+  command?: string[]
+  environment: Record<string, string | number | null>
+  ports: string[]
+  networks?: string[]
+  volumes?: string[]
+  depends_on: Record<string, { condition: string }>
+  healthcheck?: { test: string[] }
+  restart?: string
+  deploy: { replicas: number }
+  stop_grace_period: string
+}
+
+interface Compose {
+  services: Record<'api' | 'balancer' | 'postgres' | 'redis', Service>
+  networks: Record<string, { ipam: { config: Array<{ subnet: string }> } }>
+  configs: { haproxy: { content: string } }
+}
+
+const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8')
+const text = read('docker-compose.yml')
+const given = { POSTGRES_PASSWORD: 'a-password', KEY_ENCRYPTION_SECRET: secret }
+const { services, networks, configs } = compose(given)
+
+t.test('the replicas get every setting there is, and none that there is not', async t => {
+  // Everything is in Postgres and Redis, so that the folder of the embedded mode is not used.
+  const expected = Object.keys(Settings.properties).filter(name => name !== 'DATA_DIR')
+  t.same(Object.keys(services.api.environment).sort(), expected.sort(), 'list a new setting under `api` in docker-compose.yml')
+})
+
+t.test('the replicas start with what compose gives them', async t => {
+  const subnet = networks['front']?.ipam.config[0]?.subnet ?? ''
+  t.match(loadConfig(environmentOf(services.api)), {
+    HOST: '0.0.0.0',
+    PORT: 3000,
+    ISSUER: 'http://localhost:8080',
+    TRUST_PROXY: [subnet],
+    storage: {
+      kind: 'servers',
+      databaseUrl: 'postgres://signout:a-password@postgres:5432/signout',
+      redisUrl: 'redis://redis:6379',
+      keyEncryptionSecret: secret
+    }
+  })
+  const other = compose({ ...given, ISSUER: 'https://auth.example.com', SUBNET: '10.1.2.0/24' })
+  t.match(loadConfig(environmentOf(other.services.api)), { ISSUER: 'https://auth.example.com', TRUST_PROXY: ['10.1.2.0/24'] })
+  t.equal(other.networks['front']?.ipam.config[0]?.subnet, '10.1.2.0/24', 'the network moves with the range that is believed')
+})
+
+t.test('a secret that is missing is a sentence that says what to do', async t => {
+  t.throws(() => compose({ KEY_ENCRYPTION_SECRET: secret }), { message: /^POSTGRES_PASSWORD: Set it .* openssl rand/ })
+  t.throws(() => compose({ POSTGRES_PASSWORD: 'a-password' }), { message: /^KEY_ENCRYPTION_SECRET: Set it .* openssl rand/ })
+  for (const name of Object.keys(given)) t.notMatch(text, new RegExp(`\\$\\{${name}:?[-+=]`), `${name} has no default`)
+})
+
+t.test('three replicas stand behind one balancer on port 8080, and may finish what they are doing', async t => {
+  t.equal(services.api.deploy.replicas, 3)
+  t.notOk(services.api.ports, 'replicas are reached through the balancer alone')
+  t.same(services.balancer.ports, ['127.0.0.1:8080:8080'])
+  t.same(services.api.depends_on, { postgres: { condition: 'service_healthy' }, redis: { condition: 'service_healthy' } })
+  t.same(services.balancer.depends_on, { api: { condition: 'service_healthy' } })
+  t.same(services.api.networks, ['default', 'front'])
+  t.same(services.balancer.networks, ['front'], 'the balancer cannot reach the data')
+  const graceMs = Number(/graceMs = ([\d_]+)/.exec(read('src/server.ts'))?.[1]?.replaceAll('_', ''))
+  t.ok(Number.parseInt(services.api.stop_grace_period) * 1_000 > graceMs, 'longer than the grace of the server')
+  for (const [name, { restart }] of Object.entries(services)) t.equal(restart, 'unless-stopped', name)
+})
+
+t.test('the balancer says who the client is, whatever the client says', async t => {
+  const { content } = configs.haproxy
+  t.match(content, /^ {2}http-request del-header X-Forwarded- -m beg$/m)
+  t.match(content, /^ {2}option forwardfor$/m)
+  t.match(content, /http-check send meth GET uri \/health\/ready/)
+  t.match(content, `server-template replica 10 api:${environmentOf(services.api)['PORT']}`)
+  t.notMatch(content, '$', 'compose would take it for a variable')
+  t.ok(content.endsWith('\n'), 'HAProxy refuses a file without a last line break')
+})
+
+t.test('Redis never evicts, and both servers keep their data', async t => {
+  const command = services.redis.command?.join(' ')
+  t.match(command, '--maxmemory-policy noeviction')
+  t.match(command, '--appendonly yes')
+  t.same(services.redis.volumes, ['redis:/data'])
+  t.same(services.postgres.volumes, ['postgres:/var/lib/postgresql/data'])
+})
+
+t.test('npm run services finds Redis and Postgres on the loopback ports that it chooses', async t => {
+  const { services } = compose({ ...given, REDIS_PORT: '1111', POSTGRES_PORT: '2222' })
+  t.same(services.redis.ports, ['127.0.0.1:1111:6379'])
+  t.same(services.postgres.ports, ['127.0.0.1:2222:5432'])
+  t.match(services.postgres.environment, { POSTGRES_USER: 'signout', POSTGRES_DB: 'signout', POSTGRES_PASSWORD: 'a-password' })
+  for (const { networks } of [services.redis, services.postgres]) t.notOk(networks, 'nothing there is fixed, so two projects can run at once')
+})
+
+t.test('every service can be waited for, and every image has a version', async t => {
+  const { api, ...others } = services
+  t.notOk(api.healthcheck, 'the check of the image')
+  for (const [name, { healthcheck, image }] of Object.entries(others)) {
+    t.ok(healthcheck?.test.length, name)
+    t.match(image, /^[a-z]+:\d+(\.\d+)?-alpine$/)
+  }
+})
+
+t.test('the image runs the server without root, and says whether it is well', async t => {
+  const lines = read('Dockerfile').replaceAll(/\\\n\s*/g, '').split('\n')
+  const last = lines.slice(lines.findLastIndex(line => line.startsWith('FROM ')))
+  const argument = (name: string) => last.find(line => line.startsWith(`${name} `))?.slice(name.length + 1) ?? ''
+  t.match(argument('USER'), /^[1-9]\d*:[1-9]\d*$/)
+  t.match(JSON.parse(/CMD (.*)/.exec(argument('HEALTHCHECK'))?.[1] ?? ''), ['node', '-e', '/health/live'])
+  t.same(JSON.parse(argument('CMD')), ['node', 'dist/src/server.js'])
+  t.equal(argument('EXPOSE'), String(environmentOf(services.api)['PORT']))
+  const env = Object.fromEntries(argument('ENV').split(' ').map(pair => pair.split('=')))
+  t.match(env, { NODE_ENV: 'production', HOST: '0.0.0.0', DATA_DIR: argument('VOLUME') })
+  t.equal(loadConfig(env).storage.kind, 'embedded')
+})
+
+t.test('what the image is built from is there and admitted, and nothing else is', async t => {
+  const copied = [...read('Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, sources = '']) => sources.split(' '))
+  t.ok(copied.includes('src/db/migrations'), 'the compiler leaves them where they are')
+  for (const path of copied) {
+    t.ok(existsSync(join(packageRoot, path)), `${path} is there`)
+    t.ok(isAdmitted(path), `${path} is admitted`)
+  }
+  for (const path of ['node_modules', 'dist', '.git', '.env', '.signout', '.services', 'test', 'docs', 'scripts/services.ts', 'docker-compose.yml']) {
+    t.notOk(isAdmitted(path), `${path} stays out`)
+  }
+})
+
+/** The file as compose understands it: `${NAME:-otherwise}`, `${NAME:?sentence}` and `${NAME}`. */
+function compose (env: Record<string, string>): Compose {
+  return parse(text.replaceAll(/\$\{(\w+)(?::([-?])([^}]*))?\}/g, (_, name: string, kind: string | undefined, rest = '') => {
+    const value = env[name] || (kind === '-' ? rest : undefined)
+    if (value === undefined) throw new Error(`${name}: ${rest}`)
+    return value
+  })) as Compose
+}
+
+/** A variable without a value is taken from the environment of `docker compose`, and left out when it is not there. */
+function environmentOf ({ environment }: Service): Record<string, string> {
+  return Object.fromEntries(Object.entries(environment).flatMap(([name, value]) => value === null ? [] : [[name, String(value)]]))
+}
+
+/** The last line of .dockerignore that names the path, or a folder above it, decides. */
+function isAdmitted (path: string): boolean {
+  const lines = read('.dockerignore').split('\n').filter(line => line !== '' && !line.startsWith('#'))
+  const decides = lines.findLast(line => {
+    const pattern = line.replace('!', '').replaceAll('.', '\\.').replaceAll('*', '[^/]*')
+    return new RegExp(`^${pattern}(/|$)`).test(path)
+  })
+  return decides?.startsWith('!') ?? true
+}
