@@ -1,12 +1,14 @@
+import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import concurrently from 'concurrently'
+import { createInterface } from 'node:readline'
+import { parseArgs, styleText } from 'node:util'
 import { packageRoot } from '../src/package-root.ts'
 import { readState, servicesDir } from './services/state.ts'
 
 const maxReplicas = 50
+const colors = ['cyan', 'magenta', 'yellow', 'green', 'blue'] as const
 const help = `Usage: npm run replicas -- [COUNT] [--first-port PORT]
 
 Starts COUNT replicas of the service (3 when it is left out) as processes on ports from 3001, against the Redis and the
@@ -34,18 +36,44 @@ if (values.help === true) {
   await start(serversEnv())
 }
 
-/** Runs the replicas until they are stopped, or until one of them cannot start. */
+/** Runs the replicas until they are stopped, or until one of them ends by itself; then the others are stopped as well. */
 async function start (env: Record<string, string>): Promise<void> {
-  const ports = Array.from({ length: count }, (_, index) => firstPort + index)
-  const { result } = concurrently(ports.map(port => ({
-    name: String(port),
-    // Without a shell in between, so that signals reach the server itself.
-    command: `${process.platform === 'win32' ? '' : 'exec '}node ${JSON.stringify(join(packageRoot, 'dist', 'src', 'server.js'))}`,
-    env: { ...process.env, ...env, PORT: String(port) }
-  })), { prefix: 'name', prefixColors: 'auto', killOthersOn: ['failure'], successCondition: 'all' })
-  // Replicas that are stopped with a signal end well.
-  const ends = await result.catch(ends => ends as Awaited<typeof result>)
-  process.exitCode = ends.every(({ exitCode }) => exitCode === 0 || typeof exitCode === 'string') ? 0 : 1
+  const replicas = Array.from({ length: count }, (_, index) => spawnReplica(firstPort + index, index, env))
+  let stopping = false
+  // Once only: Ctrl-C reaches this process twice, from the terminal and from its parent, and a second SIGTERM would make
+  // a replica end at once instead of finishing what is under way.
+  const stopAll = () => {
+    if (stopping) return
+    stopping = true
+    for (const { child } of replicas) child.kill('SIGTERM')
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stopAll)
+  const codes = await Promise.all(replicas.map(async ({ ended }) => {
+    const code = await ended
+    stopAll()
+    return code
+  }))
+  process.exitCode = codes.every(code => code === 0) ? 0 : 1
+}
+
+/** In a process group of its own, so that Ctrl-C in a terminal reaches it through `stopAll` alone. */
+function spawnReplica (port: number, index: number, env: Record<string, string>): { child: ChildProcess, ended: Promise<number | null> } {
+  const child = spawn(process.execPath, [join(packageRoot, 'dist', 'src', 'server.js')], {
+    env: { ...process.env, ...env, PORT: String(port) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true
+  })
+  const prefix = process.stdout.isTTY ? styleText(colors[index % colors.length] ?? 'cyan', `[${port}]`) : `[${port}]`
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', line => process.stdout.write(`${prefix} ${line}\n`))
+  }
+  const ended = new Promise<number | null>(resolve => {
+    child.once('close', (code, signal) => {
+      process.stdout.write(`${prefix} ended with ${code ?? signal}\n`)
+      resolve(code)
+    })
+  })
+  return { child, ended }
 }
 
 function serversEnv (): Record<string, string> {
