@@ -21,7 +21,7 @@ const normalize = (text: string) => text
   .trim()
 
 t.test('the commands of the README answer what it says', async t => {
-  const { address } = await startServer(t, embeddedEnv(t))
+  const { address } = await startServer(t, await embeddedEnv(t))
   const folder = scratchFolder(t)
   const sessions = blocks(read('README.md'), 'console').filter(block => block.includes('curl'))
   t.ok(sessions.length >= 2)

@@ -2,7 +2,7 @@ import { statSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { embeddedEnv, issuer, scratchFolder, secret, serversEnv, type Env } from './support/app.ts'
+import { freshEmbeddedEnv, issuer, scratchFolder, secret, serversEnv, type Env } from './support/app.ts'
 import { password } from './support/people.ts'
 import { proxyTo } from './support/proxy.ts'
 import { spawnServer, startServer } from './support/server-process.ts'
@@ -22,7 +22,7 @@ async function refusalOf (t: Test, env: Env): Promise<string> {
 }
 
 t.test('embedded: it says in JSON lines what it runs on, and keeps its data to itself', async t => {
-  const env = embeddedEnv(t)
+  const env = freshEmbeddedEnv(t)
   const dataDir = String(env['DATA_DIR'])
   const first = await startServer(t, env)
   const messages = first.output().trimEnd().split('\n').map(line => JSON.parse(line).msg)
@@ -120,8 +120,8 @@ t.test('every mistake at start is one line that names the variable and the cure'
 
   const cases: Array<[Env, string | RegExp]> = [
     [{ PORT: 'abc', ISSUER: issuer }, 'PORT is "abc"; it must be a whole number from 0 to 65535.'],
-    [{ ...embeddedEnv(t), PORT: port }, `PORT ${port} on 127.0.0.1 is in use: stop what listens there, or choose another port.`],
-    [{ ...embeddedEnv(t), HOST: '203.0.113.1' }, 'HOST 203.0.113.1 is not an address of this machine.'],
+    [{ ...env, PORT: port }, `PORT ${port} on 127.0.0.1 is in use: stop what listens there, or choose another port.`],
+    [{ ...env, HOST: '203.0.113.1' }, 'HOST 203.0.113.1 is not an address of this machine.'],
     [{ ISSUER: issuer, DATA_DIR: file }, `DATA_DIR ${file} cannot be written (EEXIST): name a folder that this user may write.`],
     [{ ...env, REDIS_URL: 'redis://:hush@127.0.0.1:1' }, /^REDIS_URL: cannot connect to redis:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\)\. Start Redis there, or correct the variable\.$/],
     [{ ...env, DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db' }, /^DATABASE_URL: cannot connect to postgres:\/\/127\.0\.0\.1:1\/db \(.*ECONNREFUSED.*\)\. Start Postgres there, or correct the variable\.$/],

@@ -129,7 +129,7 @@ t.test('passwords are counted in characters after normalisation, and nothing is 
 })
 
 t.test('PASSWORD_MIN_LENGTH can lower the minimum', async t => {
-  const app = buildUnready(t, loadConfig({ ...embeddedEnv(t), PASSWORD_MIN_LENGTH: '8' }))
+  const app = buildUnready(t, loadConfig({ ...await embeddedEnv(t), PASSWORD_MIN_LENGTH: '8' }))
   const register = (password: string) => app.inject({ method: 'POST', url: '/register', payload: { username: 'ada', password } })
   t.same((await register('1234567')).json().details, [{ path: '/password', message: 'must have 8 characters or more' }])
   t.equal((await register('12345678')).statusCode, 201)

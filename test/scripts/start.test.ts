@@ -1,23 +1,23 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { cpSync, existsSync, readFileSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
-import { embeddedEnv, scratchFolder, type Env } from '../support/app.ts'
+import { scratchFolder, serversEnv, type Env } from '../support/app.ts'
 import { until } from '../support/wait.ts'
 
-/** Runs a program until it has printed what is waited for, and answers all that it printed. */
-async function outputUntil (program: string, args: string[], options: { cwd: string, env: Env }, awaited: string): Promise<string> {
-  const child = spawn(program, args, { cwd: options.cwd, env: { ...process.env, ...options.env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+/** Runs a program until it has printed what is waited for, stops it, and answers all that it printed. */
+async function outputUntil (t: Test, program: string, args: string[], options: { cwd: string, env: Env, stop?: (child: ChildProcess) => void }, awaited: string): Promise<string> {
+  const child = spawn(program, args, { cwd: options.cwd, env: { ...process.env, ...options.env }, detached: true, stdio: 'pipe' })
+  const toGroup = (signal: NodeJS.Signals) => { process.kill(-Number(child.pid), signal) }
+  t.teardown(() => { if (child.exitCode === null && child.signalCode === null) toGroup('SIGKILL') })
   const ended = new Promise(resolve => { child.once('close', resolve) })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => { output += data.toString() })
-  try {
-    await until(`it prints ${awaited}`, () => output.includes(awaited), 60_000)
-  } finally {
-    process.kill(-Number(child.pid), 'SIGTERM')
-    await ended
-  }
+  await until(`it prints ${awaited}`, () => output.includes(awaited), 60_000)
+  if (options.stop === undefined) toGroup('SIGTERM')
+  else options.stop(child)
+  await ended
   return output
 }
 
@@ -34,7 +34,8 @@ function freshCopy (t: Test): string {
 t.test('npm start builds when it must, and only then', async t => {
   const cwd = freshCopy(t)
   const built = join(cwd, 'dist', 'src', 'server.js')
-  const start = () => outputUntil('npm', ['start'], { cwd, env: { ...embeddedEnv(t), PORT: '0' } }, 'Documentation: ')
+  const env = { ...await serversEnv(t), PORT: '0' }
+  const start = () => outputUntil(t, 'npm', ['start'], { cwd, env }, 'Documentation: ')
   t.notOk(existsSync(built))
   t.match(await start(), /Listening: http:\/\/127\.0\.0\.1:\d+/)
   const builtAt = statSync(built).mtimeMs
@@ -49,12 +50,14 @@ t.test('npm start builds when it must, and only then', async t => {
 t.test('in a terminal the log is pretty', async t => {
   const command = `${process.execPath} ${join(packageRoot, 'dist', 'src', 'server.js')}`
   const args = process.platform === 'darwin' ? ['-q', '/dev/null', ...command.split(' ')] : ['-qec', command, '/dev/null']
-  const output = await outputUntil('script', args, { cwd: scratchFolder(t), env: { ...embeddedEnv(t), PORT: '0', TERM: 'xterm' } }, 'Documentation: ')
+  const env = { ...await serversEnv(t), PORT: '0', TERM: 'xterm' }
+  const pressCtrlC = (child: ChildProcess) => { child.stdin?.write('\u0003') }
+  const output = await outputUntil(t, 'script', args, { cwd: scratchFolder(t), env, stop: pressCtrlC }, 'Documentation: ')
   t.notMatch(output, '{"level"')
   // eslint-disable-next-line no-control-regex
   const plain = output.replace(/\u001b\[\d+m/g, '')
   t.match(plain, /\[\d\d:\d\d:\d\d\.\d{3}\] INFO: signout/)
-  t.match(plain, 'INFO: Blocklist: in the memory of this process')
+  t.match(plain, 'INFO: Blocklist: Redis at redis://')
 })
 
 t.test('the package has what its exports name, and the built plugin is the plugin', async t => {

@@ -1,11 +1,15 @@
-import { rm } from 'node:fs/promises'
-import { mkdtempSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync } from 'node:fs'
+import { cp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import type { Test } from 'tap'
+import { servicesDir } from '../../scripts/services/state.ts'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig, type Config } from '../../src/config.ts'
+import { openEmbedded } from '../../src/db/embedded.ts'
+import { migrationsFolder } from '../../src/db/migrations-folder.ts'
 import { redisUrl, scratchDatabase, scratchPrefix } from './services.ts'
 
 export type Env = Record<string, string>
@@ -20,9 +24,36 @@ export function scratchFolder (t: Test): string {
   return folder
 }
 
-/** Settings of the embedded mode, in a folder of its own. */
-export function embeddedEnv (t: Test): Env {
+/** Settings of the embedded mode, in a folder of its own, where its database is still to be made. */
+export function freshEmbeddedEnv (t: Test): Env {
   return { ISSUER: issuer, DATA_DIR: scratchFolder(t) }
+}
+
+/**
+ * Settings of the embedded mode, in a folder of its own that has a database, empty but for its tables. Making one takes
+ * seconds, so one is made for all tests and copied.
+ */
+export async function embeddedEnv (t: Test): Promise<Env> {
+  const env = freshEmbeddedEnv(t)
+  await cp(await embeddedTemplate(), String(env['DATA_DIR']), { recursive: true })
+  return env
+}
+
+async function embeddedTemplate (): Promise<string> {
+  const migrations = createHash('sha256')
+  for (const name of readdirSync(migrationsFolder).sort()) if (name.endsWith('.sql')) migrations.update(readFileSync(join(migrationsFolder, name)))
+  const template = join(servicesDir, `embedded-${migrations.digest('hex').slice(0, 16)}`)
+  if (existsSync(template)) return template
+  // Renamed into place, since tests in other processes may be making the same one.
+  mkdirSync(servicesDir, { recursive: true })
+  const made = mkdtempSync(join(servicesDir, 'embedded-new-'))
+  await (await openEmbedded(made)).close()
+  try {
+    renameSync(made, template)
+  } catch {
+    await rm(made, { recursive: true })
+  }
+  return template
 }
 
 /** Settings for the real Redis and Postgres, with a prefix and a database of their own. */
@@ -53,7 +84,7 @@ export function buildUnready (t: Test, config: Config, logger: FastifyServerOpti
 /** Runs the same test on the embedded mode and on the real servers. */
 export async function onEachStorage (t: Test, test: (t: Test, app: FastifyInstance, env: Env) => Promise<void>, settings: Env = {}): Promise<void> {
   await t.test('embedded', async t => {
-    const env = { ...embeddedEnv(t), ...settings }
+    const env = { ...await embeddedEnv(t), ...settings }
     await test(t, await build(t, env), env)
   })
   await t.test('Postgres and Redis', async t => {
