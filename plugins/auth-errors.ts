@@ -1,25 +1,32 @@
-import { SignoutError } from '../src/errors.ts'
+import { SignoutError, type ErrorCode } from '../src/errors.ts'
+
+/** A scheme and something after it. */
+const sentToken = /^Bearer\s+\S/i
 
 /**
  * What went wrong with a token, in our terms. @fastify/jwt answers 400 or 500 to several tokens that are merely wrong
  * (an unknown `crit`, a future `nbf`, another `alg`, a bare `Bearer `); whatever is wrong with a token is a 401 here.
  * What is no error of a token is returned as it is.
+ *
+ * @param authorization the header, for telling a token that is malformed from one that was not sent
  */
-export function toTokenError (error: unknown): unknown {
+export function toTokenError (error: unknown, authorization = ''): unknown {
   if (error instanceof SignoutError) return error
   const code = (error as { code?: unknown } | null)?.code
   if (typeof code !== 'string' || !/^(FST|FAST)_JWT_/.test(code)) return error
-  if (code.startsWith('FST_JWT_NO_AUTHORIZATION')) return new SignoutError('authorization_required')
+  if (code.startsWith('FST_JWT_NO_AUTHORIZATION') || (code.startsWith('FST_JWT_BAD_') && !sentToken.test(authorization))) return new SignoutError('authorization_required')
   if (code.endsWith('_EXPIRED')) return new SignoutError('token_expired')
   return new SignoutError('invalid_token', { cause: error })
 }
 
+const tokenErrors: ErrorCode[] = ['invalid_token', 'token_expired', 'token_revoked']
+
 /**
- * The value of a `WWW-Authenticate` header (RFC 6750, section 3). A request that sent no token gets no `error`: it may
- * not have known that it needed one.
+ * The value of a `WWW-Authenticate` header (RFC 6750, section 3). `error` is there only when the token is what is wrong:
+ * a request that sent none may not have known that it needed one.
  */
-export function challenge (realm: string, error?: SignoutError): string {
+export function challenge (realm: string, error: SignoutError): string {
   const scheme = `Bearer realm="${realm.replace(/["\\]/g, '\\$&')}"`
-  if (error === undefined || error.code === 'authorization_required') return scheme
+  if (!tokenErrors.includes(error.code)) return scheme
   return `${scheme}, error="invalid_token", error_description="${error.message}"`
 }

@@ -1,4 +1,4 @@
-import fastifyJwt, { type FastifyJWTOptions } from '@fastify/jwt'
+import fastifyJwt, { type FastifyJWTOptions, type JWT } from '@fastify/jwt'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { TSchema } from 'typebox'
@@ -9,7 +9,7 @@ import { createRevoker, type Revoker } from '../src/revocation/revoker.ts'
 import { createClaimsCheck, type ClaimsCheck, type RevocableTokenClaims } from '../src/tokens/claims.ts'
 import { deepFreeze } from '../src/tokens/deep-freeze.ts'
 import { challenge, toTokenError } from './auth-errors.ts'
-import { createTokenVerifier } from './token-verifier.ts'
+import { createKeySource } from './key-source.ts'
 
 export { SignoutError, type ErrorCode } from '../src/errors.ts'
 export type { Blocklist } from '../src/revocation/blocklist.ts'
@@ -76,21 +76,25 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
     return true
   }
 
+  const { secret, findKey } = createKeySource(jwt.secret)
   await app.register(fastifyJwt, {
     ...jwt,
+    secret,
     // A token that failed is verified again: errors that pass, such as `nbf`, must not stick. fast-jwt adds the leeway to it.
     verify: { errorCacheTTL: () => -leewayMs - 1, ...jwt.verify },
     trusted: isTrusted
   } satisfies FastifyJWTOptions)
-  const verifyToken = createTokenVerifier(app.jwt, jwt.secret)
+  freezeWhatIsVerified(app.jwt)
 
   app.decorate('revoker', createRevoker(blocklist, deadlineMs))
 
   app.decorate('verifyToken', async token => {
+    if (typeof token !== 'string' || token === '') throw new SignoutError('authorization_required')
     try {
-      const claims = await verifyToken(token)
+      // A key of its own means a verifier of its own, which is not worth a cache.
+      const claims = app.jwt.verify<RevocableTokenClaims>(token, findKey && { key: await findKey(undefined, app.jwt.decode(token)), cache: false })
       await isTrusted(undefined, claims)
-      return claims as RevocableTokenClaims
+      return claims
     } catch (error) {
       throw toTokenError(error)
     }
@@ -100,7 +104,7 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
     try {
       await request.jwtVerify()
     } catch (failure) {
-      const error = toTokenError(failure)
+      const error = toTokenError(failure, request.headers.authorization)
       if (error instanceof SignoutError) {
         if (error.statusCode === 401) reply.header('www-authenticate', challenge(realm, error))
         if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
@@ -108,6 +112,21 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
       throw error
     }
   })
+}
+
+/** `app.jwt.verify` answers from the same cache: what it hands out must not be changed either. */
+function freezeWhatIsVerified (jwt: JWT): void {
+  const verify = jwt.verify as (...args: unknown[]) => unknown
+  jwt.verify = ((...args: unknown[]) => {
+    const done = args.at(-1)
+    if (typeof done !== 'function') return frozen(verify(...args))
+    return verify(...args.slice(0, -1), (error: unknown, claims: unknown) => { done(error, frozen(claims)) })
+  }) as JWT['verify']
+}
+
+function frozen<T> (value: T): T {
+  deepFreeze(value)
+  return value
 }
 
 export default fp(auth, { name: 'signout-auth', fastify: '5.x' })

@@ -19,6 +19,9 @@ export interface BlocklistOptions {
   config: Pick<Config, 'storage' | 'CLOCK_LEEWAY' | 'BLOCKLIST_DEADLINE_MS' | 'BLOCKLIST_PREFIX'>
 }
 
+/** How long Redis may take at start, in milliseconds. */
+const connectDeadlineMs = 5_000
+
 /** Opens the blocklist that the configuration names: in Redis, or in the memory of this process. */
 async function blocklist (app: FastifyInstance, { config }: BlocklistOptions): Promise<void> {
   const { storage, CLOCK_LEEWAY: leewaySeconds, BLOCKLIST_DEADLINE_MS: deadlineMs } = config
@@ -31,7 +34,7 @@ async function blocklist (app: FastifyInstance, { config }: BlocklistOptions): P
 }
 
 async function openRedisBlocklist (app: FastifyInstance, url: string, config: BlocklistOptions['config']): Promise<Blocklist> {
-  let reason = 'no answer'
+  let reason: string | undefined
   let connected = false
   const redis = createRedisConnection(url, {
     deadlineMs: config.BLOCKLIST_DEADLINE_MS,
@@ -39,14 +42,16 @@ async function openRedisBlocklist (app: FastifyInstance, url: string, config: Bl
       reason = err.message
       if (connected) app.log.warn({ err }, 'The connection to Redis is lost. Requests with a token get 503 until it is back.')
     },
-    onRestored: () => app.log.info('The connection to Redis is back.')
+    onRestored: () => { if (connected) app.log.info('The connection to Redis is back.') }
   })
   try {
-    await redis.connect()
+    await withDeadline(redis.connect(), connectDeadlineMs)
+    // A database number that Redis does not have is reported, and then ioredis goes on with number 0.
+    if (reason !== undefined) throw new Error(reason)
     connected = true
   } catch (cause) {
     redis.disconnect()
-    throw new StartupError(`REDIS_URL: cannot connect to ${describeUrl(url)} (${reason}). Start Redis there, or correct the variable.`, { cause })
+    throw new StartupError(`REDIS_URL: cannot connect to ${describeUrl(url)} (${reason ?? (cause as Error).message}). Start Redis there, or correct the variable.`, { cause })
   }
   return createRedisBlocklist({ redis, prefix: config.BLOCKLIST_PREFIX, leewaySeconds: config.CLOCK_LEEWAY })
 }

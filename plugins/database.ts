@@ -16,7 +16,7 @@ declare module 'fastify' {
 }
 
 export interface DatabaseOptions {
-  config: Pick<Config, 'storage' | 'DATA_DIR' | 'DATABASE_DEADLINE_MS'>
+  config: Pick<Config, 'storage' | 'DATA_DIR' | 'DATABASE_DEADLINE_MS' | 'KEY_ENCRYPTION_SECRET'>
 }
 
 /** Opens the database that the configuration names, and the secret that belongs to it. */
@@ -37,7 +37,7 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
     const embedded = await openEmbedded(dataDir.path)
     app.addHook('onClose', () => embedded.close())
     app.decorate('database', embedded)
-    app.decorate('keyEncryptionSecret', await dataDir.readSecret())
+    app.decorate('keyEncryptionSecret', config.KEY_ENCRYPTION_SECRET ?? await dataDir.readSecret())
   }
   app.readiness.add('database', () => app.database.run(db => db.execute(sql`select 1`)))
 }

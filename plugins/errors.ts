@@ -23,7 +23,7 @@ export function answerError (error: unknown, request: FastifyRequest, reply: Fas
   if (known.statusCode >= 500) request.log.error({ err: known.cause ?? known, code: known.code }, known.message)
   if (known.retryAfterSeconds !== undefined) reply.header('retry-after', known.retryAfterSeconds)
   // RFC 9110, section 15.5.2: a 401 without a challenge is none.
-  if (known.statusCode === 401 && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', challenge('signout'))
+  if (known.statusCode === 401 && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', challenge('signout', known))
   return reply.code(known.statusCode).send({
     error: known.code,
     description: known.message,
@@ -47,9 +47,14 @@ function toSignoutError (thrown: unknown): SignoutError {
 
 /** Ajv names a property that is missing, or is not known, beside the path of the object that it belongs to. */
 function toDetail ({ instancePath, params, message = 'is invalid' }: NonNullable<FastifyError['validation']>[number]): ErrorDetail {
-  if (typeof params['missingProperty'] === 'string') return { path: `${instancePath}/${params['missingProperty']}`, message: 'is missing' }
-  if (typeof params['additionalProperty'] === 'string') return { path: `${instancePath}/${params['additionalProperty']}`, message: 'is not known here' }
+  if (typeof params['missingProperty'] === 'string') return { path: pointer(instancePath, params['missingProperty']), message: 'is missing' }
+  if (typeof params['additionalProperty'] === 'string') return { path: pointer(instancePath, params['additionalProperty']), message: 'is not known here' }
   return { path: instancePath, message }
+}
+
+/** RFC 6901, section 3. What a client made up is not repeated at any length. */
+function pointer (parent: string, property: string): string {
+  return `${parent}/${property.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
 export default fp(errors, { name: 'errors', fastify: '5.x' })

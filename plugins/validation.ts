@@ -1,6 +1,8 @@
+import { isUtf8 } from 'node:buffer'
 import AjvCompiler from '@fastify/ajv-compiler'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { SignoutError } from '../src/errors.ts'
 import { components } from '../src/schemas.ts'
 
 const buildCompiler = AjvCompiler()
@@ -19,12 +21,18 @@ async function validation (app: FastifyInstance): Promise<void> {
   app.setSchemaController({ compilersFactory: { buildValidator } })
   for (const schema of components) app.addSchema(schema)
 
-  // A client that always names a content type may send no body with it, where none is asked for.
+  // A client that always names a content type may send no body with it, where none is asked for: `curl -d ''` does.
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.removeContentTypeParser(['application/json', 'text/plain'])
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    if (body.length === 0) done(null, undefined)
+    // Decoded leniently, different bodies would become the same, and different passwords equal.
+    else if (!isUtf8(body)) done(new SignoutError('invalid_request'))
+    else parseJson(request, body.toString(), done)
+  })
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
     if (body === '') done(null, undefined)
-    else parseJson(request, body as string, done)
+    else done(new SignoutError('unsupported_media_type'))
   })
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs, styleText } from 'node:util'
 import { packageRoot } from '../src/package-root.ts'
+import { readEnv } from '../src/read-env.ts'
 import { readState, servicesDir } from './services/state.ts'
 
 const maxReplicas = 50
@@ -12,7 +13,7 @@ const colors = ['cyan', 'magenta', 'yellow', 'green', 'blue'] as const
 const help = `Usage: npm run replicas -- [COUNT] [--first-port PORT]
 
 Starts COUNT replicas of the service (3 when it is left out) as processes on ports from 3001, against the Redis and the
-Postgres that REDIS_URL and DATABASE_URL name; when one is not set, against that of \`npm run services\`. Ctrl-C stops
+Postgres that REDIS_URL and DATABASE_URL name (.env is read); when one is not set, against that of \`npm run services\`. Ctrl-C stops
 them all. ISSUER and KEY_ENCRYPTION_SECRET are made up when they are not set.
 
   --first-port PORT   the port of the first replica; the others have the next ones
@@ -78,16 +79,17 @@ function spawnReplica (port: number, index: number, env: Record<string, string>)
 
 function serversEnv (): Record<string, string> {
   const { redis, postgres } = readState()
-  const redisUrl = process.env['REDIS_URL'] || redis?.url
-  const databaseUrl = process.env['DATABASE_URL'] || postgres?.url
+  const env = readEnv()
+  const redisUrl = env['REDIS_URL'] || redis?.url
+  const databaseUrl = env['DATABASE_URL'] || postgres?.url
   if (redisUrl === undefined || databaseUrl === undefined) {
     return fail('Replicas need a Redis and a Postgres in common: set REDIS_URL and DATABASE_URL, or run `npm run services` first.\n')
   }
   return {
     REDIS_URL: redisUrl,
     DATABASE_URL: databaseUrl,
-    ISSUER: process.env['ISSUER'] || `http://127.0.0.1:${firstPort}`,
-    KEY_ENCRYPTION_SECRET: process.env['KEY_ENCRYPTION_SECRET'] || keptSecret()
+    ISSUER: env['ISSUER'] || `http://127.0.0.1:${firstPort}`,
+    KEY_ENCRYPTION_SECRET: env['KEY_ENCRYPTION_SECRET'] || keptSecret()
   }
 }
 

@@ -5,6 +5,7 @@ import { answerClientError } from '../plugins/client-errors.ts'
 import closing from '../plugins/closing.ts'
 import database from '../plugins/database.ts'
 import errors, { answerError } from '../plugins/errors.ts'
+import { serializeError, serializeRequest } from '../plugins/log-serializers.ts'
 import openapi from '../plugins/openapi.ts'
 import readiness from '../plugins/readiness.ts'
 import tokens from '../plugins/tokens.ts'
@@ -20,10 +21,15 @@ import jwks from '../routes/well-known/jwks.ts'
 import type { Config } from './config.ts'
 import { version } from './package-root.ts'
 
+/** The settings of the log, but for how requests and errors are written, which keeps secrets out of it. */
+export type LoggerOptions = Exclude<FastifyServerOptions['logger'], boolean | undefined>
+
 /** The largest request body, in bytes: far more than the longest password needs. */
 const bodyLimit = 65_536
 /** How long a client may take to send a request. */
 const requestTimeoutMs = 30_000
+/** How long requests that are under way may take to finish once the service closes. */
+const closingPatienceMs = 8_000
 /** Replicas that start together migrate one after another, each within its own bound. */
 const pluginTimeoutMs = 90_000
 
@@ -32,9 +38,9 @@ const pluginTimeoutMs = 90_000
  *
  * Throws a `StartupError` when the configuration cannot be started with. Whoever calls it closes the app, then too.
  */
-export function buildApp (config: Config, logger: FastifyServerOptions['logger'] = { level: config.LOG_LEVEL }): FastifyInstance {
+export function buildApp (config: Config, logger: LoggerOptions | false = { level: config.LOG_LEVEL }): FastifyInstance {
   const app = Fastify({
-    logger,
+    logger: logger && { ...logger, serializers: { err: serializeError, req: serializeRequest } },
     bodyLimit,
     requestTimeout: requestTimeoutMs,
     pluginTimeout: pluginTimeoutMs,
@@ -46,7 +52,7 @@ export function buildApp (config: Config, logger: FastifyServerOptions['logger']
   })
 
   app.register(errors)
-  app.register(closing)
+  app.register(closing, { patienceMs: closingPatienceMs })
   app.register(validation)
   app.register(openapi, { version })
   app.register(readiness)

@@ -16,7 +16,7 @@ const integer = (minimum: number, maximum: number, otherwise: number, unit = '')
 
 const address = (schemes: string[], example: string) => Type.Refine(
   Type.String({ secret: true, must: `an address such as ${example}` } satisfies Must),
-  text => text.includes('://') && URL.canParse(text) && schemes.includes(new URL(text).protocol))
+  text => isAddress(text, schemes))
 
 /** Every setting: the name of its environment variable, its type, its bounds and its default. */
 export const Settings = Type.Object({
@@ -119,9 +119,22 @@ function addressOf ({ HOST, PORT }: Settings): string {
   return `http://${isIP(host) === 6 ? `[${host}]` : host}:${PORT}`
 }
 
+/** A user or a password that is not percent-encoded as it should be would be found out by the client only. */
+function isAddress (text: string, schemes: string[]): boolean {
+  if (!text.includes('://') || !URL.canParse(text)) return false
+  const { protocol, username, password } = new URL(text)
+  try {
+    decodeURIComponent(username + password)
+  } catch {
+    return false
+  }
+  return schemes.includes(protocol)
+}
+
 function isAddressRange (text: string): boolean {
   const [ip = '', bits, ...rest] = text.split('/')
   const version = isIP(ip)
   if (version === 0 || rest.length > 0) return false
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+  // Not 0: to believe everybody is to believe nobody, and proxy-addr refuses it.
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (version === 4 ? 32 : 128))
 }

@@ -1,20 +1,22 @@
-import { readFileSync } from 'node:fs'
-import { parseEnv } from 'node:util'
 import closeWithGrace from 'close-with-grace'
-import type { FastifyInstance, FastifyServerOptions } from 'fastify'
-import { buildApp } from './app.ts'
+import type { FastifyInstance } from 'fastify'
+import { buildApp, type LoggerOptions } from './app.ts'
 import { loadConfig, type Config } from './config.ts'
 import { describeUrl } from './describe-url.ts'
 import { StartupError } from './errors.ts'
 import { version } from './package-root.ts'
+import { readEnv } from './read-env.ts'
 
-/** How long requests that are under way may take to finish after SIGTERM. */
+/** When the process ends after SIGTERM, whatever is still under way: later than the app gives up waiting for it. */
 const graceMs = 10_000
 
+let isClosing = false
+
 try {
-  const config = loadConfig({ ...readDotEnv(), ...process.env })
+  const config = loadConfig(readEnv())
   const app = buildApp(config, logger(config))
   closeWithGrace({ delay: graceMs, logger: app.log }, async ({ err }) => {
+    isClosing = true
     if (err) app.log.fatal({ err }, 'The service stops because of a defect.')
     await app.close()
   })
@@ -25,18 +27,8 @@ try {
   process.exit(1)
 }
 
-/** Variables of the environment win over those of the file. */
-function readDotEnv (): Record<string, string | undefined> {
-  try {
-    return parseEnv(readFileSync('.env', 'utf8'))
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {}
-    throw new StartupError(`.env cannot be read (${(error as Error).message}).`)
-  }
-}
-
 /** Pretty for people, JSON for everything else. */
-function logger ({ LOG_LEVEL: level }: Config): FastifyServerOptions['logger'] {
+function logger ({ LOG_LEVEL: level }: Config): LoggerOptions {
   if (!process.stdout.isTTY) return { level }
   return { level, transport: { target: 'pino-pretty', options: { translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' } } }
 }
@@ -47,6 +39,7 @@ async function start (app: FastifyInstance, config: Config): Promise<void> {
     app.log.info(`signout ${version}`)
     app.log.info(`Database: ${app.database.description}`)
     app.log.info(`Blocklist: ${config.storage.kind === 'servers' ? `Redis at ${describeUrl(config.storage.redisUrl)}` : 'in the memory of this process'}`)
+    if (isClosing) return
     const address = await app.listen({ host: config.HOST, port: config.PORT, listenTextResolver: address => `Listening: ${address}` })
     app.log.info(`Documentation: ${address}/docs`)
   } catch (error) {

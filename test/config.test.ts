@@ -72,7 +72,7 @@ t.test('a wrong value is one line that names the variable, what it is, and what 
     PORT: ['abc', '-1', '65536', '80.5', '0x50', '1e3', ' '],
     LOG_LEVEL: ['loud', 'INFO'],
     DATABASE_URL: ['db.example', 'mysql://db.example/app', 'postgres//db'],
-    REDIS_URL: ['redis.example:6379', 'http://redis.example', 'redis:hush'],
+    REDIS_URL: ['redis.example:6379', 'http://redis.example', 'redis:hush', 'redis://:p%ss@redis.example'],
     ISSUER: ['auth.example.com', 'ftp://auth.example.com', 'https://auth.example.com/?a=b', 'https://auth.example.com/#a'],
     AUDIENCE: ['x'.repeat(256)],
     ACCESS_TOKEN_TTL: ['0', '-5', '15m', '2592001'],
@@ -81,7 +81,7 @@ t.test('a wrong value is one line that names the variable, what it is, and what 
     BLOCKLIST_DEADLINE_MS: ['9', '10001', '250ms'],
     BLOCKLIST_PREFIX: ['with space', '{tag}', 'x'.repeat(65), 'a*'],
     PASSWORD_MIN_LENGTH: ['7', '129'],
-    TRUST_PROXY: ['true', '1', 'proxy.example', '10.0.0.0/33', '::/129', '10.0.0.0/8/8', '10.0.0.1,'],
+    TRUST_PROXY: ['true', '1', 'proxy.example', '10.0.0.0/33', '::/129', '10.0.0.0/8/8', '10.0.0.1,', '0.0.0.0/0', '::/0'],
     DATABASE_DEADLINE_MS: ['99', '60001']
   }
   t.same(Object.keys(wrong).sort(), Object.keys(Settings.properties).filter(name => name !== 'DATA_DIR').sort(), 'every variable that can be wrong')

@@ -139,7 +139,7 @@ t.test('every mistake at start is one line that names the variable and the cure'
     const server = await startServer(t, env)
     server.child.kill('SIGTERM')
     await server.ended
-    t.equal(await refusalOf(t, { ...env, KEY_ENCRYPTION_SECRET: 'x'.repeat(32) }), 'signout cannot start: KEY_ENCRYPTION_SECRET does not open the signing key in the database: start with the secret that the key was made under.')
+    t.equal(await refusalOf(t, { ...env, KEY_ENCRYPTION_SECRET: 'x'.repeat(32) }), 'signout cannot start: KEY_ENCRYPTION_SECRET does not open the signing key in the database: start with the secret that the key was made under. (In embedded mode, where the variable is not set, it is the file key-encryption-secret in DATA_DIR.)')
   })
 })
 

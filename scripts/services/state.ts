@@ -38,5 +38,5 @@ export function readState (): ServicesState {
 
 export function writeState (state: ServicesState): void {
   mkdirSync(servicesDir, { recursive: true })
-  writeFileSync(stateFile, `${JSON.stringify(state, null, 2)}\n`)
+  writeFileSync(stateFile, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 })
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdir, open, readFile, rename, writeFile, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, writeFile, type FileHandle } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { tryLock } from 'fs-native-extensions'
 import { StartupError } from '../errors.ts'
@@ -14,7 +14,7 @@ export interface DataDir {
 }
 
 /**
- * Makes the folder if need be, closes it to other users, and locks it.
+ * Makes the folder if need be, closed to other users, and locks it.
  *
  * The lock is the system's own, on an open file: it cannot be left behind by a killed process, nor be taken by two.
  * Throws a {@link StartupError} when another process has it.
@@ -35,8 +35,8 @@ export async function openDataDir (dataDir: string): Promise<DataDir> {
 
 async function openLockFile (path: string): Promise<FileHandle> {
   try {
+    // A folder that is there already keeps its mode: it may be one that others use too.
     await mkdir(path, { recursive: true, mode: 0o700 })
-    await chmod(path, 0o700)
     return await open(join(path, 'lock'), 'a', 0o600)
   } catch (cause) {
     throw new StartupError(`DATA_DIR ${path} cannot be written (${(cause as NodeJS.ErrnoException).code}): name a folder that this user may write.`, { cause })
@@ -46,7 +46,9 @@ async function openLockFile (path: string): Promise<FileHandle> {
 /** Only the holder of the folder's lock comes here, so that nobody else makes the file meanwhile. */
 async function readOrMakeSecret (file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8')
+    const secret = await readFile(file, 'utf8')
+    if (Buffer.byteLength(secret) < 32) throw new StartupError(`DATA_DIR: the secret in ${file} is damaged: restore it from a backup.`)
+    return secret
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
 import { drizzle } from 'drizzle-orm/pglite'
 import { migrate } from 'drizzle-orm/pglite/migrator'
+import { StartupError } from '../errors.ts'
 import { createDatabase, type Database } from './database.ts'
 import { migrationsFolder } from './migrations-folder.ts'
 import * as tables from './tables.ts'
@@ -11,6 +12,8 @@ import * as tables from './tables.ts'
  * Opens the embedded Postgres (PGlite) in a folder, and brings its tables up to date. It survives a killed process,
  * not a power cut: it does not wait for the disk.
  *
+ * Throws a {@link StartupError} when what is in the folder is no database, or a damaged one.
+ *
  * The caller must hold the lock of the folder: two processes on one folder destroy each other's rows in silence.
  *
  * @param dataDir the folder; without one the database lives in memory, for tests
@@ -18,7 +21,9 @@ import * as tables from './tables.ts'
 export async function openEmbedded (dataDir?: string): Promise<Database> {
   const folder = dataDir === undefined ? undefined : join(dataDir, 'postgres')
   if (folder !== undefined) await mkdir(folder, { recursive: true, mode: 0o700 })
-  const client = await PGlite.create(folder)
+  const client = await PGlite.create(folder).catch(cause => {
+    throw new StartupError(`DATA_DIR: the database in ${folder} cannot be opened (${(cause as Error).message}). Restore it from a backup, or name another folder.`, { cause })
+  })
   const db = drizzle({ client, schema: tables })
   await migrate(db, { migrationsFolder })
   return createDatabase(db, folder === undefined ? 'embedded Postgres in memory' : `embedded Postgres in ${folder}`, () => client.close())

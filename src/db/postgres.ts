@@ -47,19 +47,7 @@ export async function openPostgres (options: PostgresOptions): Promise<Database>
 }
 
 async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Promise<void> {
-  const client = new pg.Client({
-    connectionString: url,
-    application_name: 'signout migration',
-    connectionTimeoutMillis: deadlineMs,
-    query_timeout: migrationDeadlineMs,
-    statement_timeout: migrationDeadlineMs
-  })
-  client.on('error', () => { /* The query that is under way rejects with it. */ })
-  try {
-    await client.connect()
-  } catch (cause) {
-    throw new StartupError(`DATABASE_URL: cannot connect to ${describeUrl(url)} (${reasonOf(cause)}). Start Postgres there, or correct the variable.`, { cause })
-  }
+  const client = await connect(url, deadlineMs)
   try {
     // Drizzle's migrator takes no lock: of ten that start on an empty database, nine would fail.
     await client.query('select pg_advisory_lock($1)', [migrationLock])
@@ -69,6 +57,23 @@ async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Promise<v
   } finally {
     // Ending the session releases the lock. A stalled server must not keep the start waiting for its goodbye.
     client.end().catch(() => {})
+  }
+}
+
+async function connect (url: string, deadlineMs: number): Promise<pg.Client> {
+  try {
+    const client = new pg.Client({
+      connectionString: url,
+      application_name: 'signout migration',
+      connectionTimeoutMillis: deadlineMs,
+      query_timeout: migrationDeadlineMs,
+      statement_timeout: migrationDeadlineMs
+    })
+    client.on('error', () => { /* The query that is under way rejects with it. */ })
+    await client.connect()
+    return client
+  } catch (cause) {
+    throw new StartupError(`DATABASE_URL: cannot connect to ${describeUrl(url)} (${reasonOf(cause)}). Start Postgres there, or correct the variable.`, { cause })
   }
 }
 

@@ -10,10 +10,10 @@ export class DeadlineError extends Error {
  * Settles as `promise` does, or rejects with a {@link DeadlineError} after `deadlineMs`, whichever is first.
  * The promise itself is not cancelled: what it does may still take effect later.
  */
-export function withDeadline<T> (promise: Promise<T>, deadlineMs: number): Promise<T> {
+export function withDeadline<T> (promise: T | PromiseLike<T>, deadlineMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => { reject(new DeadlineError(deadlineMs)) }, deadlineMs)
-    promise.then(
+    Promise.resolve(promise).then(
       value => { clearTimeout(timer); resolve(value) },
       error => { clearTimeout(timer); reject(error) }
     )

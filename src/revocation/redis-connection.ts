@@ -26,10 +26,10 @@ const maxReconnectDelayMs = 1_000
  * @param url `redis://` or `rediss://`
  */
 export function createRedisConnection (url: string, options: RedisConnectionOptions): Redis {
-  const redis = new Redis(url, {
+  const redis = new Redis(withoutQuery(url), {
     lazyConnect: true,
     commandTimeout: options.deadlineMs,
-    socketTimeout: silenceMs,
+    socketTimeout: Math.max(silenceMs, options.deadlineMs),
     connectTimeout: connectTimeoutMs,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
@@ -37,15 +37,34 @@ export function createRedisConnection (url: string, options: RedisConnectionOpti
     retryStrategy: attempt => Math.min(50 * 2 ** Math.min(attempt, 10), maxReconnectDelayMs)
   })
   let lost = false
-  redis.on('error', error => {
-    if (lost) return
+  function lose (error: Error): void {
+    if (!lost) options.onLost?.(error)
     lost = true
-    options.onLost?.(error)
+  }
+  redis.on('error', (error: Error & { command?: { name: string } }) => {
+    lose(toPlainError(error))
+    // A database that cannot be selected is no reason for ioredis to stop: it would go on with number 0, in which
+    // nothing is revoked.
+    if (error.command?.name === 'select') redis.disconnect(true)
   })
+  // Not at `close`: that is also how we close it ourselves.
+  redis.on('reconnecting', () => { lose(new Error('Redis closed the connection.')) })
   redis.on('ready', () => {
     if (!lost) return
     lost = false
     options.onRestored?.()
   })
   return redis
+}
+
+/** ioredis takes options from the query of the address, and they would win over those above. */
+function withoutQuery (url: string): string {
+  const plain = new URL(url)
+  plain.search = ''
+  return plain.href
+}
+
+/** ioredis' errors carry the command with its arguments, the password of AUTH among them, and logs print what errors carry. */
+export function toPlainError (error: Error): Error {
+  return new Error(error.message)
 }

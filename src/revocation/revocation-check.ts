@@ -14,7 +14,7 @@ export function createRevocationCheck (blocklist: Blocklist, deadlineMs: number)
   async function ask (claims: RevocableClaims): Promise<boolean> {
     try {
       const asked = blocklist.isRevoked(claims)
-      const answer: unknown = typeof asked === 'boolean' ? asked : await withDeadline(Promise.resolve(asked), deadlineMs)
+      const answer: unknown = typeof asked === 'boolean' ? asked : await withDeadline(asked, deadlineMs)
       // Any blocklist can be plugged in, and one that answers nothing must not let everybody in.
       if (typeof answer !== 'boolean') throw new TypeError('The blocklist answered neither true nor false.')
       return answer

@@ -23,9 +23,12 @@ export interface RevocableClaims {
  * while the clock that expires the entry may be ahead by the leeway: hence three of them.
  *
  * @param expiresAt `exp` of the token, in seconds since the epoch
+ * Throws a TypeError for what is no instant: an entry that ends at NaN would be none, and nobody would notice.
+ *
  * @param leewaySeconds by how much clocks may differ
  */
 export function entryEndsAt (expiresAt: number, leewaySeconds: number): number {
+  if (!Number.isFinite(expiresAt)) throw new TypeError('A revocation needs an expiresAt, in seconds since the epoch.')
   return Math.ceil((expiresAt + 3 * leewaySeconds) * 1000)
 }
 

@@ -31,7 +31,9 @@ export function createSessionService (options: SessionServiceOptions): SessionSe
   return {
     async login (username, password) {
       const user = isUsername(username) ? await users.findByUsername(username) : undefined
-      const matches = await passwords.verify(normalizePassword(password), user?.passwordHash)
+      // What is not well-formed has no encoding, and would match whatever stands for it there.
+      const passwordHash = password.isWellFormed() ? user?.passwordHash : undefined
+      const matches = await passwords.verify(normalizePassword(password), passwordHash)
       if (user === undefined || !matches) throw new SignoutError('invalid_credentials')
       return await accessTokens.issue({ userId: user.id, sessionId: randomUUID(), scope: 'user' })
     },

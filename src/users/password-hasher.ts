@@ -13,6 +13,8 @@ export interface PasswordHasher {
    * answers false, so that the time of the answer does not tell whether there was a user.
    */
   verify (password: string, passwordHash: string | undefined): Promise<boolean>
+  /** How many hashes run now, and how many wait for their turn. */
+  readonly load: { running: number, waiting: number }
 }
 
 export interface PasswordHasherOptions {
@@ -32,7 +34,7 @@ const defaultMaxWaiting = 128
  * many as threads would starve the others, so two threads are always left to them.
  */
 export function defaultMaxRunning (): number {
-  const poolSize = Number(process.env['UV_THREADPOOL_SIZE'] ?? 4)
+  const poolSize = Number(process.env['UV_THREADPOOL_SIZE']) || 4
   return Math.max(1, Math.min(availableParallelism(), poolSize - 2))
 }
 
@@ -60,6 +62,9 @@ export async function createPasswordHasher (options: PasswordHasherOptions = {})
     verify: (password, passwordHash) => inTurn(async () => {
       const matches = await verify(passwordHash ?? decoyHash, password)
       return matches && passwordHash !== undefined
-    })
+    }),
+    get load () {
+      return { running: limit.activeCount, waiting: limit.pendingCount }
+    }
   }
 }

@@ -50,7 +50,8 @@ t.test('every code has its status and its sentence', async t => {
     t.match(description, /^[A-Z].*\.$/, 'a sentence')
     t.match(description, /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/, 'in the characters that RFC 6750 allows in a header')
     t.equal(answer.headers['retry-after'], statuses[code] === 503 ? '1' : undefined, code)
-    t.equal(answer.headers['www-authenticate'], statuses[code] === 401 ? 'Bearer realm="signout"' : undefined, code)
+    const challenge = /^(invalid_token|token_)/.test(code) ? `Bearer realm="signout", error="invalid_token", error_description="${description}"` : 'Bearer realm="signout"'
+    t.equal(answer.headers['www-authenticate'], statuses[code] === 401 ? challenge : undefined, code)
   }
   t.equal(describeError('authorization_required').description, 'Request does not contain an access token.')
   t.equal(describeError('token_expired').description, 'The token has expired.')

@@ -17,7 +17,9 @@ t.test('GET /me answers the user whom the token speaks for', t => onEachStorage(
   t.equal(createdAt, new Date(createdAt).toISOString())
 
   const orphan = await app.accessTokens.issue({ userId: crypto.randomUUID(), sessionId: crypto.randomUUID(), scope: 'user' })
-  t.equal((await get(app, '/me', orphan.token)).json().error, 'invalid_token', 'a user who is not there')
+  const refused = await get(app, '/me', orphan.token)
+  t.equal(refused.json().error, 'invalid_token', 'a user who is not there')
+  t.equal(refused.headers['www-authenticate'], 'Bearer realm="signout", error="invalid_token", error_description="The token is invalid."')
 }))
 
 t.test('GET /token answers what the token itself says, and asks no database', t => onEachStorage(t, async (t, app) => {

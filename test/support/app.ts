@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSy
 import { cp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { servicesDir } from '../../scripts/services/state.ts'
-import { buildApp } from '../../src/app.ts'
+import { buildApp, type LoggerOptions } from '../../src/app.ts'
 import { loadConfig, type Config } from '../../src/config.ts'
 import { openEmbedded } from '../../src/db/embedded.ts'
 import { migrationsFolder } from '../../src/db/migrations-folder.ts'
@@ -68,13 +68,13 @@ export async function serversEnv (t: Test): Promise<Env> {
 }
 
 /** The app, ready, and closed when the test ends. */
-export async function build (t: Test, env: Env, logger: FastifyServerOptions['logger'] = false): Promise<FastifyInstance> {
+export async function build (t: Test, env: Env, logger: LoggerOptions | false = false): Promise<FastifyInstance> {
   const app = buildUnready(t, loadConfig(env), logger)
   await app.ready()
   return app
 }
 
-export function buildUnready (t: Test, config: Config, logger: FastifyServerOptions['logger'] = false): FastifyInstance {
+export function buildUnready (t: Test, config: Config, logger: LoggerOptions | false = false): FastifyInstance {
   const app = buildApp(config, logger)
   // Teardowns run last first: the app closes before what it stands on is removed.
   t.teardown(() => app.close())

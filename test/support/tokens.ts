@@ -95,7 +95,7 @@ export function wrongHeaders (token: string): Record<string, { value: string | u
     'another scheme': missing(`Basic ${token}`),
     'the token alone': missing(token),
     'only the scheme': missing('Bearer'),
-    'the scheme and a space': { value: 'Bearer ', code: 'invalid_token' },
+    'the scheme and a space': missing('Bearer '),
     'two spaces': invalid(`Bearer  ${token}`),
     'a third part': invalid(`Bearer ${token} more`),
     'a tab': invalid(`Bearer\t${token}`),

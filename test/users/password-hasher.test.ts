@@ -30,7 +30,12 @@ t.test('without a user the same work is done against a decoy, and the answer is 
 
 t.test('hashes run a few at a time, a bounded number waits, and what comes after is a 503', async t => {
   const passwords = await createPasswordHasher({ maxRunning: 1, maxWaiting: 2 })
-  const answers = await Promise.allSettled(Array.from({ length: 5 }, () => passwords.hash('a password')))
+  const hashes = Array.from({ length: 5 }, () => passwords.hash('a password'))
+  const settled = Promise.allSettled(hashes)
+  await new Promise(resolve => { setImmediate(resolve) })
+  t.same(passwords.load, { running: 1, waiting: 2 })
+  const answers = await settled
+  t.same(passwords.load, { running: 0, waiting: 0 })
   t.same(answers.map(answer => answer.status), ['fulfilled', 'fulfilled', 'fulfilled', 'rejected', 'rejected'])
   for (const answer of answers) {
     if (answer.status === 'rejected') t.match(answer.reason, { code: 'service_unavailable', statusCode: 503, retryAfterSeconds: 1 })
@@ -51,7 +56,7 @@ t.test('threads are left to the file system and to DNS', async t => {
     if (before === undefined) delete process.env['UV_THREADPOOL_SIZE']
     else process.env['UV_THREADPOOL_SIZE'] = before
   })
-  for (const [poolSize, most] of [['1', 1], ['2', 1], ['4', 2], ['64', 62]] as const) {
+  for (const [poolSize, most] of [['1', 1], ['2', 1], ['4', 2], ['64', 62], ['nonsense', 2]] as const) {
     process.env['UV_THREADPOOL_SIZE'] = poolSize
     t.ok(defaultMaxRunning() >= 1 && defaultMaxRunning() <= most, poolSize)
   }
