@@ -1,3 +1,5 @@
+import { sql } from 'drizzle-orm'
+import pg from 'pg'
 import t, { type Test } from 'tap'
 import { build, serversEnv } from '../support/app.ts'
 import { get, password, signUp } from '../support/people.ts'
@@ -53,4 +55,39 @@ t.test('a stalled Postgres is a 503, never a hang, and tokens go on being checke
   t.notMatch(log(), newcomer.password)
   t.notMatch(log(), '$argon2id$', 'no password hash is logged')
   t.notMatch(log(), ada.token)
+})
+
+t.test('DATABASE_DEADLINE_MS bounds statements, locks and idle transactions on the server as well', async t => {
+  const env = await serversEnv(t)
+  const app = await build(t, { ...env, DATABASE_DEADLINE_MS: '700' })
+  await signUp(app, 'ada')
+  for (const setting of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) {
+    const { rows } = await app.database.run(db => db.execute(sql.raw(`show ${setting}`))) as unknown as { rows: Array<Record<string, string>> }
+    t.equal(rows[0]?.[setting], '700ms')
+  }
+  await t.rejects(app.database.run(db => db.execute(sql`select pg_sleep(5)`)), { code: 'service_unavailable' }, 'a statement')
+
+  const other = new pg.Client({ connectionString: env['DATABASE_URL'] })
+  await other.connect()
+  t.teardown(() => other.end())
+  await other.query('begin')
+  await other.query('lock table users in access exclusive mode')
+  const { value, elapsedMs } = await timed(() => app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password } }))
+  t.equal(value?.statusCode, 503, 'a lock')
+  t.ok(elapsedMs >= 600, 'it waited for as long as it was told')
+  await other.query('rollback')
+  t.equal((await app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password } })).statusCode, 200)
+})
+
+t.test('connections that Postgres ends are replaced, and the process goes on', async t => {
+  const env = await serversEnv(t)
+  const lines: string[] = []
+  const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })
+  const ada = await signUp(app, 'ada')
+  const other = new pg.Client({ connectionString: env['DATABASE_URL'] })
+  await other.connect()
+  t.teardown(() => other.end())
+  await other.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()')
+  await until('the loss is noticed', () => lines.some(line => line.includes('A connection to Postgres was lost.')))
+  t.equal((await get(app, '/me', ada.token)).statusCode, 200)
 })

@@ -129,6 +129,20 @@ t.test('passwords are counted in characters after normalisation, and nothing is 
   t.equal(await login('nul', `a\u0000${password}x`), 401, 'a NUL ends nothing')
 })
 
+t.test('a body that is not UTF-8 is refused, since different passwords would become the same', async t => {
+  const { app } = await failingApp(t)
+  const payload = Buffer.from('{"username":"latin","password":"caf\xe9 \xe8\xe0\xf9 motdepasse"}', 'latin1')
+  const answer = await app.inject({ method: 'POST', url: '/register', payload, headers: { 'content-type': 'application/json' } })
+  t.equal(answer.statusCode, 400)
+  t.same(answer.json(), { error: 'invalid_request', description: 'The request is malformed.' })
+})
+
+t.test('a path in an error is a JSON Pointer', async t => {
+  const { app } = await failingApp(t)
+  const answer = await app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password, 'a/b~c': 1 } })
+  t.same(answer.json().details, [{ path: '/a~1b~0c', message: 'is not known here' }])
+})
+
 t.test('PASSWORD_MIN_LENGTH can lower the minimum', async t => {
   const app = buildUnready(t, loadConfig({ ...await embeddedEnv(t), PASSWORD_MIN_LENGTH: '8' }))
   const register = (password: string) => app.inject({ method: 'POST', url: '/register', payload: { username: 'ada', password } })

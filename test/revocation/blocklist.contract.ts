@@ -99,6 +99,19 @@ export async function testBlocklist (t: Test, leewaySeconds: number, make: (t: T
     if (findEnd !== undefined) t.equal(await findEnd('jti:a'), entryEndsAt(expiresAt + 1, leewaySeconds), 'and lengthens it')
   })
 
+  await t.test('refuses a revocation that has no end, instead of forgetting it', async t => {
+    const { blocklist } = await make(t)
+    for (const expiresAt of [undefined, NaN, Infinity, null, 'soon', new Date()]) {
+      await t.rejects(blocklist.revoke([{ scope: 'token', id: 'a', expiresAt: expiresAt as number }]), { name: 'TypeError' }, String(expiresAt))
+    }
+  })
+
+  await t.test('writes the others when one of them has ended long ago', async t => {
+    const { blocklist } = await make(t)
+    await blocklist.revoke([token('a'), token('b', -100), token('c')])
+    t.same(await Promise.all(['a', 'b', 'c'].map(async jti => await blocklist.isRevoked({ jti }))), [true, false, true])
+  })
+
   await t.test('answers nothing once it is closed', async t => {
     const { blocklist } = await make(t)
     await blocklist.ping()

@@ -44,6 +44,15 @@ async function redisBlocklist (t: Test): Promise<BlocklistUnderTest> {
   }
 }
 
+t.test('the blocklist in memory never shortens an entry either', async t => {
+  let now = 1_000_000
+  const blocklist = createMemoryBlocklist({ leewaySeconds: 0, now: () => now })
+  await blocklist.revoke([{ scope: 'token', id: 'a', expiresAt: 1_600 }])
+  await blocklist.revoke([{ scope: 'token', id: 'a', expiresAt: 1_001 }])
+  now += 100_000
+  t.equal(blocklist.isRevoked({ jti: 'a' }), true)
+})
+
 t.test('what has expired is dropped from memory without a scan, however it is used', async t => {
   let now = 1_000_000
   const blocklist = createMemoryBlocklist({ leewaySeconds: 0, now: () => now })

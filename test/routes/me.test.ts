@@ -2,9 +2,10 @@ import { createPrivateKey } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { SignJWT, decodeJwt } from 'jose'
 import t from 'tap'
+import { loadConfig } from '../../src/config.ts'
 import { createKeyEncryption } from '../../src/tokens/key-encryption.ts'
 import { createKeyRepository } from '../../src/tokens/key-repository.ts'
-import { build, issuer, onEachStorage, serversEnv } from '../support/app.ts'
+import { build, buildUnready, issuer, onEachStorage, serversEnv } from '../support/app.ts'
 import { bearer, get, signUp } from '../support/people.ts'
 import { ed25519, forge, goodClaims, hs256, nowSeconds, strangersKey, wrongHeaders, wrongTokens } from '../support/tokens.ts'
 
@@ -21,6 +22,18 @@ t.test('GET /me answers the user whom the token speaks for', t => onEachStorage(
   t.equal(refused.json().error, 'invalid_token', 'a user who is not there')
   t.equal(refused.headers['www-authenticate'], 'Bearer realm="signout", error="invalid_token", error_description="The token is invalid."')
 }))
+
+t.test('verified tokens are remembered, and what is remembered cannot be changed', async t => {
+  const app = buildUnready(t, loadConfig(await serversEnv(t)))
+  const seen: unknown[] = []
+  app.after(() => { app.get('/seen', { onRequest: app.authenticate }, async request => { seen.push(request.user) }) })
+  const { token } = await signUp(app, 'ada')
+  await get(app, '/seen', token)
+  await get(app, '/seen', token)
+  t.equal(seen.length, 2)
+  t.equal(seen[0], seen[1])
+  t.ok(Object.isFrozen(seen[0]))
+})
 
 t.test('GET /token answers what the token itself says, and asks no database', t => onEachStorage(t, async (t, app) => {
   const ada = await signUp(app, 'ada')

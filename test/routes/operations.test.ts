@@ -1,5 +1,8 @@
+import { createPublicKey, verify } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
+import { openapiFile } from '../../scripts/openapi.ts'
 import { build, issuer, onEachStorage, serversEnv } from '../support/app.ts'
 import { get, signUp } from '../support/people.ts'
 
@@ -36,6 +39,26 @@ t.test('GET /.well-known/jwks.json', async t => {
   })
 })
 
+t.test('Node itself verifies our tokens with the published key, without a JOSE library', async t => {
+  const app = await build(t, await serversEnv(t))
+  const { token } = await signUp(app)
+  const [header = '', payload = '', signature = ''] = token.split('.')
+  const { kid } = JSON.parse(Buffer.from(header, 'base64url').toString()) as { kid: string }
+  const { keys } = (await get(app, '/.well-known/jwks.json')).json() as { keys: Array<Record<string, string>> }
+  const key = createPublicKey({ key: keys.find(key => key['kid'] === kid) ?? {}, format: 'jwk' })
+  const verifies = (text: string) => verify(null, Buffer.from(text), key, Buffer.from(signature, 'base64url'))
+  t.equal(verifies(`${header}.${payload}`), true)
+  t.equal(verifies(`${header}.${payload}x`), false)
+})
+
+t.test('GET /openapi.json is the document that is committed', async t => {
+  const app = await build(t, await serversEnv(t))
+  const answer = await get(app, '/openapi.json')
+  t.equal(answer.statusCode, 200)
+  t.match(answer.headers['content-type'], 'application/json')
+  t.same(answer.json(), JSON.parse(readFileSync(openapiFile, 'utf8')))
+})
+
 t.test('GET /docs is a page that asks no outside host', async t => {
   const app = await build(t, await serversEnv(t))
   const page = await get(app, '/docs')
@@ -56,8 +79,9 @@ t.test('TRUST_PROXY decides whose X-Forwarded-For is believed', async t => {
   for (const [trusted, ip] of [['', '127.0.0.1'], ['10.0.0.0/8', '127.0.0.1'], ['127.0.0.0/8', '203.0.113.7']] as const) {
     const lines: string[] = []
     const app = await build(t, { ...await serversEnv(t), TRUST_PROXY: trusted }, { level: 'info', stream: { write: line => { lines.push(line) } } })
-    await app.inject({ url: '/health/live', headers: { 'x-forwarded-for': '203.0.113.7' } })
+    await app.inject({ url: '/health/live?access_token=secret', headers: { 'x-forwarded-for': '203.0.113.7' } })
     const request = lines.map(line => JSON.parse(line)).find(line => line.req?.url === '/health/live')
     t.equal(request.req.remoteAddress, ip, `TRUST_PROXY=${trusted}`)
+    t.notMatch(lines.join(''), 'access_token', 'a query is not logged')
   }
 })

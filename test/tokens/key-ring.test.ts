@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import type { Database } from '../../src/db/database.ts'
 import { openEmbedded } from '../../src/db/embedded.ts'
 import { openPostgres } from '../../src/db/postgres.ts'
+import { signingKeys } from '../../src/db/tables.ts'
 import { createKeyEncryption } from '../../src/tokens/key-encryption.ts'
 import { createKeyRepository } from '../../src/tokens/key-repository.ts'
 import { openKeyRing } from '../../src/tokens/key-ring.ts'
@@ -42,6 +43,8 @@ t.test('the key is made once, and its private part is unreadable in the database
 t.test('of many replicas that start at the same instant, all have the same key', t => onEachDatabase(t, async (t, database) => {
   const rings = await Promise.all(Array.from({ length: 10 }, () => openKeyRing(createKeyRepository(database), createKeyEncryption(secret))))
   t.equal(new Set(rings.map(ring => ring.signingKey.kid)).size, 1)
+  const rows = await database.run(db => db.select().from(signingKeys))
+  t.equal(rows.length, 1, 'and there is no other')
 }))
 
 t.test('an encrypted key belongs to its kid and to its secret', async t => {

@@ -1,0 +1,112 @@
+import { decodeJwt } from 'jose'
+import { Redis } from 'ioredis'
+import t from 'tap'
+import { createRedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
+import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
+import { build, serversEnv } from '../support/app.ts'
+import { get, logOut, signIn, signUp } from '../support/people.ts'
+import { proxyTo } from '../support/proxy.ts'
+import { ownRedis } from '../support/redis-server.ts'
+import { nowSeconds } from '../support/tokens.ts'
+import { timed, until } from '../support/wait.ts'
+
+const revocation = { scope: 'token', id: 'a', expiresAt: nowSeconds() + 60 } as const
+
+t.test('a logout that Redis does not acknowledge is a 503, though look-ups are answered (P4)', async t => {
+  const server = await ownRedis(t)
+  const behind = new Redis(server.url)
+  t.teardown(() => { behind.disconnect() })
+  const app = await build(t, { ...await serversEnv(t), REDIS_URL: server.url })
+  const ada = await signUp(app, 'ada')
+  await behind.client('PAUSE', 3_000, 'WRITE')
+  t.equal((await get(app, '/me', ada.token)).statusCode, 200, 'reading goes on')
+  const answer = await logOut(app, ada.token)
+  t.equal(answer.statusCode, 503)
+  t.equal(answer.json().error, 'revocation_unavailable')
+  await behind.client('UNPAUSE')
+  await until('trying again succeeds, or says that it took effect', async () => [200, 401].includes((await logOut(app, ada.token)).statusCode))
+  t.equal((await get(app, '/me', ada.token)).statusCode, 401)
+})
+
+t.test('a Redis that refuses to select the database is not used with another one', async t => {
+  const server = await ownRedis(t)
+  const behind = new Redis(server.url)
+  t.teardown(() => { behind.disconnect() })
+  const app = await build(t, { ...await serversEnv(t), REDIS_URL: `${server.url}/1` })
+  const ada = await signUp(app, 'ada')
+  t.equal((await logOut(app, ada.token)).statusCode, 200)
+  await behind.acl('SETUSER', 'default', '-select')
+  await behind.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  for (let round = 0; round < 20; round++) t.equal([401, 503].includes((await get(app, '/token', ada.token)).statusCode), true, 'never 200')
+  t.equal((await get(app, '/health/ready')).statusCode, 503)
+  await behind.acl('SETUSER', 'default', '+select')
+  await until('it is back', async () => (await get(app, '/token', ada.token)).statusCode === 401)
+})
+
+t.test('a command that failed is not executed later', async t => {
+  const server = await ownRedis(t)
+  const redis = createRedisConnection(server.url, { deadlineMs: 200 })
+  const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 5 })
+  t.teardown(() => blocklist.close())
+  await redis.connect()
+
+  server.pause()
+  await t.rejects(blocklist.revoke([revocation]), { message: 'Command timed out' })
+  await server.kill()
+  await until('the connection is gone', () => redis.status !== 'ready')
+  await t.rejects(blocklist.revoke([revocation]), { message: /enableOfflineQueue/ }, 'without a connection it fails at once')
+  await server.start()
+  await until('it is back', async () => (await timed(() => blocklist.ping())).error === undefined)
+  t.equal(await blocklist.isRevoked({ jti: 'a' }), false, 'neither the one in flight nor the other was kept')
+})
+
+t.test('the address cannot switch the bounds off', async t => {
+  const server = await ownRedis(t)
+  const redis = createRedisConnection(`${server.url}?commandTimeout=60000&enableOfflineQueue=true&keyPrefix=x:`, { deadlineMs: 200 })
+  t.teardown(() => { redis.disconnect() })
+  t.match(redis.options, { commandTimeout: 200, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 })
+  t.notOk(redis.options.keyPrefix)
+})
+
+t.test('the log says that Redis is lost and back, once each, and no password', async t => {
+  const server = await ownRedis(t)
+  const behind = new Redis(server.url)
+  t.teardown(() => { behind.disconnect() })
+  const lines: string[] = []
+  await behind.config('SET', 'requirepass', 'the-first-password')
+  const url = server.url.replace('//', '//:the-first-password@')
+  const app = await build(t, { ...await serversEnv(t), REDIS_URL: url }, { level: 'info', stream: { write: line => { lines.push(line) } } })
+  const ada = await signUp(app, 'ada')
+  const count = (text: string) => lines.filter(line => line.includes(text)).length
+  t.equal(count('is back'), 0)
+
+  await behind.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  await until('it was lost and is back', () => count('The connection to Redis is back') === 1)
+  t.equal(count('The connection to Redis is lost'), 1, 'a clean end is a loss too')
+  await behind.config('SET', 'requirepass', 'another-password')
+  await behind.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  await until('the loss is noticed', () => count('The connection to Redis is lost') === 2)
+  await get(app, '/token', ada.token)
+  await until('a refusal was logged', () => count('revocation_unavailable') > 0)
+  t.notMatch(lines.join(''), 'the-first-password')
+})
+
+t.test('settings of the blocklist: its deadline, its prefix and the leeway', async t => {
+  const server = await ownRedis(t)
+  const behind = new Redis(server.url)
+  t.teardown(() => { behind.disconnect() })
+  const proxy = await proxyTo(t, '127.0.0.1', server.port)
+  const app = await build(t, { ...await serversEnv(t), REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '2500', BLOCKLIST_PREFIX: 'mine:', CLOCK_LEEWAY: '20' })
+  const ada = await signUp(app, 'ada')
+  const { jti, sid, exp } = decodeJwt(ada.token)
+  await logOut(app, ada.token)
+  t.same((await behind.keys('*')).sort(), [`mine:jti:${jti}`, `mine:sid:${String(sid)}`])
+  for (const key of await behind.keys('*')) t.equal(await behind.pexpiretime(key), (Number(exp) + 60) * 1000)
+
+  const token = await signIn(app, 'ada')
+  proxy.stall()
+  const { value, elapsedMs } = await timed(() => get(app, '/token', token))
+  t.equal(value?.statusCode, 503)
+  t.ok(elapsedMs > 2_300, `it waited ${Math.round(elapsedMs)} ms`)
+  proxy.resume()
+})
