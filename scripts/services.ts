@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { waitForLock } from 'fs-native-extensions'
 import { describeUrl } from '../src/describe-url.ts'
-import { composeDown } from './services/docker.ts'
+import { composeDown, hasDockerEngine } from './services/docker.ts'
 import { install } from './services/install.ts'
 import { ensurePostgres, stopPostgres } from './services/postgres.ts'
 import { ServicesError, findProgramFolder } from './services/programs.ts'
@@ -51,7 +51,8 @@ async function start (): Promise<void> {
   report('Postgres', `${describeUrl(state.postgres.url)} (${howItCame(state.postgres)})`)
   // The tests run the commands of the README.
   if (findProgramFolder('curl') === undefined) install('curl', line => report('curl', line))
-  if (!isInstalled()) report('Redis', 'the tests of faults start a redis-server of their own and will fail: install it to run them')
+  // The tests of faults do to a Redis of their own what must not be done to one that others use.
+  if (!isInstalled() && !hasDockerEngine()) install('redis', line => report('Redis', line))
 }
 
 async function stop (): Promise<void> {

@@ -12,11 +12,12 @@ import { redisUrl, scratchPrefix } from './support/services.ts'
 const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8')
 const blocks = (text: string, language: string) => [...text.matchAll(new RegExp('^```' + language + '\\n([^]*?)^```', 'gm'))].map(match => match[1] ?? '')
 
-/** What differs each time: ids, instants, dates and how long a connection is kept. */
+/** What differs each time: ids, instants, tokens, dates and how long a connection is kept. */
 const normalize = (text: string) => text
   .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '<id>')
   .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<instant>')
   .replace(/^Date: .*$/gm, 'Date: <date>')
+  .replace(/"eyJ[^"]+"/g, '"<token>"')
   .replaceAll('\r', '')
   .trim()
 

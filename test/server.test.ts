@@ -1,8 +1,9 @@
-import { statSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { freshEmbeddedEnv, issuer, scratchFolder, secret, serversEnv, type Env } from './support/app.ts'
+import { findFreePort } from '../scripts/services/programs.ts'
+import { embeddedEnv, freshEmbeddedEnv, issuer, scratchFolder, secret, serversEnv, type Env } from './support/app.ts'
 import { password } from './support/people.ts'
 import { proxyTo } from './support/proxy.ts'
 import { spawnServer, startServer } from './support/server-process.ts'
@@ -14,8 +15,10 @@ const post = (url: string, body: unknown, headers: Record<string, string> = {}) 
 
 /** Starts a server that cannot start, and answers the line that it ends with. */
 async function refusalOf (t: Test, env: Env): Promise<string> {
-  const { ended, output } = spawnServer(t, { PORT: '0', ...env })
+  const { child, ended, output } = spawnServer(t, { PORT: '0', ...env })
+  const tooLong = setTimeout(() => { child.kill('SIGKILL') }, 60_000)
   t.equal(await ended, 1, 'it exits with 1')
+  clearTimeout(tooLong)
   const lines = output().trimEnd().split('\n').filter(line => !line.startsWith('{'))
   t.equal(lines.length, 1, `it says one line: ${output()}`)
   return lines[0] ?? ''
@@ -95,6 +98,29 @@ t.test('SIGTERM while a logout cannot be confirmed: it is not answered 200, and 
   t.equal(await server.ended, 0)
 })
 
+t.test('SIGTERM does not wait for connections that have asked for nothing', async t => {
+  const server = await startServer(t, await serversEnv(t))
+  const { hostname, port } = new URL(server.address)
+  for (const text of ['', 'GET /me HTTP/1.1\r\nHost: a\r\n']) {
+    const socket = connect(Number(port), hostname)
+    socket.on('error', () => { /* It is cut off, as it should be. */ })
+    t.teardown(() => { socket.destroy() })
+    await new Promise(resolve => socket.write(text, resolve))
+  }
+  server.child.kill('SIGTERM')
+  t.equal(await server.ended, 0)
+  t.notMatch(server.output(), 'timeout')
+})
+
+t.test('LOG_LEVEL says how much is logged', async t => {
+  const port = String(await findFreePort())
+  const server = spawnServer(t, { ...await serversEnv(t), PORT: port, LOG_LEVEL: 'error' })
+  await until('it answers', () => fetch(`http://127.0.0.1:${port}/health/live`).then(({ ok }) => ok, () => false), 60_000)
+  server.child.kill('SIGTERM')
+  t.equal(await server.ended, 0)
+  t.equal(server.output(), '')
+})
+
 t.test('ten replicas that start at once on an empty database end up with one key', async t => {
   const env = await serversEnv(t)
   const replicas = await Promise.all(Array.from({ length: 10 }, () => startServer(t, env)))
@@ -115,6 +141,11 @@ t.test('every mistake at start is one line that names the variable and the cure'
   const port = String((taken.address() as AddressInfo).port)
   const file = join(scratchFolder(t), 'file')
   writeFileSync(file, '')
+  const damaged = scratchFolder(t)
+  mkdirSync(join(damaged, 'postgres'))
+  writeFileSync(join(damaged, 'postgres', 'PG_VERSION'), '9')
+  const emptySecret = String((await embeddedEnv(t))['DATA_DIR'])
+  writeFileSync(join(emptySecret, 'key-encryption-secret'), '')
   const unknownDatabase = new URL(postgresUrl())
   unknownDatabase.pathname = '/there_is_no_such_database'
 
@@ -123,6 +154,10 @@ t.test('every mistake at start is one line that names the variable and the cure'
     [{ ...env, PORT: port }, `PORT ${port} on 127.0.0.1 is in use: stop what listens there, or choose another port.`],
     [{ ...env, HOST: '203.0.113.1' }, 'HOST 203.0.113.1 is not an address of this machine.'],
     [{ ISSUER: issuer, DATA_DIR: file }, `DATA_DIR ${file} cannot be written (EEXIST): name a folder that this user may write.`],
+    [{ ...env, REDIS_URL: `${redisUrl().replace(/\/$/, '')}/9999` }, /^REDIS_URL: cannot connect to .*\/9999 \(.*DB index is out of range\)/],
+    [{ ...env, DATABASE_URL: `${env['DATABASE_URL']}?sslmode=verify-full&sslrootcert=/nowhere` }, /^DATABASE_URL: cannot connect to .* \(ENOENT/],
+    [{ ISSUER: issuer, DATA_DIR: damaged }, /^DATA_DIR: the database in .* cannot be opened \(/],
+    [{ ISSUER: issuer, DATA_DIR: emptySecret }, `DATA_DIR: the secret in ${join(emptySecret, 'key-encryption-secret')} is damaged: restore it from a backup.`],
     [{ ...env, REDIS_URL: 'redis://:hush@127.0.0.1:1' }, /^REDIS_URL: cannot connect to redis:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\)\. Start Redis there, or correct the variable\.$/],
     [{ ...env, DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db' }, /^DATABASE_URL: cannot connect to postgres:\/\/127\.0\.0\.1:1\/db \(.*ECONNREFUSED.*\)\. Start Postgres there, or correct the variable\.$/],
     [{ ...env, DATABASE_URL: unknownDatabase.href }, /^DATABASE_URL: cannot connect to .* \(database "there_is_no_such_database" does not exist\)/]
@@ -143,9 +178,19 @@ t.test('every mistake at start is one line that names the variable and the cure'
   })
 })
 
+t.test('embedded with a KEY_ENCRYPTION_SECRET keeps none of its own, and leaves the mode of the folder alone', async t => {
+  const env = await embeddedEnv(t)
+  const dataDir = String(env['DATA_DIR'])
+  chmodSync(dataDir, 0o755)
+  await startServer(t, { ...env, KEY_ENCRYPTION_SECRET: secret })
+  t.notOk(existsSync(join(dataDir, 'key-encryption-secret')))
+  t.equal(statSync(dataDir).mode & 0o777, 0o755)
+})
+
 t.test('.env is read, and the environment wins', async t => {
   const folder = scratchFolder(t)
   writeFileSync(join(folder, '.env'), `# a comment\nISSUER=${issuer}\nLOG_LEVEL=silent\nDATA_DIR=data\n`)
   const server = await startServer(t, { cwd: folder, LOG_LEVEL: 'info' })
   t.match(server.output(), `Database: embedded Postgres in ${folder}/data/postgres`)
+  t.equal(statSync(join(folder, 'data')).mode & 0o777, 0o700, 'a folder that it makes is closed to others')
 })

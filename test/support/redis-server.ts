@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import { findFreePort, findProgramFolder } from '../../scripts/services/programs.ts'
 import { scratchFolder } from './app.ts'
+import { randomName } from './services.ts'
 
 /** A redis-server that belongs to one test, which may do to it whatever it likes. */
 export interface OwnRedis {
@@ -19,37 +20,64 @@ export interface OwnRedis {
   start (): Promise<void>
 }
 
+/** What is done to the program, wherever it runs. */
+interface Program {
+  start (): void
+  signal (signal: 'SIGSTOP' | 'SIGCONT'): void
+  kill (): Promise<void>
+}
+
+const withoutData = ['--save', '', '--appendonly', 'no']
+
 export async function ownRedis (t: Test): Promise<OwnRedis> {
-  const folder = findProgramFolder('redis-server')
-  if (folder === undefined) throw new Error('This test signals a redis-server of its own: install redis-server.')
-  const program = join(folder, 'redis-server')
   const port = await findFreePort()
-  const dir = scratchFolder(t)
   const url = `redis://127.0.0.1:${port}`
-  let child = spawnServer()
-
-  function spawnServer () {
-    return spawn(program, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir], { stdio: 'ignore' })
-  }
-
-  async function kill (): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    const ended = new Promise(resolve => child.once('exit', resolve))
-    child.kill('SIGKILL')
-    await ended
-  }
-
-  t.teardown(kill)
+  const folder = findProgramFolder('redis-server')
+  const program = folder === undefined ? inDocker(port) : asProcess(join(folder, 'redis-server'), port, scratchFolder(t))
+  t.teardown(() => program.kill())
+  program.start()
   await untilReady(url)
   return {
     url,
     port,
-    pause: () => { child.kill('SIGSTOP') },
-    resume: () => { child.kill('SIGCONT') },
-    kill,
+    pause: () => { program.signal('SIGSTOP') },
+    resume: () => { program.signal('SIGCONT') },
+    kill: () => program.kill(),
     async start () {
-      child = spawnServer()
+      program.start()
       await untilReady(url)
+    }
+  }
+}
+
+function asProcess (file: string, port: number, dir: string): Program {
+  const spawnServer = () => spawn(file, ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, ...withoutData], { stdio: 'ignore' })
+  let child: ReturnType<typeof spawnServer> | undefined
+  return {
+    start () { child = spawnServer() },
+    signal (signal) { child?.kill(signal) },
+    async kill () {
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+      const ended = new Promise(resolve => child?.once('exit', resolve))
+      child.kill('SIGKILL')
+      await ended
+    }
+  }
+}
+
+/** Where Docker is all there is. Pausing a container freezes its processes, which is what SIGSTOP does. */
+function inDocker (port: number): Program {
+  const name = `signout-test-${randomName()}`
+  const docker = (...args: string[]) => { execFileSync('docker', args, { stdio: 'ignore', timeout: 120_000 }) }
+  return {
+    start () { docker('run', '--rm', '--detach', '--name', name, '--publish', `127.0.0.1:${port}:6379`, 'redis:7.4-alpine', 'redis-server', ...withoutData) },
+    signal (signal) { docker(signal === 'SIGSTOP' ? 'pause' : 'unpause', name) },
+    async kill () {
+      try {
+        docker('rm', '--force', name)
+      } catch {
+        // It is gone already.
+      }
     }
   }
 }
