@@ -1,12 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs, styleText } from 'node:util'
 import { packageRoot } from '../src/package-root.ts'
 import { readEnv } from '../src/read-env.ts'
-import { readState, servicesDir } from './services/state.ts'
+import { keptSecret, readState } from './services/state.ts'
 
 const maxReplicas = 50
 const colors = ['cyan', 'magenta', 'yellow', 'green', 'blue'] as const
@@ -89,18 +87,8 @@ function serversEnv (): Record<string, string> {
     REDIS_URL: redisUrl,
     DATABASE_URL: databaseUrl,
     ISSUER: env['ISSUER'] || `http://127.0.0.1:${firstPort}`,
-    KEY_ENCRYPTION_SECRET: env['KEY_ENCRYPTION_SECRET'] || keptSecret()
+    KEY_ENCRYPTION_SECRET: env['KEY_ENCRYPTION_SECRET'] || keptSecret('key-encryption-secret')
   }
-}
-
-/** The signing key in the database can only be opened with the secret of the first time. */
-function keptSecret (): string {
-  const file = join(servicesDir, 'key-encryption-secret')
-  if (existsSync(file)) return readFileSync(file, 'utf8')
-  mkdirSync(servicesDir, { recursive: true })
-  const secret = randomBytes(32).toString('base64url')
-  writeFileSync(file, secret, { mode: 0o600 })
-  return secret
 }
 
 function fail (message: string): never {

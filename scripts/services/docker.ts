@@ -1,9 +1,6 @@
-import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { packageRoot } from '../../src/package-root.ts'
 import { findFreePort, run, succeeds } from './programs.ts'
-import { servicesDir } from './state.ts'
+import { keptSecret } from './state.ts'
 
 /** A project of its own, so that its volumes are not those of `docker compose up`. */
 const project = 'signout-services'
@@ -16,7 +13,8 @@ export function hasDockerEngine (): boolean {
 /** Runs one service of docker-compose.yml, with a loopback port of this machine, and answers its address. */
 export async function composeUp (service: 'redis' | 'postgres'): Promise<string> {
   const port = await findFreePort()
-  const password = keptPassword()
+  // The one that the volume of an earlier run was made with.
+  const password = keptSecret('compose-password')
   run('docker', ['compose', '-p', project, 'up', '-d', '--wait', service], {
     cwd: packageRoot,
     timeoutMs: 300_000,
@@ -32,14 +30,4 @@ export async function composeUp (service: 'redis' | 'postgres'): Promise<string>
 
 export function composeDown (): void {
   run('docker', ['compose', '-p', project, 'down'], { cwd: packageRoot, env: { ...process.env, POSTGRES_PASSWORD: 'x', KEY_ENCRYPTION_SECRET: 'x' } })
-}
-
-/** The password that the volume of an earlier run was made with. */
-function keptPassword (): string {
-  const file = join(servicesDir, 'compose-password')
-  if (existsSync(file)) return readFileSync(file, 'utf8')
-  mkdirSync(servicesDir, { recursive: true })
-  const password = randomBytes(24).toString('base64url')
-  writeFileSync(file, password, { mode: 0o600 })
-  return password
 }

@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { packageRoot } from '../../src/package-root.ts'
 
@@ -39,4 +40,14 @@ export function readState (): ServicesState {
 export function writeState (state: ServicesState): void {
   mkdirSync(servicesDir, { recursive: true })
   writeFileSync(stateFile, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 })
+}
+
+/** A secret that is made up once and kept, for what was made with it can only be opened with it again. */
+export function keptSecret (name: string): string {
+  const file = join(servicesDir, name)
+  if (existsSync(file)) return readFileSync(file, 'utf8')
+  mkdirSync(servicesDir, { recursive: true })
+  const secret = randomBytes(32).toString('hex')
+  writeFileSync(file, secret, { mode: 0o600 })
+  return secret
 }

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import type { FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
+import type { Blocklist } from '../../src/revocation/blocklist.ts'
 import { createRedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
 import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
 import { build, scratchFolder, serversEnv } from '../support/app.ts'
@@ -87,7 +88,8 @@ t.test('200 concurrent authenticated requests send at most 40 look-up commands (
   }
 })
 
-t.test('one command asks for at most 1,000 keys', async t => {
+/** A blocklist on a Redis of its own, and a way to look behind it. */
+async function ownBlocklist (t: Test): Promise<{ behind: Redis, blocklist: Blocklist }> {
   const { url } = await ownRedis(t)
   const behind = new Redis(url)
   t.teardown(() => { behind.disconnect() })
@@ -95,19 +97,18 @@ t.test('one command asks for at most 1,000 keys', async t => {
   await redis.connect()
   const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 5 })
   t.teardown(() => blocklist.close())
+  return { behind, blocklist }
+}
+
+t.test('one command asks for at most 1,000 keys', async t => {
+  const { behind, blocklist } = await ownBlocklist(t)
   const before = await callsOf(behind, 'mget')
   await Promise.all(Array.from({ length: 1_250 }, (_, index) => blocklist.isRevoked({ jti: `t${index}`, sid: `s${index}` })))
   t.equal(await callsOf(behind, 'mget') - before, 3, '2,500 keys')
 })
 
 t.test('an entry is a shared integer under the prefix, and ends at its time', async t => {
-  const { url } = await ownRedis(t)
-  const behind = new Redis(url)
-  t.teardown(() => { behind.disconnect() })
-  const redis = createRedisConnection(url, { deadlineMs: 2_000 })
-  await redis.connect()
-  const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 5 })
-  t.teardown(() => blocklist.close())
+  const { behind, blocklist } = await ownBlocklist(t)
   const expiresAt = nowSeconds() + 60
   const [jti, sid] = [randomUUID(), randomUUID()]
   await blocklist.revoke([{ scope: 'token', id: jti, expiresAt }, { scope: 'session', id: sid, expiresAt }])
