@@ -9,6 +9,7 @@ import { embeddedEnv, scratchFolder } from './support/app.ts'
 import { startServer } from './support/server-process.ts'
 import { redisUrl, scratchPrefix } from './support/services.ts'
 
+const documents = ['README.md', 'CONTRIBUTING.md', 'docs/plugin.md', 'docs/replicas.md', 'docs/errors.md', 'docs/dependencies.md']
 const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8')
 const blocks = (text: string, language: string) => [...text.matchAll(new RegExp('^```' + language + '\\n([^]*?)^```', 'gm'))].map(match => match[1] ?? '')
 
@@ -75,8 +76,15 @@ t.test('docs/errors.md lists every code with its status', async t => {
   t.same(rows, errorCodes.map(code => `${describeError(code).statusCode} ${code}`))
 })
 
+t.test('every script that the documents name is there', async t => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  for (const path of documents) {
+    for (const [, name = ''] of read(path).matchAll(/\bnpm run (?:-s |--silent )?([\w:]+)/g)) t.ok(name in scripts, `${path}: npm run ${name}`)
+  }
+})
+
 t.test('links between the documents lead somewhere', async t => {
-  for (const path of ['README.md', 'CONTRIBUTING.md', 'docs/plugin.md', 'docs/replicas.md', 'docs/errors.md', 'docs/dependencies.md']) {
+  for (const path of documents) {
     for (const [, link = ''] of read(path).matchAll(/\]\((?!http)([^)#]+)/g)) {
       t.ok(read(join(path, '..', link)).length > 0, `${path}: ${link}`)
     }
