@@ -12,7 +12,7 @@ import { timed, until } from '../support/wait.ts'
 
 const deadlineMs = 200
 /** Far beyond the deadline, far below any of the waits that an unset option would bring. */
-const tooLateMs = 1_000
+const tooLateMs = 1_500
 
 async function blocklistAt (t: Test, port: number): Promise<Blocklist> {
   const redis = createRedisConnection(`redis://127.0.0.1:${port}`, { deadlineMs })
