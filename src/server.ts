@@ -1,5 +1,6 @@
 import closeWithGrace from 'close-with-grace'
 import type { FastifyInstance } from 'fastify'
+import pretty from 'pino-pretty'
 import { buildApp, type LoggerOptions } from './app.ts'
 import { loadConfig, type Config } from './config.ts'
 import { describeUrl } from './describe-url.ts'
@@ -10,12 +11,15 @@ import { readEnv } from './read-env.ts'
 /** When the process ends after SIGTERM, whatever is still under way: later than the app gives up waiting for it. */
 const graceMs = 10_000
 
+/** Faults of the process itself. A handler in JavaScript would return to the instruction at fault, for ever. */
+const crashes = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV'] as const
+
 let isClosing = false
 
 try {
   const config = loadConfig(readEnv())
   const app = buildApp(config, logger(config))
-  closeWithGrace({ delay: graceMs, logger: app.log }, async ({ err }) => {
+  closeWithGrace({ delay: graceMs, logger: app.log, skip: [...crashes] }, async ({ err }) => {
     isClosing = true
     if (err) app.log.fatal({ err }, 'The service stops because of a defect.')
     await app.close()
@@ -30,7 +34,8 @@ try {
 /** Pretty for people, JSON for everything else. */
 function logger ({ LOG_LEVEL: level }: Config): LoggerOptions {
   if (!process.stdout.isTTY) return { level }
-  return { level, transport: { target: 'pino-pretty', options: { translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' } } }
+  // In this thread: the one that a transport would have goes on for ever when the terminal is closed.
+  return { level, stream: pretty({ translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' }) }
 }
 
 async function start (app: FastifyInstance, config: Config): Promise<void> {

@@ -47,12 +47,36 @@ t.test('npm start builds when it must, and only then', async t => {
   t.ok(existsSync(join(cwd, 'dist', 'src', 'another.js')), 'a new source is built')
 })
 
+/** The arguments for `script`, which runs a command in a terminal of its own. */
+function inTerminal (command: string): string[] {
+  return process.platform === 'darwin' ? ['-q', '/dev/null', 'sh', '-c', command] : ['-qec', command, '/dev/null']
+}
+
+const server = `${process.execPath} ${join(packageRoot, 'dist', 'src', 'server.js')}`
+
+t.test('when its terminal is closed, the process ends', async t => {
+  const cwd = scratchFolder(t)
+  const env = { ...await serversEnv(t), PORT: '0', TERM: 'xterm' }
+  const closeTerminal = (child: ChildProcess) => { child.kill('SIGKILL') }
+  await outputUntil(t, 'script', inTerminal(`echo $$ > pid; exec ${server}`), { cwd, env, stop: closeTerminal }, 'Documentation: ')
+  const pid = Number(readFileSync(join(cwd, 'pid'), 'utf8'))
+  t.teardown(() => { if (isRunning(pid)) process.kill(pid, 'SIGKILL') })
+  await until('it has ended', () => !isRunning(pid), 20_000)
+  t.notOk(isRunning(pid))
+})
+
+function isRunning (pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
 t.test('in a terminal the log is pretty', async t => {
-  const command = `${process.execPath} ${join(packageRoot, 'dist', 'src', 'server.js')}`
-  const args = process.platform === 'darwin' ? ['-q', '/dev/null', ...command.split(' ')] : ['-qec', command, '/dev/null']
   const env = { ...await serversEnv(t), PORT: '0', TERM: 'xterm' }
   const pressCtrlC = (child: ChildProcess) => { child.stdin?.write('\u0003') }
-  const output = await outputUntil(t, 'script', args, { cwd: scratchFolder(t), env, stop: pressCtrlC }, 'Documentation: ')
+  const output = await outputUntil(t, 'script', inTerminal(server), { cwd: scratchFolder(t), env, stop: pressCtrlC }, 'Documentation: ')
   t.notMatch(output, '{"level"')
   // eslint-disable-next-line no-control-regex
   const plain = output.replace(/\u001b\[\d+m/g, '')
