@@ -42,12 +42,10 @@ async function openRedisBlocklist (app: FastifyInstance, url: string, config: Bl
       reason = err.message
       if (connected) app.log.warn({ err }, 'The connection to Redis is lost. Requests with a token get 503 until it is back.')
     },
-    onRestored: () => { if (connected) app.log.info('The connection to Redis is back.') }
+    onRestored: () => app.log.info('The connection to Redis is back.')
   })
   try {
     await withDeadline(redis.connect(), connectDeadlineMs)
-    // A database number that Redis does not have is reported, and then ioredis goes on with number 0.
-    if (reason !== undefined) throw new Error(reason)
     connected = true
   } catch (cause) {
     redis.disconnect()

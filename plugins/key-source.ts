@@ -28,7 +28,7 @@ export function createKeySource (secret: FastifyJWTOptions['secret']): KeySource
 }
 
 function inOneWay (keyFunction: KeyFunction): FindKey {
-  // Two parameters, since @fastify/jwt passes a third one, and fast-jwt none, to call back.
+  // @fastify/jwt offers a callback as well, and takes the promise when there is one.
   return (request, token) => new Promise((resolve, reject) => {
     const settle: Done = (error, key) => {
       if (error) reject(error)

@@ -34,7 +34,7 @@ try {
 /** Pretty for people, JSON for everything else. */
 function logger ({ LOG_LEVEL: level }: Config): LoggerOptions {
   if (!process.stdout.isTTY) return { level }
-  // In this thread: the one that a transport would have goes on for ever when the terminal is closed.
+  // A terminal shows few lines, to few people: they need no thread of their own.
   return { level, stream: pretty({ translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' }) }
 }
 

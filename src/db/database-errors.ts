@@ -4,8 +4,8 @@ import { SignoutError } from '../errors.ts'
 /**
  * SQLSTATE classes, and single codes, that say that the database cannot answer now, not that the query is wrong:
  * connection exception (08), deadlock and serialization failure (40), authorization (28), unknown database (3D),
- * read-only after a failover (25006), idle in a transaction for too long (25P03), insufficient resources (53), lock not available (55P03), operator
- * intervention, statement timeout included (57), system error (58).
+ * read-only after a failover (25006), idle in a transaction for too long (25P03), insufficient resources (53), lock not
+ * available (55P03), operator intervention, statement timeout included (57), system error (58).
  */
 const unavailable = /^(08|28|3D|40|53|57|58|25006|25P03|55P03)/
 

@@ -62,11 +62,11 @@ export function createRedisBlocklist (options: RedisBlocklistOptions): Blocklist
         await writeChunk(revocations.slice(start, start + maxEntriesPerWrite))
       }
     },
-    async isRevoked ({ jti, sid }) {
+    isRevoked ({ jti, sid }) {
       if (closed) throw new BlocklistClosedError()
       const keys = [prefix + entryKey('token', jti)]
       if (sid !== undefined) keys.push(prefix + entryKey('session', sid))
-      return await anyExists(keys)
+      return anyExists(keys)
     },
     async ping () {
       if (closed) throw new BlocklistClosedError()
