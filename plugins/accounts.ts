@@ -1,28 +1,70 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { createRevocationRequests, type RevocationRequests } from '../src/administration/revocation-requests.ts'
+import { createUserAdministration, type UserAdministration } from '../src/administration/user-administration.ts'
 import type { Config } from '../src/config.ts'
-import { createSessionService, type SessionService } from '../src/sessions/session-service.ts'
+import { createEventRepository, type EventRepository } from '../src/security/event-repository.ts'
+import type { SecurityEvent } from '../src/security/security-events.ts'
+import { createSessions, type Sessions } from '../src/sessions/sessions.ts'
+import { createSessionEnder } from '../src/sessions/session-ender.ts'
+import { createPerform } from '../src/unit-of-work.ts'
+import { createAccounts, type Accounts } from '../src/users/accounts.ts'
+import { createPasswordCheck } from '../src/users/password-check.ts'
 import { createPasswordHasher } from '../src/users/password-hasher.ts'
 import { createUserRepository } from '../src/users/user-repository.ts'
-import { createUserService, type UserService } from '../src/users/user-service.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    users: UserService
-    sessions: SessionService
+    /** What people do about their own accounts. */
+    accounts: Accounts
+    /** What people do about their own sessions. */
+    sessions: Sessions
+    /** What administrators do about others. */
+    userAdministration: UserAdministration
+    revocationRequests: RevocationRequests
+    securityEvents: EventRepository
   }
 }
 
 export interface AccountsOptions {
-  config: Pick<Config, 'PASSWORD_MIN_LENGTH'>
+  config: Config
 }
 
-/** Users, and the sessions that they open and end. */
+/** Users, the sessions that they open and end, and those who administer them. */
 async function accounts (app: FastifyInstance, { config }: AccountsOptions): Promise<void> {
-  const users = createUserRepository(app.database)
+  const { database, revoker, accessTokens, limits, metrics } = app
+  const announce = (event: SecurityEvent) => { app.log.info({ event: toLogged(event) }, `Security event: ${event.type}`) }
+
+  const users = createUserRepository(database)
+  const events = createEventRepository(database, announce)
   const passwords = await createPasswordHasher()
-  app.decorate('users', createUserService({ users, passwords, passwordMinLength: config.PASSWORD_MIN_LENGTH }))
-  app.decorate('sessions', createSessionService({ users, passwords, accessTokens: app.accessTokens, revoker: app.revoker }))
+  const checkPassword = createPasswordCheck({ passwords, limits, events })
+  const perform = createPerform({ database, revoker, announce, onRevoked: metrics.revoked })
+  const ender = createSessionEnder(config.CLOCK_LEEWAY)
+
+  app.decorate('accounts', createAccounts({ database, users, passwords, checkPassword, perform, ender, passwordMinLength: config.PASSWORD_MIN_LENGTH }))
+  app.decorate('sessions', createSessions({
+    database,
+    users,
+    events,
+    checkPassword,
+    perform,
+    limits,
+    ender,
+    accessTokens,
+    secret: app.keyEncryptionSecret,
+    lifetimes: { idleSeconds: config.REFRESH_TOKEN_TTL, maxSeconds: config.SESSION_MAX_AGE },
+    graceSeconds: config.REFRESH_GRACE,
+    maxSessions: config.MAX_SESSIONS
+  }))
+  app.decorate('userAdministration', createUserAdministration({ database, users, perform, ender }))
+  app.decorate('revocationRequests', createRevocationRequests({ database, perform, ender, accessTokens, accessTokenLifetimeSeconds: config.ACCESS_TOKEN_TTL }))
+  app.decorate('securityEvents', events)
 }
 
-export default fp(accounts, { name: 'accounts', fastify: '5.x', dependencies: ['database', 'tokens'] })
+/** The names that the API has for them, so that who reads both reads the same. */
+function toLogged ({ type, userId, actorId, sessionId, ip, details }: SecurityEvent) {
+  return { type, user_id: userId ?? null, actor_id: actorId ?? null, session_id: sessionId ?? null, ip: ip ?? null, ...details && { details } }
+}
+
+export default fp(accounts, { name: 'accounts', fastify: '5.x', dependencies: ['metrics', 'database', 'tokens', 'rate-limits'] })

@@ -27,6 +27,7 @@ const tokenErrors: ErrorCode[] = ['invalid_token', 'token_expired', 'token_revok
  */
 export function challenge (realm: string, error: SignoutError): string {
   const scheme = `Bearer realm="${realm.replace(/["\\]/g, '\\$&')}"`
+  if (error.code === 'forbidden') return `${scheme}, error="insufficient_scope", error_description="${error.message}", scope="admin"`
   if (!tokenErrors.includes(error.code)) return scheme
   return `${scheme}, error="invalid_token", error_description="${error.message}"`
 }

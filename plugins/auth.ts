@@ -1,18 +1,20 @@
 import fastifyJwt, { type FastifyJWTOptions, type JWT } from '@fastify/jwt'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import fp from 'fastify-plugin'
 import type { TSchema } from 'typebox'
 import { SignoutError } from '../src/errors.ts'
 import type { Blocklist } from '../src/revocation/blocklist.ts'
-import { createRevocationCheck } from '../src/revocation/revocation-check.ts'
+import { createRevocationCheck, type CheckResult } from '../src/revocation/revocation-check.ts'
 import { createRevoker, type Revoker } from '../src/revocation/revoker.ts'
 import { createClaimsCheck, type ClaimsCheck, type RevocableTokenClaims } from '../src/tokens/claims.ts'
 import { deepFreeze } from '../src/tokens/deep-freeze.ts'
 import { challenge, toTokenError } from './auth-errors.ts'
 import { createKeySource } from './key-source.ts'
+import { allowsUnchecked, declarePolicies, goOnUnchecked } from './revocation-policy.ts'
 
 export { SignoutError, type ErrorCode } from '../src/errors.ts'
 export type { Blocklist } from '../src/revocation/blocklist.ts'
+export type { CheckResult } from '../src/revocation/revocation-check.ts'
 export type { RevocableClaims, Revocation } from '../src/revocation/revocation.ts'
 export type { Revoker } from '../src/revocation/revoker.ts'
 export type { RevocableTokenClaims } from '../src/tokens/claims.ts'
@@ -34,6 +36,8 @@ export interface AuthOptions {
   claims?: TSchema
   /** `realm` of the `WWW-Authenticate` header (RFC 6750, section 3). */
   realm?: string
+  /** Told what came of each check, for counting. It must be quick, and must not throw. */
+  onChecked?: (result: CheckResult) => void
 }
 
 declare module 'fastify' {
@@ -41,7 +45,8 @@ declare module 'fastify' {
     /**
      * An `onRequest` hook. Lets the request through with `request.user` set to the claims of its access token, deeply
      * frozen, or refuses it: 401 with a `WWW-Authenticate` header when something is wrong with the token, 503
-     * `revocation_unavailable` with `Retry-After` when the blocklist cannot be asked.
+     * `revocation_unavailable` with `Retry-After` when the blocklist cannot be asked. A route whose config says
+     * `onRevocationUnavailable: 'allow'` goes on instead of the latter, with the header `X-Revocation-Check: unavailable`.
      */
     authenticate (request: FastifyRequest, reply: FastifyReply): Promise<void>
     /**
@@ -49,8 +54,20 @@ declare module 'fastify' {
      * frozen, or rejects with the same errors. `app.jwt.verify`, on the other hand, asks nobody and accepts what was revoked.
      */
     verifyToken (token: string): Promise<RevocableTokenClaims>
+    /**
+     * The signature and the claims alone, without asking the blocklist: accepts what was revoked. For whoever has another
+     * way of finding out.
+     */
+    verifySignature (token: string): Promise<RevocableTokenClaims>
     /** Takes tokens and sessions back. */
     revoker: Revoker
+  }
+  interface FastifyContextConfig {
+    /**
+     * What `app.authenticate` does on this route with a token that is well, while the blocklist cannot be asked whether it
+     * was revoked. `refuse`, the default: 503. `allow`: the request goes on, and its answer says so in a header.
+     */
+    onRevocationUnavailable?: 'allow' | 'refuse'
   }
 }
 
@@ -66,16 +83,24 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   }
   const leewayMs = jwt.verify?.clockTolerance ?? 0
   const checkClaims: ClaimsCheck = createClaimsCheck({ leewaySeconds: leewayMs / 1000, ...(options.claims && { schema: options.claims }) })
-  const checkRevocation = createRevocationCheck(blocklist, deadlineMs)
+  const checkRevocation = createRevocationCheck(blocklist, deadlineMs, options.onChecked)
+  /** The claims of tokens that are well, by the error that says that the blocklist could not be asked about them. */
+  const unchecked = new WeakMap<SignoutError, RevocableTokenClaims>()
 
   async function isTrusted (_request: unknown, claims: unknown): Promise<true> {
     checkClaims(claims)
     // The cache of verified tokens hands the same object to every request: none may leave a mark on it for the next.
     deepFreeze(claims)
-    await checkRevocation(claims)
+    try {
+      await checkRevocation(claims)
+    } catch (error) {
+      if (isUnavailable(error)) unchecked.set(error, claims)
+      throw error
+    }
     return true
   }
 
+  declarePolicies(app)
   const { secret, findKey } = createKeySource(jwt.secret)
   await app.register(fastifyJwt, {
     ...jwt,
@@ -88,27 +113,33 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
 
   app.decorate('revoker', createRevoker(blocklist, deadlineMs))
 
-  app.decorate('verifyToken', async token => {
+  app.decorate('verifySignature', async token => {
     if (typeof token !== 'string' || token === '') throw new SignoutError('authorization_required')
     try {
       // A key of its own means a verifier of its own, which is not worth a cache.
-      const claims = app.jwt.verify<RevocableTokenClaims>(token, findKey && { key: await findKey(undefined, app.jwt.decode(token)), cache: false })
-      await isTrusted(undefined, claims)
+      const claims: unknown = app.jwt.verify(token, findKey && { key: await findKey(undefined, app.jwt.decode(token)), cache: false })
+      checkClaims(claims)
+      deepFreeze(claims)
       return claims
     } catch (error) {
       throw toTokenError(error)
     }
   })
 
+  app.decorate('verifyToken', async token => {
+    const claims = await app.verifySignature(token)
+    await checkRevocation(claims)
+    return claims
+  })
+
   app.decorate('authenticate', async (request, reply) => {
     try {
       await request.jwtVerify()
     } catch (failure) {
+      const claims = unchecked.get(failure as SignoutError)
+      if (claims !== undefined && allowsUnchecked(request)) return goOnUnchecked(request, reply, claims)
       const error = toTokenError(failure, request.headers.authorization)
-      if (error instanceof SignoutError) {
-        if (error.statusCode === 401) reply.header('www-authenticate', challenge(realm, error))
-        if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
-      }
+      if (error instanceof SignoutError) addHeaders(reply, error, realm)
       throw error
     }
   })
@@ -122,6 +153,15 @@ function freezeWhatIsVerified (jwt: JWT): void {
     if (typeof done !== 'function') return frozen(verify(...args))
     return verify(...args.slice(0, -1), (error: unknown, claims: unknown) => { done(error, frozen(claims)) })
   }) as JWT['verify']
+}
+
+function addHeaders (reply: FastifyReply, error: SignoutError, realm: string): void {
+  if (error.statusCode === 401) reply.header('www-authenticate', challenge(realm, error))
+  if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
+}
+
+function isUnavailable (error: unknown): error is SignoutError {
+  return error instanceof SignoutError && error.code === 'revocation_unavailable'
 }
 
 function frozen<T> (value: T): T {

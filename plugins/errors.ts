@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { toDatabaseError } from '../src/db/database-errors.ts'
-import { SignoutError, type ErrorCode, type ErrorDetail } from '../src/errors.ts'
+import { SignoutError, type ErrorCode, type ErrorDetail, type RateLimit } from '../src/errors.ts'
 import { challenge } from './auth-errors.ts'
 
 const codeByStatus: Record<number, ErrorCode> = {
@@ -22,8 +22,9 @@ export function answerError (error: unknown, request: FastifyRequest, reply: Fas
   const known = toSignoutError(error)
   if (known.statusCode >= 500) request.log.error({ err: known.cause ?? known, code: known.code }, known.message)
   if (known.retryAfterSeconds !== undefined) reply.header('retry-after', known.retryAfterSeconds)
-  // RFC 9110, section 15.5.2: a 401 without a challenge is none.
-  if (known.statusCode === 401 && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', challenge('signout', known))
+  if (known.limit !== undefined) reply.headers(rateLimitFields(known.limit, known.retryAfterSeconds))
+  // RFC 9110, section 15.5.2: a 401 without a challenge is none. RFC 6750, section 3.1: a scope that is missing is named.
+  if ((known.statusCode === 401 || known.code === 'forbidden') && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', challenge('signout', known))
   return reply.code(known.statusCode).send({
     error: known.code,
     description: known.message,
@@ -31,8 +32,19 @@ export function answerError (error: unknown, request: FastifyRequest, reply: Fas
   })
 }
 
-/** Anything can be thrown, nothing included. */
-function toSignoutError (thrown: unknown): SignoutError {
+/**
+ * The fields of draft-ietf-httpapi-ratelimit-headers, for a limit that is used up. Other answers do not have them: how much
+ * is left would tell one who guesses how much others have guessed.
+ */
+function rateLimitFields ({ name, attempts, windowSeconds }: RateLimit, resetSeconds = windowSeconds): Record<string, string> {
+  return {
+    'ratelimit-policy': `"${name}";q=${attempts};w=${windowSeconds}`,
+    ratelimit: `"${name}";r=0;t=${resetSeconds}`
+  }
+}
+
+/** What is answered to what was thrown. Anything can be, nothing included. */
+export function toSignoutError (thrown: unknown): SignoutError {
   const error = toDatabaseError(thrown)
   if (error instanceof SignoutError) return error
   const { validation, validationContext, statusCode = 500 } = (error ?? {}) as Partial<FastifyError>

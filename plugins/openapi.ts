@@ -14,6 +14,20 @@ export interface OpenApiOptions {
  */
 const contentSecurityPolicy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'"
 
+type OpenApiDocument = ReturnType<FastifyInstance['swagger']> & { openapi: string }
+interface Body { required?: boolean, content?: Record<string, { schema?: { $ref?: string } }> }
+
+/** @fastify/swagger takes every body to be required. One whose schema takes null may be left out. */
+function withOptionalBodies (document: Partial<OpenApiDocument>): Partial<OpenApiDocument> {
+  const { paths, components } = document as { paths?: Record<string, Record<string, { requestBody?: Body }>>, components?: { schemas?: Record<string, { type?: unknown }> } }
+  for (const { requestBody } of Object.values(paths ?? {}).flatMap(path => Object.values(path))) {
+    const name = requestBody?.content?.['application/json']?.schema?.$ref?.split('/').at(-1) ?? ''
+    const type = components?.schemas?.[name]?.type
+    if (requestBody !== undefined && Array.isArray(type) && type.includes('null')) requestBody.required = false
+  }
+  return document
+}
+
 /** The OpenAPI document, made from the schemas of the routes that are registered after this, and a page that shows it. */
 async function openapi (app: FastifyInstance, { version }: OpenApiOptions): Promise<void> {
   await app.register(swagger, {
@@ -28,7 +42,8 @@ async function openapi (app: FastifyInstance, { version }: OpenApiOptions): Prom
       servers: [{ url: '/', description: 'The service that serves this document.' }],
       tags: [
         { name: 'auth', description: 'Signing up, in and out.' },
-        { name: 'me', description: 'What a token gives access to.' },
+        { name: 'me', description: 'What a token gives access to: one\'s own account and sessions.' },
+        { name: 'administration', description: 'For administrators: those whose token has the scope `admin`.' },
         { name: 'operations', description: 'For load balancers, and for services that verify our tokens.' }
       ],
       components: {
@@ -36,6 +51,10 @@ async function openapi (app: FastifyInstance, { version }: OpenApiOptions): Prom
       }
     },
     transform: ({ schema, url }) => ({ schema: schema?.body === NoBody ? { ...schema, body: undefined } : schema, url }),
+    transformObject: document => {
+      const { openapiObject } = document as { openapiObject: Partial<OpenApiDocument> }
+      return withOptionalBodies(openapiObject)
+    },
     // The names of the components are those of the schemas.
     refResolver: { buildLocalReference: (json, _baseUri, _fragment, index) => typeof json.$id === 'string' ? json.$id : `schema-${index}` }
   })

@@ -15,6 +15,10 @@ declare module 'fastify' {
   interface FastifyInstance {
     keyRing: KeyRing
     accessTokens: AccessTokens
+    /** Throws `forbidden` unless the request was authenticated as an administrator's. */
+    requireAdmin (request: FastifyRequest): void
+    /** `app.authenticate`, and then 403 `forbidden` for whoever is no administrator. */
+    authenticateAdmin (request: FastifyRequest, reply: FastifyReply): Promise<void>
   }
 }
 
@@ -44,7 +48,15 @@ async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise
     blocklist: app.blocklist,
     deadlineMs: config.BLOCKLIST_DEADLINE_MS,
     claims: AccessTokenClaims,
+    onChecked: app.metrics.checked,
     jwt: jwtOptions(keyRing, config)
+  })
+  app.decorate('requireAdmin', request => {
+    if (!request.user.scope.split(' ').includes('admin')) throw new SignoutError('forbidden')
+  })
+  app.decorate('authenticateAdmin', async (request, reply) => {
+    await app.authenticate(request, reply)
+    app.requireAdmin(request)
   })
 }
 
@@ -68,4 +80,4 @@ function jwtOptions (keyRing: KeyRing, config: TokensOptions['config']): JwtOpti
   }
 }
 
-export default fp(tokens, { name: 'tokens', fastify: '5.x', dependencies: ['database', 'blocklist'] })
+export default fp(tokens, { name: 'tokens', fastify: '5.x', dependencies: ['metrics', 'database', 'blocklist'] })

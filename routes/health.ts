@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { SignoutError } from '../src/errors.ts'
+import { notReady } from '../src/errors.ts'
 import { Health, answer, failures } from '../src/schemas.ts'
 
 const health: FastifyPluginAsyncTypebox = async app => {
@@ -24,7 +24,7 @@ const health: FastifyPluginAsyncTypebox = async app => {
     }
   }, async () => {
     const unready = await app.readiness.findUnready()
-    if (unready.length > 0) throw new SignoutError('service_unavailable', { description: `Not ready: ${unready.join(', ')}.` })
+    if (unready.length > 0) throw notReady(unready)
     return { status: 'ok' as const }
   })
 }

@@ -12,7 +12,7 @@ const help = `Usage: npm run replicas -- [COUNT] [--first-port PORT]
 
 Starts COUNT replicas of the service (3 when it is left out) as processes on ports from 3001, against the Redis and the
 Postgres that REDIS_URL and DATABASE_URL name (.env is read); when one is not set, against that of \`npm run services\`. Ctrl-C stops
-them all. ISSUER and KEY_ENCRYPTION_SECRET are made up when they are not set.
+them all. With METRICS_PORT each has one of those as well, counted up. ISSUER and KEY_ENCRYPTION_SECRET are made up when they are not set.
 
   --first-port PORT   the port of the first replica; the others have the next ones
   --help              print this
@@ -57,8 +57,9 @@ async function start (env: Record<string, string>): Promise<void> {
 
 /** In a process group of its own, so that Ctrl-C in a terminal reaches it through `stopAll` alone. */
 function spawnReplica (port: number, index: number, env: Record<string, string>): { child: ChildProcess, ended: Promise<number | null> } {
+  const metricsPort = env['METRICS_PORT']
   const child = spawn(process.execPath, [join(packageRoot, 'dist', 'src', 'server.js')], {
-    env: { ...process.env, ...env, PORT: String(port) },
+    env: { ...process.env, ...env, PORT: String(port), ...(metricsPort && { METRICS_PORT: String(Number(metricsPort) + index) }) },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true
   })
@@ -86,6 +87,7 @@ function serversEnv (): Record<string, string> {
   return {
     REDIS_URL: redisUrl,
     DATABASE_URL: databaseUrl,
+    METRICS_PORT: env['METRICS_PORT'] ?? '',
     ISSUER: env['ISSUER'] || `http://127.0.0.1:${firstPort}`,
     KEY_ENCRYPTION_SECRET: env['KEY_ENCRYPTION_SECRET'] || keptSecret('key-encryption-secret')
   }

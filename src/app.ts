@@ -2,21 +2,34 @@ import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import accounts from '../plugins/accounts.ts'
 import blocklist from '../plugins/blocklist.ts'
 import { answerClientError } from '../plugins/client-errors.ts'
+import client from '../plugins/client.ts'
 import closing from '../plugins/closing.ts'
 import database from '../plugins/database.ts'
+import ending from '../plugins/ending.ts'
 import errors, { answerError } from '../plugins/errors.ts'
 import { serializeError, serializeRequest } from '../plugins/log-serializers.ts'
+import maintenance from '../plugins/maintenance.ts'
+import metrics from '../plugins/metrics.ts'
 import openapi from '../plugins/openapi.ts'
+import rateLimits from '../plugins/rate-limits.ts'
 import readiness from '../plugins/readiness.ts'
 import tokens from '../plugins/tokens.ts'
 import validation from '../plugins/validation.ts'
 import login from '../routes/auth/login.ts'
 import logout from '../routes/auth/logout.ts'
+import refresh from '../routes/auth/refresh.ts'
 import register from '../routes/auth/register.ts'
 import health from '../routes/health.ts'
 import me from '../routes/me/me.ts'
+import password from '../routes/me/password.ts'
+import securityEvents from '../routes/me/security-events.ts'
+import sessions from '../routes/me/sessions.ts'
 import token from '../routes/me/token.ts'
+import metricsText from '../routes/metrics.ts'
 import openapiDocument from '../routes/openapi.ts'
+import revocations from '../routes/revocations.ts'
+import userSessions from '../routes/users/sessions.ts'
+import users from '../routes/users/users.ts'
 import jwks from '../routes/well-known/jwks.ts'
 import type { Config } from './config.ts'
 import { version } from './package-root.ts'
@@ -53,22 +66,35 @@ export function buildApp (config: Config, logger: LoggerOptions | false = { leve
 
   app.register(errors)
   app.register(closing, { patienceMs: closingPatienceMs })
+  app.register(client)
   app.register(validation)
   app.register(openapi, { version })
   app.register(readiness)
+  app.register(metrics, { config })
 
   app.register(database, { config })
   app.register(blocklist, { config })
   app.register(tokens, { config })
+  app.register(rateLimits, { config })
   app.register(accounts, { config })
+  app.register(ending)
+  app.register(maintenance, { config })
 
   app.register(register)
   app.register(login)
+  app.register(refresh)
+  app.register(logout)
   app.register(me)
   app.register(token)
-  app.register(logout)
+  app.register(sessions)
+  app.register(password)
+  app.register(securityEvents)
+  app.register(users)
+  app.register(userSessions)
+  app.register(revocations)
   app.register(jwks)
   app.register(health)
+  app.register(metricsText)
   app.register(openapiDocument)
 
   return app as unknown as FastifyInstance

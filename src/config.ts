@@ -10,13 +10,20 @@ interface Must {
   secret?: true
 }
 
-const integer = (minimum: number, maximum: number, otherwise: number, unit = '') => Type.Integer({
-  minimum, maximum, default: otherwise, must: `a whole number from ${minimum} to ${maximum}${unit}`
+const integer = (minimum: number, maximum: number, otherwise?: number, unit = '') => Type.Integer({
+  minimum, maximum, ...(otherwise !== undefined && { default: otherwise }), must: `a whole number from ${minimum} to ${maximum}${unit}`
 } satisfies Must & Record<string, unknown>)
 
 const address = (schemes: string[], example: string) => Type.Refine(
   Type.String({ secret: true, must: `an address such as ${example}` } satisfies Must),
   text => isAddress(text, schemes))
+
+const rateLimit = (otherwise: string) => Type.String({
+  default: otherwise, pattern: '^[1-9]\\d{0,6}/[1-9]\\d{0,5}$', must: 'a count and a number of seconds, such as 10/900'
+} satisfies Must & Record<string, unknown>)
+
+/** Prometheus sends it in a header: no spaces, and no letters that a header cannot carry. */
+const metricsToken = Type.String({ secret: true, pattern: '^[!-~]{16,512}$', must: '16 to 512 characters that cannot be guessed, without spaces, such as the output of: openssl rand -hex 32' } satisfies Must & Record<string, unknown>)
 
 /** Every setting: the name of its environment variable, its type, its bounds and its default. */
 export const Settings = Type.Object({
@@ -29,6 +36,8 @@ export const Settings = Type.Object({
   DATABASE_URL: Type.Optional(address(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database')),
   /** Redis. Unset: the blocklist is in the memory of this process. */
   REDIS_URL: Type.Optional(address(['redis:', 'rediss:'], 'redis://host:6379')),
+  /** Where Redis does not tell its eviction policy. */
+  REDIS_NOEVICTION_ACKNOWLEDGED: Type.Union([Type.Literal('yes'), Type.Literal('no')], { default: 'no', must: 'yes or no' }),
   DATA_DIR: Type.String({ default: '.signout', minLength: 1, must: 'a folder' }),
   /** `iss` of the tokens. */
   ISSUER: Type.Optional(Type.Refine(
@@ -38,6 +47,16 @@ export const Settings = Type.Object({
   AUDIENCE: Type.Optional(Type.String({ minLength: 1, maxLength: 255, must: 'a name of 1 to 255 characters for those who accept the tokens' })),
   ACCESS_TOKEN_TTL: integer(1, 2_592_000, 900, ' (seconds)'),
   CLOCK_LEEWAY: integer(0, 300, 5, ' (seconds)'),
+  /** How long a session lives without being refreshed. */
+  REFRESH_TOKEN_TTL: integer(1, 31_536_000, 1_209_600, ' (seconds)'),
+  /** How long a session lives at most, however often it is refreshed. */
+  SESSION_MAX_AGE: integer(1, 31_536_000, 2_592_000, ' (seconds)'),
+  /** For how long the refresh token that was just spent is answered with the same successor again. */
+  REFRESH_GRACE: integer(0, 300, 10, ' (seconds)'),
+  MAX_SESSIONS: integer(1, 1000, 100),
+  /** For how long sessions that have ended or expired are kept for their owner to see. */
+  SESSION_RETENTION: integer(0, 31_536_000, 2_592_000, ' (seconds)'),
+  SECURITY_EVENT_RETENTION: integer(3600, 315_360_000, 7_776_000, ' (seconds)'),
   KEY_ENCRYPTION_SECRET: Type.Optional(Type.Refine(
     Type.String({ secret: true, must: '32 bytes or more that cannot be guessed, such as the output of: openssl rand -base64 32' } satisfies Must),
     text => Buffer.byteLength(text) >= 32)),
@@ -48,7 +67,16 @@ export const Settings = Type.Object({
   TRUST_PROXY: Type.Optional(Type.Refine(
     Type.Array(Type.String(), { minItems: 1, must: 'a list of addresses or CIDR ranges, such as 10.0.0.0/8,192.168.1.1' }),
     list => list.every(isAddressRange))),
-  DATABASE_DEADLINE_MS: integer(100, 60_000, 2000, ' (milliseconds)')
+  DATABASE_DEADLINE_MS: integer(100, 60_000, 2000, ' (milliseconds)'),
+  RATE_LIMITS: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', must: 'on or off' }),
+  LIMIT_PASSWORD_BY_ACCOUNT: rateLimit('50/900'),
+  LIMIT_PASSWORD_BY_IP: rateLimit('100/900'),
+  LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: rateLimit('10/900'),
+  LIMIT_REGISTER_BY_IP: rateLimit('100/3600'),
+  LIMIT_REFRESH_BY_SESSION: rateLimit('120/60'),
+  /** Where metrics are, on HOST. Unset: on PORT with METRICS_TOKEN, or nowhere. */
+  METRICS_PORT: Type.Optional(integer(0, 65_535)),
+  METRICS_TOKEN: Type.Optional(metricsToken)
 })
 export type Settings = Static<typeof Settings>
 
@@ -69,13 +97,24 @@ export interface Config extends Settings {
  * Throws a {@link StartupError} of one line that names the variable that is wrong, what it is, and what it must be.
  */
 export function loadConfig (env: Record<string, string | undefined>): Config {
-  const settings = readSettings(env)
-  const storage = chooseStorage(settings)
-  const issuer = settings.ISSUER ?? addressOf(settings)
-  return { ...settings, ISSUER: issuer, AUDIENCE: settings.AUDIENCE ?? issuer, storage }
+  const { config, mistakes } = checkConfig(env)
+  if (config === undefined) throw new StartupError(mistakes[0])
+  return config
 }
 
-function readSettings (env: Record<string, string | undefined>): Settings {
+/** The settings, or else all that is wrong with them: a line each, as `loadConfig` throws the first of. */
+export function checkConfig (env: Record<string, string | undefined>): { config: Config | undefined, mistakes: string[] } {
+  const mistakes: string[] = []
+  const settings = readSettings(env, mistakes)
+  const storage = chooseStorage(settings, mistakes)
+  if (settings.METRICS_PORT === settings.PORT && settings.PORT !== 0) mistakes.push(`METRICS_PORT is ${settings.PORT}, and so is PORT: choose another one.`)
+  if (storage === undefined || mistakes.length > 0) return { config: undefined, mistakes }
+  const issuer = settings.ISSUER ?? addressOf(settings)
+  return { config: { ...settings, ISSUER: issuer, AUDIENCE: settings.AUDIENCE ?? issuer, storage }, mistakes }
+}
+
+/** A value that is wrong is kept, so that it is not taken for one that is missing as well. */
+function readSettings (env: Record<string, string | undefined>, mistakes: string[]): Settings {
   const values: Record<string, unknown> = {}
   for (const [name, schema] of Object.entries(Settings.properties as unknown as Record<string, TSchema & Must>)) {
     const text = env[name]
@@ -84,7 +123,7 @@ function readSettings (env: Record<string, string | undefined>): Settings {
       continue
     }
     const value = parse(schema, text)
-    if (!Value.Check(schema, value)) throw new StartupError(`${name} is ${shown(schema, text)}; it must be ${schema.must}.`)
+    if (!Value.Check(schema, value)) mistakes.push(`${name} is ${shown(schema, text)}; it must be ${schema.must}.`)
     values[name] = value
   }
   return values as Settings
@@ -101,15 +140,16 @@ function shown (schema: Must, text: string): string {
   return schema.secret ? `${Buffer.byteLength(text)} bytes that do not fit` : JSON.stringify(text)
 }
 
-function chooseStorage ({ DATABASE_URL, REDIS_URL, KEY_ENCRYPTION_SECRET, ISSUER, PORT }: Settings): Storage {
+function chooseStorage ({ DATABASE_URL, REDIS_URL, KEY_ENCRYPTION_SECRET, ISSUER, PORT }: Settings, mistakes: string[]): Storage | undefined {
   if (DATABASE_URL === undefined && REDIS_URL === undefined) {
-    if (PORT === 0 && ISSUER === undefined) throw new StartupError('ISSUER is not set; it must be when PORT is 0, since the address is not known beforehand.')
+    if (PORT === 0 && ISSUER === undefined) mistakes.push('ISSUER is not set; it must be when PORT is 0, since the address is not known beforehand.')
     return { kind: 'embedded' }
   }
-  if (REDIS_URL === undefined) throw new StartupError('REDIS_URL is not set but DATABASE_URL is: set both or neither. Replicas without a Redis in common would not see each other\'s logouts.')
-  if (DATABASE_URL === undefined) throw new StartupError('DATABASE_URL is not set but REDIS_URL is: set both or neither. Replicas without a database in common would not know each other\'s users and keys.')
-  if (ISSUER === undefined) throw new StartupError('ISSUER is not set; with DATABASE_URL it must be, to the public address of the service, since replicas must agree on it.')
-  if (KEY_ENCRYPTION_SECRET === undefined) throw new StartupError('KEY_ENCRYPTION_SECRET is not set; with DATABASE_URL it must be, to the same 32 bytes or more for every replica, such as the output of: openssl rand -base64 32')
+  if (REDIS_URL === undefined) mistakes.push('REDIS_URL is not set but DATABASE_URL is: set both or neither. Replicas without a Redis in common would not see each other\'s logouts.')
+  if (DATABASE_URL === undefined) mistakes.push('DATABASE_URL is not set but REDIS_URL is: set both or neither. Replicas without a database in common would not know each other\'s users and keys.')
+  if (ISSUER === undefined) mistakes.push('ISSUER is not set; with DATABASE_URL it must be, to the public address of the service, since replicas must agree on it.')
+  if (KEY_ENCRYPTION_SECRET === undefined) mistakes.push('KEY_ENCRYPTION_SECRET is not set; with DATABASE_URL it must be, to the same 32 bytes or more for every replica, such as the output of: openssl rand -base64 32')
+  if (REDIS_URL === undefined || DATABASE_URL === undefined || KEY_ENCRYPTION_SECRET === undefined) return undefined
   return { kind: 'servers', databaseUrl: DATABASE_URL, redisUrl: REDIS_URL, keyEncryptionSecret: KEY_ENCRYPTION_SECRET }
 }
 

@@ -11,12 +11,16 @@ const errors = {
   invalid_token: { statusCode: 401, description: 'The token is invalid.' },
   token_expired: { statusCode: 401, description: 'The token has expired.' },
   token_revoked: { statusCode: 401, description: 'The token has been revoked.' },
+  refresh_token_reused: { statusCode: 401, description: 'The refresh token had been used before, so its session has ended.' },
   invalid_credentials: { statusCode: 401, description: 'The username or the password is wrong.' },
   forbidden: { statusCode: 403, description: 'The token does not permit this request.' },
+  account_disabled: { statusCode: 403, description: 'The account is disabled.' },
   not_found: { statusCode: 404, description: 'There is nothing at this address.' },
   username_taken: { statusCode: 409, description: 'This username is taken.' },
+  last_admin: { statusCode: 409, description: 'The last administrator can be neither demoted nor disabled nor deleted.' },
   payload_too_large: { statusCode: 413, description: 'The request body is too large.' },
   unsupported_media_type: { statusCode: 415, description: 'The request body must be application/json.' },
+  too_many_requests: { statusCode: 429, description: 'There were too many attempts. Wait before the next one.' },
   internal_error: { statusCode: 500, description: 'The server failed. The cause is in its log.' },
   revocation_unavailable: { statusCode: 503, description: 'The blocklist of revoked tokens cannot be asked now. Try again.', retryAfterSeconds: 1 },
   service_unavailable: { statusCode: 503, description: 'The service cannot answer now. Try again.', retryAfterSeconds: 1 }
@@ -34,12 +38,25 @@ export interface ErrorDetail {
   message: string
 }
 
+/** A limit on how often something may be tried: so many attempts within a window, under the name that clients read. */
+export interface RateLimit {
+  name: string
+  attempts: number
+  windowSeconds: number
+}
+
 export interface SignoutErrorOptions {
   /** What went wrong underneath. It is logged and never answered. */
   cause?: unknown
   /** Replaces the sentence of the code where more can be said. */
   description?: string
   details?: ErrorDetail[]
+  /** Replaces the status of the code: a wrong password is a 403 where a token was accepted, since that is well. */
+  statusCode?: number
+  /** Replaces the seconds of the code after which to try again. */
+  retryAfterSeconds?: number
+  /** The limit that was used up. It passes after `retryAfterSeconds`. */
+  limit?: RateLimit
 }
 
 /**
@@ -52,14 +69,16 @@ export class SignoutError extends Error {
   readonly statusCode: number
   /** Seconds after which to try again (RFC 9110, section 10.2.3), for errors that pass. */
   readonly retryAfterSeconds: number | undefined
+  readonly limit: RateLimit | undefined
   readonly details: ErrorDetail[] | undefined
 
   constructor (code: ErrorCode, options: SignoutErrorOptions = {}) {
     const known: { statusCode: number, description: string, retryAfterSeconds?: number } = errors[code]
     super(options.description ?? known.description, { cause: options.cause })
     this.code = code
-    this.statusCode = known.statusCode
-    this.retryAfterSeconds = known.retryAfterSeconds
+    this.statusCode = options.statusCode ?? known.statusCode
+    this.retryAfterSeconds = options.retryAfterSeconds ?? known.retryAfterSeconds
+    this.limit = options.limit
     this.details = options.details
   }
 }
@@ -72,4 +91,31 @@ export function describeError (code: ErrorCode): { statusCode: number, descripti
 /** The service cannot start as it is set up. The message is one line that says which variable to change, and how. */
 export class StartupError extends Error {
   override readonly name = 'StartupError'
+}
+
+/** A part that cannot be used, and what it said: a blocklist that is being made again says how far it has come. */
+interface NotReady {
+  name: string
+  reason: unknown
+}
+
+/** What a service answers that is asked whether it is ready, and is not. */
+export class NotReadyError extends SignoutError {}
+
+/** Names what is not ready, and since a rebuild takes its time, how far it has come and when to ask again. */
+export function notReady (parts: NotReady[]): SignoutError {
+  const rebuilds = parts.flatMap(({ reason }) => isRebuild(reason) ? [reason] : [])
+  const names = parts.map(({ name, reason }) => isRebuild(reason)
+    ? `${name} (rebuilding, ${Math.floor(100 * reason.progress.done / reason.progress.total)} %)`
+    : name)
+  return new NotReadyError('service_unavailable', {
+    description: `Not ready: ${names.join(', ')}.`,
+    ...rebuilds.length > 0 && { retryAfterSeconds: Math.max(...rebuilds.map(({ retryAfterSeconds }) => retryAfterSeconds)) }
+  })
+}
+
+interface Rebuild { progress: { done: number, total: number }, retryAfterSeconds: number }
+
+function isRebuild (reason: unknown): reason is Rebuild {
+  return reason instanceof Error && 'progress' in reason && reason.progress !== undefined
 }

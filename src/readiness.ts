@@ -1,9 +1,16 @@
+/** A part of the service that cannot be used now. */
+export interface Unready {
+  name: string
+  /** What it rejected with. */
+  reason: unknown
+}
+
 /** What must answer before the service can. */
 export interface Readiness {
   /** @param ask resolves, within a bound of its own, when the part can be used */
   add (name: string, ask: () => Promise<unknown>): void
-  /** The names of the parts that cannot be used now. They are asked at the same time. */
-  findUnready (): Promise<string[]>
+  /** The parts that cannot be used now. They are asked at the same time. */
+  findUnready (): Promise<Unready[]>
 }
 
 export function createReadiness (): Readiness {
@@ -15,7 +22,7 @@ export function createReadiness (): Readiness {
     async findUnready () {
       const names = [...parts.keys()]
       const answers = await Promise.allSettled([...parts.values()].map(ask => ask()))
-      return names.filter((_, index) => answers[index]?.status === 'rejected')
+      return answers.flatMap((answer, index) => answer.status === 'rejected' ? [{ name: names[index] ?? '', reason: answer.reason as unknown }] : [])
     }
   }
 }

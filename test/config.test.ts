@@ -14,11 +14,78 @@ const servers = {
   KEY_ENCRYPTION_SECRET: secret
 }
 
+/** Every variable, and none with its default. */
+const values = {
+  ...servers,
+  HOST: '::1',
+  PORT: '8080',
+  LOG_LEVEL: 'warn',
+  REDIS_NOEVICTION_ACKNOWLEDGED: 'yes',
+  DATA_DIR: '/var/lib/signout',
+  AUDIENCE: 'the-api',
+  ACCESS_TOKEN_TTL: '60',
+  CLOCK_LEEWAY: '0',
+  BLOCKLIST_DEADLINE_MS: '100',
+  BLOCKLIST_PREFIX: 'mine:',
+  PASSWORD_MIN_LENGTH: '8',
+  TRUST_PROXY: '10.0.0.0/8, ::1,192.168.1.1',
+  DATABASE_DEADLINE_MS: '500',
+  REFRESH_TOKEN_TTL: '120',
+  SESSION_MAX_AGE: '240',
+  REFRESH_GRACE: '0',
+  MAX_SESSIONS: '3',
+  SESSION_RETENTION: '0',
+  SECURITY_EVENT_RETENTION: '3600',
+  RATE_LIMITS: 'off',
+  LIMIT_PASSWORD_BY_ACCOUNT: '5/60',
+  LIMIT_PASSWORD_BY_IP: '6/60',
+  LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '7/60',
+  LIMIT_REGISTER_BY_IP: '8/60',
+  LIMIT_REFRESH_BY_SESSION: '9/60',
+  METRICS_PORT: '9464',
+  METRICS_TOKEN: 'a-token-for-those-who-scrape'
+}
+
+/** What no variable may be. */
+const wrong: Record<string, string[]> = {
+  HOST: ['a host', 'a/b'],
+  PORT: ['abc', '-1', '65536', '80.5', '0x50', '1e3', ' '],
+  LOG_LEVEL: ['loud', 'INFO'],
+  REDIS_NOEVICTION_ACKNOWLEDGED: ['true', 'YES'],
+  DATABASE_URL: ['db.example', 'mysql://db.example/app', 'postgres//db'],
+  REDIS_URL: ['redis.example:6379', 'http://redis.example', 'redis:hush', 'redis://:p%ss@redis.example'],
+  ISSUER: ['auth.example.com', 'ftp://auth.example.com', 'https://auth.example.com/?a=b', 'https://auth.example.com/#a'],
+  AUDIENCE: ['x'.repeat(256)],
+  ACCESS_TOKEN_TTL: ['0', '-5', '15m', '2592001'],
+  CLOCK_LEEWAY: ['-1', '301', 'five'],
+  KEY_ENCRYPTION_SECRET: ['short', 'x'.repeat(31)],
+  BLOCKLIST_DEADLINE_MS: ['9', '10001', '250ms'],
+  BLOCKLIST_PREFIX: ['with space', '{tag}', 'x'.repeat(65), 'a*'],
+  PASSWORD_MIN_LENGTH: ['7', '129'],
+  TRUST_PROXY: ['true', '1', 'proxy.example', '10.0.0.0/33', '::/129', '10.0.0.0/8/8', '10.0.0.1,', '0.0.0.0/0', '::/0'],
+  DATABASE_DEADLINE_MS: ['99', '60001'],
+  REFRESH_TOKEN_TTL: ['0', '31536001', '14d'],
+  SESSION_MAX_AGE: ['0', '31536001'],
+  REFRESH_GRACE: ['-1', '301'],
+  MAX_SESSIONS: ['0', '1001'],
+  SESSION_RETENTION: ['-1', '31536001'],
+  SECURITY_EVENT_RETENTION: ['3599', '315360001'],
+  RATE_LIMITS: ['none', 'ON', 'false'],
+  LIMIT_PASSWORD_BY_ACCOUNT: ['50', '0/900', '50/0', '50/15m'],
+  LIMIT_PASSWORD_BY_IP: ['-1/900', '1/2/3'],
+  LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: ['1 / 2', '10/'],
+  LIMIT_REGISTER_BY_IP: ['/900', '10000000/1'],
+  LIMIT_REFRESH_BY_SESSION: ['off', '1/1000000'],
+  METRICS_PORT: ['-1', '65536', 'yes'],
+  METRICS_TOKEN: ['fifteen-letters', 'a token with spaces in it', 'sixteen-letters-é', 'x'.repeat(513)]
+}
+
 t.test('nothing set is the embedded mode with its defaults', async t => {
   t.same(loadConfig({}), {
     HOST: '127.0.0.1',
     PORT: 3000,
     LOG_LEVEL: 'info',
+    REDIS_NOEVICTION_ACKNOWLEDGED: 'no',
     DATA_DIR: '.signout',
     ISSUER: 'http://127.0.0.1:3000',
     AUDIENCE: 'http://127.0.0.1:3000',
@@ -28,6 +95,18 @@ t.test('nothing set is the embedded mode with its defaults', async t => {
     BLOCKLIST_PREFIX: 'signout:',
     PASSWORD_MIN_LENGTH: 15,
     DATABASE_DEADLINE_MS: 2000,
+    REFRESH_TOKEN_TTL: 1_209_600,
+    SESSION_MAX_AGE: 2_592_000,
+    REFRESH_GRACE: 10,
+    MAX_SESSIONS: 100,
+    SESSION_RETENTION: 2_592_000,
+    SECURITY_EVENT_RETENTION: 7_776_000,
+    RATE_LIMITS: 'on',
+    LIMIT_PASSWORD_BY_ACCOUNT: '50/900',
+    LIMIT_PASSWORD_BY_IP: '100/900',
+    LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '10/900',
+    LIMIT_REGISTER_BY_IP: '100/3600',
+    LIMIT_REFRESH_BY_SESSION: '120/60',
     storage: { kind: 'embedded' }
   })
 })
@@ -37,21 +116,6 @@ t.test('an empty variable counts as unset', async t => {
 })
 
 t.test('every variable is read', async t => {
-  const values = {
-    ...servers,
-    HOST: '::1',
-    PORT: '8080',
-    LOG_LEVEL: 'warn',
-    DATA_DIR: '/var/lib/signout',
-    AUDIENCE: 'the-api',
-    ACCESS_TOKEN_TTL: '60',
-    CLOCK_LEEWAY: '0',
-    BLOCKLIST_DEADLINE_MS: '100',
-    BLOCKLIST_PREFIX: 'mine:',
-    PASSWORD_MIN_LENGTH: '8',
-    TRUST_PROXY: '10.0.0.0/8, ::1,192.168.1.1',
-    DATABASE_DEADLINE_MS: '500'
-  }
   t.same(Object.keys(values).sort(), Object.keys(Settings.properties).sort(), 'and this test knows all of them')
   t.match(loadConfig(values), {
     ...values,
@@ -61,36 +125,26 @@ t.test('every variable is read', async t => {
     BLOCKLIST_DEADLINE_MS: 100,
     PASSWORD_MIN_LENGTH: 8,
     DATABASE_DEADLINE_MS: 500,
+    REFRESH_TOKEN_TTL: 120,
+    SESSION_MAX_AGE: 240,
+    REFRESH_GRACE: 0,
+    MAX_SESSIONS: 3,
+    SESSION_RETENTION: 0,
+    SECURITY_EVENT_RETENTION: 3600,
+    METRICS_PORT: 9464,
     TRUST_PROXY: ['10.0.0.0/8', '::1', '192.168.1.1'],
     storage: { kind: 'servers', databaseUrl: servers.DATABASE_URL, redisUrl: servers.REDIS_URL, keyEncryptionSecret: secret }
   })
 })
 
 t.test('a wrong value is one line that names the variable, what it is, and what it must be', async t => {
-  const wrong: Record<string, string[]> = {
-    HOST: ['a host', 'a/b'],
-    PORT: ['abc', '-1', '65536', '80.5', '0x50', '1e3', ' '],
-    LOG_LEVEL: ['loud', 'INFO'],
-    DATABASE_URL: ['db.example', 'mysql://db.example/app', 'postgres//db'],
-    REDIS_URL: ['redis.example:6379', 'http://redis.example', 'redis:hush', 'redis://:p%ss@redis.example'],
-    ISSUER: ['auth.example.com', 'ftp://auth.example.com', 'https://auth.example.com/?a=b', 'https://auth.example.com/#a'],
-    AUDIENCE: ['x'.repeat(256)],
-    ACCESS_TOKEN_TTL: ['0', '-5', '15m', '2592001'],
-    CLOCK_LEEWAY: ['-1', '301', 'five'],
-    KEY_ENCRYPTION_SECRET: ['short', 'x'.repeat(31)],
-    BLOCKLIST_DEADLINE_MS: ['9', '10001', '250ms'],
-    BLOCKLIST_PREFIX: ['with space', '{tag}', 'x'.repeat(65), 'a*'],
-    PASSWORD_MIN_LENGTH: ['7', '129'],
-    TRUST_PROXY: ['true', '1', 'proxy.example', '10.0.0.0/33', '::/129', '10.0.0.0/8/8', '10.0.0.1,', '0.0.0.0/0', '::/0'],
-    DATABASE_DEADLINE_MS: ['99', '60001']
-  }
   t.same(Object.keys(wrong).sort(), Object.keys(Settings.properties).filter(name => name !== 'DATA_DIR').sort(), 'every variable that can be wrong')
   for (const [name, values] of Object.entries(wrong)) {
     for (const value of values) {
       const message = refusalOf({ ...servers, [name]: value })
       t.ok(message.startsWith(`${name} is `) && message.includes('; it must be ') && message.endsWith('.'), message)
       t.notMatch(message, '\n')
-      if (/URL|SECRET/.test(name)) t.notOk(message.includes(value), 'what may hold a password is not repeated')
+      if (/URL|SECRET|METRICS_TOKEN/.test(name)) t.notOk(message.includes(value), 'what may hold a password is not repeated')
       else t.match(message, JSON.stringify(value))
     }
   }
@@ -102,6 +156,7 @@ t.test('half of the servers, or replicas that cannot agree, are refused with the
   t.match(refusalOf(without('DATABASE_URL')), /^DATABASE_URL is not set but REDIS_URL is: /)
   t.match(refusalOf(without('ISSUER')), /^ISSUER is not set; with DATABASE_URL it must be/)
   t.match(refusalOf(without('KEY_ENCRYPTION_SECRET')), /^KEY_ENCRYPTION_SECRET is not set; with DATABASE_URL it must be/)
+  t.equal(refusalOf({ METRICS_PORT: '3000' }), 'METRICS_PORT is 3000, and so is PORT: choose another one.')
   t.match(refusalOf({ PORT: '0' }), /^ISSUER is not set; it must be when PORT is 0/)
 })
 

@@ -18,8 +18,11 @@ t.test('openapi.json is what the routes say', async t => {
 t.test('it is OpenAPI 3.1 and describes every route', async t => {
   t.match(document.openapi, /^3\.1\./)
   t.same(operations.map(({ name }) => name).sort(), [
-    'GET /.well-known/jwks.json', 'GET /health/live', 'GET /health/ready', 'GET /me', 'GET /token',
-    'POST /login', 'POST /logout', 'POST /register'
+    'DELETE /me', 'DELETE /me/sessions/{id}', 'DELETE /users/{id}', 'DELETE /users/{id}/sessions',
+    'GET /.well-known/jwks.json', 'GET /health/live', 'GET /health/ready', 'GET /me', 'GET /me/security-events',
+    'GET /me/sessions', 'GET /token', 'GET /users', 'GET /users/{id}', 'GET /users/{id}/sessions',
+    'POST /login', 'POST /logout', 'POST /refresh', 'POST /register', 'POST /revocations',
+    'PUT /me/password', 'PUT /users/{id}/role', 'PUT /users/{id}/status'
   ])
 })
 
@@ -28,6 +31,10 @@ t.test('clients can be generated from it: every operation has a name, every answ
   for (const { name, responses } of operations) {
     for (const [status, { description, content }] of Object.entries(responses)) {
       t.not(description, 'Default Response', `${name} ${status}`)
+      if (status === '204') {
+        t.notOk(content, `${name} ${status} carries nothing`)
+        continue
+      }
       const ref = content?.['application/json']?.schema.$ref ?? ''
       const component = /^#\/components\/schemas\/(\w+)$/.exec(ref)?.[1] ?? ''
       t.ok(component in document.components.schemas, `${name} ${status}: ${ref}`)
@@ -39,12 +46,14 @@ t.test('clients can be generated from it: every operation has a name, every answ
 
 t.test('it says which routes need a token, and what they answer to one that will not do', async t => {
   for (const { name, security, responses } of operations) {
-    if (['GET /me', 'GET /token', 'POST /logout'].includes(name)) {
-      t.same(security, [{ bearer: [] }], name)
+    if (/ \/(me|token|logout|users|revocations)\b/.test(name)) {
+      // A logout may come with a refresh token instead.
+      t.same(security, name === 'POST /logout' ? [{ bearer: [] }, {}] : [{ bearer: [] }], name)
       t.ok(responses['401']?.headers && 'WWW-Authenticate' in responses['401'].headers, name)
       t.ok(responses['503']?.headers && 'Retry-After' in responses['503'].headers, name)
       for (const code of ['authorization_required', 'invalid_token', 'token_expired', 'token_revoked']) t.match(responses['401']?.description, code, name)
       t.match(responses['503']?.description, 'revocation_unavailable', name)
+      if (/ \/(users|revocations)\b/.test(name)) t.match(responses['403']?.description, 'forbidden', name)
     } else {
       t.same(security, [], name)
     }

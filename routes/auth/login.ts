@@ -1,5 +1,5 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { AccessToken, Credentials, answer, failures, ref } from '../../src/schemas.ts'
+import { Credentials, TokenPair, answer, bodyFailures, failures, ref, toTokenPair } from '../../src/schemas.ts'
 
 const login: FastifyPluginAsyncTypebox = async app => {
   app.post('/login', {
@@ -10,15 +10,16 @@ const login: FastifyPluginAsyncTypebox = async app => {
       security: [],
       body: ref(Credentials),
       response: {
-        200: answer(AccessToken, 'The token of a new session.', { 'Cache-Control': Type.Literal('no-store') }),
-        ...failures('invalid_request', 'invalid_credentials', 'payload_too_large', 'unsupported_media_type', 'service_unavailable')
+        200: answer(TokenPair, 'The tokens of a new session.', { 'Cache-Control': Type.Literal('no-store') }),
+        ...failures(...bodyFailures, 'invalid_credentials', 'account_disabled', 'too_many_requests', 'revocation_unavailable', 'service_unavailable')
       }
     }
   }, async (request, reply) => {
-    const { token, expiresInSeconds } = await app.sessions.login(request.body.username, request.body.password)
+    const { username, password } = request.body
+    const pair = await app.sessions.login(username, password, request.client)
     // RFC 6749, section 5.1: a response with a token must not be kept.
     reply.header('cache-control', 'no-store')
-    return { access_token: token, token_type: 'Bearer' as const, expires_in: expiresInSeconds }
+    return toTokenPair(pair)
   })
 }
 

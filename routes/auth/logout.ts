@@ -1,20 +1,33 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { LoggedOut, NoBody, answer, failures, tokenFailures } from '../../src/schemas.ts'
+import { SignoutError } from '../../src/errors.ts'
+import { LoggedOut, LogoutQuery, LogoutRequest, answer, bodyFailures, failures, ref, tokenFailures } from '../../src/schemas.ts'
 
 const logout: FastifyPluginAsyncTypebox = async app => {
   app.post('/logout', {
-    onRequest: app.authenticate,
+    onRequest: async (request, reply) => {
+      if (request.headers.authorization !== undefined) await app.authenticateToEnd(request, reply)
+    },
     schema: {
       operationId: 'logout',
-      summary: 'End this session',
-      description: 'Once this is answered 200, every request that starts later with a token of this session is refused, on every replica. On 503 nothing may be concluded; trying again is safe.',
+      summary: 'End sessions',
+      description: 'In the name of an access token or, where that has expired, of a refresh token. Once this is answered 200, every request that starts later with a token of what it ended is refused, on every replica. On 503 nothing may be concluded; trying again is safe.',
       tags: ['auth'],
-      security: [{ bearer: [] }],
-      body: NoBody,
-      response: { 200: answer(LoggedOut, 'The session has ended, everywhere.'), ...failures('invalid_request', 'payload_too_large', 'unsupported_media_type', ...tokenFailures) }
+      security: [{ bearer: [] }, {}],
+      querystring: LogoutQuery,
+      body: ref(LogoutRequest),
+      response: {
+        200: answer(LoggedOut, 'They have ended, everywhere.'),
+        ...failures(...bodyFailures, ...tokenFailures, 'refresh_token_reused', 'service_unavailable')
+      }
     }
   }, async request => {
-    await app.sessions.logout(request.user)
+    const { query: { scope = 'session' }, body, client } = request
+    const hasAccessToken = request.headers.authorization !== undefined
+    const refreshToken = body?.refresh_token
+    if (hasAccessToken && refreshToken !== undefined) throw new SignoutError('invalid_request', { description: 'Send an access token or a refresh token, not both.' })
+    if (hasAccessToken) await app.sessions.logout.withAccessToken(request.user, scope, client)
+    else if (refreshToken !== undefined) await app.sessions.logout.withRefreshToken(refreshToken, scope, client)
+    else throw new SignoutError('authorization_required')
     return { message: 'Successfully logged out' as const }
   })
 }

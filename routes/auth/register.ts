@@ -1,5 +1,5 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Registration, UserAccount, answer, failures, ref, toUserAccount } from '../../src/schemas.ts'
+import { Registration, UserAccount, answer, bodyFailures, failures, ref, toUserAccount } from '../../src/schemas.ts'
 
 const register: FastifyPluginAsyncTypebox = async app => {
   app.post('/register', {
@@ -11,11 +11,13 @@ const register: FastifyPluginAsyncTypebox = async app => {
       body: ref(Registration),
       response: {
         201: answer(UserAccount, 'The new user.', { Location: Type.String({ description: 'Where the user finds itself, once signed in.' }) }),
-        ...failures('invalid_request', 'username_taken', 'payload_too_large', 'unsupported_media_type', 'service_unavailable')
+        ...failures(...bodyFailures, 'username_taken', 'too_many_requests', 'service_unavailable')
       }
     }
   }, async (request, reply) => {
-    const user = await app.users.register(request.body.username, request.body.password)
+    const { username, password } = request.body
+    await app.limits.register(request.client.ip)
+    const user = await app.accounts.register(username, password, request.client)
     return reply.code(201).header('location', '/me').send(toUserAccount(user))
   })
 }

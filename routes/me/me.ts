@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { UserAccount, answer, failures, toUserAccount, tokenFailures } from '../../src/schemas.ts'
+import { AccountDeletion, UserAccount, answer, bodyFailures, failures, noContent, ref, toUserAccount, tokenFailures, wrongPassword } from '../../src/schemas.ts'
 
 const me: FastifyPluginAsyncTypebox = async app => {
   app.get('/me', {
@@ -11,7 +11,25 @@ const me: FastifyPluginAsyncTypebox = async app => {
       security: [{ bearer: [] }],
       response: { 200: answer(UserAccount, 'The user.'), ...failures(...tokenFailures, 'service_unavailable') }
     }
-  }, async request => toUserAccount(await app.users.get(request.user.sub)))
+  }, async request => toUserAccount(await app.accounts.get(request.user.sub)))
+
+  app.delete('/me', {
+    onRequest: app.authenticateToEnd,
+    schema: {
+      operationId: 'deleteMe',
+      summary: 'Delete the account, and end all its sessions',
+      tags: ['me'],
+      security: [{ bearer: [] }],
+      body: ref(AccountDeletion),
+      response: {
+        204: noContent('There is no such account any more.'),
+        ...failures(...bodyFailures, ...tokenFailures, wrongPassword, 'last_admin', 'too_many_requests', 'service_unavailable')
+      }
+    }
+  }, async ({ user: { sub: userId, sid: sessionId }, body, client }, reply) => {
+    await app.accounts.delete({ userId, sessionId }, body.password, client)
+    return reply.code(204).send(null)
+  })
 }
 
 export default me

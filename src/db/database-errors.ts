@@ -23,6 +23,11 @@ export class DatabaseError extends Error {
   }
 }
 
+/** Nothing came of asking the database. */
+export class DatabaseUnreachableError extends Error {
+  override readonly name = 'DatabaseUnreachableError'
+}
+
 /**
  * Translates what the driver threw. Drizzle's errors carry the query's parameters in their message, and the driver's
  * carry values in theirs: password hashes and usernames. Neither may reach a log or an answer, so only the SQLSTATE
@@ -33,7 +38,7 @@ export function toDatabaseError (error: unknown): unknown {
   const cause = error.cause as { code?: unknown, constraint?: string, message?: string } | undefined
   const sqlState = typeof cause?.code === 'string' && sqlStateForm.test(cause.code) ? cause.code : undefined
   if (sqlState === undefined) {
-    return new SignoutError('service_unavailable', { cause: new Error(`The database cannot be reached: ${cause?.message ?? 'no reason given'}`) })
+    return new SignoutError('service_unavailable', { cause: new DatabaseUnreachableError(`The database cannot be reached: ${cause?.message ?? 'no reason given'}`) })
   }
   const refused = new DatabaseError(sqlState, cause?.constraint)
   return unavailable.test(sqlState) ? new SignoutError('service_unavailable', { cause: refused }) : refused

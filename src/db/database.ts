@@ -1,9 +1,11 @@
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import { toDatabaseError } from './database-errors.ts'
-import type * as tables from './tables.ts'
 
-/** Drizzle over Postgres or over PGlite: one type for both. */
-export type Drizzle = PgDatabase<PgQueryResultHKT, typeof tables>
+/** Drizzle over Postgres or over PGlite, inside a transaction or outside: one type for all. */
+export type Drizzle = PgDatabase<PgQueryResultHKT>
+
+/** Runs work in a transaction of its own: commits when it resolves, rolls back when it rejects. */
+export type RunTransaction = <T>(work: (db: Drizzle) => Promise<T>) => Promise<T>
 
 /** The door to the database. */
 export interface Database {
@@ -16,18 +18,40 @@ export interface Database {
    * it refuses the query. Neither holds the query's parameters, as Drizzle's own errors do.
    */
   run<T> (query: (db: Drizzle) => PromiseLike<T>): Promise<T>
+  /**
+   * Runs work in one transaction: all of it is committed, durably, or none. Every statement, and every lock that it waits
+   * for, is bounded by the database's deadline, and so is the time between statements.
+   *
+   * Rejects as `run` does, or with what the work itself throws, in which case nothing was committed. When a commit was not
+   * confirmed it may have happened: that is `service_unavailable` too.
+   */
+  transaction: RunTransaction
   /** Releases the connections, once queries that are under way are finished. May be called again. */
   close (): Promise<void>
 }
 
-/** Makes the door from a Drizzle instance and the way to close what is below it. */
-export function createDatabase (db: Drizzle, description: string, close: () => Promise<void>): Database {
+export interface DatabaseParts {
+  db: Drizzle
+  description: string
+  transaction: RunTransaction
+  close: () => Promise<void>
+}
+
+/** Makes the door to what is below it. */
+export function createDatabase ({ db, description, transaction, close }: DatabaseParts): Database {
   let closing: Promise<void> | undefined
   return {
     description,
     async run (query) {
       try {
         return await query(db)
+      } catch (error) {
+        throw toDatabaseError(error)
+      }
+    },
+    async transaction (work) {
+      try {
+        return await transaction(work)
       } catch (error) {
         throw toDatabaseError(error)
       }

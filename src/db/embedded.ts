@@ -6,7 +6,7 @@ import { migrate } from 'drizzle-orm/pglite/migrator'
 import { StartupError } from '../errors.ts'
 import { createDatabase, type Database } from './database.ts'
 import { migrationsFolder } from './migrations-folder.ts'
-import * as tables from './tables.ts'
+import { countPendingMigrations } from './pending-migrations.ts'
 
 /**
  * Opens the embedded Postgres (PGlite) in a folder, and brings its tables up to date. It survives a killed process,
@@ -19,12 +19,30 @@ import * as tables from './tables.ts'
  * @param dataDir the folder; without one the database lives in memory, for tests
  */
 export async function openEmbedded (dataDir?: string): Promise<Database> {
+  const { client, db, folder } = await openUpToDate(dataDir)
+  return createDatabase({
+    db,
+    description: folder === undefined ? 'embedded Postgres in memory' : `embedded Postgres in ${folder}`,
+    transaction: work => db.transaction(work),
+    close: () => client.close()
+  })
+}
+
+/** Brings the tables in a folder up to date, as `openEmbedded` does. Answers how many migrations were applied. */
+export async function migrateEmbedded (dataDir: string): Promise<number> {
+  const { client, applied } = await openUpToDate(dataDir)
+  await client.close()
+  return applied
+}
+
+async function openUpToDate (dataDir: string | undefined) {
   const folder = dataDir === undefined ? undefined : join(dataDir, 'postgres')
   if (folder !== undefined) await mkdir(folder, { recursive: true, mode: 0o700 })
   const client = await PGlite.create(folder).catch(cause => {
     throw new StartupError(`DATA_DIR: the database in ${folder} cannot be opened (${(cause as Error).message}). Restore it from a backup, or name another folder.`, { cause })
   })
-  const db = drizzle({ client, schema: tables })
+  const db = drizzle({ client })
+  const applied = await countPendingMigrations(db)
   await migrate(db, { migrationsFolder })
-  return createDatabase(db, folder === undefined ? 'embedded Postgres in memory' : `embedded Postgres in ${folder}`, () => client.close())
+  return { client, db, folder, applied }
 }

@@ -5,7 +5,8 @@ import { StartupError } from '../errors.ts'
 import { describeUrl } from '../describe-url.ts'
 import { createDatabase, type Database } from './database.ts'
 import { migrationsFolder } from './migrations-folder.ts'
-import * as tables from './tables.ts'
+import { countPendingMigrations } from './pending-migrations.ts'
+import { createPostgresTransaction } from './postgres-transaction.ts'
 
 export interface PostgresOptions {
   /** `postgres://` or `postgresql://` */
@@ -43,15 +44,24 @@ export async function openPostgres (options: PostgresOptions): Promise<Database>
     idle_in_transaction_session_timeout: deadlineMs
   })
   pool.on('error', error => { options.onConnectionLost?.(error) })
-  return createDatabase(drizzle({ client: pool, schema: tables }), `Postgres at ${describeUrl(url)}`, () => pool.end())
+  return createDatabase({
+    db: drizzle({ client: pool }),
+    description: `Postgres at ${describeUrl(url)}`,
+    transaction: createPostgresTransaction(pool),
+    close: () => pool.end()
+  })
 }
 
-async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Promise<void> {
-  const client = await connect(url, deadlineMs)
+/** Brings the tables up to date. Answers how many migrations were applied. */
+export async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Promise<number> {
+  const client = await connect({ url, deadlineMs }, migrationDeadlineMs)
   try {
     // Drizzle's migrator takes no lock: of ten that start on an empty database, nine would fail.
     await client.query('select pg_advisory_lock($1)', [migrationLock])
-    await migrate(drizzle({ client }), { migrationsFolder })
+    const db = drizzle({ client })
+    const pending = await countPendingMigrations(db)
+    await migrate(db, { migrationsFolder })
+    return pending
   } catch (cause) {
     throw new StartupError(`DATABASE_URL: the tables at ${describeUrl(url)} cannot be brought up to date (${reasonOf(cause)}).`, { cause })
   } finally {
@@ -60,14 +70,26 @@ async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Promise<v
   }
 }
 
-async function connect (url: string, deadlineMs: number): Promise<pg.Client> {
+/** Asks how many migrations have still to be applied, and with that whether Postgres can be reached. Writes nothing. */
+export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Promise<{ pendingMigrations: number }> {
+  const client = await connect({ url, deadlineMs }, deadlineMs)
+  try {
+    return { pendingMigrations: await countPendingMigrations(drizzle({ client })) }
+  } catch (cause) {
+    throw new StartupError(`DATABASE_URL: ${describeUrl(url)} cannot be read (${reasonOf(cause)}).`, { cause })
+  } finally {
+    client.end().catch(() => {})
+  }
+}
+
+async function connect ({ url, deadlineMs }: PostgresOptions, statementDeadlineMs: number): Promise<pg.Client> {
   try {
     const client = new pg.Client({
       connectionString: url,
       application_name: 'signout migration',
       connectionTimeoutMillis: deadlineMs,
-      query_timeout: migrationDeadlineMs,
-      statement_timeout: migrationDeadlineMs
+      query_timeout: statementDeadlineMs,
+      statement_timeout: statementDeadlineMs
     })
     client.on('error', () => { /* The query that is under way rejects with it. */ })
     await client.connect()

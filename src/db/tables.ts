@@ -1,9 +1,22 @@
-import { isNull, sql } from 'drizzle-orm'
-import { jsonb, pgTable, text, timestamp, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
+import { isNotNull, isNull, sql } from 'drizzle-orm'
+import { bigint, boolean, customType, index, inet, integer, jsonb, pgTable, text, timestamp, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
+import type { RevocationScope } from '../revocation/revocation.ts'
 import type { PublicJwk } from '../tokens/public-jwk.ts'
 
 /** Instants are kept in UTC with the millisecond precision that JavaScript has. */
 const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' })
+
+const bytes = customType<{ data: Uint8Array, driverData: Uint8Array }>({ dataType: () => 'bytea' })
+
+export type Role = 'user' | 'admin'
+export type Status = 'active' | 'disabled'
+
+/** Why a session ended. */
+export const endReasons = [
+  'logout', 'ended_by_owner', 'password_changed', 'account_deleted', 'refresh_token_reused', 'too_many_sessions',
+  'ended_by_admin', 'role_changed', 'account_disabled'
+] as const
+export type EndReason = typeof endReasons[number]
 
 export const users = pgTable('users', {
   id: uuid('id').primaryKey(),
@@ -11,9 +24,79 @@ export const users = pgTable('users', {
   username: text('username').notNull(),
   /** Argon2id in PHC string format. */
   passwordHash: text('password_hash').notNull(),
+  role: text('role').$type<Role>().notNull().default('user'),
+  status: text('status').$type<Status>().notNull().default('active'),
   createdAt: instant('created_at').notNull().defaultNow()
 }, table => [
-  uniqueIndex('users_username_unique').on(sql`lower(${table.username})`)
+  uniqueIndex('users_username_unique').on(sql`lower(${table.username})`),
+  // The pages of the list of users, and the administrators that a change of one has to count.
+  index('users_by_age').on(table.createdAt, table.id),
+  index('users_admins').on(table.id).where(sql`${table.role} = 'admin'`)
+])
+
+/** Rows outlive the user, so that an ending can be repeated: there is no foreign key. */
+export const sessions = pgTable('sessions', {
+  /** `sid` of its access tokens. */
+  id: uuid('id').primaryKey(),
+  userId: uuid('user_id').notNull(),
+  createdAt: instant('created_at').notNull(),
+  /** When it was opened or refreshed last. */
+  lastUsedAt: instant('last_used_at').notNull(),
+  /** When it ends unless it is refreshed before, and never after `max_expires_at`. */
+  expiresAt: instant('expires_at').notNull(),
+  maxExpiresAt: instant('max_expires_at').notNull(),
+  endedAt: instant('ended_at'),
+  endReason: text('end_reason').$type<EndReason>(),
+  ip: inet('ip'),
+  userAgent: text('user_agent'),
+  /** When the last of its access tokens expires: until then, its end must be known to the blocklist. */
+  accessExpiresAt: instant('access_expires_at').notNull(),
+  /** SHA-256 of the one refresh token that is live. */
+  refreshTokenHash: bytes('refresh_token_hash').notNull(),
+  /** The access token that was issued together with it, for answering the same pair again. */
+  accessTokenId: uuid('access_token_id').notNull(),
+  accessTokenIssuedAt: instant('access_token_issued_at').notNull(),
+  accessTokenExpiresAt: instant('access_token_expires_at').notNull(),
+  /** What the live refresh token was derived with from its predecessor. Null once the predecessor's grace is over. */
+  rotationSalt: bytes('rotation_salt'),
+  rotatedAt: instant('rotated_at')
+}, table => [
+  uniqueIndex('sessions_refresh_token').on(table.refreshTokenHash),
+  index('sessions_of_user').on(table.userId, table.createdAt),
+  index('sessions_in_grace').on(table.rotatedAt).where(isNotNull(table.rotationSalt)),
+  index('sessions_by_end').on(sql`coalesce(${table.endedAt}, ${table.expiresAt})`),
+  index('sessions_by_access_end').on(table.accessExpiresAt)
+])
+
+/** SHA-256 of every refresh token that was used, for as long as its session is kept. */
+export const spentRefreshTokens = pgTable('spent_refresh_tokens', {
+  hash: bytes('hash').primaryKey(),
+  sessionId: uuid('session_id').notNull().references(() => sessions.id, { onDelete: 'cascade' })
+}, table => [
+  index('spent_refresh_tokens_of_session').on(table.sessionId)
+])
+
+export const securityEvents = pgTable('security_events', {
+  position: bigint('position', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+  type: text('type').notNull(),
+  /** Whose account it is about. Null for a login with a username that nobody has. */
+  userId: uuid('user_id'),
+  /** Who did it, when it was not the user: an administrator. */
+  actorId: uuid('actor_id'),
+  sessionId: uuid('session_id'),
+  /** For what is counted together, the place: an IPv6 /64. */
+  ip: inet('ip'),
+  /** What else there is to say, such as the scope of a logout. */
+  details: jsonb('details').$type<Record<string, string | number>>(),
+  at: instant('at').notNull(),
+  /** How many there were, where they are counted together. */
+  count: integer('count').notNull().default(1),
+  /** Names those that are counted together. */
+  countedAs: text('counted_as')
+}, table => [
+  uniqueIndex('security_events_counted').on(table.countedAs),
+  index('security_events_of_user').on(table.userId, table.position),
+  index('security_events_by_age').on(table.at)
 ])
 
 export const signingKeys = pgTable('signing_keys', {
@@ -28,3 +111,39 @@ export const signingKeys = pgTable('signing_keys', {
   // At most one key signs: of replicas that start at the same instant, the first one's key stays.
   uniqueIndex('signing_keys_one_active').on(sql`(true)`).where(isNull(table.retiredAt))
 ])
+
+/** The record of everything that was revoked: what is in the blocklist can be made from it again. */
+export const revocations = pgTable('revocations', {
+  /** Allocated before the commit, so a higher one can be committed first. */
+  position: bigint('position', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+  scope: text('scope').$type<RevocationScope>().notNull(),
+  /** A `jti` or a `sid`. */
+  id: text('id').notNull(),
+  /** Whose it was, as far as that is known. */
+  subject: uuid('subject'),
+  /** For revocations that take back only what was issued before an instant. */
+  issuedBefore: instant('issued_before'),
+  /** When the last token that it ends expires. */
+  expiresAt: instant('expires_at').notNull(),
+  reason: text('reason').$type<EndReason | 'token_revoked'>().notNull(),
+  createdAt: instant('created_at').notNull()
+}, table => [
+  index('revocations_by_end').on(table.expiresAt),
+  index('revocations_by_id').on(table.id)
+])
+
+/** The names that the record has had. The newest is its name; it gets another when it loses its end, in a restore from a backup. */
+export const revocationLogs = pgTable('revocation_logs', {
+  number: bigint('number', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+  id: uuid('id').notNull(),
+  /** The greatest position that the marker was ever to be moved to. */
+  marked: bigint('marked', { mode: 'number' }).notNull().default(0),
+  createdAt: instant('created_at').notNull()
+})
+
+/** Who keeps the blocklist up with the record. One row at most. */
+export const revocationTail = pgTable('revocation_tail', {
+  isOnly: boolean('is_only').primaryKey().default(true),
+  holder: uuid('holder').notNull(),
+  heldUntil: instant('held_until').notNull()
+})

@@ -1,6 +1,15 @@
 /** Reads the values of `keys` in one command, in their order; `null` where there is none. */
 export type ReadMany = (keys: string[]) => Promise<Array<string | null>>
 
+/** A batch that has been settled. */
+export interface SettledBatch {
+  /** How many look-ups it carried. */
+  lookups: number
+  seconds: number
+  /** What it failed with; undefined when it was answered. */
+  error: unknown
+}
+
 interface Member {
   /** Where this member's keys begin in the batch, and how many they are. */
   start: number
@@ -23,9 +32,10 @@ interface Batch {
  *
  * @param readMany sends the command
  * @param maxKeys a batch that would grow beyond this many keys is sent at once, and another is opened
+ * @param onSettled is told of each batch, once its look-ups are settled. It must not throw.
  * @returns whether any of the given keys exists
  */
-export function createCoalescer (readMany: ReadMany, maxKeys: number): (keys: string[]) => Promise<boolean> {
+export function createCoalescer (readMany: ReadMany, maxKeys: number, onSettled?: (batch: SettledBatch) => void): (keys: string[]) => Promise<boolean> {
   let open: Batch | undefined
 
   function openBatch (): Batch {
@@ -37,7 +47,7 @@ export function createCoalescer (readMany: ReadMany, maxKeys: number): (keys: st
   function sendOpenBatch (): void {
     const batch = open
     open = undefined
-    if (batch !== undefined) settle(batch, readMany)
+    if (batch !== undefined) settle(batch, readMany, onSettled)
   }
 
   return function anyExists (keys) {
@@ -50,7 +60,9 @@ export function createCoalescer (readMany: ReadMany, maxKeys: number): (keys: st
   }
 }
 
-async function settle (batch: Batch, readMany: ReadMany): Promise<void> {
+async function settle (batch: Batch, readMany: ReadMany, onSettled?: (batch: SettledBatch) => void): Promise<void> {
+  const startedAt = performance.now()
+  let failure: unknown
   try {
     const values = await readMany(batch.keys)
     if (values.length !== batch.keys.length) throw new Error(`${batch.keys.length} keys were asked for and ${values.length} answered.`)
@@ -59,6 +71,8 @@ async function settle (batch: Batch, readMany: ReadMany): Promise<void> {
       member.resolve(mine.some(value => value !== null))
     }
   } catch (error) {
+    failure = error
     for (const member of batch.members) member.reject(error)
   }
+  onSettled?.({ lookups: batch.members.length, seconds: (performance.now() - startedAt) / 1000, error: failure })
 }

@@ -1,7 +1,13 @@
 import type { Redis } from 'ioredis'
+import { SignoutError } from '../errors.ts'
 import { BlocklistClosedError, type Blocklist } from './blocklist.ts'
-import { createCoalescer } from './coalescer.ts'
+import { createBreaker, type BreakerOptions } from './breaker.ts'
+import { createCoalescer, type ReadMany, type SettledBatch } from './coalescer.ts'
+import { createCutOff, untilPassed, type CutOff } from './cut-off.ts'
+import type { LogGuard } from './log-guard.ts'
+import { parseProgress, projectionKeys } from './redis-projection.ts'
 import { toPlainError } from './redis-connection.ts'
+import { neverShorten } from './redis-scripts.ts'
 import { entryEndsAt, entryKey, type Revocation } from './revocation.ts'
 
 export interface RedisBlocklistOptions {
@@ -11,43 +17,53 @@ export interface RedisBlocklistOptions {
   prefix: string
   /** By how many seconds clocks may differ. */
   leewaySeconds: number
+  /**
+   * Knows the record that the blocklist is kept up with, and decides, by the marker that comes with each answer, whether it
+   * counts. Without one there is no record, and a cut-off stands in for it: tokens issued before Redis last may have
+   * forgotten something are refused.
+   */
+  guard?: LogGuard
+  /** Told when tokens issued before an instant, in seconds since the epoch, are refused from now on. Without a guard only. */
+  onCutOff?: (issuedBefore: number) => void
+  /** Told when a Redis that stalls is not asked for a while, and when it is again. */
+  breaker?: BreakerOptions
+  /** Told of each `MGET`, and of each that was refused at once: what it carried, and how long it took. */
+  onLookup?: (batch: SettledBatch) => void
 }
 
-/** One `MGET` asks for at most this many keys, so that it never keeps Redis from others for long. */
-const maxKeysPerLookup = 1_000
+/** One `MGET` asks for at most this many keys, and the marker and the progress, so that it never keeps Redis from others for long. */
+const maxKeysPerLookup = 998
 /** One script writes at most this many entries, for the same reason. */
 const maxEntriesPerWrite = 1_000
 
-/**
- * Writes the entries KEYS that end at ARGV (milliseconds since the epoch), and never shortens one.
- *
- * An existing entry without an end is left alone: it lasts longer than any. One of another type is an error (GET says
- * WRONGTYPE): MGET would answer nil for it. The time that is left is read with PTTL, which is a millisecond coarse, and
- * since `exp` is in whole seconds that cannot hide a real difference. The value is a small integer, which Redis shares
- * instead of storing. PXAT is known since Redis 6.2.
- */
-const writeEntries = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-for i, key in ipairs(KEYS) do
-  local ends = tonumber(ARGV[i])
-  local left = redis.call('GET', key) and redis.call('PTTL', key) or -2
-  if ends > now and (left == -2 or (left >= 0 and now + left < ends)) then
-    redis.call('SET', key, 1, 'PXAT', ARGV[i])
-  end
-end
-`
+const writeEntries = `local first, firstEnd = 0, 0\n${neverShorten}`
 
 type WriteEntries = (keyCount: number, ...keysAndEnds: Array<string | number>) => Promise<unknown>
 
+export interface RedisBlocklist extends Blocklist {
+  /**
+   * Resolves when a token that is issued now will be accepted: at once, but for some seconds after a cut-off was set, which is
+   * when the blocklist is used for the first time, and when Redis may have forgotten something. Rejects with
+   * `revocation_unavailable` when Redis cannot be asked.
+   */
+  ready (): Promise<void>
+}
+
 /** A blocklist in Redis, shared by every replica that uses the same Redis and prefix. */
-export function createRedisBlocklist (options: RedisBlocklistOptions): Blocklist {
-  const { redis, prefix, leewaySeconds } = options
-  const anyExists = createCoalescer(keys => plainly(redis.mget(keys)), maxKeysPerLookup)
+export function createRedisBlocklist (options: RedisBlocklistOptions): RedisBlocklist {
+  const { redis, prefix, leewaySeconds, guard } = options
+  const cutOff = guard === undefined ? createCutOff({ redis, prefix, leewaySeconds, ...options.onCutOff && { onMoved: options.onCutOff } }) : undefined
   // ioredis sends the script's digest, and the script itself only to a server that does not know it yet.
   redis.defineCommand('signoutWriteEntries', { lua: writeEntries })
   const write = (redis as unknown as { signoutWriteEntries: WriteEntries }).signoutWriteEntries.bind(redis)
+  const readMany = createRead(options, cutOff)
+  const anyExists = createCoalescer(readMany, maxKeysPerLookup, options.onLookup)
   let closed = false
+
+  async function isRevokedAfter (cutOff: CutOff, entries: string[], iat: number | undefined): Promise<boolean> {
+    // Asked first: the cut-off that counts is the one that came with the answer, or a later one.
+    return await anyExists(entries) || cutOff.refuses(iat)
+  }
 
   async function writeChunk (revocations: readonly Revocation[]): Promise<void> {
     const keys = revocations.map(({ scope, id }) => prefix + entryKey(scope, id))
@@ -62,20 +78,57 @@ export function createRedisBlocklist (options: RedisBlocklistOptions): Blocklist
         await writeChunk(revocations.slice(start, start + maxEntriesPerWrite))
       }
     },
-    isRevoked ({ jti, sid }) {
+    isRevoked ({ jti, sid, iat }) {
       if (closed) throw new BlocklistClosedError()
       const keys = [prefix + entryKey('token', jti)]
       if (sid !== undefined) keys.push(prefix + entryKey('session', sid))
-      return anyExists(keys)
+      return cutOff === undefined ? anyExists(keys) : isRevokedAfter(cutOff, keys, iat)
     },
     async ping () {
       if (closed) throw new BlocklistClosedError()
-      await plainly(redis.ping())
+      await readMany([])
+    },
+    async ready () {
+      try {
+        if (cutOff === undefined) await anyExists([])
+        else await untilPassed(cutOff, leewaySeconds, () => anyExists([]))
+      } catch (cause) {
+        throw new SignoutError('revocation_unavailable', { cause })
+      }
     },
     async close () {
       closed = true
       redis.disconnect()
     }
+  }
+}
+
+/**
+ * Reads entries, and in the same command, since it must not change in between, what says whether they count: the marker that
+ * the guard knows, or the cut-off. While nothing counts, so is the progress of the rebuild, so that whoever is refused learns
+ * when to come back.
+ */
+function createRead ({ redis, prefix, guard, breaker: options }: RedisBlocklistOptions, cutOff: CutOff | undefined): ReadMany {
+  const keys = projectionKeys(prefix)
+  const breaker = createBreaker(options)
+  const read = (names: string[]) => breaker.run(() => plainly(redis.mget(names)))
+  if (guard !== undefined) {
+    return async entries => {
+      const look = guard.look()
+      const first = guard.isTrusting ? [keys.marker] : [keys.marker, keys.progress]
+      const values = await read([...first, ...entries])
+      if (first.length > 1) guard.heard(parseProgress(values[1] ?? null))
+      guard.judge(look, values[0])
+      return values.slice(first.length)
+    }
+  }
+  return async entries => {
+    if (cutOff === undefined) return await read(entries)
+    if (!cutOff.isTrusted) await breaker.run(() => cutOff.compare())
+    const look = cutOff.look()
+    const [text, ...values] = await read([cutOff.key, ...entries])
+    cutOff.judge(look, text)
+    return values
   }
 }
 

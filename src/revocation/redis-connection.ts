@@ -3,14 +3,18 @@ import { Redis } from 'ioredis'
 export interface RedisConnectionOptions {
   /** How long one command may take, in milliseconds. */
   deadlineMs: number
+  /**
+   * A connection that owes an answer and has been silent for this long is given up, and another is made; in milliseconds,
+   * and not before the deadline.
+   */
+  silenceMs?: number
   /** Called when the connection is lost, once for each loss, with the reason; it goes on reconnecting by itself. */
   onLost?: (error: Error) => void
   /** Called when the connection is usable again after a loss. */
   onRestored?: () => void
 }
 
-/** A connection that owes an answer and has been silent for this long is given up, and another is made. */
-const silenceMs = 2_000
+const defaultSilenceMs = 2_000
 const connectTimeoutMs = 1_000
 const maxReconnectDelayMs = 1_000
 
@@ -29,7 +33,7 @@ export function createRedisConnection (url: string, options: RedisConnectionOpti
   const redis = new Redis(withoutQuery(url), {
     lazyConnect: true,
     commandTimeout: options.deadlineMs,
-    socketTimeout: Math.max(silenceMs, options.deadlineMs),
+    socketTimeout: Math.max(options.silenceMs ?? defaultSilenceMs, options.deadlineMs),
     connectTimeout: connectTimeoutMs,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,

@@ -1,6 +1,7 @@
 import { SignoutError } from '../errors.ts'
 import type { Blocklist } from './blocklist.ts'
 import { withDeadline } from './deadline.ts'
+import { UntrustedError } from './log-guard.ts'
 import type { RevocableClaims } from './revocation.ts'
 
 /**
@@ -9,8 +10,14 @@ import type { RevocableClaims } from './revocation.ts'
  */
 export type RevocationCheck = (claims: RevocableClaims) => Promise<void>
 
-/** @param deadlineMs how long the blocklist may take to answer, in milliseconds */
-export function createRevocationCheck (blocklist: Blocklist, deadlineMs: number): RevocationCheck {
+/** What came of a check. */
+export type CheckResult = 'accepted' | 'revoked' | 'unavailable'
+
+/**
+ * @param deadlineMs how long the blocklist may take to answer, in milliseconds
+ * @param onChecked is told what came of each check. It must be quick, and must not throw.
+ */
+export function createRevocationCheck (blocklist: Blocklist, deadlineMs: number, onChecked?: (result: CheckResult) => void): RevocationCheck {
   async function ask (claims: RevocableClaims): Promise<boolean> {
     try {
       const asked = blocklist.isRevoked(claims)
@@ -19,11 +26,14 @@ export function createRevocationCheck (blocklist: Blocklist, deadlineMs: number)
       if (typeof answer !== 'boolean') throw new TypeError('The blocklist answered neither true nor false.')
       return answer
     } catch (cause) {
-      throw new SignoutError('revocation_unavailable', { cause })
+      onChecked?.('unavailable')
+      throw new SignoutError('revocation_unavailable', { cause, ...cause instanceof UntrustedError && { retryAfterSeconds: cause.retryAfterSeconds } })
     }
   }
 
   return async function checkRevocation (claims) {
-    if (await ask(claims)) throw new SignoutError('token_revoked')
+    const isRevoked = await ask(claims)
+    onChecked?.(isRevoked ? 'revoked' : 'accepted')
+    if (isRevoked) throw new SignoutError('token_revoked')
   }
 }

@@ -14,6 +14,8 @@ export interface Revocation {
 export interface RevocableClaims {
   jti: string
   sid?: string
+  /** When the token was issued, in seconds since the epoch. */
+  iat?: number
 }
 
 /**

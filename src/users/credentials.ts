@@ -24,16 +24,15 @@ export function normalizePassword (password: string): string {
  * Checks a password that is being chosen, and answers its normal form. Throws `invalid_request` when it is too short
  * or too long, counted in characters after normalisation, or is no text: a lone surrogate has no encoding, so
  * different passwords with one would be the same.
+ *
+ * @param path where it is in the request, for the error
  */
-export function acceptNewPassword (password: string, minLength: number): string {
+export function acceptNewPassword (password: string, minLength: number, path = '/password'): string {
+  const refuse = (message: string) => new SignoutError('invalid_request', { details: [{ path, message }] })
   const normalized = normalizePassword(password)
   const length = [...normalized].length
   if (!normalized.isWellFormed()) throw refuse('must be well-formed Unicode')
   if (length < minLength) throw refuse(`must have ${minLength} characters or more`)
   if (length > passwordMaxLength) throw refuse(`must have ${passwordMaxLength} characters or fewer`)
   return normalized
-}
-
-function refuse (message: string): SignoutError {
-  return new SignoutError('invalid_request', { details: [{ path: '/password', message }] })
 }

@@ -24,6 +24,11 @@ export interface PasswordHasherOptions {
   maxWaiting?: number
 }
 
+/** More passwords wait to be hashed than are let wait. */
+export class TooManyHashesError extends Error {
+  override readonly name = 'TooManyHashesError'
+}
+
 /** OWASP's minimum for Argon2id; `algorithm` 2 is Argon2id, whose enum cannot be imported by a compiler of single files. */
 const argon2id = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
 /** About a second's worth of work for two cores. */
@@ -47,7 +52,7 @@ export async function createPasswordHasher (options: PasswordHasherOptions = {})
 
   async function inTurn<T> (work: () => Promise<T>): Promise<T> {
     if (underWay >= maxRunning + maxWaiting) {
-      throw new SignoutError('service_unavailable', { cause: new Error(`${underWay} passwords are being hashed or wait for it.`) })
+      throw new SignoutError('service_unavailable', { cause: new TooManyHashesError(`${underWay} passwords are being hashed or wait for it.`) })
     }
     underWay++
     try {

@@ -1,28 +1,25 @@
 import { randomUUID } from 'node:crypto'
-import { eq, sql } from 'drizzle-orm'
-import type { Database } from '../db/database.ts'
-import { users } from '../db/tables.ts'
+import { asc, eq, or, sql } from 'drizzle-orm'
+import type { Database, Drizzle } from '../db/database.ts'
+import { users, type Role } from '../db/tables.ts'
 
 /** Someone who can sign in. */
 export type User = typeof users.$inferSelect
+export type { Role, Status } from '../db/tables.ts'
+
+/** After whom a page of the list of users begins. */
+export type UserCursor = Pick<User, 'createdAt' | 'id'>
 
 export interface UserRepository {
-  /** Atomic. Answers the new user, or undefined when the username is taken in any case of its letters. */
-  add (username: string, passwordHash: string): Promise<User | undefined>
   /** The user of that name, without regard to case. */
   findByUsername (username: string): Promise<User | undefined>
   findById (id: string): Promise<User | undefined>
+  /** Users in the order of their registration, after one of them. */
+  list (page: { after?: UserCursor | undefined, limit: number }): Promise<User[]>
 }
 
 export function createUserRepository (database: Database): UserRepository {
   return {
-    async add (username, passwordHash) {
-      const [added] = await database.run(db => db.insert(users)
-        .values({ id: randomUUID(), username, passwordHash })
-        .onConflictDoNothing()
-        .returning())
-      return added
-    },
     async findByUsername (username) {
       const [found] = await database.run(db => db.select().from(users)
         .where(eq(sql`lower(${users.username})`, username.toLowerCase())))
@@ -31,6 +28,55 @@ export function createUserRepository (database: Database): UserRepository {
     async findById (id) {
       const [found] = await database.run(db => db.select().from(users).where(eq(users.id, id)))
       return found
+    },
+    async list ({ after, limit }) {
+      return await database.run(db => db.select().from(users)
+        .where(after && sql`(${users.createdAt}, ${users.id}) > (${after.createdAt.toISOString()}::timestamptz, ${after.id}::uuid)`)
+        .orderBy(asc(users.createdAt), asc(users.id))
+        .limit(limit))
     }
   }
+}
+
+/** Atomic. Answers the new user, or undefined when the username is taken in any case of its letters. */
+export async function insertUser (db: Drizzle, user: { username: string, passwordHash: string, role: Role }): Promise<User | undefined> {
+  const [added] = await db.insert(users).values({ id: randomUUID(), ...user }).onConflictDoNothing().returning()
+  return added
+}
+
+/**
+ * Locks a user until this transaction is over. Opening and ending sessions exclude each other by it:
+ *
+ * - `share`: refreshing a session of theirs. Many may at the same time.
+ * - `no key update`: opening one. One at a time, since they are counted.
+ * - `update`: ending all or the others of theirs, and changing what a session rests on.
+ */
+export async function lockUser (db: Drizzle, id: string, strength: 'share' | 'no key update' | 'update'): Promise<User | undefined> {
+  const [found] = await db.select().from(users).where(eq(users.id, id)).for(strength)
+  return found
+}
+
+/**
+ * Locks a user, and all administrators in the order of their ids: whoever might take the last one away waits here for
+ * others that might. Answers the user, and whether there is another administrator who can sign in.
+ */
+export async function lockUserAndAdmins (db: Drizzle, id: string): Promise<{ user: User | undefined, hasOtherAdmin: boolean }> {
+  const locked = await db.select().from(users)
+    .where(or(eq(users.role, 'admin'), eq(users.id, id)))
+    .orderBy(asc(users.id))
+    .for('update')
+  return {
+    user: locked.find(user => user.id === id),
+    hasOtherAdmin: locked.some(user => user.id !== id && user.role === 'admin' && user.status === 'active')
+  }
+}
+
+/** The user must be locked. */
+export async function updateUser (db: Drizzle, id: string, change: Partial<Pick<User, 'passwordHash' | 'role' | 'status'>>): Promise<void> {
+  await db.update(users).set(change).where(eq(users.id, id))
+}
+
+/** The user must be locked. */
+export async function deleteUser (db: Drizzle, id: string): Promise<void> {
+  await db.delete(users).where(eq(users.id, id))
 }

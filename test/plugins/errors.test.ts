@@ -31,12 +31,16 @@ t.test('every code has its status and its sentence', async t => {
     invalid_token: 401,
     token_expired: 401,
     token_revoked: 401,
+    refresh_token_reused: 401,
     invalid_credentials: 401,
     forbidden: 403,
+    account_disabled: 403,
     not_found: 404,
     username_taken: 409,
+    last_admin: 409,
     payload_too_large: 413,
     unsupported_media_type: 415,
+    too_many_requests: 429,
     internal_error: 500,
     revocation_unavailable: 503,
     service_unavailable: 503
@@ -51,7 +55,8 @@ t.test('every code has its status and its sentence', async t => {
     t.match(description, /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/, 'in the characters that RFC 6750 allows in a header')
     t.equal(answer.headers['retry-after'], statuses[code] === 503 ? '1' : undefined, code)
     const challenge = /^(invalid_token|token_)/.test(code) ? `Bearer realm="signout", error="invalid_token", error_description="${description}"` : 'Bearer realm="signout"'
-    t.equal(answer.headers['www-authenticate'], statuses[code] === 401 ? challenge : undefined, code)
+    const insufficient = `Bearer realm="signout", error="insufficient_scope", error_description="${description}", scope="admin"`
+    t.equal(answer.headers['www-authenticate'], statuses[code] === 401 ? challenge : code === 'forbidden' ? insufficient : undefined, code)
   }
   t.equal(describeError('authorization_required').description, 'Request does not contain an access token.')
   t.equal(describeError('token_expired').description, 'The token has expired.')
@@ -74,7 +79,7 @@ t.test('a defect is a 500 of which nothing leaks but into the log', async t => {
 
 t.test('unknown routes and wrong methods', async t => {
   const { app } = await failingApp(t)
-  for (const [method, url] of [['GET', '/nowhere'], ['GET', '/login'], ['DELETE', '/me'], ['PUT', '/logout'], ['GET', '/'], ['OPTIONS', '/me']] as const) {
+  for (const [method, url] of [['GET', '/nowhere'], ['GET', '/login'], ['DELETE', '/token'], ['PUT', '/logout'], ['GET', '/'], ['OPTIONS', '/me']] as const) {
     const answer = await app.inject({ method, url })
     t.equal(answer.statusCode, 404, `${method} ${url}`)
     t.same(answer.json(), { error: 'not_found', description: 'There is nothing at this address.' }, `${method} ${url}`)

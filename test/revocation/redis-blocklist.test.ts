@@ -12,7 +12,7 @@ import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
 import { build, scratchFolder, serversEnv } from '../support/app.ts'
 import { bearer, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
-import { nowSeconds } from '../support/tokens.ts'
+import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { until } from '../support/wait.ts'
 
 /** How often Redis has executed a command. */
@@ -80,11 +80,13 @@ t.test('200 concurrent authenticated requests send at most 40 look-up commands (
     'over 200 connections': () => requestAtOnce(t, app, token, 200)
   })) {
     const before = await callsOf(behind, 'mget')
+    const others = async () => await callsOf(behind, 'exists') + await callsOf(behind, 'get')
+    const othersBefore = await others()
     const statuses = await send()
     const sent = await callsOf(behind, 'mget') - before
     t.same(statuses, Array.from({ length: 200 }, () => 200), name)
     t.ok(sent >= 1 && sent <= 40, `${name}: ${sent} commands`)
-    t.equal(await callsOf(behind, 'exists') + await callsOf(behind, 'get'), 0, 'and no others')
+    t.ok(await others() - othersBefore < 10, 'and no others, but for the tail, which looks at the marker once a second')
   }
 })
 
@@ -103,7 +105,7 @@ async function ownBlocklist (t: Test): Promise<{ behind: Redis, blocklist: Block
 t.test('one command asks for at most 1,000 keys', async t => {
   const { behind, blocklist } = await ownBlocklist(t)
   const before = await callsOf(behind, 'mget')
-  await Promise.all(Array.from({ length: 1_250 }, (_, index) => blocklist.isRevoked({ jti: `t${index}`, sid: `s${index}` })))
+  await Promise.all(Array.from({ length: 1_250 }, (_, index) => blocklist.isRevoked(issuedLately(`t${index}`, `s${index}`))))
   t.equal(await callsOf(behind, 'mget') - before, 3, '2,500 keys')
 })
 
@@ -113,7 +115,7 @@ t.test('an entry is a shared integer under the prefix, and ends at its time', as
   const [jti, sid] = [randomUUID(), randomUUID()]
   await blocklist.revoke([{ scope: 'token', id: jti, expiresAt }, { scope: 'session', id: sid, expiresAt }])
 
-  t.same((await behind.keys('*')).sort(), [`p:jti:${jti}`, `p:sid:${sid}`].sort())
+  t.same((await behind.keys('*')).sort(), ['p:cut-off', `p:jti:${jti}`, `p:sid:${sid}`].sort())
   t.equal(await behind.get(`p:jti:${jti}`), '1')
   t.equal(await behind.object('ENCODING', `p:jti:${jti}`), 'int')
   t.equal(await behind.pexpiretime(`p:jti:${jti}`), (expiresAt + 15) * 1000)
@@ -132,7 +134,7 @@ t.test('an entry is a shared integer under the prefix, and ends at its time', as
   await t.test('and writing goes on after Redis has forgotten the script', async t => {
     await behind.script('FLUSH')
     await blocklist.revoke([{ scope: 'token', id: 'after', expiresAt }])
-    t.equal(await blocklist.isRevoked({ jti: 'after' }), true)
+    t.equal(await blocklist.isRevoked(issuedLately('after')), true)
   })
 
   await t.test('and many are written in one trip', async t => {

@@ -1,7 +1,7 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import t from 'tap'
 import { issuer, onEachStorage } from '../support/app.ts'
-import { get, logOut, password, signIn, signUp } from '../support/people.ts'
+import { get, logOut, openSession, password, refresh, signIn, signUp, type Pair } from '../support/people.ts'
 import { randomName } from '../support/services.ts'
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
@@ -57,7 +57,8 @@ t.test('POST /login', t => onEachStorage(t, async (t, app) => {
     t.equal(answer.statusCode, 200)
     t.equal(answer.headers['cache-control'], 'no-store')
     const { access_token: token, ...rest } = answer.json()
-    t.same(rest, { token_type: 'Bearer', expires_in: 900 })
+    t.match(rest, { token_type: 'Bearer', expires_in: 900, refresh_token: /^[\w-]{43}$/, refresh_expires_in: 1_209_600 })
+    t.equal(Object.keys(rest).length, 4)
     t.match(decodeProtectedHeader(token), { alg: 'EdDSA', typ: 'at+jwt', kid: /.{43}/ })
     const claims = decodeJwt(token)
     t.match(claims, { iss: issuer, aud: issuer, sub: ada.id, jti: uuid, sid: uuid, client_id: 'signout', scope: 'user' })
@@ -108,11 +109,12 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app) => {
   t.equal((await get(app, '/me', await signIn(app, 'ada'))).statusCode, 200, 'and a new one works at once')
 
   await t.test('ends every token of the session (P5)', async t => {
-    const claims = decodeJwt(other)
-    const sibling = await app.accessTokens.issue({ userId: ada.id, sessionId: String(claims['sid']), scope: 'user' })
-    t.equal((await get(app, '/me', sibling.token)).statusCode, 200)
-    t.equal((await logOut(app, other)).statusCode, 200)
-    t.same((await get(app, '/me', sibling.token)).json(), revoked)
+    const session = await openSession(app, 'ada')
+    const sibling = (await refresh(app, session.refresh_token)).json() as Pair
+    t.equal((await get(app, '/me', sibling.access_token)).statusCode, 200)
+    t.equal((await logOut(app, session.access_token)).statusCode, 200)
+    t.same((await get(app, '/me', sibling.access_token)).json(), revoked)
+    t.same((await refresh(app, sibling.refresh_token)).json(), revoked)
   })
 
   await t.test('takes an empty body under any content type, and no other body', async t => {

@@ -6,7 +6,7 @@ import { loadConfig } from '../../src/config.ts'
 import { createKeyEncryption } from '../../src/tokens/key-encryption.ts'
 import { createKeyRepository } from '../../src/tokens/key-repository.ts'
 import { build, buildUnready, issuer, onEachStorage, serversEnv } from '../support/app.ts'
-import { bearer, get, signUp } from '../support/people.ts'
+import { bearer, get, issueToken, signUp } from '../support/people.ts'
 import { ed25519, forge, goodClaims, hs256, nowSeconds, strangersKey, wrongHeaders, wrongTokens } from '../support/tokens.ts'
 
 t.test('GET /me answers the user whom the token speaks for', t => onEachStorage(t, async (t, app) => {
@@ -17,8 +17,8 @@ t.test('GET /me answers the user whom the token speaks for', t => onEachStorage(
   t.same(rest, { id: ada.id, username: 'Ada' })
   t.equal(createdAt, new Date(createdAt).toISOString())
 
-  const orphan = await app.accessTokens.issue({ userId: crypto.randomUUID(), sessionId: crypto.randomUUID(), scope: 'user' })
-  const refused = await get(app, '/me', orphan.token)
+  const orphan = await issueToken(app, { userId: crypto.randomUUID(), sessionId: crypto.randomUUID() })
+  const refused = await get(app, '/me', orphan)
   t.equal(refused.json().error, 'invalid_token', 'a user who is not there')
   t.equal(refused.headers['www-authenticate'], 'Bearer realm="signout", error="invalid_token", error_description="The token is invalid."')
 }))

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
 import { scratchFolder, serversEnv, type Env } from '../support/app.ts'
+import { inTerminal } from '../support/terminal.ts'
 import { until } from '../support/wait.ts'
 
 /** Runs a program until it has printed what is waited for, stops it, and answers all that it printed. */
@@ -46,11 +47,6 @@ t.test('npm start builds when it must, and only then', async t => {
   await start()
   t.ok(existsSync(join(cwd, 'dist', 'src', 'another.js')), 'a new source is built')
 })
-
-/** The arguments for `script`, which runs a command in a terminal of its own. */
-function inTerminal (command: string): string[] {
-  return process.platform === 'darwin' ? ['-q', '/dev/null', 'sh', '-c', command] : ['-qec', command, '/dev/null']
-}
 
 const server = `${process.execPath} ${join(packageRoot, 'dist', 'src', 'server.js')}`
 

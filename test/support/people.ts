@@ -16,8 +16,29 @@ export async function signUp (app: FastifyInstance, username = `user-${randomNam
 }
 
 export async function signIn (app: FastifyInstance, username: string): Promise<string> {
+  return (await openSession(app, username)).access_token
+}
+
+/** What a login or a refresh answers. */
+export interface Pair {
+  access_token: string
+  refresh_token: string
+  expires_in: number
+  refresh_expires_in: number
+}
+
+export async function openSession (app: FastifyInstance, username: string): Promise<Pair> {
   const answer = await app.inject({ method: 'POST', url: '/login', payload: { username, password } })
-  return answer.json().access_token
+  return answer.json()
+}
+
+export function refresh (app: FastifyInstance, refreshToken: string): Promise<LightMyRequestResponse> {
+  return app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: refreshToken } })
+}
+
+/** An access token that was never issued by a login: of any user and session, valid for as long as any. */
+export async function issueToken (app: FastifyInstance, { userId, sessionId, scope = 'user' }: { userId: string, sessionId: string, scope?: string }): Promise<string> {
+  return await app.accessTokens.sign({ userId, sessionId, scope }, app.accessTokens.plan(Infinity))
 }
 
 export function bearer (token: string): { authorization: string } {

@@ -8,6 +8,12 @@ export interface Proxy {
   stall (): void
   /** What was held back passes now, and so does everything else. */
   resume (): void
+  /** From now on it is as if nobody were there: open connections break, and new ones do at once. */
+  stop (): void
+  /** The server is there again. */
+  start (): void
+  /** Open connections break, and new ones lead to another server. */
+  lead (port: number): void
   /** How many connections are open. */
   countConnections (): number
 }
@@ -15,8 +21,17 @@ export interface Proxy {
 export async function proxyTo (t: Test, host: string, port: number): Promise<Proxy> {
   const sockets = new Set<Socket>()
   let stalled = false
+  let stopped = false
+  let target = port
+  function breakConnections (): void {
+    for (const socket of sockets) socket.destroy()
+  }
   const server = createServer(client => {
-    const upstream = connect({ host, port })
+    if (stopped) {
+      client.destroy()
+      return
+    }
+    const upstream = connect({ host, port: target })
     for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
       sockets.add(from)
       from.on('error', () => { to.destroy() })
@@ -27,7 +42,7 @@ export async function proxyTo (t: Test, host: string, port: number): Promise<Pro
   })
   await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
   t.teardown(async () => {
-    for (const socket of sockets) socket.destroy()
+    breakConnections()
     await new Promise(resolve => { server.close(resolve) })
   })
   return {
@@ -39,6 +54,15 @@ export async function proxyTo (t: Test, host: string, port: number): Promise<Pro
     resume () {
       stalled = false
       for (const socket of sockets) socket.resume()
+    },
+    stop () {
+      stopped = true
+      breakConnections()
+    },
+    start () { stopped = false },
+    lead (port) {
+      target = port
+      breakConnections()
     },
     countConnections: () => sockets.size / 2
   }

@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
@@ -16,8 +17,14 @@ export interface OwnRedis {
   resume (): void
   /** SIGKILL */
   kill (): Promise<void>
-  /** Starts it again on the same port, without data. */
-  start (): Promise<void>
+  /** Starts it again on the same port: without data, or with those of a snapshot. */
+  start (snapshot?: Buffer): Promise<void>
+  /** What it holds now, as an RDB file. */
+  snapshot (): Promise<Buffer>
+  /** A client of its own, for looking and meddling. */
+  admin: Redis
+  /** Where other servers of this kind reach it. */
+  peer (): { host: string, port: number }
 }
 
 /** What is done to the program, wherever it runs. */
@@ -25,7 +32,11 @@ interface Program {
   start (): void
   signal (signal: 'SIGSTOP' | 'SIGCONT'): void
   kill (): Promise<void>
+  peer (): { host: string, port: number }
 }
+
+/** Whether one server can be the replica of another: containers cannot reach each other here. */
+export const canReplicate = findProgramFolder('redis-server') !== undefined
 
 const withoutData = ['--save', '', '--appendonly', 'no']
 
@@ -33,19 +44,32 @@ export async function ownRedis (t: Test): Promise<OwnRedis> {
   const port = await findFreePort()
   const url = `redis://127.0.0.1:${port}`
   const folder = findProgramFolder('redis-server')
-  const program = folder === undefined ? inDocker(port) : asProcess(join(folder, 'redis-server'), port, scratchFolder(t))
+  const data = scratchFolder(t)
+  const program = folder === undefined ? inDocker(port, data) : asProcess(join(folder, 'redis-server'), port, data)
+  const file = join(data, 'dump.rdb')
   t.teardown(() => program.kill())
   program.start()
   await untilReady(url)
+  const admin = new Redis(url, { lazyConnect: true })
+  admin.on('error', () => { /* It is away. */ })
+  t.teardown(() => { admin.disconnect() })
   return {
     url,
     port,
+    admin,
+    peer: () => program.peer(),
     pause: () => { program.signal('SIGSTOP') },
     resume: () => { program.signal('SIGCONT') },
     kill: () => program.kill(),
-    async start () {
+    async start (snapshot) {
+      if (snapshot === undefined) rmSync(file, { force: true })
+      else writeFileSync(file, snapshot)
       program.start()
       await untilReady(url)
+    },
+    async snapshot () {
+      await admin.save()
+      return readFileSync(file)
     }
   }
 }
@@ -61,16 +85,17 @@ function asProcess (file: string, port: number, dir: string): Program {
       const ended = new Promise(resolve => child?.once('exit', resolve))
       child.kill('SIGKILL')
       await ended
-    }
+    },
+    peer: () => ({ host: '127.0.0.1', port })
   }
 }
 
 /** Where Docker is all there is. Pausing a container freezes its processes, which is what SIGSTOP does. */
-function inDocker (port: number): Program {
+function inDocker (port: number, data: string): Program {
   const name = `signout-test-${randomName()}`
   const docker = (...args: string[]) => { execFileSync('docker', args, { stdio: 'ignore', timeout: 120_000 }) }
   return {
-    start () { docker('run', '--rm', '--detach', '--name', name, '--publish', `127.0.0.1:${port}:6379`, 'redis:7.4-alpine', 'redis-server', ...withoutData) },
+    start () { docker('run', '--rm', '--detach', '--name', name, '--publish', `127.0.0.1:${port}:6379`, '--volume', `${data}:/data`, '--user', `${process.getuid?.()}:${process.getgid?.()}`, 'redis:7.4-alpine', 'redis-server', ...withoutData) },
     signal (signal) { docker(signal === 'SIGSTOP' ? 'pause' : 'unpause', name) },
     async kill () {
       try {
@@ -78,7 +103,8 @@ function inDocker (port: number): Program {
       } catch {
         // It is gone already.
       }
-    }
+    },
+    peer: () => ({ host: execFileSync('docker', ['inspect', '--format', '{{.NetworkSettings.IPAddress}}', name], { encoding: 'utf8' }).trim(), port: 6379 })
   }
 }
 

@@ -5,6 +5,8 @@ import { packageRoot } from '../../src/package-root.ts'
 import { scratchFolder, type Env } from './app.ts'
 import { until } from './wait.ts'
 
+type Program = 'server.js' | 'cli.js'
+
 /** A real server process. */
 export interface ServerProcess {
   address: string
@@ -16,10 +18,10 @@ export interface ServerProcess {
 }
 
 /** Starts the compiled server as a process of its own, without waiting. It is killed when the test ends. */
-export function spawnServer (t: Test, env: Env): Omit<ServerProcess, 'address'> {
+export function spawnServer (t: Test, env: Env, name: Program = 'server.js', args: string[] = []): Omit<ServerProcess, 'address'> {
   const { cwd = scratchFolder(t), ...rest } = env
   // A folder of its own, so that no .env is read by chance.
-  const child = spawn(process.execPath, [serverFile()], { cwd, env: { PATH: process.env['PATH'], ...rest }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [compiledFile(name), ...args], { cwd, env: { PATH: process.env['PATH'], ...rest }, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => { output += data.toString() })
   const ended = new Promise<number | string | null>(resolve => { child.once('close', (code, signal) => { resolve(code ?? signal) }) })
@@ -43,9 +45,9 @@ export async function startServer (t: Test, env: Env): Promise<ServerProcess> {
 
 let built = false
 
-/** The server as `npm start` runs it. Compiled first where the source is newer. */
-function serverFile (): string {
+/** A program of ours as users run it. Compiled first where the source is newer. */
+export function compiledFile (name: Program): string {
   if (!built) execFileSync(process.execPath, [join(packageRoot, 'scripts', 'build.js')])
   built = true
-  return join(packageRoot, 'dist', 'src', 'server.js')
+  return join(packageRoot, 'dist', 'src', name)
 }

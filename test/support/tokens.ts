@@ -16,6 +16,11 @@ export const strangersKey: KeyObject = generateKeyPairSync('ed25519').privateKey
 
 export const nowSeconds = () => Math.floor(Date.now() / 1000)
 
+/** What a blocklist is asked about, of a token that was issued after whatever cut-off there may be. */
+export function issuedLately (jti: string, sid?: string): { jti: string, sid?: string, iat: number } {
+  return { jti, ...sid !== undefined && { sid }, iat: nowSeconds() + 60 }
+}
+
 /** Claims with which a token of that issuer is accepted. */
 export function goodClaims (issuer: string): Json {
   return {

@@ -1,0 +1,50 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { SignoutError } from '../src/errors.ts'
+import { findSession, sessionOf } from '../src/sessions/session-repository.ts'
+import type { AccessTokenClaims } from '../src/tokens/claims.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * `app.authenticate` for requests that end something. While the blocklist cannot be asked, the record is asked instead,
+     * so that what is to end is recorded, and takes effect as soon as the blocklist is back, whether or not anybody tries
+     * again. What has something to revoke is answered 503 all the same, since until then nothing is refused.
+     *
+     * The record says that there is such a session; whether it has ended already is for whoever ends it to find out.
+     */
+    authenticateToEnd (request: FastifyRequest, reply: FastifyReply): Promise<void>
+    /** The same for administrators, whose own session must not have ended. */
+    authenticateAdminToEnd (request: FastifyRequest, reply: FastifyReply): Promise<void>
+  }
+}
+
+async function ending (app: FastifyInstance): Promise<void> {
+  async function authenticateFromRecord (request: FastifyRequest, mustBeLive: boolean): Promise<void> {
+    const token = /^Bearer\s+(\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? ''
+    // Our own tokens have our own claims: the check of the signature has made sure.
+    const claims = await app.verifySignature(token) as AccessTokenClaims
+    const session = await app.database.run(db => findSession(db, sessionOf(claims.sub, claims.sid)))
+    if (session === undefined || (mustBeLive && session.endedAt !== null)) throw new SignoutError('token_revoked')
+    if (await app.revocationLog.hasToken(claims.jti) && session.endedAt === null) throw new SignoutError('token_revoked')
+    request.user = claims
+  }
+
+  async function authenticateOr (request: FastifyRequest, reply: FastifyReply, mustBeLive: boolean): Promise<void> {
+    try {
+      await app.authenticate(request, reply)
+    } catch (error) {
+      if (!(error instanceof SignoutError) || error.code !== 'revocation_unavailable') throw error
+      reply.removeHeader('retry-after')
+      await authenticateFromRecord(request, mustBeLive)
+    }
+  }
+
+  app.decorate('authenticateToEnd', (request, reply) => authenticateOr(request, reply, false))
+  app.decorate('authenticateAdminToEnd', async (request, reply) => {
+    await authenticateOr(request, reply, true)
+    app.requireAdmin(request)
+  })
+}
+
+export default fp(ending, { name: 'ending', fastify: '5.x', dependencies: ['tokens', 'blocklist'] })

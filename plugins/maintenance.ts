@@ -1,0 +1,34 @@
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Config } from '../src/config.ts'
+import { createChores } from '../src/maintenance/chores.ts'
+import { createJanitor, type Janitor } from '../src/maintenance/janitor.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    janitor: Janitor
+  }
+}
+
+export interface MaintenanceOptions {
+  config: Pick<Config, 'REFRESH_GRACE' | 'SESSION_RETENTION' | 'SECURITY_EVENT_RETENTION' | 'CLOCK_LEEWAY'>
+}
+
+/** Clears away what is kept for a time only. */
+async function maintenance (app: FastifyInstance, { config }: MaintenanceOptions): Promise<void> {
+  const janitor = createJanitor({
+    database: app.database,
+    chores: createChores({
+      graceSeconds: config.REFRESH_GRACE,
+      sessionRetentionSeconds: config.SESSION_RETENTION,
+      eventRetentionSeconds: config.SECURITY_EVENT_RETENTION,
+      leewaySeconds: config.CLOCK_LEEWAY
+    }),
+    onFailure: (chore, err) => { app.log.warn({ err }, `Could not clear away ${chore}. It is tried again.`) }
+  })
+  app.decorate('janitor', janitor)
+  app.addHook('onReady', async () => { janitor.start() })
+  app.addHook('onClose', () => janitor.stop())
+}
+
+export default fp(maintenance, { name: 'maintenance', fastify: '5.x', dependencies: ['database'] })

@@ -1,0 +1,18 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { PageQuery, SecurityEventPage, answer, failures, toSecurityEventPage, tokenFailures } from '../../src/schemas.ts'
+
+const securityEvents: FastifyPluginAsyncTypebox = async app => {
+  app.get('/me/security-events', {
+    onRequest: app.authenticate,
+    schema: {
+      operationId: 'listSecurityEvents',
+      summary: 'What happened to the account, newest first',
+      tags: ['me'],
+      security: [{ bearer: [] }],
+      querystring: PageQuery,
+      response: { 200: answer(SecurityEventPage, 'A page of events.'), ...failures('invalid_request', ...tokenFailures, 'service_unavailable') }
+    }
+  }, async ({ user, query }) => toSecurityEventPage(await app.securityEvents.list(user.sub, query)))
+}
+
+export default securityEvents

@@ -1,0 +1,34 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { IdParams, NoBody, Sessions, adminFailures, answer, bodyFailures, failures, noContent, toSessions } from '../../src/schemas.ts'
+
+const admin = { tags: ['administration'], security: [{ bearer: [] }] }
+
+const sessions: FastifyPluginAsyncTypebox = async app => {
+  app.get('/users/:id/sessions', {
+    onRequest: app.authenticateAdmin,
+    schema: {
+      ...admin,
+      operationId: 'listUserSessions',
+      summary: 'The live sessions of a user, newest first',
+      params: IdParams,
+      response: { 200: answer(Sessions, 'The sessions.'), ...failures('invalid_request', ...adminFailures, 'not_found') }
+    }
+  }, async ({ user, params }) => toSessions(await app.userAdministration.listSessions(params.id), user.sid))
+
+  app.delete('/users/:id/sessions', {
+    onRequest: app.authenticateAdminToEnd,
+    schema: {
+      ...admin,
+      operationId: 'endUserSessions',
+      summary: 'End all sessions of a user',
+      params: IdParams,
+      body: NoBody,
+      response: { 204: noContent('They have ended, everywhere.'), ...failures(...bodyFailures, ...adminFailures, 'not_found') }
+    }
+  }, async ({ user, params, client: { ip } }, reply) => {
+    await app.userAdministration.endSessions(params.id, { id: user.sub, ip })
+    return reply.code(204).send(null)
+  })
+}
+
+export default sessions

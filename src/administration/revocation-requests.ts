@@ -1,0 +1,155 @@
+import { and, isNull, sql } from 'drizzle-orm'
+import { readClock } from '../db/clock.ts'
+import type { Database, Drizzle } from '../db/database.ts'
+import { sessions } from '../db/tables.ts'
+import { SignoutError } from '../errors.ts'
+import type { SessionEnder } from '../sessions/session-ender.ts'
+import { findSession, sessionWithId, sessionsOf, type Which } from '../sessions/session-repository.ts'
+import type { AccessTokens } from '../tokens/access-tokens.ts'
+import type { AccessTokenClaims } from '../tokens/claims.ts'
+import type { Perform, Unit } from '../unit-of-work.ts'
+import { lockUser } from '../users/user-repository.ts'
+import { recordAct, type Administrator } from './user-administration.ts'
+
+/** What is to be revoked: one token by its claims, one session, or all sessions of a user. */
+type RevocationTarget =
+  | { kind: 'token', claims: Pick<AccessTokenClaims, 'jti' | 'sub' | 'exp'> }
+  | { kind: 'jti', jti: string, /** `exp`, as far as the operator knows it */ expiresAt?: number | undefined }
+  | { kind: 'session', sid: string }
+  | { kind: 'subject', subject: string }
+
+/** What to revoke, as it is asked for: exactly one of the first four. */
+export interface RevocationRequest {
+  /** An access token of ours. */
+  token?: string | undefined
+  jti?: string | undefined
+  sid?: string | undefined
+  /** A user's id. */
+  subject?: string | undefined
+  /** With `jti`, its `exp`, in seconds since the epoch, as far as it is known. */
+  expiresAt?: number | undefined
+}
+
+type TokenTarget = RevocationTarget & { kind: 'token' | 'jti' }
+type SessionsTarget = RevocationTarget & { kind: 'session' | 'subject' }
+
+/** What was revoked, or would be: ids of tokens and of sessions. */
+export interface RevocationOutcome {
+  tokens: string[]
+  sessions: string[]
+}
+
+export interface RevocationRequestsOptions {
+  database: Database
+  perform: Perform
+  ender: SessionEnder
+  accessTokens: Pick<AccessTokens, 'read'>
+  /** How long an access token lives. */
+  accessTokenLifetimeSeconds: number
+}
+
+/** Revocation by identifier, as an operator has it from a log or a report. */
+export interface RevocationRequests {
+  /**
+   * Revokes a token alone, or ends sessions with everything that belongs to them. Rejects with `invalid_request` for what
+   * does not say which, with `not_found` for a session or
+   * a user that nobody knows of, and may be repeated: what has ended already is revoked again.
+   */
+  revoke (request: RevocationRequest, by: Administrator): Promise<RevocationOutcome>
+  /** What `revoke` would end. Ends nothing. */
+  preview (request: RevocationRequest): Promise<RevocationOutcome>
+}
+
+export function createRevocationRequests (options: RevocationRequestsOptions): RevocationRequests {
+  const { database, perform, ender, accessTokens } = options
+
+  async function toTarget (request: RevocationRequest): Promise<RevocationTarget> {
+    const { token, jti, sid, subject, expiresAt } = request
+    if ([token, jti, sid, subject].filter(given => given !== undefined).length !== 1) throw refuse('Send exactly one of token, jti, sid and subject.')
+    if (expiresAt !== undefined && jti === undefined) throw refuse('Only a jti can have an expires_at beside it.')
+    if (jti !== undefined) return { kind: 'jti', jti: canonicalJti(jti), expiresAt }
+    if (sid !== undefined) return { kind: 'session', sid }
+    if (subject !== undefined) return { kind: 'subject', subject }
+    const claims = await accessTokens.read(token as string)
+    if (claims === undefined) throw refuse('The token is not an access token of this service.')
+    return { kind: 'token', claims }
+  }
+
+  async function revokeToken (unit: Unit, target: TokenTarget, by: Administrator): Promise<RevocationOutcome> {
+    const id = idOf(target)
+    const expiresAt = target.kind === 'token'
+      ? target.claims.exp
+      : Math.max(target.expiresAt ?? 0, await findLatestExpiry(unit.db, options.accessTokenLifetimeSeconds))
+    const subject = target.kind === 'token' ? target.claims.sub : undefined
+    unit.revoke([{ scope: 'token', id, expiresAt, subject, reason: 'token_revoked' }])
+    recordAct(unit, { type: 'token_revoked', userId: subject, details: { jti: id } }, by)
+    return { tokens: [id], sessions: [] }
+  }
+
+  async function endSessions (unit: Unit, target: SessionsTarget, by: Administrator): Promise<RevocationOutcome> {
+    const which = selected(target)
+    if (target.kind === 'subject') await lockUser(unit.db, target.subject, 'update')
+    const known = await findSession(unit.db, which)
+    if (known === undefined) await requireUser(unit.db, target)
+    const ended = await ender.end(unit, which, 'ended_by_admin')
+    if (ended.length > 0) {
+      const sessionId = target.kind === 'session' ? target.sid : undefined
+      recordAct(unit, { type: 'sessions_revoked', userId: known?.userId, sessionId, details: { sessions: ended.length } }, by)
+    }
+    return { tokens: [], sessions: ended }
+  }
+
+  return {
+    async revoke (request, by) {
+      const target = await toTarget(request)
+      return await perform(unit => isTokenTarget(target) ? revokeToken(unit, target, by) : endSessions(unit, target, by))
+    },
+    async preview (request) {
+      const target = await toTarget(request)
+      if (isTokenTarget(target)) return { tokens: [idOf(target)], sessions: [] }
+      return await database.run(async db => {
+        const found = await db.select({ id: sessions.id }).from(sessions).where(and(selected(target), isNull(sessions.endedAt)))
+        if (found.length === 0 && await findSession(db, selected(target)) === undefined) await requireUser(db, target)
+        return { tokens: [], sessions: found.map(({ id }) => id) }
+      })
+    }
+  }
+}
+
+function refuse (description: string): SignoutError {
+  return new SignoutError('invalid_request', { description })
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** The blocklist tells letters by their case. Ours are UUIDs in small letters, whatever a report made of them. */
+function canonicalJti (jti: string): string {
+  return uuid.test(jti) ? jti.toLowerCase() : jti
+}
+
+function isTokenTarget (target: RevocationTarget): target is TokenTarget {
+  return target.kind === 'token' || target.kind === 'jti'
+}
+
+function idOf (target: TokenTarget): string {
+  return target.kind === 'token' ? target.claims.jti : target.jti
+}
+
+function selected (target: SessionsTarget): Which {
+  return target.kind === 'session' ? sessionWithId(target.sid) : sessionsOf(target.subject)
+}
+
+/** A user without sessions has nothing to end; a session or a user that is not there is a mistake worth telling. */
+async function requireUser (db: Drizzle, target: SessionsTarget): Promise<void> {
+  if (target.kind !== 'subject' || await lockUser(db, target.subject, 'share') === undefined) throw new SignoutError('not_found')
+}
+
+/**
+ * When the last access token that was issued by now expires, in seconds since the epoch: of a token of which only the `jti`
+ * is known, nothing less is safe. Tokens that are older than a change of the lifetime are in their sessions.
+ */
+async function findLatestExpiry (db: Drizzle, lifetimeSeconds: number): Promise<number> {
+  const now = await readClock(db)
+  const [latest] = await db.select({ at: sql`max(${sessions.accessExpiresAt})`.mapWith(sessions.accessExpiresAt) }).from(sessions)
+  return Math.max(Math.ceil(now.getTime() / 1000) + lifetimeSeconds, Math.ceil((latest?.at?.getTime() ?? 0) / 1000))
+}

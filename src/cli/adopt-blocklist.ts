@@ -1,0 +1,24 @@
+import { loadConfig } from '../config.ts'
+import { describeUrl } from '../describe-url.ts'
+import { readEnv } from '../read-env.ts'
+import { connectRedis } from '../revocation/connect-redis.ts'
+import { createRedisProjection } from '../revocation/redis-projection.ts'
+import { CommandError } from './failure.ts'
+import { patient } from './open-app.ts'
+import { print } from './terminal.ts'
+
+/**
+ * Makes the blocklist under a prefix that of this database: whoever starts next fills it from its own record. What the other
+ * database has revoked stays in it until it expires, which harms nobody.
+ */
+export async function adoptBlocklist (): Promise<void> {
+  const { storage, BLOCKLIST_PREFIX: prefix, BLOCKLIST_DEADLINE_MS: deadlineMs, CLOCK_LEEWAY: leewaySeconds } = patient(loadConfig(readEnv()))
+  if (storage.kind === 'embedded') throw new CommandError('In embedded mode the blocklist is in the memory of the server, and belongs to nobody else.')
+  const redis = await connectRedis(storage.redisUrl, { deadlineMs })
+  try {
+    await createRedisProjection({ redis, prefix, leewaySeconds }).forgetMarker()
+  } finally {
+    redis.disconnect()
+  }
+  print(`The blocklist under the prefix ${prefix} at ${describeUrl(storage.redisUrl)} is made from this database from now on.`)
+}

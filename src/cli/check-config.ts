@@ -1,0 +1,70 @@
+import { resolve } from 'node:path'
+import type { TSchema } from 'typebox'
+import { checkConfig, Settings, type Config, type Storage } from '../config.ts'
+import { inspectPostgres } from '../db/postgres.ts'
+import { describeUrl } from '../describe-url.ts'
+import { StartupError } from '../errors.ts'
+import { readEnv } from '../read-env.ts'
+import { connectRedis } from '../revocation/connect-redis.ts'
+import { auditRedis, describeFlaw, isAcknowledged } from '../revocation/redis-audit.ts'
+import { CommandError } from './failure.ts'
+import { patient } from './open-app.ts'
+import { print } from './terminal.ts'
+
+/** Rejects with a line for each mistake, and one for each server that cannot be reached. */
+export async function printConfigCheck (): Promise<void> {
+  const env = readEnv()
+  const { config, mistakes } = checkConfig(env)
+  if (config === undefined) throw new CommandError(...mistakes)
+  for (const line of describeSettings(config, env)) print(line)
+  print('')
+  if (config.storage.kind === 'servers') await reachServers(patient(config), config.storage)
+  else print(`Embedded: the database is in ${resolve(config.DATA_DIR)} and was not opened; the blocklist is in the memory of the server.`)
+}
+
+function describeSettings (config: Config, env: Record<string, string | undefined>): string[] {
+  return Object.entries(Settings.properties as unknown as Record<string, TSchema & { secret?: true }>).map(([name, schema]) => {
+    const value = (config as unknown as Record<string, unknown>)[name]
+    const origin = env[name] === undefined || env[name] === '' ? '  (default)' : ''
+    return value === undefined ? `${name} is not set` : `${name}=${schema.secret === true ? masked(name, String(value)) : String(value)}${origin}`
+  })
+}
+
+/** Of an address where it points to, and of any other secret how long it is. */
+function masked (name: string, secret: string): string {
+  return name.endsWith('_URL') ? describeUrl(secret) : `(secret, ${Buffer.byteLength(secret)} bytes)`
+}
+
+async function reachServers (config: Config, storage: Storage & { kind: 'servers' }): Promise<void> {
+  const asked = await Promise.allSettled([reachPostgres(config, storage.databaseUrl), reachRedis(config, storage.redisUrl)])
+  const failures: string[] = []
+  for (const answer of asked) {
+    if (answer.status === 'fulfilled') print(answer.value)
+    else if (answer.reason instanceof CommandError) failures.push(...answer.reason.lines)
+    else if (answer.reason instanceof StartupError) failures.push(answer.reason.message)
+    else throw answer.reason
+  }
+  if (failures.length > 0) throw new CommandError(...failures)
+}
+
+async function reachPostgres ({ DATABASE_DEADLINE_MS: deadlineMs }: Config, url: string): Promise<string> {
+  const { pendingMigrations } = await inspectPostgres({ url, deadlineMs })
+  const tables = pendingMigrations === 0 ? 'its tables are up to date' : `its tables are not up to date: the next start, or signout migrate, applies ${pendingMigrations} migration${pendingMigrations === 1 ? '' : 's'}`
+  return `Postgres at ${describeUrl(url)} can be reached, and ${tables}.`
+}
+
+/** The same audit as at every start, but for whose blocklist it is, which only the tables of a database can tell. */
+async function reachRedis ({ BLOCKLIST_DEADLINE_MS: deadlineMs, BLOCKLIST_PREFIX: prefix, CLOCK_LEEWAY: leewaySeconds, REDIS_NOEVICTION_ACKNOWLEDGED }: Config, url: string): Promise<string> {
+  const redis = await connectRedis(url, { deadlineMs })
+  try {
+    const flaws = await auditRedis({ redis, prefix, leewaySeconds })
+    const refused = flaws.filter(flaw => !isAcknowledged(flaw, REDIS_NOEVICTION_ACKNOWLEDGED))
+    if (refused.length > 0) throw new CommandError(...refused.map(flaw => describeFlaw(flaw, url)))
+    return `Redis at ${describeUrl(url)} can be reached, and is fit for a blocklist.`
+  } catch (cause) {
+    if (cause instanceof CommandError) throw cause
+    throw new StartupError(`REDIS_URL: ${describeUrl(url)} does not answer (${(cause as Error).message}).`, { cause })
+  } finally {
+    redis.disconnect()
+  }
+}

@@ -1,0 +1,132 @@
+import { Command } from 'commander'
+import { version } from '../package-root.ts'
+import { parseExpiry, parseSessionId, parseToken, parseUsername } from './arguments.ts'
+import { label } from './terminal.ts'
+
+export interface ProgramOptions {
+  /** Called when the process becomes a server, before it listens. */
+  onServing: () => void
+}
+
+const exitCodes = `
+Exit codes:
+  0  done
+  1  it could not be done: a setting is wrong, nothing was found, something is unavailable
+  2  the command line is wrong`
+
+const settings = `
+Settings are read from the environment and from .env in this folder, as the server reads them.
+In embedded mode (without DATABASE_URL and REDIS_URL) stop the server first: the folder DATA_DIR is
+for one process at a time.`
+
+/** A bound on the width of help where no terminal has one. */
+const helpWidth = 100
+
+/**
+ * The command line. What a command does is loaded once it is chosen: help needs neither a database nor its driver.
+ *
+ * Parsing it throws a `CommanderError` for help and for a command line that is wrong, and what the commands throw.
+ */
+export function createProgram ({ onServing }: ProgramOptions): Command {
+  const program = new Command('signout')
+    .description('Operates signout: an auth API in which logging out is real.')
+    .version(version, '--version', 'print the version')
+    .helpOption('--help', 'print this')
+    .helpCommand('help [command]', 'print the help of a command')
+    .exitOverride()
+    .addHelpText('afterAll', exitCodes)
+
+  program.command('serve')
+    .description('run the server, as npm start does, until SIGTERM or Ctrl-C')
+    .action(async () => {
+      onServing()
+      await (await import('../serve.ts')).serve()
+    })
+  program.command('migrate')
+    .description('bring the tables of the database up to date, which every start of the server does too')
+    .action(async () => { await (await import('./migrate.ts')).migrate() })
+  program.command('check-config')
+    .description('check all settings, print what is in effect without secrets, and ask whether Postgres and Redis can be reached; writes nothing')
+    .action(async () => { await (await import('./check-config.ts')).printConfigCheck() })
+  program.command('adopt-blocklist')
+    .description('take over the blocklist that another database keeps under BLOCKLIST_PREFIX, and make it from this one; stop the service of the other first')
+    .action(async () => { await (await import('./adopt-blocklist.ts')).adoptBlocklist() })
+  addUserCommands(program.command('user').description('create, disable and enable users'))
+  addSessionCommands(program.command('sessions').description('show sessions'))
+  addRevoke(program)
+
+  program.addHelpText('after', settings)
+  finish(program)
+  return program
+}
+
+function addUserCommands (user: Command): void {
+  user.command('create')
+    .description('create a user. The password is asked for on a terminal, without showing it; otherwise it is the first line of the standard input')
+    .argument('<name>', 'the username', parseUsername)
+    .option('--admin', 'the user may administer others')
+    .action(async (name: string, { admin }: { admin?: true }) => { await (await import('./users.ts')).createUser(name, admin === true ? 'admin' : 'user') })
+  user.command('disable')
+    .description('disable a user, and end all sessions')
+    .argument('<user>', 'a username or an id')
+    .action(async (user: string) => { await (await import('./users.ts')).setUserStatus(user, 'disabled') })
+  user.command('enable')
+    .description('let a user who was disabled sign in again')
+    .argument('<user>', 'a username or an id')
+    .action(async (user: string) => { await (await import('./users.ts')).setUserStatus(user, 'active') })
+}
+
+function addSessionCommands (sessions: Command): void {
+  sessions.command('list')
+    .description('list the live sessions of a user, newest first')
+    .argument('<user>', 'a username or an id')
+    .option('--json', 'as JSON')
+    .action(async (user: string, { json }: { json?: true }) => { await (await import('./sessions.ts')).printSessions(user, json === true) })
+}
+
+interface RevokeOptions {
+  user?: string
+  session?: string
+  token?: string
+  expiresAt?: number
+  dryRun?: true
+}
+
+function addRevoke (program: Command): void {
+  program.command('revoke')
+    .description('end all sessions of a user, or a session, with everything that belongs to them; or revoke one access token alone')
+    .option('--user <user>', 'a username or an id')
+    .option('--session <sid>', 'the id of a session', parseSessionId)
+    .option('--token <token>', 'an access token, or its jti')
+    .option('--expires-at <instant>', 'with a jti: its exp, where it is later than tokens live by the settings; in seconds since the epoch, or as 2030-01-31T12:00:00Z', parseExpiry)
+    .option('--dry-run', 'say what would end, and end nothing')
+    .action(async ({ user, session, token: text, expiresAt, dryRun }: RevokeOptions, command: Command) => {
+      if ([user, session, text].filter(given => given !== undefined).length !== 1) command.error('error: give exactly one of --user, --session and --token.')
+      const token = text === undefined ? undefined : parseToken(text)
+      // Not left to commander, which repeats what it was given: that may be a refresh token.
+      if (text !== undefined && token === undefined) command.error('error: --token takes an access token (a JWT), or its jti (a UUID).')
+      if (expiresAt !== undefined && (token === undefined || !('jti' in token))) command.error('error: --expires-at goes with a jti alone.')
+      await (await import('./revoke.ts')).revoke({ user, session, token, expiresAt }, dryRun === true)
+    })
+}
+
+/** What is the same for all commands. */
+function finish (command: Command): void {
+  const path = pathOf(command)
+  command.helpOption('--help', 'print this').configureOutput({
+    getOutHelpWidth: () => Math.min(process.stdout.columns ?? helpWidth, helpWidth),
+    getErrHelpWidth: () => Math.min(process.stderr.columns ?? helpWidth, helpWidth),
+    outputError: (text, write) => { write(`${label()} ${toLine(text)} See ${path} --help\n`) }
+  })
+  for (const child of command.commands) finish(child)
+}
+
+function pathOf (command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`
+}
+
+/** Commander's words in one line, and without the value of an option that does not exist: it may have been a password. */
+function toLine (text: string): string {
+  const line = text.replace(/^error: /, '').replace(/(unknown option '[^'=]*)=[^]*?'(?=\n|$)/, "$1'").trim().replaceAll(/\s*\n\s*/g, ' ')
+  return line.endsWith('.') ? line : `${line}.`
+}

@@ -1,0 +1,69 @@
+import { sql } from 'drizzle-orm'
+import type { Drizzle } from '../db/database.ts'
+import { revocations, securityEvents, sessions, spentRefreshTokens } from '../db/tables.ts'
+import type { Chore } from './janitor.ts'
+
+export interface ChoreOptions {
+  graceSeconds: number
+  sessionRetentionSeconds: number
+  eventRetentionSeconds: number
+  leewaySeconds: number
+}
+
+/** Small enough that nobody waits for a batch. */
+const batchSize = 500
+const everyMinuteMs = 60_000
+/** How long a salt may outlive its grace, at the most. It is worth nothing by then, but it is promised to be deleted. */
+const saltsEveryMs = 5_000
+
+const ago = (seconds: number) => sql`clock_timestamp() - make_interval(secs => ${seconds}::float8)`
+
+/** Everything that the service clears away by itself. */
+export function createChores (options: ChoreOptions): Chore[] {
+  const { graceSeconds, sessionRetentionSeconds, eventRetentionSeconds, leewaySeconds } = options
+  /** Over for long enough, and without an access token that an ending would have to revoke again. */
+  const isDue = sql`coalesce(${sessions.endedAt}, ${sessions.expiresAt}) < ${ago(sessionRetentionSeconds)}
+    and ${sessions.accessExpiresAt} < ${ago(3 * leewaySeconds)}`
+  return [
+    {
+      name: 'salts of rotations whose grace is over',
+      everyMs: saltsEveryMs,
+      clearBatch: async db => await countRows(db, sql`update ${sessions} set rotation_salt = null where id in (
+        select id from ${sessions} where ${sessions.rotationSalt} is not null and ${sessions.rotatedAt} < ${ago(graceSeconds)}
+        limit ${batchSize} for update skip locked) returning id`) === batchSize
+    },
+    {
+      // Before their sessions, which a batch of could have very many of them.
+      name: 'spent refresh tokens of old sessions',
+      everyMs: everyMinuteMs,
+      clearBatch: async db => await countRows(db, sql`delete from ${spentRefreshTokens} where hash in (
+        select ${spentRefreshTokens.hash} from ${spentRefreshTokens} join ${sessions} on ${sessions.id} = ${spentRefreshTokens.sessionId}
+        where ${isDue} limit ${batchSize}) returning 1`) === batchSize
+    },
+    {
+      name: 'old sessions',
+      everyMs: everyMinuteMs,
+      clearBatch: async db => await countRows(db, sql`delete from ${sessions} where id in (
+        select id from ${sessions} where ${isDue}
+        and not exists (select from ${spentRefreshTokens} where ${spentRefreshTokens.sessionId} = ${sessions.id})
+        limit ${batchSize} for update skip locked) returning id`) === batchSize
+    },
+    {
+      name: 'revocations of tokens that have expired',
+      everyMs: everyMinuteMs,
+      clearBatch: async db => await countRows(db, sql`delete from ${revocations} where position in (
+        select position from ${revocations} where ${revocations.expiresAt} < ${ago(3 * leewaySeconds)} limit ${batchSize}) returning position`) === batchSize
+    },
+    {
+      name: 'old security events',
+      everyMs: everyMinuteMs,
+      clearBatch: async db => await countRows(db, sql`delete from ${securityEvents} where position in (
+        select position from ${securityEvents} where ${securityEvents.at} < ${ago(eventRetentionSeconds)} limit ${batchSize}) returning position`) === batchSize
+    }
+  ]
+}
+
+async function countRows (db: Drizzle, statement: ReturnType<typeof sql>): Promise<number> {
+  const { rows } = await db.execute(statement) as { rows: unknown[] }
+  return rows.length
+}

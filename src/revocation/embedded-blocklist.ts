@@ -1,0 +1,46 @@
+import type { Blocklist } from './blocklist.ts'
+import { UntrustedError } from './log-guard.ts'
+import { parseMarker } from './marker.ts'
+import { createMemoryBlocklist, type MemoryBlocklistOptions } from './memory-blocklist.ts'
+import type { Projection } from './projection.ts'
+
+/**
+ * The blocklist of a single process, in its memory, as a projection of the record: it is filled from it at start, and counts
+ * from then on. Nothing can be lost from it while the process runs.
+ */
+export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): { blocklist: Blocklist, projection: Projection } {
+  const memory = createMemoryBlocklist(options)
+  let marker: string | undefined
+  function requireMarker (): void {
+    if (parseMarker(marker) === undefined) throw new UntrustedError('The blocklist has not been filled from the record yet.', 1, undefined, true)
+  }
+  return {
+    blocklist: {
+      revoke: revocations => memory.revoke(revocations),
+      isRevoked (claims) {
+        requireMarker()
+        return memory.isRevoked(claims)
+      },
+      async ping () {
+        requireMarker()
+        await memory.ping()
+      },
+      close: () => memory.close()
+    },
+    projection: {
+      async begin (logId, claim) {
+        if (parseMarker(marker)?.logId !== logId) marker = claim
+        return marker ?? claim
+      },
+      async advance (from, to, revocations) {
+        if (marker !== from) return false
+        // The next step may be asked for before this one is awaited.
+        const written = memory.revoke(revocations)
+        marker = to
+        await written
+        return true
+      },
+      async forgetMarker () { marker = undefined }
+    }
+  }
+}

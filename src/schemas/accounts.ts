@@ -1,0 +1,77 @@
+import { Type, type Static } from 'typebox'
+import type { Page } from '../pages.ts'
+import type { RecordedEvent } from '../security/security-events.ts'
+import { securityEventTypes } from '../security/security-events.ts'
+import { passwordMaxLength, usernamePattern } from '../users/credentials.ts'
+import type { User } from '../users/user-repository.ts'
+import { component, Instant, NextCursor, nullable, ref, strict, Uuid } from './component.ts'
+
+/** Normalisation can shorten a text: what is sent may be longer than the password that it makes. */
+const passwordInput = { minLength: 1, maxLength: 4 * passwordMaxLength, format: 'password', examples: ['correct horse battery staple'] }
+
+const Password = Type.String(passwordInput)
+const NewPassword = Type.String({ ...passwordInput, description: `15 to ${passwordMaxLength} characters of any kind, counted after NFC normalisation. The operator may have lowered the minimum to no less than 8.` })
+
+export const Registration = component('Registration', Type.Object({
+  username: Type.String({ pattern: usernamePattern, description: '3 to 254 letters (a to z), digits and characters of `._%+@-`. Unique without regard to case.', examples: ['ada@example.com'] }),
+  password: NewPassword
+}, strict))
+
+export const Credentials = component('Credentials', Type.Object({
+  username: Type.String({ minLength: 1, maxLength: 254, examples: ['ada@example.com'] }),
+  password: Password
+}, strict))
+
+export const PasswordChange = component('PasswordChange', Type.Object({
+  current_password: Password,
+  new_password: NewPassword
+}, strict))
+
+export const AccountDeletion = component('AccountDeletion', Type.Object({
+  password: Password
+}, strict))
+
+export const UserAccount = component('UserAccount', Type.Object({
+  id: Uuid,
+  username: Type.String(),
+  created_at: Instant
+}, strict))
+
+/** A user as the API shows one. */
+export function toUserAccount ({ id, username, createdAt }: User): Static<typeof UserAccount> {
+  return { id, username, created_at: createdAt.toISOString() }
+}
+
+export const SecurityEvent = component('SecurityEvent', Type.Object({
+  id: Type.String(),
+  type: Type.Enum([...securityEventTypes]),
+  at: Type.String({ format: 'date-time', description: 'When; of those that are counted together, the first.' }),
+  count: Type.Integer({ description: 'How many: wrong passwords from one place within one minute are counted together.' }),
+  session_id: nullable(Uuid),
+  ip: nullable(Type.String({ description: 'The address; for what is counted together, the place, an IPv6 /64.' })),
+  by_admin: Type.Boolean({ description: 'Whether somebody else did it, who may.' }),
+  details: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]), { description: 'What else there is to say, such as the scope of a logout.' })
+}, strict))
+
+export const SecurityEventPage = component('SecurityEventPage', Type.Object({
+  events: Type.Array(ref(SecurityEvent)),
+  next_cursor: NextCursor
+}, strict))
+
+export function toSecurityEventPage ({ items, nextCursor }: Page<RecordedEvent>): Static<typeof SecurityEventPage> {
+  return { events: items.map(toSecurityEvent), next_cursor: nextCursor ?? null }
+}
+
+function toSecurityEvent ({ position, type, at, count, sessionId, ip, details }: RecordedEvent): Static<typeof SecurityEvent> {
+  const { by, ...others } = details ?? {}
+  return {
+    id: String(position),
+    type: type as Static<typeof SecurityEvent>['type'],
+    at: at.toISOString(),
+    count,
+    session_id: sessionId,
+    ip,
+    by_admin: by !== undefined,
+    details: others
+  }
+}

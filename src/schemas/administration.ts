@@ -1,0 +1,60 @@
+import { Type, type Static } from 'typebox'
+import type { RevocationOutcome, RevocationRequest as Requested } from '../administration/revocation-requests.ts'
+import type { Page } from '../pages.ts'
+import type { User } from '../users/user-repository.ts'
+import { component, GivenUuid, Instant, NextCursor, ref, strict, Uuid } from './component.ts'
+
+const Role = Type.Enum(['user', 'admin'])
+const Status = Type.Enum(['active', 'disabled'])
+
+export const ManagedUser = component('ManagedUser', Type.Object({
+  id: Uuid,
+  username: Type.String(),
+  role: Role,
+  status: Status,
+  created_at: Instant
+}, strict))
+
+export const UserPage = component('UserPage', Type.Object({
+  users: Type.Array(ref(ManagedUser)),
+  next_cursor: NextCursor
+}, strict))
+
+export const RoleChange = component('RoleChange', Type.Object({ role: Role }, strict))
+
+export const StatusChange = component('StatusChange', Type.Object({ status: Status }, strict))
+
+/** A user as administrators see one. */
+export function toManagedUser ({ id, username, role, status, createdAt }: User): Static<typeof ManagedUser> {
+  return { id, username, role, status, created_at: createdAt.toISOString() }
+}
+
+export function toUserPage ({ items, nextCursor }: Page<User>): Static<typeof UserPage> {
+  return { users: items.map(toManagedUser), next_cursor: nextCursor ?? null }
+}
+
+export const RevocationRequest = component('RevocationRequest', Type.Object({
+  token: Type.Optional(Type.String({ minLength: 1, maxLength: 8192, description: 'An access token of ours: that one alone.' })),
+  jti: Type.Optional(Type.String({ pattern: '^[\\x20-\\x7E]{1,255}$', description: 'The id of an access token: that one alone.' })),
+  sid: Type.Optional(Type.String({ ...GivenUuid, description: 'A session, with all its tokens.' })),
+  subject: Type.Optional(Type.String({ ...GivenUuid, description: 'A user, with all sessions.' })),
+  expires_at: Type.Optional(Type.Integer({ minimum: 0, maximum: 253_402_300_799, description: 'With `jti`: its `exp`, in seconds since the epoch. Never taken for less than the longest lifetime that tokens were issued with.' }))
+}, { ...strict, description: 'Exactly one of `token`, `jti`, `sid` and `subject`.', examples: [{ sid: '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e' }] }))
+
+export const RevocationQuery = Type.Object({
+  dry_run: Type.Boolean({ default: false, description: 'Answers what would end, and ends nothing.' })
+}, strict)
+
+export const RevocationResult = component('RevocationResult', Type.Object({
+  dry_run: Type.Boolean(),
+  tokens: Type.Array(Type.String(), { description: 'The `jti` of each access token that was revoked alone.' }),
+  sessions: Type.Array(Uuid, { description: 'The sessions that ended, with all their tokens. Not those that had ended before.' })
+}, strict))
+
+export function toRevocationRequest ({ token, jti, sid, subject, expires_at: expiresAt }: Static<typeof RevocationRequest>): Requested {
+  return { token, jti, sid, subject, expiresAt }
+}
+
+export function toRevocationResult (outcome: RevocationOutcome, dryRun: boolean): Static<typeof RevocationResult> {
+  return { dry_run: dryRun, ...outcome }
+}

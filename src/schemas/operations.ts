@@ -1,0 +1,12 @@
+import { Type } from 'typebox'
+import { PublicJwk } from '../tokens/public-jwk.ts'
+import { component, strict } from './component.ts'
+
+export const Health = component('Health', Type.Object({
+  status: Type.Literal('ok')
+}, strict))
+
+/** RFC 7517, section 5. */
+export const JsonWebKeySet = component('JsonWebKeySet', Type.Object({
+  keys: Type.Array(PublicJwk)
+}, strict))

@@ -1,0 +1,86 @@
+import { Type, type Static } from 'typebox'
+import { userAgentMaxLength } from '../client.ts'
+import type { Session as SessionRow } from '../sessions/session-repository.ts'
+import type { TokenPair as IssuedPair } from '../sessions/token-pair.ts'
+import { AccessTokenClaims } from '../tokens/claims.ts'
+import { component, Instant, nullable, ref, strict } from './component.ts'
+
+export const TokenPair = component('TokenPair', Type.Object({
+  access_token: Type.String({ description: 'A JWT in the profile of RFC 9068, to be sent as `Authorization: Bearer`.' }),
+  token_type: Type.Literal('Bearer'),
+  expires_in: Type.Integer({ description: 'The lifetime of the access token in seconds.' }),
+  refresh_token: Type.String({ description: 'To be used once, for the next pair.' }),
+  refresh_expires_in: Type.Integer({ description: 'How long the session lives unless it is refreshed, in seconds.' })
+}, strict))
+
+export function toTokenPair (pair: IssuedPair): Static<typeof TokenPair> {
+  return {
+    access_token: pair.accessToken,
+    token_type: 'Bearer',
+    expires_in: pair.expiresInSeconds,
+    refresh_token: pair.refreshToken,
+    refresh_expires_in: pair.refreshExpiresInSeconds
+  }
+}
+
+/** Long enough for an access token that was mistaken for one, which deserves an answer that says so. */
+const refreshTokenInput = Type.String({ minLength: 1, maxLength: 4096 })
+
+export const RefreshRequest = component('RefreshRequest', Type.Object({
+  refresh_token: refreshTokenInput
+}, strict))
+
+export const LogoutRequest = component('LogoutRequest', Type.Unsafe<null | { refresh_token?: string }>({
+  type: ['object', 'null'],
+  properties: { refresh_token: refreshTokenInput },
+  ...strict
+}))
+
+export const LogoutQuery = Type.Object({
+  scope: Type.Optional(Type.Enum(['others', 'all'], { description: 'What to end instead of this session: all others of the user, or all of them.' }))
+}, strict)
+
+export const LoggedOut = component('LoggedOut', Type.Object({
+  message: Type.Literal('Successfully logged out')
+}, strict))
+
+export const TokenInfo = component('TokenInfo', Type.Object({
+  sub: AccessTokenClaims.properties.sub,
+  sid: AccessTokenClaims.properties.sid,
+  scope: AccessTokenClaims.properties.scope,
+  iat: Type.Integer({ description: 'Seconds since the epoch.' }),
+  exp: Type.Integer({ description: 'Seconds since the epoch.' })
+}, strict))
+
+export const Session = component('Session', Type.Object({
+  id: Type.String({ format: 'uuid', description: '`sid` of its access tokens.' }),
+  created_at: Instant,
+  last_used_at: Type.String({ format: 'date-time', description: 'When it was opened or refreshed last.' }),
+  expires_at: Type.String({ format: 'date-time', description: 'When it ends unless it is refreshed before.' }),
+  ip: nullable(Type.String({ description: 'Where it was opened or refreshed last.' })),
+  user_agent: nullable(Type.String({ description: `With what, in up to ${userAgentMaxLength} characters.` })),
+  current: Type.Boolean({ description: 'Whether it is the session of this request.' }),
+  ended_at: Type.Optional(Instant),
+  end_reason: Type.Optional(Type.String({ description: 'Why it ended. Neither this nor `ended_at` is there when it has just expired.' }))
+}, strict))
+
+export const Sessions = component('Sessions', Type.Array(ref(Session)))
+
+export const SessionsQuery = Type.Object({
+  state: Type.Enum(['live', 'over'], { default: 'live', description: 'Those that are live, or the last 100 of those that have ended or expired.' })
+}, strict)
+
+/** @param currentId the session of the request that asks */
+export function toSessions (rows: SessionRow[], currentId: string): Static<typeof Sessions> {
+  return rows.map(row => ({
+    id: row.id,
+    created_at: row.createdAt.toISOString(),
+    last_used_at: row.lastUsedAt.toISOString(),
+    expires_at: row.expiresAt.toISOString(),
+    ip: row.ip,
+    user_agent: row.userAgent,
+    current: row.id === currentId,
+    ...row.endedAt !== null && { ended_at: row.endedAt.toISOString() },
+    ...row.endReason !== null && { end_reason: row.endReason }
+  }))
+}

@@ -1,0 +1,63 @@
+import { and, desc, eq, lt, sql } from 'drizzle-orm'
+import { canonicalIp, placeOf } from '../client.ts'
+import { clockTimestamp } from '../db/clock.ts'
+import type { Database, Drizzle } from '../db/database.ts'
+import { securityEvents } from '../db/tables.ts'
+import { readCursor, toPage, type Page, type PageRequest } from '../pages.ts'
+import type { AnnounceEvent, RecordedEvent, SecurityEvent } from './security-events.ts'
+
+/** Writes events, inside the transaction of what they tell of. */
+export async function insertEvents (db: Drizzle, events: readonly SecurityEvent[]): Promise<void> {
+  if (events.length === 0) return
+  await db.insert(securityEvents).values(events.map(event => ({ ...event, ip: canonicalIp(event.ip), at: clockTimestamp })))
+}
+
+/** Whether there was such a user, and is none any more, as far back as events are kept. */
+export async function isDeletionRecorded (db: Drizzle, userId: string): Promise<boolean> {
+  const found = await db.select({ position: securityEvents.position }).from(securityEvents)
+    .where(and(eq(securityEvents.userId, userId), eq(securityEvents.type, 'account_deleted')))
+    .limit(1)
+  return found.length > 0
+}
+
+/** Security events beyond the transactions that record them. */
+export interface EventRepository {
+  /**
+   * Counts a wrong password: one row for an account, a place and a minute, however many there are. An attack fills neither
+   * the table nor the owner's list.
+   */
+  countFailure (event: SecurityEvent): Promise<void>
+  /** Whether this account has signed in from the place of this address before, as far back as events are kept. */
+  hasSignedInFrom (userId: string, ip: string | undefined): Promise<boolean>
+  /** A user's events, newest first. */
+  list (userId: string, page: PageRequest): Promise<Page<RecordedEvent>>
+}
+
+export function createEventRepository (database: Database, announce: AnnounceEvent): EventRepository {
+  return {
+    async countFailure (event) {
+      const place = placeOf(event.ip)
+      const minute = sql`to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI')`
+      await database.run(db => db.insert(securityEvents)
+        .values({ ...event, ip: place, at: clockTimestamp, countedAs: sql`concat_ws(' ', ${event.type}::text, ${event.userId ?? 'nobody'}::text, ${place ?? 'nowhere'}::text, ${minute})` })
+        .onConflictDoUpdate({ target: securityEvents.countedAs, set: { count: sql`${securityEvents.count} + 1` } }))
+      announce(event)
+    },
+    async hasSignedInFrom (userId, ip) {
+      const place = placeOf(ip)
+      if (place === undefined) return false
+      const found = await database.run(db => db.select({ position: securityEvents.position }).from(securityEvents)
+        .where(and(eq(securityEvents.userId, userId), eq(securityEvents.type, 'login'), sql`${securityEvents.ip} <<= ${place}::inet`))
+        .limit(1))
+      return found.length > 0
+    },
+    async list (userId, { cursor, limit }) {
+      const before = readCursor(cursor, /^\d{1,15}$/)
+      const found = await database.run(db => db.select().from(securityEvents)
+        .where(and(eq(securityEvents.userId, userId), before === undefined ? undefined : lt(securityEvents.position, Number(before))))
+        .orderBy(desc(securityEvents.position))
+        .limit(limit + 1))
+      return toPage(found, limit, ({ position }) => String(position))
+    }
+  }
+}

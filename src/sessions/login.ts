@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto'
+import type { Client } from '../client.ts'
+import { readClock } from '../db/clock.ts'
+import { SignoutError } from '../errors.ts'
+import type { EventRepository } from '../security/event-repository.ts'
+import type { AccessTokens } from '../tokens/access-tokens.ts'
+import type { Perform, Unit } from '../unit-of-work.ts'
+import { isUsername } from '../users/credentials.ts'
+import type { PasswordCheck } from '../users/password-check.ts'
+import { lockUser, type User, type UserRepository } from '../users/user-repository.ts'
+import { hashRefreshToken, type RefreshTokens } from './refresh-tokens.ts'
+import type { SessionEnder } from './session-ender.ts'
+import { usedAt, usedBy, type SessionLifetimes } from './session-lifetimes.ts'
+import { findSurplusSessions, insertSession, surplusOf } from './session-repository.ts'
+import { rememberValidity, signPair, type PlannedPair, type TokenPair } from './token-pair.ts'
+
+export interface LoginOptions {
+  users: UserRepository
+  events: Pick<EventRepository, 'countFailure'>
+  checkPassword: PasswordCheck
+  perform: Perform
+  ender: SessionEnder
+  accessTokens: AccessTokens
+  refreshTokens: RefreshTokens
+  lifetimes: SessionLifetimes
+  /** How many live sessions a user may have. */
+  maxSessions: number
+}
+
+/**
+ * Opens a session.
+ *
+ * Rejects with `invalid_credentials`, which does not tell an unknown username from a wrong password, with
+ * `account_disabled` for a right one, and with `too_many_requests`.
+ */
+export type Login = (username: string, password: string, client: Client) => Promise<TokenPair>
+
+export function createLogin (options: LoginOptions): Login {
+  const { users, events, checkPassword, perform, accessTokens } = options
+  return async function login (username, password, client) {
+    const user = isUsername(username) ? await users.findByUsername(username) : undefined
+    const matching = await checkPassword({ username, user, passwords: [password], client, failure: 'login_failed' })
+    if (user === undefined || matching < 0) throw new SignoutError('invalid_credentials')
+    if (user.status !== 'active') {
+      await events.countFailure({ type: 'login_failed', userId: user.id, ip: client.ip })
+      throw new SignoutError('account_disabled')
+    }
+    const planned = await perform(unit => openSession(unit, options, user, client))
+    return await signPair(accessTokens, planned)
+  }
+}
+
+/** @param verified the user as it was when its password was verified, which takes long enough for things to change */
+async function openSession (unit: Unit, options: LoginOptions, verified: User, client: Client): Promise<PlannedPair> {
+  const { accessTokens, refreshTokens, lifetimes, maxSessions, ender } = options
+  const user = await lockUser(unit.db, verified.id, 'no key update')
+  if (user === undefined || user.passwordHash !== verified.passwordHash) throw new SignoutError('invalid_credentials')
+  if (user.status !== 'active') throw new SignoutError('account_disabled')
+
+  const now = await readClock(unit.db)
+  const refreshToken = refreshTokens.create()
+  const maxExpiresAt = new Date(now.getTime() + lifetimes.maxSeconds * 1000)
+  const validity = accessTokens.plan(maxExpiresAt.getTime())
+  const session = {
+    id: randomUUID(),
+    userId: user.id,
+    createdAt: now,
+    ...usedBy(client),
+    ...usedAt(now, maxExpiresAt, lifetimes),
+    maxExpiresAt,
+    refreshTokenHash: hashRefreshToken(refreshToken) as Uint8Array,
+    accessExpiresAt: new Date(validity.expiresAt * 1000),
+    ...rememberValidity(validity)
+  }
+  await insertSession(unit.db, session)
+  unit.record({ type: 'login', userId: user.id, sessionId: session.id, ip: client.ip })
+
+  const surplus = await findSurplusSessions(unit.db, user.id, maxSessions)
+  if (surplus.length > 0) {
+    // Those of a login before that could not be confirmed are revoked again.
+    await ender.end(unit, surplusOf(user.id, surplus), 'too_many_sessions')
+    for (const sessionId of surplus) unit.record({ type: 'session_ended', userId: user.id, sessionId, ip: client.ip, details: { reason: 'too_many_sessions' } })
+  }
+  return { user, session, refreshToken, validity, plannedAt: now, expiresInSeconds: validity.expiresAt - validity.issuedAt }
+}

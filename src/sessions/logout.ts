@@ -1,0 +1,119 @@
+import type { Client } from '../client.ts'
+import type { Database } from '../db/database.ts'
+import { SignoutError, type ErrorCode } from '../errors.ts'
+import type { Revocation } from '../revocation/revocation.ts'
+import type { AccessTokenClaims } from '../tokens/claims.ts'
+import type { Perform, Unit } from '../unit-of-work.ts'
+import { lockUser } from '../users/user-repository.ts'
+import { hashRefreshToken } from './refresh-tokens.ts'
+import type { SessionEnder } from './session-ender.ts'
+import { findSession, findSessionOfRefreshToken, lockSession, otherSessionsOf, sessionOf, sessionWithId, sessionsOf, type Which } from './session-repository.ts'
+
+/** What a logout ends: this session, the user's other ones, or all of them. */
+export type LogoutScope = 'session' | 'others' | 'all'
+
+/** A session, and whose it is. */
+export interface OwnSession {
+  userId: string
+  sessionId: string
+}
+
+/** Whose session a verified access token belongs to. */
+export function ownSession ({ sub, sid }: Pick<AccessTokenClaims, 'sub' | 'sid'>): OwnSession {
+  return { userId: sub, sessionId: sid }
+}
+
+export interface LogoutOptions {
+  database: Database
+  perform: Perform
+  ender: SessionEnder
+}
+
+/**
+ * Every way in which people end sessions of their own. Once one of these resolves, the refresh tokens and the access tokens
+ * of what ended are refused on every replica (P1, P5). On `revocation_unavailable` nothing may be concluded, and repeating
+ * it is safe: what has ended already is revoked again.
+ */
+export interface Logout {
+  /** Ends sessions in the name of a verified access token. */
+  withAccessToken (claims: AccessTokenClaims, scope: LogoutScope, client: Client): Promise<void>
+  /**
+   * Ends sessions in the name of a refresh token, for whoever has no good access token any more. Rejects with
+   * `invalid_token` for what is none, and with `refresh_token_reused` for a spent one, whose session ends all the same.
+   */
+  withRefreshToken (refreshToken: string, scope: LogoutScope, client: Client): Promise<void>
+  /** Ends one session of a user. Rejects with `not_found` when the user has no such session. */
+  fromList (own: OwnSession, sessionId: string, client: Client): Promise<void>
+}
+
+export function createLogout ({ database, perform, ender }: LogoutOptions): Logout {
+  async function logOut (unit: Unit, own: OwnSession, scope: LogoutScope, client: Client): Promise<string[]> {
+    // Whoever opens or refreshes a session waits for this, or this for them, so that none slips through.
+    if (scope !== 'session') await lockUser(unit.db, own.userId, 'update')
+    if (scope === 'others') await requireLive(unit, own)
+    const ended = await ender.end(unit, selected(own, scope), 'logout')
+    if (ended.length > 0) unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: client.ip, details: { scope, sessions: ended.length } })
+    return ended
+  }
+
+  return {
+    async withAccessToken (claims, scope, client) {
+      await perform(async unit => {
+        const ended = await logOut(unit, ownSession(claims), scope, client)
+        if (scope === 'others') return
+        // The token itself too, whatever is known of its session.
+        const token: Revocation = { scope: 'token', id: claims.jti, expiresAt: claims.exp }
+        if (ended.includes(claims.sid)) unit.revoke([{ ...token, subject: claims.sub, reason: 'logout' }])
+        else unit.revokeAgain([token, { scope: 'session', id: claims.sid, expiresAt: claims.exp }])
+      })
+    },
+    async withRefreshToken (refreshToken, scope, client) {
+      const hash = hashRefreshToken(refreshToken)
+      const found = hash && await database.run(db => findSessionOfRefreshToken(db, hash))
+      if (hash === undefined || found === undefined) throw new SignoutError('invalid_token')
+      const own = { userId: found.userId, sessionId: found.id }
+      const failure = await perform(async (unit): Promise<ErrorCode | undefined> => {
+        if (scope !== 'session') await lockUser(unit.db, own.userId, 'update')
+        const session = await lockSession(unit.db, own.sessionId)
+        if (session === undefined) return 'invalid_token'
+        if (Buffer.compare(session.refreshTokenHash, hash) === 0) {
+          await logOut(unit, own, scope, client)
+          return
+        }
+        const ended = await ender.end(unit, sessionWithId(session.id), 'refresh_token_reused')
+        if (ended.length > 0) unit.record({ type: 'refresh_token_reused', userId: own.userId, sessionId: own.sessionId, ip: client.ip })
+        return 'refresh_token_reused'
+      })
+      if (failure !== undefined) throw new SignoutError(failure)
+    },
+    async fromList (own, sessionId, client) {
+      await perform(async unit => {
+        const which = sessionOf(own.userId, sessionId)
+        if (await findSession(unit.db, which) === undefined) throw new SignoutError('not_found')
+        if (sessionId !== own.sessionId) {
+          await lockUser(unit.db, own.userId, 'update')
+          await requireLive(unit, own)
+        }
+        const ended = await ender.end(unit, which, 'ended_by_owner')
+        if (ended.length > 0) unit.record({ type: 'session_ended', userId: own.userId, sessionId, ip: client.ip, details: { reason: 'ended_by_owner' } })
+      })
+    }
+  }
+}
+
+function selected ({ userId, sessionId }: OwnSession, scope: LogoutScope): Which {
+  switch (scope) {
+    case 'session': return sessionOf(userId, sessionId)
+    case 'others': return otherSessionsOf(userId, sessionId)
+    case 'all': return sessionsOf(userId)
+  }
+}
+
+/**
+ * A token whose session has ended is good until the blocklist knows: it must not act on other sessions meanwhile. Throws
+ * `token_revoked`.
+ */
+export async function requireLive (unit: Unit, { userId, sessionId }: OwnSession): Promise<void> {
+  const session = await lockSession(unit.db, sessionId)
+  if (session?.userId !== userId || session.endedAt !== null) throw new SignoutError('token_revoked')
+}

@@ -1,0 +1,119 @@
+import type { Client } from '../client.ts'
+import { readClock } from '../db/clock.ts'
+import type { Database } from '../db/database.ts'
+import { SignoutError, type ErrorCode } from '../errors.ts'
+import type { Limits } from '../limits/limits.ts'
+import type { AccessTokens } from '../tokens/access-tokens.ts'
+import type { Perform, Unit } from '../unit-of-work.ts'
+import { lockUser, type User } from '../users/user-repository.ts'
+import { createRotationSalt, hashRefreshToken, type RefreshTokens } from './refresh-tokens.ts'
+import type { SessionEnder } from './session-ender.ts'
+import { usedAt, usedBy, type SessionLifetimes } from './session-lifetimes.ts'
+import { findSessionOfRefreshToken, lockSession, rotate, sessionWithId, type Session } from './session-repository.ts'
+import { recallValidity, rememberValidity, signPair, type PlannedPair, type TokenPair } from './token-pair.ts'
+
+export interface RefreshOptions {
+  database: Database
+  perform: Perform
+  limits: Limits
+  ender: SessionEnder
+  accessTokens: AccessTokens
+  refreshTokens: RefreshTokens
+  lifetimes: SessionLifetimes
+  /** For how long the token that was just spent gets the same successor again. */
+  graceSeconds: number
+}
+
+/**
+ * Spends a refresh token for a new pair (RFC 6749, section 6; rotation as in RFC 9700, section 4.14.2).
+ *
+ * Rejects with `invalid_token` for what is no refresh token, `token_expired` when its session has expired,
+ * `token_revoked` when it has ended, and `refresh_token_reused` when the token was spent before: then its session ends
+ * here, access tokens included, since of two that have the token one has stolen it.
+ *
+ * But not for an honest race or a lost answer: within the grace, the token that was just spent gets the same pair again.
+ */
+export type Refresh = (refreshToken: string, client: Client) => Promise<TokenPair>
+
+export function createRefresh (options: RefreshOptions): Refresh {
+  const { database, perform, limits, accessTokens } = options
+  return async function refresh (token, client) {
+    const hash = hashRefreshToken(token)
+    const found = hash && await database.run(db => findSessionOfRefreshToken(db, hash))
+    if (hash === undefined || found === undefined) throw new SignoutError('invalid_token')
+    await limits.refresh(found.id)
+    const outcome = await perform(unit => exchange(unit, options, found, { token, hash, client }))
+    if (typeof outcome === 'string') throw new SignoutError(outcome)
+    return await signPair(accessTokens, outcome)
+  }
+}
+
+/** A refresh token as it came, and from whom. */
+interface Presented {
+  token: string
+  hash: Uint8Array
+  client: Client
+}
+
+/** Answers what went wrong instead of throwing it: what was found out about the session must be committed. */
+async function exchange (unit: Unit, options: RefreshOptions, found: Pick<Session, 'id' | 'userId'>, presented: Presented): Promise<PlannedPair | ErrorCode> {
+  const { ender, refreshTokens, graceSeconds } = options
+  // In the order in which everyone locks: the user, then the session.
+  const user = await lockUser(unit.db, found.userId, 'share')
+  const session = await lockSession(unit.db, found.id)
+  if (session === undefined) return 'invalid_token'
+  const now = await readClock(unit.db)
+  const isLive = isSame(session.refreshTokenHash, presented.hash)
+
+  if (session.endedAt !== null || user === undefined) {
+    await ender.revokeEnded(unit, sessionWithId(session.id))
+    return !isLive && session.endReason === 'refresh_token_reused' ? 'refresh_token_reused' : 'token_revoked'
+  }
+  const isExpired = session.expiresAt <= now
+  if (isLive) return isExpired ? 'token_expired' : await renew(unit, options, user, session, now, presented)
+  if (isInGrace(session, presented, now, graceSeconds, refreshTokens)) return isExpired ? 'token_expired' : repeat(options, user, session, now, presented)
+  await ender.end(unit, sessionWithId(session.id), 'refresh_token_reused')
+  unit.record({ type: 'refresh_token_reused', userId: user.id, sessionId: session.id, ip: presented.client.ip })
+  return 'refresh_token_reused'
+}
+
+/** Spends the live token. */
+async function renew (unit: Unit, options: RefreshOptions, user: User, session: Session, now: Date, { token, client }: Presented): Promise<PlannedPair> {
+  const { accessTokens, refreshTokens, lifetimes, graceSeconds } = options
+  const salt = createRotationSalt()
+  const refreshToken = refreshTokens.deriveSuccessor(token, session.id, salt)
+  const validity = accessTokens.plan(session.maxExpiresAt.getTime())
+  const used = usedAt(now, session.maxExpiresAt, lifetimes)
+  await rotate(unit.db, session, {
+    ...used,
+    ...usedBy(client),
+    ...rememberValidity(validity),
+    refreshTokenHash: hashRefreshToken(refreshToken) as Uint8Array,
+    rotationSalt: graceSeconds > 0 ? salt : null,
+    rotatedAt: now,
+    // Of an earlier token the lifetime may have been longer.
+    accessExpiresAt: new Date(Math.max(session.accessExpiresAt.getTime(), validity.expiresAt * 1000))
+  })
+  unit.record({ type: 'refresh', userId: user.id, sessionId: session.id, ip: client.ip })
+  return { user, session: { id: session.id, expiresAt: used.expiresAt }, refreshToken, validity, plannedAt: now, expiresInSeconds: validity.expiresAt - validity.issuedAt }
+}
+
+/** Whether the token is the immediate predecessor of the live one, and was spent just now. */
+function isInGrace (session: Session, { token }: Presented, now: Date, graceSeconds: number, refreshTokens: RefreshTokens): boolean {
+  const { rotationSalt, rotatedAt } = session
+  if (rotationSalt === null || rotatedAt === null) return false
+  if (now.getTime() >= rotatedAt.getTime() + graceSeconds * 1000) return false
+  const successor = hashRefreshToken(refreshTokens.deriveSuccessor(token, session.id, rotationSalt))
+  return successor !== undefined && isSame(successor, session.refreshTokenHash)
+}
+
+/** Answers the pair that was answered already. Nothing is renewed by it. */
+function repeat ({ refreshTokens }: RefreshOptions, user: User, session: Session, now: Date, { token }: Presented): PlannedPair {
+  const validity = recallValidity(session)
+  const refreshToken = refreshTokens.deriveSuccessor(token, session.id, session.rotationSalt as Uint8Array)
+  return { user, session, refreshToken, validity, plannedAt: now, expiresInSeconds: validity.expiresAt - Math.floor(now.getTime() / 1000) }
+}
+
+function isSame (a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
+}

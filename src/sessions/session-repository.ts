@@ -1,0 +1,97 @@
+import { and, desc, eq, gt, inArray, isNotNull, isNull, ne, or, sql, type SQL } from 'drizzle-orm'
+import { clockTimestamp } from '../db/clock.ts'
+import type { Drizzle } from '../db/database.ts'
+import { sessions, spentRefreshTokens, type EndReason } from '../db/tables.ts'
+
+export type Session = typeof sessions.$inferSelect
+export type NewSession = typeof sessions.$inferInsert
+
+/** Which sessions: by what they have in common. */
+export type Which = SQL | undefined
+
+export const sessionWithId = (id: string): Which => eq(sessions.id, id)
+export const sessionsOf = (userId: string): Which => eq(sessions.userId, userId)
+export const sessionOf = (userId: string, id: string): Which => and(eq(sessions.userId, userId), eq(sessions.id, id))
+export const otherSessionsOf = (userId: string, id: string): Which => and(eq(sessions.userId, userId), ne(sessions.id, id))
+/** Those ids, and what logins of that user ended before to make room. */
+export const surplusOf = (userId: string, ids: string[]): Which => or(inArray(sessions.id, ids), and(eq(sessions.userId, userId), eq(sessions.endReason, 'too_many_sessions')))
+
+const isLive = and(isNull(sessions.endedAt), gt(sessions.expiresAt, clockTimestamp))
+
+export async function insertSession (db: Drizzle, session: NewSession): Promise<void> {
+  await db.insert(sessions).values(session)
+}
+
+export async function findSession (db: Drizzle, which: Which): Promise<Session | undefined> {
+  const [found] = await db.select().from(sessions).where(which)
+  return found
+}
+
+/** The session, locked: whoever else refreshes or ends it waits until this transaction is over. */
+export async function lockSession (db: Drizzle, id: string): Promise<Session | undefined> {
+  const [found] = await db.select().from(sessions).where(eq(sessions.id, id)).for('update')
+  return found
+}
+
+/** The session that a refresh token belongs or belonged to, by the token's SHA-256. */
+export async function findSessionOfRefreshToken (db: Drizzle, hash: Uint8Array): Promise<Pick<Session, 'id' | 'userId'> | undefined> {
+  const session = { id: sessions.id, userId: sessions.userId }
+  const [live] = await db.select(session).from(sessions).where(eq(sessions.refreshTokenHash, hash))
+  if (live !== undefined) return live
+  const [spent] = await db.select(session).from(spentRefreshTokens)
+    .innerJoin(sessions, eq(sessions.id, spentRefreshTokens.sessionId))
+    .where(eq(spentRefreshTokens.hash, hash))
+  return spent
+}
+
+/** What a refresh changes. The session must be locked. */
+export type Rotation = Pick<Session,
+  'refreshTokenHash' | 'rotationSalt' | 'rotatedAt' | 'lastUsedAt' | 'expiresAt' | 'ip' | 'userAgent' |
+  'accessExpiresAt' | 'accessTokenId' | 'accessTokenIssuedAt' | 'accessTokenExpiresAt'>
+
+/** Spends the live refresh token of a session and puts another in its place. */
+export async function rotate (db: Drizzle, session: Session, rotation: Rotation): Promise<void> {
+  await db.insert(spentRefreshTokens).values({ hash: session.refreshTokenHash, sessionId: session.id })
+  await db.update(sessions).set(rotation).where(eq(sessions.id, session.id))
+}
+
+/** What the end of a session has to revoke. */
+export type EndedSession = Pick<Session, 'id' | 'userId' | 'accessExpiresAt'>
+
+const endedSession = { id: sessions.id, userId: sessions.userId, accessExpiresAt: sessions.accessExpiresAt }
+
+/** Ends those that have not ended yet, and with them the grace of their spent tokens. Answers those. */
+export async function markEnded (db: Drizzle, which: Which, reason: EndReason): Promise<EndedSession[]> {
+  return await db.update(sessions)
+    .set({ endedAt: clockTimestamp, endReason: reason, rotationSalt: null })
+    .where(and(which, isNull(sessions.endedAt)))
+    .returning(endedSession)
+}
+
+/** Those that have ended and whose access tokens could still be accepted somewhere, a clock being behind. */
+export async function findEndedWithLiveTokens (db: Drizzle, which: Which, leewaySeconds: number): Promise<EndedSession[]> {
+  return await db.select(endedSession).from(sessions)
+    .where(and(which, isNotNull(sessions.endedAt), gt(sessions.accessExpiresAt, sql`${clockTimestamp} - make_interval(secs => ${3 * leewaySeconds}::float8)`)))
+}
+
+/** The live sessions of a user that are more than it may have: those that were idle longest. */
+export async function findSurplusSessions (db: Drizzle, userId: string, maxSessions: number): Promise<string[]> {
+  const surplus = await db.select({ id: sessions.id }).from(sessions)
+    .where(and(eq(sessions.userId, userId), isLive))
+    .orderBy(desc(sessions.lastUsedAt), desc(sessions.createdAt))
+    .offset(maxSessions)
+  return surplus.map(({ id }) => id)
+}
+
+/** A user's sessions, newest first: those that are live, or those that are over. */
+export async function listSessions (db: Drizzle, userId: string, state: 'live' | 'over', limit: number): Promise<Session[]> {
+  return await db.select().from(sessions)
+    .where(and(eq(sessions.userId, userId), state === 'live' ? isLive : sql`not (${isLive})`))
+    .orderBy(desc(sessions.createdAt), desc(sessions.id))
+    .limit(limit)
+}
+
+/** Forgets where a user was, once there is no such user any more. */
+export async function forgetPlaces (db: Drizzle, userId: string): Promise<void> {
+  await db.update(sessions).set({ ip: null, userAgent: null }).where(eq(sessions.userId, userId))
+}

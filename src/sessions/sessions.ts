@@ -1,0 +1,37 @@
+import type { Database } from '../db/database.ts'
+import { createLogin, type Login, type LoginOptions } from './login.ts'
+import { createLogout, type Logout } from './logout.ts'
+import { createRefresh, type Refresh, type RefreshOptions } from './refresh.ts'
+import { createRefreshTokens } from './refresh-tokens.ts'
+import { listSessions, type Session } from './session-repository.ts'
+
+export type { LogoutScope } from './logout.ts'
+export type { Session } from './session-repository.ts'
+
+export interface SessionsOptions extends Omit<LoginOptions & RefreshOptions, 'refreshTokens'> {
+  database: Database
+  /** At least 32 bytes that cannot be guessed, the same for all replicas: refresh tokens are derived with it. */
+  secret: string
+}
+
+/** Sessions, from a login to any of their ends. */
+export interface Sessions {
+  login: Login
+  refresh: Refresh
+  logout: Logout
+  /** A user's sessions, newest first: those that are live, or the last of those that are over. */
+  list (userId: string, state: 'live' | 'over'): Promise<Session[]>
+}
+
+/** As many as a user may have, whatever the setting, and as many of the past as people will look at. */
+const maxListed = { live: 1_000, over: 100 }
+
+export function createSessions ({ secret, ...options }: SessionsOptions): Sessions {
+  const withTokens = { ...options, refreshTokens: createRefreshTokens(secret) }
+  return {
+    login: createLogin(withTokens),
+    refresh: createRefresh(withTokens),
+    logout: createLogout(withTokens),
+    list: (userId, state) => options.database.run(db => listSessions(db, userId, state, maxListed[state]))
+  }
+}

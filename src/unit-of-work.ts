@@ -1,0 +1,59 @@
+import type { Database, Drizzle } from './db/database.ts'
+import type { Revocation } from './revocation/revocation.ts'
+import { appendRevocations, type RecordedRevocation } from './revocation/revocation-log.ts'
+import type { Revoker } from './revocation/revoker.ts'
+import { insertEvents } from './security/event-repository.ts'
+import type { AnnounceEvent, SecurityEvent } from './security/security-events.ts'
+
+/** One act of the service on its record: what it changes, what is to be remembered of it, and what it takes back. */
+export interface Unit {
+  /** The transaction. */
+  readonly db: Drizzle
+  /** Remembers an event, in the same transaction. */
+  record (event: SecurityEvent): void
+  /** Takes tokens or sessions back: on record with the transaction, and refused as soon as it is committed. */
+  revoke (revocations: readonly RecordedRevocation[]): void
+  /** Writes the blocklist again for what is on record already, since whoever did it may not have been able to. */
+  revokeAgain (revocations: readonly Revocation[]): void
+}
+
+/**
+ * Performs work as one act, in the only order in which nothing is claimed that is not true (P4): what it changed and the
+ * events that it recorded are committed; then the blocklist has what it revoked; then this resolves.
+ *
+ * Rejects with what the work throws, and then nothing has happened; with `service_unavailable` when the database does not
+ * answer; with `revocation_unavailable` when the blocklist does not, and then the record stands. Work that finds its change
+ * made already must revoke again, so that repeating it is what cures that.
+ */
+export type Perform = <T>(work: (unit: Unit) => Promise<T>) => Promise<T>
+
+export interface PerformOptions {
+  database: Database
+  revoker: Revoker
+  announce: AnnounceEvent
+  /** Told of what was revoked, once it is on record. */
+  onRevoked?: (revocations: readonly RecordedRevocation[]) => void
+}
+
+export function createPerform ({ database, revoker, announce, onRevoked }: PerformOptions): Perform {
+  return async work => {
+    const events: SecurityEvent[] = []
+    const recorded: RecordedRevocation[] = []
+    const again: Revocation[] = []
+    const result = await database.transaction(async db => {
+      const result = await work({
+        db,
+        record: event => { events.push(event) },
+        revoke: revocations => { recorded.push(...revocations) },
+        revokeAgain: revocations => { again.push(...revocations) }
+      })
+      await insertEvents(db, events)
+      await appendRevocations(db, recorded)
+      return result
+    })
+    for (const event of events) announce(event)
+    if (recorded.length > 0) onRevoked?.(recorded)
+    if (recorded.length + again.length > 0) await revoker.revoke([...recorded, ...again])
+    return result
+  }
+}

@@ -1,0 +1,101 @@
+import { decodeJwt } from 'jose'
+import t from 'tap'
+import { onEachStorage } from '../support/app.ts'
+import { aSession, ask, expectError, isAccepted, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
+import { refresh, signUp, type Pair } from '../support/people.ts'
+
+interface Listed {
+  users: Array<{ id: string }>
+  next_cursor: string | null
+}
+
+t.test('administrators see users and their sessions', t => onEachStorage(t, async (t, app) => {
+  const { id: adminId, username: adminName, token: admin } = await signUpAdmin(app)
+  const list = async (query: string): Promise<Listed> => (await ask(app, 'GET', `/users${query}`, admin)).json()
+
+  await t.test('and nobody else does', async t => {
+    const { id, sessions: [pair] } = await withSessions(app, 1)
+    const { access_token: token } = pair as Pair
+    t.equal(decodeJwt(token)['scope'], 'user')
+    t.equal(decodeJwt(admin)['scope'], 'admin')
+    const routes = {
+      'GET /users': undefined,
+      [`GET /users/${id}`]: undefined,
+      [`GET /users/${id}/sessions`]: undefined,
+      [`DELETE /users/${id}/sessions`]: undefined,
+      [`PUT /users/${id}/role`]: { role: 'admin' },
+      [`PUT /users/${id}/status`]: { status: 'disabled' },
+      [`DELETE /users/${id}`]: undefined,
+      'POST /revocations': { subject: id }
+    }
+    const documented = Object.entries(app.swagger().paths as Record<string, Record<string, { tags?: string[] }>>)
+      .flatMap(([path, methods]) => Object.entries(methods).filter(([, { tags }]) => tags?.includes('administration')).map(([method]) => `${method.toUpperCase()} ${path.replace('{id}', id)}`))
+    t.same(Object.keys(routes).sort(), documented.sort(), 'this test knows every route of theirs')
+    for (const [route, payload] of Object.entries(routes)) {
+      const [method, url] = route.split(' ') as ['GET', string]
+      const refused = await ask(app, method, url, token, payload)
+      expectError(t, refused, 403, 'forbidden', route)
+      t.match(refused.headers['www-authenticate'], /^Bearer realm="signout", error="insufficient_scope", .*scope="admin"$/)
+      const anonymous = await ask(app, method, url, undefined, payload)
+      expectError(t, anonymous, 401, 'authorization_required', route)
+      t.equal(anonymous.headers['www-authenticate'], 'Bearer realm="signout"')
+    }
+    t.ok(await isAccepted(app, pair as Pair))
+    t.equal((await refresh(app, (pair as Pair).refresh_token)).statusCode, 200, 'and nothing has happened')
+  })
+
+  await t.test('one by one', async t => {
+    const answer = await ask(app, 'GET', `/users/${adminId}`, admin)
+    t.equal(answer.statusCode, 200)
+    const { created_at: createdAt, ...rest } = answer.json()
+    t.same(rest, { id: adminId, username: adminName, role: 'admin', status: 'active' }, 'and nothing else')
+    t.equal(new Date(createdAt).toISOString(), createdAt)
+    expectError(t, await ask(app, 'GET', `/users/${crypto.randomUUID()}`, admin), 404, 'not_found')
+    for (const id of ['x', `urn:uuid:${adminId}`]) expectError(t, await ask(app, 'GET', `/users/${id}`, admin), 400, 'invalid_request')
+  })
+
+  await t.test('page by page, without gaps or repeats while users are added', async t => {
+    for (let count = 0; count < 4; count++) await signUp(app)
+    const before = (await list('?limit=100')).users
+    const seen: Listed['users'] = []
+    let added = 0
+    let page = await list('?limit=2')
+    for (;;) {
+      t.ok(page.users.length <= 2 && page.users.length > 0)
+      seen.push(...page.users)
+      if (page.next_cursor === null) break
+      if (added++ < 3) await signUp(app)
+      page = await list(`?limit=2&cursor=${page.next_cursor}`)
+    }
+    t.same(seen.slice(0, before.length), before, 'in the order of their registration')
+    t.equal(seen.length, before.length + 3)
+    t.equal(new Set(seen.map(({ id }) => id)).size, seen.length)
+    t.same(await list(`?limit=${seen.length}`), { users: seen, next_cursor: null }, 'a page that is just full is the last')
+    t.same((await list('')).users, seen)
+  })
+
+  await t.test('and are refused pages that cannot be', async t => {
+    for (const query of ['limit=0', 'limit=101', 'limit=-1', 'limit=x', 'limit=1.5', 'cursor=', 'cursor=x', `cursor=${'A'.repeat(201)}`, `cursor=${Buffer.from('1 2').toString('base64url')}`, 'page=2']) {
+      expectError(t, await ask(app, 'GET', `/users?${query}`, admin), 400, 'invalid_request', query)
+    }
+    const beyond = Buffer.from(`99999999999999 ${crypto.randomUUID()}`).toString('base64url')
+    t.same(await list(`?cursor=${beyond}`), { users: [], next_cursor: null })
+  })
+
+  await t.test('session by session, newest first', async t => {
+    const { id, sessions } = await withSessions(app, 2)
+    const [first, second] = sessions as [Pair, Pair]
+    await aSession(app)
+    const url = `/users/${id}/sessions`
+    const listed = (await ask(app, 'GET', url, admin)).json()
+    t.match(listed, [{ id: sessionIdOf(second), ip: '127.0.0.1', current: false }, { id: sessionIdOf(first), current: false }])
+    t.equal(listed.length, 2)
+    t.same((await ask(app, 'GET', `/users/${adminId}/sessions`, admin)).json().map(({ current }: { current: boolean }) => current), [true])
+    t.equal((await ask(app, 'DELETE', url, admin)).statusCode, 204)
+    t.same((await ask(app, 'GET', url, admin)).json(), [])
+    for (const method of ['GET', 'DELETE'] as const) {
+      expectError(t, await ask(app, method, `/users/${crypto.randomUUID()}/sessions`, admin), 404, 'not_found')
+      expectError(t, await ask(app, method, '/users/x/sessions', admin), 400, 'invalid_request')
+    }
+  })
+}))

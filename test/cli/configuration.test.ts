@@ -1,0 +1,120 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { Settings } from '../../src/config.ts'
+import { build, freshEmbeddedEnv, issuer, scratchFolder, secret, serversEnv } from '../support/app.ts'
+import { fail, signout, succeed } from '../support/cli.ts'
+import { password } from '../support/people.ts'
+import { proxyTo } from '../support/proxy.ts'
+import { postgresUrl, redisUrl } from '../support/services.ts'
+import { timed } from '../support/wait.ts'
+
+/** On a machine that is busy with other tests, too. */
+const onlyAHangMs = 50_000
+
+/** How many schemas and tables a database has beside those of Postgres itself. */
+async function countThings (url: string): Promise<number> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  const { rows } = await client.query('select (select count(*) from pg_namespace where nspname !~ \'^pg_|^information_schema|^public$\') + (select count(*) from pg_tables where schemaname !~ \'^pg_|^information_schema\') as count')
+  await client.end()
+  return Number(rows[0].count)
+}
+
+/** The address of a proxy in front of a server, which takes connections and answers nothing. */
+async function stalled (t: Test, url: string): Promise<string> {
+  const address = new URL(url)
+  const proxy = await proxyTo(t, address.hostname, Number(address.port))
+  proxy.stall()
+  address.hostname = '127.0.0.1'
+  address.port = String(proxy.port)
+  return address.href
+}
+
+t.test('check-config prints every setting that is in effect, without secrets, and whether the servers can be reached; it writes nothing', async t => {
+  const env = await serversEnv(t)
+  const url = new URL(String(env['DATABASE_URL']))
+  url.password ||= 'hush'
+  url.search = '?application_name=hush'
+  const settings = { ...env, DATABASE_URL: url.href, ACCESS_TOKEN_TTL: '60' }
+  const output = await succeed(t, ['check-config'], { env: settings })
+  for (const name of Object.keys(Settings.properties)) t.match(output, new RegExp(`^${name}(=| is not set)`, 'm'))
+  const where = `postgres://${url.host}${url.pathname}`
+  for (const line of ['PORT=3000  (default)', 'ACCESS_TOKEN_TTL=60', `ISSUER=${issuer}`, `AUDIENCE=${issuer}  (default)`, 'TRUST_PROXY is not set', `DATABASE_URL=${where}`, `KEY_ENCRYPTION_SECRET=(secret, ${secret.length} bytes)`]) t.match(output, `${line}\n`)
+  t.notMatch(output, url.password)
+  t.notMatch(output, secret)
+  t.match(output, `Postgres at ${where} can be reached, and its tables are not up to date: the next start, or signout migrate, applies `)
+  t.match(output, `Redis at ${redisUrl()} can be reached, and is fit for a blocklist.`)
+  t.equal(await countThings(String(env['DATABASE_URL'])), 0)
+
+  await t.test('migrate brings the tables up to date, and then has nothing to do', async t => {
+    t.match(await succeed(t, ['migrate'], { env: settings }), new RegExp(`^The tables at ${where} are up to date: \\d+ migrations were applied\\.\n$`))
+    t.equal(await succeed(t, ['migrate'], { env: { ...settings, REDIS_URL: 'redis://127.0.0.1:1' } }), `The tables at ${where} are up to date: nothing had to be done.\n`, 'it does not need Redis')
+    t.match(await succeed(t, ['check-config'], { env: settings }), `Postgres at ${where} can be reached, and its tables are up to date.`)
+    await build(t, env)
+  })
+})
+
+t.test('check-config says every mistake in a line of its own', async t => {
+  const { code, stdout, stderr } = await signout(t, ['check-config'], { env: { PORT: 'http', CLOCK_LEEWAY: '-1', REDIS_URL: 'hush', KEY_ENCRYPTION_SECRET: 'hush' } })
+  t.equal(code, 1)
+  t.equal(stdout, '')
+  t.notMatch(stderr, 'hush')
+  t.same(stderr.trimEnd().split('\n').map(line => line.split(' ').slice(0, 4).join(' ')), ['signout: PORT is "http";', 'signout: REDIS_URL is 4', 'signout: CLOCK_LEEWAY is "-1";', 'signout: KEY_ENCRYPTION_SECRET is 4', 'signout: DATABASE_URL is not', 'signout: ISSUER is not'])
+})
+
+t.test('check-config says of each server whether it can be reached, in time', async t => {
+  const env = await serversEnv(t)
+  const unreachable = { DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db', REDIS_URL: 'redis://:hush@127.0.0.1:1' }
+  const stalling = { DATABASE_URL: await stalled(t, postgresUrl()), REDIS_URL: await stalled(t, redisUrl()) }
+  await Promise.all([unreachable, stalling].map(async servers => {
+    const { value: end, elapsedMs } = await timed(() => signout(t, ['check-config'], { env: { ...env, ...servers } }))
+    t.equal(end?.code, 1)
+    t.match(end?.stderr, /^signout: DATABASE_URL: cannot connect to .*\. Start Postgres there, or correct the variable\.\nsignout: REDIS_URL: cannot connect to .*\. Start Redis there, or correct the variable\.\n$/)
+    t.notMatch(`${end?.stdout}${end?.stderr}`, 'hush')
+    t.ok(elapsedMs < onlyAHangMs)
+  }))
+  const { stdout } = await signout(t, ['check-config'], { env: { ...env, REDIS_URL: unreachable.REDIS_URL } })
+  t.match(stdout, / can be reached, and its tables are not up to date/, 'the one that can be reached is told too')
+})
+
+t.test('a command that cannot reach a server says so in one line, and ends in time', async t => {
+  const env = await serversEnv(t)
+  const cases = [
+    [['migrate'], 'DATABASE_URL', 'postgres://me:hush@127.0.0.1:1/db'],
+    [['user', 'create', 'ada'], 'REDIS_URL', 'redis://:hush@127.0.0.1:1'],
+    [['sessions', 'list', 'ada'], 'DATABASE_URL', await stalled(t, postgresUrl())],
+    [['revoke', '--user', 'ada'], 'REDIS_URL', await stalled(t, redisUrl())]
+  ] as const
+  await Promise.all(cases.map(async ([args, name, url]) => {
+    const { value: line, elapsedMs } = await timed(() => fail(t, 1, [...args], { env: { ...env, [name]: url }, input: password }))
+    t.match(line, new RegExp(`^${name}: cannot connect to .* or correct the variable\\.$`))
+    t.notMatch(line, 'hush')
+    t.ok(elapsedMs < onlyAHangMs, `${args.join(' ')}: ${elapsedMs} ms`)
+  }))
+})
+
+t.test('a wrong setting is one line, whatever the command', async t => {
+  await Promise.all([['migrate'], ['check-config'], ['user', 'create', 'ada'], ['sessions', 'list', 'ada'], ['revoke', '--user', 'ada']].map(async args => {
+    t.equal(await fail(t, 1, args, { env: { PORT: 'http' } }), 'PORT is "http"; it must be a whole number from 0 to 65535.')
+  }))
+})
+
+t.test('embedded: migrate makes the tables, and check-config opens nothing', async t => {
+  const env = freshEmbeddedEnv(t)
+  const folder = String(env['DATA_DIR'])
+  t.match(await succeed(t, ['check-config'], { env }), `Embedded: the database is in ${folder} and was not opened`)
+  t.notOk(existsSync(join(folder, 'lock')))
+  t.match(await succeed(t, ['migrate'], { env }), new RegExp(`^The tables at ${folder} are up to date: \\d+ migrations were applied\\.\n$`))
+  t.equal(await succeed(t, ['migrate'], { env }), `The tables at ${folder} are up to date: nothing had to be done.\n`)
+  await build(t, env)
+})
+
+t.test('a folder that cannot be written is one line', async t => {
+  const file = join(scratchFolder(t), 'file')
+  writeFileSync(file, '')
+  await Promise.all([['migrate'], ['user', 'create', 'ada']].map(async args => {
+    t.equal(await fail(t, 1, args, { env: { ISSUER: issuer, DATA_DIR: file }, input: password }), `DATA_DIR ${file} cannot be written (EEXIST): name a folder that this user may write.`)
+  }))
+})

@@ -1,0 +1,66 @@
+import { decodeJwt } from 'jose'
+import t from 'tap'
+import { build, embeddedEnv, serversEnv } from '../support/app.ts'
+import { fail, succeed } from '../support/cli.ts'
+import { bearer, get, openSession, password, refresh, signUp } from '../support/people.ts'
+import { spawnServer, startServer } from '../support/server-process.ts'
+import { until } from '../support/wait.ts'
+
+const commands = [['migrate'], ['user', 'create', 'grace'], ['user', 'disable', 'ada'], ['sessions', 'list', 'ada'], ['revoke', '--user', 'ada']]
+
+t.test('embedded: while a server runs, each command says to stop it first, and harms nothing', async t => {
+  const env = await embeddedEnv(t)
+  const server = await startServer(t, env)
+  const post = (path: string) => fetch(`${server.address}${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username: 'ada', password }) })
+  await post('/register')
+  const { access_token: token } = await (await post('/login')).json() as { access_token: string }
+  const me = async () => (await fetch(`${server.address}/me`, { headers: bearer(token) })).status
+  await Promise.all(commands.map(async args => {
+    t.equal(await fail(t, 1, args, { env, input: password }), `DATA_DIR ${env['DATA_DIR']} is in use by another process: stop it first, or name another folder.`)
+  }))
+  t.equal(await me(), 200)
+  t.match(await succeed(t, ['check-config'], { env }), 'was not opened', 'the settings can be checked')
+
+  await t.test('once it has stopped, all is there', async t => {
+    server.child.kill('SIGTERM')
+    await server.ended
+    t.equal((await succeed(t, ['sessions', 'list', 'ada'], { env })).trimEnd().split('\n').length, 2)
+    t.equal(await fail(t, 1, ['sessions', 'list', 'grace'], { env }), 'There is no user named grace.')
+    const again = await startServer(t, env)
+    t.equal((await fetch(`${again.address}/me`, { headers: bearer(token) })).status, 200)
+  })
+})
+
+t.test('embedded: what is revoked on the command line is refused by the next server, access tokens included', async t => {
+  const env = await embeddedEnv(t)
+  const before = await build(t, env)
+  const { username, token } = await signUp(before)
+  const pair = await openSession(before, username)
+  const alone = await openSession(before, username)
+  const good = await signUp(before)
+  await before.close()
+  const { jti, sid } = decodeJwt(alone.access_token)
+  t.equal(await succeed(t, ['revoke', '--token', String(jti)], { env }), `Revoked the token ${String(jti)}. Its session goes on.\n`)
+  const between = await build(t, env)
+  for (const [access, status] of [[alone.access_token, 401], [token, 200], [good.token, 200]] as const) t.equal((await get(between, '/token', access)).statusCode, status)
+  await between.close()
+  t.match(await succeed(t, ['revoke', '--session', String(sid)], { env }), 'Ended the session')
+  t.match(await succeed(t, ['revoke', '--user', username], { env }), /^(Ended the session [0-9a-f-]{36}\.\n){2}$/)
+  t.match(await succeed(t, ['revoke', '--user', username], { env }), 'What had ended before was revoked again.')
+  t.match(await succeed(t, ['user', 'disable', good.id], { env }), 'is disabled, and all sessions have ended.\n')
+  const after = await build(t, env)
+  for (const access of [token, pair.access_token, alone.access_token, good.token]) t.equal((await get(after, '/token', access)).statusCode, 401)
+  t.equal((await refresh(after, pair.refresh_token)).statusCode, 401)
+})
+
+t.test('serve is the server that npm start runs', async t => {
+  const { child, ended, output } = spawnServer(t, { PORT: '0', ...await serversEnv(t) }, 'cli.js', ['serve'])
+  await until('it listens', () => output().includes('Documentation: '), 60_000)
+  const address = /Listening: (http:\/\/[^"\s]+)/.exec(output())?.[1]
+  t.equal((await fetch(`${address}/health/ready`)).status, 200)
+  child.kill('SIGTERM')
+  t.equal(await ended, 0)
+  const refused = spawnServer(t, { PORT: 'http' }, 'cli.js', ['serve'])
+  t.equal(await refused.ended, 1)
+  t.equal(refused.output(), 'signout cannot start: PORT is "http"; it must be a whole number from 0 to 65535.\n')
+})

@@ -1,0 +1,67 @@
+import { randomUUID } from 'node:crypto'
+import { Redis } from 'ioredis'
+import t from 'tap'
+import { build, serversEnv } from '../support/app.ts'
+import { fail, succeed } from '../support/cli.ts'
+import { get, logOut, openSession, refresh, signUp } from '../support/people.ts'
+import { ownRedis } from '../support/redis-server.ts'
+import { redisUrl } from '../support/services.ts'
+
+t.test('what is not there to be revoked is one line', async t => {
+  const env = await serversEnv(t)
+  const app = await build(t, env)
+  const { token } = await signUp(app)
+  const id = randomUUID()
+  const isRefused = async (line: string, ...args: string[]) => { t.equal(await fail(t, 1, ['revoke', ...args], { env }), line) }
+  await Promise.all([
+    isRefused('There is no user named nobody.', '--user', 'nobody'),
+    isRefused(`There is no user named ${id}.`, '--user', id),
+    isRefused(`There is no user named ${id}.`, '--user', id, '--dry-run'),
+    isRefused(`There is no session ${id}.`, '--session', id),
+    isRefused(`There is no session ${id}.`, '--session', id, '--dry-run'),
+    ...[token.slice(0, -8), token.slice(0, token.lastIndexOf('.')), `Bearer ${token}`].map(broken => isRefused('The token is not an access token of this service.', '--token', broken))
+  ])
+  t.equal((await get(app, '/me', token)).statusCode, 200)
+})
+
+t.test('a jti is refused for as long as --expires-at says, where that is longer than tokens live', async t => {
+  const env = await serversEnv(t)
+  const redis = new Redis(redisUrl())
+  t.teardown(() => { redis.disconnect() })
+  const now = Math.ceil(Date.now() / 1000)
+  const far = now + 100_000
+  await Promise.all(([[String(far), far], [new Date(far * 1000).toISOString(), far], ['1', now + 900]] as const).map(async ([expiry, atLeast]) => {
+    const jti = randomUUID()
+    t.equal(await succeed(t, ['revoke', '--token', jti, '--expires-at', expiry], { env }), `Revoked the token ${jti}. Its session goes on.\n`)
+    const [key = ''] = await redis.keys(`${env['BLOCKLIST_PREFIX']}*${jti}`)
+    const endsAt = await redis.pexpiretime(key) / 1000
+    t.ok(endsAt >= atLeast && endsAt < atLeast + 100, `${expiry}: until ${endsAt}`)
+  }))
+})
+
+t.test('of a user who was deleted, what had ended can be revoked again', async t => {
+  const env = await serversEnv(t)
+  const app = await build(t, env)
+  const { id, username } = await signUp(app)
+  const pair = await openSession(app, username)
+  await app.userAdministration.delete(id, {})
+  t.equal((await refresh(app, pair.refresh_token)).statusCode, 401)
+  t.equal(await succeed(t, ['revoke', '--user', id], { env }), `The user ${id} was deleted, and has no session left to end. What had ended before was revoked again.\n`)
+  t.equal((await logOut(app, pair.access_token)).statusCode, 401)
+})
+
+t.test('a revocation that Redis did not confirm is no success, and can be repeated (P4)', async t => {
+  const redis = await ownRedis(t)
+  const env = { ...await serversEnv(t), REDIS_URL: redis.url }
+  const app = await build(t, env)
+  const { username, token } = await signUp(app)
+  const pair = await openSession(app, username)
+  const client = new Redis(redis.url)
+  t.teardown(() => { client.disconnect() })
+  await client.client('PAUSE', 60_000, 'WRITE')
+  t.match(await fail(t, 1, ['revoke', '--user', username], { env }), /^The blocklist of revoked tokens cannot be asked now\. Try again\. \(.+\)$/)
+  await client.client('UNPAUSE')
+  t.equal((await refresh(app, pair.refresh_token)).statusCode, 401, 'the record stands')
+  t.match(await succeed(t, ['revoke', '--user', username], { env }), 'What had ended before was revoked again.')
+  for (const ended of [token, pair.access_token]) t.equal((await get(app, '/me', ended)).statusCode, 401)
+})

@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { packageRoot, version } from '../../src/package-root.ts'
+import { fail, signout, succeed } from '../support/cli.ts'
+
+const commands = [[], ['serve'], ['migrate'], ['check-config'], ['adopt-blocklist'], ['user'], ['user', 'create'], ['user', 'disable'], ['user', 'enable'], ['sessions'], ['sessions', 'list'], ['revoke']]
+const id = '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e'
+
+t.test('each command has help, which names the exit codes and is no wider than a terminal', async t => {
+  await Promise.all(commands.map(async command => {
+    const help = await succeed(t, [...command, '--help'])
+    t.match(help, `Usage: ${['signout', ...command].join(' ')} [options]`)
+    t.match(help, /Exit codes:\n {2}0 {2}done\n {2}1 .*\n {2}2 /)
+    t.notOk(help.split('\n').some(line => line.length > 100), command.join(' '))
+  }))
+})
+
+t.test('--version is that of the package', async t => {
+  t.equal(await succeed(t, ['--version']), `${version}\n`)
+})
+
+t.test('a wrong command line exits with 2 and says in one line where the help is', async t => {
+  const cases: Array<[string[], string]> = [
+    [['nonsense'], 'unknown command \'nonsense\'. See signout --help'],
+    [['user', 'creat'], 'unknown command \'creat\' (Did you mean create?). See signout user --help'],
+    [['user', 'create'], 'missing required argument \'name\'. See signout user create --help'],
+    [['user', 'create', 'a b'], 'command-argument value \'a b\' is invalid for argument \'name\'. It must have 3 to 254 letters (a to z), digits or characters of "._%+@-". See signout user create --help'],
+    [['serve', '--port', '1'], 'unknown option \'--port\'. See signout serve --help'],
+    [['migrate', 'now'], 'too many arguments for \'migrate\'. Expected 0 arguments but got 1. See signout migrate --help'],
+    [['sessions', 'list'], 'missing required argument \'user\'. See signout sessions list --help'],
+    [['revoke'], 'give exactly one of --user, --session and --token. See signout revoke --help'],
+    [['revoke', '--user', 'ada', '--session', id], 'give exactly one of --user, --session and --token. See signout revoke --help'],
+    [['revoke', '--session', 'x'], 'option \'--session <sid>\' argument \'x\' is invalid. It must be the id of a session, a UUID: signout sessions list USER shows them. See signout revoke --help'],
+    [['revoke', '--token', 'a-refresh-token'], '--token takes an access token (a JWT), or its jti (a UUID). See signout revoke --help'],
+    [['revoke', '--token', 'a.b.c', '--expires-at', '5'], '--expires-at goes with a jti alone. See signout revoke --help'],
+    [['revoke', '--user', 'ada', '--expires-at', '5'], '--expires-at goes with a jti alone. See signout revoke --help'],
+    ...['yesterday', '2030-01-31', '2030-01-31T12:00:00', '-1', '1e3', '999999999999999'].map((text): [string[], string] => [['revoke', '--token', id, `--expires-at=${text}`], `option '--expires-at <instant>' argument '${text}' is invalid. It must be in seconds since the epoch, or an instant such as 2030-01-31T12:00:00Z. See signout revoke --help`])
+  ]
+  await Promise.all(cases.map(async ([args, line]) => { t.equal(await fail(t, 2, args), line) }))
+})
+
+t.test('where a command is missing, help is printed as an error', async t => {
+  for (const args of [[], ['user'], ['sessions']]) {
+    const { code, stdout, stderr } = await signout(t, args)
+    t.equal(code, 2)
+    t.equal(stdout, '')
+    t.match(stderr, 'Commands:')
+  }
+})
+
+t.test('a password cannot be given where others would see it, and is not repeated when it is tried', async t => {
+  for (const args of [['--password', 'hunter2'], ['--password=hunter2'], ['hunter2'], ['--admin', 'hunter2']]) {
+    t.notMatch(await fail(t, 2, ['user', 'create', 'ada', ...args]), 'hunter2')
+  }
+  t.notMatch(await fail(t, 2, ['revoke', '--token', 'hunter2']), 'hunter2')
+})
+
+t.test('the package names the command, which a shell can run', async t => {
+  const { bin } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { bin: Record<string, string> }
+  t.same(Object.keys(bin), ['signout'])
+  t.match(readFileSync(join(packageRoot, bin['signout'] ?? ''), 'utf8'), /^#!\/usr\/bin\/env node\n/)
+})

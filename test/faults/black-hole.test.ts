@@ -1,0 +1,52 @@
+import t from 'tap'
+import { outcome } from '../support/device.ts'
+import { get, signIn } from '../support/people.ts'
+import { logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
+import { ownRedis } from '../support/redis-server.ts'
+import { timed, until } from '../support/wait.ts'
+
+const deadlineMs = 300
+
+t.test('P3: a Redis that does not answer costs a few requests its deadline, and the others nothing', async t => {
+  const replicas = await startReplicas(t, { BLOCKLIST_DEADLINE_MS: String(deadlineMs) })
+  const { a, apps, redis, good, log } = replicas
+  redis.pause()
+  for (let misses = 0; misses < 3; misses++) t.equal(outcome(await get(a, '/token', good)), '503 revocation_unavailable')
+  // One every ten milliseconds, none of which waits for another.
+  const asked: Array<ReturnType<typeof timed<Awaited<ReturnType<typeof get>>>>> = []
+  while (asked.length < 30) {
+    asked.push(timed(() => get(a, '/token', good)))
+    await new Promise(resolve => setTimeout(resolve, 10))
+  }
+  const answers = await Promise.all(asked)
+  t.ok(answers.every(({ value }) => value?.statusCode === 503))
+  const quick = answers.filter(({ elapsedMs }) => elapsedMs < deadlineMs / 2).length
+  t.ok(quick >= 20, `${quick} of 30 are refused at once`)
+  const { elapsedMs } = await timed(() => Promise.all(Array.from({ length: 100 }, () => get(a, '/token', good))))
+  t.ok(elapsedMs < 3 * deadlineMs, `100 at once in ${Math.round(elapsedMs)} ms`)
+  redis.resume()
+  await untilAccepted(apps, good, 3_000)
+  t.match(log.join(''), 'Redis does not answer in time.')
+  t.match(log.join(''), 'Redis answers in time again.')
+})
+
+t.test('P3: after a silent black hole between the service and Redis all is well within five seconds of the network', async t => {
+  const redis = await ownRedis(t)
+  const { proxy, env } = await proxied(t, { REDIS_URL: redis.url }, 'REDIS_URL')
+  const { a, apps, username, good, leaving } = await startReplicas(t, { ...env, BLOCKLIST_DEADLINE_MS: String(deadlineMs) })
+  await logOutFor(t, a, leaving)
+  for (const holeMs of [1_000, 6_000]) {
+    proxy.stall()
+    const { value, elapsedMs: firstMs } = await timed(() => get(a, '/token', good))
+    t.equal(value?.statusCode, 503)
+    t.ok(firstMs < 4 * deadlineMs, `the first one within ${Math.round(firstMs)} ms`)
+    await new Promise(resolve => setTimeout(resolve, holeMs))
+    for (const token of [good, leaving]) t.equal(outcome(await get(a, '/token', token)), '503 revocation_unavailable')
+    proxy.resume()
+    const { elapsedMs } = await timed(() => untilAccepted(apps, good))
+    t.ok(elapsedMs < 5_000, `back ${Math.round(elapsedMs)} ms after the network`)
+    for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
+  }
+  const next = await signIn(a, username)
+  await until('logging out works as before', async () => (await timed(() => logOutFor(t, a, next))).error === undefined)
+})

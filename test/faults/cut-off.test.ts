@@ -1,0 +1,114 @@
+import { Redis } from 'ioredis'
+import t from 'tap'
+import { administer, cutOffKey, expectRecovery, startReplica } from '../support/cut-off.ts'
+import { proxyTo } from '../support/proxy.ts'
+import { canReplicate, ownRedis } from '../support/redis-server.ts'
+import { until } from '../support/wait.ts'
+
+/** The plugin alone, without a record: what Redis forgets, nobody can write again (P2). */
+
+t.test('P2: a Redis that is emptied brings no revoked token back, and signs everyone out', async t => {
+  const server = await ownRedis(t)
+  const replicas = [await startReplica(t, server.url), await startReplica(t, server.url)] as const
+  const [a, b] = replicas
+  const [revoked, kept] = [await a.issue(), await a.issue()]
+  await a.revoke(revoked)
+  t.same(await Promise.all([a.statusOf(revoked), b.statusOf(revoked), a.statusOf(kept), b.statusOf(kept)]), [401, 401, 200, 200])
+  for (const empty of [
+    () => administer(server.url, redis => redis.flushall()),
+    async () => { await server.kill(); await server.start() }
+  ]) {
+    await empty()
+    await expectRecovery(t, [...replicas], revoked)
+    t.same(await Promise.all([a.statusOf(kept), b.statusOf(kept)]), [401, 401], 'whoever was signed in has to sign in again')
+  }
+})
+
+t.test('P2: a Redis that is restarted with an old snapshot brings no revoked token back', async t => {
+  const server = await ownRedis(t)
+  const a = await startReplica(t, server.url)
+  const revoked = await a.issue()
+  t.equal(await a.statusOf(revoked), 200)
+  const snapshot = await server.snapshot()
+  await a.revoke(revoked)
+  t.equal(await a.statusOf(revoked), 401)
+  await server.kill()
+  await server.start(snapshot)
+  t.equal(await administer(server.url, redis => redis.exists(cutOffKey)), 1, 'the snapshot has a cut-off')
+  await expectRecovery(t, [a], revoked)
+
+  await t.test('nor to a replica that is started only then', async t => {
+    const before = await a.issue()
+    const snapshot = await server.snapshot()
+    await a.revoke(before)
+    await server.kill()
+    await server.start(snapshot)
+    await expectRecovery(t, [await startReplica(t, server.url)], before)
+  })
+})
+
+t.test('P2: a failover to a copy that lagged brings no revoked token back', { skip: !canReplicate }, async t => {
+  const [primary, copy] = [await ownRedis(t), await ownRedis(t)]
+  const link = await proxyTo(t, '127.0.0.1', primary.port)
+  const admin = new Redis(copy.url)
+  t.teardown(() => { admin.disconnect() })
+  await admin.replicaof('127.0.0.1', link.port)
+  await until('the copy is in step', async () => /master_link_status:up/.test(await admin.info('replication')))
+
+  const front = await proxyTo(t, '127.0.0.1', primary.port)
+  const a = await startReplica(t, `redis://127.0.0.1:${front.port}`)
+  const revoked = await a.issue()
+  t.equal(await a.statusOf(revoked), 200)
+  await until('the copy has the cut-off', async () => await admin.exists(cutOffKey) === 1)
+  link.stall()
+  await a.revoke(revoked)
+  t.equal(await a.statusOf(revoked), 401)
+  await primary.kill()
+
+  await t.test('while it is no primary yet, nothing is accepted', async t => {
+    front.lead(copy.port)
+    const statuses = new Set<number>()
+    for (const start = Date.now(); Date.now() < start + 500;) statuses.add(await a.statusOf(revoked))
+    t.same([...statuses], [503])
+  })
+  await admin.replicaof('NO', 'ONE')
+  t.equal(await admin.dbsize(), 1, 'the copy has the cut-off, and not the revocation')
+  await expectRecovery(t, [a], revoked)
+})
+
+t.test('losing the connection signs nobody out', async t => {
+  const server = await ownRedis(t)
+  const proxy = await proxyTo(t, '127.0.0.1', server.port)
+  const a = await startReplica(t, `redis://127.0.0.1:${proxy.port}`)
+  const [revoked, kept] = [await a.issue(), await a.issue()]
+  await a.revoke(revoked)
+  const cutOff = await administer(server.url, redis => redis.get(cutOffKey))
+  for (let round = 0; round < 3; round++) {
+    proxy.lead(server.port)
+    const statuses = new Set<number>()
+    await until('it is back', async () => {
+      t.not(await a.statusOf(revoked), 200)
+      statuses.add(await a.statusOf(kept))
+      return statuses.has(200)
+    })
+    t.notOk(statuses.has(401), [...statuses].join(', '))
+  }
+  t.equal(await administer(server.url, redis => redis.get(cutOffKey)), cutOff)
+  t.equal(a.cutOffs.length, 1)
+})
+
+t.test('replicas that find the same thing wrong at once set one cut-off', async t => {
+  const server = await ownRedis(t)
+  const replicas = await Promise.all(Array.from({ length: 5 }, () => startReplica(t, server.url)))
+  await Promise.all(replicas.map(({ blocklist }) => blocklist.ready()))
+  for (const lose of [
+    () => administer(server.url, redis => redis.flushall()),
+    async () => { await server.kill(); await server.start() }
+  ]) {
+    await lose()
+    await Promise.all(replicas.map(({ issue }) => issue()))
+    const [cutOff] = (await administer(server.url, redis => redis.get(cutOffKey)) ?? '').split(':')
+    t.same(replicas.map(({ cutOffs }) => cutOffs.at(-1)), replicas.map(() => Number(cutOff)))
+  }
+  t.same(replicas.map(({ cutOffs }) => cutOffs.length), replicas.map(() => 3))
+})

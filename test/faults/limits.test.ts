@@ -1,0 +1,123 @@
+import type { FastifyInstance } from 'fastify'
+import { Redis } from 'ioredis'
+import t, { type Test } from 'tap'
+import { build, serversEnv } from '../support/app.ts'
+import { signUp } from '../support/people.ts'
+import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
+import { randomName } from '../support/services.ts'
+import { timed, until } from '../support/wait.ts'
+
+const deadlineMs = 300
+/** Far beyond the deadline and a password's hash, far below any of the waits that an unset option would bring. */
+const tooLateMs = 1_500
+const limits = { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '3/900', LIMIT_REGISTER_BY_IP: '1000/900' }
+const lost = 'The limits have lost their connection to Redis.'
+const back = 'The limits have their connection to Redis back.'
+
+interface Watched {
+  app: FastifyInstance
+  server: OwnRedis
+  /** How many lines of the log have a text in them. */
+  count: (text: string) => number
+}
+
+async function watchedApp (t: Test): Promise<Watched> {
+  const server = await ownRedis(t)
+  const lines: string[] = []
+  const env = { ...await serversEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs), ...limits }
+  const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })
+  return { app, server, count: text => lines.filter(line => line.includes(text)).length }
+}
+
+async function guess (app: FastifyInstance, username: string): Promise<number> {
+  return (await app.inject({ method: 'POST', url: '/login', payload: { username, password: 'a wrong password' } })).statusCode
+}
+
+/** The limit of three holds, and every answer comes in time; answers how many had to wait for Redis. */
+async function expectLimited (t: Test, app: FastifyInstance): Promise<number> {
+  const username = randomName()
+  let waited = 0
+  for (const expected of [401, 401, 401, 429, 429]) {
+    const { value, elapsedMs } = await timed(() => guess(app, username))
+    t.equal(value, expected)
+    t.ok(elapsedMs < tooLateMs, `within ${Math.round(elapsedMs)} ms`)
+    if (elapsedMs >= deadlineMs) waited++
+  }
+  return waited
+}
+
+async function countKeys (server: OwnRedis): Promise<number> {
+  const redis = new Redis(server.url)
+  try {
+    return (await redis.keys('*password-by-account-and-ip*')).length
+  } finally {
+    redis.disconnect()
+  }
+}
+
+async function expectCountedInRedis (t: Test, { app, server }: Watched): Promise<void> {
+  const before = await countKeys(server)
+  t.equal(await guess(app, randomName()), 401)
+  t.equal(await countKeys(server), before + 1, 'counted in Redis')
+}
+
+t.test('while Redis is stopped, attempts are counted in memory, and only the first one waits for it', async t => {
+  const watched = await watchedApp(t)
+  const { app, server, count } = watched
+  await expectCountedInRedis(t, watched)
+  server.pause()
+  t.ok(await expectLimited(t, app) <= 1, 'one has waited at most')
+  t.equal(await expectLimited(t, app), 0, 'and later none')
+  t.ok((await signUp(app)).token, 'who has the right password signs in')
+  t.equal(count(lost), 1)
+  server.resume()
+  await until('it is back', () => count(back) === 1)
+  await expectCountedInRedis(t, watched)
+  t.equal(count('Redis refuses to count'), 0)
+})
+
+t.test('many at the same time while Redis is stopped are all answered in time', async t => {
+  const { app, server } = await watchedApp(t)
+  const username = randomName()
+  server.pause()
+  const { value, elapsedMs } = await timed(() => Promise.all(Array.from({ length: 50 }, () => guess(app, username))))
+  t.ok(elapsedMs < 2 * tooLateMs, `within ${Math.round(elapsedMs)} ms`)
+  t.equal(value?.filter(status => status === 401).length, 3)
+  t.equal(value?.filter(status => status === 429).length, 47)
+  server.resume()
+})
+
+t.test('while Redis is gone, attempts are counted in memory, and in Redis once it is back', async t => {
+  const watched = await watchedApp(t)
+  const { app, server, count } = watched
+  await server.kill()
+  await expectLimited(t, app)
+  await until('the loss is told', () => count(lost) === 1)
+  await server.start()
+  await until('it is back', () => count(back) === 1)
+  await expectCountedInRedis(t, watched)
+  t.equal(count(lost), 1, 'it is told once')
+})
+
+t.test('a Redis that refuses to count is said so once, and the limits hold', async t => {
+  const { app, server, count } = await watchedApp(t)
+  const behind = new Redis(server.url)
+  t.teardown(() => { behind.disconnect() })
+  await behind.acl('SETUSER', 'default', '-@scripting')
+  await expectLimited(t, app)
+  await until('it is told', () => count('Redis refuses to count attempts') === 1)
+  await expectLimited(t, app)
+  t.equal(count('Redis refuses to count attempts'), 1)
+  t.equal(count(lost), 0)
+})
+
+t.test('a Redis that forgets its scripts, and everything else, goes on counting', async t => {
+  const watched = await watchedApp(t)
+  const behind = new Redis(watched.server.url)
+  t.teardown(() => { behind.disconnect() })
+  await expectLimited(t, watched.app)
+  await behind.script('FLUSH')
+  await behind.flushall()
+  await expectCountedInRedis(t, watched)
+  t.equal(watched.count('Redis refuses to count'), 0)
+})

@@ -1,0 +1,105 @@
+import { decodeJwt } from 'jose'
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import { outcome } from '../support/device.ts'
+import { ask, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
+import { get, openSession, password, signIn, type Pair } from '../support/people.ts'
+import { expectNeverAccepted, startReplicas, untilAccepted } from '../support/replicas.ts'
+import { onPostgres } from '../support/record.ts'
+import { timed } from '../support/wait.ts'
+
+interface Victim { id: string, username: string, own: Pair, other: Pair }
+
+/** What ends something, and which of two sessions it ends. */
+const endings: Record<string, { end: (app: FastifyInstance, victim: Victim, admin: string) => ReturnType<typeof get>, ended: Array<'own' | 'other'> }> = {
+  'POST /logout': { end: (app, { own }) => ask(app, 'POST', '/logout', own.access_token), ended: ['own'] },
+  'POST /logout?scope=all': { end: (app, { own }) => ask(app, 'POST', '/logout?scope=all', own.access_token), ended: ['own', 'other'] },
+  'POST /logout?scope=others': { end: (app, { own }) => ask(app, 'POST', '/logout?scope=others', own.access_token), ended: ['other'] },
+  'POST /logout with a refresh token': { end: (app, { own }) => ask(app, 'POST', '/logout', undefined, { refresh_token: own.refresh_token }), ended: ['own'] },
+  'DELETE /me/sessions/:id': { end: (app, { own, other }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, own.access_token), ended: ['other'] },
+  'PUT /me/password': { end: (app, { own }) => ask(app, 'PUT', '/me/password', own.access_token, { current_password: password, new_password: 'an entirely different one' }), ended: ['other'] },
+  'DELETE /me': { end: (app, { own }) => ask(app, 'DELETE', '/me', own.access_token, { password }), ended: ['own', 'other'] },
+  'DELETE /users/:id/sessions': { end: (app, { id }, admin) => ask(app, 'DELETE', `/users/${id}/sessions`, admin), ended: ['own', 'other'] },
+  'PUT /users/:id/role': { end: (app, { id }, admin) => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }), ended: ['own', 'other'] },
+  'PUT /users/:id/status': { end: (app, { id }, admin) => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }), ended: ['own', 'other'] },
+  'DELETE /users/:id': { end: (app, { id }, admin) => ask(app, 'DELETE', `/users/${id}`, admin), ended: ['own', 'other'] },
+  'POST /revocations of a session': { end: (app, { own }, admin) => ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(own) }), ended: ['own'] },
+  'POST /revocations of a token': { end: (app, { own }, admin) => ask(app, 'POST', '/revocations', admin, { jti: decodeJwt(own.access_token).jti }), ended: ['own'] }
+}
+
+t.test('P4: whatever ends something while Redis is away is a 503, is on record, and takes effect by itself once Redis is back', async t => {
+  const { a, apps, redis, good } = await startReplicas(t)
+  const admin = (await signUpAdmin(a)).token
+  const victims = new Map<string, Victim>()
+  for (const name of Object.keys(endings)) {
+    const { id, username, sessions } = await withSessions(a, 2)
+    const [own, other] = sessions as [Pair, Pair]
+    victims.set(name, { id, username, own, other })
+  }
+  await redis.kill()
+  for (const [name, { end }] of Object.entries(endings)) {
+    for (const attempt of ['', ', again']) {
+      const answer = await end(a, victims.get(name) as Victim, admin)
+      t.equal(outcome(answer), '503 revocation_unavailable', name + attempt)
+      t.equal(answer.headers['retry-after'], '1')
+    }
+  }
+  await redis.start()
+  const startedAt = performance.now()
+  await untilAccepted(apps, good)
+  const expected = Object.entries(endings).flatMap(([name, { ended }]) => (['own', 'other'] as const).map(which => `${name}, ${which}: ${ended.includes(which) ? '401 token_revoked' : '200'}`))
+  for (const app of apps) {
+    const said: string[] = []
+    for (const [name, victim] of victims) for (const which of ['own', 'other'] as const) said.push(`${name}, ${which}: ${outcome(await get(app, '/token', victim[which].access_token))}`)
+    t.same(said, expected, 'nobody has tried again')
+  }
+  const elapsedMs = performance.now() - startedAt
+  t.ok(elapsedMs < 4_000, `all of it was asked within ${Math.round(elapsedMs)} ms`)
+})
+
+t.test('P4: what was recorded in an outage is refused within two seconds of Redis being back', async t => {
+  const replicas = await startReplicas(t)
+  const { a, b, redis, leaving } = replicas
+  await redis.kill()
+  t.equal(outcome(await ask(a, 'POST', '/logout', leaving)), '503 revocation_unavailable')
+  // Long enough for those who reconnect to have become patient.
+  await new Promise(resolve => setTimeout(resolve, 3_000))
+  await expectNeverAccepted(t, replicas, leaving, async () => {
+    await redis.start()
+    const { elapsedMs } = await timed(() => untilAccepted(replicas.apps, replicas.good))
+    t.ok(elapsedMs < 2_000 + 500, `after ${Math.round(elapsedMs)} ms`)
+  })
+  for (const app of [a, b]) {
+    const again = await ask(app, 'POST', '/logout', leaving)
+    t.equal(outcome(again), '401 token_revoked', 'trying again says that it took effect')
+    t.match(again.headers['www-authenticate'], 'invalid_token')
+  }
+})
+
+t.test('in an outage nobody acts with a token that was revoked alone, nor with one of an administrator who is none any more', async t => {
+  const { a, env, redis, username, userId, leaving } = await startReplicas(t)
+  const admin = await signUpAdmin(a)
+  const demoted = await signUpAdmin(a)
+  const other = await openSession(a, username)
+  t.equal((await ask(a, 'POST', '/revocations', admin.token, { token: leaving })).statusCode, 200)
+  t.equal((await ask(a, 'PUT', `/users/${demoted.id}/role`, admin.token, { role: 'user' })).statusCode, 200)
+  const later = (await signIn(a, demoted.username))
+  await redis.kill()
+
+  const attempts = {
+    'a token revoked alone, POST /logout?scope=all': await ask(a, 'POST', '/logout?scope=all', leaving),
+    'a token revoked alone, POST /logout': await ask(a, 'POST', '/logout', leaving),
+    'a token revoked alone, DELETE /me/sessions/:id': await ask(a, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, leaving),
+    'a token revoked alone, PUT /me/password': await ask(a, 'PUT', '/me/password', leaving, { current_password: password, new_password: 'an entirely different one' }),
+    'a token revoked alone, DELETE /me': await ask(a, 'DELETE', '/me', leaving, { password }),
+    'a demoted administrator, DELETE /users/:id': await ask(a, 'DELETE', `/users/${userId}`, demoted.token),
+    'a demoted administrator, PUT /users/:id/role': await ask(a, 'PUT', `/users/${demoted.id}/role`, demoted.token, { role: 'admin' }),
+    'a demoted administrator, POST /revocations': await ask(a, 'POST', '/revocations', demoted.token, { subject: userId }),
+    'a token that was forged': await ask(a, 'POST', '/logout', `${leaving.slice(0, -8)}AAAAAAAA`)
+  }
+  for (const [name, answer] of Object.entries(attempts)) t.equal(answer.statusCode, 401, `${name}: ${answer.body}`)
+  t.equal(outcome(await ask(a, 'DELETE', `/users/${userId}`, later)), '403 forbidden', 'nor with what they have now')
+  const [row] = await onPostgres<{ live: number, admins: number }>(env, `select (select count(*)::int from sessions where user_id = '${userId}' and ended_at is null) as live,
+    (select count(*)::int from users where role = 'admin') as admins`)
+  t.same(row, { live: 3, admins: 1 }, 'nothing has happened')
+})

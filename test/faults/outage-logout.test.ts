@@ -1,0 +1,30 @@
+import t from 'tap'
+import { build, serversEnv } from '../support/app.ts'
+import { get, logOut, signIn, signUp } from '../support/people.ts'
+import { ownRedis } from '../support/redis-server.ts'
+import { until } from '../support/wait.ts'
+
+t.test('P4: a logout during an outage is not lost', async t => {
+  const redis = await ownRedis(t)
+  const env = { ...await serversEnv(t), REDIS_URL: redis.url, RATE_LIMITS: 'off' }
+  const a = await build(t, env)
+  const b = await build(t, env)
+  const ada = await signUp(a, 'ada')
+  const other = await signIn(a, 'ada')
+
+  await redis.kill()
+  const answer = await logOut(a, ada.token)
+  t.equal(answer.statusCode, 503)
+  t.equal(answer.json().error, 'revocation_unavailable')
+  t.ok(Number(answer.headers['retry-after']) >= 1)
+  t.equal((await logOut(a, ada.token)).statusCode, 503, 'again')
+
+  await redis.start()
+  const statuses = new Set<number>()
+  await until('requests are answered again', async () => {
+    for (const app of [a, b]) statuses.add((await get(app, '/token', ada.token)).statusCode)
+    return (await get(a, '/token', other)).statusCode === 200 && (await get(b, '/token', other)).statusCode === 200
+  })
+  t.notOk(statuses.has(200), [...statuses].join(', '))
+  for (const app of [a, b]) t.equal((await get(app, '/token', ada.token)).json().error, 'token_revoked')
+})

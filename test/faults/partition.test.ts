@@ -1,0 +1,52 @@
+import t from 'tap'
+import { build } from '../support/app.ts'
+import { outcome } from '../support/device.ts'
+import { get, logOut } from '../support/people.ts'
+import { ownRedis } from '../support/redis-server.ts'
+import { logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
+import { onPostgres } from '../support/record.ts'
+import { until } from '../support/wait.ts'
+
+t.test('a replica of the service that still reaches an old primary of Redis trusts it for five seconds at most', async t => {
+  const [old, successor] = [await ownRedis(t), await ownRedis(t)]
+  const { proxy, env } = await proxied(t, { REDIS_URL: old.url }, 'REDIS_URL')
+  // The first one is the one that keeps the blocklist up.
+  const { a, b, good, leaving } = await startReplicas(t, env, { REDIS_URL: old.url })
+  t.equal(outcome(await get(b, '/token', leaving)), '200')
+  proxy.lead(successor.port)
+  await until('it is noticed', async () => (await get(a, '/token', good)).statusCode === 503)
+  await untilAccepted([a], good)
+  t.equal(outcome(await get(b, '/token', good)), '200', 'so far nothing has happened that the old one does not know')
+  await logOutFor(t, a, leaving)
+  const loggedOutAt = performance.now()
+  let acceptedAt = 0
+  await until('it is not trusted any more', async () => {
+    const { statusCode } = await get(b, '/token', leaving)
+    if (statusCode === 200) acceptedAt = performance.now()
+    return statusCode === 503
+  })
+  t.ok(acceptedAt - loggedOutAt < 5_300, `it was trusted for ${Math.round(acceptedAt - loggedOutAt)} ms`)
+  for (const token of [good, leaving]) t.equal(outcome(await get(b, '/token', token)), '503 revocation_unavailable')
+  t.equal(outcome(await get(a, '/token', good)), '200', 'the others go on')
+  await old.kill()
+  await old.start()
+  t.equal((await logOut(a, leaving)).statusCode, 401)
+})
+
+t.test('rounds of a replica that has no lease do nothing, and whoever closes hands it over at once', async t => {
+  const { a, b, apps, env, redis, good, leaving } = await startReplicas(t)
+  const holder = async () => (await onPostgres<{ holder: string, is_held: boolean }>(env, 'select holder, held_until > clock_timestamp() as is_held from revocation_tail'))[0]
+  const first = await holder()
+  t.equal(first?.is_held, true)
+  await logOutFor(t, b, leaving)
+  await redis.admin.flushall()
+  await untilAccepted(apps, good)
+  t.equal((await holder())?.holder, first?.holder)
+  await a.close()
+  await redis.admin.flushall()
+  await untilAccepted([b], good, 2_500)
+  t.not((await holder())?.holder, first?.holder)
+  t.equal(outcome(await get(b, '/token', leaving)), '401 token_revoked')
+  const c = await build(t, env)
+  t.equal(outcome(await get(c, '/token', good)), '200')
+})

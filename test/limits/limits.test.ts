@@ -1,0 +1,150 @@
+import type { FastifyInstance } from 'fastify'
+import { Redis } from 'ioredis'
+import t, { type Test } from 'tap'
+import type { Limits } from '../../src/limits/limits.ts'
+import { build, onEachStorage, serversEnv, type Env } from '../support/app.ts'
+import { randomName, redisUrl } from '../support/services.ts'
+
+const strange = async () => false
+const known = async () => true
+const ip = (last: number) => `203.0.113.${last}`
+
+/** The name of the limit that refuses a guess, and nothing when it was counted, as a wrong one is. */
+async function refusalOf (limits: Limits, account: string, ip: string | undefined, isKnownPlace: () => Promise<boolean> = strange): Promise<string | undefined> {
+  return await limits.attemptPassword({ account, ip, isKnownPlace }).then(() => undefined, error => error.limit.name)
+}
+
+/** Both storages, and where there are replicas, two of them that take turns. */
+async function onEachLimits (t: Test, settings: Env, test: (t: Test, limits: Limits) => Promise<void>): Promise<void> {
+  await onEachStorage(t, (t, app) => test(t, app.limits), settings)
+  await t.test('two replicas', async t => {
+    const env = { ...await serversEnv(t), ...settings }
+    await test(t, inTurn(await build(t, env), await build(t, env)))
+  })
+}
+
+function inTurn (...apps: FastifyInstance[]): Limits {
+  let turn = 0
+  const next = () => (apps[turn++ % apps.length] as FastifyInstance).limits
+  return {
+    attemptPassword: guess => next().attemptPassword(guess),
+    register: ip => next().register(ip),
+    refresh: sessionId => next().refresh(sessionId)
+  }
+}
+
+t.test('guesses are limited by account and IP, by IP, and by account', t => onEachLimits(t, {
+  LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900', LIMIT_PASSWORD_BY_IP: '4/900', LIMIT_PASSWORD_BY_ACCOUNT: '6/900'
+}, async (t, limits) => {
+  const guess = async (account: string, ip: string, times: number) => {
+    const refusals = new Set<string | undefined>()
+    for (let time = 0; time < times; time++) refusals.add(await refusalOf(limits, account, ip))
+    return [...refusals]
+  }
+  t.same(await guess('ada', ip(1), 2), [undefined])
+  t.same(await guess('ada', ip(1), 9), ['password-by-account-and-ip'])
+  t.same(await guess('bob', ip(1), 2), [undefined], 'what was refused did not use up the limit by IP')
+  t.same(await guess('eve', ip(1), 9), ['password-by-ip'])
+  t.same(await guess('eve', ip(2), 2), [undefined], 'nor does that the limit by account and IP')
+  for (const last of [3, 4]) t.same(await guess('ada', ip(last), 2), [undefined], 'nor the limit by account')
+  t.same(await guess('ada', ip(5), 9), ['password-by-account'])
+  for (const account of ['bob', 'dan']) t.same(await guess(account, ip(5), 2), [undefined], 'which does not use up the limit by IP')
+  t.same(await guess('ADA', ip(6), 1), ['password-by-account'], 'in any case of its letters')
+}))
+
+t.test('a password that was right, or could not be checked, counts for nothing, once', t => onEachLimits(t, {
+  LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900', LIMIT_PASSWORD_BY_IP: '2/900', LIMIT_PASSWORD_BY_ACCOUNT: '2/900'
+}, async (t, limits) => {
+  const attempt = () => limits.attemptPassword({ account: 'ada', ip: ip(1), isKnownPlace: strange })
+  for (let time = 0; time < 5; time++) await (await attempt()).succeed()
+  for (let time = 0; time < 5; time++) await (await attempt()).abandon()
+  const [first] = [await attempt(), await attempt()]
+  await t.rejects(attempt(), { code: 'too_many_requests' })
+  for (let time = 0; time < 5; time++) await first.succeed()
+  await t.resolves(attempt())
+  await t.rejects(attempt(), { code: 'too_many_requests' })
+}))
+
+t.test('guesses at the same time do not exceed a limit', t => onEachLimits(t, { LIMIT_PASSWORD_BY_ACCOUNT: '5/900' }, async (t, limits) => {
+  const refusals = await Promise.all(Array.from({ length: 60 }, (_, index) => refusalOf(limits, 'ada', ip(index))))
+  t.equal(refusals.filter(refusal => refusal === undefined).length, 5)
+}))
+
+t.test('strangers cannot lock the owner out: the limit by account does not hold where the account has signed in before', t => onEachLimits(t, {
+  LIMIT_PASSWORD_BY_ACCOUNT: '3/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900', LIMIT_PASSWORD_BY_IP: '4/900'
+}, async (t, limits) => {
+  let asked = 0
+  const isKnownPlace = async () => { asked++; return true }
+  for (const last of [1, 2, 3]) t.equal(await refusalOf(limits, 'ada', ip(last), isKnownPlace), undefined)
+  t.equal(asked, 0, 'it is not asked while the limit lasts')
+  t.equal(await refusalOf(limits, 'ada', ip(4)), 'password-by-account')
+  for (let time = 0; time < 5; time++) await (await limits.attemptPassword({ account: 'ada', ip: ip(9), isKnownPlace })).succeed()
+  t.equal(asked, 5)
+
+  t.equal(await refusalOf(limits, 'ada', ip(9), known), undefined)
+  t.equal(await refusalOf(limits, 'ada', ip(9), known), undefined)
+  t.equal(await refusalOf(limits, 'ada', ip(9), known), 'password-by-account-and-ip', 'the limit by account and IP holds there too')
+  t.equal(await refusalOf(limits, 'bob', ip(9)), undefined)
+  t.equal(await refusalOf(limits, 'bob', ip(9)), undefined)
+  t.equal(await refusalOf(limits, 'ada', ip(9), isKnownPlace), 'password-by-account-and-ip')
+  t.equal(await refusalOf(limits, 'eve', ip(9), isKnownPlace), 'password-by-ip', 'and so does the limit by IP')
+  t.equal(asked, 5, 'nor is it asked where it would not help')
+}))
+
+t.test('a place that cannot be looked up takes nothing', t => onEachLimits(t, { LIMIT_PASSWORD_BY_ACCOUNT: '1/900', LIMIT_PASSWORD_BY_IP: '2/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' }, async (t, limits) => {
+  t.equal(await refusalOf(limits, 'ada', ip(1)), undefined)
+  const isKnownPlace = async () => { throw new Error('The database is away.') }
+  for (let time = 0; time < 5; time++) await t.rejects(limits.attemptPassword({ account: 'ada', ip: ip(2), isKnownPlace }), { message: 'The database is away.' })
+  for (const account of ['bob', 'eve']) t.equal(await refusalOf(limits, account, ip(2)), undefined)
+}))
+
+t.test('a place is an address, or the /64 of an IPv6 address', t => onEachLimits(t, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '1/900', LIMIT_REGISTER_BY_IP: '1/900' }, async (t, limits) => {
+  const samePlaces: Array<Array<string | undefined>> = [
+    ['203.0.113.1', '::ffff:203.0.113.1', '::ffff:cb00:7101'],
+    ['2001:db8::1', '2001:db8:0:0:ffff::2', '2001:DB8::3', '2001:db8::4%eth0'],
+    ['', 'unknown', '203.0.113.1:5678', '_hidden', undefined]
+  ]
+  for (const [first, ...others] of samePlaces) {
+    t.equal(await refusalOf(limits, 'ada', first), undefined, String(first))
+    await t.resolves(limits.register(first))
+    for (const other of others) {
+      t.equal(await refusalOf(limits, 'ada', other), 'password-by-account-and-ip', String(other))
+      await t.rejects(limits.register(other), { code: 'too_many_requests' }, String(other))
+    }
+  }
+  for (const other of ['203.0.113.2', '2001:db8:0:1::1']) t.equal(await refusalOf(limits, 'ada', other), undefined, other)
+}))
+
+t.test('registrations are limited by IP, refreshes by session', t => onEachLimits(t, { LIMIT_REGISTER_BY_IP: '2/900', LIMIT_REFRESH_BY_SESSION: '3/60' }, async (t, limits) => {
+  for (let time = 0; time < 2; time++) await t.resolves(limits.register(ip(1)))
+  await t.rejects(limits.register(ip(1)), { code: 'too_many_requests', limit: { name: 'register-by-ip', attempts: 2, windowSeconds: 900 } })
+  await t.resolves(limits.register(ip(2)))
+  const session = randomName()
+  for (let time = 0; time < 3; time++) await t.resolves(limits.refresh(session))
+  await t.rejects(limits.refresh(session), { code: 'too_many_requests', limit: { name: 'refresh-by-session', attempts: 3, windowSeconds: 60 } })
+  await t.resolves(limits.refresh(randomName()))
+}))
+
+t.test('Redis holds no username, no more than is counted, and nothing for longer than its window', async t => {
+  const env = await serversEnv(t)
+  const { limits } = await build(t, env)
+  const redis = new Redis(redisUrl())
+  t.teardown(() => { redis.disconnect() })
+  const attempt = await limits.attemptPassword({ account: 'ada', ip: '2001:db8::1', isKnownPlace: strange })
+  await limits.attemptPassword({ account: 'x'.repeat(254), ip: '2001:db8::1', isKnownPlace: strange })
+  await limits.register(ip(1))
+  await limits.refresh('a-session')
+  const prefix = `${env['BLOCKLIST_PREFIX']}limit:`
+  const keys = (await redis.keys(`${prefix}*`)).map(key => key.slice(prefix.length)).sort()
+  const hash = '[A-Za-z0-9_-]{43}'
+  for (const [index, pattern] of [`by-account-and-ip:${hash}:2001:db8::/64`, `by-account-and-ip:${hash}:2001:db8::/64`, `by-account:${hash}`, `by-account:${hash}`, 'by-ip:2001:db8::/64'].entries()) {
+    t.match(keys[index], new RegExp(`^password-${pattern}$`))
+  }
+  t.same(keys.slice(5), ['refresh-by-session:a-session', 'register-by-ip:203.0.113.1'])
+  for (const key of keys) {
+    const ttlSeconds = await redis.ttl(prefix + key)
+    t.ok(ttlSeconds > 50 && ttlSeconds <= 3600, `${key}: ${ttlSeconds} s`)
+  }
+  await attempt.succeed()
+  t.equal((await redis.keys(`${prefix}*`)).length, 5)
+})

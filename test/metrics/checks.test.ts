@@ -1,0 +1,88 @@
+import t from 'tap'
+import { onEachStorage, build, serversEnv, type Env } from '../support/app.ts'
+import { ask, signUpAdmin, sessionIdOf, withSessions } from '../support/expect.ts'
+import { get, logOut, openSession, password, refresh, signIn } from '../support/people.ts'
+import { readChanges, readMetrics } from '../support/metrics.ts'
+import { decodeJwt } from 'jose'
+
+const settings: Env = { RATE_LIMITS: 'off', REFRESH_GRACE: '0', MAX_SESSIONS: '2', METRICS_TOKEN: 'a-token-for-tests' }
+
+t.test('checks are counted by what came of them', async t => {
+  await onEachStorage(t, async (t, app) => {
+    const { sessions: [one, two] } = await withSessions(app, 2)
+    const changes = await readChanges(app, 'signout_checks_total', async () => {
+      await Promise.all([1, 2, 3].map(() => get(app, '/token', one?.access_token)))
+      await logOut(app, String(two?.access_token))
+      await get(app, '/token', two?.access_token)
+      await get(app, '/token', 'no.valid.token')
+    })
+    t.same(changes, { 'signout_checks_total{result="accepted"}': 4, 'signout_checks_total{result="revoked"}': 1 })
+  }, settings)
+})
+
+t.test('a look-up is measured once for all checks of one turn of the event loop', async t => {
+  const app = await build(t, { ...await serversEnv(t), ...settings })
+  const { username } = await withSessions(app, 0)
+  const token = await signIn(app, username)
+  const changes = await readChanges(app, 'signout_lookup', async () => {
+    await Promise.all(Array.from({ length: 20 }, () => app.verifyToken(token)))
+    await app.verifyToken(token)
+  })
+  t.equal(changes['signout_lookup_batch_size_sum'], 21, 'every check is in a batch')
+  const batches = Number(changes['signout_lookup_batch_size_count'])
+  t.ok(batches >= 2 && batches < 21, `${batches} batches`)
+  t.equal(changes['signout_lookup_duration_seconds_count{result="answered"}'], batches)
+  const seconds = Number(changes['signout_lookup_duration_seconds_sum{result="answered"}'])
+  t.ok(seconds > 0 && seconds < batches, `${seconds} s`)
+})
+
+t.test('revocations are counted by scope and reason', async t => {
+  const app = await build(t, { ...await serversEnv(t), ...settings })
+  const admin = await signUpAdmin(app)
+  const revocations = (work: () => Promise<unknown>) => readChanges(app, 'signout_revocations_total', work)
+  const name = (scope: string, reason: string) => `signout_revocations_total{scope="${scope}",reason="${reason}"}`
+  const ada = await withSessions(app, 1)
+  const open = () => openSession(app, ada.username)
+
+  t.same(await revocations(open), {}, 'signing in ends nothing')
+  t.same(await revocations(open), { [name('session', 'too_many_sessions')]: 1 })
+  const pair = await open()
+  t.same(await revocations(() => logOut(app, pair.access_token)), { [name('session', 'logout')]: 1, [name('token', 'logout')]: 1 })
+  t.same(await revocations(() => logOut(app, pair.access_token)), {}, 'a repetition is none')
+
+  const own = await open()
+  t.same(await revocations(() => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(own)}`, own.access_token)), { [name('session', 'ended_by_owner')]: 1 })
+  const reused = await open()
+  await refresh(app, reused.refresh_token)
+  t.same(await revocations(() => refresh(app, reused.refresh_token)), { [name('session', 'refresh_token_reused')]: 1 })
+  const [kept] = [await open(), await open()]
+  t.same(await revocations(() => ask(app, 'PUT', '/me/password', kept.access_token, { current_password: password, new_password: `${password} 2` })), { [name('session', 'password_changed')]: 1 })
+
+  const { jti } = decodeJwt(kept.access_token)
+  t.same(await revocations(() => ask(app, 'POST', '/revocations', admin.token, { jti })), { [name('token', 'token_revoked')]: 1 })
+  t.same(await revocations(() => ask(app, 'DELETE', `/users/${ada.id}/sessions`, admin.token)), { [name('session', 'ended_by_admin')]: 1 })
+})
+
+t.test('changes of an account count as what they are', async t => {
+  const app = await build(t, { ...await serversEnv(t), ...settings })
+  const admin = await signUpAdmin(app)
+  const endings: Record<string, (id: string, token: string) => Promise<unknown>> = {
+    role_changed: id => ask(app, 'PUT', `/users/${id}/role`, admin.token, { role: 'admin' }),
+    account_disabled: id => ask(app, 'PUT', `/users/${id}/status`, admin.token, { status: 'disabled' }),
+    account_deleted: (_id, token) => ask(app, 'DELETE', '/me', token, { password })
+  }
+  for (const [reason, end] of Object.entries(endings)) {
+    const { id, sessions } = await withSessions(app, 2)
+    const changes = await readChanges(app, 'signout_revocations_total', () => end(id, String(sessions[0]?.access_token)))
+    t.same(changes, { [`signout_revocations_total{scope="session",reason="${reason}"}`]: 2 })
+  }
+})
+
+t.test('there is a number for everything that can be counted before it happens', async t => {
+  const app = await build(t, { ...await serversEnv(t), ...settings })
+  const before = [...(await readMetrics(app)).keys()].filter(name => name.startsWith('signout_'))
+  const { sessions: [pair] } = await withSessions(app, 2)
+  await logOut(app, String(pair?.access_token))
+  await get(app, '/token', pair?.access_token)
+  t.same([...(await readMetrics(app)).keys()].filter(name => name.startsWith('signout_')), before)
+})

@@ -1,0 +1,133 @@
+import { connect, createServer, type AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import type { FastifyInstance } from 'fastify'
+import { findFreePort } from '../../scripts/services/programs.ts'
+import { build, embeddedEnv, serversEnv, type Env } from '../support/app.ts'
+import { ask, expectError, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
+import { keepLog } from '../support/log.ts'
+import { labelsOf, parseMetrics } from '../support/metrics.ts'
+import { bearer, get, logOut } from '../support/people.ts'
+import { spawnServer, startServer } from '../support/server-process.ts'
+
+const token = 'a-token-for-those-who-scrape'
+const textFormat = 'text/plain; version=0.0.4; charset=utf-8'
+
+const scrape = (app: FastifyInstance, authorization?: string) => app.inject({ url: '/metrics', headers: authorization === undefined ? {} : { authorization } })
+
+/** The app with a listener of its own for metrics, and the address of that. */
+async function withListener (t: Test, settings: Env = {}): Promise<{ app: FastifyInstance, address: string, log: () => string }> {
+  const { logger, text } = keepLog()
+  const app = await build(t, { ...await embeddedEnv(t), METRICS_PORT: '0', ...settings }, logger)
+  return { app, address: String(await app.listenForScrapes()), log: text }
+}
+
+t.test('with neither METRICS_PORT nor METRICS_TOKEN there are no metrics', async t => {
+  const app = await build(t, await embeddedEnv(t))
+  expectError(t, await scrape(app), 404, 'not_found')
+  t.equal(await app.listenForScrapes(), undefined)
+})
+
+t.test('METRICS_TOKEN lets whoever sends it see them on the main port, and nobody else', async t => {
+  const { logger, text } = keepLog()
+  const app = await build(t, { ...await embeddedEnv(t), METRICS_TOKEN: token }, logger)
+  for (const authorization of [undefined, '', 'Bearer', 'Bearer ', `Basic ${token}`, token, `Bearer ${token} x`]) {
+    const answer = await scrape(app, authorization)
+    expectError(t, answer, 401, 'authorization_required', String(authorization))
+    t.equal(answer.headers['www-authenticate'], 'Bearer realm="signout"')
+  }
+  for (const wrong of [token.slice(0, -1), `${token}x`, token.toUpperCase(), 'x']) {
+    const answer = await scrape(app, `Bearer ${wrong}`)
+    expectError(t, answer, 401, 'invalid_token', wrong)
+    t.match(answer.headers['www-authenticate'], 'error="invalid_token"')
+    t.notMatch(answer.body, 'signout_')
+  }
+  const answer = await scrape(app, `bearer ${token}`)
+  t.equal(answer.statusCode, 200)
+  t.equal(answer.headers['content-type'], textFormat)
+  t.match(answer.body, 'signout_checks_total')
+  t.notMatch(text(), token, 'the token is not logged')
+  t.equal(await app.listenForScrapes(), undefined)
+  t.notOk('/metrics' in (await get(app, '/openapi.json')).json().paths)
+})
+
+t.test('METRICS_PORT is a listener that answers /metrics and nothing else', async t => {
+  const { app, address, log } = await withListener(t, { METRICS_TOKEN: token })
+  const answer = await fetch(`${address}/metrics`)
+  t.equal(answer.status, 200)
+  t.equal(answer.headers.get('content-type'), textFormat)
+  t.match(await answer.text(), 'signout_checks_total')
+  for (const [method, path] of [['GET', '/'], ['GET', '/me'], ['GET', '/metrics/x'], ['POST', '/metrics'], ['GET', '/health/live'], ['POST', '/login']] as const) {
+    const answer = await fetch(address + path, { method })
+    t.equal(answer.status, 404, `${method} ${path}`)
+    t.match(await answer.json(), { error: 'not_found' })
+  }
+  t.match(log(), `Metrics: ${address}/metrics`)
+  t.notMatch(log(), 'incoming request', 'a scrape is no news')
+  expectError(t, await scrape(app, `Bearer ${token}`), 404, 'not_found', 'the main port has none then, whatever is sent')
+})
+
+t.test('the listener closes with the app, though connections are kept', async t => {
+  const { app, address } = await withListener(t)
+  await (await fetch(`${address}/metrics`)).text()
+  const silent = connect(Number(new URL(address).port), '127.0.0.1')
+  silent.on('error', () => { /* It is cut off, as it should be. */ })
+  await new Promise(resolve => silent.write('GET /metrics HTTP/1.1\r\n', resolve))
+  await app.close()
+  await t.rejects(fetch(`${address}/metrics`))
+})
+
+t.test('a METRICS_PORT that is in use is one line', async t => {
+  const taken = createServer()
+  await new Promise<void>(resolve => { taken.listen(0, '127.0.0.1', resolve) })
+  t.teardown(() => { taken.close() })
+  const { port } = taken.address() as AddressInfo
+  const { ended, output } = spawnServer(t, { ...await embeddedEnv(t), PORT: '0', METRICS_PORT: String(port) })
+  t.equal(await ended, 1)
+  t.same(output().trimEnd().split('\n').filter(line => !line.startsWith('{')), [`signout cannot start: METRICS_PORT ${port} on 127.0.0.1 is in use: stop what listens there, or choose another port.`])
+})
+
+t.test('a server shows its metrics on METRICS_PORT, and ends at once when it is told to', async t => {
+  const port = await findFreePort()
+  const server = await startServer(t, { ...await embeddedEnv(t), METRICS_PORT: String(port) })
+  t.match(server.output(), `Metrics: http://127.0.0.1:${port}/metrics`)
+  t.match(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text(), 'nodejs_eventloop_lag_p99_seconds')
+  t.equal((await fetch(`${server.address}/metrics`)).status, 404)
+  server.child.kill('SIGTERM')
+  t.equal(await server.ended, 0)
+})
+
+t.test('what is shown is well formed, and tells of nobody, however many there are', async t => {
+  const app = await build(t, { ...await serversEnv(t), RATE_LIMITS: 'off', METRICS_TOKEN: token })
+  const admin = await signUpAdmin(app)
+  const text = async () => (await scrape(app, `Bearer ${token}`)).body
+  const linesBefore = (await text()).split('\n').filter(line => line.startsWith('signout_')).length
+  const secrets: string[] = [admin.id, admin.username, admin.token]
+  for (let person = 0; person < 3; person++) {
+    const { id, username, sessions } = await withSessions(app, 2)
+    for (const pair of sessions) secrets.push(id, username, pair.access_token, pair.refresh_token, sessionIdOf(pair))
+    await logOut(app, String(sessions[0]?.access_token))
+    await get(app, `/${username}/${id}`, sessions[0]?.access_token)
+    await ask(app, 'DELETE', `/users/${id}`, admin.token)
+  }
+  const after = await text()
+  for (const secret of secrets) t.notOk(after.includes(secret), secret)
+  t.equal(after.split('\n').filter(line => line.startsWith('signout_')).length, linesBefore, 'no line was added')
+  for (const metric of parseMetrics(after).filter(({ name }) => name.startsWith('signout_'))) {
+    // What `promtool check metrics` asks of names.
+    t.match(metric.name, /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/)
+    t.equal(metric.name.endsWith('_total'), metric.type === 'counter', metric.name)
+    t.notMatch(metric.name, /_(sum|count|bucket|info)$|_(counter|gauge|histogram|ms|milliseconds|percent)(_|$)/)
+    t.ok(metric.help.endsWith('.'), metric.name)
+    t.ok(labelsOf(metric).every(label => ['result', 'state', 'kind', 'scope', 'reason', 'cause'].includes(label)), metric.name)
+    t.ok(metric.samples.length > 0, metric.name)
+  }
+})
+
+t.test('several apps in one process count for themselves', async t => {
+  const env = { ...await serversEnv(t), METRICS_TOKEN: token }
+  const [one, two] = [await build(t, env), await build(t, env)]
+  const { sessions: [pair] } = await withSessions(one, 1)
+  t.equal((await one.inject({ url: '/token', headers: bearer(String(pair?.access_token)) })).statusCode, 200)
+  t.match((await scrape(one, `Bearer ${token}`)).body, 'signout_checks_total{result="accepted"} 1\n')
+  t.match((await scrape(two, `Bearer ${token}`)).body, 'signout_checks_total{result="accepted"} 0\n')
+})

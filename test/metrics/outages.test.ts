@@ -1,0 +1,148 @@
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import type { FastifyInstance } from 'fastify'
+import { build, embeddedEnv, serversEnv, type Env } from '../support/app.ts'
+import { readMetrics } from '../support/metrics.ts'
+import { get, logOut, signUp } from '../support/people.ts'
+import { proxyTo } from '../support/proxy.ts'
+import { ownRedis } from '../support/redis-server.ts'
+import { until } from '../support/wait.ts'
+
+const settings: Env = { RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '150', METRICS_TOKEN: 'a-token-for-tests' }
+
+/** The one state that the blocklist is said to be in. */
+async function stateOf (app: FastifyInstance): Promise<string> {
+  const states = [...await readMetrics(app)].filter(([name, value]) => name.startsWith('signout_blocklist_state') && value === 1)
+  return states.map(([name]) => /state="(\w+)"/.exec(name)?.[1]).join(' and ')
+}
+
+const valueOf = async (app: FastifyInstance, name: string) => (await readMetrics(app)).get(name)
+
+/** Records revocations that are not in the blocklist. */
+async function record (env: Env, rows: number): Promise<void> {
+  const postgres = new pg.Client({ connectionString: env['DATABASE_URL'] })
+  await postgres.connect()
+  // As whoever revokes does: otherwise the tail might see positions whose rows are not committed yet.
+  await postgres.query('begin')
+  await postgres.query('select pg_advisory_xact_lock_shared(7366721)')
+  await postgres.query(`insert into revocations (scope, id, expires_at, reason, created_at)
+    select 'session', gen_random_uuid()::text, now() + interval '1 hour', 'logout', now() from generate_series(1, $1::int)`, [rows])
+  await postgres.query('commit')
+  await postgres.end()
+}
+
+function adminOf (t: Test, url: string): Redis {
+  const admin = new Redis(url)
+  t.teardown(() => { admin.disconnect() })
+  return admin
+}
+
+t.test('a Redis that stalls is unreachable, opens the breaker, and is why requests get 503', async t => {
+  const redis = await ownRedis(t)
+  const app = await build(t, { ...await serversEnv(t), ...settings, REDIS_URL: redis.url })
+  const { token } = await signUp(app)
+  t.equal(await stateOf(app), 'trusted')
+  t.equal(await valueOf(app, 'signout_breaker_open'), 0)
+
+  redis.pause()
+  for (let attempt = 0; attempt < 8; attempt++) t.equal((await get(app, '/token', token)).statusCode, 503)
+  t.equal(await stateOf(app), 'unreachable')
+  const metrics = await readMetrics(app)
+  t.equal(metrics.get('signout_breaker_open'), 1)
+  t.equal(metrics.get('signout_breaker_openings_total'), 1)
+  t.equal(metrics.get('signout_checks_total{result="unavailable"}'), 8)
+  t.ok(Number(metrics.get('signout_lookup_duration_seconds_count{result="failed"}')) >= 3)
+  t.ok(Number(metrics.get('signout_lookup_batch_size_sum')) < 8, 'what the breaker refused was no look-up')
+  const cause = (name: string) => Number(metrics.get(`signout_unavailable_answers_total{cause="blocklist_${name}"}`))
+  t.ok(cause('timeout') >= 3, `${cause('timeout')} timeouts`)
+  t.ok(cause('breaker_open') >= 1, `${cause('breaker_open')} refused at once`)
+  t.equal(cause('timeout') + cause('breaker_open') + cause('unreachable'), 8)
+
+  await redis.kill()
+  await get(app, '/token', token)
+  t.equal(await stateOf(app), 'unreachable')
+  await redis.start()
+  await until('it is trusted again, without a request', async () => await stateOf(app) === 'trusted')
+  t.equal(await valueOf(app, 'signout_breaker_open'), 0)
+})
+
+t.test('a Redis that has forgotten everything is rebuilding: how far it is, how much it lacks, and what was done', async t => {
+  const redis = await ownRedis(t)
+  const env: Env = { ...await serversEnv(t), ...settings, REDIS_URL: redis.url }
+  const app = await build(t, env)
+  const { token } = await signUp(app)
+  const rows = 60_000
+  await record(env, rows)
+  const admin = adminOf(t, redis.url)
+  await until('it has all of them', async () => await admin.dbsize() > rows && await valueOf(app, 'signout_blocklist_positions_behind') === 0, 60_000)
+  const before = await readMetrics(app)
+
+  t.ok(Number(before.get('signout_replay_entries_total{kind="catch_up"}')) > 0)
+  await admin.flushall()
+  const seen: Array<Record<string, number | undefined>> = []
+  await until('it is trusted again', async () => {
+    const metrics = await readMetrics(app)
+    seen.push({
+      rebuilding: metrics.get('signout_blocklist_state{state="rebuilding"}'),
+      behind: metrics.get('signout_blocklist_positions_behind'),
+      done: metrics.get('signout_replay_progress_entries'),
+      expected: metrics.get('signout_replay_expected_entries'),
+      remaining: metrics.get('signout_replay_remaining_seconds')
+    })
+    return metrics.get('signout_blocklist_state{state="trusted"}') === 1
+  }, 60_000)
+  t.ok(seen.some(({ rebuilding, behind }) => rebuilding === 1 && Number(behind) > 1_000), 'it says how much it lacks')
+  t.ok(seen.some(({ rebuilding, done, expected, remaining }) => rebuilding === 1 && Number(done) > 0 && Number(done) < rows && expected === rows && Number(remaining) > 0), JSON.stringify(seen.slice(-5)))
+  t.match(seen.at(-1), { rebuilding: 0, behind: 0, done: 0, expected: 0, remaining: 0 })
+  const after = await readMetrics(app)
+  const grown = (name: string) => Number(after.get(name)) - Number(before.get(name))
+  t.equal(grown('signout_replays_total{kind="rebuild"}'), 1)
+  t.equal(grown('signout_replay_entries_total{kind="rebuild"}'), rows)
+  t.ok(grown('signout_replay_seconds_total{kind="rebuild"}') > 0)
+  t.equal((await get(app, '/token', token)).statusCode, 200)
+})
+
+t.test('each cause of a 503 has its own count', async t => {
+  const env = await serversEnv(t)
+  const url = new URL(String(env['DATABASE_URL']))
+  const proxy = await proxyTo(t, url.hostname, Number(url.port || 5432))
+  url.hostname = '127.0.0.1'
+  url.port = String(proxy.port)
+  const redis = await ownRedis(t)
+  const app = await build(t, { ...env, ...settings, DATABASE_URL: url.href, REDIS_URL: redis.url, DATABASE_DEADLINE_MS: '300' })
+  const { token } = await signUp(app)
+  const causes = async () => Object.fromEntries([...await readMetrics(app)]
+    .filter(([name, value]) => name.startsWith('signout_unavailable_answers_total') && value > 0)
+    .map(([name, value]) => [/cause="(\w+)"/.exec(name)?.[1], value]))
+
+  proxy.stall()
+  t.equal((await get(app, '/me', token)).statusCode, 503)
+  t.equal((await get(app, '/health/ready')).statusCode, 503)
+  t.same(await causes(), { database: 1, not_ready: 1 })
+  // The marker is gone, and without a record to compare with nothing brings it back.
+  await adminOf(t, redis.url).flushall()
+  t.equal((await get(app, '/token', token)).statusCode, 503)
+  t.match(await causes(), { blocklist_rebuilding: 1 })
+  t.equal(await stateOf(app), 'rebuilding')
+  await redis.kill()
+  await until('the connection is seen to be lost', async () => await stateOf(app) === 'unreachable')
+  t.equal((await get(app, '/token', token)).statusCode, 503)
+  t.match(await causes(), { blocklist_unreachable: Number })
+  await redis.start()
+  await until('it answers, and is not believed', async () => await stateOf(app) === 'untrusted')
+  await until('its answer is why', async () => {
+    await get(app, '/token', token)
+    return 'blocklist_untrusted' in await causes()
+  })
+})
+
+t.test('embedded: it is filled at start, says nothing about positions, and is trusted', async t => {
+  const app = await build(t, { ...await embeddedEnv(t), ...settings })
+  const { token } = await signUp(app)
+  await logOut(app, token)
+  const metrics = await readMetrics(app)
+  t.equal(await stateOf(app), 'trusted')
+  t.equal(metrics.get('signout_replays_total{kind="rebuild"}'), 1)
+  t.notOk(metrics.has('signout_blocklist_positions_behind'))
+})

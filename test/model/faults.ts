@@ -1,0 +1,56 @@
+import type { Protocol } from './protocol.ts'
+import { reconnect } from './replica.ts'
+import { emptyRedis, goneLogout, has, idleTail, isCommitted, type Log, type Logout, type Redis, type State, type Step } from './state.ts'
+
+/**
+ * What can go wrong next. Deaths of tails are among their own steps, late commands among those of the writers. A replica that is reconnected
+ * for no reason is like one that has just started, and a replica may start at any time here: that needs no step.
+ */
+export function stepsOfFaults (state: State, protocol: Protocol): Step[] {
+  const steps: Step[] = []
+  if (state.redisFaultsLeft > 0) {
+    const after = { ...state, redisFaultsLeft: state.redisFaultsLeft - 1 }
+    steps.push({ label: 'FLUSHALL', state: { ...after, redis: emptyRedis }, note: 'faults of Redis' })
+    steps.push(restoreRedis(after, protocol))
+    if (!same(state.redis, state.saved)) steps.push({ label: 'a copy of Redis has come this far', state: { ...state, saved: state.redis } })
+  }
+  if (state.postgresFaultsLeft > 0) steps.push(...restorePostgres({ ...state, postgresFaultsLeft: state.postgresFaultsLeft - 1 }, protocol))
+  return steps
+}
+
+const same = (a: Redis, b: Redis) => a.entries === b.entries && a.token === b.token &&
+  a.marker.logId === b.marker.logId && a.marker.position === b.marker.position && a.marker.claim === b.marker.claim
+
+/** A failover to a copy that lagged, an old snapshot, or a restart without data: Redis is what it was before, and every connection is new. */
+function restoreRedis (state: State, protocol: Protocol): Step {
+  const tails = protocol.startsOver ? state.tails.map(() => idleTail) : state.tails
+  return { label: 'Redis falls back to that copy', state: { ...state, redis: state.saved, tails, replica: reconnect(state.replica, protocol) }, note: 'faults of Redis' }
+}
+
+/**
+ * Postgres is restored from a backup, which may be of any earlier moment: it has some of the rows, every one up to what was marked by then, and
+ * a head that is not below either. Neither the writers nor the tails nor the replica are told.
+ */
+function restorePostgres (state: State, protocol: Protocol): Step[] {
+  const steps: Step[] = []
+  const committed = state.logouts.reduce((bits, logout, index) => isCommitted(logout) ? bits | 1 << index : bits, 0)
+  for (let rows = 0; rows <= committed; rows++) {
+    if ((rows & ~committed) !== 0) continue
+    for (let head = 0; head <= state.log.head; head++) {
+      for (let marked = 0; marked <= (protocol.recordsMarks ? Math.min(head, state.log.marked) : 0); marked++) {
+        const backup = { id: state.log.id, head, marked }
+        if (state.logouts.every((logout, index) => !isCommitted(logout) || fits(logout, has(rows, index), backup))) steps.push(restoreTo(state, backup, rows))
+      }
+    }
+  }
+  return steps
+}
+
+const fits = ({ position }: Logout, kept: boolean, { head, marked }: Log) => kept ? position <= head : position > marked
+
+/** A logout the record of which is gone is beyond any promise. */
+function restoreTo (state: State, log: Log, rows: number): Step {
+  const logouts = state.logouts.map((logout, index) =>
+    logout.phase === 'open' || (isCommitted(logout) && !has(rows, index)) ? goneLogout : logout)
+  return { label: `Postgres is restored from a backup in which the head is ${log.head}`, state: { ...state, logouts, log }, note: 'Postgres restored' }
+}

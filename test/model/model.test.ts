@@ -1,0 +1,62 @@
+import t, { type Test } from 'tap'
+import { chained, fenced, type Protocol } from './protocol.ts'
+import { findNoRecovery } from './recover.ts'
+import { search } from './search.ts'
+import type { Bounds } from './state.ts'
+
+/** Together they take some twenty seconds of one core; each fault that is added multiplies them by four or more. */
+const wide: Bounds = { logouts: 2, tails: 2, redisFaults: 1, postgresFaults: 0 }
+const searches: Bounds[] = [
+  wide,
+  { logouts: 2, tails: 1, redisFaults: 2, postgresFaults: 0 },
+  { logouts: 3, tails: 1, redisFaults: 1, postgresFaults: 0 },
+  { logouts: 2, tails: 1, redisFaults: 1, postgresFaults: 1 }
+]
+const withPostgres = searches[3] as Bounds
+
+const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? '' : 's'}`
+const describe = ({ logouts, tails, redisFaults, postgresFaults }: Bounds) =>
+  `${count(logouts, 'logout')}, ${count(tails, 'tail')}, ${count(redisFaults, 'fault')} of Redis and ${count(postgresFaults, 'restored backup')} of Postgres`
+
+function expectNoViolation (t: Test, protocol: Protocol, bounds: Bounds): void {
+  const { states, counts, trace, samples } = search(protocol, bounds, 50)
+  t.equal(trace?.join('\n'), undefined)
+  t.comment(`${states} states; ${Object.entries(counts).map(([note, count]) => `${note}: ${count}`).join(', ')}`)
+  // A protocol that does nothing breaks nothing: what it is about has to have happened.
+  for (const note of ['logouts answered 200', 'commands executed late', 'full replays', 'unrevoked tokens accepted', 'revoked tokens refused', 'look-ups refused (503)', 'faults of Redis'] as const) {
+    t.ok(counts[note] > 100, note)
+  }
+  if (bounds.tails > 1) t.ok(counts['scripts refused'] > 100, 'scripts refused')
+  if (bounds.postgresFaults > 0) t.ok(counts['new log ids'] > 100 && counts['Postgres restored'] > 100, 'new log ids')
+  t.ok(samples.length > 100)
+  t.same(samples.map(state => findNoRecovery(state, protocol)).filter(wrong => wrong !== undefined), [], 'and it recovers from every state that was tried')
+}
+
+for (const bounds of searches) {
+  t.test(`no revoked token is accepted (P1, P2), with ${describe(bounds)}`, async t => { expectNoViolation(t, chained, bounds) })
+}
+
+t.test('the protocol with a fencing token holds as well, as long as a tail starts over with its connection', async t => { expectNoViolation(t, fenced, wide) })
+
+const parts: [what: string, protocol: Protocol, bounds: Bounds][] = [
+  ['the barrier', { ...chained, barrier: false }, wide],
+  ['the check in every script', { ...chained, checks: 'never' }, wide],
+  ['the claim before the head is read', { ...chained, claims: false }, wide],
+  ['the progress in the claim', { ...chained, tellsProgress: false }, wide],
+  ['the comparison after a reconnect', { ...chained, comparesAfterReconnect: false }, wide],
+  ['the log id', { ...chained, logId: false }, withPostgres],
+  ['the record of what will be marked', { ...chained, recordsMarks: false }, withPostgres],
+  ['the rule that only the tail moves the marker', { ...chained, writersMove: true }, wide],
+  ['the fencing token, where there is one,', { ...fenced, checks: 'never' }, wide],
+  ['the refusal of a missing fencing token', { ...fenced, checks: 'unless missing' }, wide],
+  ['the rule that the marker is moved last', { ...fenced, marksFirst: true }, wide],
+  ['the start-over of a fenced tail with its connection', { ...fenced, startsOver: false }, wide]
+]
+
+for (const [what, protocol, bounds] of parts) {
+  t.test(`without ${what} a revoked token is accepted`, async t => {
+    const { states, trace = [] } = search(protocol, bounds)
+    t.match(trace.at(-1), /the token that logout \d ended is accepted$/)
+    t.comment(`after ${states} states:\n${trace.map((step, index) => `${index + 1}. ${step}`).join('\n')}`)
+  })
+}

@@ -1,0 +1,21 @@
+import type { Protocol } from './protocol.ts'
+import { distrust, stepsOfReplica } from './replica.ts'
+import { has, idleTail, isCommitted, type State } from './state.ts'
+import { stepsOfTail } from './tails.ts'
+import { stepsOfWriters } from './writers.ts'
+
+/**
+ * What happens in a state once nothing fails any more and one tail is left: open transactions are committed, the tail goes round, the replica reads
+ * the head again, as it does every second. Answers what is wrong with the outcome, which has to be trust, and exactly the committed logouts refused.
+ */
+export function findNoRecovery (state: State, protocol: Protocol): string | undefined {
+  let now = state
+  while (now.logouts.some(({ phase }) => phase === 'open')) now = stepsOfWriters(now, protocol).find(({ label }) => label.includes('commits'))?.state ?? now
+  now = { ...now, tails: now.tails.map(() => idleTail), replica: distrust(now.replica) }
+  for (let steps = 0; steps < 40; steps++) now = stepsOfTail(now, 0, protocol)[0]?.state ?? now
+  now = stepsOfReplica(now, protocol)[1]?.state ?? now
+  const note = stepsOfReplica(now, protocol)[0]?.note
+  if (note !== 'revoked tokens refused' && note !== 'unrevoked tokens accepted') return `the replica does not trust what it finds: ${note}`
+  const missing = now.logouts.findIndex((logout, index) => isCommitted(logout) && !has(now.redis.entries, index))
+  return missing < 0 ? undefined : `the entry of logout ${missing + 1} is missing`
+}

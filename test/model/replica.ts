@@ -1,0 +1,60 @@
+import type { Protocol } from './protocol.ts'
+import { has, isCommitted, type Replica, type State, type Step } from './state.ts'
+
+/** What a replica that checks tokens can do next: compare with Postgres, or look all tokens up. */
+export function stepsOfReplica (state: State, protocol: Protocol): Step[] {
+  const steps = [lookUp(state, protocol)]
+  if (state.replica.phase === 'untrusted') steps.push(compare(state))
+  return steps
+}
+
+/** On the connection of which it is in doubt, after that was made: what it read before says nothing about this Redis. */
+function compare (state: State): Step {
+  const { id, head, marked } = state.log
+  const label = `the replica reads in Postgres that the marker has to reach ${id}:${head}`
+  return { label, state: { ...state, replica: { phase: 'waiting', logId: id, required: head, marked } } }
+}
+
+/** One MGET of the marker and of every entry. It starts here, so that whatever was answered before has to be refused. */
+function lookUp (state: State, protocol: Protocol): Step {
+  const replica = seeMarker(state, protocol)
+  const found = `a look-up finds ${showMarker(state)}`
+  if (replica.phase !== 'trusted' || !marksOurs(state)) {
+    return { label: `${found} and is refused`, state: { ...state, replica }, note: 'look-ups refused (503)' }
+  }
+  const { logouts, redis: { entries } } = state
+  const accepted = logouts.findIndex(({ phase }, index) => phase === 'answered' && !has(entries, index))
+  const label = `${found} and is trusted`
+  if (accepted >= 0) return { label, state, violation: `the token that logout ${accepted + 1} ended is accepted` }
+  const revoked = logouts.some((logout, index) => isCommitted(logout) && has(entries, index))
+  return { label, state: { ...state, replica }, note: revoked ? 'revoked tokens refused' : 'unrevoked tokens accepted' }
+}
+
+const marksOurs = ({ redis: { marker }, replica }: State) => marker.claim === 0 && marker.logId !== 0 && marker.logId === replica.logId
+
+/** What a replica makes of the marker it finds. */
+function seeMarker (state: State, protocol: Protocol): Replica {
+  const { replica, redis: { marker } } = state
+  if (replica.phase === 'untrusted') return replica
+  if (!marksOurs(state)) {
+    // A missing marker is refused and no more: the next one can only be newer than whatever was answered before it went missing.
+    return marker.logId === 0 ? replica : distrust(replica)
+  }
+  if (replica.phase === 'waiting') {
+    if (marker.position < replica.required) return replica
+    if (protocol.recordsMarks && marker.position > replica.marked) return distrust(replica)
+  }
+  return { phase: 'trusted', logId: replica.logId, required: 0, marked: 0 }
+}
+
+function showMarker ({ redis: { marker } }: State): string {
+  if (marker.claim !== 0) return 'a replay under way'
+  return marker.logId === 0 ? 'no marker' : `the marker ${marker.logId}:${marker.position}`
+}
+
+export const distrust = (replica: Replica): Replica => ({ phase: 'untrusted', logId: replica.logId, required: 0, marked: 0 })
+
+/** A replica whose connection was lost. */
+export function reconnect (replica: Replica, protocol: Protocol): Replica {
+  return protocol.comparesAfterReconnect ? distrust(replica) : replica
+}

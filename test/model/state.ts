@@ -1,0 +1,117 @@
+/**
+ * A state of the model: Postgres, Redis, the logouts, the tails and one replica that looks tokens up, all as small numbers.
+ * One such replica stands for any number: it writes nothing, so what one of them accepts does not depend on the others.
+ */
+export interface State {
+  /** Each ends one token, and is a writer of its own. They are allocated in order, since they differ in nothing else. */
+  readonly logouts: readonly Logout[]
+  readonly log: Log
+  /** The greatest log id that was ever made; a restored Postgres does not know it, but a random id is never made twice. */
+  readonly logIds: number
+  readonly redis: Redis
+  /** What Redis was at some earlier moment: a snapshot, or how far a replica of Redis has come. Empty at first. */
+  readonly saved: Redis
+  readonly tails: readonly Tail[]
+  readonly replica: Replica
+  readonly redisFaultsLeft: number
+  readonly postgresFaultsLeft: number
+}
+
+/**
+ * From `committed` on the command for Redis is under way: it may be executed now, late (503 by then) or never. `gone` was rolled back, or has
+ * been lost with the record of it.
+ */
+export const logoutPhases = ['idle', 'open', 'committed', 'recorded', 'answered', 'gone'] as const
+export interface Logout { readonly phase: typeof logoutPhases[number], readonly position: number }
+
+/** The log in Postgres. `head` is the last value of the sequence, `marked` the greatest position a tail has said it will mark. */
+export interface Log { readonly id: number, readonly head: number, readonly marked: number }
+
+/** `entries` are bits, one for each logout. */
+export interface Redis { readonly entries: number, readonly marker: Marker, readonly token: number }
+
+/** `claim` names a replay that is under way and has come to `position`; 0 is none. A missing marker is all zeroes. */
+export interface Marker { readonly logId: number, readonly position: number, readonly claim: number }
+
+export const tailPhases = ['idle', 'ready', 'read', 'missed', 'writing'] as const
+export interface Tail {
+  readonly phase: typeof tailPhases[number]
+  /** The name of its claim on Redis: the fencing token, or the claim in the marker. */
+  readonly token: number
+  readonly logId: number
+  /** How far Redis is, as this tail believes. */
+  readonly position: number
+  readonly head: number
+}
+
+export const replicaPhases = ['untrusted', 'waiting', 'trusted'] as const
+export interface Replica {
+  readonly phase: typeof replicaPhases[number]
+  readonly logId: number
+  /** The position that the marker has to reach while it waits, and the one that it cannot be beyond. */
+  readonly required: number
+  readonly marked: number
+}
+
+export const noMarker: Marker = { logId: 0, position: 0, claim: 0 }
+export const emptyRedis: Redis = { entries: 0, marker: noMarker, token: 0 }
+export const goneLogout: Logout = { phase: 'gone', position: 0 }
+export const idleTail: Tail = { phase: 'idle', token: 0, logId: 0, position: 0, head: 0 }
+
+export interface Bounds { readonly logouts: number, readonly tails: number, readonly redisFaults: number, readonly postgresFaults: number }
+
+export function firstState (bounds: Bounds): State {
+  return {
+    logouts: Array.from({ length: bounds.logouts }, () => ({ phase: 'idle', position: 0 })),
+    log: { id: 1, head: 0, marked: 0 },
+    logIds: 1,
+    redis: emptyRedis,
+    saved: emptyRedis,
+    tails: Array.from({ length: bounds.tails }, () => idleTail),
+    replica: { phase: 'untrusted', logId: 0, required: 0, marked: 0 },
+    redisFaultsLeft: bounds.redisFaults,
+    postgresFaultsLeft: bounds.postgresFaults
+  }
+}
+
+/** One step of one actor. `violation` says what it broke; `note` is what a search counts. */
+export interface Step { readonly label: string, readonly state: State, readonly violation?: string, readonly note?: Note }
+export const notes = ['logouts answered 200', 'commands executed late', 'scripts refused', 'full replays', 'unrevoked tokens accepted', 'revoked tokens refused', 'look-ups refused (503)', 'new log ids', 'faults of Redis', 'Postgres restored'] as const
+export type Note = typeof notes[number]
+
+export const isCommitted = ({ phase }: Logout): boolean => phase === 'committed' || phase === 'recorded' || phase === 'answered'
+export const has = (bits: number, index: number): boolean => (bits >> index & 1) === 1
+export const replaceAt = <T>(items: readonly T[], index: number, item: T): T[] => items.map((old, at) => at === index ? item : old)
+
+/** A state as a string, and back. */
+export function encode (state: State): string {
+  const { log, redis, saved, replica } = state
+  const numbers = [
+    log.id, log.head, log.marked, state.logIds,
+    redis.entries, redis.marker.logId, redis.marker.position, redis.marker.claim, redis.token,
+    saved.entries, saved.marker.logId, saved.marker.position, saved.marker.claim, saved.token,
+    replicaPhases.indexOf(replica.phase), replica.logId, replica.required, replica.marked,
+    state.redisFaultsLeft, state.postgresFaultsLeft
+  ]
+  for (const logout of state.logouts) numbers.push(logoutPhases.indexOf(logout.phase), logout.position)
+  for (const tail of state.tails) numbers.push(tailPhases.indexOf(tail.phase), tail.token, tail.logId, tail.position, tail.head)
+  return String.fromCharCode(...numbers)
+}
+
+export function decode (key: string, bounds: Bounds): State {
+  let at = 0
+  const next = () => key.charCodeAt(at++)
+  const redis = (): Redis => ({ entries: next(), marker: { logId: next(), position: next(), claim: next() }, token: next() })
+  const log = { id: next(), head: next(), marked: next() }
+  return {
+    log,
+    logIds: next(),
+    redis: redis(),
+    saved: redis(),
+    replica: { phase: replicaPhases[next()] ?? 'untrusted', logId: next(), required: next(), marked: next() },
+    redisFaultsLeft: next(),
+    postgresFaultsLeft: next(),
+    logouts: Array.from({ length: bounds.logouts }, () => ({ phase: logoutPhases[next()] ?? 'idle', position: next() })),
+    tails: Array.from({ length: bounds.tails }, () => ({ phase: tailPhases[next()] ?? 'idle', token: next(), logId: next(), position: next(), head: next() }))
+  }
+}

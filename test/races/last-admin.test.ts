@@ -1,0 +1,65 @@
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import t from 'tap'
+import { openSession, password } from '../support/people.ts'
+import { askBoth, send, setStage, summarize, type Stage } from '../support/stage.ts'
+
+interface Admin {
+  id: string
+  token: string
+}
+
+type Act = (app: FastifyInstance, me: Admin, other: Admin) => Promise<LightMyRequestResponse>
+
+/** What one of two administrators may do that would leave one, or none if both did. */
+const acts: Record<string, Act> = {
+  'demotes the other': (app, me, other) => send(app, 'PUT', `/users/${other.id}/role`, me.token, { role: 'user' }),
+  'disables the other': (app, me, other) => send(app, 'PUT', `/users/${other.id}/status`, me.token, { status: 'disabled' }),
+  'deletes the other': (app, me, other) => send(app, 'DELETE', `/users/${other.id}`, me.token),
+  resigns: (app, me) => send(app, 'PUT', `/users/${me.id}/role`, me.token, { role: 'user' }),
+  'deletes the own account': (app, me) => send(app, 'DELETE', '/me', me.token, { password })
+}
+
+/** A repeated deletion is done; what ended meanwhile has no token. */
+const expected = ['200', '204', '401 token_revoked', '401 invalid_token', '404 not_found', '409 last_admin']
+
+async function addAdmins (stage: Stage): Promise<[Admin, Admin]> {
+  await stage.ask('delete from users')
+  const admins = await Promise.all([stage.one, stage.two].map(async app => {
+    const { id, username } = await stage.addUser('admin')
+    return { id, token: (await openSession(app, username)).access_token }
+  }))
+  return admins as [Admin, Admin]
+}
+
+async function findFaults (stage: Stage, admins: Admin[], answers: LightMyRequestResponse[]): Promise<string[]> {
+  const summaries = answers.map(summarize)
+  const faults = summaries.filter(summary => !expected.includes(summary))
+  if (!summaries.some(summary => /^20/.test(summary))) faults.push(`neither was done: ${summaries.join(' and ')}`)
+  const left = (await stage.ask("select id from users where role = 'admin' and status = 'active'")).map(({ id }) => id)
+  if (left.length !== 1) faults.push(`${left.length} administrators are left`)
+  for (const { id, token } of admins) {
+    const asked = await askBoth(stage, token)
+    if (asked !== (left.includes(id) ? '200' : '401 token_revoked')) faults.push(`the token of one that is ${left.includes(id) ? '' : 'not '}left got ${asked}`)
+  }
+  return faults
+}
+
+t.test('of two administrators one is left, whatever both do at once', async t => {
+  const stage = await setStage(t)
+  for (const [heldName, held] of Object.entries(acts)) {
+    for (const [freeName, free] of Object.entries(acts)) {
+      const problems: string[] = []
+      for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
+        const [me, other] = await addAdmins(stage)
+        const first = stage.stepper.start('first', () => held(stage.one, me, other), holdBefore)
+        isDone = !await first.held
+        const second = stage.stepper.start('second', () => free(stage.two, other, me))
+        await second.settles()
+        first.release()
+        const faults = await findFaults(stage, [me, other], [await first.answer, await second.answer])
+        problems.push(...faults.map(fault => `held before step ${holdBefore}, ${first.steps[holdBefore] ?? 'none'}: ${fault}`))
+      }
+      t.same(problems, [], `one ${heldName}, who ${freeName}`)
+    }
+  }
+})

@@ -1,0 +1,134 @@
+import { randomInt } from 'node:crypto'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import t from 'tap'
+import { password, refresh, signIn, type Pair } from '../support/people.ts'
+import { claimsOf, findDeath, findLife, openRotated, send, setStage, summarize, type Stage } from '../support/stage.ts'
+
+/** Repeats a run: what is drawn is the same then, though not what the machine does in between. */
+const seed = Number(process.env['RACE_SEED']) || randomInt(1, 2 ** 31)
+const users = 8
+const roundsOfUser = 10
+const maxSessions = 5
+const maxAtOnce = 4
+/** Few requests have more steps. */
+const maxSteps = 12
+
+/** One user, as its clients know it. */
+interface Life {
+  user: { id: string, username: string }
+  admin: string
+  password: string
+  /** The pairs that were handed out of each session, newest last. */
+  pairs: Map<string, Pair[]>
+}
+
+/** Numbers from 0 to below a limit: mulberry32. */
+function createDraw (state: number): (below: number) => number {
+  return below => {
+    state = (state + 0x6D2B79F5) | 0
+    let bits = Math.imul(state ^ (state >>> 15), state | 1)
+    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61)
+    return ((bits ^ (bits >>> 14)) >>> 0) % below
+  }
+}
+
+/** What a client does with a session, and what has ended if that is answered with success. */
+interface Move {
+  run (app: FastifyInstance, life: Life, session: Pair[]): Promise<LightMyRequestResponse>
+  ends?: 'it' | 'others' | 'all'
+  done?: RegExp
+  /** A login that was begun before it, or at the same time, opens no session that lives. */
+  voidsLogins?: true
+}
+
+const last = (session: Pair[]) => session.at(-1) as Pair
+const signInAgain = (app: FastifyInstance, life: Life) => send(app, 'POST', '/login', undefined, { username: life.user.username, password: life.password })
+const changedPassword = `${password}, changed `
+
+const moves: Record<string, Move> = {
+  login: { run: signInAgain },
+  'another login': { run: signInAgain },
+  refresh: { run: (app, _, session) => refresh(app, last(session).refresh_token) },
+  'another refresh': { run: (app, _, session) => refresh(app, last(session).refresh_token) },
+  'a refresh with the token before': { run: (app, _, session) => refresh(app, (session.at(-2) ?? last(session)).refresh_token), ends: 'it', done: /refresh_token_reused/ },
+  'a refresh with the first token': { run: (app, _, session) => refresh(app, String(session[0]?.refresh_token)), ends: 'it', done: /refresh_token_reused/ },
+  logout: { run: (app, _, session) => send(app, 'POST', '/logout', last(session).access_token), ends: 'it' },
+  'logout of all': { run: (app, _, session) => send(app, 'POST', '/logout?scope=all', last(session).access_token), ends: 'all' },
+  'logout of the others': { run: (app, _, session) => send(app, 'POST', '/logout?scope=others', last(session).access_token), ends: 'others' },
+  'logout with the refresh token': { run: (app, _, session) => send(app, 'POST', '/logout', undefined, { refresh_token: last(session).refresh_token }), ends: 'it', done: /^200|refresh_token_reused/ },
+  'password change': { run: (app, life, session) => send(app, 'PUT', '/me/password', last(session).access_token, { current_password: life.password, new_password: changedPassword + claimsOf(last(session)).sid }), ends: 'others', voidsLogins: true },
+  disabling: { run: (app, { user, admin }) => send(app, 'PUT', `/users/${user.id}/status`, admin, { status: 'disabled' }), ends: 'all', voidsLogins: true },
+  revocation: { run: (app, { admin }, session) => send(app, 'POST', '/revocations', admin, { sid: claimsOf(last(session)).sid }), ends: 'it' }
+}
+
+const expected = /^20[04]|^401 (token_revoked|invalid_token|refresh_token_reused|invalid_credentials)|^403 (account_disabled|invalid_credentials)/
+
+/** Lets several clients move at once, some held for a while, and answers what is wrong afterwards. */
+async function playRound (stage: Stage, life: Life, draw: (below: number) => number): Promise<string[]> {
+  const before = [...life.pairs.keys()]
+  const drawn = Array.from({ length: 2 + draw(maxAtOnce - 1) }, () => {
+    const [name, move] = Object.entries(moves)[draw(Object.keys(moves).length)] as [string, Move]
+    return { name, move, sid: String(before[draw(before.length)]), app: draw(2) === 0 ? stage.one : stage.two, holdBefore: draw(maxSteps) }
+  })
+  const started = []
+  for (const { name, move, sid, app, holdBefore } of drawn) {
+    const session = [...life.pairs.get(sid) as Pair[]]
+    const flow = stage.stepper.start(name, () => move.run(app, life, session), holdBefore)
+    await Promise.race([flow.held, flow.settles()])
+    started.push({ name, move, sid, flow })
+  }
+  const problems: string[] = []
+  const mustEnd = new Set<string>()
+  let mayBeNew = true
+  for (const { flow } of [...started].sort(() => draw(3) - 1)) flow.release()
+  for (const { name, move, sid, flow } of started) {
+    const answer = await flow.answer
+    const summary = summarize(answer)
+    if (!expected.test(summary)) problems.push(`${name} got ${summary}`)
+    if (answer.statusCode === 200 && 'refresh_token' in answer.json()) remember(life, answer.json())
+    if (!(move.done ?? /^20/).test(summary)) continue
+    if (move.voidsLogins) mayBeNew = false
+    if (name === 'password change') life.password = changedPassword + sid
+    for (const other of before) if (move.ends === 'all' || (move.ends === 'it' && other === sid) || (move.ends === 'others' && other !== sid)) mustEnd.add(other)
+  }
+  const mustHaveEnded = (sid: string) => mustEnd.has(sid) || (!mayBeNew && !before.includes(sid))
+  return [...problems, ...await findFaults(stage, life, mustHaveEnded)].map(problem => `${drawn.map(({ name, sid }) => `${name} of ${before.indexOf(sid)}`).join(', ')}: ${problem}`)
+}
+
+function remember ({ pairs }: Pick<Life, 'pairs'>, pair: Pair): void {
+  const { sid } = claimsOf(pair)
+  const known = pairs.get(sid) ?? []
+  // The same pair again, which may be the predecessor of one that is known already, is not the newest.
+  if (!known.some(({ refresh_token: token }) => token === pair.refresh_token)) pairs.set(sid, [...known, pair])
+}
+
+/** All that was handed out either works or does not, as its session has ended or not. Forgets those that have. */
+async function findFaults (stage: Stage, life: Life, mustHaveEnded: (sid: string) => boolean): Promise<string[]> {
+  const faults: string[] = []
+  const rows = await stage.findSessions(life.user.id)
+  const live = rows.filter(row => row.ended_at === null)
+  if (live.length > maxSessions) faults.push(`${live.length} sessions live`)
+  for (const row of rows) {
+    if (mustHaveEnded(row.id) && row.ended_at === null) faults.push('a session that was ended lives')
+    const session = life.pairs.get(row.id)
+    if (session === undefined) continue
+    faults.push(...row.ended_at === null ? await findDeath(stage, row, session) : await findLife(stage, row, session))
+    if (row.ended_at !== null) life.pairs.delete(row.id)
+  }
+  return faults
+}
+
+t.test(`several clients of one user at once, on two replicas (RACE_SEED=${seed})`, async t => {
+  const stage = await setStage(t, { MAX_SESSIONS: String(maxSessions) })
+  const admin = await signIn(stage.one, (await stage.addUser('admin')).username)
+  const draw = createDraw(seed)
+  for (let number = 0; number < users; number++) {
+    const life: Life = { user: await stage.addUser(), admin, password, pairs: new Map() }
+    for (let round = 0; round < roundsOfUser; round++) {
+      await send(stage.one, 'PUT', `/users/${life.user.id}/status`, admin, { status: 'active' })
+      life.pairs.clear()
+      for (let rotations = 0; rotations < 3; rotations++) for (const pair of await openRotated(stage.two, life.user.username, rotations, life.password)) remember(life, pair)
+      t.same(await playRound(stage, life, draw), [], `RACE_SEED=${seed}, user ${number}, round ${round}`)
+    }
+  }
+})

@@ -1,0 +1,30 @@
+import t from 'tap'
+import { openSession, refresh } from '../support/people.ts'
+import { setStage } from '../support/stage.ts'
+
+t.test('a request is held before the step that was asked for, and whoever needs its locks waits for it', async t => {
+  const { one, two, stepper, addUser, ask } = await setStage(t)
+  const { username } = await addUser()
+  const pair = await openSession(one, username)
+  const first = stepper.start('first', () => refresh(one, pair.refresh_token), 8)
+  t.ok(await first.held, 'it is held')
+  t.equal(first.steps.at(-1), 'commit', 'before that step')
+  t.same(await ask('select * from spent_refresh_tokens'), [], 'nothing is committed')
+  const second = stepper.start('second', () => refresh(two, pair.refresh_token))
+  t.notOk(await second.settles(), 'the other one waits')
+  t.equal(second.steps.at(-1), 'select sessions for update', 'for a lock')
+  first.release()
+  t.equal((await first.answer).statusCode, 200)
+  t.ok(await second.settles(), 'until it is released')
+  t.equal((await second.answer).statusCode, 200)
+  const commits = stepper.takeMoments().filter(({ step }) => step === 'commit')
+  t.same(commits.map(({ flow }) => flow), ['first', 'second'])
+})
+
+t.test('a request without that many steps is never held', async t => {
+  const { one, stepper, addUser } = await setStage(t)
+  const { username } = await addUser()
+  const flow = stepper.start('login', () => openSession(one, username), 100)
+  t.notOk(await flow.held)
+  t.same(flow.steps, ['select users', 'begin', 'select users for no key update', 'clock', 'insert sessions', 'select sessions', 'insert security_events', 'commit', 'sign'])
+})

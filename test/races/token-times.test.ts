@@ -1,0 +1,35 @@
+import t from 'tap'
+import { openSession, refresh, type Pair } from '../support/people.ts'
+import { claimsOf, findLife, openRotated, send, setStage, type SessionRow } from '../support/stage.ts'
+
+/** Less than clocks may differ: the database's own does not move. */
+const passesMs = 3_000
+
+t.test('the times in a token are fixed while its session is locked, however long the rest takes', async t => {
+  let aheadMs = 0
+  const { now } = Date
+  // Before the replicas are built, which take the clock as it is then.
+  Date.now = () => now() + aheadMs
+  t.teardown(() => { Date.now = now })
+  const stage = await setStage(t)
+  const works = {
+    login: (username: string) => openSession(stage.one, username),
+    refresh: async (_: string, token: string) => (await refresh(stage.one, token)).json() as Pair
+  }
+  for (const [name, work] of Object.entries(works)) {
+    for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
+      const user = await stage.addUser()
+      const [before] = await openRotated(stage.one, user.username, 0)
+      const flow = stage.stepper.start(name, () => work(user.username, String(before?.refresh_token)), holdBefore)
+      isDone = !await flow.held
+      aheadMs = passesMs
+      flow.release()
+      const pair = await flow.answer
+      aheadMs = 0
+      const place = `${name} held before step ${holdBefore}, ${flow.steps[holdBefore] ?? 'none'}`
+      await send(stage.two, 'POST', '/logout', pair.access_token)
+      const row = (await stage.findSessions(user.id)).find(({ id }) => id === claimsOf(pair).sid)
+      t.same(await findLife(stage, row as SessionRow, [pair]), [], `${place}: its end lasts as long as the token`)
+    }
+  }
+})

@@ -1,0 +1,84 @@
+import t from 'tap'
+import { BreakerOpenError, createBreaker } from '../../src/revocation/breaker.ts'
+
+/** A breaker, a clock that stands, and something to ask that fails until it is told otherwise. */
+function scene () {
+  const clock = { now: 0 }
+  const told: string[] = []
+  const asked = { count: 0, works: false }
+  const breaker = createBreaker({ now: () => clock.now, onOpen: () => { told.push('open') }, onClose: () => { told.push('closed') } })
+  const ask = async () => {
+    asked.count++
+    if (!asked.works) throw new Error('No answer.')
+    return 'an answer'
+  }
+  return { breaker, clock, told, asked, run: () => breaker.run(ask) }
+}
+
+t.test('after three misses in a row nobody waits any more', async t => {
+  const { breaker, told, asked, run } = scene()
+  for (let misses = 0; misses < 3; misses++) {
+    t.notOk(breaker.isOpen)
+    await t.rejects(run(), { message: 'No answer.' })
+  }
+  t.ok(breaker.isOpen)
+  await t.rejects(run(), BreakerOpenError)
+  t.equal(asked.count, 3, 'it was not asked')
+  t.same(told, ['open'])
+})
+
+t.test('misses that are not in a row do not add up', async t => {
+  const { breaker, asked, run, told } = scene()
+  for (let rounds = 0; rounds < 5; rounds++) {
+    asked.works = false
+    await t.rejects(run())
+    await t.rejects(run())
+    asked.works = true
+    t.equal(await run(), 'an answer')
+  }
+  t.notOk(breaker.isOpen)
+  t.same(told, [])
+})
+
+t.test('one probe at a time, ten times a second, and the first that is answered closes it', async t => {
+  const { breaker, clock, told, asked, run } = scene()
+  for (let misses = 0; misses < 3; misses++) await t.rejects(run())
+  clock.now = 99
+  await t.rejects(run(), BreakerOpenError)
+  clock.now = 100
+  let release = () => {}
+  const probe = breaker.run(() => new Promise<string>((_resolve, reject) => { release = () => { reject(new Error('No answer.')) } }))
+  await t.rejects(run(), BreakerOpenError, 'another is under way')
+  clock.now = 5_000
+  await t.rejects(run(), BreakerOpenError, 'however long it takes')
+  release()
+  await t.rejects(probe, { message: 'No answer.' })
+  await t.rejects(run(), BreakerOpenError, 'the next one waits for its turn')
+  t.equal(asked.count, 3)
+  clock.now = 5_100
+  asked.works = true
+  t.equal(await run(), 'an answer')
+  t.notOk(breaker.isOpen)
+  t.equal(await run(), 'an answer')
+  t.same(told, ['open', 'closed'])
+})
+
+t.test('those that were asked before it opened tell once that it is open', async t => {
+  const { breaker, told } = scene()
+  const failing = () => breaker.run(async () => { throw new Error('No answer.') })
+  await Promise.allSettled(Array.from({ length: 10 }, failing))
+  t.ok(breaker.isOpen)
+  t.same(told, ['open'])
+})
+
+t.test('a clock that is set back does not keep it open', async t => {
+  const { now } = Date
+  let setBackMs = 0
+  Date.now = () => now() - setBackMs
+  t.teardown(() => { Date.now = now })
+  const breaker = createBreaker()
+  for (let misses = 0; misses < 3; misses++) await t.rejects(breaker.run(async () => { throw new Error('No answer.') }))
+  setBackMs = 3_600_000
+  await new Promise(resolve => setTimeout(resolve, 120))
+  t.equal(await breaker.run(async () => 'an answer'), 'an answer')
+})

@@ -1,0 +1,53 @@
+import t from 'tap'
+import { onEachStorage } from '../support/app.ts'
+import { everyRow, query } from '../support/database.ts'
+import { ask, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions } from '../support/expect.ts'
+import { openSession, password, refresh, type Pair } from '../support/people.ts'
+
+t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
+  const remove = (pair: Pair, password: unknown) => ask(app, 'DELETE', '/me', pair.access_token, { password })
+
+  await t.test('deletes the account and ends all its sessions, at once', async t => {
+    const { id, username, sessions } = await withSessions(app, 3)
+    const [mine] = sessions as [Pair]
+    const answer = await remove(mine, password)
+    t.equal(answer.statusCode, 204)
+    t.equal(answer.body, '')
+    t.same(await Promise.all(sessions.map(pair => refusals(app, pair))), [ended, ended, ended])
+    for (const url of ['/me', '/token', '/me/sessions', '/me/security-events']) expectError(t, await ask(app, 'GET', url, mine.access_token), 401, 'token_revoked', url)
+    expectError(t, await ask(app, 'POST', '/login', undefined, { username, password }), 401, 'invalid_credentials')
+    t.same(await query(app, `select session_id from security_events where type = 'account_deleted' and user_id = '${id}'`), [{ session_id: sessionIdOf(mine) }])
+  })
+
+  await t.test('frees the username, and leaves nothing to whoever takes it', async t => {
+    const { id, username, sessions: [mine] } = await withSessions(app, 1)
+    await remove(mine as Pair, password)
+    const again = await ask(app, 'POST', '/register', undefined, { username, password })
+    t.equal(again.statusCode, 201)
+    t.not(again.json().id, id)
+    const session = await openSession(app, username)
+    t.same((await ask(app, 'GET', '/me/sessions?state=over', session.access_token)).json(), [])
+    const { events } = (await ask(app, 'GET', '/me/security-events', session.access_token)).json()
+    t.same(events.map(({ type }: { type: string }) => type), ['login', 'registered'])
+    t.notOk(await isAccepted(app, mine as Pair))
+  })
+
+  await t.test('forgets the name, the password, and where the sessions were', async t => {
+    const { id, username, sessions } = await withSessions(app, 2)
+    await remove(sessions[0] as Pair, password)
+    t.same(await query(app, `select distinct ip, user_agent from sessions where user_id = '${id}'`), [{ ip: null, user_agent: null }])
+    t.same((await everyRow(app)).filter(row => row.includes(username)), [])
+  })
+
+  await t.test('is refused with a wrong password, and ends nothing', async t => {
+    const { id, username, sessions } = await withSessions(app, 2)
+    const [mine, other] = sessions as [Pair, Pair]
+    expectError(t, await remove(mine, 'not the right password'), 403, 'invalid_credentials')
+    for (const wrong of ['', 1, undefined]) expectError(t, await remove(mine, wrong), 400, 'invalid_request')
+    expectError(t, await ask(app, 'DELETE', '/me', undefined, { password }), 401, 'authorization_required')
+    t.same(await Promise.all([mine, other].map(pair => isAccepted(app, pair))), [true, true])
+    t.equal((await refresh(app, other.refresh_token)).statusCode, 200)
+    t.equal((await ask(app, 'POST', '/login', undefined, { username, password })).statusCode, 200)
+    t.same(await query(app, `select type, count from security_events where type like '%failed' and user_id = '${id}'`), [{ type: 'password_check_failed', count: 1 }])
+  })
+}))

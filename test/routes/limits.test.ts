@@ -1,0 +1,143 @@
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import t from 'tap'
+import { build, embeddedEnv, onEachStorage, serversEnv } from '../support/app.ts'
+import { password, signUp } from '../support/people.ts'
+import { proxyTo } from '../support/proxy.ts'
+import { postgresUrl, randomName } from '../support/services.ts'
+import { until } from '../support/wait.ts'
+
+interface Sender {
+  remoteAddress?: string
+  headers?: Record<string, string>
+}
+
+function post (app: FastifyInstance, url: string, payload: object, sender: Sender = {}): Promise<LightMyRequestResponse> {
+  return app.inject({ method: 'POST', url, payload, ...sender })
+}
+
+const wrong = 'a wrong password'
+const guess = (app: FastifyInstance, username: string, sender?: Sender) => post(app, '/login', { username, password: wrong }, sender)
+const login = (app: FastifyInstance, username: string, sender?: Sender) => post(app, '/login', { username, password }, sender)
+const register = (app: FastifyInstance, sender?: Sender) => post(app, '/register', { username: randomName(), password }, sender)
+
+async function statusesOf (times: number, request: () => Promise<LightMyRequestResponse>): Promise<number[]> {
+  const statuses: number[] = []
+  for (let time = 0; time < times; time++) statuses.push((await request()).statusCode)
+  return statuses
+}
+
+t.test('POST /login after too many wrong passwords', t => onEachStorage(t, async (t, app) => {
+  const ada = await signUp(app)
+  t.same(await statusesOf(5, () => login(app, ada.username)), [200, 200, 200, 200, 200], 'right ones do not count')
+  for (const username of [ada.username, randomName()]) {
+    const [first, second] = [await guess(app, username), await guess(app, username)]
+    for (const answer of [first, second]) {
+      t.equal(answer?.statusCode, 401)
+      t.notMatch(Object.keys(answer?.headers ?? {}).join(' '), 'ratelimit', 'nothing is told before')
+    }
+    const answer = await guess(app, username.toUpperCase())
+    t.equal(answer.statusCode, 429, username === ada.username ? 'an account' : 'no account')
+    t.same(answer.json(), { error: 'too_many_requests', description: 'There were too many attempts. Wait before the next one.' })
+    const seconds = Number(answer.headers['retry-after'])
+    t.ok(Number.isInteger(seconds) && seconds > 890 && seconds <= 900, `${seconds} s`)
+    t.equal(answer.headers['ratelimit-policy'], '"password-by-account-and-ip";q=2;w=900')
+    t.equal(answer.headers['ratelimit'], `"password-by-account-and-ip";r=0;t=${seconds}`)
+  }
+  t.equal((await login(app, ada.username)).statusCode, 429, 'a right password as well')
+  t.equal((await login(app, ada.username, { remoteAddress: '203.0.113.9' })).statusCode, 200, 'not from elsewhere')
+}, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' }))
+
+t.test('an account and none are limited alike, by each limit', t => onEachStorage(t, async (t, app) => {
+  const sequence = async (username: string, from: number) => [
+    ...await statusesOf(3, () => guess(app, username, { remoteAddress: `203.0.113.${from}` })),
+    ...await statusesOf(3, () => guess(app, username, { remoteAddress: `203.0.113.${from + 1}` })),
+    ...await statusesOf(2, () => guess(app, randomName(), { remoteAddress: `203.0.113.${from}` }))
+  ]
+  const { username } = await signUp(app)
+  const expected = [401, 401, 429, 401, 429, 429, 401, 429]
+  t.same(await sequence(username, 1), expected)
+  t.same(await sequence(randomName(), 3), expected)
+  t.same(await sequence('no username', 5), expected)
+}, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900', LIMIT_PASSWORD_BY_ACCOUNT: '3/900', LIMIT_PASSWORD_BY_IP: '3/900' }))
+
+t.test('guesses at the same time, at two replicas, do not exceed a limit', async t => {
+  const env = { ...await serversEnv(t), LIMIT_PASSWORD_BY_ACCOUNT: '5/900' }
+  const replicas = [await build(t, env), await build(t, env)] as const
+  const { username } = await signUp(replicas[0])
+  const answers = await Promise.all(Array.from({ length: 30 }, (_, index) => guess(replicas[index % 2] as FastifyInstance, username, { remoteAddress: `203.0.113.${index}` })))
+  t.equal(answers.filter(answer => answer.statusCode === 401).length, 5)
+  t.equal(answers.filter(answer => answer.statusCode === 429).length, 25)
+})
+
+t.test('whoever waits for Retry-After may try again', t => onEachStorage(t, async (t, app) => {
+  const { username } = await signUp(app)
+  t.same(await statusesOf(2, () => guess(app, username)), [401, 401])
+  const answer = await login(app, username)
+  const answeredAt = performance.now()
+  t.equal(answer.statusCode, 429)
+  const seconds = Number(answer.headers['retry-after'])
+  await until('the limit has passed', async () => (await login(app, username)).statusCode === 200)
+  const elapsedSeconds = (performance.now() - answeredAt) / 1000
+  t.ok(elapsedSeconds > seconds - 1.2, `${seconds} s were said, it was ${elapsedSeconds} s`)
+  t.ok(elapsedSeconds < seconds + 2, 'though it was tried all the time')
+}, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/3' }))
+
+t.test('POST /register too often', t => onEachStorage(t, async (t, app) => {
+  t.same(await statusesOf(2, () => register(app)), [201, 201])
+  const answer = await register(app)
+  t.equal(answer.statusCode, 429)
+  t.equal(answer.headers['ratelimit-policy'], '"register-by-ip";q=2;w=3600')
+  t.match(answer.headers['ratelimit'], /^"register-by-ip";r=0;t=3(600|59\d)$/)
+  t.equal((await register(app, { remoteAddress: '2001:db8::1' })).statusCode, 201)
+  t.equal((await register(app, { remoteAddress: '2001:db8::2' })).statusCode, 201)
+  t.equal((await register(app, { remoteAddress: '2001:db8::3' })).statusCode, 429, 'the same /64')
+}, { LIMIT_REGISTER_BY_IP: '2/3600' }))
+
+t.test('a forged X-Forwarded-For changes nothing', async t => {
+  const limit = { LIMIT_REGISTER_BY_IP: '2/3600' }
+  const from = (remoteAddress: string, forwarded: string) => ({ remoteAddress, headers: { 'x-forwarded-for': forwarded } })
+
+  await t.test('without TRUST_PROXY', async t => {
+    const app = await build(t, { ...await embeddedEnv(t), ...limit })
+    let last = 0
+    t.same(await statusesOf(3, () => register(app, from('10.0.0.1', `203.0.113.${last++}`))), [201, 201, 429])
+  })
+
+  await t.test('from one who is not the proxy, and in front of what the proxy added', async t => {
+    const app = await build(t, { ...await embeddedEnv(t), ...limit, TRUST_PROXY: '10.0.0.0/8' })
+    let last = 0
+    const forged = () => `203.0.113.${last++}`
+    t.same(await statusesOf(3, () => register(app, from('192.0.2.1', forged()))), [201, 201, 429])
+    t.same(await statusesOf(3, () => register(app, from('10.0.0.1', `${forged()}, 198.51.100.1`))), [201, 201, 429], 'the last hop that is no proxy counts')
+    t.same(await statusesOf(3, () => register(app, from('10.0.0.1', `${forged()}, 198.51.100.2, 10.0.0.2`))), [201, 201, 429], 'behind several proxies too')
+    t.same(await statusesOf(2, () => register(app, from('10.0.0.1', '198.51.100.3'))), [201, 201], 'clients of one proxy are apart')
+    let port = 1024
+    t.same(await statusesOf(3, () => register(app, from('10.0.0.1', `198.51.100.4:${port++}`))), [201, 201, 429], 'what is no address is one place')
+  })
+})
+
+t.test('RATE_LIMITS=off', t => onEachStorage(t, async (t, _app, env) => {
+  const lines: string[] = []
+  const app = await build(t, { ...env, DATA_DIR: `${env['DATA_DIR'] ?? ''}-off`, RATE_LIMITS: 'off' }, { level: 'info', stream: { write: line => { lines.push(line) } } })
+  const warnings = lines.map(line => JSON.parse(line)).filter(({ msg }) => msg.startsWith('RATE_LIMITS=off'))
+  t.match(warnings, [{ level: 40, msg: /load tests on a closed network/ }], 'is said loudly')
+  t.same(new Set(await statusesOf(4, () => register(app))), new Set([201]))
+  t.same(new Set(await statusesOf(4, () => guess(app, 'ada'))), new Set([401]))
+  t.equal((await signUp(app)).token.length > 100, true)
+  await t.resolves(app.limits.refresh('a-session'))
+}, { LIMIT_REGISTER_BY_IP: '1/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '1/900', LIMIT_REFRESH_BY_SESSION: '1/900' }))
+
+t.test('a login that cannot be checked uses nothing up', async t => {
+  const env = await serversEnv(t)
+  const real = new URL(postgresUrl())
+  const proxy = await proxyTo(t, real.hostname, Number(real.port))
+  const url = new URL(String(env['DATABASE_URL']))
+  url.host = `127.0.0.1:${proxy.port}`
+  const app = await build(t, { ...env, DATABASE_URL: url.href, DATABASE_DEADLINE_MS: '200', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' })
+  const { username } = await signUp(app)
+  proxy.stall()
+  t.same(await statusesOf(4, () => login(app, username)), [503, 503, 503, 503])
+  proxy.resume()
+  await until('it can', async () => (await login(app, username)).statusCode === 200)
+  t.same(await statusesOf(3, () => guess(app, username)), [401, 401, 429])
+})

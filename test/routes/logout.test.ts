@@ -1,0 +1,104 @@
+import { decodeJwt } from 'jose'
+import t from 'tap'
+import { onEachStorage } from '../support/app.ts'
+import { entriesInRedis } from '../support/blocklist.ts'
+import { sessionRow } from '../support/database.ts'
+import { ask, aSession, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions } from '../support/expect.ts'
+import { openSession, refresh, type Pair } from '../support/people.ts'
+
+const done = { message: 'Successfully logged out' }
+
+t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
+  const withAccess = ({ access_token: token }: Pair, query = '') => ask(app, 'POST', `/logout${query}`, token)
+  const withRefresh = ({ refresh_token: token }: Pair, query = '') => ask(app, 'POST', `/logout${query}`, undefined, { refresh_token: token })
+
+  await t.test('puts jti and sid on the blocklist, and ends the refresh tokens', async t => {
+    const pair = await aSession(app)
+    const next = (await refresh(app, pair.refresh_token)).json() as Pair
+    const answer = await withAccess(pair)
+    t.equal(answer.statusCode, 200)
+    t.same(answer.json(), done)
+    t.same(await refusals(app, next), ended)
+    t.match(await sessionRow(app, sessionIdOf(pair)), { end_reason: 'logout' })
+    if (env['REDIS_URL'] === undefined) return
+    const { jti, sid, exp } = decodeJwt(pair.access_token)
+    const entries = await entriesInRedis(env)
+    t.equal(entries.get(`jti:${jti}`), (Number(exp) + 15) * 1000)
+    t.ok(Number(entries.get(`sid:${String(sid)}`)) >= (Number(decodeJwt(next.access_token).exp) + 15) * 1000, 'for as long as the last access token lives')
+  })
+
+  await t.test('can be asked for with a refresh token, again and again', async t => {
+    const pair = await aSession(app)
+    for (let time = 0; time < 2; time++) {
+      const answer = await withRefresh(pair)
+      t.equal(answer.statusCode, 200)
+      t.same(answer.json(), done)
+    }
+    t.same(await refusals(app, pair), ended)
+  })
+
+  await t.test('with a spent refresh token is refused, and ends the session all the same', async t => {
+    const pair = await aSession(app)
+    const next = (await refresh(app, pair.refresh_token)).json() as Pair
+    expectError(t, await withRefresh(pair), 401, 'refresh_token_reused')
+    t.same(await refusals(app, next), ended)
+    expectError(t, await withRefresh(pair), 401, 'refresh_token_reused', 'and once more')
+    expectError(t, await withRefresh({ ...pair, refresh_token: 'A'.repeat(43) }), 401, 'invalid_token')
+    expectError(t, await withRefresh({ ...pair, refresh_token: 'x' }), 401, 'invalid_token')
+  })
+
+  await t.test('takes one token, not both and not none', async t => {
+    const pair = await aSession(app)
+    expectError(t, await ask(app, 'POST', '/logout', pair.access_token, { refresh_token: pair.refresh_token }), 400, 'invalid_request')
+    for (const payload of [undefined, {}]) {
+      const answer = await ask(app, 'POST', '/logout', undefined, payload)
+      expectError(t, answer, 401, 'authorization_required')
+      t.equal(answer.headers['www-authenticate'], 'Bearer realm="signout"')
+    }
+    expectError(t, await ask(app, 'POST', '/logout', 'x', { refresh_token: pair.refresh_token }), 401, 'invalid_token')
+    for (const payload of [{ refresh_token: '' }, { refresh_token: 1 }, { token: 'x' }]) expectError(t, await ask(app, 'POST', '/logout', undefined, payload), 400, 'invalid_request')
+    t.ok(await isAccepted(app, pair), 'and nothing has ended')
+    t.equal((await refresh(app, pair.refresh_token)).statusCode, 200)
+  })
+
+  for (const [name, logOut] of Object.entries({ 'an access token': withAccess, 'a refresh token': withRefresh })) {
+    await t.test(`of the others, with ${name}, ends them and not this session`, async t => {
+      const { username, sessions } = await withSessions(app, 3)
+      const [one, two, mine] = sessions as [Pair, Pair, Pair]
+      const stranger = await aSession(app)
+      const answer = await logOut(mine, '?scope=others')
+      t.equal(answer.statusCode, 200)
+      t.same(answer.json(), done)
+      t.same(await Promise.all([one, two].map(pair => refusals(app, pair))), [ended, ended])
+      t.same(await Promise.all([mine, stranger].map(pair => isAccepted(app, pair))), [true, true])
+      t.ok(await isAccepted(app, await openSession(app, username)), 'a login right after works')
+      t.equal((await refresh(app, mine.refresh_token)).statusCode, 200)
+    })
+
+    await t.test(`of all, with ${name}, ends all sessions of the user`, async t => {
+      const { username, sessions } = await withSessions(app, 3)
+      const stranger = await aSession(app)
+      t.equal((await logOut(sessions[1] as Pair, '?scope=all')).statusCode, 200)
+      t.same(await Promise.all(sessions.map(pair => refusals(app, pair))), [ended, ended, ended])
+      t.same(await refusals(app, stranger), { access: undefined, refresh: undefined })
+      t.same(await refusals(app, await openSession(app, username)), { access: undefined, refresh: undefined }, 'a login right after works')
+    })
+
+    await t.test(`with ${name}, and a query that is not understood, ends nothing`, async t => {
+      const { sessions } = await withSessions(app, 2)
+      for (const query of ['?scope=everything', '?scope=', '?scope=session', '?scope=ALL', '?scope=all&scope=others', '?all=true', '?scope=all&x=1']) {
+        expectError(t, await logOut(sessions[0] as Pair, query), 400, 'invalid_request', query)
+      }
+      t.same(await Promise.all(sessions.map(pair => refusals(app, pair))), sessions.map(() => ({ access: undefined, refresh: undefined })))
+    })
+  }
+
+  await t.test('of the others is refused to a session that has ended', async t => {
+    const { sessions } = await withSessions(app, 2)
+    const [mine, other] = sessions as [Pair, Pair]
+    await withAccess(mine)
+    expectError(t, await withAccess(mine, '?scope=others'), 401, 'token_revoked')
+    expectError(t, await withRefresh(mine, '?scope=others'), 401, 'token_revoked')
+    t.ok(await isAccepted(app, other))
+  })
+}))

@@ -1,0 +1,74 @@
+import t from 'tap'
+import { onEachStorage } from '../support/app.ts'
+import { everyRow, query, sessionRow } from '../support/database.ts'
+import { ask, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions } from '../support/expect.ts'
+import { openSession, password, refresh, type Pair } from '../support/people.ts'
+
+const newPassword = 'a wholly different pass phrase'
+const good = { access: undefined, refresh: undefined }
+
+t.test('PUT /me/password', t => onEachStorage(t, async (t, app) => {
+  const change = (pair: Pair, current: unknown, next: unknown) => ask(app, 'PUT', '/me/password', pair.access_token, { current_password: current, new_password: next })
+  const login = (username: string, password: string) => ask(app, 'POST', '/login', undefined, { username, password })
+
+  await t.test('sets the new one, ends all other sessions and keeps this one', async t => {
+    const { id, username, sessions } = await withSessions(app, 3)
+    const stranger = await withSessions(app, 1)
+    const [one, two, mine] = sessions as [Pair, Pair, Pair]
+    const answer = await change(mine, password, newPassword)
+    t.equal(answer.statusCode, 204)
+    t.equal(answer.body, '')
+    t.equal((await login(username, newPassword)).statusCode, 200, 'a login right after works')
+    expectError(t, await login(username, password), 401, 'invalid_credentials')
+    t.same(await Promise.all([one, two].map(pair => refusals(app, pair))), [ended, ended])
+    t.same(await Promise.all([mine, stranger.sessions[0] as Pair].map(pair => refusals(app, pair))), [good, good])
+    t.match(await sessionRow(app, sessionIdOf(one)), { end_reason: 'password_changed' })
+    const events = await query(app, `select session_id, details from security_events where type = 'password_changed' and user_id = '${id}'`)
+    t.same(events, [{ session_id: sessionIdOf(mine), details: { sessions: 2 } }])
+    t.same((await everyRow(app)).filter(row => row.includes(newPassword) || row.includes(password)), [])
+  })
+
+  await t.test('repeated, succeeds, and does not end what was opened since', async t => {
+    const { id, username, sessions: [mine] } = await withSessions(app, 1)
+    t.equal((await change(mine as Pair, password, newPassword)).statusCode, 204)
+    const newer = (await login(username, newPassword)).json() as Pair
+    t.equal((await change(mine as Pair, password, newPassword)).statusCode, 204)
+    t.same(await refusals(app, newer), good)
+    t.equal((await query(app, `select 1 from security_events where type = 'password_changed' and user_id = '${id}'`)).length, 1)
+  })
+
+  await t.test('is refused with a wrong current password, which is counted', async t => {
+    const { id, username, sessions } = await withSessions(app, 2)
+    const [mine, other] = sessions as [Pair, Pair]
+    const answer = await change(mine, 'not the right password', newPassword)
+    expectError(t, answer, 403, 'invalid_credentials')
+    t.notOk(answer.headers['www-authenticate'], 'the token is well')
+    t.same(await Promise.all([mine, other].map(pair => isAccepted(app, pair))), [true, true])
+    t.equal((await login(username, password)).statusCode, 200)
+    t.same(await query(app, `select type, count from security_events where type like '%failed' and user_id = '${id}'`), [{ type: 'password_check_failed', count: 1 }])
+  })
+
+  await t.test('is refused for a new one that will not do, and says where', async t => {
+    const { username, sessions: [mine] } = await withSessions(app, 1)
+    const short = await change(mine as Pair, password, 'fourteen chars')
+    expectError(t, short, 400, 'invalid_request')
+    t.same(short.json().details, [{ path: '/new_password', message: 'must have 15 characters or more' }])
+    for (const wrong of ['', 'x'.repeat(257), 1, null, undefined]) {
+      const answer = await change(mine as Pair, password, wrong)
+      expectError(t, answer, 400, 'invalid_request', String(wrong))
+      t.equal(answer.json().details[0].path, '/new_password')
+    }
+    for (const wrong of ['', 1, undefined]) t.equal((await change(mine as Pair, wrong, newPassword)).json().details[0].path, '/current_password')
+    expectError(t, await ask(app, 'PUT', '/me/password', undefined, { current_password: password, new_password: newPassword }), 401, 'authorization_required')
+    t.equal((await login(username, password)).statusCode, 200)
+  })
+
+  await t.test('leaves the refresh token of this session good, and its grace', async t => {
+    const { username } = await withSessions(app, 0)
+    const first = await openSession(app, username)
+    const second = (await refresh(app, first.refresh_token)).json() as Pair
+    await change(second, password, newPassword)
+    t.equal((await refresh(app, first.refresh_token)).json().refresh_token, second.refresh_token)
+    t.same(await refusals(app, second), good)
+  })
+}))

@@ -1,0 +1,91 @@
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import { onEachStorage } from '../support/app.ts'
+import { letTimePass } from '../support/database.ts'
+import { ask, aSession, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions } from '../support/expect.ts'
+import { openSession, refresh, type Pair } from '../support/people.ts'
+
+interface Listed {
+  id: string
+  created_at: string
+  last_used_at: string
+  expires_at: string
+  current: boolean
+}
+
+const list = async (app: FastifyInstance, pair: Pair, query = ''): Promise<Listed[]> => (await ask(app, 'GET', `/me/sessions${query}`, pair.access_token)).json()
+const idsOf = (listed: Listed[]) => listed.map(({ id }) => id)
+
+t.test('GET /me/sessions', t => onEachStorage(t, async (t, app) => {
+  await t.test('answers the live sessions of the user, newest first, and which one asks', async t => {
+    const { sessions } = await withSessions(app, 3)
+    const [first, second, third] = sessions as [Pair, Pair, Pair]
+    await aSession(app)
+    await refresh(app, first.refresh_token)
+    const listed = await list(app, second)
+    t.same(idsOf(listed), [third, second, first].map(sessionIdOf))
+    t.same(listed.map(({ current }) => current), [false, true, false])
+    const { created_at: createdAt, last_used_at: lastUsedAt, expires_at: expiresAt, ...rest } = listed[0] as Listed
+    t.same(rest, { id: sessionIdOf(third), ip: '127.0.0.1', user_agent: 'lightMyRequest', current: false }, 'and nothing else')
+    for (const instant of [createdAt, lastUsedAt, expiresAt]) t.equal(new Date(instant).toISOString(), instant)
+    t.equal(lastUsedAt, createdAt)
+    t.equal(Date.parse(expiresAt), Date.parse(createdAt) + 1_209_600_000)
+    const { created_at: opened, last_used_at: refreshed } = listed[2] as Listed
+    t.ok(Date.parse(refreshed) > Date.parse(opened))
+  })
+
+  await t.test('answers those that are over when it is asked for them', async t => {
+    const { username, sessions } = await withSessions(app, 2)
+    const [loggedOut, expired] = sessions as [Pair, Pair]
+    await ask(app, 'POST', '/logout', loggedOut.access_token)
+    await letTimePass(app, 1_209_600)
+    const mine = await openSession(app, username)
+    t.same(idsOf(await list(app, mine)), [sessionIdOf(mine)])
+    t.same(idsOf(await list(app, mine, '?state=live')), [sessionIdOf(mine)])
+    const over = await list(app, mine, '?state=over')
+    t.same(idsOf(over), [sessionIdOf(expired), sessionIdOf(loggedOut)])
+    t.match(over[1], { end_reason: 'logout', ended_at: /^\d{4}-.*Z$/, current: false })
+    t.notOk('ended_at' in (over[0] as Listed) || 'end_reason' in (over[0] as Listed), 'which has just expired')
+  })
+
+  await t.test('refuses a query that it does not know, and whoever has no token', async t => {
+    const { access_token: token } = await aSession(app)
+    for (const query of ['?state=all', '?state=', '?user=x']) expectError(t, await ask(app, 'GET', `/me/sessions${query}`, token), 400, 'invalid_request')
+    expectError(t, await ask(app, 'GET', '/me/sessions'), 401, 'authorization_required')
+  })
+}))
+
+t.test('DELETE /me/sessions/:id', t => onEachStorage(t, async (t, app) => {
+  const end = (pair: Pair, id: string) => ask(app, 'DELETE', `/me/sessions/${id}`, pair.access_token)
+
+  await t.test('ends that session and no other, and may be repeated', async t => {
+    const { username, sessions } = await withSessions(app, 3)
+    const [mine, lost, other] = sessions as [Pair, Pair, Pair]
+    for (let time = 0; time < 2; time++) {
+      const answer = await end(mine, sessionIdOf(lost))
+      t.equal(answer.statusCode, 204)
+      t.equal(answer.body, '')
+    }
+    t.same(await refusals(app, lost), ended)
+    t.same(await refusals(app, other), { access: undefined, refresh: undefined })
+    t.match((await list(app, mine, '?state=over'))[0], { id: sessionIdOf(lost), end_reason: 'ended_by_owner' })
+    t.ok(await isAccepted(app, await openSession(app, username)), 'a login right after works')
+    t.equal((await end(mine, sessionIdOf(mine))).statusCode, 204, 'it may be one\'s own')
+    t.same(await refusals(app, mine), ended)
+  })
+
+  await t.test('does not find a session of somebody else, nor one that is not there', async t => {
+    const [ada, bob] = [await aSession(app), await aSession(app)]
+    expectError(t, await end(ada, sessionIdOf(bob)), 404, 'not_found')
+    expectError(t, await end(ada, crypto.randomUUID()), 404, 'not_found')
+    t.same(await refusals(app, bob), { access: undefined, refresh: undefined })
+  })
+
+  await t.test('refuses what is no id', async t => {
+    const pair = await aSession(app)
+    for (const id of ['x', '1', `${sessionIdOf(pair)}x`, `urn:uuid:${sessionIdOf(pair)}`, '%00']) expectError(t, await end(pair, id), 400, 'invalid_request', id)
+    expectError(t, await ask(app, 'DELETE', `/me/sessions/${sessionIdOf(pair)}`, pair.access_token, { all: true }), 400, 'invalid_request', 'a body')
+    t.ok(await isAccepted(app, pair))
+    t.equal((await end(pair, sessionIdOf(pair).toUpperCase())).statusCode, 204, 'in any case of its letters')
+  })
+}))

@@ -1,0 +1,144 @@
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import { build, onEachStorage, serversEnv } from '../support/app.ts'
+import { recordTrips } from '../support/blocklist.ts'
+import { everyRow, query, type Row } from '../support/database.ts'
+import { ask, aSession, expectError, isAccepted, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
+import { keepLog } from '../support/log.ts'
+import { openSession, password, refresh, type Pair } from '../support/people.ts'
+
+const newPassword = 'a wholly different pass phrase'
+const eventsOf = (app: FastifyInstance, userId: string): Promise<Row[]> =>
+  query(app, `select type, actor_id, session_id, host(ip) as ip, details, count from security_events where user_id = '${userId}' order by position`)
+
+/** Everything that people do to an account of their own, and the events of it, in order. */
+async function liveALife (app: FastifyInstance): Promise<{ id: string, secrets: string[], expected: Array<[type: string, sessionId: string | null, details: Row | null]> }> {
+  const { id, username, sessions } = await withSessions(app, 4)
+  const [one, two, three, four] = sessions as [Pair, Pair, Pair, Pair]
+  const next = (await refresh(app, one.refresh_token)).json() as Pair
+  await ask(app, 'DELETE', `/me/sessions/${sessionIdOf(two)}`, one.access_token)
+  await ask(app, 'PUT', '/me/password', one.access_token, { current_password: 'a wrong pass phrase', new_password: newPassword })
+  await ask(app, 'PUT', '/me/password', one.access_token, { current_password: password, new_password: newPassword })
+  await ask(app, 'POST', '/login', undefined, { username, password: 'another wrong pass phrase' })
+  const again = (await ask(app, 'POST', '/login', undefined, { username, password: newPassword })).json() as Pair
+  await ask(app, 'POST', '/logout?scope=others', again.access_token)
+  await ask(app, 'POST', '/logout', undefined, { refresh_token: again.refresh_token })
+  const last = (await ask(app, 'POST', '/login', undefined, { username, password: newPassword })).json() as Pair
+  await ask(app, 'DELETE', '/me', last.access_token, { password: newPassword })
+  const pairs = [one, two, three, four, next, again, last]
+  return {
+    id,
+    secrets: [password, newPassword, 'wrong pass phrase', ...pairs.flatMap(pair => [pair.access_token, pair.refresh_token, pair.access_token.split('.')[2] as string])],
+    expected: [
+      ['registered', null, { role: 'user' }],
+      ...sessions.map((pair): [string, string, null] => ['login', sessionIdOf(pair), null]),
+      ['refresh', sessionIdOf(one), null],
+      ['session_ended', sessionIdOf(two), { reason: 'ended_by_owner' }],
+      ['password_check_failed', null, null],
+      ['password_changed', sessionIdOf(one), { sessions: 2 }],
+      ['login_failed', null, null],
+      ['login', sessionIdOf(again), null],
+      ['logout', sessionIdOf(again), { scope: 'others', sessions: 1 }],
+      ['logout', sessionIdOf(again), { scope: 'session', sessions: 1 }],
+      ['login', sessionIdOf(last), null],
+      ['account_deleted', sessionIdOf(last), null]
+    ]
+  }
+}
+
+t.test('each act is recorded with what it was, whose, in which session, where and when, and no secret', t => onEachStorage(t, async (t, app) => {
+  const { id, secrets, expected } = await liveALife(app)
+  t.same(await eventsOf(app, id), expected.map(([type, sessionId, details]) => ({ type, actor_id: null, session_id: sessionId, ip: '127.0.0.1', details, count: 1 })))
+  t.same(await query(app, 'select 1 from security_events where abs(extract(epoch from clock_timestamp() - at)) > 120'), [], 'just now')
+  t.same((await everyRow(app)).filter(row => secrets.some(secret => row.includes(secret))), [])
+}))
+
+t.test('the log carries the same events in one shape, and no secret', async t => {
+  const log = keepLog()
+  const app = await build(t, await serversEnv(t), log.logger)
+  const { id, secrets, expected } = await liveALife(app)
+  const logged = log.lines().map(line => line['event'] as Row | undefined).filter(event => event?.['user_id'] === id)
+  t.same(logged, expected.map(([type, sessionId, details]) => ({ type, user_id: id, actor_id: null, session_id: sessionId, ip: '127.0.0.1', ...details !== null && { details } })))
+  const admin = await signUpAdmin(app)
+  const { id: other } = await withSessions(app, 1)
+  await ask(app, 'DELETE', `/users/${other}/sessions`, admin.token)
+  t.same(log.lines().findLast(line => line['event'] !== undefined)?.['event'], { type: 'sessions_revoked', user_id: other, actor_id: admin.id, session_id: null, ip: '127.0.0.1', details: { sessions: 1, by: 'admin' } })
+  t.same([...secrets, admin.token].filter(secret => log.text().includes(secret)), [])
+})
+
+t.test('an act and its event happen together or not at all', t => onEachStorage(t, async (t, app) => {
+  const { id, sessions: [mine] } = await withSessions(app, 1)
+  const pair = mine as Pair
+  const before = await eventsOf(app, id)
+  const acts = {
+    logout: () => ask(app, 'POST', '/logout?scope=all', pair.access_token),
+    refresh: () => refresh(app, pair.refresh_token),
+    'a new password': () => ask(app, 'PUT', '/me/password', pair.access_token, { current_password: password, new_password: newPassword }),
+    deletion: () => ask(app, 'DELETE', '/me', pair.access_token, { password })
+  }
+  await query(app, "create function refuse() returns trigger language plpgsql as 'begin raise exception $$No.$$; end'")
+  const failing = {
+    'the commit of the act': 'create constraint trigger refused after update on sessions deferrable initially deferred for each row execute function refuse()',
+    'the recording': 'create trigger refused before insert on security_events for each row execute function refuse()'
+  }
+  for (const [what, trigger] of Object.entries(failing)) {
+    // A new password of somebody with one session touches no session.
+    const touching = Object.entries(acts).filter(([name]) => what === 'the recording' || name !== 'a new password')
+    await query(app, trigger)
+    const trips = await recordTrips(app, async () => {
+      for (const [name, act] of touching) expectError(t, await act(), 500, 'internal_error', `${what} of ${name} fails`)
+    })
+    await query(app, `drop trigger refused on ${what === 'the recording' ? 'security_events' : 'sessions'}`)
+    t.same(trips, [], 'nothing is revoked')
+    t.same(await eventsOf(app, id), before, 'nothing is recorded')
+    t.ok(await isAccepted(app, pair))
+  }
+  t.equal((await refresh(app, pair.refresh_token)).statusCode, 200, 'and nothing has happened')
+}))
+
+t.test('GET /me/security-events', t => onEachStorage(t, async (t, app) => {
+  const list = async ({ access_token: token }: Pair, query = '') => (await ask(app, 'GET', `/me/security-events${query}`, token)).json()
+  const typesOf = (events: Array<{ type: string }>) => events.map(({ type }) => type)
+
+  await t.test('answers one\'s own events and nobody else\'s, newest first', async t => {
+    const admin = await signUpAdmin(app)
+    const { id, username, sessions: [first] } = await withSessions(app, 1)
+    await aSession(app)
+    await ask(app, 'DELETE', `/users/${id}/sessions`, admin.token)
+    await ask(app, 'POST', '/login', undefined, { username, password: 'not the right password' })
+    const mine = await openSession(app, username)
+    const { events, next_cursor: next } = await list(mine)
+    t.equal(next, null)
+    t.same(typesOf(events), ['login', 'login_failed', 'sessions_revoked', 'login', 'registered'])
+    const { id: position, at, ...rest } = events[2]
+    t.match(position, /^\d+$/)
+    t.equal(new Date(at).toISOString(), at)
+    t.same(rest, { type: 'sessions_revoked', count: 1, session_id: null, ip: '127.0.0.1', by_admin: true, details: { sessions: 1 } }, 'who did it is not told')
+    t.match(events[3], { session_id: sessionIdOf(first as Pair), by_admin: false, details: {} })
+  })
+
+  await t.test('in pages without gaps or repeats, while there are more', async t => {
+    const { username, sessions } = await withSessions(app, 5)
+    const mine = sessions[0] as Pair
+    const { events: all } = await list(mine)
+    const seen: unknown[] = []
+    let page = await list(mine, '?limit=2')
+    for (;;) {
+      t.ok(page.events.length <= 2)
+      seen.push(...page.events)
+      if (page.next_cursor === null) break
+      await openSession(app, username)
+      page = await list(mine, `?limit=2&cursor=${page.next_cursor}`)
+    }
+    t.same(seen, all)
+    t.equal(seen.length, 6)
+  })
+
+  await t.test('and refuses pages that cannot be', async t => {
+    const { access_token: token } = await aSession(app)
+    for (const query of ['limit=0', 'limit=101', 'cursor=', 'cursor=x', `cursor=${Buffer.from('-1').toString('base64url')}`, `cursor=${Buffer.from('9'.repeat(30)).toString('base64url')}`, 'user=x']) {
+      expectError(t, await ask(app, 'GET', `/me/security-events?${query}`, token), 400, 'invalid_request', query)
+    }
+    expectError(t, await ask(app, 'GET', '/me/security-events'), 401, 'authorization_required')
+  })
+}))

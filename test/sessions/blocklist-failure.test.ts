@@ -1,0 +1,104 @@
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import { decodeJwt } from 'jose'
+import t from 'tap'
+import { onEachStorage } from '../support/app.ts'
+import { breakBlocklist } from '../support/blocklist.ts'
+import { query } from '../support/database.ts'
+import { ask, expectError, isAccepted, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
+import { password, refresh, type Pair } from '../support/people.ts'
+
+interface Scene {
+  id: string
+  /** Of the one who acts. */
+  mine: Pair
+  /** Another session of the same user. */
+  other: Pair
+  /** Of an administrator. */
+  admin: string
+}
+
+interface Ending {
+  act (app: FastifyInstance, scene: Scene): Promise<LightMyRequestResponse>
+  /** What it answers when it succeeds. */
+  statusCode: number
+  ends: Array<'mine' | 'other'>
+  /** Without, it ends an access token alone. */
+  leavesRefreshTokens?: true
+}
+
+const newPassword = 'a wholly different pass phrase'
+const all: Ending['ends'] = ['mine', 'other']
+
+/** What people do themselves. */
+const own: Record<string, Ending> = {
+  'a logout': { act: (app, { mine }) => ask(app, 'POST', '/logout', mine.access_token), statusCode: 200, ends: ['mine'] },
+  'a logout of the others': { act: (app, { mine }) => ask(app, 'POST', '/logout?scope=others', mine.access_token), statusCode: 200, ends: ['other'] },
+  'a logout of all': { act: (app, { mine }) => ask(app, 'POST', '/logout?scope=all', mine.access_token), statusCode: 200, ends: all },
+  'a logout with a refresh token': { act: (app, { mine }) => ask(app, 'POST', '/logout', undefined, { refresh_token: mine.refresh_token }), statusCode: 200, ends: ['mine'] },
+  'a logout of all with a refresh token': { act: (app, { mine }) => ask(app, 'POST', '/logout?scope=all', undefined, { refresh_token: mine.refresh_token }), statusCode: 200, ends: all },
+  'the end of a session in the list': { act: (app, { mine, other }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, mine.access_token), statusCode: 204, ends: ['other'] },
+  'the end of one\'s own session in the list': { act: (app, { mine }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(mine)}`, mine.access_token), statusCode: 204, ends: ['mine'] },
+  'a new password': { act: (app, { mine }) => ask(app, 'PUT', '/me/password', mine.access_token, { current_password: password, new_password: newPassword }), statusCode: 204, ends: ['other'] },
+  'the deletion of an account': { act: (app, { mine }) => ask(app, 'DELETE', '/me', mine.access_token, { password }), statusCode: 204, ends: all }
+}
+
+/** What administrators do. */
+const administered: Record<string, Ending> = {
+  'another role': { act: (app, { id, admin }) => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }), statusCode: 200, ends: all },
+  'disabling a user': { act: (app, { id, admin }) => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }), statusCode: 200, ends: all },
+  'deleting a user': { act: (app, { id, admin }) => ask(app, 'DELETE', `/users/${id}`, admin), statusCode: 204, ends: all },
+  'ending the sessions of a user': { act: (app, { id, admin }) => ask(app, 'DELETE', `/users/${id}/sessions`, admin), statusCode: 204, ends: all },
+  'a revocation by subject': { act: (app, { id, admin }) => ask(app, 'POST', '/revocations', admin, { subject: id }), statusCode: 200, ends: all },
+  'a revocation by sid': { act: (app, { other, admin }) => ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(other) }), statusCode: 200, ends: ['other'] },
+  'a revocation by token': { act: (app, { other, admin }) => ask(app, 'POST', '/revocations', admin, { token: other.access_token }), statusCode: 200, ends: ['other'], leavesRefreshTokens: true },
+  'a revocation by jti': { act: (app, { other, admin }) => ask(app, 'POST', '/revocations', admin, { jti: decodeJwt(other.access_token).jti }), statusCode: 200, ends: ['other'], leavesRefreshTokens: true }
+}
+
+for (const [who, endings] of Object.entries({ people: own, administrators: administered })) {
+  t.test(`what ${who} end while the blocklist fails is 503, and repeating it cures that`, t => onEachStorage(t, async (t, app) => {
+    const { token: admin } = await signUpAdmin(app)
+    for (const [name, { act, statusCode, ends, leavesRefreshTokens = false }] of Object.entries(endings)) {
+      await t.test(name, async t => {
+        const { id, sessions } = await withSessions(app, 2)
+        const scene = { id, admin, mine: sessions[0] as Pair, other: sessions[1] as Pair }
+        const repair = breakBlocklist(app)
+        for (let time = 0; time < 2; time++) {
+          const failed = await act(app, scene)
+          expectError(t, failed, 503, 'revocation_unavailable')
+          t.equal(failed.headers['retry-after'], '1')
+        }
+        repair()
+        for (const which of ends) t.ok(await isAccepted(app, scene[which]), 'nothing is claimed, and nothing is so')
+        t.equal((await query(app, `select 1 from sessions where user_id = '${id}' and ended_at is not null`)).length, leavesRefreshTokens ? 0 : ends.length, 'but the record stands')
+        t.equal((await act(app, scene)).statusCode, statusCode)
+        for (const which of all) t.equal(await isAccepted(app, scene[which]), !ends.includes(which), which)
+        for (const which of leavesRefreshTokens ? [] : ends) expectError(t, await refresh(app, scene[which].refresh_token), 401, 'token_revoked')
+      })
+    }
+  }))
+}
+
+t.test('reuse of a refresh token that cannot be confirmed is 503, and using it once more cures that', t => onEachStorage(t, async (t, app) => {
+  const { sessions: [first] } = await withSessions(app, 1)
+  const { refresh_token: spent, ...pair } = first as Pair
+  const next = (await refresh(app, spent)).json() as Pair
+  for (const reuse of [() => refresh(app, spent), () => ask(app, 'POST', '/logout', undefined, { refresh_token: spent })]) {
+    const repair = breakBlocklist(app)
+    expectError(t, await reuse(), 503, 'revocation_unavailable')
+    repair()
+  }
+  t.ok(await isAccepted(app, next))
+  expectError(t, await refresh(app, spent), 401, 'refresh_token_reused')
+  t.same(await Promise.all([{ ...pair, refresh_token: spent }, next].map(each => isAccepted(app, each))), [false, false])
+}, { REFRESH_GRACE: '0' }))
+
+t.test('a login that could not confirm which session it ended is 503, and the next one cures that', t => onEachStorage(t, async (t, app) => {
+  const { username, sessions } = await withSessions(app, 2)
+  const login = () => ask(app, 'POST', '/login', undefined, { username, password })
+  const repair = breakBlocklist(app)
+  expectError(t, await login(), 503, 'revocation_unavailable')
+  repair()
+  t.same(await Promise.all(sessions.map(pair => isAccepted(app, pair))), [true, true])
+  t.equal((await login()).statusCode, 200)
+  t.same(await Promise.all(sessions.map(pair => isAccepted(app, pair))), [false, false], 'of both that have ended for it')
+}, { MAX_SESSIONS: '2' }))

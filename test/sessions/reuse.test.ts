@@ -1,0 +1,116 @@
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import { build, onEachStorage, serversEnv } from '../support/app.ts'
+import { query, letTimePass, sessionRow } from '../support/database.ts'
+import { aSession, ask, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions } from '../support/expect.ts'
+import { openSession, refresh, type Pair } from '../support/people.ts'
+
+/** Long enough for a slow machine. */
+const settings = { REFRESH_GRACE: '60' }
+
+const renew = async (app: FastifyInstance, pair: Pair) => (await refresh(app, pair.refresh_token)).json() as Pair
+const reuses = (app: FastifyInstance, pair: Pair) => query(app, `select user_id, host(ip) as ip, count from security_events where type = 'refresh_token_reused' and session_id = '${sessionIdOf(pair)}'`)
+const graceIsOver = (app: FastifyInstance, pair: Pair) => query(app, `update sessions set rotated_at = rotated_at - interval '60 seconds' where id = '${sessionIdOf(pair)}'`)
+
+t.test('a spent refresh token', t => onEachStorage(t, async (t, app) => {
+  const { id, username } = await withSessions(app, 0)
+
+  await t.test('ends its whole session when it is used again, and that is recorded', async t => {
+    const first = await openSession(app, username)
+    const other = await openSession(app, username)
+    const second = await renew(app, first)
+    await graceIsOver(app, first)
+    const answer = await refresh(app, first.refresh_token)
+    expectError(t, answer, 401, 'refresh_token_reused')
+    t.equal(answer.headers['www-authenticate'], 'Bearer realm="signout"')
+    t.same(await refusals(app, second), ended)
+    t.notOk(await isAccepted(app, first))
+    t.match(await sessionRow(app, sessionIdOf(first)), { end_reason: 'refresh_token_reused' })
+    expectError(t, await refresh(app, first.refresh_token), 401, 'refresh_token_reused', 'and once more')
+    t.same(await reuses(app, first), [{ user_id: id, ip: '127.0.0.1', count: 1 }], 'recorded once')
+    t.ok(await isAccepted(app, other), 'another session goes on')
+  })
+
+  await t.test('gets the same pair again within the grace', async t => {
+    const first = await openSession(app, username)
+    const second = await renew(app, first)
+    const before = await sessionRow(app, sessionIdOf(first))
+    for (let again = 0; again < 3; again++) {
+      const repeated = await renew(app, first)
+      t.equal(repeated.access_token, second.access_token)
+      t.equal(repeated.refresh_token, second.refresh_token)
+      t.ok(repeated.expires_in <= second.expires_in)
+    }
+    t.same(await sessionRow(app, sessionIdOf(first)), before, 'which renews nothing')
+    t.equal((await query(app, `select 1 from security_events where type = 'refresh' and session_id = '${sessionIdOf(first)}'`)).length, 1, 'and is no further refresh')
+    t.ok(await isAccepted(app, second))
+    t.equal((await refresh(app, second.refresh_token)).statusCode, 200)
+  })
+
+  await t.test('has its grace by Postgres\' clock, to the second', async t => {
+    const first = await openSession(app, username)
+    const second = await renew(app, first)
+    await query(app, `update sessions set rotated_at = rotated_at - interval '45 seconds' where id = '${sessionIdOf(first)}'`)
+    t.equal((await renew(app, first)).refresh_token, second.refresh_token)
+    await query(app, `update sessions set rotated_at = rotated_at - interval '15 seconds' where id = '${sessionIdOf(first)}'`)
+    expectError(t, await refresh(app, first.refresh_token), 401, 'refresh_token_reused')
+  })
+
+  await t.test('has no grace when it is older than the immediate predecessor', async t => {
+    const first = await openSession(app, username)
+    const second = await renew(app, first)
+    const third = await renew(app, second)
+    expectError(t, await refresh(app, first.refresh_token), 401, 'refresh_token_reused')
+    t.same(await refusals(app, third), ended)
+  })
+
+  await t.test('has no grace once its session has ended', async t => {
+    const first = await openSession(app, username)
+    const second = await renew(app, first)
+    await ask(app, 'POST', '/logout', second.access_token)
+    expectError(t, await refresh(app, first.refresh_token), 401, 'token_revoked')
+    t.equal((await reuses(app, first)).length, 0)
+  })
+}, settings))
+
+t.test('the salt of a rotation is deleted when its grace is over, and when its session ends', t => onEachStorage(t, async (t, app) => {
+  const { username } = await withSessions(app, 0)
+  const saltOf = async (pair: Pair) => (await sessionRow(app, sessionIdOf(pair)))['rotation_salt'] as Uint8Array | null
+  const session = await openSession(app, username)
+  t.equal(await saltOf(session), null)
+  const second = await renew(app, session)
+  const salt = await saltOf(session)
+  t.equal(salt?.length, 32)
+  await app.janitor.tidyUp()
+  t.same(await saltOf(session), salt, 'not within the grace')
+  await letTimePass(app, 61)
+  await app.janitor.tidyUp()
+  t.equal(await saltOf(session), null)
+
+  const third = await renew(app, second)
+  t.notSame(await saltOf(session), salt, 'another one for another rotation')
+  await ask(app, 'POST', '/logout', third.access_token)
+  t.equal(await saltOf(session), null)
+}, settings))
+
+t.test('without a grace, using a token twice is always reuse', async t => {
+  const app = await build(t, { ...await serversEnv(t), REFRESH_GRACE: '0' })
+  const first = await aSession(app)
+  const second = await renew(app, first)
+  t.equal((await sessionRow(app, sessionIdOf(first)))['rotation_salt'], null, 'nor is there a salt')
+  expectError(t, await refresh(app, first.refresh_token), 401, 'refresh_token_reused')
+  t.same(await refusals(app, second), ended)
+})
+
+t.test('reuse on one replica ends the session on every replica at once, and each knows the grace of the other', async t => {
+  const env = { ...await serversEnv(t), ...settings }
+  const [here, there] = [await build(t, env), await build(t, env)]
+  const first = await aSession(here)
+  const second = await renew(there, first)
+  t.equal((await renew(here, first)).refresh_token, second.refresh_token)
+  t.ok(await isAccepted(there, second))
+  await graceIsOver(here, first)
+  expectError(t, await refresh(here, first.refresh_token), 401, 'refresh_token_reused')
+  t.same(await refusals(there, second), ended)
+  t.notOk(await isAccepted(there, first))
+})

@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { Redis } from 'ioredis'
+import type { Test } from 'tap'
+import auth, { createRedisBlocklist, createRedisConnection } from '../../plugins/auth.ts'
+import type { RedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
+import { get } from './people.ts'
+import { until } from './wait.ts'
+
+const secret = 'the secret of somebody else\'s app'
+export const prefix = 'somebody:'
+export const cutOffKey = `${prefix}cut-off`
+
+/** A replica of somebody else's app: the plugin, a Redis, and no record. */
+export interface Replica {
+  app: FastifyInstance
+  blocklist: RedisBlocklist
+  /** The cut-offs that it was told of. */
+  cutOffs: number[]
+  /** A token that is issued now, which is after the cut-off. */
+  issue (): Promise<string>
+  revoke (token: string): Promise<void>
+  /** The status that a request with the token gets. */
+  statusOf (token: string): Promise<number>
+}
+
+export async function startReplica (t: Test, url: string, leewaySeconds = 0): Promise<Replica> {
+  const cutOffs: number[] = []
+  const redis = createRedisConnection(url, { deadlineMs: 500 })
+  await redis.connect()
+  const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds, onCutOff: issuedBefore => { cutOffs.push(issuedBefore) } })
+  const app = Fastify()
+  t.teardown(async () => {
+    await app.close()
+    await blocklist.close()
+  })
+  await app.register(auth, { blocklist, deadlineMs: 1_000, jwt: { secret, sign: { expiresIn: '15m' }, verify: { clockTolerance: leewaySeconds * 1000, cache: true } } })
+  app.get('/', { onRequest: app.authenticate }, async () => 'in')
+  return {
+    app,
+    blocklist,
+    cutOffs,
+    async issue () {
+      await until('it is ready', () => blocklist.ready().then(() => true, () => false))
+      return app.jwt.sign({ jti: randomUUID(), sub: 'ada' })
+    },
+    async revoke (token) {
+      const { jti, exp } = app.jwt.verify<{ jti: string, exp: number }>(token)
+      await app.revoker.revoke([{ scope: 'token', id: jti, expiresAt: exp }])
+    },
+    statusOf: async token => (await get(app, '/', token)).statusCode
+  }
+}
+
+/** Runs commands on a Redis, on a connection of its own. */
+export async function administer<T> (url: string, work: (redis: Redis) => Promise<T>): Promise<T> {
+  const redis = new Redis(url)
+  try {
+    return await work(redis)
+  } finally {
+    redis.disconnect()
+  }
+}
+
+/**
+ * That whatever has happened since, a token that was revoked before is accepted by none of the replicas at any time, and one
+ * that is issued now is accepted by all of them.
+ */
+export async function expectRecovery (t: Test, replicas: Replica[], revoked: string): Promise<void> {
+  const statuses = new Set<number>()
+  const watch = { isOver: false }
+  const watching = (async () => {
+    while (!watch.isOver) for (const { statusOf } of replicas) statuses.add(await statusOf(revoked))
+  })()
+  const fresh = await (replicas[0] as Replica).issue()
+  await until('a token that is issued now is accepted everywhere', async () => (await Promise.all(replicas.map(({ statusOf }) => statusOf(fresh)))).every(status => status === 200))
+  watch.isOver = true
+  await watching
+  t.notOk(statuses.has(200), `the revoked one got ${[...statuses].join(', ')}`)
+  for (const { statusOf } of replicas) t.equal(await statusOf(revoked), 401)
+}

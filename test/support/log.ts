@@ -1,0 +1,11 @@
+import type { LoggerOptions } from '../../src/app.ts'
+
+/** A logger that keeps what is logged, at every level. */
+export function keepLog (): { logger: LoggerOptions, text: () => string, lines: () => Array<Record<string, unknown>> } {
+  const lines: string[] = []
+  return {
+    logger: { level: 'trace', stream: { write: line => { lines.push(line) } } },
+    text: () => lines.join(''),
+    lines: () => lines.map(line => JSON.parse(line) as Record<string, unknown>)
+  }
+}

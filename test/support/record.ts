@@ -1,0 +1,19 @@
+import pg from 'pg'
+import type { Env } from './app.ts'
+
+/** Runs statements on a database, past the service. */
+export async function onPostgres<R extends pg.QueryResultRow> (env: Env, statement: string, values: unknown[] = []): Promise<R[]> {
+  const client = new pg.Client({ connectionString: env['DATABASE_URL'] })
+  await client.connect()
+  try {
+    return (await client.query<R>(statement, values)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+/** Adds as many live revocations to the record, of sessions that never were. */
+export async function fillRecord (env: Env, count: number, expiresIn = '1 hour'): Promise<void> {
+  await onPostgres(env, `insert into revocations (scope, id, expires_at, reason, created_at)
+    select 'session', gen_random_uuid()::text, now() + $2::interval, 'logout', now() from generate_series(1, $1::int)`, [count, expiresIn])
+}

@@ -1,0 +1,101 @@
+import type { FastifyInstance } from 'fastify'
+import type { Test } from 'tap'
+import { build, serversEnv, type Env } from './app.ts'
+import { outcome } from './device.ts'
+import { get, logOut, signIn, signUp } from './people.ts'
+import { proxyTo, type Proxy } from './proxy.ts'
+import { ownRedis, type OwnRedis } from './redis-server.ts'
+import { until } from './wait.ts'
+
+/** Two replicas of the service with a Redis that may be mistreated, what they log, and two tokens of somebody. */
+export interface Replicas {
+  a: FastifyInstance
+  b: FastifyInstance
+  apps: FastifyInstance[]
+  env: Env
+  redis: OwnRedis
+  log: string[]
+  username: string
+  userId: string
+  /** A token that stays good. */
+  good: string
+  /** A token that somebody may log out. */
+  leaving: string
+}
+
+/** On a machine that is busy with other tests an answer may take longer than in a data centre. */
+const patience: Env = { RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '1000' }
+
+/** @param envOfB what the second replica has otherwise, such as the address of a Redis that it takes for the same */
+export async function startReplicas (t: Test, settings: Env = {}, envOfB: Env = {}): Promise<Replicas> {
+  const redis = await ownRedis(t)
+  const env = { ...await serversEnv(t), REDIS_URL: redis.url, ...patience, ...settings }
+  const log: string[] = []
+  const logger = { level: 'info', stream: { write: (line: string) => { log.push(line) } } }
+  const a = await build(t, env, logger)
+  const b = await build(t, { ...env, ...envOfB }, logger)
+  const { id, username, token } = await signUp(a)
+  return { a, b, apps: [a, b], env, redis, log, username, userId: id, good: token, leaving: await signIn(a, username) }
+}
+
+/** The settings with a proxy between a replica and one of its servers. */
+export async function proxied (t: Test, env: Env, variable: 'DATABASE_URL' | 'REDIS_URL'): Promise<{ proxy: Proxy, env: Env }> {
+  const url = new URL(String(env[variable]))
+  const proxy = await proxyTo(t, url.hostname, Number(url.port || (variable === 'DATABASE_URL' ? 5432 : 6379)))
+  url.hostname = '127.0.0.1'
+  url.port = String(proxy.port)
+  return { proxy, env: { ...env, [variable]: url.href } }
+}
+
+/** Asks every replica about a token, again and again. */
+export interface Asking {
+  /** What each replica has said so far. */
+  said: Array<Set<string>>
+  stop (): Promise<void>
+}
+
+export function keepAsking (apps: FastifyInstance[], token: string): Asking {
+  const over = new AbortController()
+  const said = apps.map(() => new Set<string>())
+  const askers = apps.map(async (app, index) => {
+    while (!over.signal.aborted) {
+      said[index]?.add(outcome(await get(app, '/token', token)))
+      await new Promise(resolve => setTimeout(resolve, 5))
+    }
+  })
+  return {
+    said,
+    async stop () {
+      over.abort()
+      await Promise.all(askers)
+    }
+  }
+}
+
+/** Every replica accepts the token. */
+export async function untilAccepted (apps: FastifyInstance[], token: string, withinMs = 15_000): Promise<void> {
+  for (const app of apps) await until('a good token is accepted again', async () => (await get(app, '/token', token)).statusCode === 200, withinMs)
+}
+
+/**
+ * What happens is noticed everywhere, a good token is accepted again everywhere after it, and a revoked one never is.
+ */
+export async function expectNeverAccepted (t: Test, { apps, good }: Pick<Replicas, 'apps' | 'good'>, revoked: string, happen: () => Promise<void>): Promise<void> {
+  const { said, stop } = keepAsking(apps, revoked)
+  try {
+    await happen()
+    await until('it is noticed', () => said.every(answers => answers.has('503 revocation_unavailable')))
+    await untilAccepted(apps, good)
+  } finally {
+    await stop()
+    const answers = [...new Set(said.flatMap(answers => [...answers]))].sort()
+    t.same(answers.filter(answer => !['401 token_revoked', '503 revocation_unavailable'].includes(answer)), [], `it got ${answers.join(', ')}`)
+  }
+  for (const app of apps) t.equal(outcome(await get(app, '/token', revoked)), '401 token_revoked')
+}
+
+/** Logs a token out, which must succeed. */
+export async function logOutFor (t: Test, app: FastifyInstance, token: string): Promise<void> {
+  const answer = await logOut(app, token)
+  t.equal(answer.statusCode, 200, answer.body)
+}

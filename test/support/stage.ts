@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto'
+import { hash } from '@node-rs/argon2'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import type { Test } from 'tap'
+import { build, serversEnv, type Env } from './app.ts'
+import { bearer, get, password, refresh, type Pair } from './people.ts'
+import { randomName, redisUrl } from './services.ts'
+import { stepThrough, type Stepper } from './steps.ts'
+
+/** Two replicas on one Postgres and one Redis, whose every step can be held, and what is behind them. */
+export interface Stage {
+  one: FastifyInstance
+  two: FastifyInstance
+  stepper: Stepper
+  /** Adds somebody who can sign in with the password of all tests. */
+  addUser (role?: 'user' | 'admin'): Promise<{ id: string, username: string }>
+  /** The sessions of a user, as they are in the database. */
+  findSessions (userId: string): Promise<SessionRow[]>
+  /** Asks the database. */
+  ask (statement: string, values?: unknown[]): Promise<Array<Record<string, unknown>>>
+  /** When the blocklist forgets a session, in milliseconds since the epoch; negative when it does not know it. */
+  blockedUntil (sessionId: string): Promise<number>
+}
+
+export interface SessionRow {
+  id: string
+  ended_at: Date | null
+  rotation_salt: Buffer | null
+  access_expires_at: Date
+}
+
+/** What the tests need of an access token. */
+interface Claims {
+  sid: string
+  sub: string
+  scope: string
+  iat: number
+  exp: number
+}
+
+/** The same as `CLOCK_LEEWAY` is by default. */
+const leewayMs = 5_000
+/** A hash that is verified in no time: how slow the real ones are is not what these tests are about. */
+const quick = { algorithm: 2, memoryCost: 8, timeCost: 1, parallelism: 1 } as const
+
+/** Deadlines are out of the way: whoever waits for a lock here, waits for as long as the test holds it. */
+const patient = { RATE_LIMITS: 'off', DATABASE_DEADLINE_MS: '30000', BLOCKLIST_DEADLINE_MS: '10000', REFRESH_GRACE: '300' }
+
+export async function setStage (t: Test, settings: Env = {}): Promise<Stage> {
+  const env: Env = { ...await serversEnv(t), ...patient, ...settings }
+  const [one, two] = await Promise.all([build(t, env), build(t, env)])
+  const stepper = await stepThrough(t, [one, two])
+  const database = new pg.Client({ connectionString: env['DATABASE_URL'] })
+  const redis = new Redis(redisUrl())
+  await database.connect()
+  t.teardown(async () => {
+    redis.disconnect()
+    await database.end()
+  })
+  const passwordHash = await hash(password, quick)
+  const ask = async (statement: string, values: unknown[] = []) => (await database.query(statement, values)).rows
+  return {
+    one,
+    two,
+    stepper,
+    ask,
+    async addUser (role = 'user') {
+      const user = { id: randomUUID(), username: `user-${randomName()}` }
+      await ask('insert into users (id, username, password_hash, role) values ($1, $2, $3, $4)', [user.id, user.username, passwordHash, role])
+      return user
+    },
+    findSessions: async userId => await ask('select * from sessions where user_id = $1', [userId]) as unknown as SessionRow[],
+    blockedUntil: sessionId => redis.pexpiretime(`${env['BLOCKLIST_PREFIX']}sid:${sessionId}`)
+  }
+}
+
+export function claimsOf ({ access_token: token }: Pick<Pair, 'access_token'>): Claims {
+  return JSON.parse(Buffer.from(String(token.split('.')[1]), 'base64url').toString())
+}
+
+/** Sends a request in the name of a token. */
+export function send (app: FastifyInstance, method: 'POST' | 'PUT' | 'DELETE', url: string, token?: string, payload?: object): Promise<LightMyRequestResponse> {
+  return app.inject({ method, url, headers: token === undefined ? {} : bearer(token), ...(payload && { payload }) })
+}
+
+/** `200`, or `401 token_revoked`. */
+export function summarize (answer: LightMyRequestResponse): string {
+  return answer.statusCode < 300 ? String(answer.statusCode) : `${answer.statusCode} ${answer.json().error}`
+}
+
+/** What both replicas say of an access token. */
+export async function askBoth ({ one, two }: Stage, token: string): Promise<string> {
+  const answers = await Promise.all([one, two].map(app => get(app, '/token', token)))
+  return [...new Set(answers.map(summarize))].join(' and ')
+}
+
+/**
+ * What is wrong with a session of which these pairs were handed out, newest last, if it has ended: its access tokens must be
+ * refused by both replicas for as long as any could live, and its last refresh tokens for good.
+ */
+export async function findLife (stage: Stage, row: SessionRow, pairs: Pair[]): Promise<string[]> {
+  const problems: string[] = []
+  const blockedUntil = await stage.blockedUntil(row.id)
+  if (row.ended_at === null) problems.push('it has not ended')
+  if (row.rotation_salt !== null) problems.push('its salt was kept')
+  for (const pair of pairs) {
+    const { exp } = claimsOf(pair)
+    const asked = await askBoth(stage, pair.access_token)
+    if (asked !== '401 token_revoked') problems.push(`an access token got ${asked}`)
+    if (row.access_expires_at.getTime() < exp * 1000) problems.push('an access token outlives what is known of it')
+    if (blockedUntil < exp * 1000 + 3 * leewayMs) problems.push('the blocklist forgets it too early')
+  }
+  for (const token of new Set(pairs.slice(-2).map(pair => pair.refresh_token))) {
+    const { statusCode } = await refresh(stage.one, token)
+    if (statusCode !== 401) problems.push(`a refresh token got ${statusCode}`)
+  }
+  return problems
+}
+
+/** What is wrong with a session of which these pairs were handed out, newest last, if it lives on: all must work. */
+export async function findDeath (stage: Stage, row: SessionRow, pairs: Pair[]): Promise<string[]> {
+  const problems: string[] = []
+  if (row.ended_at !== null) problems.push('it has ended')
+  for (const pair of pairs) {
+    const asked = await askBoth(stage, pair.access_token)
+    if (asked !== '200') problems.push(`an access token got ${asked}`)
+    if (row.access_expires_at.getTime() < claimsOf(pair).exp * 1000) problems.push('an access token outlives what is known of it')
+  }
+  const newest = pairs.at(-1)
+  const answer = newest && summarize(await refresh(stage.two, newest.refresh_token))
+  if (answer !== '200') problems.push(`its refresh token got ${answer}`)
+  return problems
+}
+
+/** Opens a session and refreshes it a number of times. Answers all its pairs, newest last. */
+export async function openRotated (app: FastifyInstance, username: string, rotations: number, itsPassword = password): Promise<Pair[]> {
+  const pairs: Pair[] = [(await send(app, 'POST', '/login', undefined, { username, password: itsPassword })).json()]
+  for (let rotation = 0; rotation < rotations; rotation++) pairs.push((await refresh(app, String(pairs.at(-1)?.refresh_token))).json())
+  return pairs
+}

@@ -1,0 +1,177 @@
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
+import type { FastifyInstance } from 'fastify'
+import pg from 'pg'
+import type { Test } from 'tap'
+import { postgresUrl } from './services.ts'
+
+/**
+ * A request, or several, whose steps are known and can be held: every SQL statement, the signing of a token, and writing
+ * the blocklist. Interleavings are made with it and not waited for: there is no sleep that has to be long enough.
+ */
+export interface Flow<T> {
+  /** What it has done so far, and does now: `select users for update`, `commit`, `blocklist`, `sign`. */
+  readonly steps: readonly string[]
+  readonly answer: Promise<T>
+  /** Resolves when it is held, or has been answered: then false. */
+  readonly held: Promise<boolean>
+  /** Resolves when it has been answered, or waits in Postgres for somebody's lock: then false. */
+  settles (): Promise<boolean>
+  release (): void
+}
+
+/** What is known of a flow wherever its work takes it. */
+interface Course {
+  readonly name: string
+  readonly steps: string[]
+  /** Called before each step, which waits for it. */
+  pass (): Promise<void> | undefined
+  /** The connection on which a statement of it is under way. */
+  backend: number | undefined
+}
+
+/** A step of a flow, at the instant at which it was let through. */
+export interface Moment {
+  flow: string
+  step: string
+}
+
+export interface Stepper {
+  /** Begins a flow. It is held before the step of that number, counted from 0, if it ever gets there. */
+  start<T> (name: string, work: () => Promise<T>, holdBefore?: number): Flow<T>
+  /** The steps of all flows since the last call, in the order in which they were let through. */
+  takeMoments (): Moment[]
+}
+
+const courses = new AsyncLocalStorage<Course>()
+/** Blocked is what Postgres says is blocked. This is only how soon it is asked again. */
+const askAgainMs = 4
+/** A flow that neither ends nor is blocked by then hangs. */
+const patienceMs = 20_000
+
+type Query = (this: pg.Client, ...args: unknown[]) => unknown
+type Connect = (this: pg.Pool, done?: (...results: unknown[]) => void) => unknown
+
+/** Makes the steps of requests to these apps known, until the test ends. */
+export async function stepThrough (t: Test, apps: FastifyInstance[]): Promise<Stepper> {
+  const moments: Moment[] = []
+  const observer = new pg.Client({ connectionString: postgresUrl() })
+  await observer.connect()
+  t.teardown(() => observer.end())
+  watchPostgres(t, step)
+  for (const { accessTokens, revoker } of apps) {
+    watch(t, accessTokens, 'sign', step)
+    watch(t, revoker, 'revoke', step, 'blocklist')
+  }
+
+  async function step (course: Course, label: string): Promise<void> {
+    course.steps.push(label)
+    await course.pass()
+    moments.push({ flow: course.name, step: label })
+  }
+
+  async function isBlocked (backend: number): Promise<boolean> {
+    const { rows } = await observer.query('select cardinality(pg_blocking_pids($1)) > 0 as blocked', [backend])
+    return rows[0].blocked
+  }
+
+  return {
+    start: (name, work, holdBefore) => startFlow(name, work, holdBefore, isBlocked),
+    takeMoments: () => moments.splice(0)
+  }
+}
+
+function startFlow<T> (name: string, work: () => Promise<T>, holdBefore: number | undefined, isBlocked: (backend: number) => Promise<boolean>): Flow<T> {
+  const { promise: released, resolve: release } = withResolvers<undefined>()
+  const { promise: held, resolve: decide } = withResolvers<boolean>()
+  const steps: string[] = []
+  const course: Course = {
+    name,
+    steps,
+    backend: undefined,
+    pass () {
+      if (steps.length - 1 !== holdBefore) return
+      decide(true)
+      return released
+    }
+  }
+  let isAnswered = false
+  // An injected request begins when it is awaited first: here, and not where its answer is.
+  const answer = courses.run(course, async () => await work()).finally(() => { isAnswered = true; decide(false) })
+  // Whoever started it awaits it later.
+  answer.catch(() => {})
+  return {
+    steps,
+    answer,
+    held,
+    release: () => { release(undefined) },
+    async settles () {
+      const giveUpAt = performance.now() + patienceMs
+      for (;;) {
+        await Promise.race([answer.catch(() => {}), new Promise(resolve => setTimeout(resolve, askAgainMs))])
+        if (isAnswered) return true
+        const { backend } = course
+        if (backend !== undefined && await isBlocked(backend) && course.backend === backend) return false
+        if (performance.now() > giveUpAt) throw new Error(`${name} hangs after ${steps.join(', ')}.`)
+      }
+    }
+  }
+}
+
+type Step = (course: Course, label: string) => Promise<void>
+
+function watch<K extends string> (t: Test, object: Record<K, (...args: never[]) => Promise<unknown>>, method: K, step: Step, label: string = method): void {
+  const original = object[method] as (...args: unknown[]) => Promise<unknown>
+  const watched = async (...args: unknown[]) => {
+    const course = courses.getStore()
+    if (course !== undefined) await step(course, label)
+    return await original.apply(object, args)
+  }
+  object[method] = watched as typeof object[K]
+  t.teardown(() => { object[method] = original as typeof object[K] })
+}
+
+function watchPostgres (t: Test, step: Step): void {
+  const client = pg.Client.prototype as unknown as { query: Query }
+  const pool = pg.Pool.prototype as unknown as { connect: Connect }
+  const { query } = client
+  const { connect } = pool
+  client.query = function (...args) {
+    const course = courses.getStore()
+    if (course === undefined) return query.apply(this, args)
+    const backend = (this as pg.Client & { processID: number }).processID
+    const done = () => { course.backend = undefined }
+    const send = () => {
+      course.backend = backend
+      const result = query.apply(this, args)
+      if (result instanceof Promise) result.then(done, done)
+      return result
+    }
+    const callback = args.at(-1)
+    if (typeof callback === 'function') args[args.length - 1] = (...results: unknown[]) => { done(); callback(...results) }
+    return step(course, labelOf(args[0])).then(send)
+  }
+  // A connection that becomes free calls back from the flow that gave it back.
+  pool.connect = function (callback) {
+    return callback === undefined ? connect.call(this) : connect.call(this, AsyncResource.bind(callback))
+  }
+  t.teardown(() => {
+    client.query = query
+    pool.connect = connect
+  })
+}
+
+/** What a statement does, in a few words. */
+function labelOf (query: unknown): string {
+  const text = typeof query === 'string' ? query : (query as { text: string }).text
+  const [verb = ''] = /^\w+/.exec(text) ?? []
+  if (/clock_timestamp\(\)\) \* 1000/.test(text)) return 'clock'
+  const table = /(?:from|into|update) "(\w+)"/.exec(text)?.[1]
+  const lock = / for (update|no key update|share)/.exec(text)?.[0] ?? ''
+  return [verb, table].filter(part => part !== undefined).join(' ') + lock
+}
+
+function withResolvers<T> (): { promise: Promise<T>, resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {}
+  const promise = new Promise<T>(_resolve => { resolve = _resolve })
+  return { promise, resolve }
+}
