@@ -59,7 +59,7 @@ export interface LogGuard extends Guard {
   stop (): void
 }
 
-const pollMs = 1_000
+const pollMs = 900
 const compareAgainMs = 100
 
 export function createLogGuard (options: LogGuardOptions): LogGuard {
@@ -75,7 +75,12 @@ export function createLogGuard (options: LogGuardOptions): LogGuard {
 
   async function compare (): Promise<void> {
     const { epoch } = judge
-    judge.learn(await log.readHead(), epoch)
+    try {
+      judge.learn(await log.readHead(), epoch)
+    } catch {
+      // It says nothing new, and does not take back what was trusted.
+      judge.missed()
+    }
   }
 
   function refuse (reason: string): UntrustedError {
@@ -135,8 +140,7 @@ function createPoll (work: () => Promise<void>, restMs: () => number): { start (
     timer = setTimeout(() => {
       isWorking = true
       isHastened = false
-      // The database being away does not take back what was trusted: it says nothing new.
-      work().catch(() => {}).finally(() => {
+      work().finally(() => {
         isWorking = false
         doneAt = performance.now()
         schedule()

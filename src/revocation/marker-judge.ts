@@ -28,15 +28,17 @@ export interface MarkerJudge {
   findFlaw (look: Look, text: string | null | undefined): Flaw | undefined
   /** Takes note of a head. One that was read in another epoch says nothing about what was answered until now. */
   learn (head: Head, epoch: number): void
+  /** The head could not be read: the tail cannot read it either, so that a marker that stands still says nothing. */
+  missed (): void
   /** Forgets what was found out. */
   forget (): void
 }
 
 /**
- * A marker that has not reached a head that was read this long ago belongs to a Redis that nobody writes to any more. With
- * the second that may pass before a head is read, that is found out five seconds after the head has moved on.
+ * A marker that has not reached a head that was read this long ago, though the head could be read all the while, belongs to a
+ * Redis that nobody writes to any more. The head is read every 900 ms: that is found out by the fifth time after it has moved on.
  */
-const staleAfterMs = 4_000
+const staleAfterMs = 3_500
 
 export function createMarkerJudge (now: () => number): MarkerJudge {
   let epoch = 0
@@ -69,7 +71,6 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
     get head () { return lastHead },
     look: () => ({ epoch, position: seen }),
     findFlaw (look, text) {
-      raiseRequired()
       if (look.epoch !== epoch) return { reason: 'The connection to the blocklist changed meanwhile.', isLacking: false }
       if (required === undefined) return { reason: 'The blocklist has not been compared with the record yet.', isLacking: false }
       const marker = parseMarker(text)
@@ -101,6 +102,7 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
       heads.push({ position: head.position, readAt: now() })
       raiseRequired()
     },
+    missed () { heads = [] },
     forget
   }
 }
