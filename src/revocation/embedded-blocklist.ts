@@ -28,6 +28,7 @@ export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): { blo
       close: () => memory.close()
     },
     projection: {
+      async reach () { /* It is in this process. */ },
       async begin (logId, claim) {
         if (parseMarker(marker)?.logId !== logId) marker = claim
         return marker ?? claim

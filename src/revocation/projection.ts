@@ -8,6 +8,8 @@ import type { Revocation } from './revocation.ts'
  * a step arrives, what the marker says stays true (docs/revocation.md). All of them reject within a bound.
  */
 export interface Projection {
+  /** Rejects when it cannot be reached. */
+  reach (): Promise<void>
   /** Answers the marker if it is of this log. Puts the claim in its place if it is not, and answers that. */
   begin (logId: string, claim: string): Promise<string>
   /**

@@ -42,6 +42,9 @@ export function createRedisProjection ({ redis, prefix, leewaySeconds }: RedisPr
   redis.defineCommand('signoutAdvance', { lua: advance })
   const scripts = redis as unknown as Scripts
   return {
+    async reach () {
+      await plainly(redis.exists(marker))
+    },
     begin: (logId, claim) => plainly(scripts.signoutBegin(1, marker, logId, claim)),
     async advance (from, to, revocations, progress) {
       const entries = revocations.map(({ scope, id }) => prefix + entryKey(scope, id))

@@ -39,7 +39,7 @@ const startOverMs = 50
 const leaseSeconds = 2
 
 export function createTail (options: TailOptions): Tail {
-  const { log } = options
+  const { log, projection } = options
   const holder = randomUUID()
   let timer: NodeJS.Timeout | undefined
   let running: Promise<unknown> | undefined
@@ -50,6 +50,8 @@ export function createTail (options: TailOptions): Tail {
 
   async function round (): Promise<void> {
     try {
+      // Asked first: whoever cannot reach the blocklist leaves the lease to one who can.
+      await projection.reach()
       hasLease = await log.lease(holder, leaseSeconds)
       // Starting over is part of the work.
       if (hasLease && !await keepUp(options, () => log.lease(holder, leaseSeconds))) isWoken = true
@@ -57,7 +59,14 @@ export function createTail (options: TailOptions): Tail {
     } catch (error) {
       if (!hasFailed) options.onFailure?.(error)
       hasFailed = true
+      await handOver()
     }
+  }
+
+  /** Lets another replica take over at once, which waits for the lease to run out otherwise. */
+  async function handOver (): Promise<void> {
+    if (hasLease) await log.release(holder).catch(() => {})
+    hasLease = false
   }
 
   function schedule (): void {
@@ -83,8 +92,7 @@ export function createTail (options: TailOptions): Tail {
       isStopped = true
       clearTimeout(timer)
       await running
-      // Whoever comes next waits for the lease to run out otherwise.
-      if (hasLease) await log.release(holder).catch(() => {})
+      await handOver()
     }
   }
 }

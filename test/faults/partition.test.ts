@@ -1,9 +1,9 @@
 import t from 'tap'
 import { build } from '../support/app.ts'
 import { outcome } from '../support/device.ts'
-import { get, logOut } from '../support/people.ts'
+import { get, logOut, signIn } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
-import { logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
+import { keepAsking, logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { onPostgres } from '../support/record.ts'
 import { until } from '../support/wait.ts'
 
@@ -49,4 +49,22 @@ t.test('rounds of a replica that has no lease do nothing, and whoever closes han
   t.equal(outcome(await get(b, '/token', leaving)), '401 token_revoked')
   const c = await build(t, env)
   t.equal(outcome(await get(c, '/token', good)), '200')
+})
+
+t.test('a replica of the service that cannot reach Redis does not keep the others from theirs, though it was the one that kept the blocklist up', async t => {
+  const redis = await ownRedis(t)
+  const { proxy, env } = await proxied(t, { REDIS_URL: redis.url }, 'REDIS_URL')
+  const { a, b, good, leaving, username } = await startReplicas(t, env, { REDIS_URL: redis.url })
+  proxy.stop()
+  await until('it is noticed', async () => (await get(a, '/token', good)).statusCode === 503)
+  await logOutFor(t, b, leaving)
+  const stop = keepAsking([b], good)
+  // For longer than a marker may lag, and with something to write all the while.
+  for (let logout = 0; logout < 8; logout++) {
+    await logOutFor(t, b, await signIn(b, username))
+    await new Promise(resolve => setTimeout(resolve, 800))
+  }
+  await stop.stop()
+  t.same(stop.said.map(answers => [...answers]), [['200']])
+  t.equal(outcome(await get(b, '/token', leaving)), '401 token_revoked')
 })

@@ -187,13 +187,14 @@ t.test('a marker beyond the head is no reason for alarm when it was recorded tha
   t.ok(scenery.replays.length >= 1)
 })
 
-t.test('what keeps it from its work is told once, until it works again', async t => {
-  const { tail, meddle, append, failures, isRevoked } = scene(t)
+t.test('what keeps it from its work is told once, until it works again, and the lease is given back', async t => {
+  const { tail, meddle, append, failures, isRevoked, lease } = scene(t)
   append(1)
   meddle.settle = () => { throw new Error('The database is away.') }
   await tail.round()
   await tail.round()
   t.equal(failures.length, 1)
+  t.equal(lease.released, 2, 'and another may try')
   meddle.settle = undefined
   await tail.round()
   t.equal(isRevoked(1), true)
