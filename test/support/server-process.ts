@@ -1,8 +1,8 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
-import type { Test } from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
 import { scratchFolder, type Env } from './app.ts'
+import type { Owner } from './teardown.ts'
 import { until } from './wait.ts'
 
 type Program = 'server.js' | 'cli.js'
@@ -18,7 +18,7 @@ export interface ServerProcess {
 }
 
 /** Starts the compiled server as a process of its own, without waiting. It is killed when the test ends. */
-export function spawnServer (t: Test, env: Env, name: Program = 'server.js', args: string[] = []): Omit<ServerProcess, 'address'> {
+export function spawnServer (t: Owner, env: Env, name: Program = 'server.js', args: string[] = []): Omit<ServerProcess, 'address'> {
   const { cwd = scratchFolder(t), ...rest } = env
   // A folder of its own, so that no .env is read by chance.
   const child = spawn(process.execPath, [compiledFile(name), ...args], { cwd, env: { PATH: process.env['PATH'], ...rest }, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -33,7 +33,7 @@ export function spawnServer (t: Test, env: Env, name: Program = 'server.js', arg
 }
 
 /** Starts a server process on a port of the system's choice, and waits until it listens. */
-export async function startServer (t: Test, env: Env): Promise<ServerProcess> {
+export async function startServer (t: Owner, env: Env): Promise<ServerProcess> {
   const server = spawnServer(t, { PORT: '0', ...env })
   let hasEnded = false
   server.ended.then(() => { hasEnded = true })
