@@ -40,6 +40,7 @@ t.test('what only looks like it is not', async t => {
   t.same(kinds(historyOf({ ...logout, status: undefined }, request)).filter(kind => kind !== 'not documented'), [], 'an ending without an answer')
   t.same(kinds(historyOf(logout, { ...request, ...revoked }, { ...request, ...unavailable }, { ...request, status: 401, error: 'token_expired' })), [], 'refusals')
   t.same(kinds(historyOf(logout, logout)), [], 'ending it again')
+  t.same(kinds(historyOf(logout, { ...logout, ends: ['other', 's'] })), [], 'and others with it')
   t.same(kinds(historyOf({ kind: 'sign-in', route: 'POST /login', ...next('r') }, logout, { kind: 'sign-in', route: 'POST /login', ...next('r') })), [], 'signing in again')
 })
 

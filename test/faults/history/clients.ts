@@ -82,7 +82,7 @@ export function createClient ({ recorder, targets, person, administrator }: Clie
     (_, session) => ({ route: 'POST /logout', bearer: newest(session), ends: [session.id] }),
     (draw, session) => ({ route: 'POST /logout', bearer: pick(draw, session.pairs), ends: [session.id] }),
     (_, session) => ({ route: 'POST /logout', refresh: newest(session), ends: [session.id] }),
-    (_, session) => ({ route: 'POST /logout', path: '/logout?scope=all', bearer: newest(session), ends: open().map(({ id }) => id) }),
+    (_, session) => ({ route: 'POST /logout', path: '/logout?scope=all', bearer: newest(session), ends: [...new Set([session.id, ...open().map(({ id }) => id)])] }),
     (_, session) => ({ route: 'POST /logout', path: '/logout?scope=others', bearer: newest(session), ends: open().map(({ id }) => id).filter(id => id !== session.id) }),
     (draw, session) => {
       const other = pick(draw, [...known.values()])

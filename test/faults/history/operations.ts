@@ -68,8 +68,8 @@ export function answerOf ({ status, error }: Pick<Operation, 'status' | 'error'>
 /** Whether a token that was sent was accepted for what it was sent for. */
 export function isAccepted ({ kind, status, session, ends }: Operation): boolean {
   if (status === undefined || status >= 300 || session === undefined) return false
-  // To end one's own session again is no use of it: that it has ended is what the answer says.
-  return kind === 'request' || kind === 'refresh' || (kind === 'ending' && ends.some(ended => ended !== session))
+  // To end one's own session again is no use of it: an ending that could not be confirmed is repeated, and must succeed then.
+  return kind === 'request' || kind === 'refresh' || (kind === 'ending' && !ends.includes(session))
 }
 
 /**

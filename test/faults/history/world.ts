@@ -73,23 +73,25 @@ export async function createWorld ({ owner, recorder, settings, clockOffsetsMs }
   await replicas[0]?.start()
   await Promise.all(replicas.slice(1).map(replica => replica.start()))
 
-  const passwordHash = await hash(password, quick)
   return {
     replicas,
     redis: { primary, other },
     postgres,
     databaseUrl,
-    async addPerson (role = 'user') {
-      const person = { id: randomUUID(), username: `${role}-${randomName()}` }
-      await query(databaseUrl, 'insert into users (id, username, password_hash, role) values ($1, $2, $3, $4)', [person.id, person.username, passwordHash, role])
-      return person
-    },
+    addPerson: role => addPerson(databaseUrl, role),
     async readEnded () {
       const rows = await query<{ id: string, ended_ms: number }>(databaseUrl, 'select id, (extract(epoch from ended_at) * 1000)::float8 as ended_ms from sessions where ended_at is not null')
       const toRecorders = recorder.now() - Date.now()
       return new Map(rows.map(({ id, ended_ms: endedMs }) => [id, endedMs + toRecorders]))
     }
   }
+}
+
+/** Adds somebody who can sign in with the password of all tests. */
+export async function addPerson (databaseUrl: string, role: 'user' | 'admin' = 'user'): Promise<Person> {
+  const person = { id: randomUUID(), username: `${role}-${randomName()}` }
+  await query(databaseUrl, 'insert into users (id, username, password_hash, role) values ($1, $2, $3, $4)', [person.id, person.username, await hash(password, quick), role])
+  return person
 }
 
 interface ReplicaOptions {
