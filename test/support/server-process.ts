@@ -7,11 +7,14 @@ import { until } from './wait.ts'
 
 type Program = 'server.js' | 'cli.js'
 
+/** In characters: whoever runs for hours prints more than can be kept. */
+const maxOutputKept = 1_000_000
+
 /** A real server process. */
 export interface ServerProcess {
   address: string
   child: ChildProcess
-  /** What it has printed so far. */
+  /** What it has printed so far, or the last of it. */
   output (): string
   /** Its exit code, or the signal that ended it. */
   ended: Promise<number | string | null>
@@ -23,7 +26,12 @@ export function spawnServer (t: Owner, env: Env, name: Program = 'server.js', ar
   // A folder of its own, so that no .env is read by chance.
   const child = spawn(process.execPath, [compiledFile(name), ...args], { cwd, env: { PATH: process.env['PATH'], ...rest }, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => { output += data.toString() })
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (data: Buffer) => {
+      output += data.toString()
+      if (output.length > 2 * maxOutputKept) output = output.slice(-maxOutputKept)
+    })
+  }
   const ended = new Promise<number | string | null>(resolve => { child.once('close', (code, signal) => { resolve(code ?? signal) }) })
   t.teardown(async () => {
     child.kill('SIGKILL')

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
 import { describeRun, describeViolations } from './report.ts'
 import { runFaults } from './run.ts'
@@ -24,8 +25,10 @@ const program = new Command('npm run faults --')
 that any client got against every other. Needs \`npm run services\`. Exits with 1 when a promise was broken.`)
   .option('--minutes <number>', 'for how long', toMinutes, 1)
   .option('--seed <number>', 'what to draw: the same faults in the same order, and the same wishes of clients', toSeed, randomInt(2 ** 31))
-  .action(async ({ minutes, seed }: { minutes: number, seed: number }) => {
-    const run = await runFaults({ seed, seconds: minutes * 60, say })
+  .option('--logs <folder>', 'where to put what the replicas log')
+  .action(async ({ minutes, seed, logs: logFolder }: { minutes: number, seed: number, logs?: string }) => {
+    if (logFolder !== undefined) mkdirSync(logFolder, { recursive: true })
+    const run = await runFaults({ seed, seconds: minutes * 60, logFolder, say })
     for (const line of [...describeRun(run), ...describeViolations(run.violations, run.history)]) say(line)
     say(`seed ${seed}: ${run.violations.length === 0 ? 'no promise was broken' : `${run.violations.length} violations`}`)
     process.exitCode = run.violations.length === 0 ? 0 : 1

@@ -12,6 +12,8 @@ import { createWorld, type Replica, type World } from './world.ts'
 export interface RunOptions {
   seed: number
   seconds: number
+  /** Where replicas write their logs. */
+  logFolder?: string | undefined
   /** Told what happens, a line at a time. */
   say: (line: string) => void
 }
@@ -53,12 +55,12 @@ export async function runFaults (options: RunOptions): Promise<Run> {
   }
 }
 
-async function runWith (owner: Owner, recorder: Recorder, { seed, seconds, say }: RunOptions): Promise<Run> {
+async function runWith (owner: Owner, recorder: Recorder, { seed, seconds, logFolder, say }: RunOptions): Promise<Run> {
   say(`seed ${seed}`)
   const { history, now } = recorder
   const draw = createDraw(seed)
   const run: Run = { history, violations: [], injected: new Map() }
-  const world = await createWorld({ owner, recorder, settings: { ...settings, ...parts[0] }, clockOffsetsMs })
+  const world = await createWorld({ owner, recorder, settings: { ...settings, ...parts[0] }, clockOffsetsMs, logFolder })
   const stopWatching = watchMachine(recorder)
   const clients = await startClients(world, recorder, draw)
   await recover(world, recorder, clients.isOver)

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { hash } from '@node-rs/argon2'
 import pg from 'pg'
@@ -49,6 +51,8 @@ export interface WorldOptions {
   recorder: Recorder
   settings: Env
   clockOffsetsMs: readonly number[]
+  /** Where replicas write their logs; nowhere when it is not said. */
+  logFolder: string | undefined
 }
 
 /** A hash that is verified in no time: how slow the real ones are is not what this is about. */
@@ -59,7 +63,7 @@ const linesOfCrash = 30
 
 const clock = pathToFileURL(fileURLToPath(import.meta.resolve('./clock.js'))).href
 
-export async function createWorld ({ owner, recorder, settings, clockOffsetsMs }: WorldOptions): Promise<World> {
+export async function createWorld ({ owner, recorder, settings, clockOffsetsMs, logFolder }: WorldOptions): Promise<World> {
   const [primary, other] = [await ownRedis(owner), await ownRedis(owner)]
   await other.kill()
   const postgres = canOwnPostgres ? await ownPostgres(owner) : undefined
@@ -67,7 +71,7 @@ export async function createWorld ({ owner, recorder, settings, clockOffsetsMs }
   const env: Env = { ISSUER: issuer, KEY_ENCRYPTION_SECRET: secret, RATE_LIMITS: 'off', LOG_LEVEL: 'info', BLOCKLIST_PREFIX: `faults:${randomName()}:`, ...settings }
   const replicas: Replica[] = []
   for (const [index, clockOffsetMs] of clockOffsetsMs.entries()) {
-    replicas.push(await createReplica({ owner, recorder, name: `replica ${index + 1}`, clockOffsetMs, databaseUrl, redisPort: primary.port, env }))
+    replicas.push(await createReplica({ owner, recorder, name: `replica ${index + 1}`, clockOffsetMs, databaseUrl, redisPort: primary.port, env, logFolder }))
   }
   // The first one makes the tables, and the others have no need to wait for each other.
   await replicas[0]?.start()
@@ -102,9 +106,10 @@ interface ReplicaOptions {
   databaseUrl: string
   redisPort: number
   env: Env
+  logFolder: string | undefined
 }
 
-async function createReplica ({ owner, recorder, name, clockOffsetMs, databaseUrl, redisPort, env }: ReplicaOptions): Promise<Replica> {
+async function createReplica ({ owner, recorder, name, clockOffsetMs, databaseUrl, redisPort, env, logFolder }: ReplicaOptions): Promise<Replica> {
   const { away, halts } = recorder.history
   const database = new URL(databaseUrl)
   const postgres = await proxyTo(owner, database.hostname, Number(database.port))
@@ -157,6 +162,7 @@ async function createReplica ({ owner, recorder, name, clockOffsetMs, databaseUr
       if (absence !== undefined) absence.until = recorder.now()
       absence = undefined
       watch(server)
+      if (logFolder !== undefined) server.child.stdout?.pipe(createWriteStream(join(logFolder, `${name.replace(' ', '-')}.log`), { flags: 'a' }))
     },
     async restart (settings) {
       own = settings
