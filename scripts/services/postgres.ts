@@ -48,7 +48,7 @@ export function stopPostgres ({ dataDir, binDir }: PostgresService): void {
 }
 
 /** Postgres refuses to run as root. */
-function unprivilegedUser (): { uid?: number, gid?: number } {
+export function unprivilegedUser (): { uid?: number, gid?: number } {
   if (process.getuid?.() !== 0) return {}
   const id = (flag: string) => Number(run('id', [flag, 'postgres']))
   return { uid: id('-u'), gid: id('-g') }

@@ -15,6 +15,7 @@ const begin = sql.raw('begin; set local synchronous_commit = on')
 export function createPostgresTransaction (pool: pg.Pool): RunTransaction {
   return async work => {
     const client = await connect(pool)
+    client.on('error', ignore)
     const db = drizzle({ client })
     let isBroken = true
     try {
@@ -30,10 +31,17 @@ export function createPostgresTransaction (pool: pg.Pool): RunTransaction {
       isBroken = false
       throw error
     } finally {
+      client.off('error', ignore)
       client.release(isBroken)
     }
   }
 }
+
+/**
+ * The pool hears of what breaks while nobody has it, and no longer. Whoever has it hears of that from the statement, which
+ * rejects; without a listener as well it would be the end of the process.
+ */
+function ignore (): void {}
 
 async function connect (pool: pg.Pool): Promise<pg.PoolClient> {
   try {

@@ -93,9 +93,10 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
         logId = head.logId
         seen = 0
       }
-      // Also while it waits: what it waits for may never come, since it was lost in a restore.
+      // Also while it waits. What it waits for may never come, since it was lost in a restore; but it is not put off because
+      // others go on logging out, or it would wait for as long as they do.
       if (required === undefined || greatestPossible !== undefined) {
-        required = head.position
+        required = Math.min(required ?? head.position, head.position)
         greatestPossible = head.marked
       }
       lastHead = head.position

@@ -79,6 +79,27 @@ t.test('DATABASE_DEADLINE_MS bounds statements, locks and idle transactions on t
   t.equal((await app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password } })).statusCode, 200)
 })
 
+t.test('a connection that breaks in the middle of a transaction is a 503, and the process goes on', async t => {
+  const { app, proxy } = await appBehindProxy(t)
+  const ada = await signUp(app, 'ada')
+  const uncaught: Error[] = []
+  const note = (error: Error) => { uncaught.push(error) }
+  process.on('uncaughtExceptionMonitor', note)
+  t.teardown(() => process.off('uncaughtExceptionMonitor', note))
+  for (const statement of [sql`select 1`, sql`select pg_sleep(0.2)`]) {
+    await t.rejects(app.database.transaction(async db => {
+      const asked = db.execute(statement)
+      await new Promise(resolve => setTimeout(resolve, 100))
+      proxy.reset()
+      await asked
+      await new Promise(resolve => setTimeout(resolve, 100))
+      await db.execute(sql`select 1`)
+    }), { code: 'service_unavailable' })
+  }
+  t.same(uncaught, [])
+  t.equal((await get(app, '/me', ada.token)).statusCode, 200)
+})
+
 t.test('connections that Postgres ends are replaced, and the process goes on', async t => {
   const env = await serversEnv(t)
   const lines: string[] = []

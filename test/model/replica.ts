@@ -4,15 +4,19 @@ import { has, isCommitted, type Replica, type State, type Step } from './state.t
 /** What a replica that checks tokens can do next: compare with Postgres, or look all tokens up. */
 export function stepsOfReplica (state: State, protocol: Protocol): Step[] {
   const steps = [lookUp(state, protocol)]
-  if (state.replica.phase === 'untrusted') steps.push(compare(state))
+  if (state.replica.phase !== 'trusted') steps.push(compare(state))
   return steps
 }
 
-/** On the connection of which it is in doubt, after that was made: what it read before says nothing about this Redis. */
-function compare (state: State): Step {
+/**
+ * On the connection of which it is in doubt, after that was made: what it read before says nothing about this Redis. While it
+ * waits it reads again, since others go on: then the first head is enough, unless a restore has lost it.
+ */
+function compare ({ replica, ...state }: State): Step {
   const { id, head, marked } = state.log
-  const label = `the replica reads in Postgres that the marker has to reach ${id}:${head}`
-  return { label, state: { ...state, replica: { phase: 'waiting', logId: id, required: head, marked } } }
+  const required = replica.phase === 'waiting' && replica.logId === id ? Math.min(replica.required, head) : head
+  const label = `the replica reads in Postgres that the marker has to reach ${id}:${required}`
+  return { label, state: { ...state, replica: { phase: 'waiting', logId: id, required, marked } } }
 }
 
 /** One MGET of the marker and of every entry. It starts here, so that whatever was answered before has to be refused. */

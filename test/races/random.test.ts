@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
+import { createDraw, type Draw } from '../support/draw.ts'
 import { password, refresh, signIn, type Pair } from '../support/people.ts'
 import { claimsOf, findDeath, findLife, openRotated, send, setStage, summarize, type Stage } from '../support/stage.ts'
 
@@ -20,16 +21,6 @@ interface Life {
   password: string
   /** The pairs that were handed out of each session, newest last. */
   pairs: Map<string, Pair[]>
-}
-
-/** Numbers from 0 to below a limit: mulberry32. */
-function createDraw (state: number): (below: number) => number {
-  return below => {
-    state = (state + 0x6D2B79F5) | 0
-    let bits = Math.imul(state ^ (state >>> 15), state | 1)
-    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61)
-    return ((bits ^ (bits >>> 14)) >>> 0) % below
-  }
 }
 
 /** What a client does with a session, and what has ended if that is answered with success. */
@@ -64,7 +55,7 @@ const moves: Record<string, Move> = {
 const expected = /^20[04]|^401 (token_revoked|invalid_token|refresh_token_reused|invalid_credentials)|^403 (account_disabled|invalid_credentials)/
 
 /** Lets several clients move at once, some held for a while, and answers what is wrong afterwards. */
-async function playRound (stage: Stage, life: Life, draw: (below: number) => number): Promise<string[]> {
+async function playRound (stage: Stage, life: Life, draw: Draw): Promise<string[]> {
   const before = [...life.pairs.keys()]
   const drawn = Array.from({ length: 2 + draw(maxAtOnce - 1) }, () => {
     const [name, move] = Object.entries(moves)[draw(Object.keys(moves).length)] as [string, Move]

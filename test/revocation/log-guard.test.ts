@@ -139,6 +139,16 @@ async function readAgain ({ database }: Scene): Promise<void> {
   await new Promise(resolve => setImmediate(resolve))
 }
 
+t.test('a record that goes on growing does not put off the trust: what was its head first is enough', async t => {
+  const { ask, record, database } = await scene(t)
+  await until('the head is read', () => database.reads > 0 && ask(at(4)) !== 'The blocklist has not been compared with the record yet.')
+  Object.assign(record, { position: 7, marked: 6 })
+  t.match(ask(at(6)), 'beyond what was compared')
+  const { reads } = database
+  await until('it is read again', () => database.reads > reads + 1 || ask(at(6)) === undefined, 3_000)
+  t.equal(ask(at(6)), undefined, 'the marker has moved since, and is behind the head already')
+})
+
 t.test('a marker that has not reached a head that was read long ago is not trusted, and the one that has is, at once', async t => {
   const stage = await scene(t)
   const { ask, clock, record, told, untilTrusted } = stage

@@ -11,6 +11,7 @@ import { loadConfig, type Config } from '../../src/config.ts'
 import { openEmbedded } from '../../src/db/embedded.ts'
 import { migrationsFolder } from '../../src/db/migrations-folder.ts'
 import { redisUrl, scratchDatabase, scratchPrefix } from './services.ts'
+import type { Owner } from './teardown.ts'
 
 export type Env = Record<string, string>
 
@@ -18,7 +19,7 @@ export const issuer = 'https://auth.example.com'
 export const secret = 'a secret for tests, of more than 32 bytes'
 
 /** A folder that is removed when the test ends. */
-export function scratchFolder (t: Test): string {
+export function scratchFolder (t: Owner): string {
   const folder = mkdtempSync(join(tmpdir(), 'signout-test-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   return folder
@@ -57,7 +58,7 @@ async function embeddedTemplate (): Promise<string> {
 }
 
 /** Settings for the real Redis and Postgres, with a prefix and a database of their own. */
-export async function serversEnv (t: Test): Promise<Env> {
+export async function serversEnv (t: Owner): Promise<Env> {
   return {
     ISSUER: issuer,
     KEY_ENCRYPTION_SECRET: secret,

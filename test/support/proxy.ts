@@ -1,5 +1,5 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
-import type { Test } from 'tap'
+import type { Owner } from './teardown.ts'
 
 /** A TCP proxy in front of a server, which can be made to fail as networks do. */
 export interface Proxy {
@@ -14,46 +14,82 @@ export interface Proxy {
   start (): void
   /** Open connections break, and new ones lead to another server. */
   lead (port: number): void
+  /** Open connections are reset, and new ones are well. */
+  reset (): void
+  /** The server's end of open connections is gone, the client's stays open, and nobody is told. New ones are well. */
+  halfOpen (): void
+  /** From now on whatever is sent takes longer, in either direction, by so many milliseconds. */
+  delay (ms: number): void
+  /** From now on requests arrive, and what is answered is lost. */
+  loseReplies (): void
+  /** Replies arrive again. Connections that have lost some break: no network loses the middle of a stream. */
+  keepReplies (): void
   /** How many connections are open. */
   countConnections (): number
 }
 
-export async function proxyTo (t: Test, host: string, port: number): Promise<Proxy> {
-  const sockets = new Set<Socket>()
-  let stalled = false
+/** What the network is like now. */
+interface Weather {
+  stalled: boolean
+  losesReplies: boolean
+  delayMs: number
+}
+
+/** A connection of a client, and the one to the server that belongs to it. */
+interface Link {
+  client: Socket
+  upstream: Socket
+  hasLost: boolean
+}
+
+export async function proxyTo (t: Owner, host: string, port: number): Promise<Proxy> {
+  const links = new Set<Link>()
+  const weather: Weather = { stalled: false, losesReplies: false, delayMs: 0 }
   let stopped = false
   let target = port
+  const open = () => [...links].flatMap(({ client, upstream }) => [client, upstream])
   function breakConnections (): void {
-    for (const socket of sockets) socket.destroy()
+    for (const socket of open()) socket.destroy()
   }
-  const server = createServer(client => {
-    if (stopped) {
-      client.destroy()
-      return
-    }
-    const upstream = connect({ host, port: target })
-    for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
-      sockets.add(from)
+
+  function join (client: Socket): void {
+    const link: Link = { client, upstream: connect({ host, port: target }), hasLost: false }
+    links.add(link)
+    forward(client, link.upstream, weather, () => false)
+    forward(link.upstream, client, weather, () => {
+      link.hasLost ||= weather.losesReplies
+      return weather.losesReplies
+    })
+    for (const [from, to] of [[client, link.upstream], [link.upstream, client]] as const) {
       from.on('error', () => { to.destroy() })
-      from.on('close', () => { sockets.delete(from); to.destroy() })
-      from.pipe(to)
-      if (stalled) from.pause()
+      from.on('close', () => {
+        // Of a half-open link the client's end outlives the server's.
+        if (links.has(link)) to.destroy()
+        if (from === client) links.delete(link)
+      })
+      if (weather.stalled) from.pause()
     }
+  }
+
+  const server = createServer(client => {
+    if (stopped) client.destroy()
+    else join(client)
   })
   await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+  const abandoned = new Set<Socket>()
   t.teardown(async () => {
-    breakConnections()
+    for (const socket of [...open(), ...abandoned]) socket.destroy()
     await new Promise(resolve => { server.close(resolve) })
   })
   return {
     port: (server.address() as AddressInfo).port,
     stall () {
-      stalled = true
-      for (const socket of sockets) socket.pause()
+      weather.stalled = true
+      for (const socket of open()) socket.pause()
     },
     resume () {
-      stalled = false
-      for (const socket of sockets) socket.resume()
+      weather.stalled = false
+      for (const socket of open()) socket.resume()
     },
     stop () {
       stopped = true
@@ -64,6 +100,44 @@ export async function proxyTo (t: Test, host: string, port: number): Promise<Pro
       target = port
       breakConnections()
     },
-    countConnections: () => sockets.size / 2
+    reset () { for (const socket of open()) socket.resetAndDestroy() },
+    halfOpen () {
+      for (const link of links) {
+        links.delete(link)
+        abandoned.add(link.client)
+        link.client.on('close', () => { abandoned.delete(link.client) })
+        link.upstream.destroy()
+      }
+    },
+    delay (ms) { weather.delayMs = ms },
+    loseReplies () { weather.losesReplies = true },
+    keepReplies () {
+      weather.losesReplies = false
+      for (const { hasLost, client } of links) if (hasLost) client.destroy()
+    },
+    countConnections: () => links.size
   }
+}
+
+/** Hands on what one end sends, in its order and when it is due, unless it is lost. */
+function forward (from: Socket, to: Socket, weather: Weather, isLost: () => boolean): void {
+  const queue: Array<{ dueAt: number, send: () => void }> = []
+  function sendDue (): void {
+    while (queue[0] !== undefined && queue[0].dueAt <= performance.now()) queue.shift()?.send()
+    if (queue[0] !== undefined) setTimeout(sendDue, queue[0].dueAt - performance.now())
+  }
+  function hand (send: () => void): void {
+    const isIdle = queue.length === 0
+    queue.push({ dueAt: performance.now() + weather.delayMs, send })
+    if (isIdle) sendDue()
+  }
+  from.on('data', (chunk: Buffer) => {
+    if (isLost()) return
+    hand(() => {
+      if (to.destroyed || to.write(chunk)) return
+      from.pause()
+      to.once('drain', () => { if (!weather.stalled) from.resume() })
+    })
+  })
+  from.on('end', () => { hand(() => { to.end() }) })
 }

@@ -2,10 +2,10 @@ import { execFileSync, spawn } from 'node:child_process'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import type { Test } from 'tap'
 import { findFreePort, findProgramFolder } from '../../scripts/services/programs.ts'
 import { scratchFolder } from './app.ts'
 import { randomName } from './services.ts'
+import type { Owner } from './teardown.ts'
 
 /** A redis-server that belongs to one test, which may do to it whatever it likes. */
 export interface OwnRedis {
@@ -40,7 +40,7 @@ export const canReplicate = findProgramFolder('redis-server') !== undefined
 
 const withoutData = ['--save', '', '--appendonly', 'no']
 
-export async function ownRedis (t: Test): Promise<OwnRedis> {
+export async function ownRedis (t: Owner): Promise<OwnRedis> {
   const port = await findFreePort()
   const url = `redis://127.0.0.1:${port}`
   const folder = findProgramFolder('redis-server')

@@ -5,6 +5,7 @@ import { outcome } from './device.ts'
 import { get, logOut, signIn, signUp } from './people.ts'
 import { proxyTo, type Proxy } from './proxy.ts'
 import { ownRedis, type OwnRedis } from './redis-server.ts'
+import type { Owner } from './teardown.ts'
 import { until } from './wait.ts'
 
 /** Two replicas of the service with a Redis that may be mistreated, what they log, and two tokens of somebody. */
@@ -39,7 +40,7 @@ export async function startReplicas (t: Test, settings: Env = {}, envOfB: Env = 
 }
 
 /** The settings with a proxy between a replica and one of its servers. */
-export async function proxied (t: Test, env: Env, variable: 'DATABASE_URL' | 'REDIS_URL'): Promise<{ proxy: Proxy, env: Env }> {
+export async function proxied (t: Owner, env: Env, variable: 'DATABASE_URL' | 'REDIS_URL'): Promise<{ proxy: Proxy, env: Env }> {
   const url = new URL(String(env[variable]))
   const proxy = await proxyTo(t, url.hostname, Number(url.port || (variable === 'DATABASE_URL' ? 5432 : 6379)))
   url.hostname = '127.0.0.1'

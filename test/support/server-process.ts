@@ -1,29 +1,37 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
-import type { Test } from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
 import { scratchFolder, type Env } from './app.ts'
+import type { Owner } from './teardown.ts'
 import { until } from './wait.ts'
 
 type Program = 'server.js' | 'cli.js'
+
+/** In characters: whoever runs for hours prints more than can be kept. */
+const maxOutputKept = 1_000_000
 
 /** A real server process. */
 export interface ServerProcess {
   address: string
   child: ChildProcess
-  /** What it has printed so far. */
+  /** What it has printed so far, or the last of it. */
   output (): string
   /** Its exit code, or the signal that ended it. */
   ended: Promise<number | string | null>
 }
 
 /** Starts the compiled server as a process of its own, without waiting. It is killed when the test ends. */
-export function spawnServer (t: Test, env: Env, name: Program = 'server.js', args: string[] = []): Omit<ServerProcess, 'address'> {
+export function spawnServer (t: Owner, env: Env, name: Program = 'server.js', args: string[] = []): Omit<ServerProcess, 'address'> {
   const { cwd = scratchFolder(t), ...rest } = env
   // A folder of its own, so that no .env is read by chance.
   const child = spawn(process.execPath, [compiledFile(name), ...args], { cwd, env: { PATH: process.env['PATH'], ...rest }, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => { output += data.toString() })
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (data: Buffer) => {
+      output += data.toString()
+      if (output.length > 2 * maxOutputKept) output = output.slice(-maxOutputKept)
+    })
+  }
   const ended = new Promise<number | string | null>(resolve => { child.once('close', (code, signal) => { resolve(code ?? signal) }) })
   t.teardown(async () => {
     child.kill('SIGKILL')
@@ -33,7 +41,7 @@ export function spawnServer (t: Test, env: Env, name: Program = 'server.js', arg
 }
 
 /** Starts a server process on a port of the system's choice, and waits until it listens. */
-export async function startServer (t: Test, env: Env): Promise<ServerProcess> {
+export async function startServer (t: Owner, env: Env): Promise<ServerProcess> {
   const server = spawnServer(t, { PORT: '0', ...env })
   let hasEnded = false
   server.ended.then(() => { hasEnded = true })

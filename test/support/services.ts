@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
 import pg from 'pg'
-import type { Test } from 'tap'
 import { readState } from '../../scripts/services/state.ts'
+import type { Owner } from './teardown.ts'
 
 /** The Redis that `npm run services` provides. */
 export function redisUrl (): string {
@@ -25,7 +25,7 @@ export function randomName (): string {
 }
 
 /** A prefix that no other test uses. What it holds is removed when the test ends. */
-export function scratchPrefix (t: Test): string {
+export function scratchPrefix (t: Owner): string {
   const prefix = `test:${randomName()}:`
   t.teardown(async () => {
     const redis = new Redis(redisUrl())
@@ -38,7 +38,7 @@ export function scratchPrefix (t: Test): string {
 }
 
 /** The address of an empty database that no other test uses. It is dropped when the test ends. */
-export async function scratchDatabase (t: Test): Promise<string> {
+export async function scratchDatabase (t: Owner): Promise<string> {
   const name = `signout_test_${randomName()}`
   await administer(`create database ${name}`)
   t.teardown(() => administer(`drop database if exists ${name} with (force)`))

@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto'
+import { Agent, request as sendRequest } from 'node:http'
+import { emptyHistory, type History, type Kind, type Operation } from './operations.ts'
+
+/** Where requests go. */
+export interface Target {
+  name: string
+  address: string
+}
+
+/** The tokens of a session, as a client has them. */
+export interface Tokens {
+  session: string
+  user: string
+  accessToken: string
+  token: string
+  /** `exp`, in milliseconds since the epoch. */
+  expiresAt: number
+  refreshToken: string
+}
+
+/** What a client asks for. */
+export interface Asked {
+  kind: Kind
+  client: string
+  route: string
+  /** The path, where it is not that of the route. */
+  path?: string
+  /** Whose access token is sent. */
+  bearer?: Tokens
+  /** Whose refresh token is sent. */
+  refresh?: Tokens
+  body?: object
+  ends?: readonly string[]
+}
+
+export interface Answered {
+  operation: Operation
+  tokens: Tokens | undefined
+}
+
+/** Sends requests and writes down what came of them. */
+export interface Recorder {
+  history: History
+  /** Milliseconds since the beginning of the run: the one clock on which everything is judged. */
+  now (): number
+  ask (target: Target, asked: Asked): Promise<Answered>
+  close (): void
+}
+
+/** Beyond any deadline: whoever is not answered by then hangs, which is too slow whatever it would have been. */
+const giveUpAfterMs = 30_000
+
+export function createRecorder (): Recorder {
+  const agent = new Agent({ keepAlive: true, maxSockets: 200 })
+  const history = emptyHistory()
+  const startedAt = performance.now()
+  const now = () => performance.now() - startedAt
+  let count = 0
+  return {
+    history,
+    now,
+    close: () => { agent.destroy() },
+    async ask (target, asked) {
+      const { kind, client, route, bearer, refresh, ends = [] } = asked
+      const operation: Operation = {
+        number: ++count,
+        kind,
+        route,
+        client,
+        replica: target.name,
+        startedAt: now(),
+        endedAt: Infinity,
+        status: undefined,
+        error: undefined,
+        ...bearer && { session: bearer.session, token: bearer.token },
+        ...refresh && { session: refresh.session, refreshToken: digest(refresh.refreshToken) },
+        ends
+      }
+      let tokens: Tokens | undefined
+      try {
+        const { status, body } = await exchange(agent, target.address, asked)
+        operation.status = status
+        if (status >= 400) operation.error = String(body['error'])
+        if (status === 200 && typeof body['refresh_token'] === 'string') tokens = toTokens(body as unknown as Issued)
+      } catch (error) {
+        operation.error = (error as NodeJS.ErrnoException).code ?? (error as Error).message
+      }
+      operation.endedAt = now()
+      if (tokens !== undefined) operation.issued = { session: tokens.session, token: tokens.token, refreshToken: digest(tokens.refreshToken) }
+      history.operations.push(operation)
+      return { operation, tokens }
+    }
+  }
+}
+
+interface Issued { access_token: string, refresh_token: string }
+
+function toTokens ({ access_token: accessToken, refresh_token: refreshToken }: Issued): Tokens {
+  const claims = JSON.parse(Buffer.from(String(accessToken.split('.')[1]), 'base64url').toString()) as { sid: string, sub: string, jti: string, exp: number }
+  return { session: claims.sid, user: claims.sub, accessToken, token: claims.jti, expiresAt: claims.exp * 1000, refreshToken }
+}
+
+/** What a refresh token is called in a history, which is printed. */
+function digest (refreshToken: string): string {
+  return createHash('sha256').update(refreshToken).digest('hex').slice(0, 16)
+}
+
+function exchange (agent: Agent, address: string, { route, path, bearer, refresh, body }: Asked): Promise<{ status: number, body: Record<string, unknown> }> {
+  const [method = '', routePath = ''] = route.split(' ')
+  const payload = body ?? (refresh && { refresh_token: refresh.refreshToken })
+  const text = payload === undefined ? undefined : JSON.stringify(payload)
+  return new Promise((resolve, reject) => {
+    const sent = sendRequest(address + (path ?? routePath), {
+      agent,
+      method,
+      headers: {
+        ...bearer && { authorization: `Bearer ${bearer.accessToken}` },
+        ...text !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+      }
+    }, answer => {
+      let received = ''
+      answer.setEncoding('utf8')
+      answer.on('data', (chunk: string) => { received += chunk })
+      answer.on('error', reject)
+      answer.on('end', () => { resolve({ status: answer.statusCode ?? 0, body: parse(received) }) })
+    })
+    sent.setTimeout(giveUpAfterMs, () => { sent.destroy(new Error(`no answer within ${giveUpAfterMs} ms`)) })
+    sent.on('error', reject)
+    sent.end(text)
+  })
+}
+
+function parse (text: string): Record<string, unknown> {
+  try {
+    return text === '' ? {} : JSON.parse(text) as Record<string, unknown>
+  } catch {
+    return { error: 'an answer that is no JSON' }
+  }
+}

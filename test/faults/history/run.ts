@@ -1,0 +1,210 @@
+import type { Env } from '../../support/app.ts'
+import { createDraw, pick, type Draw } from '../../support/draw.ts'
+import { password } from '../../support/people.ts'
+import { createOwner, type Owner } from '../../support/teardown.ts'
+import { findViolations, type Bounds, type Violation } from './checker.ts'
+import { createClient, sleep } from './clients.ts'
+import { faults, type Fault, type Scene } from './faults.ts'
+import type { History } from './operations.ts'
+import { createRecorder, type Recorder, type Tokens } from './recorder.ts'
+import { createWorld, type Replica, type World } from './world.ts'
+
+export interface RunOptions {
+  seed: number
+  seconds: number
+  /** Where replicas write their logs. */
+  logFolder?: string | undefined
+  /** Told what happens, a line at a time. */
+  say: (line: string) => void
+}
+
+export interface Run {
+  history: History
+  violations: Violation[]
+  /** How often each fault was injected, and the longest time until all was well after it was healed, in milliseconds. */
+  injected: Map<string, { times: number, slowestRecoveryMs: number }>
+}
+
+const leewaySeconds = 2
+const bounds: Bounds = { blocklistDeadlineMs: 400, databaseDeadlineMs: 1_000, marginMs: 2_000 }
+const settings: Env = {
+  BLOCKLIST_DEADLINE_MS: String(bounds.blocklistDeadlineMs),
+  DATABASE_DEADLINE_MS: String(bounds.databaseDeadlineMs),
+  CLOCK_LEEWAY: String(leewaySeconds)
+}
+/** Access tokens expire while the first part goes on, and entries of the blocklist too; in the second they do not. */
+const parts: Env[] = [{ ACCESS_TOKEN_TTL: '5' }, { ACCESS_TOKEN_TTL: '900' }]
+const partSeconds = 30
+/** A little less than the leeway, since Redis' clock is compared with theirs in whole milliseconds. */
+const clockOffsetsMs = [-(leewaySeconds * 1_000 - 100), 0, -leewaySeconds * 500]
+const people = 4
+/** What one person does at the same time. */
+const lanesEach = 2
+const thinkMs = 80
+const recoveryMs = 20_000
+
+/** Lets clients do things at random while faults happen at random, and judges the history. Closes everything it has opened. */
+export async function runFaults (options: RunOptions): Promise<Run> {
+  const owner = createOwner()
+  const recorder = createRecorder()
+  owner.teardown(recorder.close)
+  try {
+    return await runWith(owner, recorder, options)
+  } finally {
+    await owner.close()
+  }
+}
+
+async function runWith (owner: Owner, recorder: Recorder, { seed, seconds, logFolder, say }: RunOptions): Promise<Run> {
+  say(`seed ${seed}`)
+  const { history, now } = recorder
+  const draw = createDraw(seed)
+  const run: Run = { history, violations: [], injected: new Map() }
+  const world = await createWorld({ owner, recorder, settings: { ...settings, ...parts[0] }, clockOffsetsMs, logFolder })
+  const stopWatching = watchMachine(recorder)
+  const clients = await startClients(world, recorder, draw)
+  await recover(world, recorder, clients.isOver)
+  say(`${(now() / 1000).toFixed(1)} s: ${world.replicas.length} replicas, ${people * lanesEach} clients`)
+
+  const startedAt = now()
+  let part = 0
+  while (now() < startedAt + seconds * 1_000 && run.violations.length === 0) {
+    const partNow = Math.floor((now() - startedAt) / (partSeconds * 1_000))
+    if (partNow !== part) {
+      part = partNow
+      run.violations.push(...await changePart(world, recorder, part, say))
+      // What has been found by now need not wait for the end.
+      run.violations.push(...findViolations(await withRecord(history, world), bounds))
+    } else {
+      run.violations.push(...await injectFaults({ world, draw, now, partitions: history.partitions }, recorder, run, say))
+    }
+  }
+  await clients.stop()
+  stopWatching()
+  run.violations.push(...findViolations(await withRecord(history, world), bounds))
+  return run
+}
+
+async function withRecord (history: History, world: World): Promise<History> {
+  history.endedOnRecord = await world.readEnded()
+  return history
+}
+
+async function changePart (world: World, recorder: Recorder, part: number, say: RunOptions['say']): Promise<Violation[]> {
+  const settings = parts[part % parts.length] as Env
+  say(`${(recorder.now() / 1000).toFixed(1)} s: access tokens live ${settings['ACCESS_TOKEN_TTL']} s from now on; every replica is restarted`)
+  for (const replica of world.replicas) await replica.restart(settings)
+  return await recovery(world, recorder)
+}
+
+/** Lets one fault happen, or two on different things, and waits until all is well again. */
+async function injectFaults (around: Omit<Scene, 'owner'>, recorder: Recorder, run: Run, say: RunOptions['say']): Promise<Violation[]> {
+  const { draw, world } = around
+  await sleep(200 + draw(1_000))
+  const chosen = chooseFaults(world, draw)
+  const owner = createOwner()
+  const scene: Scene = { ...around, owner }
+  const beganAt = recorder.now()
+  const heals: Array<() => Promise<unknown> | unknown> = []
+  for (const fault of chosen) heals.push(await fault.begin(scene))
+  await sleep(chosen.some(({ on }) => on === 'everything') ? 6_000 : 100 + draw(2_500))
+  for (const heal of heals) await heal()
+  const healedAt = recorder.now()
+  const violations = await recovery(world, recorder)
+  await owner.close()
+  const recoveredMs = Math.round(recorder.now() - healedAt)
+  for (const { title } of chosen) {
+    const { times, slowestRecoveryMs } = run.injected.get(title) ?? { times: 0, slowestRecoveryMs: 0 }
+    run.injected.set(title, { times: times + 1, slowestRecoveryMs: Math.max(slowestRecoveryMs, recoveredMs) })
+  }
+  say(`${(beganAt / 1000).toFixed(1)} s: ${chosen.map(({ title }) => title).join(', and ')}; for ${Math.round(healedAt - beganAt)} ms, all was well ${recoveredMs} ms later`)
+  return violations
+}
+
+function chooseFaults (world: World, draw: Draw): Fault[] {
+  const chosen: Fault[] = []
+  const count = draw(3) === 0 ? 2 : 1
+  while (chosen.length < count) {
+    const fault = pick(draw, faults)
+    if (fault.isPossible?.(world) === false || draw(fault.rarity ?? 1) !== 0) continue
+    const [first] = chosen
+    if (first?.on === fault.on || (first !== undefined && fault.on === 'everything')) continue
+    if (first?.on === 'everything') break
+    chosen.push(fault)
+  }
+  return chosen
+}
+
+async function recovery (world: World, recorder: Recorder): Promise<Violation[]> {
+  const giveUpAt = recorder.now() + recoveryMs
+  await recover(world, recorder, () => recorder.now() > giveUpAt)
+  if (recorder.now() <= giveUpAt) return []
+  return [{ kind: 'no recovery', text: `not every replica accepted a new token within ${recoveryMs} ms`, operations: recorder.history.operations.filter(({ client }) => client === controller).slice(-10) }]
+}
+
+const controller = 'the control'
+let control: { world: World, username: string } | undefined
+
+/** Waits until every replica lets somebody sign in and accepts the token. */
+async function recover (world: World, recorder: Recorder, isOver: () => boolean): Promise<void> {
+  if (control?.world !== world) control = { world, username: (await world.addPerson()).username }
+  const { username } = control
+  const isWell = async (replica: Replica): Promise<boolean> => {
+    const { tokens } = await recorder.ask(replica, { kind: 'sign-in', client: controller, route: 'POST /login', body: { username, password } })
+    if (tokens === undefined) return false
+    const { operation } = await recorder.ask(replica, { kind: 'request', client: controller, route: 'GET /token', bearer: tokens })
+    return operation.status === 200
+  }
+  while (!(await Promise.all(world.replicas.map(isWell))).every(Boolean) && !isOver()) await sleep(50)
+  recorder.history.recoveries.push(recorder.now())
+}
+
+interface Clients {
+  isOver (): boolean
+  stop (): Promise<void>
+}
+
+/** Each lane has numbers of its own to draw, so that what one does next does not depend on how fast the others are. */
+async function startClients (world: World, recorder: Recorder, draw: Draw): Promise<Clients> {
+  const over = new AbortController()
+  let admin: Tokens | undefined
+  const { username } = await world.addPerson('admin')
+  async function keepAdministrator (draw: Draw): Promise<void> {
+    const { tokens } = await recorder.ask(pick(draw, world.replicas), { kind: 'sign-in', client: username, route: 'POST /login', body: { username, password } })
+    admin = tokens ?? admin
+    await sleep(2_000)
+  }
+  async function repeat (seed: number, act: (draw: Draw) => Promise<void>): Promise<void> {
+    const own = createDraw(seed)
+    while (!over.signal.aborted) await act(own)
+  }
+  const lanes = [repeat(draw(2 ** 31), keepAdministrator)]
+  for (let number = 0; number < people; number++) {
+    const client = createClient({ recorder, targets: world.replicas, person: await world.addPerson(), administrator: () => admin })
+    for (let lane = 0; lane < lanesEach; lane++) {
+      lanes.push(repeat(draw(2 ** 31), async draw => {
+        await client.act(draw)
+        await sleep(draw(thinkMs))
+      }))
+    }
+  }
+  return {
+    isOver: () => over.signal.aborted,
+    async stop () {
+      over.abort()
+      await Promise.all(lanes)
+    }
+  }
+}
+
+/** A machine that stands still makes every answer late: what this process notices of that is no fault of the service. */
+function watchMachine ({ history, now }: Recorder): () => void {
+  const everyMs = 20
+  let lastAt = now()
+  const timer = setInterval(() => {
+    const at = now()
+    if (at - lastAt > 5 * everyMs) history.halts.push({ replica: 'all', from: lastAt, until: at })
+    lastAt = at
+  }, everyMs)
+  return () => { clearInterval(timer) }
+}

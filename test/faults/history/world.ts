@@ -1,0 +1,191 @@
+import { randomUUID } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { hash } from '@node-rs/argon2'
+import pg from 'pg'
+import { findFreePort } from '../../../scripts/services/programs.ts'
+import { issuer, secret, type Env } from '../../support/app.ts'
+import { password } from '../../support/people.ts'
+import { canOwnPostgres, ownPostgres, type OwnPostgres } from '../../support/postgres-server.ts'
+import { proxyTo, type Proxy } from '../../support/proxy.ts'
+import { ownRedis, type OwnRedis } from '../../support/redis-server.ts'
+import { startServer, type ServerProcess } from '../../support/server-process.ts'
+import { randomName, scratchDatabase } from '../../support/services.ts'
+import type { Owner } from '../../support/teardown.ts'
+import type { Person } from './clients.ts'
+import type { Spell } from './operations.ts'
+import type { Recorder, Target } from './recorder.ts'
+
+/** A replica of the service: a process, with a proxy between it and each of its servers. */
+export interface Replica extends Target {
+  redis: Proxy
+  postgres: Proxy
+  /** By how much its clock is ahead, in milliseconds. */
+  clockOffsetMs: number
+  /** SIGSTOP, and SIGCONT */
+  pause (): void
+  resume (): void
+  /** SIGKILL, and a new start. */
+  kill (): Promise<void>
+  start (): Promise<void>
+  /** SIGTERM, and a start with other settings. */
+  restart (settings: Env): Promise<void>
+}
+
+/** All the processes there are, and what has been done to them. */
+export interface World {
+  replicas: Replica[]
+  /** Which may change places. The second one runs only while it is needed. */
+  redis: { primary: OwnRedis, other: OwnRedis }
+  /** Undefined where there is none that may be stopped. */
+  postgres: OwnPostgres | undefined
+  databaseUrl: string
+  addPerson (role?: 'user' | 'admin'): Promise<Person>
+  /** When sessions ended, by the record, on the clock of the recorder. */
+  readEnded (): Promise<Map<string, number>>
+}
+
+export interface WorldOptions {
+  owner: Owner
+  recorder: Recorder
+  settings: Env
+  clockOffsetsMs: readonly number[]
+  /** Where replicas write their logs; nowhere when it is not said. */
+  logFolder: string | undefined
+}
+
+/** A hash that is verified in no time: how slow the real ones are is not what this is about. */
+const quick = { algorithm: 2, memoryCost: 8, timeCost: 1, parallelism: 1 } as const
+
+/** As many lines as it takes to see what a process has died of. */
+const linesOfCrash = 30
+
+const clock = pathToFileURL(fileURLToPath(import.meta.resolve('./clock.js'))).href
+
+export async function createWorld ({ owner, recorder, settings, clockOffsetsMs, logFolder }: WorldOptions): Promise<World> {
+  const [primary, other] = [await ownRedis(owner), await ownRedis(owner)]
+  await other.kill()
+  const postgres = canOwnPostgres ? await ownPostgres(owner) : undefined
+  const databaseUrl = postgres?.url ?? await scratchDatabase(owner)
+  const env: Env = { ISSUER: issuer, KEY_ENCRYPTION_SECRET: secret, RATE_LIMITS: 'off', LOG_LEVEL: 'info', BLOCKLIST_PREFIX: `faults:${randomName()}:`, ...settings }
+  const replicas: Replica[] = []
+  for (const [index, clockOffsetMs] of clockOffsetsMs.entries()) {
+    replicas.push(await createReplica({ owner, recorder, name: `replica ${index + 1}`, clockOffsetMs, databaseUrl, redisPort: primary.port, env, logFolder }))
+  }
+  // The first one makes the tables, and the others have no need to wait for each other.
+  await replicas[0]?.start()
+  await Promise.all(replicas.slice(1).map(replica => replica.start()))
+
+  return {
+    replicas,
+    redis: { primary, other },
+    postgres,
+    databaseUrl,
+    addPerson: role => addPerson(databaseUrl, role),
+    async readEnded () {
+      const rows = await query<{ id: string, ended_ms: number }>(databaseUrl, 'select id, (extract(epoch from ended_at) * 1000)::float8 as ended_ms from sessions where ended_at is not null')
+      const toRecorders = recorder.now() - Date.now()
+      return new Map(rows.map(({ id, ended_ms: endedMs }) => [id, endedMs + toRecorders]))
+    }
+  }
+}
+
+/** Adds somebody who can sign in with the password of all tests. */
+export async function addPerson (databaseUrl: string, role: 'user' | 'admin' = 'user'): Promise<Person> {
+  const person = { id: randomUUID(), username: `${role}-${randomName()}` }
+  await query(databaseUrl, 'insert into users (id, username, password_hash, role) values ($1, $2, $3, $4)', [person.id, person.username, await hash(password, quick), role])
+  return person
+}
+
+interface ReplicaOptions {
+  owner: Owner
+  recorder: Recorder
+  name: string
+  clockOffsetMs: number
+  databaseUrl: string
+  redisPort: number
+  env: Env
+  logFolder: string | undefined
+}
+
+async function createReplica ({ owner, recorder, name, clockOffsetMs, databaseUrl, redisPort, env, logFolder }: ReplicaOptions): Promise<Replica> {
+  const { away, halts } = recorder.history
+  const database = new URL(databaseUrl)
+  const postgres = await proxyTo(owner, database.hostname, Number(database.port))
+  const redis = await proxyTo(owner, '127.0.0.1', redisPort)
+  database.hostname = '127.0.0.1'
+  database.port = String(postgres.port)
+  const port = await findFreePort()
+  let own: Env = {}
+  let server: ServerProcess | undefined
+  let halt: Spell | undefined
+  let absence: Spell | undefined = begin(away, name, recorder)
+
+  async function end (signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    absence ??= begin(away, name, recorder)
+    server?.child.kill(signal)
+    await server?.ended
+  }
+  /** Whoever ends it has noted before that it is away. */
+  function watch (started: ServerProcess): void {
+    started.ended.then(() => {
+      if (absence === undefined) recorder.history.crashes.push({ replica: name, at: recorder.now(), said: started.output().trimEnd().split('\n').slice(-linesOfCrash).join('\n') })
+      absence ??= begin(away, name, recorder)
+    })
+  }
+  const replica: Replica = {
+    name,
+    address: `http://127.0.0.1:${port}`,
+    redis,
+    postgres,
+    clockOffsetMs,
+    pause () {
+      halt = begin(halts, name, recorder)
+      server?.child.kill('SIGSTOP')
+    },
+    resume () {
+      server?.child.kill('SIGCONT')
+      if (halt !== undefined) halt.until = recorder.now()
+    },
+    kill: () => end('SIGKILL'),
+    async start () {
+      server = await startServer(owner, {
+        ...env,
+        ...own,
+        PORT: String(port),
+        DATABASE_URL: database.href,
+        REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+        NODE_OPTIONS: `--import ${clock}`,
+        CLOCK_OFFSET_MS: String(clockOffsetMs)
+      })
+      if (absence !== undefined) absence.until = recorder.now()
+      absence = undefined
+      watch(server)
+      if (logFolder !== undefined) server.child.stdout?.pipe(createWriteStream(join(logFolder, `${name.replace(' ', '-')}.log`), { flags: 'a' }))
+    },
+    async restart (settings) {
+      own = settings
+      await end('SIGTERM')
+      await replica.start()
+    }
+  }
+  return replica
+}
+
+function begin (spells: Spell[], replica: string, recorder: Recorder): Spell {
+  const spell = { replica, from: recorder.now(), until: Infinity }
+  spells.push(spell)
+  return spell
+}
+
+async function query<R extends pg.QueryResultRow> (databaseUrl: string, statement: string, values: unknown[] = []): Promise<R[]> {
+  const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000, query_timeout: 10_000 })
+  client.on('error', () => { /* `connect` or `query` rejects with it. */ })
+  await client.connect()
+  try {
+    return (await client.query<R>(statement, values)).rows
+  } finally {
+    await client.end()
+  }
+}

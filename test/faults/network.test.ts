@@ -1,0 +1,94 @@
+import t, { type Test } from 'tap'
+import { outcome } from '../support/device.ts'
+import { testFault } from '../support/fault.ts'
+import { get, logOut, signIn } from '../support/people.ts'
+import type { Proxy } from '../support/proxy.ts'
+import { ownRedis } from '../support/redis-server.ts'
+import { expectNeverAccepted, logOutFor, proxied, startReplicas, untilAccepted, type Replicas } from '../support/replicas.ts'
+import { timed } from '../support/wait.ts'
+
+const deadlineMs = 300
+
+/** Two replicas with a proxy between them and their Redis, of two tokens one logged out. */
+async function behindProxy (t: Test): Promise<Replicas & { proxy: Proxy }> {
+  const redis = await ownRedis(t)
+  const { proxy, env } = await proxied(t, { REDIS_URL: redis.url }, 'REDIS_URL')
+  const replicas = await startReplicas(t, { ...env, BLOCKLIST_DEADLINE_MS: String(deadlineMs) })
+  await logOutFor(t, replicas.a, replicas.leaving)
+  return { ...replicas, proxy }
+}
+
+testFault(t, {
+  fault: 'The network resets the connections to Redis',
+  get: '503 `revocation_unavailable` until Redis has been compared with the record',
+  within: 'at once',
+  never: '200 for what was logged out',
+  recovers: 'by itself, within 5 s'
+}, async t => {
+  const replicas = await behindProxy(t)
+  await expectNeverAccepted(t, replicas, replicas.leaving, async () => {
+    replicas.proxy.reset()
+    const { elapsedMs } = await timed(() => untilAccepted(replicas.apps, replicas.good))
+    t.ok(elapsedMs < 5_000, `back after ${Math.round(elapsedMs)} ms`)
+  })
+})
+
+testFault(t, {
+  fault: 'Connections to Redis are half open: its end is gone, and nobody is told',
+  get: '503 `revocation_unavailable`',
+  within: 'the deadline, and at once after the first few',
+  never: '200 for what was logged out',
+  recovers: 'by itself, within 8 s: a connection that owes an answer is given up after 2 s, that of the tail after 5 s'
+}, async t => {
+  const replicas = await behindProxy(t)
+  await expectNeverAccepted(t, replicas, replicas.leaving, async () => {
+    replicas.proxy.halfOpen()
+    const { value, elapsedMs } = await timed(() => get(replicas.a, '/token', replicas.good))
+    t.equal(value?.statusCode, 503)
+    t.ok(elapsedMs < 4 * deadlineMs, `within ${Math.round(elapsedMs)} ms`)
+    const { elapsedMs: untilBackMs } = await timed(() => untilAccepted(replicas.apps, replicas.good))
+    t.ok(untilBackMs < 8_000, `back after ${Math.round(untilBackMs)} ms`)
+  })
+})
+
+testFault(t, {
+  fault: 'What Redis answers is lost, though it does what it is told',
+  get: '503 `revocation_unavailable`, logouts too, which are recorded',
+  within: 'the deadline',
+  never: '200 for a logout that Redis did not acknowledge',
+  recovers: 'by itself, within 5 s of the network; what was recorded is in effect then'
+}, async t => {
+  const { a, apps, username, good, leaving, proxy } = await behindProxy(t)
+  const later = await signIn(a, username)
+  proxy.loseReplies()
+  for (const answer of [await get(a, '/token', good), await get(a, '/token', leaving), await logOut(a, later)]) t.equal(outcome(answer), '503 revocation_unavailable')
+  const { value, elapsedMs } = await timed(() => logOut(a, later))
+  t.equal(value?.statusCode, 503)
+  t.ok(elapsedMs < 6 * deadlineMs, `within ${Math.round(elapsedMs)} ms`)
+  proxy.keepReplies()
+  const { elapsedMs: untilBackMs } = await timed(() => untilAccepted(apps, good))
+  t.ok(untilBackMs < 5_000, `back after ${Math.round(untilBackMs)} ms`)
+  for (const app of apps) for (const token of [leaving, later]) t.equal(outcome(await get(app, '/token', token)), '401 token_revoked')
+})
+
+testFault(t, {
+  fault: 'The network to Redis is slow',
+  get: 'what they always get while it is faster than the deadline, and 503 `revocation_unavailable` while it is not',
+  within: 'the delay, or the deadline',
+  never: '200 for what was logged out',
+  recovers: 'at once'
+}, async t => {
+  const { apps, good, leaving, proxy } = await behindProxy(t)
+  proxy.delay(20)
+  for (const app of apps) {
+    const { value, elapsedMs } = await timed(() => get(app, '/token', good))
+    t.equal(value?.statusCode, 200)
+    t.ok(elapsedMs >= 35, 'there and back')
+    t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
+  }
+  proxy.delay(deadlineMs)
+  for (const app of apps) for (const token of [good, leaving]) t.equal(outcome(await get(app, '/token', token)), '503 revocation_unavailable')
+  proxy.delay(0)
+  await untilAccepted(apps, good)
+  for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
+})

@@ -1,0 +1,34 @@
+import t, { type Test } from 'tap'
+import { findViolations, type Violation } from './history/checker.ts'
+import { bugs } from './seeded/bugs.ts'
+import { loadCopy, type Patch } from './seeded/copy.ts'
+import { schedules, type Schedule } from './seeded/schedules.ts'
+import { setStage } from './seeded/stage.ts'
+
+/** That the checker of histories can fail: it finds what it is there for in a service that was broken on purpose. */
+
+/** How late an answer is does not matter here: deadlines are out of the way. */
+const bounds = { blocklistDeadlineMs: 60_000, databaseDeadlineMs: 60_000, marginMs: 60_000 }
+
+async function judge (t: Test, { settings = {}, run }: Schedule, patch?: Patch): Promise<Violation[]> {
+  const stage = await setStage(t, await loadCopy(t, patch), settings)
+  await run(stage)
+  return findViolations(stage.recorder.history, bounds)
+}
+
+for (const [name, schedule] of Object.entries(schedules)) {
+  t.test(`the service as it is: ${name}`, async t => {
+    t.same(await judge(t, schedule), [])
+  })
+}
+
+for (const { title, patch, schedule, finds } of bugs) {
+  t.test(`a service in which ${title} is caught: ${schedule}`, async t => {
+    const violations = await judge(t, schedules[schedule], patch)
+    t.ok(violations.some(({ kind }) => kind === finds), violations.map(({ kind, text }) => `${kind}: ${text}`).join('; '))
+  })
+}
+
+t.test('every schedule shows some bug', async t => {
+  t.same(Object.keys(schedules).filter(name => !bugs.some(({ schedule }) => schedule === name)), [])
+})

@@ -1,0 +1,78 @@
+import type { ViolationKind } from '../history/checker.ts'
+import type { Patch } from './copy.ts'
+import { schedules } from './schedules.ts'
+
+/** A mistake that somebody could make, and what shows it. */
+export interface Bug {
+  title: string
+  patch: Patch
+  schedule: keyof typeof schedules
+  finds: ViolationKind
+}
+
+export const bugs: Bug[] = [
+  {
+    title: 'the replay writes nothing and moves the marker',
+    patch: { file: 'src/revocation/replay.ts', find: 'if (!await write(rows)) return undefined', replace: '' },
+    schedule: 'Redis forgets everything',
+    finds: 'accepted after its end'
+  },
+  {
+    title: 'a logout is answered before Redis has it',
+    patch: { file: 'src/unit-of-work.ts', find: 'await revoker.revoke([...recorded, ...again])', replace: 'revoker.revoke([...recorded, ...again]).catch(() => {})' },
+    schedule: 'Redis can be read and not written, and the logout is repeated',
+    finds: 'accepted after its end'
+  },
+  {
+    title: 'the marker is ignored',
+    patch: { file: 'src/revocation/marker-judge.ts', find: 'findFlaw (look, text) {', replace: 'findFlaw (look, text) { return undefined' },
+    schedule: 'Redis forgets everything while Postgres is away',
+    finds: 'accepted after its end'
+  },
+  {
+    title: 'a logout moves the marker',
+    patch: {
+      file: 'plugins/blocklist.ts',
+      find: 'guard.start()',
+      replace: `guard.start()
+  const { revoke } = blocklist
+  blocklist.revoke = async revocations => {
+    await revoke(revocations)
+    const { logId, position } = await log.readHead()
+    await redis.set(prefix + 'generation', logId + ':' + position)
+  }`
+    },
+    schedule: 'Redis forgets everything, and somebody logs out before the tail comes',
+    finds: 'accepted after its end'
+  },
+  {
+    title: 'the tail does not wait for logouts that are being committed',
+    patch: { file: 'src/revocation/revocation-log.ts', find: 'await db.execute(sql`select pg_advisory_xact_lock(', replace: 'await db.execute(sql`select abs(' },
+    schedule: 'a commit takes long, and Redis falls back to what it was meanwhile',
+    finds: 'accepted after its end'
+  },
+  {
+    title: 'scripts of the tail do not check the marker, which is what does without a fencing token',
+    patch: { file: 'src/revocation/redis-projection.ts', find: '~= ARGV[1]', replace: "== 'what is never there'" },
+    schedule: 'Redis forgets everything between two steps of the tail',
+    finds: 'accepted after its end'
+  },
+  {
+    title: 'a logout that is repeated skips Redis',
+    patch: { file: 'src/unit-of-work.ts', find: 'recorded.length + again.length > 0', replace: 'recorded.length > 0' },
+    schedule: 'Redis can be read and not written, and the logout is repeated',
+    finds: 'accepted after its end'
+  },
+  {
+    title: 'an entry expires with its token, without the margin for clocks',
+    patch: { file: 'src/revocation/revocation.ts', find: 'expiresAt + 3 * leewaySeconds', replace: 'expiresAt' },
+    schedule: 'a token is used within the leeway after its expiry',
+    finds: 'accepted after refused'
+  },
+  {
+    title: 'the expiry of a token is fixed after the commit',
+    patch: { file: 'src/sessions/token-pair.ts', find: 'scope: user.role }, validity)', replace: 'scope: user.role }, { ...accessTokens.plan(Infinity), id: validity.id })' },
+    schedule: 'the commit of a refresh takes longer than a token lives',
+    finds: 'accepted after its end'
+  }
+]

@@ -1,0 +1,53 @@
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import ts from 'typescript'
+import type { buildApp } from '../../../src/app.ts'
+import type { loadConfig } from '../../../src/config.ts'
+import { packageRoot } from '../../../src/package-root.ts'
+import { scratchFolder } from '../../support/app.ts'
+import { compiledFile } from '../../support/server-process.ts'
+import type { Owner } from '../../support/teardown.ts'
+
+/** A change of the source in one place, which must be there exactly once. */
+export interface Patch {
+  file: string
+  find: string
+  replace: string
+}
+
+/** The service, as a copy of it has it. */
+export interface Service {
+  buildApp: typeof buildApp
+  loadConfig: typeof loadConfig
+}
+
+/** Copies the compiled service, changes it, and loads it. The service itself knows nothing of that, and has no switch for it. */
+export async function loadCopy (t: Owner, patch?: Patch): Promise<Service> {
+  const dist = join(compiledFile('server.js'), '..', '..')
+  const copy = scratchFolder(t)
+  cpSync(dist, join(copy, 'dist'), { recursive: true })
+  cpSync(join(packageRoot, 'package.json'), join(copy, 'package.json'))
+  mkdirSync(join(copy, 'src', 'db'), { recursive: true })
+  cpSync(join(packageRoot, 'src', 'db', 'migrations'), join(copy, 'src', 'db', 'migrations'), { recursive: true })
+  symlinkSync(join(packageRoot, 'node_modules'), join(copy, 'node_modules'))
+  if (patch !== undefined) writeFileSync(join(copy, 'dist', patch.file.replace(/\.ts$/, '.js')), compile(applyPatch(patch)))
+  const load = (path: string) => import(pathToFileURL(join(copy, 'dist', 'src', path)).href)
+  const [{ buildApp }, { loadConfig }] = await Promise.all([load('app.js'), load('config.js')])
+  return { buildApp, loadConfig }
+}
+
+/** The source of a file with the change in it. Throws when the place to change is not there, or there more than once. */
+function applyPatch ({ file, find, replace }: Patch): string {
+  const source = readFileSync(join(packageRoot, file), 'utf8')
+  const count = source.split(find).length - 1
+  if (count !== 1) throw new Error(`${file} has ${JSON.stringify(find)} ${count} times: the patch has to follow what has become of it.`)
+  return source.replace(find, () => replace)
+}
+
+function compile (source: string): string {
+  const { config } = ts.readConfigFile(join(packageRoot, 'tsconfig.json'), ts.sys.readFile)
+  const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, packageRoot)
+  // It is the text alone that decides whether this is a module: nothing is asked about the package.
+  return ts.transpileModule(source, { compilerOptions: { ...options, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, noEmit: false } }).outputText
+}

@@ -1,0 +1,89 @@
+import pg from 'pg'
+import { issuer, secret, type Env } from '../../support/app.ts'
+import { password } from '../../support/people.ts'
+import type { Proxy } from '../../support/proxy.ts'
+import { ownRedis, type OwnRedis } from '../../support/redis-server.ts'
+import { proxied } from '../../support/replicas.ts'
+import { scratchDatabase } from '../../support/services.ts'
+import type { Owner } from '../../support/teardown.ts'
+import { until } from '../../support/wait.ts'
+import { answerOf, type Operation } from '../history/operations.ts'
+import { createRecorder, type Recorder, type Target, type Tokens } from '../history/recorder.ts'
+import { addPerson } from '../history/world.ts'
+import type { Service } from './copy.ts'
+
+/**
+ * Two replicas, which a schedule brings into trouble, and a client whose every answer is recorded. It signs in and out at the
+ * first one, and uses its tokens at the second.
+ */
+export interface Stage {
+  recorder: Recorder
+  redis: OwnRedis
+  postgres: Proxy
+  /** The key of the marker in Redis. */
+  marker: string
+  /** Runs a statement on the database, past the service and the proxy, on one connection. */
+  sql (statement: string): Promise<Array<Record<string, unknown>>>
+  signIn (): Promise<Tokens>
+  use (tokens: Tokens): Promise<Operation>
+  logOut (tokens: Tokens): Promise<Operation>
+  /** Logs out with the refresh token, for which Redis is not asked anything first. */
+  logOutWithRefreshToken (tokens: Tokens): Promise<Operation>
+  refresh (tokens: Tokens): Promise<Tokens>
+  /** Waits until both accept a new token. */
+  recover (): Promise<void>
+}
+
+/** Nothing is given up early here: whoever waits, waits for as long as the schedule wants it to. */
+const patient: Env = { RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '1000', DATABASE_DEADLINE_MS: '10000' }
+
+export async function setStage (t: Owner, { buildApp, loadConfig }: Service, settings: Env): Promise<Stage> {
+  const redis = await ownRedis(t)
+  const databaseUrl = await scratchDatabase(t)
+  const { env, proxy: postgres } = await proxied(t, {
+    ISSUER: issuer, KEY_ENCRYPTION_SECRET: secret, DATABASE_URL: databaseUrl, REDIS_URL: redis.url, BLOCKLIST_PREFIX: 'seeded:', ...patient, ...settings
+  }, 'DATABASE_URL')
+  const database = new pg.Client({ connectionString: databaseUrl })
+  await database.connect()
+  t.teardown(() => database.end())
+  const start = async (name: string) => {
+    const app = buildApp(loadConfig(env), false)
+    t.teardown(() => app.close())
+    return { name, address: await app.listen({ host: '127.0.0.1', port: 0 }) }
+  }
+  const first = await start('the first replica')
+  const second = await start('the second replica')
+  const recorder = createRecorder()
+  t.teardown(recorder.close)
+  const { username } = await addPerson(databaseUrl)
+  const signIn = () => recorder.ask(first, { kind: 'sign-in', client: 'ada', route: 'POST /login', body: { username, password } })
+  const useAt = async (target: Target, bearer: Tokens) => (await recorder.ask(target, { kind: 'request', client: 'ada', route: 'GET /token', bearer })).operation
+
+  return {
+    recorder,
+    redis,
+    postgres,
+    marker: 'seeded:generation',
+    sql: async statement => (await database.query<Record<string, unknown>>(statement)).rows,
+    async signIn () {
+      const { tokens, operation } = await signIn()
+      if (tokens === undefined) throw new Error(`To sign in got ${answerOf(operation)}.`)
+      return tokens
+    },
+    use: tokens => useAt(second, tokens),
+    logOut: async bearer => (await recorder.ask(first, { kind: 'ending', client: 'ada', route: 'POST /logout', bearer, ends: [bearer.session] })).operation,
+    logOutWithRefreshToken: async refresh => (await recorder.ask(first, { kind: 'ending', client: 'ada', route: 'POST /logout', refresh, ends: [refresh.session] })).operation,
+    async refresh (refresh) {
+      const { tokens, operation } = await recorder.ask(first, { kind: 'refresh', client: 'ada', route: 'POST /refresh', refresh, ends: [refresh.session] })
+      if (tokens === undefined) throw new Error(`To refresh got ${answerOf(operation)}.`)
+      return tokens
+    },
+    async recover () {
+      await until('a new token is accepted', async () => {
+        const { tokens } = await signIn()
+        return tokens !== undefined && (await useAt(first, tokens)).status === 200 && (await useAt(second, tokens)).status === 200
+      }, 20_000)
+      recorder.history.recoveries.push(recorder.now())
+    }
+  }
+}
