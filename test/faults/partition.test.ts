@@ -1,13 +1,20 @@
 import t from 'tap'
 import { build } from '../support/app.ts'
 import { outcome } from '../support/device.ts'
+import { testFault } from '../support/fault.ts'
 import { get, logOut } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { onPostgres } from '../support/record.ts'
 import { until } from '../support/wait.ts'
 
-t.test('a replica of the service that still reaches an old primary of Redis trusts it for five seconds at most', async t => {
+testFault(t, {
+  fault: 'One replica of the service can reach only a Redis that was replaced',
+  get: 'from that replica what the old Redis says, and then 503 `revocation_unavailable`',
+  within: 'after 5 s at most',
+  never: '200 for what was logged out elsewhere more than 5 s ago',
+  recovers: 'by itself, once it reaches the new one'
+}, async t => {
   const [old, successor] = [await ownRedis(t), await ownRedis(t)]
   const { proxy, env } = await proxied(t, { REDIS_URL: old.url }, 'REDIS_URL')
   // The first one is the one that keeps the blocklist up.
