@@ -6,7 +6,7 @@ import type { AccessTokenClaims } from '../tokens/claims.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockUser } from '../users/user-repository.ts'
 import { hashRefreshToken } from './refresh-tokens.ts'
-import type { SessionEnder } from './session-ender.ts'
+import { toRevocation, type SessionEnder } from './session-ender.ts'
 import { findSession, findSessionOfRefreshToken, lockSession, otherSessionsOf, sessionOf, sessionWithId, sessionsOf, type Which } from './session-repository.ts'
 
 /** What a logout ends: this session, the user's other ones, or all of them. */
@@ -111,9 +111,11 @@ function selected ({ userId, sessionId }: OwnSession, scope: LogoutScope): Which
 
 /**
  * A token whose session has ended is good until the blocklist knows: it must not act on other sessions meanwhile. Throws
- * `token_revoked`.
+ * `token_revoked`, once the blocklist does know.
  */
 export async function requireLive (unit: Unit, { userId, sessionId }: OwnSession): Promise<void> {
   const session = await lockSession(unit.db, sessionId)
-  if (session?.userId !== userId || session.endedAt !== null) throw new SignoutError('token_revoked')
+  if (session?.userId === userId && session.endedAt === null) return
+  if (session !== undefined && session.endedAt !== null) unit.revokeAgain([toRevocation(session)])
+  throw new SignoutError('token_revoked')
 }
