@@ -7,7 +7,7 @@ import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockUser } from '../users/user-repository.ts'
 import { hashRefreshToken } from './refresh-tokens.ts'
 import { toRevocation, type SessionEnder } from './session-ender.ts'
-import { findSession, findSessionOfRefreshToken, lockSession, otherSessionsOf, sessionOf, sessionWithId, sessionsOf, type Which } from './session-repository.ts'
+import { findSession, findSessionOfRefreshToken, listSessions, lockSession, otherSessionsOf, sessionOf, sessionWithId, sessionsOf, type Which } from './session-repository.ts'
 
 /** What a logout ends: this session, the user's other ones, or all of them. */
 export type LogoutScope = 'session' | 'others' | 'all'
@@ -50,7 +50,8 @@ export function createLogout ({ database, perform, ender }: LogoutOptions): Logo
   async function logOut (unit: Unit, own: OwnSession, scope: LogoutScope, client: Client): Promise<string[]> {
     // Whoever opens or refreshes a session waits for this, or this for them, so that none slips through.
     if (scope !== 'session') await lockUser(unit.db, own.userId, 'update')
-    if (scope === 'others') await requireLive(unit, own)
+    // Repeated, the end of all finds its own session ended too, and no other one to end.
+    if (scope === 'others' || (scope === 'all' && await hasOthers(unit, own))) await requireLive(unit, own)
     const ended = await ender.end(unit, selected(own, scope), 'logout')
     if (ended.length > 0) unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: client.ip, details: { scope, sessions: ended.length } })
     return ended
@@ -99,6 +100,10 @@ export function createLogout ({ database, perform, ender }: LogoutOptions): Logo
       })
     }
   }
+}
+
+async function hasOthers (unit: Unit, { userId, sessionId }: OwnSession): Promise<boolean> {
+  return (await listSessions(unit.db, userId, 'live', 2)).some(({ id }) => id !== sessionId)
 }
 
 function selected ({ userId, sessionId }: OwnSession, scope: LogoutScope): Which {

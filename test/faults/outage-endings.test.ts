@@ -118,3 +118,17 @@ t.test('in an outage nobody acts with a token that was revoked alone, nor with o
     (select count(*)::int from users where role = 'admin') as admins`)
   t.same(row, { live: 3, admins: 1 }, 'nothing has happened')
 })
+
+t.test('whoever was logged out ends no other session, with the refresh token neither, nor in an outage', async t => {
+  const { a, env, redis } = await startReplicas(t)
+  const { id, sessions } = await withSessions(a, 2)
+  const [own, other] = sessions as [Pair, Pair]
+  t.equal((await ask(a, 'POST', '/logout', own.access_token)).statusCode, 200)
+  const withRefreshToken = () => ask(a, 'POST', '/logout?scope=all', undefined, { refresh_token: own.refresh_token })
+  t.equal(outcome(await withRefreshToken()), '401 token_revoked')
+  t.equal(outcome(await get(a, '/token', other.access_token)), '200')
+  await redis.kill()
+  for (const answer of [await ask(a, 'POST', '/logout?scope=all', own.access_token), await withRefreshToken()]) t.equal(outcome(answer), '503 revocation_unavailable')
+  const live = await onPostgres<{ id: string }>(env, `select id from sessions where user_id = '${id}' and ended_at is null`)
+  t.same(live.map(({ id }) => id), [sessionIdOf(other)])
+})
