@@ -13,7 +13,10 @@ export interface Unit {
   record (event: SecurityEvent): void
   /** Takes tokens or sessions back: on record with the transaction, and refused as soon as it is committed. */
   revoke (revocations: readonly RecordedRevocation[]): void
-  /** Writes the blocklist again for what is on record already, since whoever did it may not have been able to. */
+  /**
+   * Writes the blocklist again for what is on record already, since whoever did it may not have been able to. That is done even
+   * if the work then throws: a refusal because something has ended says so, and must be true everywhere.
+   */
   revokeAgain (revocations: readonly Revocation[]): void
 }
 
@@ -40,7 +43,7 @@ export function createPerform ({ database, revoker, announce, onRevoked }: Perfo
     const events: SecurityEvent[] = []
     const recorded: RecordedRevocation[] = []
     const again: Revocation[] = []
-    const result = await database.transaction(async db => {
+    const performed = database.transaction(async db => {
       const result = await work({
         db,
         record: event => { events.push(event) },
@@ -50,6 +53,10 @@ export function createPerform ({ database, revoker, announce, onRevoked }: Perfo
       await insertEvents(db, events)
       await appendRevocations(db, recorded)
       return result
+    })
+    const result = await performed.catch(async error => {
+      if (again.length > 0) await revoker.revoke(again)
+      throw error
     })
     for (const event of events) announce(event)
     if (recorded.length > 0) onRevoked?.(recorded)

@@ -6,8 +6,8 @@ import type { AccessTokenClaims } from '../tokens/claims.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockUser } from '../users/user-repository.ts'
 import { hashRefreshToken } from './refresh-tokens.ts'
-import type { SessionEnder } from './session-ender.ts'
-import { findSession, findSessionOfRefreshToken, lockSession, otherSessionsOf, sessionOf, sessionWithId, sessionsOf, type Which } from './session-repository.ts'
+import { toRevocation, type SessionEnder } from './session-ender.ts'
+import { findSession, findSessionOfRefreshToken, listSessions, lockSession, otherSessionsOf, sessionOf, sessionWithId, sessionsOf, type Which } from './session-repository.ts'
 
 /** What a logout ends: this session, the user's other ones, or all of them. */
 export type LogoutScope = 'session' | 'others' | 'all'
@@ -50,7 +50,8 @@ export function createLogout ({ database, perform, ender }: LogoutOptions): Logo
   async function logOut (unit: Unit, own: OwnSession, scope: LogoutScope, client: Client): Promise<string[]> {
     // Whoever opens or refreshes a session waits for this, or this for them, so that none slips through.
     if (scope !== 'session') await lockUser(unit.db, own.userId, 'update')
-    if (scope === 'others') await requireLive(unit, own)
+    // Repeated, the end of all finds its own session ended too, and no other one to end.
+    if (scope === 'others' || (scope === 'all' && await hasOthers(unit, own))) await requireLive(unit, own)
     const ended = await ender.end(unit, selected(own, scope), 'logout')
     if (ended.length > 0) unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: client.ip, details: { scope, sessions: ended.length } })
     return ended
@@ -101,6 +102,10 @@ export function createLogout ({ database, perform, ender }: LogoutOptions): Logo
   }
 }
 
+async function hasOthers (unit: Unit, { userId, sessionId }: OwnSession): Promise<boolean> {
+  return (await listSessions(unit.db, userId, 'live', 2)).some(({ id }) => id !== sessionId)
+}
+
 function selected ({ userId, sessionId }: OwnSession, scope: LogoutScope): Which {
   switch (scope) {
     case 'session': return sessionOf(userId, sessionId)
@@ -111,9 +116,11 @@ function selected ({ userId, sessionId }: OwnSession, scope: LogoutScope): Which
 
 /**
  * A token whose session has ended is good until the blocklist knows: it must not act on other sessions meanwhile. Throws
- * `token_revoked`.
+ * `token_revoked`, once the blocklist does know.
  */
 export async function requireLive (unit: Unit, { userId, sessionId }: OwnSession): Promise<void> {
   const session = await lockSession(unit.db, sessionId)
-  if (session?.userId !== userId || session.endedAt !== null) throw new SignoutError('token_revoked')
+  if (session?.userId === userId && session.endedAt === null) return
+  if (session !== undefined && session.endedAt !== null) unit.revokeAgain([toRevocation(session)])
+  throw new SignoutError('token_revoked')
 }

@@ -35,6 +35,7 @@ export function createSessionEnder (leewaySeconds: number): SessionEnder {
   }
 }
 
-function toRevocation ({ id, accessExpiresAt }: EndedSession): Revocation {
+/** What it takes to end every access token of a session. */
+export function toRevocation ({ id, accessExpiresAt }: EndedSession): Revocation {
   return { scope: 'session', id, expiresAt: accessExpiresAt.getTime() / 1000 }
 }

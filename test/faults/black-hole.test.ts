@@ -1,5 +1,6 @@
 import t from 'tap'
 import { outcome } from '../support/device.ts'
+import { testFault } from '../support/fault.ts'
 import { get, signIn } from '../support/people.ts'
 import { logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { ownRedis } from '../support/redis-server.ts'
@@ -7,7 +8,14 @@ import { timed, until } from '../support/wait.ts'
 
 const deadlineMs = 300
 
-t.test('P3: a Redis that does not answer costs a few requests its deadline, and the others nothing', async t => {
+testFault(t, {
+  promise: 'P3',
+  fault: 'Redis stands still (SIGSTOP)',
+  get: '503 `revocation_unavailable`',
+  within: 'the deadline for a few requests, at once for all others',
+  never: 'a hang, or a queue of requests that wait',
+  recovers: 'by itself, within 3 s'
+}, async t => {
   const replicas = await startReplicas(t, { BLOCKLIST_DEADLINE_MS: String(deadlineMs) })
   const { a, apps, redis, good, log } = replicas
   redis.pause()
@@ -30,7 +38,14 @@ t.test('P3: a Redis that does not answer costs a few requests its deadline, and 
   t.match(log.join(''), 'Redis answers in time again.')
 })
 
-t.test('P3: after a silent black hole between the service and Redis all is well within five seconds of the network', async t => {
+testFault(t, {
+  promise: 'P3',
+  fault: 'A black hole between the service and Redis, for one second or for six',
+  get: '503 `revocation_unavailable`',
+  within: 'the deadline',
+  never: '200 for what was logged out',
+  recovers: 'by itself, within 5 s of the network'
+}, async t => {
   const redis = await ownRedis(t)
   const { proxy, env } = await proxied(t, { REDIS_URL: redis.url }, 'REDIS_URL')
   const { a, apps, username, good, leaving } = await startReplicas(t, { ...env, BLOCKLIST_DEADLINE_MS: String(deadlineMs) })

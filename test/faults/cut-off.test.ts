@@ -1,13 +1,21 @@
 import { Redis } from 'ioredis'
 import t from 'tap'
 import { administer, cutOffKey, expectRecovery, startReplica } from '../support/cut-off.ts'
+import { testFault } from '../support/fault.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { canReplicate, ownRedis } from '../support/redis-server.ts'
 import { until } from '../support/wait.ts'
 
 /** The plugin alone, without a record: what Redis forgets, nobody can write again (P2). */
 
-t.test('P2: a Redis that is emptied brings no revoked token back, and signs everyone out', async t => {
+testFault(t, {
+  promise: 'P2',
+  fault: 'The plugin without a record: Redis is emptied',
+  get: '401 `token_revoked`, for every token that was issued before',
+  within: 'at once',
+  never: '200 for what was revoked',
+  recovers: 'whoever was signed in signs in again'
+}, async t => {
   const server = await ownRedis(t)
   const replicas = [await startReplica(t, server.url), await startReplica(t, server.url)] as const
   const [a, b] = replicas
@@ -24,7 +32,14 @@ t.test('P2: a Redis that is emptied brings no revoked token back, and signs ever
   }
 })
 
-t.test('P2: a Redis that is restarted with an old snapshot brings no revoked token back', async t => {
+testFault(t, {
+  promise: 'P2',
+  fault: 'The plugin without a record: Redis is restarted with an old snapshot',
+  get: '401 `token_revoked`, for every token that was issued before',
+  within: 'at once',
+  never: '200 for what was revoked after the snapshot',
+  recovers: 'whoever was signed in signs in again'
+}, async t => {
   const server = await ownRedis(t)
   const a = await startReplica(t, server.url)
   const revoked = await a.issue()
@@ -47,7 +62,14 @@ t.test('P2: a Redis that is restarted with an old snapshot brings no revoked tok
   })
 })
 
-t.test('P2: a failover to a copy that lagged brings no revoked token back', { skip: !canReplicate }, async t => {
+testFault(t, {
+  promise: 'P2',
+  fault: 'The plugin without a record: a failover to a copy that lagged',
+  get: '503, and then 401 `token_revoked` for every token that was issued before',
+  within: 'at once',
+  never: '200 for what was revoked',
+  recovers: 'whoever was signed in signs in again'
+}, async t => {
   const [primary, copy] = [await ownRedis(t), await ownRedis(t)]
   const link = await proxyTo(t, '127.0.0.1', primary.port)
   const admin = new Redis(copy.url)
@@ -74,9 +96,15 @@ t.test('P2: a failover to a copy that lagged brings no revoked token back', { sk
   await admin.replicaof('NO', 'ONE')
   t.equal(await admin.dbsize(), 1, 'the copy has the cut-off, and not the revocation')
   await expectRecovery(t, [a], revoked)
-})
+}, { skip: !canReplicate })
 
-t.test('losing the connection signs nobody out', async t => {
+testFault(t, {
+  fault: 'The plugin without a record: connections to Redis are lost',
+  get: '503 until it is there again',
+  within: 'at once',
+  never: '401 for whoever is signed in',
+  recovers: 'by itself, and nobody has to sign in again'
+}, async t => {
   const server = await ownRedis(t)
   const proxy = await proxyTo(t, '127.0.0.1', server.port)
   const a = await startReplica(t, `redis://127.0.0.1:${proxy.port}`)

@@ -1,6 +1,7 @@
 import { decodeJwt } from 'jose'
 import t from 'tap'
 import { embeddedEnv } from '../support/app.ts'
+import { testFault } from '../support/fault.ts'
 import { bearer, password, type Pair } from '../support/people.ts'
 import { startServer, type ServerProcess } from '../support/server-process.ts'
 
@@ -14,7 +15,14 @@ async function send (server: ServerProcess, method: string, path: string, token?
   return { status: answer.status, body: text === '' ? {} : JSON.parse(text) as Record<string, unknown> }
 }
 
-t.test('P2: an embedded server that is killed and started again keeps every logout', async t => {
+testFault(t, {
+  promise: 'P2',
+  fault: 'An embedded server is killed (SIGKILL) and started again',
+  get: '401 `token_revoked` for what was logged out',
+  within: 'as ever',
+  never: '200 for what was logged out',
+  recovers: 'with its start'
+}, async t => {
   const env = await embeddedEnv(t)
   const first = await startServer(t, env)
   await send(first, 'POST', '/register', undefined, { username: 'ada', password })

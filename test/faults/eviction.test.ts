@@ -1,10 +1,18 @@
 import t from 'tap'
 import { outcome } from '../support/device.ts'
+import { testFault } from '../support/fault.ts'
 import { get } from '../support/people.ts'
 import { logOutFor, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { until } from '../support/wait.ts'
 
-t.test('P2: eviction that is switched on while the service runs is noticed, nothing is trusted then, and everything is made again once it is off', async t => {
+testFault(t, {
+  promise: 'P2',
+  fault: 'Redis is told to evict keys (`maxmemory-policy`) while the service runs',
+  get: '503 `revocation_unavailable` once that is noticed',
+  within: 'it is noticed within 10 s',
+  never: '200 for a token whose entry was dropped, once that is noticed',
+  recovers: 'the blocklist is made again once eviction is off, which is noticed within 10 s too'
+}, async t => {
   const { a, apps, env, redis, log, good, leaving } = await startReplicas(t)
   await logOutFor(t, a, leaving)
   const prefix = String(env['BLOCKLIST_PREFIX'])

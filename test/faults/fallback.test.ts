@@ -1,11 +1,19 @@
 import t from 'tap'
+import { testFault } from '../support/fault.ts'
 import { expectNeverAccepted, logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { fillRecord } from '../support/record.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { signIn } from '../support/people.ts'
 import { until } from '../support/wait.ts'
 
-t.test('P2: an old snapshot that Redis is restored from does not bring a revoked token back', async t => {
+testFault(t, {
+  promise: 'P2',
+  fault: 'Redis is restarted with an old snapshot',
+  get: '503 `revocation_unavailable` until what is missing was written again from the record',
+  within: 'at once',
+  never: '200 for what was logged out after the snapshot',
+  recovers: 'by itself'
+}, async t => {
   const replicas = await startReplicas(t)
   const { a, redis, leaving, username } = replicas
   await logOutFor(t, a, await signIn(a, username))
@@ -17,7 +25,14 @@ t.test('P2: an old snapshot that Redis is restored from does not bring a revoked
   })
 })
 
-t.test('P2: a failover to a replica of Redis that lagged does not bring a revoked token back', async t => {
+testFault(t, {
+  promise: 'P2',
+  fault: 'A failover to a replica of Redis that lagged',
+  get: '503 `revocation_unavailable` until what is missing was written again from the record',
+  within: 'at once',
+  never: '200 for what the replica had not been told of',
+  recovers: 'by itself'
+}, async t => {
   const [primary, lagging] = [await ownRedis(t), await ownRedis(t)]
   const { proxy, env } = await proxied(t, { REDIS_URL: primary.url }, 'REDIS_URL')
   const replicas = await startReplicas(t, env)
@@ -32,7 +47,14 @@ t.test('P2: a failover to a replica of Redis that lagged does not bring a revoke
   await expectNeverAccepted(t, replicas, leaving, async () => { proxy.lead(lagging.port) })
 })
 
-t.test('P2: an empty Redis behind the same address does not bring a revoked token back', async t => {
+testFault(t, {
+  promise: 'P2',
+  fault: 'An empty Redis behind the same address, and the first one back again',
+  get: '503 `revocation_unavailable` until what is missing was written again from the record',
+  within: 'at once',
+  never: '200 for what was logged out',
+  recovers: 'by itself'
+}, async t => {
   const [first, second] = [await ownRedis(t), await ownRedis(t)]
   const { proxy, env } = await proxied(t, { REDIS_URL: first.url }, 'REDIS_URL')
   const replicas = await startReplicas(t, env)

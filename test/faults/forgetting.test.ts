@@ -1,11 +1,19 @@
 import { Redis } from 'ioredis'
 import t from 'tap'
 import { build, serversEnv } from '../support/app.ts'
+import { testFault } from '../support/fault.ts'
 import { get, logOut, signIn, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { until } from '../support/wait.ts'
 
-t.test('P2: a Redis that forgets everything does not bring a revoked token back', async t => {
+testFault(t, {
+  promise: 'P2',
+  fault: 'Redis forgets everything: FLUSHALL, a restart without data',
+  get: '503 `revocation_unavailable` until everything was written again from the record',
+  within: 'at once',
+  never: '200 for what was logged out',
+  recovers: 'by itself, within seconds'
+}, async t => {
   const redis = await ownRedis(t)
   const env = { ...await serversEnv(t), REDIS_URL: redis.url, RATE_LIMITS: 'off' }
   const a = await build(t, env)

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { build, serversEnv } from '../support/app.ts'
+import { testFault } from '../support/fault.ts'
 import { signUp } from '../support/people.ts'
 import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
 import { randomName } from '../support/services.ts'
@@ -61,7 +62,13 @@ async function expectCountedInRedis (t: Test, { app, server }: Watched): Promise
   t.equal(await countKeys(server), before + 1, 'counted in Redis')
 }
 
-t.test('while Redis is stopped, attempts are counted in memory, and only the first one waits for it', async t => {
+testFault(t, {
+  fault: 'Redis is stopped (SIGSTOP) while passwords are guessed',
+  get: '401, and 429 `too_many_requests` beyond the limit, counted in memory',
+  within: 'the deadline for the first attempt, and for none after it',
+  never: 'a guess beyond the limit',
+  recovers: 'by itself: counted in Redis again once that is back'
+}, async t => {
   const watched = await watchedApp(t)
   const { app, server, count } = watched
   await expectCountedInRedis(t, watched)
@@ -87,7 +94,13 @@ t.test('many at the same time while Redis is stopped are all answered in time', 
   server.resume()
 })
 
-t.test('while Redis is gone, attempts are counted in memory, and in Redis once it is back', async t => {
+testFault(t, {
+  fault: 'Redis is killed while passwords are guessed',
+  get: '401, and 429 `too_many_requests` beyond the limit, counted in memory',
+  within: 'at once',
+  never: 'a guess beyond the limit',
+  recovers: 'by itself: counted in Redis again once that is back'
+}, async t => {
   const watched = await watchedApp(t)
   const { app, server, count } = watched
   await server.kill()

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { outcome } from '../support/device.ts'
+import { ask, sessionIdOf } from '../support/expect.ts'
 import { testFault } from '../support/fault.ts'
-import { get, logOut, signIn } from '../support/people.ts'
+import { get, logOut, openSession, password, signIn } from '../support/people.ts'
 import { logOutFor, startReplicas } from '../support/replicas.ts'
 import { until } from '../support/wait.ts'
 
@@ -25,4 +26,25 @@ testFault(t, {
   await redis.admin.config('SET', 'maxmemory', '0')
   await until('it is in effect', async () => (await get(b, '/token', later)).statusCode === 401, 2_500)
   t.equal(outcome(await get(a, '/token', later)), '401 token_revoked')
+})
+
+t.test('a token that is refused because its session has ended on record is accepted by no replica after that, a logout that could not be confirmed included', async t => {
+  const { a, b, redis, username } = await startReplicas(t)
+  const other = await openSession(a, username)
+  const attempts = {
+    'DELETE /me/sessions/:id': (token: string) => ask(a, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, token),
+    'POST /logout?scope=others': (token: string) => ask(a, 'POST', '/logout?scope=others', token),
+    'PUT /me/password': (token: string) => ask(a, 'PUT', '/me/password', token, { current_password: password, new_password: 'an entirely different one' }),
+    'DELETE /me': (token: string) => ask(a, 'DELETE', '/me', token, { password })
+  }
+  for (const [name, attempt] of Object.entries(attempts)) {
+    const leaving = await signIn(a, username)
+    await redis.admin.config('SET', 'maxmemory', '1')
+    t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable')
+    t.equal(outcome(await attempt(leaving)), '503 revocation_unavailable', `${name}, while that cannot be made known`)
+    await redis.admin.config('SET', 'maxmemory', '0')
+    t.equal(outcome(await attempt(leaving)), '401 token_revoked', name)
+    t.equal(outcome(await get(b, '/token', leaving)), '401 token_revoked')
+  }
+  t.equal(outcome(await get(b, '/token', other.access_token)), '200')
 })

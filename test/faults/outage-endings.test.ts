@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { outcome } from '../support/device.ts'
 import { ask, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
+import { testFault } from '../support/fault.ts'
 import { get, openSession, password, signIn, type Pair } from '../support/people.ts'
 import { expectNeverAccepted, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { onPostgres } from '../support/record.ts'
@@ -27,7 +28,14 @@ const endings: Record<string, { end: (app: FastifyInstance, victim: Victim, admi
   'POST /revocations of a token': { end: (app, { own }, admin) => ask(app, 'POST', '/revocations', admin, { jti: decodeJwt(own.access_token).jti }), ended: ['own'] }
 }
 
-t.test('P4: whatever ends something while Redis is away is a 503, is on record, and takes effect by itself once Redis is back', async t => {
+testFault(t, {
+  promise: 'P4',
+  fault: 'Redis is away while somebody logs out, or ends a session in any other way',
+  get: '503 `revocation_unavailable`, and it is on record',
+  within: 'at once',
+  never: '200 for an ending that is not in effect',
+  recovers: 'by itself: all of it is in effect when Redis is trusted again, though nobody tries again'
+}, async t => {
   const { a, apps, redis, good } = await startReplicas(t)
   const admin = (await signUpAdmin(a)).token
   const victims = new Map<string, Victim>()
@@ -57,7 +65,14 @@ t.test('P4: whatever ends something while Redis is away is a 503, is on record, 
   t.ok(elapsedMs < 4_000, `all of it was asked within ${Math.round(elapsedMs)} ms`)
 })
 
-t.test('P4: what was recorded in an outage is refused within two seconds of Redis being back', async t => {
+testFault(t, {
+  promise: 'P4',
+  fault: 'Redis comes back after a logout that was recorded while it was away',
+  get: '401 `token_revoked`',
+  within: 'within 2 s of Redis being back',
+  never: '200 for what was recorded',
+  recovers: 'trying again says 401 `token_revoked`: it is in effect'
+}, async t => {
   const replicas = await startReplicas(t)
   const { a, b, redis, leaving } = replicas
   await redis.kill()
@@ -102,4 +117,18 @@ t.test('in an outage nobody acts with a token that was revoked alone, nor with o
   const [row] = await onPostgres<{ live: number, admins: number }>(env, `select (select count(*)::int from sessions where user_id = '${userId}' and ended_at is null) as live,
     (select count(*)::int from users where role = 'admin') as admins`)
   t.same(row, { live: 3, admins: 1 }, 'nothing has happened')
+})
+
+t.test('whoever was logged out ends no other session, with the refresh token neither, nor in an outage', async t => {
+  const { a, env, redis } = await startReplicas(t)
+  const { id, sessions } = await withSessions(a, 2)
+  const [own, other] = sessions as [Pair, Pair]
+  t.equal((await ask(a, 'POST', '/logout', own.access_token)).statusCode, 200)
+  const withRefreshToken = () => ask(a, 'POST', '/logout?scope=all', undefined, { refresh_token: own.refresh_token })
+  t.equal(outcome(await withRefreshToken()), '401 token_revoked')
+  t.equal(outcome(await get(a, '/token', other.access_token)), '200')
+  await redis.kill()
+  for (const answer of [await ask(a, 'POST', '/logout?scope=all', own.access_token), await withRefreshToken()]) t.equal(outcome(answer), '503 revocation_unavailable')
+  const live = await onPostgres<{ id: string }>(env, `select id from sessions where user_id = '${id}' and ended_at is null`)
+  t.same(live.map(({ id }) => id), [sessionIdOf(other)])
 })

@@ -1,13 +1,20 @@
 import t from 'tap'
 import { build } from '../support/app.ts'
 import { outcome } from '../support/device.ts'
+import { testFault } from '../support/fault.ts'
 import { get, logOut, signIn } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { keepAsking, logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { onPostgres } from '../support/record.ts'
 import { until } from '../support/wait.ts'
 
-t.test('a replica of the service that still reaches an old primary of Redis trusts it for five seconds at most', async t => {
+testFault(t, {
+  fault: 'One replica of the service can reach only a Redis that was replaced',
+  get: 'from that replica what the old Redis says, and then 503 `revocation_unavailable`',
+  within: 'after 5 s at most',
+  never: '200 for what was logged out elsewhere more than 5 s ago',
+  recovers: 'by itself, once it reaches the new one'
+}, async t => {
   const [old, successor] = [await ownRedis(t), await ownRedis(t)]
   const { proxy, env } = await proxied(t, { REDIS_URL: old.url }, 'REDIS_URL')
   // The first one is the one that keeps the blocklist up.
@@ -51,7 +58,13 @@ t.test('rounds of a replica that has no lease do nothing, and whoever closes han
   t.equal(outcome(await get(c, '/token', good)), '200')
 })
 
-t.test('a replica of the service that cannot reach Redis does not keep the others from theirs, though it was the one that kept the blocklist up', async t => {
+testFault(t, {
+  fault: 'The replica of the service that keeps the blocklist up cannot reach Redis',
+  get: 'from that replica 503 `revocation_unavailable`, from the others what they always get',
+  within: 'at once',
+  never: '503 from those that reach Redis',
+  recovers: 'another one takes over within a second or two'
+}, async t => {
   const redis = await ownRedis(t)
   const { proxy, env } = await proxied(t, { REDIS_URL: redis.url }, 'REDIS_URL')
   const { a, b, good, leaving, username } = await startReplicas(t, env, { REDIS_URL: redis.url })

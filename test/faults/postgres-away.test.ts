@@ -1,13 +1,20 @@
 import t from 'tap'
 import { outcome } from '../support/device.ts'
 import { ask } from '../support/expect.ts'
+import { testFault } from '../support/fault.ts'
 import { get, openSession, password, signIn } from '../support/people.ts'
 import { fillRecord, onPostgres } from '../support/record.ts'
 import { expectNeverAccepted, keepAsking, logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { serversEnv } from '../support/app.ts'
 import { until } from '../support/wait.ts'
 
-t.test('while Postgres is away and Redis is well, tokens are checked as ever, and only what needs the database is a 503', async t => {
+testFault(t, {
+  fault: 'Postgres is away, and Redis is well, or loses its connections meanwhile',
+  get: 'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed; 503 `revocation_unavailable` after a reconnect, until Postgres was asked',
+  within: 'within the deadlines',
+  never: '200 for what was logged out',
+  recovers: 'by itself'
+}, async t => {
   const { proxy, env } = await proxied(t, await serversEnv(t), 'DATABASE_URL')
   const replicas = await startReplicas(t, { DATABASE_URL: String(env['DATABASE_URL']), DATABASE_DEADLINE_MS: '300' })
   const { a, b, apps, good, leaving, username } = replicas
@@ -51,7 +58,14 @@ t.test('while Postgres is away and Redis is well, tokens are checked as ever, an
   })
 })
 
-t.test('P2: a Postgres that was restored from a backup gets another name for its record, and nothing that it still has is accepted', async t => {
+testFault(t, {
+  promise: 'P2',
+  fault: 'Postgres is restored from a backup, older than what Redis holds',
+  get: '503 `revocation_unavailable` until everything was written again from the record, under another name',
+  within: 'within seconds',
+  never: '200 for a logout that the record still has; nor does Redis lose one that the record has lost',
+  recovers: 'by itself, with an error in the log'
+}, async t => {
   const replicas = await startReplicas(t)
   const { a, apps, env, redis, log, leaving, username, good } = replicas
   await logOutFor(t, a, leaving)

@@ -56,7 +56,7 @@ testFault(t, {
 
 testFault(t, {
   fault: 'Postgres is killed, and started again',
-  get: 'the same',
+  get: 'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed',
   within: 'at once',
   never: 'the end of the process, nor the loss of a logout that was answered',
   recovers: 'by itself, within 5 s of its start'

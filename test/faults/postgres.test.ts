@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { build, serversEnv } from '../support/app.ts'
+import { testFault } from '../support/fault.ts'
 import { get, password, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { timed, until } from '../support/wait.ts'
@@ -20,7 +21,13 @@ async function appBehindProxy (t: Test) {
   return { app, proxy, log: () => lines.join('') }
 }
 
-t.test('a stalled Postgres is a 503, never a hang, and tokens go on being checked', async t => {
+testFault(t, {
+  fault: 'A black hole between the service and Postgres',
+  get: '503 `service_unavailable` where the database is needed, and what they always get where only a token is checked',
+  within: 'a few times `DATABASE_DEADLINE_MS`, with more requests than connections too',
+  never: 'a hang, or a password or a token in the log',
+  recovers: 'by itself'
+}, async t => {
   const { app, proxy, log } = await appBehindProxy(t)
   const ada = await signUp(app, 'ada')
 
@@ -79,7 +86,13 @@ t.test('DATABASE_DEADLINE_MS bounds statements, locks and idle transactions on t
   t.equal((await app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password } })).statusCode, 200)
 })
 
-t.test('a connection that breaks in the middle of a transaction is a 503, and the process goes on', async t => {
+testFault(t, {
+  fault: 'A connection to Postgres is reset in the middle of a transaction',
+  get: '503 `service_unavailable` for that request',
+  within: 'at once',
+  never: 'the end of the process',
+  recovers: 'at once, on another connection'
+}, async t => {
   const { app, proxy } = await appBehindProxy(t)
   const ada = await signUp(app, 'ada')
   const uncaught: Error[] = []
@@ -100,7 +113,13 @@ t.test('a connection that breaks in the middle of a transaction is a 503, and th
   t.equal((await get(app, '/me', ada.token)).statusCode, 200)
 })
 
-t.test('connections that Postgres ends are replaced, and the process goes on', async t => {
+testFault(t, {
+  fault: 'Postgres ends its idle connections',
+  get: 'what they always get',
+  within: 'as ever',
+  never: 'the end of the process',
+  recovers: 'at once, on other connections'
+}, async t => {
   const env = await serversEnv(t)
   const lines: string[] = []
   const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })

@@ -5,6 +5,7 @@ import t from 'tap'
 import { createRedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
 import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
 import { build, serversEnv } from '../support/app.ts'
+import { testFault } from '../support/fault.ts'
 import { get, logOut, signIn, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { ownRedis } from '../support/redis-server.ts'
@@ -13,7 +14,14 @@ import { timed, until } from '../support/wait.ts'
 
 const revocation = { scope: 'token', id: 'a', expiresAt: nowSeconds() + 60 } as const
 
-t.test('a logout that Redis does not acknowledge is a 503, though look-ups are answered (P4)', async t => {
+testFault(t, {
+  promise: 'P4',
+  fault: 'Redis keeps writers waiting (CLIENT PAUSE)',
+  get: '503 `revocation_unavailable` for a logout',
+  within: 'the deadline',
+  never: '200 for a logout that is not in effect',
+  recovers: 'trying again succeeds, or says that it took effect'
+}, async t => {
   const server = await ownRedis(t)
   const behind = new Redis(server.url)
   t.teardown(() => { behind.disconnect() })
@@ -29,7 +37,13 @@ t.test('a logout that Redis does not acknowledge is a 503, though look-ups are a
   t.equal((await get(app, '/me', ada.token)).statusCode, 401)
 })
 
-t.test('a Redis that refuses to select the database is not used with another one', async t => {
+testFault(t, {
+  fault: 'Redis refuses to select the database of the blocklist',
+  get: '503 `revocation_unavailable`',
+  within: 'at once',
+  never: 'the use of another database, in which nothing is revoked',
+  recovers: 'by itself, once it may be selected'
+}, async t => {
   const server = await ownRedis(t)
   const behind = new Redis(server.url)
   t.teardown(() => { behind.disconnect() })

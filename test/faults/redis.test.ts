@@ -5,6 +5,7 @@ import { createRedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
 import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
 import type { Blocklist } from '../../src/revocation/blocklist.ts'
 import { build, serversEnv } from '../support/app.ts'
+import { testFault } from '../support/fault.ts'
 import { get, logOut, signIn, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { issuedLately, nowSeconds } from '../support/tokens.ts'
@@ -86,7 +87,14 @@ t.test('a connection that is silent with commands outstanding is given up, and d
   t.equal(await blocklist.isRevoked(issuedLately('a')), false)
 })
 
-t.test('while Redis is stopped or gone, requests get 503 in time: never 200, never 401, never 500 (P3, P4)', async t => {
+testFault(t, {
+  promise: 'P3, P4',
+  fault: 'Redis is stopped (SIGSTOP), or killed and started again',
+  get: '503 `revocation_unavailable`, logouts and a hundred requests at once included',
+  within: 'the deadline',
+  never: '200, 401 or 500 for a token that is well',
+  recovers: 'by itself'
+}, async t => {
   const server = await ownRedis(t)
   const app = await build(t, { ...await serversEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs) })
   const ada = await signUp(app, 'ada')

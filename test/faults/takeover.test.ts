@@ -1,5 +1,6 @@
 import t from 'tap'
 import { serversEnv, type Env } from '../support/app.ts'
+import { testFault } from '../support/fault.ts'
 import { bearer, password } from '../support/people.ts'
 import { onPostgres } from '../support/record.ts'
 import { ownRedis } from '../support/redis-server.ts'
@@ -14,7 +15,14 @@ async function signIn (server: ServerProcess): Promise<string> {
   return (await answer.json() as { access_token: string }).access_token
 }
 
-t.test('P2: when the replica that keeps the blocklist up is killed, another takes over, and what is logged out meanwhile is refused everywhere', async t => {
+testFault(t, {
+  promise: 'P2',
+  fault: 'The replica that keeps the blocklist up is killed (SIGKILL), and Redis forgets everything',
+  get: 'what they always get from the others; 503 `revocation_unavailable` once Redis has forgotten, until another replica takes over',
+  within: 'as ever',
+  never: '200 for what was logged out before or meanwhile',
+  recovers: 'another takes over within seconds'
+}, async t => {
   const redis = await ownRedis(t)
   const env: Env = { ...await serversEnv(t), REDIS_URL: redis.url, RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '2000' }
   const holder = async () => (await onPostgres<{ holder: string }>(env, 'select holder from revocation_tail where held_until > clock_timestamp()'))[0]?.holder

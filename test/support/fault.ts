@@ -6,6 +6,8 @@ import type { Test } from 'tap'
  */
 export interface FaultRow {
   fault: string
+  /** Which promises it is about, where it is one of them alone: `P2`. */
+  promise?: string
   /** What requests get while it lasts. */
   get: string
   /** How fast. */
@@ -21,6 +23,6 @@ export function testFault (t: Test, row: FaultRow, test: (t: Test) => Promise<un
   return t.test(titleOf(row), options, test)
 }
 
-export function titleOf ({ fault, get, within, never, recovers }: FaultRow): string {
-  return `${fault}: ${get}; ${within}; never ${never}; recovers: ${recovers}`
+export function titleOf ({ fault, promise, get, within, never, recovers }: FaultRow): string {
+  return `${promise === undefined ? '' : `${promise}: `}${fault}: ${get}; ${within}; never ${never}; recovers: ${recovers}`
 }
