@@ -1,4 +1,8 @@
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import { packageRoot } from '../../src/package-root.ts'
 import { createCoalescer, type ReadMany } from '../../src/revocation/coalescer.ts'
 
 /** A coalescer that answers promises. */
@@ -79,4 +83,16 @@ t.test('a command that throws, or answers another number of values, is a failure
   await t.rejects(throwing(['a']), { message: 'not connected' })
   const short = promising(async () => [null], 100)
   await t.rejects(Promise.all([short(['a']), short(['b'])]), { message: '2 keys were asked for and 1 answered.' })
+})
+
+t.test('what one caller throws keeps nobody else from their answer, and is not swallowed', async t => {
+  const file = pathToFileURL(join(packageRoot, 'src', 'revocation', 'coalescer.ts')).href
+  const { stdout, stderr } = spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', `
+    import { createCoalescer } from ${JSON.stringify(file)}
+    process.on('uncaughtException', error => { console.log(error.message) })
+    const anyExists = createCoalescer(async keys => keys.map(() => null), 100)
+    anyExists(['a'], () => { throw new Error('thrown') })
+    anyExists(['b'], () => { console.log('answered') })
+  `], { encoding: 'utf8', timeout: 60_000 })
+  t.equal(stdout, 'answered\nthrown\n', stderr)
 })
