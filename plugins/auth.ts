@@ -111,7 +111,7 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
 
   declarePolicies(app)
   const keys = createKeySource(jwt.secret)
-  const memory = createTokenMemory(jwt.verify ?? {}, leewayMs, keys)
+  const memory = createTokenMemory(jwt, leewayMs, keys)
   await app.register(fastifyJwt, {
     ...jwt,
     secret: keys.secret,

@@ -7,8 +7,6 @@ type VerifyOptions = NonNullable<FastifyJWTOptions['verify']>
 
 /** Tokens that are remembered when nobody says how many: about 20 MB. */
 const defaultMaxTokens = 10_000
-/** In this form @fastify/jwt takes the token from the header and from nowhere else. Any other is verified each time. */
-const plainBearer = /^Bearer [^ ]+$/i
 
 type Recalled = RevocableTokenClaims | undefined
 
@@ -31,8 +29,8 @@ export interface TokenMemory {
  * A key function is asked on every use, and must not answer another key than the token was verified with: so no token is
  * accepted that the key ring no longer vouches for, nor one that is good for another tenant only.
  */
-export function createTokenMemory (verify: VerifyOptions, leewayMs: number, { findKey, watch }: KeySource): TokenMemory {
-  const maxTokens = countRemembered(verify)
+export function createTokenMemory ({ verify = {}, cookie }: Pick<FastifyJWTOptions, 'verify' | 'cookie'>, leewayMs: number, { findKey, watch }: KeySource): TokenMemory {
+  const maxTokens = cookie === undefined ? countRemembered(verify) : 0
   const { maxAge, cacheTTL, ignoreNotBefore = false } = verify
   const tokens = createVerifiedTokens({
     maxTokens,
@@ -66,7 +64,7 @@ export function createTokenMemory (verify: VerifyOptions, leewayMs: number, { fi
       return recallWithKey(request, authorization as string, found.claims, found.keyUse)
     },
     watch (request, authorization) {
-      if (maxTokens === 0 || authorization === undefined || !plainBearer.test(authorization)) return () => {}
+      if (maxTokens === 0 || authorization === undefined) return () => {}
       const uses = findKey && watch(request)
       return claims => {
         // More than one key: the request was verified more than once at a time, and whose is whose is not known.
@@ -80,8 +78,8 @@ export function createTokenMemory (verify: VerifyOptions, leewayMs: number, { fi
 }
 
 /**
- * How many tokens are remembered. None where the header alone does not say which token it is, or where a bound is given in a
- * form that only the verifier reads; the verifier's own cache is what `verify` says then.
+ * How many tokens are remembered. None where the header is not all that says which token it is, or where a bound is given in
+ * a form that only the verifier reads; the verifier's own cache is what `verify` says then.
  */
 function countRemembered ({ cache = true, extractToken, onlyCookie, clockTimestamp, maxAge }: VerifyOptions): number {
   if (extractToken !== undefined || onlyCookie === true || clockTimestamp !== undefined || typeof maxAge === 'string') return 0
