@@ -31,3 +31,8 @@ export function challenge (realm: string, error: SignoutError): string {
   if (!tokenErrors.includes(error.code)) return scheme
   return `${scheme}, error="invalid_token", error_description="${error.message}"`
 }
+
+/** Whether it says that the blocklist could not be asked. */
+export function isUnavailable (error: unknown): error is SignoutError {
+  return error instanceof SignoutError && error.code === 'revocation_unavailable'
+}

@@ -1,5 +1,5 @@
 import fastifyJwt, { type FastifyJWTOptions, type JWT } from '@fastify/jwt'
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { TSchema } from 'typebox'
 import { SignoutError } from '../src/errors.ts'
@@ -8,9 +8,12 @@ import { createRevocationCheck, type CheckResult } from '../src/revocation/revoc
 import { createRevoker, type Revoker } from '../src/revocation/revoker.ts'
 import { createClaimsCheck, type ClaimsCheck, type RevocableTokenClaims } from '../src/tokens/claims.ts'
 import { deepFreeze } from '../src/tokens/deep-freeze.ts'
-import { challenge, toTokenError } from './auth-errors.ts'
-import { createKeySource } from './key-source.ts'
-import { allowsUnchecked, declarePolicies, goOnUnchecked } from './revocation-policy.ts'
+import type { KeyUse } from '../src/tokens/verified-tokens.ts'
+import { isUnavailable, toTokenError } from './auth-errors.ts'
+import { createAuthenticate } from './authenticate.ts'
+import { createKeySource, type FindKey } from './key-source.ts'
+import { declarePolicies } from './revocation-policy.ts'
+import { createTokenMemory } from './token-memory.ts'
 
 export { SignoutError, type ErrorCode } from '../src/errors.ts'
 export type { Blocklist } from '../src/revocation/blocklist.ts'
@@ -49,6 +52,7 @@ declare module 'fastify' {
      * `onRevocationUnavailable: 'allow'` goes on instead of the latter, with the header `X-Revocation-Check: unavailable`.
      */
     authenticate (request: FastifyRequest, reply: FastifyReply): Promise<void>
+    authenticate (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void
     /**
      * The same check for a token that came without a request: over a socket, in a job. Answers the claims, deeply
      * frozen, or rejects with the same errors. `app.jwt.verify`, on the other hand, asks nobody and accepts what was revoked.
@@ -87,26 +91,32 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   /** The claims of tokens that are well, by the error that says that the blocklist could not be asked about them. */
   const unchecked = new WeakMap<SignoutError, RevocableTokenClaims>()
 
+  function isNotRevoked (claims: RevocableTokenClaims): Promise<true> {
+    return new Promise((resolve, reject) => {
+      checkRevocation(claims, error => { error === undefined ? resolve(true) : reject(error) })
+    })
+  }
+
   async function isTrusted (_request: unknown, claims: unknown): Promise<true> {
     checkClaims(claims)
-    // The cache of verified tokens hands the same object to every request: none may leave a mark on it for the next.
+    // Others may hold the same object: none may leave a mark on it.
     deepFreeze(claims)
     try {
-      await checkRevocation(claims)
+      return await isNotRevoked(claims)
     } catch (error) {
       if (isUnavailable(error)) unchecked.set(error, claims)
       throw error
     }
-    return true
   }
 
   declarePolicies(app)
-  const { secret, findKey } = createKeySource(jwt.secret)
+  const keys = createKeySource(jwt.secret)
+  const memory = createTokenMemory(jwt, leewayMs, keys)
   await app.register(fastifyJwt, {
     ...jwt,
-    secret,
+    secret: keys.secret,
     // A token that failed is verified again: errors that pass, such as `nbf`, must not stick. fast-jwt adds the leeway to it.
-    verify: { errorCacheTTL: () => -leewayMs - 1, ...jwt.verify },
+    verify: { errorCacheTTL: () => -leewayMs - 1, ...memory.verifyOptions },
     trusted: isTrusted
   } satisfies FastifyJWTOptions)
   freezeWhatIsVerified(app.jwt)
@@ -115,11 +125,16 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
 
   app.decorate('verifySignature', async token => {
     if (typeof token !== 'string' || token === '') throw new SignoutError('authorization_required')
+    const authorization = `Bearer ${token}`
+    const known = await memory.recall(undefined, authorization)
+    if (known !== undefined) return known
     try {
+      const keyUse = keys.findKey && await findKeyUse(keys.findKey, app.jwt.decode(token))
       // A key of its own means a verifier of its own, which is not worth a cache.
-      const claims: unknown = app.jwt.verify(token, findKey && { key: await findKey(undefined, app.jwt.decode(token)), cache: false })
+      const claims: unknown = app.jwt.verify(token, keyUse && { key: keyUse.key, cache: false })
       checkClaims(claims)
       deepFreeze(claims)
+      memory.remember(authorization, claims, keyUse)
       return claims
     } catch (error) {
       throw toTokenError(error)
@@ -128,24 +143,24 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
 
   app.decorate('verifyToken', async token => {
     const claims = await app.verifySignature(token)
-    await checkRevocation(claims)
+    await isNotRevoked(claims)
     return claims
   })
 
-  app.decorate('authenticate', async (request, reply) => {
-    try {
-      await request.jwtVerify()
-    } catch (failure) {
-      const claims = unchecked.get(failure as SignoutError)
-      if (claims !== undefined && allowsUnchecked(request)) return goOnUnchecked(request, reply, claims)
-      const error = toTokenError(failure, request.headers.authorization)
-      if (error instanceof SignoutError) addHeaders(reply, error, realm)
-      throw error
-    }
-  })
+  app.decorate('authenticate', createAuthenticate({
+    memory,
+    checkRevocation,
+    findUnchecked: failure => unchecked.get(failure as SignoutError),
+    realm
+  }))
 }
 
-/** `app.jwt.verify` answers from the same cache: what it hands out must not be changed either. */
+/** The key of a token that came without a request. */
+async function findKeyUse (findKey: FindKey, token: unknown): Promise<KeyUse> {
+  return { key: await findKey(undefined, token), token }
+}
+
+/** `app.jwt.verify` answers from the cache of @fastify/jwt where that is on: what it hands out must not be changed either. */
 function freezeWhatIsVerified (jwt: JWT): void {
   const verify = jwt.verify as (...args: unknown[]) => unknown
   jwt.verify = ((...args: unknown[]) => {
@@ -153,15 +168,6 @@ function freezeWhatIsVerified (jwt: JWT): void {
     if (typeof done !== 'function') return frozen(verify(...args))
     return verify(...args.slice(0, -1), (error: unknown, claims: unknown) => { done(error, frozen(claims)) })
   }) as JWT['verify']
-}
-
-function addHeaders (reply: FastifyReply, error: SignoutError, realm: string): void {
-  if (error.statusCode === 401) reply.header('www-authenticate', challenge(realm, error))
-  if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
-}
-
-function isUnavailable (error: unknown): error is SignoutError {
-  return error instanceof SignoutError && error.code === 'revocation_unavailable'
 }
 
 function frozen<T> (value: T): T {

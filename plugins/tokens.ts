@@ -62,12 +62,12 @@ async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise
 
 function jwtOptions (keyRing: KeyRing, config: TokensOptions['config']): JwtOptions {
   return {
-    secret: async (_request: FastifyRequest, token: TokenOrHeader) => {
-      // PEM as text, not a key object: @fastify/jwt remembers verified tokens only for those.
+    // Asked on every request, so it answers at once. PEM as text, since @fastify/jwt keeps its verifiers by that.
+    secret: ((_request: FastifyRequest, token: TokenOrHeader) => {
       const pem = 'header' in token ? keyRing.publicKeyPem(token.header.kid) : undefined
       if (pem === undefined) throw new SignoutError('invalid_token')
       return pem
-    },
+    }) as JwtOptions['secret'],
     decode: { complete: true },
     verify: {
       algorithms: [signingAlgorithm],

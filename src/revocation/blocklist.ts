@@ -1,5 +1,8 @@
 import type { RevocableClaims, Revocation } from './revocation.ts'
 
+/** Told the answer of a look-up, or why there is none. */
+export type LookupAnswered = (error: unknown, isRevoked?: boolean) => void
+
 /**
  * The set of tokens and sessions that have been revoked and have not yet expired.
  *
@@ -22,6 +25,12 @@ export interface Blocklist {
    * Rejects, or throws, when the blocklist cannot be asked: that is neither "revoked" nor "not revoked".
    */
   isRevoked (claims: RevocableClaims): boolean | Promise<boolean>
+
+  /**
+   * The same without a promise, which is what the check of each request asks where there is one. Calls back once, at once or
+   * later, and never twice: with an error, or with the answer.
+   */
+  lookUp? (claims: RevocableClaims, answered: LookupAnswered): void
 
   /** Resolves when look-ups can be answered now, and rejects when they cannot. */
   ping (): Promise<void>

@@ -1,6 +1,9 @@
 /** Reads the values of `keys` in one command, in their order; `null` where there is none. */
 export type ReadMany = (keys: string[]) => Promise<Array<string | null>>
 
+/** Asks whether any of the keys exists, and is called back once: with an error, or with the answer. */
+export type AnyExists = (keys: string[], answered: (error: unknown, anyExists?: boolean) => void) => void
+
 /** A batch that has been settled. */
 export interface SettledBatch {
   /** How many look-ups it carried. */
@@ -11,11 +14,9 @@ export interface SettledBatch {
 }
 
 interface Member {
-  /** Where this member's keys begin in the batch, and how many they are. */
-  start: number
-  count: number
-  resolve (anyExists: boolean): void
-  reject (error: unknown): void
+  /** Where this member's keys end in the batch; they begin where those of the member before it end. */
+  end: number
+  answered: Parameters<AnyExists>[1]
 }
 
 interface Batch {
@@ -28,14 +29,16 @@ interface Batch {
  * batch is closed and sent at the end of the turn. This is what makes the check nearly free (P7).
  *
  * A look-up never joins a batch that has been sent, since the answer may be older than the look-up. A batch
- * that fails rejects its own members and nothing else.
+ * that fails fails its own members and nothing else.
+ *
+ * Callbacks, since this is done for every request: a promise for each would cost more than its share of the command. They
+ * are called from the batch, not from where the look-up began: `createRevocationCheck` leads back there.
  *
  * @param readMany sends the command
  * @param maxKeys a batch that would grow beyond this many keys is sent at once, and another is opened
  * @param onSettled is told of each batch, once its look-ups are settled. It must not throw.
- * @returns whether any of the given keys exists
  */
-export function createCoalescer (readMany: ReadMany, maxKeys: number, onSettled?: (batch: SettledBatch) => void): (keys: string[]) => Promise<boolean> {
+export function createCoalescer (readMany: ReadMany, maxKeys: number, onSettled?: (batch: SettledBatch) => void): AnyExists {
   let open: Batch | undefined
 
   function openBatch (): Batch {
@@ -50,29 +53,35 @@ export function createCoalescer (readMany: ReadMany, maxKeys: number, onSettled?
     if (batch !== undefined) settle(batch, readMany, onSettled)
   }
 
-  return function anyExists (keys) {
-    return new Promise((resolve, reject) => {
-      if (open !== undefined && open.keys.length + keys.length > maxKeys) sendOpenBatch()
-      open ??= openBatch()
-      open.members.push({ start: open.keys.length, count: keys.length, resolve, reject })
-      open.keys.push(...keys)
-    })
+  return function anyExists (keys, answered) {
+    if (open !== undefined && open.keys.length + keys.length > maxKeys) sendOpenBatch()
+    open ??= openBatch()
+    for (const key of keys) open.keys.push(key)
+    open.members.push({ end: open.keys.length, answered })
   }
 }
 
-async function settle (batch: Batch, readMany: ReadMany, onSettled?: (batch: SettledBatch) => void): Promise<void> {
+async function settle ({ keys, members }: Batch, readMany: ReadMany, onSettled?: (batch: SettledBatch) => void): Promise<void> {
   const startedAt = performance.now()
+  let values: Array<string | null> = []
   let failure: unknown
   try {
-    const values = await readMany(batch.keys)
-    if (values.length !== batch.keys.length) throw new Error(`${batch.keys.length} keys were asked for and ${values.length} answered.`)
-    for (const member of batch.members) {
-      const mine = values.slice(member.start, member.start + member.count)
-      member.resolve(mine.some(value => value !== null))
-    }
+    values = await readMany(keys)
+    if (values.length !== keys.length) throw new Error(`${keys.length} keys were asked for and ${values.length} answered.`)
   } catch (error) {
-    failure = error
-    for (const member of batch.members) member.reject(error)
+    failure = error ?? new Error('The command failed and did not say why.')
   }
-  onSettled?.({ lookups: batch.members.length, seconds: (performance.now() - startedAt) / 1000, error: failure })
+  let start = 0
+  for (const { end, answered } of members) {
+    let anyExists = false
+    for (; start < end; start++) anyExists ||= values[start] !== null
+    try {
+      if (failure === undefined) answered(undefined, anyExists)
+      else answered(failure)
+    } catch (error) {
+      // What one look-up's caller does wrong is thrown where nobody waits behind it.
+      process.nextTick(() => { throw error })
+    }
+  }
+  onSettled?.({ lookups: members.length, seconds: (performance.now() - startedAt) / 1000, error: failure })
 }

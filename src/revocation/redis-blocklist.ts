@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { SignoutError } from '../errors.ts'
-import { BlocklistClosedError, type Blocklist } from './blocklist.ts'
+import { BlocklistClosedError, type Blocklist, type LookupAnswered } from './blocklist.ts'
 import { createBreaker, type BreakerOptions } from './breaker.ts'
 import { createCoalescer, type ReadMany, type SettledBatch } from './coalescer.ts'
 import { createCutOff, untilPassed, type CutOff } from './cut-off.ts'
@@ -8,7 +8,7 @@ import type { LogGuard } from './log-guard.ts'
 import { parseProgress, projectionKeys } from './redis-projection.ts'
 import { toPlainError } from './redis-connection.ts'
 import { neverShorten } from './redis-scripts.ts'
-import { entryEndsAt, entryKey, type Revocation } from './revocation.ts'
+import { entryEndsAt, entryKey, type RevocableClaims, type Revocation } from './revocation.ts'
 
 export interface RedisBlocklistOptions {
   /** A connection made by `createRedisConnection`. The blocklist closes it. */
@@ -41,6 +41,7 @@ const writeEntries = `local first, firstEnd = 0, 0\n${neverShorten}`
 type WriteEntries = (keyCount: number, ...keysAndEnds: Array<string | number>) => Promise<unknown>
 
 export interface RedisBlocklist extends Blocklist {
+  lookUp (claims: RevocableClaims, answered: LookupAnswered): void
   /**
    * Resolves when a token that is issued now will be accepted: at once, but for some seconds after a cut-off was set, which is
    * when the blocklist is used for the first time, and when Redis may have forgotten something. Rejects with
@@ -60,9 +61,21 @@ export function createRedisBlocklist (options: RedisBlocklistOptions): RedisBloc
   const anyExists = createCoalescer(readMany, maxKeysPerLookup, options.onLookup)
   let closed = false
 
-  async function isRevokedAfter (cutOff: CutOff, entries: string[], iat: number | undefined): Promise<boolean> {
-    // Asked first: the cut-off that counts is the one that came with the answer, or a later one.
-    return await anyExists(entries) || cutOff.refuses(iat)
+  function lookUp ({ jti, sid, iat }: RevocableClaims, answered: LookupAnswered): void {
+    if (closed) throw new BlocklistClosedError()
+    const keys = [prefix + entryKey('token', jti)]
+    if (sid !== undefined) keys.push(prefix + entryKey('session', sid))
+    if (cutOff === undefined) return anyExists(keys, answered)
+    anyExists(keys, (error, exists) => {
+      if (error !== undefined) answered(error)
+      // Asked now, and not before: the cut-off that counts is the one that came with the answer, or a later one.
+      else answered(undefined, exists === true || cutOff.refuses(iat))
+    })
+  }
+
+  /** Looks up nothing but what says whether look-ups count. */
+  function confirm (): Promise<void> {
+    return new Promise((resolve, reject) => { anyExists([], error => { error === undefined ? resolve() : reject(error) }) })
   }
 
   async function writeChunk (revocations: readonly Revocation[]): Promise<void> {
@@ -78,20 +91,18 @@ export function createRedisBlocklist (options: RedisBlocklistOptions): RedisBloc
         await writeChunk(revocations.slice(start, start + maxEntriesPerWrite))
       }
     },
-    isRevoked ({ jti, sid, iat }) {
-      if (closed) throw new BlocklistClosedError()
-      const keys = [prefix + entryKey('token', jti)]
-      if (sid !== undefined) keys.push(prefix + entryKey('session', sid))
-      return cutOff === undefined ? anyExists(keys) : isRevokedAfter(cutOff, keys, iat)
-    },
+    lookUp,
+    isRevoked: claims => new Promise((resolve, reject) => {
+      lookUp(claims, (error, isRevoked) => { isRevoked === undefined ? reject(error) : resolve(isRevoked) })
+    }),
     async ping () {
       if (closed) throw new BlocklistClosedError()
       await readMany([])
     },
     async ready () {
       try {
-        if (cutOff === undefined) await anyExists([])
-        else await untilPassed(cutOff, leewaySeconds, () => anyExists([]))
+        if (cutOff === undefined) await confirm()
+        else await untilPassed(cutOff, leewaySeconds, confirm)
       } catch (cause) {
         throw new SignoutError('revocation_unavailable', { cause })
       }

@@ -1,39 +1,92 @@
+import { AsyncResource } from 'node:async_hooks'
 import { SignoutError } from '../errors.ts'
 import type { Blocklist } from './blocklist.ts'
-import { withDeadline } from './deadline.ts'
+import { createDeadlines, type DeadlineError, type Deadlines, type Wait, type Waiting } from './deadline.ts'
 import { UntrustedError } from './log-guard.ts'
 import type { RevocableClaims } from './revocation.ts'
 
 /**
- * Resolves when the blocklist says that the claims were not revoked. Otherwise rejects, within the deadline:
- * `token_revoked` when it says that they were, `revocation_unavailable` when it says nothing (P3).
+ * Calls back once, within the deadline, and where it can before it returns: without an error when the blocklist says that
+ * the claims were not revoked. Otherwise with `token_revoked` when it says that they were, and with `revocation_unavailable`
+ * when it says nothing (P3). The callback runs in the asynchronous context of the caller.
  */
-export type RevocationCheck = (claims: RevocableClaims) => Promise<void>
+export type RevocationCheck = (claims: RevocableClaims, done: CheckDone) => void
+export type CheckDone = (error: SignoutError | undefined) => void
 
 /** What came of a check. */
 export type CheckResult = 'accepted' | 'revoked' | 'unavailable'
+
+type Conclude = (error: unknown, isRevoked: unknown, done: CheckDone) => void
+
+/** A check that is waiting for its answer. It leads back to where it began: to the request, as `AsyncLocalStorage` knows it. */
+class PendingCheck extends AsyncResource implements Waiting {
+  readonly #conclude: Conclude
+  readonly #done: CheckDone
+  readonly #wait: Wait
+  #isSettled = false
+
+  constructor (conclude: Conclude, done: CheckDone, deadlines: Deadlines) {
+    super('SignoutCheck')
+    this.#conclude = conclude
+    this.#done = done
+    this.#wait = deadlines.begin(this)
+  }
+
+  settle (error: unknown, isRevoked?: unknown): void {
+    if (this.#isSettled) return
+    this.#isSettled = true
+    this.#wait.end()
+    this.runInAsyncScope(this.#conclude, undefined, error, isRevoked, this.#done)
+  }
+
+  expire (error: DeadlineError): void {
+    this.settle(error)
+  }
+}
 
 /**
  * @param deadlineMs how long the blocklist may take to answer, in milliseconds
  * @param onChecked is told what came of each check. It must be quick, and must not throw.
  */
 export function createRevocationCheck (blocklist: Blocklist, deadlineMs: number, onChecked?: (result: CheckResult) => void): RevocationCheck {
-  async function ask (claims: RevocableClaims): Promise<boolean> {
-    try {
-      const asked = blocklist.isRevoked(claims)
-      const answer: unknown = typeof asked === 'boolean' ? asked : await withDeadline(asked, deadlineMs)
-      // Any blocklist can be plugged in, and one that answers nothing must not let everybody in.
-      if (typeof answer !== 'boolean') throw new TypeError('The blocklist answered neither true nor false.')
-      return answer
-    } catch (cause) {
+  const deadlines = createDeadlines(deadlineMs)
+
+  /** Any blocklist can be plugged in, and one that answers nothing must not let everybody in. */
+  function conclude (error: unknown, isRevoked: unknown, done: CheckDone): void {
+    const hasAnswered = (error === undefined || error === null) && typeof isRevoked === 'boolean'
+    if (!hasAnswered) {
       onChecked?.('unavailable')
-      throw new SignoutError('revocation_unavailable', { cause, ...cause instanceof UntrustedError && { retryAfterSeconds: cause.retryAfterSeconds } })
+      const cause = error ?? new TypeError('The blocklist answered neither true nor false.')
+      return done(new SignoutError('revocation_unavailable', { cause, ...cause instanceof UntrustedError && { retryAfterSeconds: cause.retryAfterSeconds } }))
     }
+    onChecked?.(isRevoked ? 'revoked' : 'accepted')
+    done(isRevoked ? new SignoutError('token_revoked') : undefined)
   }
 
-  return async function checkRevocation (claims) {
-    const isRevoked = await ask(claims)
-    onChecked?.(isRevoked ? 'revoked' : 'accepted')
-    if (isRevoked) throw new SignoutError('token_revoked')
+  function ask (claims: RevocableClaims, answered: (error: unknown, isRevoked?: unknown) => void): void {
+    if (blocklist.lookUp !== undefined) return blocklist.lookUp(claims, answered)
+    const asked: unknown = blocklist.isRevoked(claims)
+    if (isThenable(asked)) asked.then(isRevoked => { answered(undefined, isRevoked) }, error => { answered(error) })
+    else answered(undefined, asked)
   }
+
+  return function checkRevocation (claims, done) {
+    let early: { error: unknown, isRevoked?: unknown } | undefined
+    let pending: PendingCheck | undefined
+    try {
+      ask(claims, (error, isRevoked) => {
+        if (pending === undefined) early ??= { error, isRevoked }
+        else pending.settle(error, isRevoked)
+      })
+    } catch (error) {
+      early = { error }
+    }
+    // Not in the callback: an error that `done` throws is none of the blocklist's.
+    if (early !== undefined) conclude(early.error, early.isRevoked, done)
+    else pending = new PendingCheck(conclude, done, deadlines)
+  }
+}
+
+function isThenable (value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
 }

@@ -1,0 +1,92 @@
+import type { FastifyJWTOptions } from '@fastify/jwt'
+import type { RevocableTokenClaims } from '../src/tokens/claims.ts'
+import { createVerifiedTokens, type KeyUse } from '../src/tokens/verified-tokens.ts'
+import type { KeySource } from './key-source.ts'
+
+type VerifyOptions = NonNullable<FastifyJWTOptions['verify']>
+
+/** Tokens that are remembered when nobody says how many: about 20 MB. */
+const defaultMaxTokens = 10_000
+
+type Recalled = RevocableTokenClaims | undefined
+
+/** The tokens that `app.authenticate` has verified, by the exact value of `Authorization`. */
+export interface TokenMemory {
+  /** The settings of the verifier behind it: there is one memory, not two. */
+  verifyOptions: VerifyOptions
+  /**
+   * The claims of a token that was verified before under this very header value, is valid now, and would be verified with
+   * the same key now. Undefined for any other: it has to be verified, which then says what is wrong with it.
+   */
+  recall (request: unknown, authorization: string | undefined): Recalled | Promise<Recalled>
+  /** To be called when the verification of a request begins, and what it answers, when it has gone well. */
+  watch (request: object, authorization: string | undefined): (claims: RevocableTokenClaims) => void
+  /** Remembers a token that came without a request. */
+  remember (authorization: string, claims: RevocableTokenClaims, keyUse: KeyUse | undefined): void
+}
+
+/**
+ * A key function is asked on every use, and must not answer another key than the token was verified with: so no token is
+ * accepted that the key ring no longer vouches for, nor one that is good for another tenant only.
+ */
+export function createTokenMemory ({ verify = {}, cookie }: Pick<FastifyJWTOptions, 'verify' | 'cookie'>, leewayMs: number, { findKey, watch }: KeySource): TokenMemory {
+  const maxTokens = cookie === undefined ? countRemembered(verify) : 0
+  const { maxAge, cacheTTL, ignoreNotBefore = false } = verify
+  const tokens = createVerifiedTokens({
+    maxTokens,
+    leewayMs,
+    ignoreNotBefore,
+    // @fastify/jwt takes seconds here, and hands on milliseconds.
+    maxAgeMs: typeof maxAge === 'number' ? maxAge * 1000 : undefined,
+    ttlMs: cacheTTL
+  })
+
+  /** Whatever is wrong here is wrong again when the token is verified, and is answered then. */
+  function recallWithKey (request: unknown, authorization: string, claims: RevocableTokenClaims, { key, token }: KeyUse): Recalled | Promise<Recalled> {
+    function compare (found: KeyUse['key'] | undefined): Recalled {
+      if (found !== undefined && isSame(found, key)) return claims
+      tokens.forget(authorization)
+      return undefined
+    }
+    try {
+      const found = findKey?.(request, token)
+      return found instanceof Promise ? found.then(compare, () => compare(undefined)) : compare(found)
+    } catch {
+      return compare(undefined)
+    }
+  }
+
+  return {
+    verifyOptions: maxTokens === 0 ? verify : { ...verify, cache: false },
+    recall (request, authorization) {
+      const found = authorization === undefined ? undefined : tokens.find(authorization)
+      if (found?.keyUse === undefined) return found?.claims
+      return recallWithKey(request, authorization as string, found.claims, found.keyUse)
+    },
+    watch (request, authorization) {
+      if (maxTokens === 0 || authorization === undefined) return () => {}
+      const uses = findKey && watch(request)
+      return claims => {
+        // More than one key: the request was verified more than once at a time, and whose is whose is not known.
+        if (uses === undefined || uses.length === 1) tokens.remember(authorization, claims, uses?.[0])
+      }
+    },
+    remember (authorization, claims, keyUse) {
+      if (maxTokens > 0) tokens.remember(authorization, claims, keyUse)
+    }
+  }
+}
+
+/**
+ * How many tokens are remembered. None where the header is not all that says which token it is, or where a bound is given in
+ * a form that only the verifier reads; the verifier's own cache is what `verify` says then.
+ */
+function countRemembered ({ cache = true, extractToken, onlyCookie, clockTimestamp, maxAge }: VerifyOptions): number {
+  if (extractToken !== undefined || onlyCookie === true || clockTimestamp !== undefined || typeof maxAge === 'string') return 0
+  if (cache === true) return defaultMaxTokens
+  return Math.max(0, Math.floor(Number(cache)) || 0)
+}
+
+function isSame (one: KeyUse['key'], other: KeyUse['key']): boolean {
+  return one === other || (Buffer.isBuffer(one) && Buffer.isBuffer(other) && one.equals(other))
+}

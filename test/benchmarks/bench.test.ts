@@ -1,0 +1,47 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { packageRoot } from '../../src/package-root.ts'
+import type { BenchResult } from './report.ts'
+
+const run = (program: string, args: string[]) => spawnSync(program, args, { cwd: packageRoot, encoding: 'utf8', timeout: 240_000 })
+/** What `npm run bench` runs once it has compiled it, which the first test lets it do. */
+const bench = (...args: string[]) => run(process.execPath, [join('.bench', 'build', 'test', 'benchmarks', 'bench.js'), ...args])
+
+t.test('npm run bench explains itself', async t => {
+  const { stdout, status } = run('npm', ['run', '-s', 'bench', '--', '--help'])
+  t.match(stdout, /^Usage: npm run bench -- \[OPTIONS\]/)
+  t.equal(status, 0)
+})
+
+t.test('npm run bench says what is wrong with its options', async t => {
+  for (const [args, line] of [
+    [['--rounds', 'many'], '--rounds: many is no number that it can be.'],
+    [['--only', 'everything'], '--only: everything is none of variants, sizes, memory, service, replay.'],
+    [['--build', 'elsewhere'], '--build: elsewhere is not NAME=FOLDER with a name of its own.'],
+    [['--slowly'], /^Unknown option '--slowly'/]
+  ] as const) {
+    const { stderr, status } = bench(...args)
+    t.match(stderr.split('\n')[0], line)
+    t.equal(status, 1)
+  }
+})
+
+t.test('npm run bench measures, prints tables and writes a file (P7)', async t => {
+  const { stdout, stderr, status } = bench('--only', 'variants,memory', '--rounds', '2', '--seconds', '0.1', '--connections', '3', '--algorithms', 'EdDSA', '--variants', 'open,exists,signout', '--quick')
+  t.equal(status, 0, stderr)
+  const [, file = ''] = /Written to (\S+)\.$/m.exec(stdout) ?? []
+  t.teardown(() => { rmSync(file, { force: true }) })
+  const { cells, bytesPerLogout = 0, sizes } = JSON.parse(readFileSync(file, 'utf8')) as BenchResult
+  t.same(cells.map(({ variant, connections, measurements }) => [variant, connections, measurements.length]), [['open', 3, 2], ['exists', 3, 2], ['signout', 3, 2]])
+  for (const { variant, measurements } of cells) {
+    for (const { responses, failures, cpuMicros, redisMicros, p50, p99 } of measurements) {
+      t.ok(responses > 0 && failures === 0 && cpuMicros > 0 && redisMicros >= 0 && p50 > 0 && p99 >= p50, variant)
+    }
+  }
+  t.ok(bytesPerLogout > 100 && bytesPerLogout < 1_000, `${bytesPerLogout} bytes`)
+  t.equal(sizes, undefined, 'what was not asked for is not measured')
+  t.match(stdout, /^\| signout, all checks on \| [\d.]+ \([\d.]+ to [\d.]+\) \|/m)
+  t.match(stdout, /^\| Redis memory per logout.*\| at most 300 bytes \| \d+ bytes \|/m)
+})

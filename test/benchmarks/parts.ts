@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto'
+import { createCoalescer } from '../../src/revocation/coalescer.ts'
+import { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
+import { nowSeconds } from '../support/tokens.ts'
+
+/** What a part has done, and how long each took. */
+export interface PartResult {
+  lookups: number
+  found: number
+  commands: number
+  microsEach: number
+}
+
+/** Look-ups of so many turns of the event loop, so many in each; every tenth of them is of something that exists. */
+export async function benchCoalescer (turns: number, lookupsPerTurn: number): Promise<PartResult> {
+  let commands = 0
+  const anyExists = createCoalescer(async keys => {
+    commands++
+    return keys.map(key => key.endsWith('0') ? '1' : null)
+  }, 998)
+  let found = 0
+  const startedAt = performance.now()
+  for (let turn = 0; turn < turns; turn++) {
+    await new Promise<void>((resolve, reject) => {
+      let open = lookupsPerTurn
+      for (let index = 0; index < lookupsPerTurn; index++) {
+        anyExists([`jti:${index}`, `sid:x${index}`], (error, exists) => {
+          if (error !== undefined) return reject(error)
+          if (exists === true) found++
+          if (--open === 0) resolve()
+        })
+      }
+    })
+  }
+  const lookups = turns * lookupsPerTurn
+  return { lookups, found, commands, microsEach: (performance.now() - startedAt) * 1000 / lookups }
+}
+
+/** Look-ups in a blocklist of so many entries; every tenth of them is of something that was revoked. */
+export async function benchMemoryBlocklist (entries: number, lookups: number): Promise<PartResult> {
+  const blocklist = createMemoryBlocklist({ leewaySeconds: 5 })
+  const ids = Array.from({ length: entries }, () => randomUUID())
+  await blocklist.revoke(ids.map(id => ({ scope: 'session', id, expiresAt: nowSeconds() + 3_600 })))
+  const claims = Array.from({ length: 1_000 }, (_, index) => ({ jti: randomUUID(), sid: index % 10 === 0 ? ids[index % entries] ?? '' : randomUUID() }))
+  let found = 0
+  const startedAt = performance.now()
+  for (let lookup = 0; lookup < lookups; lookup++) {
+    if (blocklist.isRevoked(claims[lookup % claims.length] ?? { jti: '' }) === true) found++
+  }
+  const microsEach = (performance.now() - startedAt) * 1000 / lookups
+  await blocklist.close()
+  return { lookups, found, commands: 0, microsEach }
+}

@@ -1,0 +1,85 @@
+import { cpus, totalmem } from 'node:os'
+import type { Measurement } from './measure.ts'
+import { sharing } from './processes.ts'
+import type { Cell, ReplayResult, ServiceResult } from './scenes.ts'
+import { spreadOf, type Spread } from './statistics.ts'
+import { judge } from './targets.ts'
+import { tokenCount } from './tokens.ts'
+import { variants, type VariantName } from './variants.ts'
+
+/** All that one run of the benchmark has found; a part that was left out is undefined. */
+export interface BenchResult {
+  startedAt: string
+  command: string
+  rounds: number
+  secondsEach: number
+  redisVersion: string
+  /** Of the last minute, before and after. */
+  loadAverage: [number, number]
+  cells: Cell[]
+  sizes?: Record<string, Measurement[]>
+  bytesPerLogout?: number
+  service?: ServiceResult
+  replay?: ReplayResult
+}
+
+const withSpread = ({ median, min, max }: Spread, digits: number) => `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`
+const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+const table = (head: readonly string[], rows: readonly string[][]) => [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
+
+/** The whole report, in Markdown. */
+export function formatReport (result: BenchResult): string {
+  return [
+    describeRun(result),
+    '## What must be reached, and what is',
+    table(['what', 'must reach', 'measured: median (least to greatest)', 'reached'], judge(result).map(({ what, limit, measured, isReached }) => [what, limit, measured, isReached ? 'yes' : '**no**'])),
+    ...formatCells(result.cells),
+    ...formatSizes(result.sizes),
+    ...formatService(result.service)
+  ].join('\n\n')
+}
+
+function describeRun ({ startedAt, command, rounds, secondsEach, redisVersion, loadAverage: [before, after] }: BenchResult): string {
+  const machine = `${cpus()[0]?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`
+  return `Measured at ${startedAt} with \`${command}\`: ${rounds} rounds of ${secondsEach} s for each variant in turn, ${tokenCount} different tokens. ` +
+    `${machine}, Node ${process.versions.node}, Redis ${redisVersion}; ${sharing}. The load average of the machine was ${before.toFixed(1)} before and ${after.toFixed(1)} after.`
+}
+
+function formatCells (cells: Cell[]): string[] {
+  const titleOf = ({ algorithm, connections }: Cell) => `${algorithm}, ${connections} ${connections === 1 ? 'connection' : 'connections'}`
+  return [...new Set(cells.map(titleOf))].flatMap(title => [
+    `## ${title}`,
+    table(['variant', ...figureNames], cells
+      .filter(cell => titleOf(cell) === title)
+      .map(({ variant, measurements }) => [variants[variant as VariantName] ?? `signout (${variant})`, ...figures(measurements)]))
+  ])
+}
+
+const figureNames = ['CPU µs a request', 'Redis µs a request', 'requests a second', 'p50 ms', 'p99 ms', 'p99.9 ms']
+
+function figures (measurements: Measurement[]): string[] {
+  const of = (field: keyof Measurement, digits: number) => withSpread(spreadOf(measurements.map(each => each[field])), digits)
+  const median = (field: keyof Measurement, digits: number) => spreadOf(measurements.map(each => each[field])).median.toFixed(digits)
+  return [of('cpuMicros', 1), median('redisMicros', 1), median('perSecond', 0), median('p50', 2), median('p99', 2), median('p999', 2)]
+}
+
+function formatSizes (sizes: BenchResult['sizes']): string[] {
+  if (sizes === undefined) return []
+  return ['## Blocklists of several sizes: EdDSA, 50 connections', table(
+    ['entries', ...figureNames],
+    Object.entries(sizes).map(([size, measurements]) => [size, ...figures(measurements)])
+  )]
+}
+
+function formatService (service: BenchResult['service']): string[] {
+  if (service === undefined) return []
+  const of = (pick: (round: ServiceResult['rounds'][number]) => number, digits = 1) => withSpread(spreadOf(service.rounds.map(pick)), digits)
+  return [
+    '## The service itself',
+    table(['`GET /token`, 50 connections', ...figureNames], [['no core of its own', ...figures(service.token)]]),
+    table(['`GET /me`, 200 requests a second', 'p50 ms', 'p99 ms', 'event-loop delay p99 ms', 'logins a second'], [
+      ['idle', of(({ idle }) => idle.p50), of(({ idle }) => idle.p99), of(({ idleDelayP99Ms }) => idleDelayP99Ms), '0'],
+      ['in a login storm', of(({ storm }) => storm.p50), of(({ storm }) => storm.p99), of(({ delayP99Ms }) => delayP99Ms), of(({ loginsPerSecond }) => loginsPerSecond, 0)]
+    ])
+  ]
+}

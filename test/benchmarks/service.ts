@@ -1,0 +1,36 @@
+import { randomUUID } from 'node:crypto'
+import type { AddressInfo } from 'node:net'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { buildApp } from '../../src/app.ts'
+import { loadConfig } from '../../src/config.ts'
+import { issueToken, signUp } from '../support/people.ts'
+import { answer, givenArgument } from './processes.ts'
+
+/** The service itself, with its record, its Postgres and its log turned off, in a process of its own. */
+const app = buildApp(loadConfig(givenArgument<Record<string, string>>()), false)
+await app.ready()
+await app.listen({ port: 0, host: '127.0.0.1' })
+const address = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+const resolutionMs = 1
+const delay = monitorEventLoopDelay({ resolution: resolutionMs })
+let path = '/token'
+
+answer({
+  ready: () => true,
+  address: () => address,
+  url: () => address + path,
+  setPath (to: string) { path = to },
+  usedMicros () {
+    const { user, system } = process.cpuUsage()
+    return user + system
+  },
+  signUp: () => signUp(app),
+  /** So many tokens, each of another user and session. */
+  issue: (count: number) => Promise.all(Array.from({ length: count }, () => issueToken(app, { userId: randomUUID(), sessionId: randomUUID() }))),
+  startDelay () {
+    delay.reset()
+    delay.enable()
+  },
+  /** The histogram holds how long it is from one look to the next. */
+  delayP99Ms: () => delay.percentile(99) / 1e6 - resolutionMs
+})

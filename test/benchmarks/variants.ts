@@ -1,0 +1,80 @@
+import fastifyJwt, { type FastifyJWTOptions } from '@fastify/jwt'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { Redis } from 'ioredis'
+import { pathToFileURL } from 'node:url'
+import { join } from 'node:path'
+import type * as Signout from '../../plugins/auth.ts'
+import { issuer, maxRememberedTokens, type Keys } from './tokens.ts'
+
+/** What one route is guarded with. All else is the same for all of them. */
+export const variants = {
+  open: 'no authentication',
+  jwt: '@fastify/jwt alone',
+  exists: '@fastify/jwt and one EXISTS per request',
+  pipelined: 'the same, with auto-pipelining',
+  signout: 'signout, all checks on'
+} as const
+export type VariantName = keyof typeof variants
+
+export interface VariantOptions {
+  variant: VariantName
+  keys: Keys
+  redisUrl: string
+  prefix: string
+  /** Another compiled checkout of signout, to be compared with this one. */
+  build?: string
+}
+
+/** What every route is guarded with beyond the signature: the same for signout and for those it is compared with. */
+const leewaySeconds = 5
+/** Longer than usual: on a busy machine the load may keep Redis waiting, and 503 is not what is measured here. */
+const deadlineMs = 5_000
+
+export async function buildVariant (options: VariantOptions): Promise<FastifyInstance> {
+  const app = Fastify() as unknown as FastifyInstance
+  const onRequest = await guards[options.variant](app, options)
+  app.get('/me', { ...onRequest && { onRequest } }, async () => ({ hello: 'world' }))
+  return app
+}
+
+type Guard = (app: FastifyInstance, options: VariantOptions) => Promise<FastifyInstance['authenticate'] | undefined>
+
+const guards: Record<VariantName, Guard> = {
+  open: async () => undefined,
+  jwt: async (app, { keys }) => {
+    await app.register(fastifyJwt, jwtOptions(keys))
+    return async request => { await request.jwtVerify() }
+  },
+  exists: async (app, { keys, redisUrl, prefix }) => await checkWithExists(app, keys, new Redis(redisUrl), prefix),
+  pipelined: async (app, { keys, redisUrl, prefix }) => await checkWithExists(app, keys, new Redis(redisUrl, { enableAutoPipelining: true }), prefix),
+  signout: async (app, { keys, redisUrl, prefix, build }) => {
+    const { default: auth, createRedisBlocklist, createRedisConnection } = await importSignout(build)
+    const redis = createRedisConnection(redisUrl, { deadlineMs })
+    await redis.connect()
+    const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds })
+    await blocklist.ready()
+    await app.register(auth, { blocklist, deadlineMs, jwt: jwtOptions(keys) })
+    return app.authenticate
+  }
+}
+
+/** What people write. */
+async function checkWithExists (app: FastifyInstance, keys: Keys, redis: Redis, prefix: string): Promise<FastifyInstance['authenticate']> {
+  await app.register(fastifyJwt, {
+    ...jwtOptions(keys),
+    trusted: async (_request, { jti }) => await redis.exists(`${prefix}jti:${jti}`) === 0
+  })
+  return async request => { await request.jwtVerify() }
+}
+
+function jwtOptions ({ algorithm, verifying, signing }: Keys): FastifyJWTOptions {
+  return {
+    secret: algorithm === 'HS256' ? verifying : { public: verifying, private: signing },
+    sign: { algorithm },
+    verify: { algorithms: [algorithm], allowedIss: issuer, allowedAud: issuer, checkTyp: 'at+jwt', clockTolerance: leewaySeconds * 1000, cache: maxRememberedTokens }
+  }
+}
+
+async function importSignout (build = join(import.meta.dirname, '..', '..')): Promise<typeof Signout> {
+  return await import(pathToFileURL(join(build, 'plugins', 'auth.js')).href) as typeof Signout
+}
