@@ -11,9 +11,9 @@ import { deepFreeze } from '../src/tokens/deep-freeze.ts'
 import type { KeyUse } from '../src/tokens/verified-tokens.ts'
 import { isUnavailable, toTokenError } from './auth-errors.ts'
 import { createAuthenticate } from './authenticate.ts'
-import { createKeySource, type FindKey } from './key-source.ts'
+import { createKeySource, type KeySource } from './key-source.ts'
 import { declarePolicies } from './revocation-policy.ts'
-import { createTokenMemory } from './token-memory.ts'
+import { createTokenMemory, type TokenMemory } from './token-memory.ts'
 
 export { SignoutError, type ErrorCode } from '../src/errors.ts'
 export type { Blocklist } from '../src/revocation/blocklist.ts'
@@ -123,24 +123,7 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
 
   app.decorate('revoker', createRevoker(blocklist, deadlineMs))
 
-  app.decorate('verifySignature', async token => {
-    if (typeof token !== 'string' || token === '') throw new SignoutError('authorization_required')
-    const authorization = `Bearer ${token}`
-    const known = await memory.recall(undefined, authorization)
-    if (known !== undefined) return known
-    try {
-      const keyUse = keys.findKey && await findKeyUse(keys.findKey, app.jwt.decode(token))
-      // A key of its own means a verifier of its own, which is not worth a cache.
-      const claims: unknown = app.jwt.verify(token, keyUse && { key: keyUse.key, cache: false })
-      checkClaims(claims)
-      deepFreeze(claims)
-      memory.remember(authorization, claims, keyUse)
-      return claims
-    } catch (error) {
-      throw toTokenError(error)
-    }
-  })
-
+  app.decorate('verifySignature', createSignatureCheck(app.jwt, { memory, keys, checkClaims }))
   app.decorate('verifyToken', async token => {
     const claims = await app.verifySignature(token)
     await isNotRevoked(claims)
@@ -155,9 +138,39 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   }))
 }
 
-/** The key of a token that came without a request. */
-async function findKeyUse (findKey: FindKey, token: unknown): Promise<KeyUse> {
-  return { key: await findKey(undefined, token), token }
+interface SignatureCheckOptions {
+  memory: TokenMemory
+  keys: KeySource
+  checkClaims: ClaimsCheck
+}
+
+/** Makes `app.verifySignature`. What it verifies is remembered as if it had come in the header of a request. */
+function createSignatureCheck (jwt: JWT, { memory, keys: { findKey }, ...options }: SignatureCheckOptions): FastifyInstance['verifySignature'] {
+  const checkClaims: ClaimsCheck = options.checkClaims
+
+  function verify (token: string, keyUse: KeyUse | undefined): RevocableTokenClaims {
+    // A key of its own means a verifier of its own, which is not worth a cache.
+    const claims: unknown = jwt.verify(token, keyUse && { key: keyUse.key, cache: false })
+    checkClaims(claims)
+    deepFreeze(claims)
+    return claims
+  }
+
+  return async token => {
+    if (typeof token !== 'string' || token === '') throw new SignoutError('authorization_required')
+    const authorization = `Bearer ${token}`
+    const known = await memory.recall(undefined, authorization)
+    if (known !== undefined) return known
+    try {
+      const decoded: unknown = findKey && jwt.decode(token)
+      const keyUse = findKey && { key: await findKey(undefined, decoded), token: decoded }
+      const claims = verify(token, keyUse)
+      memory.remember(authorization, claims, keyUse)
+      return claims
+    } catch (error) {
+      throw toTokenError(error)
+    }
+  }
 }
 
 /** `app.jwt.verify` answers from the cache of @fastify/jwt where that is on: what it hands out must not be changed either. */
