@@ -33,14 +33,15 @@ interface Batch {
  * @param readMany sends the command
  * @param maxKeys a batch that would grow beyond this many keys is sent at once, and another is opened
  * @param onSettled is told of each batch, once its look-ups are settled. It must not throw.
+ * @param atEndOfTurn does work at the end of this turn of the event loop
  * @returns whether any of the given keys exists
  */
-export function createCoalescer (readMany: ReadMany, maxKeys: number, onSettled?: (batch: SettledBatch) => void): (keys: string[]) => Promise<boolean> {
+export function createCoalescer (readMany: ReadMany, maxKeys: number, onSettled?: (batch: SettledBatch) => void, atEndOfTurn: (work: () => void) => void = setImmediate): (keys: string[]) => Promise<boolean> {
   let open: Batch | undefined
 
   function openBatch (): Batch {
     const batch: Batch = { keys: [], members: [] }
-    setImmediate(() => { if (open === batch) sendOpenBatch() })
+    atEndOfTurn(() => { if (open === batch) sendOpenBatch() })
     return batch
   }
 
