@@ -29,13 +29,19 @@ const patience: Env = { RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '1000' }
 /** @param envOfB what the second replica has otherwise, such as the address of a Redis that it takes for the same */
 export async function startReplicas (t: Test, settings: Env = {}, envOfB: Env = {}): Promise<Replicas> {
   const redis = await ownRedis(t)
-  const env = { ...await serversEnv(t), REDIS_URL: redis.url, ...patience, ...settings }
+  return { redis, ...await startReplicasOn(t, { REDIS_URL: redis.url, ...settings }, envOfB) }
+}
+
+/** The same with whatever Redis the settings name. */
+export async function startReplicasOn (t: Test, settings: Env, envOfB: Env = {}): Promise<Omit<Replicas, 'redis'>> {
+  const { REDIS_URL: _, ...servers } = await serversEnv(t)
+  const env = { ...servers, ...patience, ...settings }
   const log: string[] = []
   const logger = { level: 'info', stream: { write: (line: string) => { log.push(line) } } }
   const a = await build(t, env, logger)
   const b = await build(t, { ...env, ...envOfB }, logger)
   const { id, username, token } = await signUp(a)
-  return { a, b, apps: [a, b], env, redis, log, username, userId: id, good: token, leaving: await signIn(a, username) }
+  return { a, b, apps: [a, b], env, log, username, userId: id, good: token, leaving: await signIn(a, username) }
 }
 
 /** The settings with a proxy between a replica and one of its servers. */
