@@ -50,7 +50,6 @@ t.test('P2: a replica that lagged and is promoted does not bring a revoked token
   const replicas = await scene(t)
   const { a, group, leaving } = replicas
   const primary = await group.primary()
-  await group.untilFollowed()
   // From now on nobody may follow it.
   await primary.admin.acl('SETUSER', 'default', '-psync', '-sync')
   await primary.admin.call('CLIENT', 'KILL', 'TYPE', 'replica')

@@ -20,9 +20,9 @@ export function keepLeaving (apps: FastifyInstance[], usernames: string[]): Leav
   const said = new Set<string>()
   const later = new Set<string>()
   const tokens: string[] = []
-  let isOver = false
+  const over = new AbortController()
   async function comeAndGo (username: string): Promise<void> {
-    for (let turn = 0; !isOver; turn++) {
+    for (let turn = 0; !over.signal.aborted; turn++) {
       const app = apps[turn % apps.length] as FastifyInstance
       const token = await signIn(app, username)
       tokens.push(token)
@@ -38,7 +38,7 @@ export function keepLeaving (apps: FastifyInstance[], usernames: string[]): Leav
     later,
     tokens,
     async stop () {
-      isOver = true
+      over.abort()
       await Promise.all(all)
     }
   }
