@@ -6,7 +6,7 @@ import { describeTopology, variableOf, type RedisTopology } from '../src/redis/t
 import type { BreakerOptions } from '../src/revocation/breaker.ts'
 import type { ProjectionShard } from '../src/revocation/projection.ts'
 import { auditRedis, countEvictedKeys, describeFlaw, isAcknowledged, type RedisFlaw } from '../src/revocation/redis-audit.ts'
-import { createRedisShards, type RedisShards } from '../src/revocation/redis-shards.ts'
+import { createRedisShards, type RedisShards, type RedisShardsOptions } from '../src/revocation/redis-shards.ts'
 import { createRedisWatch, type RedisWatch } from '../src/revocation/redis-watch.ts'
 import type { RevocationLog } from '../src/revocation/revocation-log.ts'
 import type { Tail } from '../src/revocation/tail.ts'
@@ -34,11 +34,13 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
   app.addHook('onClose', async () => { redis.close() })
   const connections = await connect(app, redis, deadlineMs, 'The connection to Redis', 'Requests with a token get 503 until it is back.')
   const tailConnections = await connect(app, redis, Math.max(deadlineMs, rebuildDeadlineMs), 'The second connection to Redis', 'The blocklist is not kept up with the record until it is back.')
+  const replicated = await openReplicated(app, redis, config)
   const audit = createAudit(tailConnections, log, config)
   await refuseFlaws(app, topology, audit)
   const shards = createRedisShards({
     connections,
     tailConnections,
+    replicated,
     prefix,
     leewaySeconds,
     log,
@@ -68,6 +70,14 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
       await shards.blocklist.close()
     }
   }
+}
+
+/** Whoever waits for replicas keeps what comes after it on the same connection from an answer: look-ups have another. */
+async function openReplicated (app: FastifyInstance, redis: OpenRedis, { BLOCKLIST_WAIT_REPLICAS: replicas, BLOCKLIST_DEADLINE_MS: deadlineMs }: BlocklistOptions['config']): Promise<RedisShardsOptions['replicated']> {
+  if (replicas === 0) return undefined
+  // Redis answers how many have it when the time is up, and that takes its time too.
+  const connections = await connect(app, redis, 2 * deadlineMs, 'The third connection to Redis', 'Logouts get 503 until it is back.')
+  return { connections, replicas, deadlineMs }
 }
 
 /** Audits every server that has shards. */

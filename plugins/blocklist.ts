@@ -19,7 +19,7 @@ declare module 'fastify' {
 }
 
 export interface BlocklistOptions {
-  config: Pick<Config, 'storage' | 'CLOCK_LEEWAY' | 'BLOCKLIST_DEADLINE_MS' | 'BLOCKLIST_PREFIX' | 'REDIS_NOEVICTION_ACKNOWLEDGED'>
+  config: Pick<Config, 'storage' | 'CLOCK_LEEWAY' | 'BLOCKLIST_DEADLINE_MS' | 'BLOCKLIST_PREFIX' | 'BLOCKLIST_WAIT_REPLICAS' | 'REDIS_NOEVICTION_ACKNOWLEDGED'>
 }
 
 /** How long the start waits for the blocklist to be up with the record. Then it listens, and answers 503 until it is. */

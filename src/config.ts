@@ -77,6 +77,8 @@ export const Settings = Type.Object({
     Type.String({ secret: true, must: '32 bytes or more that cannot be guessed, such as the output of: openssl rand -base64 32' } satisfies Must),
     text => Buffer.byteLength(text) >= 32)),
   BLOCKLIST_DEADLINE_MS: integer(10, 10_000, 250, ' (milliseconds)'),
+  /** How many replicas of Redis must have a logout before it is answered. */
+  BLOCKLIST_WAIT_REPLICAS: integer(0, 10, 0),
   BLOCKLIST_PREFIX: Type.String({ default: 'signout:', pattern: '^[A-Za-z0-9:._-]{1,64}$', must: '1 to 64 letters, digits or characters of ":._-"' }),
   PASSWORD_MIN_LENGTH: integer(8, 128, 15, ' (characters)'),
   /** The proxies whose X-Forwarded-For is believed. */
@@ -161,6 +163,7 @@ function chooseStorage (settings: Settings, mistakes: string[]): Storage | undef
   const redis = readTopology(settings, mistakes)
   const named = (['REDIS_URL', 'REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'] as const).find(name => settings[name] !== undefined)
   if (DATABASE_URL === undefined && named === undefined) {
+    if (settings.BLOCKLIST_WAIT_REPLICAS > 0) mistakes.push(`BLOCKLIST_WAIT_REPLICAS is ${settings.BLOCKLIST_WAIT_REPLICAS}, but without DATABASE_URL and REDIS_URL there is no Redis that could have replicas.`)
     if (PORT === 0 && ISSUER === undefined) mistakes.push('ISSUER is not set; it must be when PORT is 0, since the address is not known beforehand.')
     return { kind: 'embedded' }
   }

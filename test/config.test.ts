@@ -34,6 +34,7 @@ const values = {
   ACCESS_TOKEN_TTL: '60',
   CLOCK_LEEWAY: '0',
   BLOCKLIST_DEADLINE_MS: '100',
+  BLOCKLIST_WAIT_REPLICAS: '2',
   BLOCKLIST_PREFIX: 'mine:',
   PASSWORD_MIN_LENGTH: '8',
   TRUST_PROXY: '10.0.0.0/8, ::1,192.168.1.1',
@@ -73,6 +74,7 @@ const wrong: Record<string, string[]> = {
   CLOCK_LEEWAY: ['-1', '301', 'five'],
   KEY_ENCRYPTION_SECRET: ['short', 'x'.repeat(31)],
   BLOCKLIST_DEADLINE_MS: ['9', '10001', '250ms'],
+  BLOCKLIST_WAIT_REPLICAS: ['-1', '11', 'all'],
   BLOCKLIST_PREFIX: ['with space', '{tag}', 'x'.repeat(65), 'a*'],
   PASSWORD_MIN_LENGTH: ['7', '129'],
   TRUST_PROXY: ['true', '1', 'proxy.example', '10.0.0.0/33', '::/129', '10.0.0.0/8/8', '10.0.0.1,', '0.0.0.0/0', '::/0'],
@@ -105,6 +107,7 @@ t.test('nothing set is the embedded mode with its defaults', async t => {
     ACCESS_TOKEN_TTL: 900,
     CLOCK_LEEWAY: 5,
     BLOCKLIST_DEADLINE_MS: 250,
+    BLOCKLIST_WAIT_REPLICAS: 0,
     BLOCKLIST_PREFIX: 'signout:',
     PASSWORD_MIN_LENGTH: 15,
     DATABASE_DEADLINE_MS: 2000,
@@ -136,6 +139,7 @@ t.test('every variable is read', async t => {
     ACCESS_TOKEN_TTL: 60,
     CLOCK_LEEWAY: 0,
     BLOCKLIST_DEADLINE_MS: 100,
+    BLOCKLIST_WAIT_REPLICAS: 2,
     PASSWORD_MIN_LENGTH: 8,
     DATABASE_DEADLINE_MS: 500,
     REFRESH_TOKEN_TTL: 120,
@@ -169,6 +173,7 @@ t.test('half of the servers, or replicas that cannot agree, are refused with the
   t.match(refusalOf(without('ISSUER')), /^ISSUER is not set; with DATABASE_URL it must be/)
   t.match(refusalOf(without('KEY_ENCRYPTION_SECRET')), /^KEY_ENCRYPTION_SECRET is not set; with DATABASE_URL it must be/)
   t.equal(refusalOf({ METRICS_PORT: '3000' }), 'METRICS_PORT is 3000, and so is PORT: choose another one.')
+  t.match(refusalOf({ BLOCKLIST_WAIT_REPLICAS: '1' }), /^BLOCKLIST_WAIT_REPLICAS is 1, but without DATABASE_URL and REDIS_URL there is no Redis/)
   t.match(refusalOf({ PORT: '0' }), /^ISSUER is not set; it must be when PORT is 0/)
 })
 

@@ -8,6 +8,7 @@ import { createCutOff, untilPassed, type CutOff } from './cut-off.ts'
 import type { LogGuard } from './log-guard.ts'
 import { parseProgress, projectionKeys } from './redis-projection.ts'
 import { neverShorten } from './redis-scripts.ts'
+import { createReplicatedWrites, type ReplicatedWritesOptions } from './replicated-writes.ts'
 import { entryEndsAt, entryKey, type Revocation } from './revocation.ts'
 
 export interface RedisBlocklistOptions {
@@ -29,6 +30,8 @@ export interface RedisBlocklistOptions {
   breaker?: BreakerOptions
   /** Told of each `MGET`, and of each that was refused at once: what it carried, and how long it took. */
   onLookup?: (batch: SettledBatch) => void
+  /** Where writes are to be on replicas of Redis before they count. */
+  replicated?: ReplicatedWritesOptions | undefined
   /** Does work at the end of this turn of the event loop; for blocklists whose look-ups are to be sent together. */
   atEndOfTurn?: (work: () => void) => void
 }
@@ -55,6 +58,7 @@ export function createRedisBlocklist (options: RedisBlocklistOptions): RedisBloc
   const link = 'run' in redis ? redis : linkTo(redis)
   const cutOff = guard === undefined ? createCutOff({ link, prefix, leewaySeconds, ...options.onCutOff && { onMoved: options.onCutOff } }) : undefined
   const readMany = createRead(link, options, cutOff)
+  const write = createWrite(link, options)
   const anyExists = createCoalescer(readMany, maxKeysPerLookup, options.onLookup, options.atEndOfTurn)
   let closed = false
 
@@ -66,7 +70,7 @@ export function createRedisBlocklist (options: RedisBlocklistOptions): RedisBloc
   async function writeChunk (revocations: readonly Revocation[]): Promise<void> {
     const keys = revocations.map(({ scope, id }) => prefix + entryKey(scope, id))
     const ends = revocations.map(({ expiresAt }) => entryEndsAt(expiresAt, leewaySeconds))
-    await link.run(redis => runScript(redis, 'signoutWriteEntries', writeEntries, keys, ends))
+    await write(keys, ends)
   }
 
   return {
@@ -99,6 +103,11 @@ export function createRedisBlocklist (options: RedisBlocklistOptions): RedisBloc
       link.close()
     }
   }
+}
+
+function createWrite (link: RedisLink, { replicated }: RedisBlocklistOptions): (keys: string[], ends: number[]) => Promise<unknown> {
+  if (replicated !== undefined) return createReplicatedWrites(replicated, writeEntries, maxEntriesPerWrite)
+  return (keys, ends) => link.run(redis => runScript(redis, 'signoutWriteEntries', writeEntries, keys, ends))
 }
 
 /**

@@ -16,6 +16,8 @@ import { createShardedBlocklist } from './sharded-blocklist.ts'
 export interface RedisShardsOptions {
   /** For look-ups and logouts. */
   connections: RedisConnections
+  /** For logouts that wait until so many replicas of Redis have them. */
+  replicated?: { connections: RedisConnections, replicas: number, deadlineMs: number } | undefined
   /** For keeping the blocklist up: nobody waits behind a rebuild. */
   tailConnections: RedisConnections
   prefix: string
@@ -58,10 +60,12 @@ export function createRedisShards (options: RedisShardsOptions): RedisShards {
   const menders = guards.map((guard, shard) => createMender({ projection: projections[shard] as Projection, guard, onMended: options.onMended }))
   const blocklists = connections.shards.map(({ tag, link }, shard) => {
     const guard = guards[shard] as LogGuard
+    const writer = options.replicated?.connections.shards[shard]?.link
+    const replicated = options.replicated && writer && { ...options.replicated, link: writer }
     // What is known of a shard was known on one connection.
     link.onChanged(() => { guard.connectionChanged() })
     for (const torn of [link, tailShards[shard]?.link]) torn?.onTorn(reason => { if (menders[shard]?.mend(reason)) options.onTorn(tag, reason) })
-    return createRedisBlocklist({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, guard, breaker, atEndOfTurn, onLookup: options.onLookup })
+    return createRedisBlocklist({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, guard, breaker, replicated, atEndOfTurn, onLookup: options.onLookup })
   })
   const shardFor = (subject: string) => shardOf(subject, blocklists.length)
   return {

@@ -95,20 +95,20 @@ export interface SentinelGroup {
 const masterName = 'mymaster'
 
 export interface GroupOptions {
-  /** Lines of the configuration of servers, and of sentinels. */
-  lines?: string[]
-  sentinelLines?: string[]
+  /** Lines of the configuration of each server and sentinel, by its port. */
+  lines?: (port: number) => string[]
+  sentinelLines?: (port: number) => string[]
   admin?: object
   adminOfSentinels?: object
 }
 
-export async function startSentinelGroup (t: Test, { lines = [], sentinelLines = [], admin, adminOfSentinels }: GroupOptions = {}): Promise<SentinelGroup> {
+export async function startSentinelGroup (t: Test, { lines = () => [], sentinelLines = () => [], admin, adminOfSentinels }: GroupOptions = {}): Promise<SentinelGroup> {
   const ports = await findFreePorts(6)
   const [primaryPort, ...others] = ports.slice(0, 3)
-  const options = (more: string[]) => ({ lines: [...lines, ...more], ...admin && { admin } })
+  const options = (port: number, more: string[]) => ({ lines: [...lines(port), ...more], ...admin && { admin } })
   const servers = [
-    await startNode(t, Number(primaryPort), options([])),
-    ...await Promise.all(others.map(port => startNode(t, port, options([`replicaof 127.0.0.1 ${primaryPort}`]))))
+    await startNode(t, Number(primaryPort), options(Number(primaryPort), [])),
+    ...await Promise.all(others.map(port => startNode(t, port, options(port, [`replicaof 127.0.0.1 ${primaryPort}`]))))
   ]
   const sentinels = await Promise.all(ports.slice(3).map(port => startNode(t, port, {
     sentinel: true,
@@ -116,7 +116,7 @@ export async function startSentinelGroup (t: Test, { lines = [], sentinelLines =
       `sentinel monitor ${masterName} 127.0.0.1 ${primaryPort} 2`,
       `sentinel down-after-milliseconds ${masterName} 500`,
       `sentinel failover-timeout ${masterName} 3000`,
-      ...sentinelLines
+      ...sentinelLines(port)
     ],
     ...adminOfSentinels && { admin: adminOfSentinels }
   })))
