@@ -9,7 +9,7 @@ import { embeddedEnv, scratchFolder } from './support/app.ts'
 import { startServer } from './support/server-process.ts'
 import { redisUrl, scratchPrefix } from './support/services.ts'
 
-const documents = ['README.md', 'CONTRIBUTING.md', 'docs/plugin.md', 'docs/replicas.md', 'docs/revocation.md', 'docs/sessions.md', 'docs/limits.md', 'docs/cli.md', 'docs/metrics.md', 'docs/errors.md', 'docs/dependencies.md']
+const documents = ['README.md', 'CONTRIBUTING.md', 'docs/plugin.md', 'docs/redis.md', 'docs/replicas.md', 'docs/revocation.md', 'docs/sessions.md', 'docs/limits.md', 'docs/cli.md', 'docs/metrics.md', 'docs/errors.md', 'docs/dependencies.md']
 const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8')
 const blocks = (text: string, language: string) => [...text.matchAll(new RegExp('^```' + language + '\\n([^]*?)^```', 'gm'))].map(match => match[1] ?? '')
 
