@@ -8,8 +8,9 @@ import { createLimits, noLimits, type Limits } from '../src/limits/limits.ts'
 import { MemoryLimiter } from '../src/limits/memory-limiter.ts'
 import { readRate, type RateSettings } from '../src/limits/rates.ts'
 import { createRedisLimiter } from '../src/limits/redis-limiter.ts'
+import { openRedis } from '../src/redis/open-redis.ts'
+import type { RedisTopology } from '../src/redis/topology.ts'
 import { withDeadline } from '../src/revocation/deadline.ts'
-import { createRedisConnection } from '../src/revocation/redis-connection.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -37,7 +38,7 @@ async function rateLimits (app: FastifyInstance, { config }: RateLimitsOptions):
   }
   const { storage } = config
   const limiterOf = storage.kind === 'servers'
-    ? await openRedisLimiters(app, storage.redisUrl, config)
+    ? await openRedisLimiters(app, storage.redis, config)
     : ({ attempts, windowSeconds }: RateLimit) => new MemoryLimiter({ points: attempts, duration: windowSeconds })
   app.decorate('limits', createLimits({
     counterOf: name => {
@@ -53,23 +54,24 @@ async function rateLimits (app: FastifyInstance, { config }: RateLimitsOptions):
  * look-ups, on which every other request waits. It is given up by the first command that goes unanswered, since there is
  * another way to count: only those attempts wait that were made until then.
  */
-async function openRedisLimiters (app: FastifyInstance, url: string, config: RateLimitsOptions['config']): Promise<(limit: RateLimit) => RateLimiterAbstract> {
-  const redis = createRedisConnection(url, {
+async function openRedisLimiters (app: FastifyInstance, topology: RedisTopology, config: RateLimitsOptions['config']): Promise<(limit: RateLimit) => RateLimiterAbstract> {
+  const redis = openRedis(topology)
+  const connections = redis.attach({
     deadlineMs: config.BLOCKLIST_DEADLINE_MS,
     silenceMs: config.BLOCKLIST_DEADLINE_MS,
     onLost: err => app.log.warn({ err }, `The limits have lost their connection to Redis. ${alone}`),
     onRestored: () => app.log.info('The limits have their connection to Redis back.')
   })
-  app.addHook('onClose', () => { redis.disconnect() })
+  app.addHook('onClose', () => { redis.close() })
   // Nothing depends on whether it succeeds: it goes on trying.
-  await withDeadline(redis.connect(), connectDeadlineMs).catch(() => {})
+  await withDeadline(connections.connect(), connectDeadlineMs).catch(() => {})
   let silentUntil = 0
   function onRefused (): void {
     if (performance.now() < silentUntil) return
     silentUntil = performance.now() + repeatAfterMs
     app.log.warn(`Redis refuses to count attempts: it may be full, read-only, or forbid scripts. ${alone}`)
   }
-  return limit => createRedisLimiter(limit, { redis, prefix: config.BLOCKLIST_PREFIX, onRefused })
+  return limit => createRedisLimiter(limit, { shards: connections.shards, prefix: config.BLOCKLIST_PREFIX, onRefused })
 }
 
 export default fp(rateLimits, { name: 'rate-limits', fastify: '5.x', dependencies: ['database'] })

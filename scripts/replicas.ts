@@ -79,7 +79,8 @@ function spawnReplica (port: number, index: number, env: Record<string, string>)
 function serversEnv (): Record<string, string> {
   const { redis, postgres } = readState()
   const env = readEnv()
-  const redisUrl = env['REDIS_URL'] || redis?.url
+  const isElsewhere = Boolean(env['REDIS_SENTINELS'] || env['REDIS_CLUSTER_NODES'])
+  const redisUrl = env['REDIS_URL'] || (isElsewhere ? '' : redis?.url)
   const databaseUrl = env['DATABASE_URL'] || postgres?.url
   if (redisUrl === undefined || databaseUrl === undefined) {
     return fail('Replicas need a Redis and a Postgres in common: set REDIS_URL and DATABASE_URL, or run `npm run services` first.\n')

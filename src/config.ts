@@ -2,6 +2,8 @@ import { isIP } from 'node:net'
 import { Type, type Static, type TSchema } from 'typebox'
 import { Value } from 'typebox/value'
 import { StartupError } from './errors.ts'
+import type { RedisTopology } from './redis/topology.ts'
+import { isMember, readTopology } from './redis/topology-settings.ts'
 
 /** What a setting must be, in words that complete the sentence "it must be …". */
 interface Must {
@@ -17,6 +19,10 @@ const integer = (minimum: number, maximum: number, otherwise?: number, unit = ''
 const address = (schemes: string[], example: string) => Type.Refine(
   Type.String({ secret: true, must: `an address such as ${example}` } satisfies Must),
   text => isAddress(text, schemes))
+
+const redisMembers = (example: string) => Type.Refine(
+  Type.Array(Type.String(), { minItems: 1, secret: true, must: `a list of addresses such as ${example}` } satisfies Must & Record<string, unknown>),
+  list => list.every(isMember))
 
 const rateLimit = (otherwise: string) => Type.String({
   default: otherwise, pattern: '^[1-9]\\d{0,6}/[1-9]\\d{0,5}$', must: 'a count and a number of seconds, such as 10/900'
@@ -36,6 +42,16 @@ export const Settings = Type.Object({
   DATABASE_URL: Type.Optional(address(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database')),
   /** Redis. Unset: the blocklist is in the memory of this process. */
   REDIS_URL: Type.Optional(address(['redis:', 'rediss:'], 'redis://host:6379')),
+  /** The sentinels that know the primary, and the name that it has there; instead of REDIS_URL. */
+  REDIS_SENTINELS: Type.Optional(redisMembers('sentinel-1:26379,sentinel-2:26379,sentinel-3:26379')),
+  REDIS_MASTER_NAME: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,255}$', must: 'letters, digits or characters of "._-", such as mymaster' })),
+  /** Some nodes of a cluster; instead of REDIS_URL. */
+  REDIS_CLUSTER_NODES: Type.Optional(redisMembers('node-1:6379,node-2:6379,node-3:6379')),
+  /** The user of the primary behind sentinels, or of the nodes of a cluster. */
+  REDIS_USERNAME: Type.Optional(Type.String({ pattern: '^\\S{1,255}$', must: 'a name without spaces' })),
+  REDIS_PASSWORD: Type.Optional(Type.String({ secret: true, maxLength: 4096, must: 'a password of at most 4096 characters' } satisfies Must & Record<string, unknown>)),
+  /** A file with the certificates that are believed, where Redis is reached by TLS. Unset: those that Node believes. */
+  REDIS_TLS_CA: Type.Optional(Type.String({ minLength: 1, must: 'a file' })),
   /** Where Redis does not tell its eviction policy. */
   REDIS_NOEVICTION_ACKNOWLEDGED: Type.Union([Type.Literal('yes'), Type.Literal('no')], { default: 'no', must: 'yes or no' }),
   DATA_DIR: Type.String({ default: '.signout', minLength: 1, must: 'a folder' }),
@@ -61,6 +77,8 @@ export const Settings = Type.Object({
     Type.String({ secret: true, must: '32 bytes or more that cannot be guessed, such as the output of: openssl rand -base64 32' } satisfies Must),
     text => Buffer.byteLength(text) >= 32)),
   BLOCKLIST_DEADLINE_MS: integer(10, 10_000, 250, ' (milliseconds)'),
+  /** How many replicas of Redis must have a logout before it is answered. */
+  BLOCKLIST_WAIT_REPLICAS: integer(0, 10, 0),
   BLOCKLIST_PREFIX: Type.String({ default: 'signout:', pattern: '^[A-Za-z0-9:._-]{1,64}$', must: '1 to 64 letters, digits or characters of ":._-"' }),
   PASSWORD_MIN_LENGTH: integer(8, 128, 15, ' (characters)'),
   /** The proxies whose X-Forwarded-For is believed. */
@@ -83,7 +101,7 @@ export type Settings = Static<typeof Settings>
 /** Where data is kept: in this process, or in servers that replicas share. Half of the one and half of the other cannot be. */
 export type Storage =
   | { kind: 'embedded' }
-  | { kind: 'servers', databaseUrl: string, redisUrl: string, keyEncryptionSecret: string }
+  | { kind: 'servers', databaseUrl: string, redis: RedisTopology, keyEncryptionSecret: string }
 
 export interface Config extends Settings {
   ISSUER: string
@@ -140,17 +158,21 @@ function shown (schema: Must, text: string): string {
   return schema.secret ? `${Buffer.byteLength(text)} bytes that do not fit` : JSON.stringify(text)
 }
 
-function chooseStorage ({ DATABASE_URL, REDIS_URL, KEY_ENCRYPTION_SECRET, ISSUER, PORT }: Settings, mistakes: string[]): Storage | undefined {
-  if (DATABASE_URL === undefined && REDIS_URL === undefined) {
+function chooseStorage (settings: Settings, mistakes: string[]): Storage | undefined {
+  const { DATABASE_URL, KEY_ENCRYPTION_SECRET, ISSUER, PORT } = settings
+  const redis = readTopology(settings, mistakes)
+  const named = (['REDIS_URL', 'REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'] as const).find(name => settings[name] !== undefined)
+  if (DATABASE_URL === undefined && named === undefined) {
+    if (settings.BLOCKLIST_WAIT_REPLICAS > 0) mistakes.push(`BLOCKLIST_WAIT_REPLICAS is ${settings.BLOCKLIST_WAIT_REPLICAS}, but without DATABASE_URL and REDIS_URL there is no Redis that could have replicas.`)
     if (PORT === 0 && ISSUER === undefined) mistakes.push('ISSUER is not set; it must be when PORT is 0, since the address is not known beforehand.')
     return { kind: 'embedded' }
   }
-  if (REDIS_URL === undefined) mistakes.push('REDIS_URL is not set but DATABASE_URL is: set both or neither. Replicas without a Redis in common would not see each other\'s logouts.')
-  if (DATABASE_URL === undefined) mistakes.push('DATABASE_URL is not set but REDIS_URL is: set both or neither. Replicas without a database in common would not know each other\'s users and keys.')
+  if (named === undefined) mistakes.push('REDIS_URL is not set but DATABASE_URL is: set both or neither. Replicas without a Redis in common would not see each other\'s logouts.')
+  if (DATABASE_URL === undefined) mistakes.push(`DATABASE_URL is not set but ${named} is: set both or neither. Replicas without a database in common would not know each other's users and keys.`)
   if (ISSUER === undefined) mistakes.push('ISSUER is not set; with DATABASE_URL it must be, to the public address of the service, since replicas must agree on it.')
   if (KEY_ENCRYPTION_SECRET === undefined) mistakes.push('KEY_ENCRYPTION_SECRET is not set; with DATABASE_URL it must be, to the same 32 bytes or more for every replica, such as the output of: openssl rand -base64 32')
-  if (REDIS_URL === undefined || DATABASE_URL === undefined || KEY_ENCRYPTION_SECRET === undefined) return undefined
-  return { kind: 'servers', databaseUrl: DATABASE_URL, redisUrl: REDIS_URL, keyEncryptionSecret: KEY_ENCRYPTION_SECRET }
+  if (redis === undefined || DATABASE_URL === undefined || KEY_ENCRYPTION_SECRET === undefined) return undefined
+  return { kind: 'servers', databaseUrl: DATABASE_URL, redis, keyEncryptionSecret: KEY_ENCRYPTION_SECRET }
 }
 
 /** The address that people use for what listens there: a wildcard is not one. */

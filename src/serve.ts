@@ -2,11 +2,11 @@ import closeWithGrace from 'close-with-grace'
 import pretty from 'pino-pretty'
 import { buildApp, type LoggerOptions } from './app.ts'
 import { loadConfig, type Config } from './config.ts'
-import { describeUrl } from './describe-url.ts'
 import { StartupError } from './errors.ts'
 import { explainListenError } from './listen-error.ts'
 import { version } from './package-root.ts'
 import { readEnv } from './read-env.ts'
+import { describeTopology } from './redis/topology.ts'
 
 type App = ReturnType<typeof buildApp>
 
@@ -51,7 +51,7 @@ async function start (app: App, config: Config, isClosing: () => boolean): Promi
     await app.ready()
     app.log.info(`signout ${version}`)
     app.log.info(`Database: ${app.database.description}`)
-    app.log.info(`Blocklist: ${config.storage.kind === 'servers' ? `Redis at ${describeUrl(config.storage.redisUrl)}` : 'in the memory of this process'}`)
+    app.log.info(`Blocklist: ${config.storage.kind === 'servers' ? `Redis at ${describeTopology(config.storage.redis)}` : 'in the memory of this process'}`)
     if (isClosing()) return
     await app.listenForScrapes()
     const address = await app.listen({ host: config.HOST, port: config.PORT, listenTextResolver: address => `Listening: ${address}` })

@@ -14,7 +14,15 @@ const servers = {
   KEY_ENCRYPTION_SECRET: secret
 }
 
-/** Every variable, and none with its default. */
+const without = (...names: string[]): Record<string, string> => Object.fromEntries(Object.entries(servers).filter(([name]) => !names.includes(name)))
+const elsewhere = without('REDIS_URL')
+
+/** Where Redis can be instead. */
+const sentinels = { REDIS_SENTINELS: 'rediss://watcher:hush@s1.example,rediss://watcher:hush@s2.example:26380', REDIS_MASTER_NAME: 'mymaster' }
+const cluster = { REDIS_CLUSTER_NODES: 'n1.example:7000, [::1]:7001,n3.example' }
+const alternatives = { ...sentinels, ...cluster, REDIS_USERNAME: 'service', REDIS_PASSWORD: 'hush', REDIS_TLS_CA: '/etc/ca.pem' }
+
+/** Every other variable, and none with its default. */
 const values = {
   ...servers,
   HOST: '::1',
@@ -26,6 +34,7 @@ const values = {
   ACCESS_TOKEN_TTL: '60',
   CLOCK_LEEWAY: '0',
   BLOCKLIST_DEADLINE_MS: '100',
+  BLOCKLIST_WAIT_REPLICAS: '2',
   BLOCKLIST_PREFIX: 'mine:',
   PASSWORD_MIN_LENGTH: '8',
   TRUST_PROXY: '10.0.0.0/8, ::1,192.168.1.1',
@@ -51,6 +60,11 @@ const wrong: Record<string, string[]> = {
   HOST: ['a host', 'a/b'],
   PORT: ['abc', '-1', '65536', '80.5', '0x50', '1e3', ' '],
   LOG_LEVEL: ['loud', 'INFO'],
+  REDIS_SENTINELS: ['a b', 'http://s1', 's1:26379,', 's1/hush', 's1:26379?a=hush', 'redis://:p%ss@s1', 's1:port'],
+  REDIS_MASTER_NAME: ['my master', 'x'.repeat(256)],
+  REDIS_CLUSTER_NODES: ['redis://n1/1', 'n1:7000,,n2', 'n1;n2', 'n1:7000 n2:7000'],
+  REDIS_USERNAME: ['a name'],
+  REDIS_PASSWORD: ['x'.repeat(4097)],
   REDIS_NOEVICTION_ACKNOWLEDGED: ['true', 'YES'],
   DATABASE_URL: ['db.example', 'mysql://db.example/app', 'postgres//db'],
   REDIS_URL: ['redis.example:6379', 'http://redis.example', 'redis:hush', 'redis://:p%ss@redis.example'],
@@ -60,6 +74,7 @@ const wrong: Record<string, string[]> = {
   CLOCK_LEEWAY: ['-1', '301', 'five'],
   KEY_ENCRYPTION_SECRET: ['short', 'x'.repeat(31)],
   BLOCKLIST_DEADLINE_MS: ['9', '10001', '250ms'],
+  BLOCKLIST_WAIT_REPLICAS: ['-1', '11', 'all'],
   BLOCKLIST_PREFIX: ['with space', '{tag}', 'x'.repeat(65), 'a*'],
   PASSWORD_MIN_LENGTH: ['7', '129'],
   TRUST_PROXY: ['true', '1', 'proxy.example', '10.0.0.0/33', '::/129', '10.0.0.0/8/8', '10.0.0.1,', '0.0.0.0/0', '::/0'],
@@ -92,6 +107,7 @@ t.test('nothing set is the embedded mode with its defaults', async t => {
     ACCESS_TOKEN_TTL: 900,
     CLOCK_LEEWAY: 5,
     BLOCKLIST_DEADLINE_MS: 250,
+    BLOCKLIST_WAIT_REPLICAS: 0,
     BLOCKLIST_PREFIX: 'signout:',
     PASSWORD_MIN_LENGTH: 15,
     DATABASE_DEADLINE_MS: 2000,
@@ -116,13 +132,14 @@ t.test('an empty variable counts as unset', async t => {
 })
 
 t.test('every variable is read', async t => {
-  t.same(Object.keys(values).sort(), Object.keys(Settings.properties).sort(), 'and this test knows all of them')
+  t.same([...Object.keys(values), ...Object.keys(alternatives)].sort(), Object.keys(Settings.properties).sort(), 'and this test knows all of them')
   t.match(loadConfig(values), {
     ...values,
     PORT: 8080,
     ACCESS_TOKEN_TTL: 60,
     CLOCK_LEEWAY: 0,
     BLOCKLIST_DEADLINE_MS: 100,
+    BLOCKLIST_WAIT_REPLICAS: 2,
     PASSWORD_MIN_LENGTH: 8,
     DATABASE_DEADLINE_MS: 500,
     REFRESH_TOKEN_TTL: 120,
@@ -133,31 +150,73 @@ t.test('every variable is read', async t => {
     SECURITY_EVENT_RETENTION: 3600,
     METRICS_PORT: 9464,
     TRUST_PROXY: ['10.0.0.0/8', '::1', '192.168.1.1'],
-    storage: { kind: 'servers', databaseUrl: servers.DATABASE_URL, redisUrl: servers.REDIS_URL, keyEncryptionSecret: secret }
+    storage: { kind: 'servers', databaseUrl: servers.DATABASE_URL, redis: { kind: 'standalone', url: servers.REDIS_URL }, keyEncryptionSecret: secret }
   })
 })
 
 t.test('a wrong value is one line that names the variable, what it is, and what it must be', async t => {
-  t.same(Object.keys(wrong).sort(), Object.keys(Settings.properties).filter(name => name !== 'DATA_DIR').sort(), 'every variable that can be wrong')
+  t.same(Object.keys(wrong).sort(), Object.keys(Settings.properties).filter(name => !['DATA_DIR', 'REDIS_TLS_CA'].includes(name)).sort(), 'every variable that can be wrong')
   for (const [name, values] of Object.entries(wrong)) {
     for (const value of values) {
       const message = refusalOf({ ...servers, [name]: value })
       t.ok(message.startsWith(`${name} is `) && message.includes('; it must be ') && message.endsWith('.'), message)
       t.notMatch(message, '\n')
-      if (/URL|SECRET|METRICS_TOKEN/.test(name)) t.notOk(message.includes(value), 'what may hold a password is not repeated')
+      if (/URL|SECRET|METRICS_TOKEN|SENTINELS|NODES|REDIS_PASSWORD/.test(name)) t.notOk(message.includes(value), 'what may hold a password is not repeated')
       else t.match(message, JSON.stringify(value))
     }
   }
 })
 
 t.test('half of the servers, or replicas that cannot agree, are refused with the reason', async t => {
-  const without = (...names: string[]) => Object.fromEntries(Object.entries(servers).filter(([name]) => !names.includes(name)))
   t.match(refusalOf(without('REDIS_URL')), /^REDIS_URL is not set but DATABASE_URL is: .* would not see each other's logouts\.$/)
   t.match(refusalOf(without('DATABASE_URL')), /^DATABASE_URL is not set but REDIS_URL is: /)
   t.match(refusalOf(without('ISSUER')), /^ISSUER is not set; with DATABASE_URL it must be/)
   t.match(refusalOf(without('KEY_ENCRYPTION_SECRET')), /^KEY_ENCRYPTION_SECRET is not set; with DATABASE_URL it must be/)
   t.equal(refusalOf({ METRICS_PORT: '3000' }), 'METRICS_PORT is 3000, and so is PORT: choose another one.')
+  t.match(refusalOf({ BLOCKLIST_WAIT_REPLICAS: '1' }), /^BLOCKLIST_WAIT_REPLICAS is 1, but without DATABASE_URL and REDIS_URL there is no Redis/)
   t.match(refusalOf({ PORT: '0' }), /^ISSUER is not set; it must be when PORT is 0/)
+})
+
+t.test('Redis is one server, a primary that sentinels know, or a cluster', async t => {
+  const redisOf = (settings: Record<string, string>) => (loadConfig({ ...elsewhere, ...settings }).storage as { redis: unknown }).redis
+  t.same(redisOf({ ...sentinels, REDIS_USERNAME: 'service', REDIS_PASSWORD: 'secret', REDIS_TLS_CA: '/ca.pem' }), {
+    kind: 'sentinel',
+    sentinels: [{ host: 's1.example', port: 26379 }, { host: 's2.example', port: 26380 }],
+    masterName: 'mymaster',
+    sentinelUser: { username: 'watcher', password: 'hush' },
+    user: { username: 'service', password: 'secret' },
+    tls: true,
+    caFile: '/ca.pem'
+  })
+  const nodes = [{ host: 'n1.example', port: 7000 }, { host: '::1', port: 7001 }, { host: 'n3.example', port: 6379 }]
+  t.same(redisOf(cluster), { kind: 'cluster', nodes, user: {}, tls: false })
+  t.match(redisOf({ ...cluster, REDIS_PASSWORD: 'secret' }), { user: { password: 'secret' } })
+  t.same(redisOf({ REDIS_CLUSTER_NODES: 'rediss://a%40b:h%3Ash@n1.example' }), { kind: 'cluster', nodes: [{ host: 'n1.example', port: 6379 }], user: { username: 'a@b', password: 'h:sh' }, tls: true })
+  t.same(redisOf({ REDIS_URL: 'rediss://redis.example', REDIS_TLS_CA: '/ca.pem' }), { kind: 'standalone', url: 'rediss://redis.example', caFile: '/ca.pem' })
+})
+
+t.test('what is said of Redis twice, by halves or against itself is one line with the cure', async t => {
+  const { REDIS_MASTER_NAME, REDIS_SENTINELS } = sentinels
+  const cases: Array<[Record<string, string>, RegExp]> = [
+    [{ ...sentinels, REDIS_URL: servers.REDIS_URL }, /^REDIS_URL and REDIS_SENTINELS are set: set one of REDIS_URL, REDIS_SENTINELS and REDIS_CLUSTER_NODES,/],
+    [{ ...sentinels, ...cluster }, /^REDIS_SENTINELS and REDIS_CLUSTER_NODES are set: set one of/],
+    [{ REDIS_SENTINELS }, /^REDIS_MASTER_NAME is not set; with REDIS_SENTINELS it must be/],
+    [{ REDIS_MASTER_NAME, REDIS_URL: servers.REDIS_URL }, /^REDIS_MASTER_NAME is set but REDIS_SENTINELS is not/],
+    [{ REDIS_URL: servers.REDIS_URL, REDIS_PASSWORD: 'hush' }, /^REDIS_PASSWORD goes with REDIS_SENTINELS and REDIS_CLUSTER_NODES; in REDIS_URL/],
+    [{ ...cluster, REDIS_USERNAME: 'service' }, /^REDIS_PASSWORD is not set but REDIS_USERNAME is/],
+    [{ REDIS_CLUSTER_NODES: 'rediss://n1,redis://n2' }, /^REDIS_CLUSTER_NODES has members with rediss:\/\/ and others without/],
+    [{ REDIS_CLUSTER_NODES: 'redis://a:hush@n1,redis://b:hush@n2' }, /^REDIS_CLUSTER_NODES has members with different users/],
+    [{ REDIS_CLUSTER_NODES: 'redis://a:hush@n1', REDIS_PASSWORD: 'hush' }, /^REDIS_PASSWORD is set, and REDIS_CLUSTER_NODES has a password too/],
+    [{ ...cluster, REDIS_TLS_CA: '/ca.pem' }, /^REDIS_TLS_CA is set but REDIS_CLUSTER_NODES does not begin with rediss:\/\//]
+  ]
+  for (const [settings, line] of cases) {
+    const message = refusalOf({ ...elsewhere, ...settings })
+    t.match(message, line)
+    t.notMatch(message, 'hush')
+    t.notMatch(message, '\n')
+  }
+  t.match(refusalOf({ ...cluster, ISSUER: 'https://auth.example.com' }), /^DATABASE_URL is not set but REDIS_CLUSTER_NODES is: /)
+  t.match(refusalOf({ REDIS_PASSWORD: 'hush' }), /^REDIS_PASSWORD is set but none of REDIS_URL, REDIS_SENTINELS and REDIS_CLUSTER_NODES is\.$/)
 })
 
 t.test('the issuer of the embedded mode is the address that people use', async t => {

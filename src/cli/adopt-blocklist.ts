@@ -1,7 +1,8 @@
 import { loadConfig } from '../config.ts'
-import { describeUrl } from '../describe-url.ts'
 import { readEnv } from '../read-env.ts'
-import { connectRedis } from '../revocation/connect-redis.ts'
+import { shardPrefix } from '../redis/connections.ts'
+import { openRedis } from '../redis/open-redis.ts'
+import { describeTopology } from '../redis/topology.ts'
 import { createRedisProjection } from '../revocation/redis-projection.ts'
 import { CommandError } from './failure.ts'
 import { patient } from './open-app.ts'
@@ -14,11 +15,12 @@ import { print } from './terminal.ts'
 export async function adoptBlocklist (): Promise<void> {
   const { storage, BLOCKLIST_PREFIX: prefix, BLOCKLIST_DEADLINE_MS: deadlineMs, CLOCK_LEEWAY: leewaySeconds } = patient(loadConfig(readEnv()))
   if (storage.kind === 'embedded') throw new CommandError('In embedded mode the blocklist is in the memory of the server, and belongs to nobody else.')
-  const redis = await connectRedis(storage.redisUrl, { deadlineMs })
+  const redis = openRedis(storage.redis)
   try {
-    await createRedisProjection({ redis, prefix, leewaySeconds }).forgetMarker()
+    const { shards } = await redis.connect({ deadlineMs })
+    await Promise.all(shards.map(({ tag, link }) => createRedisProjection({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds }).forgetMarker()))
   } finally {
-    redis.disconnect()
+    redis.close()
   }
-  print(`The blocklist under the prefix ${prefix} at ${describeUrl(storage.redisUrl)} is made from this database from now on.`)
+  print(`The blocklist under the prefix ${prefix} at ${describeTopology(storage.redis)} is made from this database from now on.`)
 }

@@ -5,7 +5,9 @@ import { inspectPostgres } from '../db/postgres.ts'
 import { describeUrl } from '../describe-url.ts'
 import { StartupError } from '../errors.ts'
 import { readEnv } from '../read-env.ts'
-import { connectRedis } from '../revocation/connect-redis.ts'
+import { openRedis } from '../redis/open-redis.ts'
+import { describeTopology, variableOf, type RedisTopology } from '../redis/topology.ts'
+import { describeMembers } from '../redis/topology-settings.ts'
 import { auditRedis, describeFlaw, isAcknowledged } from '../revocation/redis-audit.ts'
 import { CommandError } from './failure.ts'
 import { patient } from './open-app.ts'
@@ -26,17 +28,18 @@ function describeSettings (config: Config, env: Record<string, string | undefine
   return Object.entries(Settings.properties as unknown as Record<string, TSchema & { secret?: true }>).map(([name, schema]) => {
     const value = (config as unknown as Record<string, unknown>)[name]
     const origin = env[name] === undefined || env[name] === '' ? '  (default)' : ''
-    return value === undefined ? `${name} is not set` : `${name}=${schema.secret === true ? masked(name, String(value)) : String(value)}${origin}`
+    return value === undefined ? `${name} is not set` : `${name}=${schema.secret === true ? masked(name, value) : String(value)}${origin}`
   })
 }
 
 /** Of an address where it points to, and of any other secret how long it is. */
-function masked (name: string, secret: string): string {
-  return name.endsWith('_URL') ? describeUrl(secret) : `(secret, ${Buffer.byteLength(secret)} bytes)`
+function masked (name: string, secret: unknown): string {
+  if (Array.isArray(secret)) return describeMembers(secret)
+  return name.endsWith('_URL') ? describeUrl(String(secret)) : `(secret, ${Buffer.byteLength(String(secret))} bytes)`
 }
 
 async function reachServers (config: Config, storage: Storage & { kind: 'servers' }): Promise<void> {
-  const asked = await Promise.allSettled([reachPostgres(config, storage.databaseUrl), reachRedis(config, storage.redisUrl)])
+  const asked = await Promise.allSettled([reachPostgres(config, storage.databaseUrl), reachRedis(config, storage.redis)])
   const failures: string[] = []
   for (const answer of asked) {
     if (answer.status === 'fulfilled') print(answer.value)
@@ -54,17 +57,18 @@ async function reachPostgres ({ DATABASE_DEADLINE_MS: deadlineMs }: Config, url:
 }
 
 /** The same audit as at every start, but for whose blocklist it is, which only the tables of a database can tell. */
-async function reachRedis ({ BLOCKLIST_DEADLINE_MS: deadlineMs, BLOCKLIST_PREFIX: prefix, CLOCK_LEEWAY: leewaySeconds, REDIS_NOEVICTION_ACKNOWLEDGED }: Config, url: string): Promise<string> {
-  const redis = await connectRedis(url, { deadlineMs })
+async function reachRedis ({ BLOCKLIST_DEADLINE_MS: deadlineMs, BLOCKLIST_PREFIX: prefix, CLOCK_LEEWAY: leewaySeconds, REDIS_NOEVICTION_ACKNOWLEDGED }: Config, topology: RedisTopology): Promise<string> {
+  const redis = openRedis(topology)
   try {
-    const flaws = await auditRedis({ redis, prefix, leewaySeconds })
+    const connections = await redis.connect({ deadlineMs })
+    const flaws = (await Promise.all(connections.servers().map(server => auditRedis({ ...server, prefix, leewaySeconds })))).flat()
     const refused = flaws.filter(flaw => !isAcknowledged(flaw, REDIS_NOEVICTION_ACKNOWLEDGED))
-    if (refused.length > 0) throw new CommandError(...refused.map(flaw => describeFlaw(flaw, url)))
-    return `Redis at ${describeUrl(url)} can be reached, and is fit for a blocklist.`
+    if (refused.length > 0) throw new CommandError(...refused.map(flaw => describeFlaw(flaw, topology)))
+    return `Redis at ${describeTopology(topology)} can be reached, and is fit for a blocklist.`
   } catch (cause) {
-    if (cause instanceof CommandError) throw cause
-    throw new StartupError(`REDIS_URL: ${describeUrl(url)} does not answer (${(cause as Error).message}).`, { cause })
+    if (cause instanceof CommandError || cause instanceof StartupError) throw cause
+    throw new StartupError(`${variableOf(topology)}: ${describeTopology(topology)} does not answer (${(cause as Error).message}).`, { cause })
   } finally {
-    redis.disconnect()
+    redis.close()
   }
 }

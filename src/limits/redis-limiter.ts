@@ -1,11 +1,12 @@
-import type { Redis } from 'ioredis'
 import { RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible'
 import type { RateLimit } from '../errors.ts'
+import type { RedisShard } from '../redis/connections.ts'
 import { MemoryLimiter } from './memory-limiter.ts'
+import { createRedisStore } from './redis-store.ts'
 
 export interface RedisLimiterOptions {
-  /** A connection on which every command has a deadline. */
-  redis: Redis
+  /** Connections on which every command has a deadline. */
+  shards: readonly RedisShard[]
   /** In front of every key. */
   prefix: string
   /** Called when Redis is connected and an attempt had to be counted in memory all the same. */
@@ -45,16 +46,15 @@ const countScript = `
  * Counts in Redis, so that the limit holds across replicas, and in the memory of this process while Redis is away: the
  * limit is then one for each replica. What was counted in the one is not known to the other.
  */
-export function createRedisLimiter (limit: RateLimit, { redis, prefix, onRefused }: RedisLimiterOptions): RateLimiterRedis {
+export function createRedisLimiter (limit: RateLimit, { shards, prefix, onRefused }: RedisLimiterOptions): RateLimiterRedis {
+  const store = createRedisStore(shards, countScript)
   const size = { points: limit.attempts, duration: limit.windowSeconds, keyPrefix: `${prefix}limit:${limit.name}` }
   return new RateLimiterRedis({
     ...size,
-    storeClient: redis,
-    customIncrTtlLuaScript: countScript,
-    rejectIfRedisNotReady: true,
+    storeClient: store,
     insuranceLimiter: new Insurance(size, () => {
-      if (redis.status !== 'ready') return
-      setTimeout(() => { if (redis.status === 'ready') onRefused?.() }, givingUpMs).unref()
+      if (!store.isReady) return
+      setTimeout(() => { if (store.isReady) onRefused?.() }, givingUpMs).unref()
     })
   })
 }

@@ -21,7 +21,7 @@ export interface BlocklistStatus {
  *
  * @param deadlineMs how long it may take, in milliseconds
  */
-export async function readBlocklistStatus (blocklist: Blocklist, deadlineMs: number, guard?: LogGuard): Promise<BlocklistStatus> {
+export async function readBlocklistStatus (blocklist: Blocklist, deadlineMs: number, guard?: Pick<LogGuard, 'positions' | 'progress'>): Promise<BlocklistStatus> {
   const error: unknown = await withDeadline(blocklist.ping(), deadlineMs).then(() => undefined, error => error)
   const { head, marker } = guard?.positions ?? { head: undefined, marker: 0 }
   return {

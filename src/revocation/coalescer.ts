@@ -37,13 +37,14 @@ interface Batch {
  * @param readMany sends the command
  * @param maxKeys a batch that would grow beyond this many keys is sent at once, and another is opened
  * @param onSettled is told of each batch, once its look-ups are settled. It must not throw.
+ * @param atEndOfTurn does work at the end of this turn of the event loop
  */
-export function createCoalescer (readMany: ReadMany, maxKeys: number, onSettled?: (batch: SettledBatch) => void): AnyExists {
+export function createCoalescer (readMany: ReadMany, maxKeys: number, onSettled?: (batch: SettledBatch) => void, atEndOfTurn: (work: () => void) => void = setImmediate): AnyExists {
   let open: Batch | undefined
 
   function openBatch (): Batch {
     const batch: Batch = { keys: [], members: [] }
-    setImmediate(() => { if (open === batch) sendOpenBatch() })
+    atEndOfTurn(() => { if (open === batch) sendOpenBatch() })
     return batch
   }
 

@@ -1,6 +1,5 @@
-import type { Redis } from 'ioredis'
+import { runScript, type RedisLink } from '../redis/link.ts'
 import { UntrustedError } from './log-guard.ts'
-import { toPlainError } from './redis-connection.ts'
 
 /**
  * What keeps a revoked token refused when there is no record to make a blocklist again from: an instant in Redis before which
@@ -40,7 +39,7 @@ interface Comparison {
 }
 
 export interface CutOffOptions {
-  redis: Redis
+  link: RedisLink
   prefix: string
   /** By how many seconds clocks may differ. */
   leewaySeconds: number
@@ -74,12 +73,8 @@ redis.call('SET', KEYS[1], moved)
 return moved
 `
 
-type CompareOrMove = (key: string, leewaySeconds: number, seen: number) => Promise<string>
-
-export function createCutOff ({ redis, prefix, leewaySeconds, onMoved }: CutOffOptions): CutOff {
+export function createCutOff ({ link, prefix, leewaySeconds, onMoved }: CutOffOptions): CutOff {
   const key = `${prefix}cut-off`
-  redis.defineCommand('signoutCompareOrMove', { lua: compareOrMove, numberOfKeys: 1 })
-  const ask = (redis as unknown as { signoutCompareOrMove: CompareOrMove }).signoutCompareOrMove.bind(redis)
   /** Counts connections: what is known of Redis was known on one. */
   let connection = 0
   let comparison: Comparison | undefined
@@ -93,7 +88,7 @@ export function createCutOff ({ redis, prefix, leewaySeconds, onMoved }: CutOffO
   }
 
   async function compareOn (asked: number): Promise<void> {
-    const found = parse(await ask(key, leewaySeconds, seen).catch(error => { throw toPlainError(error as Error) }))
+    const found = parse(await link.run(redis => runScript<string>(redis, 'signoutCompareOrMove', compareOrMove, [key], [leewaySeconds, seen])))
     if (found === undefined) throw new UntrustedError('The cut-off of the blocklist is none.', 1)
     if (asked !== connection) throw new UntrustedError('The connection to the blocklist changed meanwhile.', 1)
     learn(found.seconds)
@@ -119,12 +114,11 @@ export function createCutOff ({ redis, prefix, leewaySeconds, onMoved }: CutOffO
     comparing = undefined
   }
 
-  redis.on('close', connectionChanged)
-  redis.on('ready', () => {
+  link.onChanged(isReady => {
     connectionChanged()
-    compareSoon()
+    if (isReady) compareSoon()
   })
-  if (redis.status === 'ready') compareSoon()
+  if (link.isReady) compareSoon()
 
   return {
     key,

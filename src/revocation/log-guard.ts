@@ -1,3 +1,4 @@
+import { createHeadPoll, type HeadPoll } from './head-poll.ts'
 import { positionReached } from './marker.ts'
 import { createMarkerJudge, type Look } from './marker-judge.ts'
 import type { Progress } from './projection.ts'
@@ -35,7 +36,10 @@ export interface Guard {
 }
 
 export interface LogGuardOptions {
+  /** Tells the head of the record. */
   log: Pick<RevocationLog, 'readHead'>
+  /** Reads it for several guards at once; each has its own otherwise. */
+  heads?: HeadPoll
   /** Told when it stops trusting, with the reason, and when it trusts again. */
   onDistrust?: (reason: string) => void
   onTrust?: () => void
@@ -46,8 +50,8 @@ export interface LogGuardOptions {
 export interface LogGuard extends Guard {
   /** To be called when the connection was made, or lost. */
   connectionChanged (): void
-  /** Refuses everything for a reason that no marker shows, until it is called without one. */
-  suspend (reason: string | undefined): void
+  /** Refuses everything for a reason that no marker shows, until it is called without one by the same. */
+  suspend (reason: string | undefined, by?: 'audit' | 'mender'): void
   /** How far a rebuild has come, as it was heard of last; for an honest Retry-After. */
   heard (progress: Progress | undefined): void
   readonly progress: Progress | undefined
@@ -59,35 +63,23 @@ export interface LogGuard extends Guard {
   stop (): void
 }
 
-const pollMs = 900
-const compareAgainMs = 100
-
 export function createLogGuard (options: LogGuardOptions): LogGuard {
   const { log, now = () => performance.now() } = options
   const judge = createMarkerJudge(now)
-  const poll = createPoll(compare, () => judge.isWaiting ? compareAgainMs : pollMs)
-  let suspended: string | undefined
+  const heads = options.heads ?? createHeadPoll(log)
+  heads.add(judge)
+  const suspensions = new Map<string, string>()
   let isTrusting = false
   /** Whether the blocklist was found to lack something, and did not count since. */
   let isRebuilding = false
   let reached = 0
   let progress: Progress | undefined
 
-  async function compare (): Promise<void> {
-    const { epoch } = judge
-    try {
-      judge.learn(await log.readHead(), epoch)
-    } catch {
-      // It says nothing new, and does not take back what was trusted.
-      judge.missed()
-    }
-  }
-
   function refuse (reason: string): UntrustedError {
     if (isTrusting) options.onDistrust?.(reason)
     isTrusting = false
-    if (judge.isWaiting) poll.hasten()
-    return new UntrustedError(reason, Math.min(60, Math.max(1, Math.ceil(progress?.remainingSeconds ?? 1))), progress, isRebuilding && suspended === undefined)
+    if (judge.isWaiting) heads.hasten()
+    return new UntrustedError(reason, Math.min(60, Math.max(1, Math.ceil(progress?.remainingSeconds ?? 1))), progress, isRebuilding && suspensions.size === 0)
   }
 
   function distrust (reason: string): void {
@@ -99,6 +91,7 @@ export function createLogGuard (options: LogGuardOptions): LogGuard {
     look: () => judge.look(),
     judge (look, marker) {
       reached = positionReached(marker, judge.logId)
+      const [suspended] = suspensions.values()
       const flaw = suspended === undefined ? judge.findFlaw(look, marker) : { reason: suspended, isLacking: false }
       if (flaw !== undefined) {
         isRebuilding ||= flaw.isLacking
@@ -113,56 +106,19 @@ export function createLogGuard (options: LogGuardOptions): LogGuard {
       isRebuilding = false
       distrust('The connection to the blocklist changed.')
     },
-    suspend (reason) {
-      suspended = reason
-      if (reason !== undefined) distrust(reason)
+    suspend (reason, by = 'audit') {
+      if (reason === undefined) {
+        suspensions.delete(by)
+        return
+      }
+      suspensions.set(by, reason)
+      distrust(reason)
     },
     heard (heardProgress) { progress = heardProgress },
     get progress () { return progress },
     get isTrusting () { return isTrusting },
     get positions () { return { head: judge.head, marker: reached } },
-    start: poll.start,
-    stop: poll.stop
-  }
-}
-
-/** Does something again and again, and sooner when it is told to, but never twice at once nor all the time. */
-function createPoll (work: () => Promise<void>, restMs: () => number): { start (): void, stop (): void, hasten (): void } {
-  let timer: NodeJS.Timeout | undefined
-  let doneAt = -Infinity
-  let isRunning = false
-  let isHastened = false
-  let isWorking = false
-
-  function schedule (): void {
-    clearTimeout(timer)
-    if (!isRunning) return
-    timer = setTimeout(() => {
-      isWorking = true
-      isHastened = false
-      work().finally(() => {
-        isWorking = false
-        doneAt = performance.now()
-        schedule()
-      })
-    }, isHastened ? Math.max(0, doneAt + compareAgainMs - performance.now()) : restMs()).unref()
-  }
-
-  return {
-    start () {
-      isRunning = true
-      isHastened = true
-      schedule()
-    },
-    stop () {
-      isRunning = false
-      clearTimeout(timer)
-    },
-    hasten () {
-      // Asked for by every look-up that is refused: setting the timer anew each time would put it off for ever.
-      if (isHastened) return
-      isHastened = true
-      if (!isWorking) schedule()
-    }
+    start: heads.start,
+    stop: heads.stop
   }
 }

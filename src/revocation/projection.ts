@@ -21,6 +21,12 @@ export interface Projection {
   forgetMarker (): Promise<void>
 }
 
+/** A part of the blocklist, which is a complete projection of the rows that belong to it. */
+export interface ProjectionShard {
+  projection: Projection
+  includes (revocation: Revocation): boolean
+}
+
 /** How far a rebuild has come, for those who wait. */
 export interface Progress {
   /** Entries. */

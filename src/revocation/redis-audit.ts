@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
-import { describeUrl } from '../describe-url.ts'
+import { describeTopology, variableOf, type RedisTopology } from '../redis/topology.ts'
+import { shardPrefix } from '../redis/connections.ts'
 import { parseMarker } from './marker.ts'
 import { toPlainError } from './redis-connection.ts'
 import { projectionKeys } from './redis-projection.ts'
@@ -7,6 +8,8 @@ import { projectionKeys } from './redis-projection.ts'
 /** Something about a Redis that would break a promise: what it is, and what to do about it, in one sentence each. */
 export interface RedisFlaw {
   kind: 'eviction' | 'eviction_unknown' | 'role' | 'version' | 'clock' | 'foreign_log'
+  /** Where the server is, where there are several. */
+  at?: string | undefined
   /** Completes "the Redis at …". */
   what: string
   cure: string
@@ -14,7 +17,11 @@ export interface RedisFlaw {
 
 export interface RedisAuditOptions {
   redis: Redis
+  /** Where it is, where there are several. */
+  at?: string
   prefix: string
+  /** The tags of the shards that it has, in a cluster. */
+  tags?: string[]
   leewaySeconds: number
   /** Every name that our record has had: a marker of another is somebody else's. Without it that is not looked at. */
   listLogIds?: () => Promise<string[]>
@@ -28,8 +35,8 @@ export function isAcknowledged ({ kind }: RedisFlaw, noevictionAcknowledged: 'ye
 }
 
 /** A flaw in one line. */
-export function describeFlaw ({ what, cure }: RedisFlaw, url: string): string {
-  return `REDIS_URL: the Redis at ${describeUrl(url)} ${what}. ${cure}`
+export function describeFlaw ({ at, what, cure }: RedisFlaw, topology: RedisTopology): string {
+  return `${variableOf(topology)}: the Redis at ${at ?? describeTopology(topology)} ${what}. ${cure}`
 }
 
 /** What the blocklist is built on: PXAT. */
@@ -47,7 +54,7 @@ export async function auditRedis (options: RedisAuditOptions): Promise<RedisFlaw
       ...await findClockDifference(options),
       ...await findForeignLog(options)
     ]
-    return flaws
+    return flaws.map(flaw => ({ ...flaw, at: options.at }))
   } catch (error) {
     throw toPlainError(error as Error)
   }
@@ -100,10 +107,20 @@ async function findClockDifference ({ redis, leewaySeconds, now = Date.now }: Re
   return [{ kind: 'clock', what: `has a clock that differs from this machine's by ${(differenceMs / 1000).toFixed(1)} s, which is more than CLOCK_LEEWAY (${leewaySeconds} s)`, cure: 'Set both clocks by NTP.' }]
 }
 
-async function findForeignLog ({ redis, prefix, listLogIds }: RedisAuditOptions): Promise<RedisFlaw[]> {
-  const marker = parseMarker(await redis.get(projectionKeys(prefix).marker))
-  if (marker === undefined || listLogIds === undefined || (await listLogIds()).includes(marker.logId)) return []
+async function findForeignLog ({ redis, prefix, tags = [''], listLogIds }: RedisAuditOptions): Promise<RedisFlaw[]> {
+  if (listLogIds === undefined) return []
+  const texts = await Promise.all(tags.map(tag => redis.get(projectionKeys(shardPrefix(prefix, tag)).marker).catch(whereElse)))
+  const markers = texts.flatMap(text => parseMarker(text) ?? [])
+  if (markers.length === 0) return []
+  const ours = await listLogIds()
+  if (markers.every(({ logId }) => ours.includes(logId))) return []
   return [{ kind: 'foreign_log', what: `holds the blocklist of another database under the prefix ${prefix}`, cure: 'Choose another BLOCKLIST_PREFIX; or take it over with: npx signout adopt-blocklist.' }]
+}
+
+/** A shard that is being moved has a marker elsewhere, or none. Whoever has it is asked next time. */
+function whereElse (error: Error): null {
+  if (/^(MOVED|ASK|TRYAGAIN)\b/.test(error.message)) return null
+  throw error
 }
 
 function readInfo (info: string, field: string): string | undefined {

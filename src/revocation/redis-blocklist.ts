@@ -1,18 +1,19 @@
 import type { Redis } from 'ioredis'
 import { SignoutError } from '../errors.ts'
+import { linkTo, runScript, type RedisLink } from '../redis/link.ts'
 import { BlocklistClosedError, type Blocklist, type LookupAnswered } from './blocklist.ts'
 import { createBreaker, type BreakerOptions } from './breaker.ts'
 import { createCoalescer, type ReadMany, type SettledBatch } from './coalescer.ts'
 import { createCutOff, untilPassed, type CutOff } from './cut-off.ts'
 import type { LogGuard } from './log-guard.ts'
 import { parseProgress, projectionKeys } from './redis-projection.ts'
-import { toPlainError } from './redis-connection.ts'
 import { neverShorten } from './redis-scripts.ts'
+import { createReplicatedWrites, type ReplicatedWritesOptions } from './replicated-writes.ts'
 import { entryEndsAt, entryKey, type RevocableClaims, type Revocation } from './revocation.ts'
 
 export interface RedisBlocklistOptions {
-  /** A connection made by `createRedisConnection`. The blocklist closes it. */
-  redis: Redis
+  /** A connection made by `createRedisConnection`, or a way to whichever server has this part of it. The blocklist closes it. */
+  redis: Redis | RedisLink
   /** In front of every key, so that several applications can share one Redis. */
   prefix: string
   /** By how many seconds clocks may differ. */
@@ -29,6 +30,10 @@ export interface RedisBlocklistOptions {
   breaker?: BreakerOptions
   /** Told of each `MGET`, and of each that was refused at once: what it carried, and how long it took. */
   onLookup?: (batch: SettledBatch) => void
+  /** Where writes are to be on replicas of Redis before they count. */
+  replicated?: ReplicatedWritesOptions | undefined
+  /** Does work at the end of this turn of the event loop; for blocklists whose look-ups are to be sent together. */
+  atEndOfTurn?: (work: () => void) => void
 }
 
 /** One `MGET` asks for at most this many keys, and the marker and the progress, so that it never keeps Redis from others for long. */
@@ -37,8 +42,6 @@ const maxKeysPerLookup = 998
 const maxEntriesPerWrite = 1_000
 
 const writeEntries = `local first, firstEnd = 0, 0\n${neverShorten}`
-
-type WriteEntries = (keyCount: number, ...keysAndEnds: Array<string | number>) => Promise<unknown>
 
 export interface RedisBlocklist extends Blocklist {
   lookUp (claims: RevocableClaims, answered: LookupAnswered): void
@@ -53,12 +56,11 @@ export interface RedisBlocklist extends Blocklist {
 /** A blocklist in Redis, shared by every replica that uses the same Redis and prefix. */
 export function createRedisBlocklist (options: RedisBlocklistOptions): RedisBlocklist {
   const { redis, prefix, leewaySeconds, guard } = options
-  const cutOff = guard === undefined ? createCutOff({ redis, prefix, leewaySeconds, ...options.onCutOff && { onMoved: options.onCutOff } }) : undefined
-  // ioredis sends the script's digest, and the script itself only to a server that does not know it yet.
-  redis.defineCommand('signoutWriteEntries', { lua: writeEntries })
-  const write = (redis as unknown as { signoutWriteEntries: WriteEntries }).signoutWriteEntries.bind(redis)
-  const readMany = createRead(options, cutOff)
-  const anyExists = createCoalescer(readMany, maxKeysPerLookup, options.onLookup)
+  const link = 'run' in redis ? redis : linkTo(redis)
+  const cutOff = guard === undefined ? createCutOff({ link, prefix, leewaySeconds, ...options.onCutOff && { onMoved: options.onCutOff } }) : undefined
+  const readMany = createRead(link, options, cutOff)
+  const write = createWrite(link, options)
+  const anyExists = createCoalescer(readMany, maxKeysPerLookup, options.onLookup, options.atEndOfTurn)
   let closed = false
 
   function lookUp ({ jti, sid, iat }: RevocableClaims, answered: LookupAnswered): void {
@@ -81,7 +83,7 @@ export function createRedisBlocklist (options: RedisBlocklistOptions): RedisBloc
   async function writeChunk (revocations: readonly Revocation[]): Promise<void> {
     const keys = revocations.map(({ scope, id }) => prefix + entryKey(scope, id))
     const ends = revocations.map(({ expiresAt }) => entryEndsAt(expiresAt, leewaySeconds))
-    await plainly(write(keys.length, ...keys, ...ends))
+    await write(keys, ends)
   }
 
   return {
@@ -109,9 +111,14 @@ export function createRedisBlocklist (options: RedisBlocklistOptions): RedisBloc
     },
     async close () {
       closed = true
-      redis.disconnect()
+      link.close()
     }
   }
+}
+
+function createWrite (link: RedisLink, { replicated }: RedisBlocklistOptions): (keys: string[], ends: number[]) => Promise<unknown> {
+  if (replicated !== undefined) return createReplicatedWrites(replicated, writeEntries, maxEntriesPerWrite)
+  return (keys, ends) => link.run(redis => runScript(redis, 'signoutWriteEntries', writeEntries, keys, ends))
 }
 
 /**
@@ -119,10 +126,10 @@ export function createRedisBlocklist (options: RedisBlocklistOptions): RedisBloc
  * the guard knows, or the cut-off. While nothing counts, so is the progress of the rebuild, so that whoever is refused learns
  * when to come back.
  */
-function createRead ({ redis, prefix, guard, breaker: options }: RedisBlocklistOptions, cutOff: CutOff | undefined): ReadMany {
+function createRead (link: RedisLink, { prefix, guard, breaker: options }: RedisBlocklistOptions, cutOff: CutOff | undefined): ReadMany {
   const keys = projectionKeys(prefix)
   const breaker = createBreaker(options)
-  const read = (names: string[]) => breaker.run(() => plainly(redis.mget(names)))
+  const read = (names: string[]) => breaker.run(() => link.read(names))
   if (guard !== undefined) {
     return async entries => {
       const look = guard.look()
@@ -140,14 +147,5 @@ function createRead ({ redis, prefix, guard, breaker: options }: RedisBlocklistO
     const [text, ...values] = await read([cutOff.key, ...entries])
     cutOff.judge(look, text)
     return values
-  }
-}
-
-/** Settles as the command does, and rejects without its arguments. */
-async function plainly<T> (command: Promise<T>): Promise<T> {
-  try {
-    return await command
-  } catch (error) {
-    throw toPlainError(error as Error)
   }
 }

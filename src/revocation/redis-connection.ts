@@ -1,4 +1,5 @@
-import { Redis } from 'ioredis'
+import { Redis, type RedisOptions } from 'ioredis'
+import { optionsOf } from '../redis/topology.ts'
 
 export interface RedisConnectionOptions {
   /** How long one command may take, in milliseconds. */
@@ -27,10 +28,13 @@ const maxReconnectDelayMs = 1_000
  *   where they would be executed long after their callers were answered.
  * - A black hole, in which TCP would hold the connection for minutes: `socketTimeout` destroys it.
  *
- * @param url `redis://` or `rediss://`
+ * - Sentinels that are connected and hang: as the server itself.
+ *
+ * @param server a `redis://` or `rediss://` address, or what ioredis has to know of the server or its sentinels
  */
-export function createRedisConnection (url: string, options: RedisConnectionOptions): Redis {
-  const redis = new Redis(withoutQuery(url), {
+export function createRedisConnection (server: string | RedisOptions, options: RedisConnectionOptions): Redis {
+  const redis = new Redis({
+    ...typeof server === 'string' ? optionsOf(server) : server,
     lazyConnect: true,
     commandTimeout: options.deadlineMs,
     socketTimeout: Math.max(options.silenceMs ?? defaultSilenceMs, options.deadlineMs),
@@ -38,7 +42,9 @@ export function createRedisConnection (url: string, options: RedisConnectionOpti
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
-    retryStrategy: attempt => Math.min(50 * 2 ** Math.min(attempt, 10), maxReconnectDelayMs)
+    retryStrategy: retryDelay,
+    sentinelCommandTimeout: connectTimeoutMs,
+    sentinelRetryStrategy: retryDelay
   })
   let lost = false
   function lose (error: Error): void {
@@ -61,11 +67,8 @@ export function createRedisConnection (url: string, options: RedisConnectionOpti
   return redis
 }
 
-/** ioredis takes options from the query of the address, and they would win over those above. */
-function withoutQuery (url: string): string {
-  const plain = new URL(url)
-  plain.search = ''
-  return plain.href
+function retryDelay (attempt: number): number {
+  return Math.min(50 * 2 ** Math.min(attempt, 10), maxReconnectDelayMs)
 }
 
 /** ioredis' errors carry the command with its arguments, the password of AUTH among them, and logs print what errors carry. */

@@ -1,12 +1,12 @@
 import type { Redis } from 'ioredis'
+import { linkTo, runScript, type RedisLink } from '../redis/link.ts'
 import type { Progress, Projection } from './projection.ts'
-import { toPlainError } from './redis-connection.ts'
 import { neverShorten } from './redis-scripts.ts'
 import { entryEndsAt, entryKey } from './revocation.ts'
 
 export interface RedisProjectionOptions {
   /** A connection of its own, made by `createRedisConnection`: nobody waits behind a rebuild. The caller closes it. */
-  redis: Redis
+  redis: Redis | RedisLink
   prefix: string
   leewaySeconds: number
 }
@@ -14,6 +14,10 @@ export interface RedisProjectionOptions {
 /** For how long the progress of a rebuild is told that nobody goes on with. */
 const progressTtlMs = 5_000
 
+/**
+ * KEYS[2] is named for a cluster: while the slot of both is being moved to another server, one of them is not where the other
+ * is, and the command is refused. So a move is found out though nobody looks anything up.
+ */
 const begin = `
 local found = redis.call('GET', KEYS[1])
 if found and string.sub(found, 1, string.len(ARGV[1]) + 1) == ARGV[1] .. ':' then return found end
@@ -31,39 +35,23 @@ redis.call('SET', KEYS[1], ARGV[2])
 return 1
 `
 
-interface Scripts {
-  signoutBegin (keyCount: number, marker: string, logId: string, claim: string): Promise<string>
-  signoutAdvance (keyCount: number, ...keysAndArguments: Array<string | number>): Promise<number>
-}
-
 export function createRedisProjection ({ redis, prefix, leewaySeconds }: RedisProjectionOptions): Projection {
   const { marker, progress: progressKey } = projectionKeys(prefix)
-  redis.defineCommand('signoutBegin', { lua: begin })
-  redis.defineCommand('signoutAdvance', { lua: advance })
-  const scripts = redis as unknown as Scripts
+  const link = 'run' in redis ? redis : linkTo(redis)
   return {
     async reach () {
-      await plainly(redis.exists(marker))
+      await link.run(redis => redis.exists(marker))
     },
-    begin: (logId, claim) => plainly(scripts.signoutBegin(1, marker, logId, claim)),
+    begin: (logId, claim) => link.run(redis => runScript<string>(redis, 'signoutBegin', begin, [marker, progressKey], [logId, claim])),
     async advance (from, to, revocations, progress) {
       const entries = revocations.map(({ scope, id }) => prefix + entryKey(scope, id))
       const ends = revocations.map(({ expiresAt }) => entryEndsAt(expiresAt, leewaySeconds))
       const told = progress === undefined ? '' : JSON.stringify(progress)
-      return await plainly(scripts.signoutAdvance(entries.length + 2, marker, progressKey, ...entries, from, to, told, ...ends)) === 1
+      return await link.run(redis => runScript<number>(redis, 'signoutAdvance', advance, [marker, progressKey, ...entries], [from, to, told, ...ends])) === 1
     },
     async forgetMarker () {
-      await plainly(redis.del(marker))
+      await link.run(redis => redis.del(marker))
     }
-  }
-}
-
-/** Settles as the command does, and rejects without its arguments. */
-async function plainly<T> (command: Promise<T>): Promise<T> {
-  try {
-    return await command
-  } catch (error) {
-    throw toPlainError(error as Error)
   }
 }
 

@@ -2,8 +2,8 @@ import type { RedisFlaw } from './redis-audit.ts'
 
 export interface RedisWatchOptions {
   audit: () => Promise<RedisFlaw[]>
-  /** How many keys Redis has evicted since it started. */
-  countEvictedKeys: () => Promise<number>
+  /** How many keys each server has evicted since it started, by where it is. */
+  countEvictedKeys: () => Promise<ReadonlyMap<string, number>>
   /** Told when flaws appear, and with an empty list when they are gone. */
   onFlaws: (flaws: RedisFlaw[]) => void
   /** Told when entries may have been dropped: what is there must be made again. */
@@ -23,18 +23,18 @@ const everyMs = 10_000
 export function createRedisWatch (options: RedisWatchOptions): RedisWatch {
   let timer: NodeJS.Timeout | undefined
   let known = ''
-  let evicted: number | undefined
+  let evicted: ReadonlyMap<string, number> = new Map()
   let couldEvict = false
   let isStopped = false
 
   async function look (): Promise<void> {
     const flaws = await options.audit()
-    const count = await options.countEvictedKeys()
+    const counts = await options.countEvictedKeys()
     const canEvict = flaws.some(({ kind }) => kind === 'eviction')
     // A restart counts from 0 again, and a restart without data is found out by its marker.
-    const hasEvicted = evicted !== undefined && count > evicted
+    const hasEvicted = [...counts].some(([at, count]) => count > (evicted.get(at) ?? Infinity))
     if (hasEvicted || (couldEvict && !canEvict)) await options.onEviction()
-    evicted = count
+    evicted = counts
     couldEvict = canEvict
     const found = flaws.map(({ kind }) => kind).join()
     if (found !== known) options.onFlaws(flaws)

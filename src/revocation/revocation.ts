@@ -8,12 +8,16 @@ export interface Revocation {
   id: string
   /** When the last token that this ends expires: its `exp`, in seconds since the epoch (RFC 7519 `NumericDate`). */
   expiresAt: number
+  /** Whose it was (`sub`), as far as that is known. Where the blocklist is in parts it says which of them. */
+  subject?: string | undefined
 }
 
 /** The claims of a verified token that the blocklist is asked about. */
 export interface RevocableClaims {
   jti: string
   sid?: string
+  /** Whose the token is. Where the blocklist is in parts it says which of them to ask. */
+  sub?: string
   /** When the token was issued, in seconds since the epoch. */
   iat?: number
 }

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { newClaim, parseMarker, type LogPosition } from './marker.ts'
-import type { Projection } from './projection.ts'
-import { replay, type Replay } from './replay.ts'
+import type { ProjectionShard } from './projection.ts'
+import { isFarBehind, replay, type Lag, type Replay } from './replay.ts'
 import type { RevocationLog } from './revocation-log.ts'
 
 export type { Replay } from './replay.ts'
 
 export interface TailOptions {
   log: RevocationLog
-  projection: Projection
+  shards: readonly ProjectionShard[]
   onCaughtUp?: (replay: Replay) => void
   /** Told when the record had lost its end, and goes on under another name. */
   onLogRenamed?: (marker: LogPosition, head: LogPosition) => void
@@ -21,12 +21,15 @@ export interface TailOptions {
  * has lost its data are the same: write every live row after the marker, and move the marker past them.
  *
  * Every replica runs one; the one that has the lease works. Nothing rests on there being only one: others would be refused.
+ *
+ * Of a blocklist in several shards each has a marker of its own. One that cannot be reached or refuses a step is left behind
+ * until the next round, and one that has much to catch up with does so on its own, while the rounds of the others go on.
  */
 export interface Tail {
   start (): void
   /** Does a round now instead of when it is due. */
   wake (): void
-  /** Does one round. */
+  /** Does one round, and what takes longer with it. */
   round (): Promise<void>
   /** Resolves when it rests, and lets another replica take over at once. */
   stop (): Promise<void>
@@ -39,87 +42,172 @@ const startOverMs = 50
 const leaseSeconds = 2
 
 export function createTail (options: TailOptions): Tail {
-  const { log, projection } = options
-  const holder = randomUUID()
   let timer: NodeJS.Timeout | undefined
   let running: Promise<unknown> | undefined
-  let hasLease = false
-  let hasFailed = false
+  let isStarted = false
   let isStopped = false
   let isWoken = false
-
-  async function round (): Promise<void> {
-    try {
-      // Asked first: whoever cannot reach the blocklist leaves the lease to one who can.
-      await projection.reach()
-      hasLease = await log.lease(holder, leaseSeconds)
-      // Starting over is part of the work.
-      if (hasLease && !await keepUp(options, () => log.lease(holder, leaseSeconds))) isWoken = true
-      hasFailed = false
-    } catch (error) {
-      if (!hasFailed) options.onFailure?.(error)
-      hasFailed = true
-      await handOver()
-    }
-  }
-
-  /** Lets another replica take over at once, which waits for the lease to run out otherwise. */
-  async function handOver (): Promise<void> {
-    if (hasLease) await log.release(holder).catch(() => {})
-    hasLease = false
-  }
+  const rounds = createRounds(options, wake)
 
   function schedule (): void {
-    if (isStopped || running !== undefined) return
+    if (!isStarted || isStopped || running !== undefined) return
     clearTimeout(timer)
     timer = setTimeout(() => {
       isWoken = false
-      running = round().finally(() => {
+      running = rounds.next().finally(() => {
         running = undefined
         schedule()
       })
     }, isWoken ? startOverMs : intervalMs).unref()
   }
 
+  function wake (): void {
+    isWoken = true
+    schedule()
+  }
+
   return {
-    start () { this.wake() },
-    wake () {
-      isWoken = true
-      schedule()
+    start () {
+      isStarted = true
+      wake()
     },
-    round,
+    wake,
+    async round () {
+      await rounds.next()
+      await rounds.rest()
+    },
     async stop () {
       isStopped = true
       clearTimeout(timer)
       await running
-      await handOver()
+      await rounds.rest()
+      await rounds.release()
     }
   }
 }
 
-/**
- * Brings the blocklist up with the record. Answers false when it was refused, and has to start over.
- *
- * @param onPage called now and then while it takes long
- */
-async function keepUp ({ log, projection, onLogRenamed, onCaughtUp }: TailOptions, onPage: () => Promise<unknown>): Promise<boolean> {
+/** What a tail does, without its clock. */
+interface Rounds {
+  /** Does the next one. What takes long goes on after it. */
+  next (): Promise<void>
+  /** Resolves when nothing goes on any more. */
+  rest (): Promise<void>
+  /** Lets another replica take over at once. */
+  release (): Promise<void>
+}
+
+function createRounds (options: TailOptions, startOverSoon: () => void): Rounds {
+  const { log, shards } = options
+  const holder = randomUUID()
+  const keepLease = () => log.lease(holder, leaseSeconds)
+  let hasLease = false
+  let hasFailed = false
+  /** What takes long, and whose it is. */
+  let rebuilding: Promise<void> | undefined
+  let beingRebuilt: ReadonlySet<ProjectionShard> = new Set()
+
+  function fail (error: unknown): void {
+    if (!hasFailed) options.onFailure?.(error)
+    hasFailed = true
+  }
+
+  /** Lets another replica take over at once, which waits for the lease to run out otherwise. */
+  async function release (): Promise<void> {
+    if (hasLease) await log.release(holder).catch(() => {})
+    hasLease = false
+  }
+
+  async function bringUp (lags: readonly Lag[], to: LogPosition): Promise<void> {
+    const { replay: done, wasRefused, failure } = await replay({ log, onPage: keepLease }, lags, to)
+    if (done !== undefined) options.onCaughtUp?.(done)
+    // Starting over is part of the work.
+    if (wasRefused) startOverSoon()
+    if (failure !== undefined) throw failure
+  }
+
+  function rebuild (lags: readonly Lag[], to: LogPosition): void {
+    beingRebuilt = new Set(lags.map(({ shard }) => shard))
+    rebuilding = bringUp(lags, to).then(() => { hasFailed = false }, fail).finally(() => {
+      rebuilding = undefined
+      beingRebuilt = new Set()
+    })
+  }
+
+  async function follow ({ lags, to, hasToStartOver, failure }: Survey): Promise<void> {
+    if (hasToStartOver === true) startOverSoon()
+    if (to !== undefined) {
+      const far = lags.filter(({ from }) => isFarBehind(from, to))
+      const near = lags.filter(({ from }) => !isFarBehind(from, to))
+      if (far.length > 0 && rebuilding === undefined) rebuild(far, to)
+      if (near.length > 0) await bringUp(near, to)
+    }
+    if (failure !== undefined) throw failure
+  }
+
+  return {
+    async next () {
+      try {
+        // Asked first: whoever cannot reach the blocklist leaves the lease to one who can.
+        await reachAny(shards)
+        hasLease = await keepLease()
+        if (hasLease) await follow(await look(options, shards.filter(shard => !beingRebuilt.has(shard))))
+        if (rebuilding === undefined) hasFailed = false
+      } catch (error) {
+        fail(error)
+        await release()
+      }
+    },
+    async rest () { await rebuilding },
+    release
+  }
+}
+
+/** Rejects when no shard can be reached. */
+async function reachAny (shards: readonly ProjectionShard[]): Promise<void> {
+  try {
+    await Promise.any(shards.map(({ projection }) => projection.reach()))
+  } catch (error) {
+    throw (error as AggregateError).errors[0]
+  }
+}
+
+/** What a look at the shards has found. */
+interface Survey {
+  /** Those that are behind, and how far they have to come. */
+  lags: readonly Lag[]
+  to?: LogPosition
+  hasToStartOver?: boolean
+  /** What kept it from looking at one of them. */
+  failure?: unknown
+}
+
+const nothingToDo: Survey = { lags: [] }
+const startOver: Survey = { lags: [], hasToStartOver: true }
+
+/** Looks which shards are behind the record, and puts a claim where there is no marker of it. */
+async function look ({ log, onLogRenamed }: TailOptions, shards: readonly ProjectionShard[]): Promise<Survey> {
+  if (shards.length === 0) return nothingToDo
   const { logId } = await log.readHead()
-  const found = await projection.begin(logId, newClaim())
-  // Read after the marker: whoever moved it had recorded before that it would.
+  const begun = await Promise.allSettled(shards.map(async (shard): Promise<Lag> => {
+    const found = await shard.projection.begin(logId, newClaim())
+    return { shard, found, from: parseMarker(found) }
+  }))
+  // Read after the markers: whoever moved one had recorded before that it would.
   const head = await log.readHead()
-  if (head.logId !== logId) return false
-  const marker = parseMarker(found)
-  if (marker !== undefined && marker.position > head.marked) {
+  if (head.logId !== logId) return startOver
+  const found = begun.flatMap(begun => begun.status === 'fulfilled' ? [begun.value] : [])
+  const failure: unknown = begun.find(begun => begun.status === 'rejected')?.reason
+  const ahead = found.find(({ from }) => from !== undefined && from.position > head.marked)
+  if (ahead?.from !== undefined) {
     // The record has lost its end: it was restored from a backup. What the blocklist has beyond stays there.
-    if (await log.rename(logId)) onLogRenamed?.(marker, head)
-    return false
+    if (await log.rename(logId)) onLogRenamed?.(ahead.from, head)
+    return startOver
   }
   // No position has been given out beyond it.
-  if (marker?.position === head.position) return true
+  if (found.every(({ from }) => from?.position === head.position)) return { lags: [], failure }
   const settled = await log.settleHead()
-  if (marker !== undefined && marker.position >= settled.position) return true
-  if (settled.logId !== logId || !await log.willMark(settled)) return false
-  const replayed = await replay({ log, projection, onPage }, { found, from: marker, to: settled })
-  if (replayed !== undefined) onCaughtUp?.(replayed)
-  return replayed !== undefined
+  const lags = found.filter(({ from }) => from === undefined || from.position < settled.position)
+  if (lags.length === 0) return { lags, failure }
+  if (settled.logId !== logId || !await log.willMark(settled)) return startOver
+  return { lags, to: settled, failure }
 }

@@ -63,9 +63,9 @@ export function createLogout ({ database, perform, ender }: LogoutOptions): Logo
         const ended = await logOut(unit, ownSession(claims), scope, client)
         if (scope === 'others') return
         // The token itself too, whatever is known of its session.
-        const token: Revocation = { scope: 'token', id: claims.jti, expiresAt: claims.exp }
-        if (ended.includes(claims.sid)) unit.revoke([{ ...token, subject: claims.sub, reason: 'logout' }])
-        else unit.revokeAgain([token, { scope: 'session', id: claims.sid, expiresAt: claims.exp }])
+        const token: Revocation = { scope: 'token', id: claims.jti, expiresAt: claims.exp, subject: claims.sub }
+        if (ended.includes(claims.sid)) unit.revoke([{ ...token, reason: 'logout' }])
+        else unit.revokeAgain([token, { scope: 'session', id: claims.sid, expiresAt: claims.exp, subject: claims.sub }])
       })
     },
     async withRefreshToken (refreshToken, scope, client) {

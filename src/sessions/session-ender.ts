@@ -26,7 +26,7 @@ export function createSessionEnder (leewaySeconds: number): SessionEnder {
   return {
     async end (unit, which, reason) {
       const ended = await markEnded(unit.db, which, reason)
-      unit.revoke(ended.map(session => ({ ...toRevocation(session), subject: session.userId, reason })))
+      unit.revoke(ended.map(session => ({ ...toRevocation(session), reason })))
       const ids = ended.map(({ id }) => id)
       await revokeEnded(unit, which, new Set(ids))
       return ids
@@ -36,6 +36,6 @@ export function createSessionEnder (leewaySeconds: number): SessionEnder {
 }
 
 /** What it takes to end every access token of a session. */
-export function toRevocation ({ id, accessExpiresAt }: EndedSession): Revocation {
-  return { scope: 'session', id, expiresAt: accessExpiresAt.getTime() / 1000 }
+export function toRevocation ({ id, userId, accessExpiresAt }: EndedSession): Revocation {
+  return { scope: 'session', id, expiresAt: accessExpiresAt.getTime() / 1000, subject: userId }
 }

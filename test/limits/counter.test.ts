@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { createCounter, type Counter } from '../../src/limits/counter.ts'
 import { MemoryLimiter } from '../../src/limits/memory-limiter.ts'
 import { createRedisLimiter } from '../../src/limits/redis-limiter.ts'
+import { connectionsTo } from '../../src/redis/connections.ts'
 import type { RateLimit, SignoutError } from '../../src/errors.ts'
 import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
 import { randomName, redisUrl, scratchPrefix } from '../support/services.ts'
@@ -21,7 +22,7 @@ async function redisCounter (t: Test, limit: RateLimit): Promise<Counted> {
   t.teardown(() => { redis.disconnect() })
   await redis.connect()
   return {
-    counter: createCounter(limit, createRedisLimiter(limit, { redis, prefix })),
+    counter: createCounter(limit, createRedisLimiter(limit, { shards: connectionsTo(redis, 'there').shards, prefix })),
     countKeys: async () => (await redis.keys(`${prefix}*`)).length
   }
 }
@@ -38,7 +39,7 @@ async function memoryCounter (_t: Test, { name, attempts, windowSeconds }: RateL
 async function insuredCounter (t: Test, limit: RateLimit): Promise<Counted> {
   const redis = createRedisConnection('redis://127.0.0.1:1', { deadlineMs: 2_000 })
   t.teardown(() => { redis.disconnect() })
-  const limiter = createRedisLimiter(limit, { redis, prefix: 'p:' })
+  const limiter = createRedisLimiter(limit, { shards: connectionsTo(redis, 'there').shards, prefix: 'p:' })
   return {
     counter: createCounter(limit, limiter),
     countKeys: async () => (limiter as unknown as { insuranceLimiter: MemoryLimiter }).insuranceLimiter.dump().storage.length

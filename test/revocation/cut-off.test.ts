@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { createCutOff } from '../../src/revocation/cut-off.ts'
+import { linkTo } from '../../src/redis/link.ts'
 import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
 import { administer, cutOffKey, expectRecovery, prefix, startReplica } from '../support/cut-off.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -22,7 +23,7 @@ t.test('the cut-off is the next whole second after the time of Redis and the lee
   const { url } = await ownRedis(t)
   const redis = await connect(t, url)
   const behind = await connect(t, url)
-  const cutOff = createCutOff({ redis, prefix, leewaySeconds: 5 })
+  const cutOff = createCutOff({ link: linkTo(redis), prefix, leewaySeconds: 5 })
   const earliest = nowSeconds() + 6
   await cutOff.compare()
   t.ok(cutOff.seconds >= earliest && cutOff.seconds <= nowSeconds() + 6, `${cutOff.seconds - nowSeconds()} s from now`)
@@ -51,7 +52,7 @@ t.test('a look-up that was sent before the comparison does not count, nor one on
   const proxy = await proxyTo(t, '127.0.0.1', port)
   const redis = await connect(t, `redis://127.0.0.1:${proxy.port}`)
   const behind = await connect(t, url)
-  const cutOff = createCutOff({ redis, prefix, leewaySeconds: 0 })
+  const cutOff = createCutOff({ link: linkTo(redis), prefix, leewaySeconds: 0 })
   const early = cutOff.look()
   await cutOff.compare()
   const text = await behind.get(cutOffKey)

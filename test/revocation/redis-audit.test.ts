@@ -109,7 +109,7 @@ t.test('the watch tells of flaws when they appear and when they are gone, and ha
   const audit = () => auditRedis({ redis: server.admin, prefix: 'p:', leewaySeconds, listLogIds: async () => [] })
   const watch = createRedisWatch({
     audit,
-    countEvictedKeys: () => countEvictedKeys(server.admin),
+    countEvictedKeys: async () => new Map([['there', await countEvictedKeys(server.admin)]]),
     onFlaws: flaws => { told.push(flaws.map(({ kind }) => kind).join() || 'none') },
     onEviction: async () => { told.push('evicted') }
   })
@@ -136,7 +136,7 @@ t.test('the watch tells of flaws when they appear and when they are gone, and ha
 t.test('what was evicted between the start and the first turn of the watch is noticed', async t => {
   let evicted = 3
   let times = 0
-  const watch = createRedisWatch({ audit: async () => [], countEvictedKeys: async () => evicted, onFlaws: () => {}, onEviction: async () => { times++ } })
+  const watch = createRedisWatch({ audit: async () => [], countEvictedKeys: async () => new Map([['there', evicted]]), onFlaws: () => {}, onEviction: async () => { times++ } })
   t.teardown(() => { watch.stop() })
   watch.start()
   await new Promise(resolve => setImmediate(resolve))

@@ -62,7 +62,7 @@ function scene (t: Test): Scene {
   }
   const tail = createTail({
     log,
-    projection: watched,
+    shards: [{ projection: watched, includes: () => true }],
     onCaughtUp: replay => { scene.replays.push(replay) },
     onLogRenamed: () => { scene.renamed++ },
     onFailure: error => { scene.failures.push(error) }

@@ -13,7 +13,7 @@ export interface Bug {
 export const bugs: Bug[] = [
   {
     title: 'the replay writes nothing and moves the marker',
-    patch: { file: 'src/revocation/replay.ts', find: 'if (!await write(rows)) return undefined', replace: '' },
+    patch: { file: 'src/revocation/replay.ts', find: '&& includes(row)', replace: '&& false' },
     schedule: 'Redis forgets everything',
     finds: 'accepted after its end'
   },
@@ -32,14 +32,14 @@ export const bugs: Bug[] = [
   {
     title: 'a logout moves the marker',
     patch: {
-      file: 'plugins/blocklist.ts',
-      find: 'guard.start()',
-      replace: `guard.start()
-  const { revoke } = blocklist
-  blocklist.revoke = async revocations => {
+      file: 'plugins/blocklist-in-redis.ts',
+      find: 'shards.guard.start()',
+      replace: `shards.guard.start()
+  const { revoke } = shards.blocklist
+  shards.blocklist.revoke = async revocations => {
     await revoke(revocations)
     const { logId, position } = await log.readHead()
-    await redis.set(prefix + 'generation', logId + ':' + position)
+    await connections.shards[0].link.run(redis => redis.set(prefix + 'generation', logId + ':' + position))
   }`
     },
     schedule: 'Redis forgets everything, and somebody logs out before the tail comes',

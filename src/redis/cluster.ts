@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import { toPlainError } from '../revocation/redis-connection.ts'
+import type { RedisConnections, RedisServer } from './connections.ts'
+import { hashTags } from './hash-tags.ts'
+import type { RedisLink } from './link.ts'
+import { readTogether } from './read-together.ts'
+import type { SlotMap } from './slot-map.ts'
+import { formatAddress, type RedisAddress } from './topology.ts'
+
+/** What a server answers that does not have a shard, or not all of it, or may not have it any more. */
+const displaced = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY)\b/
+/** What one answers that has given away some keys of a slot and not yet the others. */
+const migrating = /^(ASK|TRYAGAIN)\b/
+
+/** Those who want to know of one shard. */
+interface Audience {
+  onChanged: Array<(isReady: boolean) => void>
+  onTorn: Array<(reason: string) => void>
+}
+
+/**
+ * Connections to the servers of a cluster that have shards, one to each. Commands of a shard go to the server that has it by
+ * the map, and never by redirection: what another server answers was not compared with the record.
+ *
+ * @param connect makes a connection, and does not connect it yet
+ */
+export function connectToCluster (map: SlotMap, connect: (node: RedisAddress) => Redis): RedisConnections {
+  const servers = new Map<string, Redis>()
+  const audiences = hashTags.map((): Audience => ({ onChanged: [], onTorn: [] }))
+  let isClosed = false
+
+  function change (shard: number): void {
+    const isReady = find(shard)?.status === 'ready'
+    for (const tell of audiences[shard]?.onChanged ?? []) tell(isReady)
+  }
+
+  function tear (shard: number, reason: string): void {
+    for (const tell of audiences[shard]?.onTorn ?? []) tell(reason)
+  }
+
+  function addressOf (shard: number): string | undefined {
+    const owner = map.ownerOf(shard)
+    return owner && formatAddress(owner)
+  }
+
+  function find (shard: number): Redis | undefined {
+    return servers.get(addressOf(shard) ?? '')
+  }
+
+  /** Connects to what has shards, and leaves what has none. */
+  function reconcile (): void {
+    if (isClosed) return
+    const owners = new Map(hashTags.flatMap((_, shard) => {
+      const owner = map.ownerOf(shard)
+      return owner === undefined ? [] : [[formatAddress(owner), owner] as const]
+    }))
+    for (const [address, owner] of owners) if (!servers.has(address)) servers.set(address, open(address, owner))
+    for (const [address, redis] of servers) {
+      if (owners.has(address)) continue
+      servers.delete(address)
+      redis.disconnect()
+    }
+  }
+
+  function open (address: string, node: RedisAddress): Redis {
+    const redis = connect(node)
+    const changeAll = () => { for (const shard of hashTags.keys()) if (addressOf(shard) === address) change(shard) }
+    redis.on('ready', changeAll)
+    redis.on('close', () => {
+      changeAll()
+      if (servers.get(address) === redis) map.doubt()
+    })
+    // It goes on trying.
+    redis.connect().catch(() => {})
+    return redis
+  }
+
+  function examine (error: Error, shard: number): Error {
+    if (displaced.test(error.message)) change(shard)
+    if (migrating.test(error.message)) tear(shard, 'Its slot is being moved to another server.')
+    // Whatever it is, whoever has the shard now may not be who had it.
+    map.doubt()
+    return toPlainError(error)
+  }
+
+  async function run<T> (shard: number, command: (redis: Redis) => Promise<T>): Promise<T> {
+    const redis = find(shard)
+    if (redis === undefined) throw new Error('No server of the cluster is known to have this part of the blocklist.')
+    try {
+      return await command(redis)
+    } catch (error) {
+      throw examine(error as Error, shard)
+    }
+  }
+
+  function linkOf (shard: number): RedisLink {
+    return {
+      get isReady () { return find(shard)?.status === 'ready' },
+      run: command => run(shard, command),
+      read: keys => run(shard, redis => readTogether(redis, keys)),
+      onChanged (listener) { audiences[shard]?.onChanged.push(listener) },
+      onTorn (listener) { audiences[shard]?.onTorn.push(listener) },
+      // Others need the connection as well. It is closed with all of them.
+      close () {}
+    }
+  }
+
+  map.onMoved((shard, isTorn) => {
+    reconcile()
+    change(shard)
+    if (isTorn) tear(shard, 'Its slot was moved to another server.')
+  })
+  reconcile()
+
+  return {
+    shards: hashTags.map(({ tag }, shard) => ({ tag, link: linkOf(shard) })),
+    servers: () => [...servers].map(([at, redis]): RedisServer => ({ at, redis, tags: hashTags.filter((_, shard) => addressOf(shard) === at).map(({ tag }) => tag) })),
+    async connect () {
+      await map.start()
+      while (!hashTags.every((_, shard) => find(shard)?.status === 'ready')) {
+        if (isClosed) throw new Error('The connections are closed.')
+        await sleep(10)
+      }
+    },
+    close () {
+      isClosed = true
+      for (const redis of servers.values()) redis.disconnect()
+    }
+  }
+}

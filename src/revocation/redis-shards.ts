@@ -1,0 +1,126 @@
+import { shardPrefix, type RedisConnections } from '../redis/connections.ts'
+import { shardOf } from '../redis/hash-tags.ts'
+import { createTurn } from '../redis/read-together.ts'
+import type { Blocklist } from './blocklist.ts'
+import type { BreakerOptions } from './breaker.ts'
+import type { SettledBatch } from './coalescer.ts'
+import { createHeadPoll } from './head-poll.ts'
+import { createLogGuard, type LogGuard } from './log-guard.ts'
+import { createMender } from './mender.ts'
+import type { Projection, ProjectionShard } from './projection.ts'
+import { createRedisBlocklist } from './redis-blocklist.ts'
+import { createRedisProjection } from './redis-projection.ts'
+import type { RevocationLog } from './revocation-log.ts'
+import { createShardedBlocklist } from './sharded-blocklist.ts'
+
+export interface RedisShardsOptions {
+  /** For look-ups and logouts. */
+  connections: RedisConnections
+  /** For logouts that wait until so many replicas of Redis have them. */
+  replicated?: { connections: RedisConnections, replicas: number, deadlineMs: number } | undefined
+  /** For keeping the blocklist up: nobody waits behind a rebuild. */
+  tailConnections: RedisConnections
+  prefix: string
+  leewaySeconds: number
+  log: Pick<RevocationLog, 'readHead'>
+  /** Told when a shard is not trusted any more; `isFirst` when all were before. */
+  onDistrust: (reason: string, isFirst: boolean) => void
+  /** Told when all are trusted. */
+  onTrust: () => void
+  /** Told when a shard has to be made again, since it was moved. */
+  onTorn: (tag: string, reason: string) => void
+  /** Told when the marker of such a shard is gone, so that the tail makes it again. */
+  onMended: () => void
+  breaker: BreakerOptions
+  onLookup: (batch: SettledBatch) => void
+}
+
+/** The blocklist in Redis: one shard on a single primary, several in a cluster, each with a marker and a judge of its own. */
+export interface RedisShards {
+  blocklist: Blocklist
+  /** The shards as their tail sees them. */
+  projections: ProjectionShard[]
+  /** What judges the answers, of all shards together. */
+  guard: Pick<LogGuard, 'start' | 'suspend' | 'positions' | 'progress'>
+  /** Forgets the markers of all, so that everything is written again. */
+  forgetMarkers (): Promise<void>
+  /** Compares and mends no more. */
+  stop (): void
+}
+
+export function createRedisShards (options: RedisShardsOptions): RedisShards {
+  const { connections, tailConnections, prefix, leewaySeconds, log } = options
+  const heads = createHeadPoll(log)
+  const atEndOfTurn = createTurn()
+  const trust = countTrust(connections.shards.length, options)
+  const breaker = countBreakers(options.breaker)
+  const tailShards = tailConnections.shards
+  const projections = tailShards.map(({ tag, link }) => createRedisProjection({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds }))
+  const guards = connections.shards.map((_, shard) => createLogGuard({ log, heads, ...trust.of(shard) }))
+  const menders = guards.map((guard, shard) => createMender({ projection: projections[shard] as Projection, guard, onMended: options.onMended }))
+  const blocklists = connections.shards.map(({ tag, link }, shard) => {
+    const guard = guards[shard] as LogGuard
+    const writer = options.replicated?.connections.shards[shard]?.link
+    const replicated = options.replicated && writer && { ...options.replicated, link: writer }
+    // What is known of a shard was known on one connection.
+    link.onChanged(() => { guard.connectionChanged() })
+    for (const torn of [link, tailShards[shard]?.link]) torn?.onTorn(reason => { if (menders[shard]?.mend(reason)) options.onTorn(tag, reason) })
+    return createRedisBlocklist({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, guard, breaker, replicated, atEndOfTurn, onLookup: options.onLookup })
+  })
+  const shardFor = (subject: string) => shardOf(subject, blocklists.length)
+  return {
+    blocklist: createShardedBlocklist(blocklists, shardFor),
+    projections: projections.map((projection, shard) => ({
+      projection,
+      includes: ({ subject }) => subject === undefined || shardFor(subject) === shard
+    })),
+    guard: unite(guards),
+    stop () {
+      for (const guard of guards) guard.stop()
+      for (const mender of menders) mender.stop()
+    },
+    async forgetMarkers () { await Promise.all(projections.map(projection => projection.forgetMarker())) }
+  }
+}
+
+/** Tells of all shards together, so that a log has a line for each outage and not for each shard. */
+function countTrust (shards: number, { onDistrust, onTrust }: RedisShardsOptions): { of (shard: number): { onDistrust (reason: string): void, onTrust (): void } } {
+  const distrusted = new Set(Array.from({ length: shards }, (_, shard) => shard))
+  return {
+    of: shard => ({
+      onDistrust (reason) {
+        const isFirst = distrusted.size === 0
+        distrusted.add(shard)
+        onDistrust(reason, isFirst)
+      },
+      onTrust () {
+        distrusted.delete(shard)
+        if (distrusted.size === 0) onTrust()
+      }
+    })
+  }
+}
+
+/** As if the breakers of all shards were one, which is open while any is. */
+function countBreakers ({ onOpen, onClose, ...rest }: BreakerOptions): BreakerOptions {
+  let open = 0
+  return {
+    ...rest,
+    onOpen () { if (open++ === 0) onOpen?.() },
+    onClose () { if (--open === 0) onClose?.() }
+  }
+}
+
+function unite (guards: readonly LogGuard[]): RedisShards['guard'] {
+  return {
+    start () { for (const guard of guards) guard.start() },
+    suspend (reason) { for (const guard of guards) guard.suspend(reason) },
+    get positions () {
+      const all = guards.map(({ positions }) => positions)
+      return { head: all[0]?.head, marker: Math.min(...all.map(({ marker }) => marker)) }
+    },
+    get progress () {
+      return guards.map(({ progress }) => progress).reduce((slowest, progress) => (progress?.remainingSeconds ?? -1) > (slowest?.remainingSeconds ?? -1) ? progress : slowest, undefined)
+    }
+  }
+}

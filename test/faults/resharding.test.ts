@@ -1,0 +1,89 @@
+import t from 'tap'
+import { hashTags } from '../../src/redis/hash-tags.ts'
+import { outcome } from '../support/device.ts'
+import { expectLogoutsToHold } from '../support/leaving.ts'
+import { startOverCluster, type OverCluster } from '../support/over-cluster.ts'
+import { get, logOut, signIn } from '../support/people.ts'
+import { redisServer, type Node } from '../support/redis-group.ts'
+import { expectNeverAccepted, keepAsking, logOutFor } from '../support/replicas.ts'
+import { until } from '../support/wait.ts'
+
+const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false
+
+t.test('the tags have the slots that they are said to have, one in each sixteenth', { skip }, async t => {
+  const { owner } = await startOverCluster(t)
+  t.equal(hashTags.length, 16)
+  for (const [sixteenth, { tag, slot }] of hashTags.entries()) {
+    t.equal(await owner.admin.cluster('KEYSLOT', `a prefix:{${tag}}:and more`), slot)
+    t.equal(Math.floor(slot / 1_024), sixteenth)
+  }
+})
+
+t.test('P2: while the slot of a token is moved to another primary, and after that, no revoked one is accepted', { skip }, async t => {
+  const replicas = await startOverCluster(t)
+  const { a, cluster, leaving, slot, owner, other, others, username } = replicas
+  await logOutFor(t, a, leaving)
+  await expectLogoutsToHold(t, replicas, [username, ...others], () => expectNeverAccepted(t, replicas, leaving, async () => {
+    await cluster.beginMove(slot, owner, other)
+    t.equal(await cluster.moveKeys(slot, owner, other, 1), 1)
+    await new Promise(resolve => setTimeout(resolve, 500))
+    await cluster.moveKeys(slot, owner, other)
+    await cluster.endMove(slot, owner, other)
+  }))
+  t.equal(await cluster.ownerOf(slot), other)
+  await t.test('and slots of others, one after another, while everybody comes and goes', async t => {
+    const { said, stop } = keepAsking(replicas.apps, leaving)
+    await expectLogoutsToHold(t, replicas, [username, ...others], async () => {
+      for (const { slot } of hashTags.slice(0, 6)) {
+        const from = await cluster.ownerOf(slot)
+        const to = from === other ? owner : other
+        await cluster.beginMove(slot, from, to)
+        await cluster.moveKeys(slot, from, to)
+        await cluster.endMove(slot, from, to)
+      }
+    })
+    await stop()
+    for (const answers of said) t.notOk(answers.has('200'), [...answers].join())
+  })
+})
+
+async function markerKey (node: Node, slot: number): Promise<string> {
+  const keys = await node.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 100) as string[]
+  return keys.find(key => key.endsWith(':generation')) ?? ''
+}
+
+/** The entries of the token that is logged out are at the other primary, the marker is where it was. */
+async function tearApart ({ a, cluster, slot, owner, other }: OverCluster): Promise<void> {
+  const { logId, position } = await a.revocationLog.readHead()
+  await until('the marker is past them', async () => await owner.admin.get(await markerKey(owner, slot)) === `${logId}:${position}`)
+  await cluster.beginMove(slot, owner, other)
+  const keys = await owner.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 100) as string[]
+  await owner.admin.call('MIGRATE', '127.0.0.1', other.port, '', 0, 5_000, 'KEYS', ...keys.filter(key => !key.endsWith(':generation')))
+}
+
+t.test('P2: a move that is broken off half-way, with the marker left behind, does not bring a revoked token back', { skip }, async t => {
+  const replicas = await startOverCluster(t)
+  const { a, leaving, slot, owner, other } = replicas
+  await logOutFor(t, a, leaving)
+  await expectNeverAccepted(t, replicas, leaving, async () => {
+    await tearApart(replicas)
+    await until('it is noticed', async () => outcome(await get(a, '/token', leaving)) === '503 revocation_unavailable')
+    await owner.admin.call('CLUSTER', 'SETSLOT', slot, 'STABLE')
+    await other.admin.call('CLUSTER', 'SETSLOT', slot, 'STABLE')
+  })
+})
+
+t.test('P2: a primary that dies in the middle of a move leaves a replica with the marker and without the entries, which is not trusted', { skip }, async t => {
+  const replicas = await startOverCluster(t)
+  const { a, leaving, owner, cluster, slot, username } = replicas
+  const replica = await cluster.replicaOf(owner)
+  await logOutFor(t, a, leaving)
+  await expectNeverAccepted(t, replicas, leaving, async () => {
+    await tearApart(replicas)
+    await until('it is noticed', async () => outcome(await get(a, '/token', leaving)) === '503 revocation_unavailable')
+    await until('the replica of Redis has lost the entries too', async () => (await replica.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 10) as string[]).length <= 1)
+    await owner.kill()
+    await until('another one has the slot', async () => await cluster.ownerOf(slot) !== owner, 20_000)
+  })
+  await until('a logout succeeds', async () => (await logOut(a, await signIn(a, username))).statusCode === 200)
+})

@@ -1,0 +1,68 @@
+import { decodeJwt } from 'jose'
+import t, { type Test } from 'tap'
+import { outcome } from '../support/device.ts'
+import { get, logOut, signIn } from '../support/people.ts'
+import { redisServer } from '../support/redis-group.ts'
+import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
+import { logOutFor, startReplicasOn, type Replicas } from '../support/replicas.ts'
+import { timed, until } from '../support/wait.ts'
+
+const deadlineMs = 400
+/** Far beyond the deadline, far below what waiting one after another would take. */
+const tooLateMs = 4_000
+
+interface Scene extends Omit<Replicas, 'redis'> {
+  primary: OwnRedis
+  follower: OwnRedis
+  /** Whether the follower has the entry of a token. */
+  has (token: string): Promise<boolean>
+}
+
+async function scene (t: Test, waitFor: string): Promise<Scene> {
+  const [primary, follower] = [await ownRedis(t), await ownRedis(t)]
+  const { host, port } = primary.peer()
+  await follower.admin.replicaof(host, port)
+  await until('it follows', async () => /master_link_status:up/.test(await follower.admin.info('replication')))
+  const replicas = await startReplicasOn(t, { REDIS_URL: primary.url, BLOCKLIST_WAIT_REPLICAS: waitFor, BLOCKLIST_DEADLINE_MS: String(deadlineMs) })
+  return { ...replicas, primary, follower, has: async token => await follower.admin.exists(`${replicas.env['BLOCKLIST_PREFIX']}jti:${decodeJwt(token).jti}`) === 1 }
+}
+
+const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false
+
+t.test('a logout that waits for a replica of Redis is answered 200 once that has it, and 503 when it does not in time', { skip }, async t => {
+  const { a, b, follower, good, leaving, username, has } = await scene(t, '1')
+  await logOutFor(t, a, leaving)
+  t.ok(await has(leaving), 'it is there when the logout is answered')
+  const other = await signIn(a, username)
+  follower.pause()
+  const { value, elapsedMs } = await timed(() => logOut(a, other))
+  t.equal(value && outcome(value), '503 revocation_unavailable')
+  t.ok(elapsedMs < tooLateMs)
+  t.equal(outcome(await get(b, '/token', other)), '401 token_revoked', 'the record stands, and so does what was written')
+  follower.resume()
+  await until('it is confirmed again', async () => (await logOut(a, await signIn(a, username))).statusCode === 200)
+  t.equal(outcome(await get(a, '/token', good)), '200')
+
+  await t.test('and look-ups never wait for that, nor do many logouts for one another', async t => {
+    const tokens = await Promise.all(Array.from({ length: 30 }, () => signIn(a, username)))
+    follower.pause()
+    const leaving = timed(() => Promise.all(tokens.map(token => logOut(a, token))))
+    for (let asked = 0; asked < 20; asked++) {
+      const { value, elapsedMs } = await timed(() => get(a, '/token', good))
+      t.equal(value?.statusCode, 200)
+      t.ok(elapsedMs < deadlineMs, `within ${Math.round(elapsedMs)} ms`)
+    }
+    const { value: answers, elapsedMs } = await leaving
+    t.same([...new Set(answers?.map(outcome))], ['503 revocation_unavailable'])
+    t.ok(elapsedMs < tooLateMs, `within ${Math.round(elapsedMs)} ms`)
+    follower.resume()
+    await until('it is confirmed again', async () => (await logOut(a, await signIn(a, username))).statusCode === 200)
+    for (const token of tokens) t.equal(outcome(await get(b, '/token', token)), '401 token_revoked')
+  })
+})
+
+t.test('a logout that waits for more replicas of Redis than there are is never confirmed, and holds all the same', { skip }, async t => {
+  const { a, b, leaving } = await scene(t, '2')
+  t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable')
+  for (const app of [a, b]) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
+})

@@ -1,0 +1,73 @@
+import type { FastifyInstance } from 'fastify'
+import type { Test } from 'tap'
+import { outcome } from './device.ts'
+import { get, logOut, signIn } from './people.ts'
+import { untilAccepted } from './replicas.ts'
+import { until } from './wait.ts'
+
+/** People who sign in and out again all the time, each at another replica than the one before. */
+export interface Leaving {
+  /** What logouts got. */
+  said: Set<string>
+  /** What requests got with a token whose logout had been answered 200 before. */
+  later: Set<string>
+  /** What logouts were tried with. */
+  tokens: string[]
+  stop (): Promise<void>
+}
+
+export function keepLeaving (apps: FastifyInstance[], usernames: string[]): Leaving {
+  const said = new Set<string>()
+  const later = new Set<string>()
+  const tokens: string[] = []
+  const over = new AbortController()
+  async function comeAndGo (username: string): Promise<void> {
+    for (let turn = 0; !over.signal.aborted; turn++) {
+      const app = apps[turn % apps.length] as FastifyInstance
+      const token = await signIn(app, username)
+      tokens.push(token)
+      const answer = outcome(await logOut(app, token))
+      said.add(answer)
+      if (answer === '200') for (const other of apps) later.add(outcome(await get(other, '/token', token)))
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
+  }
+  const all = usernames.map(comeAndGo)
+  return {
+    said,
+    later,
+    tokens,
+    async stop () {
+      over.abort()
+      await Promise.all(all)
+    }
+  }
+}
+
+const refused = ['401 token_revoked', '503 revocation_unavailable']
+
+/**
+ * While something happens, people go on signing in and out: whatever was logged out is refused from then on, and once it is over
+ * everything that anybody tried to log out is refused by all replicas, a good token is accepted, and a logout succeeds.
+ */
+export async function expectLogoutsToHold (t: Test, { apps, good, username }: { apps: FastifyInstance[], good: string, username: string }, usernames: string[], happen: () => Promise<void>): Promise<void> {
+  const leaving = keepLeaving(apps, usernames)
+  try {
+    await until('somebody has left', () => leaving.said.has('200'))
+    await happen()
+    await untilAccepted(apps, good, 30_000)
+    leaving.said.delete('200')
+    await until('somebody leaves again', () => leaving.said.has('200'), 30_000)
+  } finally {
+    await leaving.stop()
+  }
+  t.same([...leaving.later].filter(answer => !refused.includes(answer)), [], `later: ${[...leaving.later].join(', ')}`)
+  t.same([...leaving.said].filter(answer => !['200', '503 revocation_unavailable'].includes(answer)), [], `logouts got ${[...leaving.said].join(', ')}`)
+  for (const app of apps) {
+    await until('the record has come to the blocklist', async () => {
+      const answers = await Promise.all(leaving.tokens.map(async token => outcome(await get(app, '/token', token))))
+      return answers.every(answer => answer === '401 token_revoked')
+    })
+  }
+  for (const app of apps) await until('a logout succeeds', async () => (await logOut(app, await signIn(app, username))).statusCode === 200)
+}

@@ -1,0 +1,143 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import type { Test } from 'tap'
+import { findFreePort, findProgramFolder } from '../../scripts/services/programs.ts'
+import { scratchFolder } from './app.ts'
+import { until } from './wait.ts'
+
+/** One process of redis-server, beside others. */
+export interface Node {
+  port: number
+  address: string
+  /** A client of its own, for looking and meddling. */
+  admin: Redis
+  /** SIGSTOP and SIGCONT */
+  pause (): void
+  resume (): void
+  /** SIGKILL */
+  kill (): Promise<void>
+  /** Starts it again, with its configuration and without data. */
+  start (): Promise<void>
+}
+
+/** Where only containers run it, servers cannot reach each other. */
+export const redisServer = findProgramFolder('redis-server')
+
+export interface NodeOptions {
+  /** Lines of its configuration beside where it listens. */
+  lines: string[]
+  sentinel?: boolean
+  /** How its own client connects, where that takes more than a port. */
+  admin?: object
+}
+
+/** Starts a redis-server that keeps nothing on disk but its configuration, and that ends with the test. */
+export async function startNode (t: Test, port: number, { lines, sentinel = false, admin: options = {} }: NodeOptions): Promise<Node> {
+  const folder = scratchFolder(t)
+  const file = join(folder, 'redis.conf')
+  const listening = lines.some(line => line.startsWith('port ')) ? [] : [`port ${port}`]
+  writeFileSync(file, [...listening, 'bind 127.0.0.1', 'protected-mode no', `dir ${folder}`, ...sentinel ? [] : ['save ""', 'appendonly no', 'repl-diskless-sync-delay 0'], ...lines, ''].join('\n'))
+  const admin = new Redis({ host: '127.0.0.1', port, lazyConnect: true, retryStrategy: () => 25, maxRetriesPerRequest: null, ...options })
+  admin.on('error', () => { /* It is away. */ })
+  let child: ChildProcess | undefined
+  const node: Node = {
+    port,
+    address: `127.0.0.1:${port}`,
+    admin,
+    pause () { child?.kill('SIGSTOP') },
+    resume () { child?.kill('SIGCONT') },
+    async kill () {
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+      const ended = new Promise(resolve => child?.once('exit', resolve))
+      child.kill('SIGKILL')
+      await ended
+    },
+    async start () {
+      child = spawn(join(redisServer ?? '', 'redis-server'), [file, ...sentinel ? ['--sentinel'] : []], { stdio: 'ignore' })
+      await admin.ping()
+    }
+  }
+  t.teardown(async () => {
+    admin.disconnect()
+    await node.kill()
+  })
+  await node.start()
+  return node
+}
+
+/** Ports that nothing listens on: findFreePort may answer the same twice. */
+export async function findFreePorts (count: number): Promise<number[]> {
+  const ports = new Set<number>()
+  // The bus of a cluster is 10,000 further up.
+  while (ports.size < count) {
+    const port = await findFreePort()
+    if (port < 55_000) ports.add(port)
+  }
+  return [...ports]
+}
+
+export async function infoOf (node: Node, field: string): Promise<string | undefined> {
+  return new RegExp(`^${field}:(.*?)\\r?$`, 'm').exec(await node.admin.info())?.[1]
+}
+
+/** A primary with replicas, and sentinels that watch it. */
+export interface SentinelGroup {
+  servers: Node[]
+  sentinels: Node[]
+  masterName: string
+  /** Who is the primary by what the sentinels say. */
+  primary (): Promise<Node>
+  replicas (): Promise<Node[]>
+}
+
+const masterName = 'mymaster'
+
+export interface GroupOptions {
+  /** Lines of the configuration of each server and sentinel, by its port. */
+  lines?: (port: number) => string[]
+  sentinelLines?: (port: number) => string[]
+  admin?: object
+  adminOfSentinels?: object
+}
+
+export async function startSentinelGroup (t: Test, { lines = () => [], sentinelLines = () => [], admin, adminOfSentinels }: GroupOptions = {}): Promise<SentinelGroup> {
+  const ports = await findFreePorts(6)
+  const [primaryPort, ...others] = ports.slice(0, 3)
+  const options = (port: number, more: string[]) => ({ lines: [...lines(port), ...more], ...admin && { admin } })
+  const servers = [
+    await startNode(t, Number(primaryPort), options(Number(primaryPort), [])),
+    ...await Promise.all(others.map(port => startNode(t, port, options(port, [`replicaof 127.0.0.1 ${primaryPort}`]))))
+  ]
+  const sentinels = await Promise.all(ports.slice(3).map(port => startNode(t, port, {
+    sentinel: true,
+    lines: [
+      `sentinel monitor ${masterName} 127.0.0.1 ${primaryPort} 2`,
+      `sentinel down-after-milliseconds ${masterName} 500`,
+      `sentinel failover-timeout ${masterName} 3000`,
+      ...sentinelLines(port)
+    ],
+    ...adminOfSentinels && { admin: adminOfSentinels }
+  })))
+  const [first] = sentinels as [Node]
+  const primary = async () => {
+    const [, port] = await first.admin.call('SENTINEL', 'get-master-addr-by-name', masterName) as [string, string]
+    return servers.find(server => server.port === Number(port)) as Node
+  }
+  await until('the sentinels know each other and the replicas', async () => (await Promise.all(sentinels.map(async ({ admin }) => {
+    const fields = await admin.call('SENTINEL', 'master', masterName) as string[]
+    const read = (name: string) => fields[fields.indexOf(name) + 1]
+    return read('num-other-sentinels') === '2' && read('num-slaves') === '2'
+  }))).every(Boolean), 20_000)
+  return {
+    servers,
+    sentinels,
+    masterName,
+    primary,
+    async replicas () {
+      const first = await primary()
+      return servers.filter(server => server !== first)
+    }
+  }
+}
