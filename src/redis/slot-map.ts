@@ -42,49 +42,23 @@ const startDeadlineMs = 4_000
 export function createSlotMap ({ nodes, connect }: SlotMapOptions): SlotMap {
   const owners: Array<Owner | undefined> = hashTags.map(() => undefined)
   const listeners: Array<(shard: number, isTorn: boolean) => void> = []
-  const candidates = new Map(nodes.map(node => [formatAddress(node), node]))
+  const scout = createScout(nodes, connect)
   const poll = createPoll(look, () => restMs, askAgainMs)
-  let scout: { redis: Redis, node: RedisAddress } | undefined
   let reason = 'no node answers'
-  let isDoubted = false
   let isStopped = false
 
-  /** Takes the next of those that may know. */
-  async function send (): Promise<{ redis: Redis, node: RedisAddress }> {
-    const [next] = candidates
-    if (next === undefined) throw new Error(reason)
-    const [address, node] = next
-    // It is the last one to be asked again.
-    candidates.delete(address)
-    candidates.set(address, node)
-    const redis = connect(node)
-    scout = { redis, node }
-    await withDeadline(redis.connect(), deadlineMs)
-    return scout
-  }
-
-  function recall (): void {
-    scout?.redis.disconnect()
-    scout = undefined
-  }
-
   async function look (): Promise<void> {
-    if (isDoubted) recall()
-    isDoubted = false
     try {
-      const { redis, node } = scout ?? await send()
-      learn(await withDeadline(redis.cluster('SLOTS'), deadlineMs), node)
+      learn(await scout.ask())
     } catch (error) {
       reason = (error as Error).message
-      recall()
-      if (!isStopped) poll.hasten()
+      scout.replace()
+      poll.hasten()
     }
-    if (isStopped) recall()
+    if (isStopped) scout.replace()
   }
 
-  function learn (slots: unknown, asked: RedisAddress): void {
-    const ranges = readRanges(slots, asked)
-    for (const { primary, replicas } of ranges) for (const node of [primary, ...replicas]) candidates.set(formatAddress(node), node)
+  function learn (ranges: SlotRange[]): void {
     for (const [shard, { slot }] of hashTags.entries()) {
       const range = ranges.find(({ first, last }) => slot >= first && slot <= last)
       // A slot that nobody has is refused by all.
@@ -104,7 +78,7 @@ export function createSlotMap ({ nodes, connect }: SlotMapOptions): SlotMap {
     ownerOf: shard => owners[shard],
     onMoved (listener) { listeners.push(listener) },
     doubt () {
-      isDoubted = true
+      scout.doubt()
       poll.hasten()
     },
     async start () {
@@ -118,8 +92,53 @@ export function createSlotMap ({ nodes, connect }: SlotMapOptions): SlotMap {
     stop () {
       isStopped = true
       poll.stop()
-      recall()
+      scout.replace()
     }
+  }
+}
+
+/** Asks one node for the map, and another one when that does not answer, or is doubted. */
+interface Scout {
+  ask (): Promise<SlotRange[]>
+  /** The next one who is asked is another. */
+  doubt (): void
+  /** The same, and who was asked last is left. */
+  replace (): void
+}
+
+function createScout (nodes: readonly RedisAddress[], connect: (node: RedisAddress) => Redis): Scout {
+  const candidates = new Map(nodes.map(node => [formatAddress(node), node]))
+  let asked: { redis: Redis, node: RedisAddress } | undefined
+  let isDoubted = false
+
+  /** The one that was asked longest ago. */
+  async function next (): Promise<{ redis: Redis, node: RedisAddress }> {
+    const [first] = candidates
+    if (first === undefined) throw new Error('no node is known')
+    const [address, node] = first
+    candidates.delete(address)
+    candidates.set(address, node)
+    asked = { redis: connect(node), node }
+    await withDeadline(asked.redis.connect(), deadlineMs)
+    return asked
+  }
+
+  function replace (): void {
+    asked?.redis.disconnect()
+    asked = undefined
+  }
+
+  return {
+    async ask () {
+      if (isDoubted) replace()
+      isDoubted = false
+      const { redis, node } = asked ?? await next()
+      const ranges = readRanges(await withDeadline(redis.cluster('SLOTS'), deadlineMs), node)
+      for (const { primary, replicas } of ranges) for (const node of [primary, ...replicas]) candidates.set(formatAddress(node), node)
+      return ranges
+    },
+    doubt () { isDoubted = true },
+    replace
   }
 }
 
