@@ -1,9 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
-import { findFreePort, findProgramFolder } from '../../scripts/services/programs.ts'
+import { findProgramFolder } from '../../scripts/services/programs.ts'
 import { scratchFolder } from './app.ts'
 import { until } from './wait.ts'
 
@@ -22,6 +24,9 @@ export interface Node {
   start (): Promise<void>
 }
 
+/** On a machine that is busy with other tests, too. */
+const answerWithinMs = 10_000
+
 /** Where only containers run it, servers cannot reach each other. */
 export const redisServer = findProgramFolder('redis-server')
 
@@ -39,7 +44,7 @@ export async function startNode (t: Test, port: number, { lines, sentinel = fals
   const file = join(folder, 'redis.conf')
   const listening = lines.some(line => line.startsWith('port ')) ? [] : [`port ${port}`]
   writeFileSync(file, [...listening, 'bind 127.0.0.1', 'protected-mode no', `dir ${folder}`, ...sentinel ? [] : ['save ""', 'appendonly no', 'repl-diskless-sync-delay 0'], ...lines, ''].join('\n'))
-  const admin = new Redis({ host: '127.0.0.1', port, lazyConnect: true, retryStrategy: () => 25, maxRetriesPerRequest: null, ...options })
+  const admin = new Redis({ host: '127.0.0.1', port, lazyConnect: true, retryStrategy: () => 25, maxRetriesPerRequest: null, commandTimeout: answerWithinMs, ...options })
   admin.on('error', () => { /* It is away. */ })
   let child: ChildProcess | undefined
   const node: Node = {
@@ -67,15 +72,28 @@ export async function startNode (t: Test, port: number, { lines, sentinel = fals
   return node
 }
 
-/** Ports that nothing listens on: findFreePort may answer the same twice. */
+/** How much further up the bus of a cluster is. */
+const busOffset = 10_000
+
+/**
+ * Ports that nothing listens on, neither there nor where the bus of a cluster would be. Below those that the system gives to
+ * connections: one of these may take a port between now and when it is needed.
+ */
 export async function findFreePorts (count: number): Promise<number[]> {
   const ports = new Set<number>()
-  // The bus of a cluster is 10,000 further up.
   while (ports.size < count) {
-    const port = await findFreePort()
-    if (port < 55_000) ports.add(port)
+    const port = randomInt(10_000, 22_000)
+    if (await isFree(port) && await isFree(port + busOffset)) ports.add(port)
   }
   return [...ports]
+}
+
+function isFree (port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer()
+    server.once('error', () => { resolve(false) })
+    server.listen(port, '127.0.0.1', () => { server.close(() => { resolve(true) }) })
+  })
 }
 
 export async function infoOf (node: Node, field: string): Promise<string | undefined> {
@@ -115,7 +133,7 @@ export async function startSentinelGroup (t: Test, { lines = () => [], sentinelL
     lines: [
       `sentinel monitor ${masterName} 127.0.0.1 ${primaryPort} 2`,
       `sentinel down-after-milliseconds ${masterName} 500`,
-      `sentinel failover-timeout ${masterName} 3000`,
+      `sentinel failover-timeout ${masterName} 2000`,
       ...sentinelLines(port)
     ],
     ...adminOfSentinels && { admin: adminOfSentinels }

@@ -87,12 +87,12 @@ export async function untilAccepted (apps: FastifyInstance[], token: string, wit
 /**
  * What happens is noticed everywhere, a good token is accepted again everywhere after it, and a revoked one never is.
  */
-export async function expectNeverAccepted (t: Test, { apps, good }: Pick<Replicas, 'apps' | 'good'>, revoked: string, happen: () => Promise<void>): Promise<void> {
+export async function expectNeverAccepted (t: Test, { apps, good }: Pick<Replicas, 'apps' | 'good'>, revoked: string, happen: () => Promise<void>, withinMs?: number): Promise<void> {
   const { said, stop } = keepAsking(apps, revoked)
   try {
     await happen()
     await until('it is noticed', () => said.every(answers => answers.has('503 revocation_unavailable')))
-    await untilAccepted(apps, good)
+    await untilAccepted(apps, good, withinMs)
   } finally {
     await stop()
     const answers = [...new Set(said.flatMap(answers => [...answers]))].sort()
