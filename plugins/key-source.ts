@@ -37,9 +37,14 @@ export function createKeySource (secret: FastifyJWTOptions['secret']): KeySource
   if (typeof key !== 'function') return { secret, findKey: undefined, watch }
   const findKey = inOneWay(key as KeyFunction)
   async function findKeyOfRequest (request: object, token: unknown): Promise<Key> {
-    const key = await findKey(request, token)
-    usesByRequest.get(request)?.push({ key, token })
-    return key
+    try {
+      const key = await findKey(request, token)
+      usesByRequest.get(request)?.push({ key, token })
+      return key
+    } catch (error) {
+      // @fastify/jwt takes a rejection with nothing for an answer.
+      throw error ?? new SignoutError('invalid_token')
+    }
   }
   return { secret: (isPair ? { ...secret, public: findKeyOfRequest } : findKeyOfRequest) as FastifyJWTOptions['secret'], findKey, watch }
 }

@@ -75,6 +75,23 @@ t.test('a remembered token is refused once its key is gone, or is another, howev
   }
 })
 
+t.test('a key function that fails without saying why lets nobody in, whether or not the token is remembered', async t => {
+  for (const failure of [undefined, null, 'no error', new Error('no key server')]) {
+    let isBroken = true
+    const { app, statusOf } = await bareApp(t, { secret: (async () => { if (isBroken) throw failure; return secret }) as never })
+    app.get('/await', { onRequest: async (request, reply) => { await app.authenticate(request, reply) } }, async () => 'in')
+    const token = sign(goodClaims(issuer))
+    const refused = async () => {
+      for (const url of ['/me', '/await']) t.match((await get(app, url, token)).statusCode, failure == null ? 401 : 500, `${failure}`)
+    }
+    await refused()
+    isBroken = false
+    t.equal(await statusOf(token), 200)
+    isBroken = true
+    await refused()
+  }
+})
+
 t.test('a token that is good for one tenant is not for another, though it is remembered', async t => {
   const keys: Record<string, string> = { 'a.example': secret, 'b.example': 'x'.repeat(32) }
   const { statusOf } = await bareApp(t, { secret: ((request: FastifyRequest | undefined) => keys[request?.hostname ?? 'a.example']) as never })
