@@ -37,14 +37,9 @@ export function createKeySource (secret: FastifyJWTOptions['secret']): KeySource
   if (typeof key !== 'function') return { secret, findKey: undefined, watch }
   const findKey = inOneWay(key as KeyFunction)
   async function findKeyOfRequest (request: object, token: unknown): Promise<Key> {
-    try {
-      const key = await findKey(request, token)
-      usesByRequest.get(request)?.push({ key, token })
-      return key
-    } catch (error) {
-      // @fastify/jwt takes a rejection with nothing for an answer.
-      throw error ?? new SignoutError('invalid_token')
-    }
+    const key = await findKey(request, token)
+    usesByRequest.get(request)?.push({ key, token })
+    return key
   }
   return { secret: (isPair ? { ...secret, public: findKeyOfRequest } : findKeyOfRequest) as FastifyJWTOptions['secret'], findKey, watch }
 }

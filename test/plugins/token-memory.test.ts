@@ -25,7 +25,8 @@ async function bareApp (t: Test, jwt: Partial<AuthOptions['jwt']> = {}, blocklis
 
 t.test('a token is verified once, and then remembered unless that is turned off', async t => {
   for (const [cache, isRemembered] of [[undefined, true], [true, true], [10, true], [false, false], [0, false]] as const) {
-    const { users, statusOf } = await bareApp(t, { verify: { ...verify, ...cache !== undefined && { cache } } })
+    const { app, users, statusOf } = await bareApp(t, { verify: { ...verify, ...cache !== undefined && { cache } } })
+    t.notOk(app.jwt.options.verify.cache, 'there are not two memories')
     const token = sign(goodClaims(issuer))
     t.same([await statusOf(token), await statusOf(token)], [200, 200])
     t.equal(users[0] === users[1], isRemembered, `cache: ${cache}`)
@@ -90,6 +91,19 @@ t.test('a key function that fails without saying why lets nobody in, whether or 
     isBroken = true
     await refused()
   }
+})
+
+t.test('a request that verifies its token twice at a time leaves nothing behind, since whose key is whose is not known', async t => {
+  const { app, users, statusOf } = await bareApp(t, { secret: (async () => secret) as never })
+  const seen: unknown[] = []
+  app.get('/twice', { onRequest: async (request, reply) => {
+    seen.push(...await Promise.all([app.authenticate(request, reply).then(() => request.user), request.jwtVerify()]), request.user)
+  } }, async () => 'in')
+  const token = sign(goodClaims(issuer))
+  t.equal((await get(app, '/twice', token)).statusCode, 200)
+  t.same([await statusOf(token), await statusOf(token)], [200, 200])
+  t.notOk(seen.includes(users[0]))
+  t.equal(users[0], users[1], 'but for the next request')
 })
 
 t.test('a token that is good for one tenant is not for another, though it is remembered', async t => {
