@@ -35,7 +35,8 @@ export function createAuthenticate ({ memory, checkRevocation, findUnchecked, re
     }
     const error = toTokenError(failure, request.headers.authorization)
     if (error instanceof SignoutError) addHeaders(reply, error, realm)
-    done(error as Error)
+    // Called back with nothing, Fastify would let the request through.
+    done(error instanceof Error ? error : new Error('The token could not be verified.', { cause: error }))
   }
 
   function check (claims: RevocableTokenClaims | undefined, request: FastifyRequest, reply: FastifyReply, done: Done): void {

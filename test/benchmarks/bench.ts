@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ServicesError } from '../../scripts/services/programs.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { interrupt } from './processes.ts'
 import { formatReport, type BenchResult } from './report.ts'
 import { startRedis } from './redis.ts'
 import { compareSizes, compareVariants, measureMemory, measureReplay, measureService, type ComparedVariant, type Effort } from './scenes.ts'
@@ -129,6 +130,8 @@ function write (report: string): void {
   if (head === undefined || tail === undefined) throw new UsageError('docs/benchmarks.md has lost the lines between which the tables are written.')
   writeFileSync(document, `${head}${begin}\n\n${report}\n\n${end}${tail}`)
 }
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupt)
 
 try {
   const plan = readPlan()

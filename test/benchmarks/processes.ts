@@ -28,10 +28,21 @@ export function pinned (core: Core, program: string, args: string[]): [string, s
   return ['taskset', ['-c', core === 'server' ? '0' : '1', program, ...args]]
 }
 
+const running = new Set<ChildProcess>()
+let isInterrupted = false
+
+/** Ends what is measured and what measures: whatever is being asked fails, and what was opened is closed as after any failure. */
+export function interrupt (): void {
+  isInterrupted = true
+  for (const child of running) child.kill('SIGKILL')
+}
+
 /** Starts a compiled file of this folder as a process of its own. */
 export async function startHelper (file: string, core: Core, argument?: unknown): Promise<Helper> {
+  if (isInterrupted) throw new Error('Interrupted.')
   const [program, args] = pinned(core, process.execPath, [...execArguments(file), join(import.meta.dirname, file), JSON.stringify(argument ?? null)])
   const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  running.add(child)
   const waiting = new Map<number, { resolve: (answer: unknown) => void, reject: (error: Error) => void }>()
   let lastId = 0
   let hasEnded = false
@@ -43,6 +54,7 @@ export async function startHelper (file: string, core: Core, argument?: unknown)
   })
   child.once('exit', (code, signal) => {
     hasEnded = true
+    running.delete(child)
     for (const { reject } of waiting.values()) reject(new Error(`${file} ended with ${code ?? signal}.`))
   })
   const helper: Helper = {

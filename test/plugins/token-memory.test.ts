@@ -1,7 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import auth, { createMemoryBlocklist, createRedisBlocklist, createRedisConnection, type AuthOptions, type Blocklist } from '../../plugins/auth.ts'
+import { createKeySource } from '../../plugins/key-source.ts'
+import { createTokenMemory } from '../../plugins/token-memory.ts'
 import { bearer, get } from '../support/people.ts'
 import { redisUrl, scratchPrefix } from '../support/services.ts'
 import { forge, goodClaims, hs256, nowSeconds } from '../support/tokens.ts'
@@ -25,7 +27,8 @@ async function bareApp (t: Test, jwt: Partial<AuthOptions['jwt']> = {}, blocklis
 
 t.test('a token is verified once, and then remembered unless that is turned off', async t => {
   for (const [cache, isRemembered] of [[undefined, true], [true, true], [10, true], [false, false], [0, false]] as const) {
-    const { users, statusOf } = await bareApp(t, { verify: { ...verify, ...cache !== undefined && { cache } } })
+    const { app, users, statusOf } = await bareApp(t, { verify: { ...verify, ...cache !== undefined && { cache } } })
+    t.notOk(app.jwt.options.verify.cache, 'there are not two memories')
     const token = sign(goodClaims(issuer))
     t.same([await statusOf(token), await statusOf(token)], [200, 200])
     t.equal(users[0] === users[1], isRemembered, `cache: ${cache}`)
@@ -73,6 +76,45 @@ t.test('a remembered token is refused once its key is gone, or is another, howev
     key = secret
     t.equal(await statusOf(token), 200, `${name}: and accepted again with the key that it was signed with`)
   }
+})
+
+t.test('a key function that fails without saying why lets nobody in, whether or not the token is remembered', async t => {
+  for (const failure of [undefined, null, 'no error', new Error('no key server')]) {
+    let isBroken = true
+    const { app, statusOf } = await bareApp(t, { secret: (async () => { if (isBroken) throw failure; return secret }) as never })
+    app.get('/await', { onRequest: async (request, reply) => { await app.authenticate(request, reply) } }, async () => 'in')
+    const token = sign(goodClaims(issuer))
+    const refused = async () => {
+      for (const url of ['/me', '/await']) t.match((await get(app, url, token)).statusCode, failure == null ? 401 : 500, `${failure}`)
+    }
+    await refused()
+    isBroken = false
+    t.equal(await statusOf(token), 200)
+    isBroken = true
+    await refused()
+  }
+})
+
+t.test('a request that verifies more than one token at a time leaves nothing behind, since whose key is whose is not known', async t => {
+  const keys = createKeySource((async () => secret) as never)
+  const memory = createTokenMemory({ verify }, 0, keys)
+  const findKey = keys.secret as unknown as (request: object, token: string) => Promise<string>
+  for (const [tokens, isRemembered] of [[['a'], true], [['a', 'b'], false], [[], false]] as const) {
+    const request = {}
+    const authorization = `Bearer ${tokens.join()}`
+    const remember = memory.watch(request, authorization)
+    for (const token of tokens) await findKey(request, token)
+    remember({ jti: 'a', exp: nowSeconds() + 60 })
+    t.equal(await memory.recall(request, authorization) !== undefined, isRemembered, `${tokens.length} keys`)
+  }
+})
+
+t.test('a verification that fails with nothing is a failure', async t => {
+  const { app } = await bareApp(t)
+  const request = { headers: {}, jwtVerify: () => Promise.reject(undefined) } as unknown as FastifyRequest // eslint-disable-line prefer-promise-reject-errors
+  const error = await new Promise(resolve => { app.authenticate(request, {} as FastifyReply, resolve) })
+  t.match(error, { message: 'The token could not be verified.' })
+  await t.rejects(app.authenticate(request, {} as FastifyReply), { message: 'The token could not be verified.' })
 })
 
 t.test('a token that is good for one tenant is not for another, though it is remembered', async t => {
