@@ -52,11 +52,13 @@ t.test('a token that is accepted after it was refused is found', async t => {
   t.same(kinds(historyOf({ ...request, ...revoked }, { ...request, at: 400 })), [], 'at the same time')
 })
 
-t.test('a replica that reaches only a Redis that was replaced is allowed five seconds, and no other', async t => {
+t.test('a replica that reaches only a Redis that was replaced is allowed five seconds, and so is what it has ended, and nothing else', async t => {
   const partitioned = (at: number, replica = 'replica 1') => ({ ...historyOf(logout, { ...request, at, replica }), partitions: [{ replica: 'replica 1', from: 0, until: 60_000 }] })
   t.same(kinds(partitioned(5_400)), [])
   t.same(kinds(partitioned(5_600)), ['accepted after its end'])
-  t.same(kinds(partitioned(5_400, 'replica 2')), ['accepted after its end'])
+  t.same(kinds(partitioned(5_400, 'replica 2')), [], 'nor do the others know at once what it was that ended it')
+  const elsewhere = { ...historyOf({ ...logout, replica: 'replica 2' }, { ...request, replica: 'replica 3' }), partitions: [{ replica: 'replica 1', from: 0, until: 60_000 }] }
+  t.same(kinds(elsewhere), ['accepted after its end'])
 })
 
 t.test('what is on record takes effect within five seconds of the recovery', async t => {

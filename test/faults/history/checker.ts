@@ -64,16 +64,20 @@ function overlaps ({ from, until }: Spell, { startedAt, endedAt }: Operation): b
 
 const isOf = (spell: Spell, operation: Operation) => spell.replica === 'all' || spell.replica === operation.replica
 
-/** Where a replica cannot know better, it is allowed to go on for a while. */
-function isExcused ({ partitions }: History, operation: Operation, knownAt: number): boolean {
-  return operation.startedAt <= knownAt + partitionTrustMs && partitions.some(spell => isOf(spell, operation) && overlaps(spell, operation))
+/**
+ * A replica that reaches only a Redis that was replaced cannot know better for a while, and the others cannot know what it has
+ * written there until the tail brings them that.
+ */
+function isExcused ({ partitions }: History, operation: Operation, because: Operation): boolean {
+  const isPartitioned = (one: Operation) => partitions.some(spell => isOf(spell, one) && overlaps(spell, one))
+  return operation.startedAt <= because.endedAt + partitionTrustMs && (isPartitioned(operation) || isPartitioned(because))
 }
 
 function findAcceptedAfterEnd (history: History): Violation[] {
   const endings = firstToEnd(history.operations.filter(isConfirmedEnding), ({ ends }) => ends)
   return history.operations.filter(isAccepted).flatMap(operation => {
     const ending = endings.get(operation.session ?? '')
-    if (ending === undefined || ending === operation || operation.startedAt <= ending.endedAt || isExcused(history, operation, ending.endedAt)) return []
+    if (ending === undefined || ending === operation || operation.startedAt <= ending.endedAt || isExcused(history, operation, ending)) return []
     return [{ kind: 'accepted after its end', text: `${answerOf(operation)} ${Math.round(operation.startedAt - ending.endedAt)} ms after its session had ended`, operations: [ending, operation] }]
   })
 }
@@ -82,7 +86,7 @@ function findAcceptedAfterRefusal (history: History): Violation[] {
   const refusals = firstToEnd(history.operations.filter(({ error }) => error === 'token_revoked' || error === 'refresh_token_reused'), ({ token, refreshToken }) => [token, refreshToken])
   return history.operations.filter(isAccepted).flatMap(operation => {
     const refusal = refusals.get(operation.token ?? operation.refreshToken ?? '')
-    if (refusal === undefined || operation.startedAt <= refusal.endedAt || isExcused(history, operation, refusal.endedAt)) return []
+    if (refusal === undefined || operation.startedAt <= refusal.endedAt || isExcused(history, operation, refusal)) return []
     return [{ kind: 'accepted after refused', text: `${answerOf(operation)} ${Math.round(operation.startedAt - refusal.endedAt)} ms after ${answerOf(refusal)}`, operations: [refusal, operation] }]
   })
 }

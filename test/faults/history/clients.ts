@@ -73,6 +73,12 @@ export function createClient ({ recorder, targets, person, administrator }: Clie
     }
   }
 
+  /** Mostly a session that is open, and often enough one that has ended: that is where tokens must be refused. */
+  function choose (draw: Draw): Known {
+    const sessions = draw(3) > 0 ? open() : []
+    return pick(draw, sessions.length > 0 ? sessions : [...known.values()])
+  }
+
   const signIn = (draw: Draw) => ask(draw, { kind: 'sign-in', route: 'POST /login', body: { username: person.username, password } })
   const use = (draw: Draw, bearer: Tokens, route = 'GET /token') => ask(draw, { kind: 'request', route, bearer })
   const refreshWith = (draw: Draw, refresh: Tokens) => ask(draw, { kind: 'refresh', route: 'POST /refresh', refresh, ends: [refresh.session] })
@@ -99,7 +105,7 @@ export function createClient ({ recorder, targets, person, administrator }: Clie
 
   /** Ends something, tries again as often as people do, and sees whether it is believed everywhere. */
   async function end (draw: Draw): Promise<void> {
-    const session = pick(draw, [...known.values()])
+    const session = choose(draw)
     const asked = pick(draw, endings)(draw, session)
     const ended = asked.ends?.map(id => known.get(id)).filter(session => session !== undefined) ?? []
     const kind = asked.route === 'POST /refresh' ? 'refresh' : 'ending'
@@ -112,14 +118,14 @@ export function createClient ({ recorder, targets, person, administrator }: Clie
   }
 
   async function useSome (draw: Draw): Promise<void> {
-    const session = pick(draw, [...known.values()])
+    const session = choose(draw)
     const bearer = draw(2) === 0 ? newest(session) : pick(draw, session.pairs)
     await use(draw, bearer, draw(8) === 0 ? 'GET /me' : 'GET /token')
   }
 
   /** Several at once with one refresh token, as two tabs do, or one. */
   async function refresh (draw: Draw): Promise<void> {
-    const session = pick(draw, [...known.values()])
+    const session = choose(draw)
     const presented = draw(5) === 0 ? pick(draw, session.pairs.slice(-2)) : newest(session)
     await Promise.all(Array.from({ length: draw(4) === 0 ? 2 : 1 }, () => refreshWith(draw, presented)))
   }

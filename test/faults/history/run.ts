@@ -106,7 +106,8 @@ async function injectFaults (around: Omit<Scene, 'owner'>, recorder: Recorder, r
   const scene: Scene = { ...around, owner }
   const beganAt = recorder.now()
   const heals: Array<() => Promise<unknown> | unknown> = []
-  for (const fault of chosen) heals.push(await fault.begin(scene))
+  // A replica that is started again needs the others: its fault begins first and is healed last.
+  for (const fault of [...chosen].sort((a, b) => Number(b.on === 'a replica') - Number(a.on === 'a replica'))) heals.unshift(await fault.begin(scene))
   await sleep(chosen.some(({ on }) => on === 'everything') ? 6_000 : 100 + draw(2_500))
   for (const heal of heals) await heal()
   const healedAt = recorder.now()

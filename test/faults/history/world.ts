@@ -61,6 +61,8 @@ const quick = { algorithm: 2, memoryCost: 8, timeCost: 1, parallelism: 1 } as co
 /** As many lines as it takes to see what a process has died of. */
 const linesOfCrash = 30
 
+const maxStarts = 10
+
 const clock = pathToFileURL(fileURLToPath(import.meta.resolve('./clock.js'))).href
 
 export async function createWorld ({ owner, recorder, settings, clockOffsetsMs, logFolder }: WorldOptions): Promise<World> {
@@ -150,7 +152,7 @@ async function createReplica ({ owner, recorder, name, clockOffsetMs, databaseUr
     },
     kill: () => end('SIGKILL'),
     async start () {
-      server = await startServer(owner, {
+      server = await startAgain(owner, {
         ...env,
         ...own,
         PORT: String(port),
@@ -171,6 +173,17 @@ async function createReplica ({ owner, recorder, name, clockOffsetMs, databaseUr
     }
   }
   return replica
+}
+
+/** As whoever looks after processes does: one that could not start, since something was away, is started again. */
+async function startAgain (owner: Owner, env: Env): Promise<ServerProcess> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startServer(owner, env)
+    } catch (error) {
+      if (attempt === maxStarts) throw error
+    }
+  }
 }
 
 function begin (spells: Spell[], replica: string, recorder: Recorder): Spell {
