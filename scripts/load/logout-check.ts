@@ -23,6 +23,8 @@ export interface Ended {
 export interface LogoutCheck {
   /** Asks every target at once with every access token that has ended, and one target with each refresh token. Never rejects. */
   check (ended: Ended): Promise<void>
+  /** The load is over: what is checked from now on is not under load. */
+  endLoad (): void
   /** Asks every target once more with access tokens that ended earlier: what was refused stays refused. */
   askAgain (): Promise<void>
   readonly figures: RevocationFigures
@@ -41,7 +43,8 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
   const asked = createHistogram(3)
   const answered = createHistogram(3)
   const earlier: Ended[] = []
-  const figures = { logouts: 0, refusedEverywhere: 0, answers: noAnswers(), askedAgain: { tokens: 0, answers: noAnswers() }, violationCount: 0, violations: [] as Violation[] }
+  let isLoadOver = false
+  const figures = { logouts: 0, logoutsUnderLoad: 0, refusedEverywhere: 0, answers: noAnswers(), askedAgain: { tokens: 0, answers: noAnswers() }, violationCount: 0, violations: [] as Violation[] }
 
   async function ask (ended: Ended, what: Violation['what'], token: string, target: Target): Promise<Answer> {
     const exchange = await target.check.send(what === 'access token'
@@ -70,6 +73,7 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
   return {
     async check (ended) {
       const turn = figures.logouts++
+      if (!isLoadOver) figures.logoutsUnderLoad++
       earlier[turn % maxAskedAgain] = ended
       const refreshTarget = targets[turn % targets.length] as Target
       const answers = await Promise.all(ended.sessions.flatMap(({ accessTokens, refreshToken }) => [
@@ -84,6 +88,7 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
       recordLatency(asked, Math.max(...answers.map(({ exchange }) => exchange.askedAt)) - ended.answeredAt)
       recordLatency(answered, Math.max(...answers.map(({ exchange }) => exchange.endedAt)) - ended.answeredAt)
     },
+    endLoad () { isLoadOver = true },
     async askAgain () {
       const waiting = earlier.flatMap(ended => ended.sessions.map(({ accessTokens: [token = ''] }) => ({ ended, token }))).slice(0, maxAskedAgain)
       figures.askedAgain.tokens = waiting.length

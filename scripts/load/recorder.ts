@@ -12,7 +12,7 @@ const maxLatePoints = 60
 export interface Recorder {
   /** Begins the timeline. What is recorded before counts for nothing. */
   start (): void
-  /** Ends it. Checks alone are still counted. */
+  /** Ends it. What is recorded after that counts for nothing. */
   stop (): void
   /** @param latencyMs from when it was due, or began, to its end */
   record (operation: Operation, exchange: Exchange, latencyMs: number): void
@@ -123,8 +123,8 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
       current().point.notSent++
     },
     recordCheck (verdict, askedAfterMs) {
-      if (startedAt === undefined) return
-      const { point } = isStopped ? { point: timeline.at(-1) as Point } : current()
+      if (startedAt === undefined || isStopped) return
+      const { point } = current()
       point.checks[verdict]++
       point.lastAskedMs = Math.max(point.lastAskedMs ?? 0, askedAfterMs)
     },
@@ -134,7 +134,12 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
       get notSent () { return totals.notSent },
       timeline,
       histogramOf,
-      get operations () { return Object.fromEntries([...counts].map(([operation, count]) => [operation, operationFigures(operation, count)])) },
+      get operations () {
+        return Object.fromEntries(operations.flatMap(operation => {
+          const count = counts.get(operation)
+          return count === undefined ? [] : [[operation, operationFigures(operation, count)]]
+        }))
+      },
       intervalSeconds
     }
   }

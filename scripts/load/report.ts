@@ -49,6 +49,8 @@ export interface Violation {
 export interface RevocationFigures {
   /** Logouts that were answered 200, each of which was checked. */
   logouts: number
+  /** Those of them that were made while it loaded, and not when everybody left after that. */
+  logoutsUnderLoad: number
   /** Those of them after which every target has refused every token. */
   refusedEverywhere: number
   /** How the requests with tokens that had ended were answered. */

@@ -160,6 +160,7 @@ async function load ({ options: { durationSeconds }, mode, actions, recorder, lo
   } finally {
     clearInterval(timer)
     recorder.stop()
+    logoutCheck.endLoad()
     step.update(Math.round(elapsed()))
     step.end()
     delay.disable()

@@ -5,10 +5,9 @@ import type { OperationFigures, Report, RevocationFigures } from './report.ts'
 
 /** What is said of a run in a terminal, and in front of the HTML report. */
 export function summaryLines (report: Report): string[] {
-  const { totals, mode, seconds, users, generator, endedBy } = report
-  const how = { open: () => `open loop, ${(mode as { ratePerSecond: number }).ratePerSecond} requests/s due`, closed: () => 'closed loop', waves: () => 'in waves' }[mode.kind]()
+  const { totals, seconds, users, generator, endedBy } = report
   const lines = [
-    `Profile ${report.profile}, ${how}, ${users} users, ${seconds.toFixed(1)} s${endedBy === 'interruption' ? ' (interrupted)' : ''}: ${totals.requests} requests, ${totals.requestsPerSecond.toFixed(1)} a second, ${totals.failed} refused or not answered.`,
+    `Profile ${report.profile}, ${modeOf(report)}, ${users} users, ${seconds.toFixed(1)} s${endedBy === 'interruption' ? ' (interrupted)' : ''}: ${totals.requests} requests, ${totals.requestsPerSecond.toFixed(1)} a second, ${totals.failed} refused or not answered.`,
     report.coordinatedOmission
   ]
   if (totals.notSent > 0) lines.push(`${totals.notSent} requests were due and never sent, since too many were waiting already: the targets, or the users, are too few for this rate.`)
@@ -17,15 +16,24 @@ export function summaryLines (report: Report): string[] {
   return lines
 }
 
+/** In what manner requests were sent, in a few words. */
+export function modeOf ({ mode }: Report): string {
+  switch (mode.kind) {
+    case 'open': return `open loop, ${mode.ratePerSecond} requests due a second`
+    case 'closed': return 'closed loop'
+    case 'waves': return 'all at once, in waves'
+  }
+}
+
 /** What the checks of the logouts have shown, in one sentence. */
-export function verdictLine ({ violationCount, logouts, refusedEverywhere, answers, lastAskedMs, lastAnsweredMs, askedAgain }: RevocationFigures): string {
+export function verdictLine ({ violationCount, logouts, logoutsUnderLoad, refusedEverywhere, answers, lastAskedMs, lastAnsweredMs, askedAgain }: RevocationFigures): string {
   if (logouts === 0) return 'No logout was answered 200, so none was checked.'
   const again = askedAgain.tokens > 0 ? ` At the end ${askedAgain.tokens} of the tokens were asked about once more: ${describeAnswers(askedAgain.answers)}.` : ''
   const last = lastAskedMs === undefined || lastAnsweredMs === undefined
     ? ''
     : ` The last replica was asked at most ${lastAskedMs.max.toFixed(1)} ms after the logout's answer (median ${lastAskedMs.median.toFixed(1)} ms), and had answered after at most ${lastAnsweredMs.max.toFixed(1)} ms.`
-  const all = refusedEverywhere === logouts ? 'all refused everywhere' : `${refusedEverywhere} refused everywhere`
-  return `${violationCount} violation${violationCount === 1 ? '' : 's'} of ${logouts} checked logouts, ${all} (${describeAnswers(answers)}).${last}${again}`
+  const all = refusedEverywhere === logouts ? 'all refused everywhere' : `${refusedEverywhere} of them refused everywhere`
+  return `${violationCount} violation${violationCount === 1 ? '' : 's'} of ${logouts} checked logouts (${logoutsUnderLoad} under load), ${all} (${describeAnswers(answers)}).${last}${again}`
 }
 
 function describeAnswers (answers: RevocationFigures['answers']): string {
