@@ -11,12 +11,14 @@
   const rounded = (value, digits) => value == null ? '–' : value.toLocaleString('en', { maximumFractionDigits: digits })
   const percentile = tail => rounded(100 - 100 / tail, 5)
 
+  const wholeSteps = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400]
+
   /** A series is a label, the name of its colour, its values and what else uPlot is told of it. */
   const plots = {
     throughput: () => ({
       unit: 'requests / s',
       // Nearly logarithmic, with a zero: some operations are a thousand times as frequent as others.
-      yScale: { distr: 4, asinh: 1 },
+      yScale: { distr: 4, asinh: 1, range: (_, _least, most) => [0, (most || 1) * 1.3] },
       series: Object.keys(operations).map((operation, index) => ({ label: requestNames[operation], color: `c${index}`, values: perSecond(point => point.requests[operation]) }))
     }),
     latency: () => ({
@@ -76,13 +78,13 @@
         ...rightUnit && { right: { range: (_, _least, most) => [0, (most || 1) * 1.08] } }
       },
       axes: [
-        axis(xAxis.label, { ...xAxis, space: 60 }),
+        axis(xAxis.label, { incrs: wholeSteps, ...xAxis, space: 60 }),
         axis(unit, { size: 62, ...isLogarithmic && { values: (_, splits) => splits.map(value => value == null ? '' : rounded(value, 3)) } }),
         ...rightUnit ? [axis(rightUnit, { scale: 'right', side: 1, size: 62, grid: { show: false } })] : []
       ],
       series: [
         { label: xAxis.label, value: (_, value) => value == null ? '–' : xValue(value) },
-        ...series.map(({ label, color: name, values: _values, ...more }) => ({ label, stroke: color(name), width: 2, value: (_, value) => rounded(value, digits), ...more }))
+        ...series.map(({ label, color: name, values: _values, ...more }) => ({ label, stroke: color(name), width: 2, points: { fill: color('card') }, value: (_, value) => rounded(value, digits), ...more }))
       ]
     }, [x, ...series.map(({ values }) => values)], place)
     return { place, plot }
