@@ -13,12 +13,19 @@ import { printSummary } from './load/summary.ts'
 import { closeTargets, openTargets } from './load/targets.ts'
 import { ServicesError } from './services/programs.ts'
 
-// The first Ctrl-C ends the load, and what follows is bounded; the next ends everything that can be ended at once.
+// The first Ctrl-C ends the load, the next what follows it as well: the last logouts, and the deletion of the users.
 const interruption = new AbortController()
+const hurry = new AbortController()
+/** One Ctrl-C arrives twice, from the terminal and from the parent process. */
+const sameSignalMs = 1_000
+let interruptedAt = Infinity
 const progress = createProgress(process.stdout)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    if (!interruption.signal.aborted) progress.say('Ending, with a report of what there is so far.')
+    if (performance.now() - interruptedAt > sameSignalMs) return hurry.abort()
+    if (interruption.signal.aborted) return
+    interruptedAt = performance.now()
+    progress.say('Ending, with a report of what there is so far.')
     interruption.abort()
   })
 }
@@ -34,7 +41,9 @@ async function main (args: string[]): Promise<number> {
     const report = await measure(options, progress)
     printSummary(report, text => { process.stdout.write(`${text}\n`) })
     for (const file of write(report, options.outputDir)) process.stdout.write(`${relative(process.cwd(), file)}\n`)
-    return report.revocation.violationCount > 0 ? 1 : 0
+    if (report.revocation.violationCount > 0) return 1
+    if (report.totals.failed < report.totals.requests) return 0
+    throw new LoadError('Every request was refused or not answered: the report says how.')
   } catch (error) {
     // Commander has said what is wrong.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
@@ -49,7 +58,7 @@ async function measure (options: LoadOptions, progress: Progress): Promise<Repor
   try {
     const targets = await openTargets(own?.urls ?? options.targets, options)
     try {
-      return await runLoad({ options, targets, ownReplicas: own !== undefined, progress, signal: interruption.signal })
+      return await runLoad({ options, targets, ownReplicas: own !== undefined, progress, signal: interruption.signal, hurry: hurry.signal })
     } finally {
       await closeTargets(targets)
     }

@@ -26,7 +26,7 @@ export interface LogoutCheck {
   /** The load is over: what is checked from now on is not under load. */
   endLoad (): void
   /** Asks every target once more with access tokens that ended earlier: what was refused stays refused. */
-  askAgain (): Promise<void>
+  askAgain (signal: AbortSignal): Promise<void>
   readonly figures: RevocationFigures
 }
 
@@ -89,12 +89,12 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
       recordLatency(answered, Math.max(...answers.map(({ exchange }) => exchange.endedAt)) - ended.answeredAt)
     },
     endLoad () { isLoadOver = true },
-    async askAgain () {
+    async askAgain (signal) {
       const waiting = earlier.flatMap(ended => ended.sessions.map(({ accessTokens: [token = ''] }) => ({ ended, token }))).slice(0, maxAskedAgain)
-      figures.askedAgain.tokens = waiting.length
       await Promise.all(Array.from({ length: askedAgainAtOnce }, async () => {
-        for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+        for (let next = waiting.pop(); next !== undefined && !signal.aborted; next = waiting.pop()) {
           const { ended, token } = next
+          figures.askedAgain.tokens++
           for (const { verdict } of await Promise.all(targets.map(target => ask(ended, 'access token', token, target)))) figures.askedAgain.answers[verdict]++
         }
       }))

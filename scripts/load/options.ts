@@ -40,7 +40,7 @@ Exit codes:
 export function parseOptions (args: string[]): LoadOptions {
   const command = new Command('npm run load --')
     .description('Loads a running signout, and checks meanwhile that every logout is one, on every replica. Without --target it starts replicas, a Redis and a Postgres of its own, and stops them.')
-    .option('--target <url>', 'where it runs; once for each of several replicas', addTarget, [] as URL[])
+    .option('--target <url>', 'where it runs; once for each of several replicas', addTarget)
     .addOption(new Option('--profile <name>', 'what the users do').choices(profileNames).default('mixed'))
     .option('--users <count>', `1 to ${bounds.users}`, wholeNumber(bounds.users), 50)
     .option('--duration <seconds>', `1 to ${bounds.durationSeconds} (default: 30, of soak 3600)`, wholeNumber(bounds.durationSeconds))
@@ -57,7 +57,7 @@ export function parseOptions (args: string[]): LoadOptions {
 }
 
 interface Given {
-  target: URL[]
+  target?: URL[]
   profile: ProfileName
   users: number
   duration?: number
@@ -69,13 +69,13 @@ interface Given {
 
 function toOptions (command: Command): LoadOptions {
   const given = command.opts<Given>()
-  if (command.args.length > 0) command.error(`error: there is no argument ${JSON.stringify(command.args[0])}.`)
-  if (given.target.length > bounds.targets) command.error(`error: there are at most ${bounds.targets} targets.`)
+  const { target: targets = [] } = given
+  if (targets.length > bounds.targets) command.error(`error: there are at most ${bounds.targets} targets.`)
   if (given.profile === 'storm' && given.rate !== undefined) command.error('error: --rate does not go with storm, where everybody comes at once.')
-  if (given.target.length > 0 && command.getOptionValueSource('replicas') === 'cli') command.error('error: --replicas goes without --target.')
+  if (targets.length > 0 && command.getOptionValueSource('replicas') === 'cli') command.error('error: --replicas goes without --target.')
   const profile: { ratePerSecond?: number, durationSeconds: number } = profiles[given.profile]
   return {
-    targets: given.target,
+    targets,
     users: given.users,
     durationSeconds: given.duration ?? profile.durationSeconds,
     profile: given.profile,
@@ -94,7 +94,7 @@ function wholeNumber (maximum: number): (text: string) => number {
   }
 }
 
-function addTarget (text: string, targets: URL[]): URL[] {
+function addTarget (text: string, targets: URL[] = []): URL[] {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.search !== '' || url.hash !== '') {
     throw new InvalidArgumentError('It must be an http or https address, such as http://127.0.0.1:8080.')

@@ -19,6 +19,7 @@ const deletionMs = 60_000
 export interface Person {
   readonly username: string
   readonly password: string
+  isSignedUp: boolean
   sessions: Session[]
   /** A logout that was not answered 200. Nothing may be concluded from that, so it is tried again. */
   unfinished?: { operation: Operation & ('logout' | 'logout-everywhere'), session: Session } | undefined
@@ -34,32 +35,37 @@ export interface Session {
 
 export interface PeopleOptions {
   targets: Target[]
-  count: number
   onProgress: (done: number) => void
   signal: AbortSignal
 }
 
-/** Signs up as many users, and answers them. Rejects with a `LoadError` that says what is wrong, and the cure. */
-export async function signUpPeople ({ targets, count, onProgress, signal }: PeopleOptions): Promise<Person[]> {
+/** As many users, of whom no target knows as yet. */
+export function inventPeople (count: number): Person[] {
   const run = randomBytes(4).toString('hex')
-  const people = Array.from({ length: count }, (_, index): Person => ({
+  return Array.from({ length: count }, (_, index) => ({
     username: `load-${run}-${index}`,
     // Longer than any minimum that can be set.
     password: randomBytes(64).toString('hex'),
+    isSignedUp: false,
     sessions: []
   }))
-  await inTurns(people, preparationMs(count), signal, onProgress, async ({ username, password }, index) => {
-    await insist(targets, index, { method: 'POST', path: '/register', body: { username, password } }, 201)
+}
+
+/** Signs up everybody. Rejects with a `LoadError` that says what is wrong, and the cure. */
+export async function signUpPeople (people: Person[], { targets, onProgress, signal }: PeopleOptions): Promise<void> {
+  await inTurns(people, preparationMs(people.length), signal, onProgress, async (person, index) => {
+    const { username, password } = person
+    await insist(targets, index, { method: 'POST', path: '/register', body: { username, password } }, 201, signal)
+    person.isSignedUp = true
   })
-  return people
 }
 
 /** Signs everybody in on a number of devices. */
-export async function signInPeople (people: Person[], devices: number, { targets, count, onProgress, signal }: PeopleOptions): Promise<void> {
-  await inTurns(people, preparationMs(count * devices), signal, onProgress, async (person, index) => {
-    while (person.sessions.length < devices) {
+export async function signInPeople (people: Person[], devices: number, { targets, onProgress, signal }: PeopleOptions): Promise<void> {
+  await inTurns(people, preparationMs(people.length * devices), signal, onProgress, async (person, index) => {
+    while (person.sessions.length < devices && !signal.aborted) {
       const { username, password } = person
-      const { body } = await insist(targets, index, { method: 'POST', path: '/login', body: { username, password } }, 200)
+      const { body } = await insist(targets, index, { method: 'POST', path: '/login', body: { username, password } }, 200, signal)
       person.sessions.push(openedSession(body))
     }
   })
@@ -79,8 +85,8 @@ export async function makeSureTheyAgree (targets: Target[], person: Person): Pro
 export async function deletePeople (people: Person[], { targets, onProgress, signal }: PeopleOptions): Promise<number> {
   let left = people.length
   await inTurns(people, deletionMs, signal, onProgress, async ({ username, password }, index) => {
-    const { body } = await insist(targets, index, { method: 'POST', path: '/login', body: { username, password } }, 200)
-    await insist(targets, index, { method: 'DELETE', path: '/me', token: openedSession(body).accessTokens[0] ?? '', body: { password } }, 204)
+    const { body } = await insist(targets, index, { method: 'POST', path: '/login', body: { username, password } }, 200, signal)
+    await insist(targets, index, { method: 'DELETE', path: '/me', token: openedSession(body).accessTokens[0] ?? '', body: { password } }, 204, signal)
     left--
   }).catch((error: unknown) => { if (!(error instanceof LoadError)) throw error })
   return left
@@ -115,14 +121,14 @@ async function inTurns (people: Person[], withinMs: number, signal: AbortSignal,
 }
 
 /** Sends a request until it is answered as it must be. Rejects with a `LoadError` when it is refused. */
-async function insist (targets: Target[], turn: number, request: Request, expected: number): Promise<Exchange> {
+async function insist (targets: Target[], turn: number, request: Request, expected: number, signal: AbortSignal): Promise<Exchange> {
   const target = targets[turn % targets.length] as Target
   for (let attempt = 1; ; attempt++) {
     const exchange = await target.load.send(request)
     if (exchange.status === expected) return exchange
     // What was sent before, and not answered in time.
     if (attempt > 1 && request.path === '/register' && exchange.error === 'username_taken') return exchange
-    if ((exchange.status !== 503 && exchange.failure !== 'timeout') || attempt === maxTries) throw refusal(target, request, exchange)
+    if ((exchange.status !== 503 && exchange.failure !== 'timeout') || attempt === maxTries || signal.aborted) throw refusal(target, request, exchange)
     await sleep(pauseMs)
   }
 }

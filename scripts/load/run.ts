@@ -4,7 +4,7 @@ import { createActions, type Actions } from './actions.ts'
 import { LoadError } from './failure.ts'
 import { createLogoutCheck, type LogoutCheck } from './logout-check.ts'
 import type { LoadOptions } from './options.ts'
-import { deletePeople, limited, makeSureTheyAgree, signInPeople, signUpPeople, type PeopleOptions, type Person } from './people.ts'
+import { deletePeople, inventPeople, limited, makeSureTheyAgree, signInPeople, signUpPeople, type PeopleOptions, type Person } from './people.ts'
 import { profiles, type Profile } from './profiles.ts'
 import type { Progress } from './progress.ts'
 import { createRecorder, type Recorder } from './recorder.ts'
@@ -20,6 +20,8 @@ const showEveryMs = 250
 /** How many users sign out at the same time once the load is over. */
 const leavingAtOnce = 16
 const leavingTries = 5
+/** How long each step may take that tidies up after the load. */
+const tidyMs = 60_000
 
 export interface RunOptions {
   options: LoadOptions
@@ -28,6 +30,8 @@ export interface RunOptions {
   progress: Progress
   /** Ends the load, which is then reported so far. */
   signal: AbortSignal
+  /** Ends what follows the load as well. */
+  hurry: AbortSignal
 }
 
 /** Everything that a run needs, made once. */
@@ -45,38 +49,41 @@ interface Run extends RunOptions {
  */
 export async function runLoad (runOptions: RunOptions): Promise<Report> {
   const run = createRun(runOptions)
-  const { options, targets, ownReplicas, signal } = run
-  const preparedAt = performance.now()
-  const people = await prepare(run)
-  const preparationSeconds = (performance.now() - preparedAt) / 1000
-  if (signal.aborted) throw new LoadError('Interrupted before the load began: there is nothing to report.')
+  const people = inventPeople(run.options.users)
+  try {
+    const preparedAt = performance.now()
+    await prepare(run, people)
+    const preparationSeconds = (performance.now() - preparedAt) / 1000
+    if (run.signal.aborted) throw new LoadError('Interrupted before the load began: there is nothing to report.')
+    const startedAt = new Date().toISOString()
+    const { seconds, generator } = await load(run, people)
+    const endedBy = run.signal.aborted ? 'interruption' : 'duration'
+    await leave(run, people)
+    await run.logoutCheck.askAgain(within(run))
+    return reportOf(run, { startedAt, seconds, endedBy, preparationSeconds, generator })
+  } finally {
+    if (!run.ownReplicas) await removePeople(run, people.filter(({ isSignedUp }) => isSignedUp))
+  }
+}
 
-  const startedAt = new Date()
-  const { seconds, generator } = await load(run, people)
-  const endedBy = signal.aborted ? 'interruption' : 'duration'
-  await leave(run, people)
-  await run.logoutCheck.askAgain()
-  if (!ownReplicas) await removePeople(run, people)
+type Course = Pick<Report, 'startedAt' | 'seconds' | 'endedBy' | 'preparationSeconds' | 'generator'>
 
-  const { figures } = run.recorder
+function reportOf ({ options, targets, ownReplicas, profile, mode, recorder: { figures }, logoutCheck }: Run, course: Course): Report {
   if (figures.requests === 0) throw new LoadError('Nothing was answered within the time: take a longer --duration.')
   const all = figures.histogramOf()
   return {
     version,
-    startedAt: startedAt.toISOString(),
-    seconds,
-    endedBy,
+    ...course,
     targets: targets.map(({ name }) => name),
     ownReplicas,
     profile: options.profile,
-    profileDescription: run.profile.description,
+    profileDescription: profile.description,
     users: options.users,
-    mode: run.mode,
-    coordinatedOmission: explainCorrection(run.mode),
-    preparationSeconds,
+    mode,
+    coordinatedOmission: explainCorrection(mode),
     totals: {
       requests: figures.requests,
-      requestsPerSecond: figures.requests / seconds,
+      requestsPerSecond: figures.requests / course.seconds,
       failed: figures.failed,
       notSent: figures.notSent,
       latencyMs: latenciesOf(all),
@@ -85,9 +92,13 @@ export async function runLoad (runOptions: RunOptions): Promise<Report> {
     operations: figures.operations,
     intervalSeconds: figures.intervalSeconds,
     timeline: [...figures.timeline],
-    revocation: run.logoutCheck.figures,
-    generator
+    revocation: logoutCheck.figures
   }
+}
+
+/** Aborted when a step after the load takes too long, or when there is a hurry. */
+function within ({ hurry }: Run): AbortSignal {
+  return AbortSignal.any([hurry, AbortSignal.timeout(tidyMs)])
 }
 
 function createRun (runOptions: RunOptions): Run {
@@ -123,23 +134,21 @@ function explainCorrection ({ kind }: Report['mode']): string {
 }
 
 /** Signs up the users, and signs them in unless that is the load. */
-async function prepare ({ options: { users }, profile, targets, progress, signal }: Run): Promise<Person[]> {
-  const inStep = async <T>(title: string, work: (peopleOptions: PeopleOptions) => Promise<T>): Promise<T> => {
-    const step = progress.begin(title, users, 'users')
+async function prepare ({ profile, targets, progress, signal }: Run, people: Person[]): Promise<void> {
+  const inStep = async (title: string, work: (peopleOptions: PeopleOptions) => Promise<void>) => {
+    const step = progress.begin(title, people.length, 'users')
     try {
-      return await work({ targets, count: users, signal, onProgress: done => { step.update(done) } })
+      await work({ targets, signal, onProgress: done => { step.update(done) } })
     } finally {
       step.end()
     }
   }
-  const people = await inStep('Signing up', signUpPeople)
+  await inStep('Signing up', peopleOptions => signUpPeople(people, peopleOptions))
   // Where signing in is the load, one alone, to see whether the targets are of one kind.
-  const signedIn = profile.shares === undefined ? people.slice(0, 1) : people
-  if (signedIn.length === people.length) await inStep('Signing in', peopleOptions => signInPeople(people, profile.devices, peopleOptions))
-  else await signInPeople(signedIn, 1, { targets, count: 1, signal, onProgress: () => {} })
+  if (profile.shares === undefined) await signInPeople(people.slice(0, 1), 1, { targets, signal, onProgress: () => {} })
+  else await inStep('Signing in', peopleOptions => signInPeople(people, profile.devices, peopleOptions))
   const [first] = people
   if (first !== undefined && !signal.aborted) await makeSureTheyAgree(targets, first)
-  return people
 }
 
 async function load ({ options: { durationSeconds }, mode, actions, recorder, logoutCheck, progress, signal }: Run, people: Person[]): Promise<Pick<Report, 'seconds' | 'generator'>> {
@@ -171,20 +180,23 @@ async function load ({ options: { durationSeconds }, mode, actions, recorder, lo
 }
 
 /** Everybody who is still signed in logs out, which is checked like any other logout. */
-async function leave ({ actions }: Run, people: Person[]): Promise<void> {
+async function leave (run: Run, people: Person[]): Promise<void> {
+  const signal = within(run)
   const waiting = [...people]
   await Promise.all(Array.from({ length: leavingAtOnce }, async () => {
     for (let person = waiting.pop(); person !== undefined; person = waiting.pop()) {
-      for (let attempt = 0; person.sessions.length > 0 && attempt < person.sessions.length + leavingTries; attempt++) await actions.logOut(person, performance.now())
+      const tries = person.sessions.length + leavingTries
+      for (let attempt = 0; person.sessions.length > 0 && attempt < tries && !signal.aborted; attempt++) await run.actions.logOut(person, performance.now())
     }
   }))
 }
 
-async function removePeople ({ targets, progress }: Run, people: Person[]): Promise<void> {
-  const step = progress.begin('Deleting', people.length, 'users')
-  const left = await deletePeople(people, { targets, count: people.length, signal: new AbortController().signal, onProgress: done => { step.update(done) } })
+async function removePeople (run: Run, people: Person[]): Promise<void> {
+  if (people.length === 0) return
+  const step = run.progress.begin('Deleting', people.length, 'users')
+  const left = await deletePeople(people, { targets: run.targets, signal: run.hurry, onProgress: done => { step.update(done) } })
   step.end()
-  if (left > 0) progress.say(`${left} users could not be deleted: their names begin with ${people[0]?.username.replace(/\d+$/, '')}`)
+  if (left > 0) run.progress.say(`${left} users could not be deleted: their names begin with ${people[0]?.username.replace(/\d+$/, '')}`)
 }
 
 function describeSoFar ({ figures }: Recorder, { figures: { logouts, violationCount } }: LogoutCheck): string {

@@ -84,7 +84,7 @@ function explainFailure (name: string, failure: string): string {
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY': return `The certificate of ${name} is signed by nobody known here (${failure}): name its authority in NODE_EXTRA_CA_CERTS.`
-    default: return /^HPE_|^UND_ERR_SOCKET$|^ECONNRESET$/.test(failure)
+    default: return /^HPE_|^HTTPParserError$|^UND_ERR_SOCKET$|^ECONNRESET$/.test(failure)
       ? `${name} does not speak plain HTTP (${failure}): where it needs TLS, write https:// instead of http://.`
       : `${name} cannot be asked (${failure}): correct --target.`
   }
