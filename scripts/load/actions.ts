@@ -35,17 +35,9 @@ export interface ActionsOptions {
 
 type Logout = 'logout' | 'logout-everywhere'
 
-export function createActions ({ profile, targets, recorder, logoutCheck, onLimited, random = Math.random }: ActionsOptions): Actions {
-  let turn = 0
-
-  async function send (operation: Operation, dueAt: number, credentials: Pick<Request, 'token' | 'body'>): Promise<{ exchange: Exchange, target: Target }> {
-    const target = targets[turn++ % targets.length] as Target
-    const [method, path] = requestLines[operation].split(' ') as [Request['method'], string]
-    const exchange = await target.load.send({ method, path, ...credentials })
-    recorder.record(operation, exchange, exchange.endedAt - dueAt)
-    if (exchange.status === 429) onLimited(target, `${method} ${path}`)
-    return { exchange, target }
-  }
+export function createActions (options: ActionsOptions): Actions {
+  const { profile, logoutCheck, random = Math.random } = options
+  const send = createSend(options)
 
   async function signIn (person: Person, dueAt: number): Promise<void> {
     const { username, password } = person
@@ -105,6 +97,21 @@ export function createActions ({ profile, targets, recorder, logoutCheck, onLimi
       if (operation === 'logout' || operation === 'logout-everywhere') return await endSessions(person, session, operation, dueAt)
       await read(person, session, operation, dueAt)
     }
+  }
+}
+
+type Send = (operation: Operation, dueAt: number, credentials: Pick<Request, 'token' | 'body'>) => Promise<{ exchange: Exchange, target: Target }>
+
+/** Sends requests to the targets by turns, so that a token is used at others than the one that has issued it. */
+function createSend ({ targets, recorder, onLimited }: ActionsOptions): Send {
+  let turn = 0
+  return async (operation, dueAt, credentials) => {
+    const target = targets[turn++ % targets.length] as Target
+    const [method, path] = requestLines[operation].split(' ') as [Request['method'], string]
+    const exchange = await target.load.send({ method, path, ...credentials })
+    recorder.record(operation, exchange, exchange.endedAt - dueAt)
+    if (exchange.status === 429) onLimited(target, `${method} ${path}`)
+    return { exchange, target }
   }
 }
 

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { isIP } from 'node:net'
-import { profileNames, profiles, type ProfileName } from './profiles.ts'
+import { describeProfile, profileNames, profiles, type ProfileName } from './profiles.ts'
 
 export const bounds = { users: 10_000, durationSeconds: 86_400, ratePerSecond: 20_000, targets: 50, replicas: 10 }
 
@@ -19,7 +19,8 @@ export interface LoadOptions {
 
 const examples = `
 Profiles:
-${profileNames.map(name => `  ${name.padEnd(18)} ${profiles[name].description}`).join('\n')}
+${profileNames.map(name => `  ${name.padEnd(18)} ${describeProfile(name)}`).join('\n')}
+GET /token asks the blocklist alone, as any API does that uses the plugin; GET /me asks the database too.
 
 With --rate requests are due at a constant rate, and a latency counts from when its request was due. Without it, each user
 sends the next request once the last one is answered; latencies are then corrected for coordinated omission afterwards.

@@ -14,7 +14,8 @@ export const requestLines: Record<Operation, string> = {
 }
 
 export interface Profile {
-  description: string
+  /** What it is, before its shares. */
+  about: string
   /**
    * How often each operation is chosen, as parts of their sum. Signing in has no share: whoever is not signed in, or not
    * on all devices, does that next. Undefined where everybody does the same at once.
@@ -38,31 +39,31 @@ const mixedShares = { token: 720, me: 210, sessions: 30, refresh: 30, logout: 9,
 
 export const profiles = {
   read: {
-    description: 'requests with a token: 80 % GET /token (blocklist alone), 20 % GET /me (database too)',
+    about: 'requests with a token',
     shares: { token: 80, me: 20 },
     devices: 1,
     durationSeconds: 30
   },
   mixed: {
-    description: '96 % requests (72 % GET /token, 21 % GET /me, 3 % GET /me/sessions), 3 % refreshes, 0.9 % logouts, 0.1 % logouts everywhere, and a sign-in after each logout',
+    about: 'what people do, with a sign-in after each logout',
     shares: mixedShares,
     devices: 1,
     durationSeconds: 30
   },
   storm: {
-    description: 'everybody signs in at the same moment; once all are in, everybody logs out at the same moment; and again',
+    about: 'everybody signs in at the same moment; once all are in, everybody logs out at the same moment; and again',
     shares: undefined,
     devices: 1,
     durationSeconds: 30
   },
   'logout-everywhere': {
-    description: 'each user is signed in on 3 devices: 94 % GET /token, 6 % POST /logout?scope=all, after which the tokens of all 3 are checked',
+    about: 'each user is signed in on 3 devices, and logs out on all of them at once',
     shares: { token: 94, 'logout-everywhere': 6 },
     devices: 3,
     durationSeconds: 30
   },
   soak: {
-    description: 'as mixed, at 100 requests a second for an hour unless told otherwise, to see what grows',
+    about: 'as mixed, but at 100 requests a second for an hour unless told otherwise',
     shares: mixedShares,
     devices: 1,
     ratePerSecond: 100,
@@ -72,6 +73,18 @@ export const profiles = {
 
 export type ProfileName = keyof typeof profiles
 export const profileNames = Object.keys(profiles) as ProfileName[]
+
+/** A profile in a sentence, for people. */
+export function describeProfile (name: ProfileName): string {
+  const { about, shares }: Profile = profiles[name]
+  return shares === undefined ? about : `${about}: ${describeShares(shares)}`
+}
+
+export function describeShares (shares: Partial<Record<Operation, number>>): string {
+  const entries = Object.entries(shares) as [Operation, number][]
+  const sum = entries.reduce((sum, [, share]) => sum + share, 0)
+  return entries.map(([operation, share]) => `${Number((100 * share / sum).toFixed(2))} % ${requestLines[operation]}`).join(', ')
+}
 
 /** Chooses an operation by its share. @param random from 0 to less than 1 */
 export function chooseOperation (shares: Partial<Record<Operation, number>>, random: number): Operation {

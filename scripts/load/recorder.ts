@@ -3,16 +3,11 @@ import type { Exchange } from './http-client.ts'
 import { corrected, createHistogram, distributionOf, latenciesOf, recordLatency } from './histogram.ts'
 import { operations, type Operation } from './profiles.ts'
 import type { OperationFigures, Point, Verdict } from './report.ts'
+import { createTimeline } from './timeline.ts'
 
-/** The timeline has at most this many points, however long the run is. */
-const maxPoints = 600
-/** Of a second that is without an end, since requests are still under way after it, this many more points are kept. */
-const maxLatePoints = 60
-
+/** Counts while it runs. What comes before and after that counts for nothing. */
 export interface Recorder {
-  /** Begins the timeline. What is recorded before counts for nothing. */
   start (): void
-  /** Ends it. What is recorded after that counts for nothing. */
   stop (): void
   /** @param latencyMs from when it was due, or began, to its end */
   record (operation: Operation, exchange: Exchange, latencyMs: number): void
@@ -29,125 +24,84 @@ export interface Figures {
   readonly failed: number
   readonly notSent: number
   readonly timeline: readonly Point[]
-  /** Of one operation, or of all of them. */
-  histogramOf (operation?: Operation): Histogram
-  readonly operations: Partial<Record<Operation, OperationFigures>>
   readonly intervalSeconds: number
+  readonly operations: Partial<Record<Operation, OperationFigures>>
+  /** The latencies of all requests. */
+  sum (): Histogram
 }
 
-/** An interval of the timeline, while it lasts. */
-interface Interval {
-  point: Point
-  histograms: Map<Operation, Histogram>
+/** What is known of an operation. */
+interface Count {
+  requests: number
+  statuses: Record<string, number>
+  measured: Histogram
 }
 
 /** @param isCorrected whether latencies still have to be corrected for coordinated omission, as in a closed loop */
 export function createRecorder ({ durationSeconds, isCorrected }: { durationSeconds: number, isCorrected: boolean }): Recorder {
-  const intervalSeconds = Math.max(1, Math.ceil(durationSeconds / maxPoints))
-  const raw = new Map(operations.map(operation => [operation, createHistogram(3)]))
-  const counts = new Map<Operation, { requests: number, statuses: Record<string, number> }>()
-  const timeline: Point[] = []
+  const counts = new Map<Operation, Count>()
   const totals = { requests: 0, failed: 0, notSent: 0 }
-  let startedAt: number | undefined
-  let isStopped = false
-  let interval = createInterval(0)
+  const timeline = createTimeline(durationSeconds, (operation, histogram) => isCorrected ? corrected(histogram, countOf(operation).measured) : histogram)
 
-  const elapsed = () => (performance.now() - (startedAt ?? performance.now())) / 1000
-
-  /** The interval of this moment; those before it are put on record. */
-  function current (): Interval {
-    const elapsedSeconds = elapsed()
-    // The answers to the last requests come a little late, and are no interval of their own.
-    const index = elapsedSeconds < durationSeconds + intervalSeconds / 2
-      ? Math.min(Math.floor(elapsedSeconds / intervalSeconds), Math.ceil(durationSeconds / intervalSeconds) - 1)
-      : Math.floor(elapsedSeconds / intervalSeconds)
-    while (interval.point.atSeconds < index * intervalSeconds && timeline.length < maxPoints + maxLatePoints) {
-      close(intervalSeconds)
-      interval = createInterval((timeline.length) * intervalSeconds)
-    }
-    return interval
+  function countOf (operation: Operation): Count {
+    const count = counts.get(operation) ?? { requests: 0, statuses: {}, measured: createHistogram(3) }
+    counts.set(operation, count)
+    return count
   }
 
-  function close (seconds: number): void {
-    const all = createHistogram(2)
-    for (const [operation, histogram] of interval.histograms) {
-      all.add(isCorrected ? corrected(histogram, raw.get(operation)) : histogram)
-    }
-    interval.point.seconds = seconds
-    interval.point.latencyMs = latenciesOf(all)
-    timeline.push(interval.point)
-  }
+  const histogramOf = ({ measured }: Count) => isCorrected ? corrected(measured) : measured
 
-  function histogramOf (operation?: Operation): Histogram {
-    const all = createHistogram(3)
-    for (const [name, histogram] of raw) {
-      if (operation === undefined || name === operation) all.add(isCorrected ? corrected(histogram) : histogram)
-    }
-    return all
-  }
-
-  function operationFigures (operation: Operation, { requests, statuses }: { requests: number, statuses: Record<string, number> }): OperationFigures {
-    const measured = raw.get(operation) as Histogram
-    const histogram = histogramOf(operation)
+  function figuresOf (count: Count): OperationFigures {
+    const { requests, statuses, measured } = count
+    const histogram = histogramOf(count)
     return { requests, statuses, latencyMs: latenciesOf(histogram), ...isCorrected && { measuredLatencyMs: latenciesOf(measured) }, distribution: distributionOf(histogram) }
   }
 
   return {
-    start () { startedAt = performance.now() },
-    stop () {
-      current()
-      if (!isStopped) close(elapsed() - interval.point.atSeconds)
-      isStopped = true
-    },
+    start: timeline.start,
+    stop: timeline.stop,
     record (operation, exchange, latencyMs) {
-      if (startedAt === undefined || isStopped) return
-      const { point, histograms } = current()
+      if (!timeline.isRunning) return
+      const { now } = timeline
+      const count = countOf(operation)
       const status = String(exchange.status ?? exchange.failure)
-      const count = counts.get(operation) ?? { requests: 0, statuses: {} }
-      counts.set(operation, count)
       count.requests++
       count.statuses[status] = (count.statuses[status] ?? 0) + 1
-      point.requests[operation] = (point.requests[operation] ?? 0) + 1
-      point.statuses[status] = (point.statuses[status] ?? 0) + 1
+      now.requests[operation] = (now.requests[operation] ?? 0) + 1
+      now.statuses[status] = (now.statuses[status] ?? 0) + 1
       totals.requests++
       if (exchange.status === undefined || exchange.status >= 400) totals.failed++
       // What was refused before it was asked took no time, and would flatter the rest.
       if (exchange.status === undefined && exchange.failure !== 'timeout') return
-      if (!histograms.has(operation)) histograms.set(operation, createHistogram(2))
-      recordLatency(histograms.get(operation) as Histogram, latencyMs)
-      recordLatency(raw.get(operation) as Histogram, latencyMs)
+      recordLatency(count.measured, latencyMs)
+      timeline.recordLatency(operation, latencyMs)
     },
     recordNotSent () {
-      if (isStopped) return
+      if (!timeline.isRunning) return
       totals.notSent++
-      current().point.notSent++
+      timeline.now.notSent++
     },
     recordCheck (verdict, askedAfterMs) {
-      if (startedAt === undefined || isStopped) return
-      const { point } = current()
-      point.checks[verdict]++
-      point.lastAskedMs = Math.max(point.lastAskedMs ?? 0, askedAfterMs)
+      if (!timeline.isRunning) return
+      const { now } = timeline
+      now.checks[verdict]++
+      now.lastAskedMs = Math.max(now.lastAskedMs ?? 0, askedAfterMs)
     },
     figures: {
       get requests () { return totals.requests },
       get failed () { return totals.failed },
       get notSent () { return totals.notSent },
-      timeline,
-      histogramOf,
+      timeline: timeline.points,
+      intervalSeconds: timeline.intervalSeconds,
       get operations () {
-        return Object.fromEntries(operations.flatMap(operation => {
-          const count = counts.get(operation)
-          return count === undefined ? [] : [[operation, operationFigures(operation, count)]]
-        }))
+        const known = operations.flatMap(operation => counts.has(operation) ? [[operation, figuresOf(countOf(operation))]] : [])
+        return Object.fromEntries(known) as Figures['operations']
       },
-      intervalSeconds
+      sum () {
+        const all = createHistogram(3)
+        for (const count of counts.values()) all.add(histogramOf(count))
+        return all
+      }
     }
-  }
-}
-
-function createInterval (atSeconds: number): Interval {
-  return {
-    point: { atSeconds, seconds: 0, requests: {}, statuses: {}, notSent: 0, latencyMs: undefined, checks: { refused: 0, accepted: 0, unavailable: 0, inconclusive: 0 }, lastAskedMs: undefined },
-    histograms: new Map()
   }
 }

@@ -44,7 +44,7 @@ ${violationsOf(report.revocation.violations, report.revocation.violationCount)}
 <script>
 ${ofUPlot('uPlot.iife.min.js')}
 </script>
-<script>
+<script type="module">
 ${ofPage('page.js')}
 </script>
 </body>

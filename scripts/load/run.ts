@@ -5,7 +5,7 @@ import { LoadError } from './failure.ts'
 import { createLogoutCheck, type LogoutCheck } from './logout-check.ts'
 import type { LoadOptions } from './options.ts'
 import { deletePeople, inventPeople, limited, makeSureTheyAgree, signInPeople, signUpPeople, type PeopleOptions, type Person } from './people.ts'
-import { profiles, type Profile } from './profiles.ts'
+import { describeProfile, profiles, type Profile } from './profiles.ts'
 import type { Progress } from './progress.ts'
 import { createRecorder, type Recorder } from './recorder.ts'
 import type { Report, Violation } from './report.ts'
@@ -68,16 +68,16 @@ export async function runLoad (runOptions: RunOptions): Promise<Report> {
 
 type Course = Pick<Report, 'startedAt' | 'seconds' | 'endedBy' | 'preparationSeconds' | 'generator'>
 
-function reportOf ({ options, targets, ownReplicas, profile, mode, recorder: { figures }, logoutCheck }: Run, course: Course): Report {
+function reportOf ({ options, targets, ownReplicas, mode, recorder: { figures }, logoutCheck }: Run, course: Course): Report {
   if (figures.requests === 0) throw new LoadError('Nothing was answered within the time: take a longer --duration.')
-  const all = figures.histogramOf()
+  const all = figures.sum()
   return {
     version,
     ...course,
     targets: targets.map(({ name }) => name),
     ownReplicas,
     profile: options.profile,
-    profileDescription: profile.description,
+    profileDescription: describeProfile(options.profile),
     users: options.users,
     mode,
     coordinatedOmission: explainCorrection(mode),

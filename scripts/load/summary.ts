@@ -1,7 +1,10 @@
 import { colored, table } from '../../src/cli/terminal.ts'
 import type { Latencies } from './histogram.ts'
 import { requestLines, type Operation } from './profiles.ts'
-import type { OperationFigures, Report, RevocationFigures } from './report.ts'
+import type { OperationFigures, Point, Report, RevocationFigures } from './report.ts'
+
+/** A run of fewer intervals has no beginning and no end that could be compared. */
+const minTrendPoints = 60
 
 /** What is said of a run in a terminal, and in front of the HTML report. */
 export function summaryLines (report: Report): string[] {
@@ -10,10 +13,24 @@ export function summaryLines (report: Report): string[] {
     `Profile ${report.profile}, ${modeOf(report)}, ${users} users, ${seconds.toFixed(1)} s${endedBy === 'interruption' ? ' (interrupted)' : ''}: ${totals.requests} requests, ${totals.requestsPerSecond.toFixed(1)} a second, ${totals.failed} refused or not answered.`,
     report.coordinatedOmission
   ]
+  const trend = describeTrend(report)
+  if (trend !== undefined) lines.push(trend)
   if (totals.notSent > 0) lines.push(`${totals.notSent} requests were due and never sent, since too many were waiting already: the targets, or the users, are too few for this rate.`)
   if (report.ownReplicas) lines.push('The replicas were started for this run, on this machine, with RATE_LIMITS=off, which nothing that the public reaches may have.')
   if (generator.cpuShare > 0.9) lines.push(`This program itself was busy ${Math.round(100 * generator.cpuShare)} % of the time: the figures may be its limit, and not that of the targets.`)
   return lines
+}
+
+/** Whether it became slower: of a run that is long enough, its beginning beside its end. */
+function describeTrend ({ timeline }: Report): string | undefined {
+  if (timeline.length < minTrendPoints) return undefined
+  const tenth = Math.floor(timeline.length / 10)
+  const usual = (points: Point[], pick: (latency: Latencies) => number) => {
+    const values = points.flatMap(({ latencyMs }) => latencyMs === undefined ? [] : [pick(latencyMs)]).sort((a, b) => a - b)
+    return `${values[Math.floor(values.length / 2)]?.toFixed(1) ?? '-'} ms`
+  }
+  const describe = (points: Point[]) => `p50 ${usual(points, ({ p50 }) => p50)} and p99 ${usual(points, ({ p99 }) => p99)}`
+  return `In the first tenth of the time ${describe(timeline.slice(0, tenth))} were usual, in the last ${describe(timeline.slice(-tenth))}.`
 }
 
 /** In what manner requests were sent, in a few words. */
