@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { waitForLock } from 'fs-native-extensions'
 import { describeUrl } from '../src/describe-url.ts'
+import { findChromium } from './services/chromium.ts'
 import { composeDown, hasDockerEngine } from './services/docker.ts'
 import { install } from './services/install.ts'
 import { ensurePostgres, stopPostgres } from './services/postgres.ts'
@@ -15,6 +16,8 @@ const help = `Usage: npm run services [-- --stop]
 Makes a real Redis and a real Postgres available to the tests, and may be run again at any time. For each it takes the
 first that is to be had: the one that REDIS_URL or DATABASE_URL names; one that an earlier run started; one started
 from installed programs; one from docker-compose.yml; one installed with apt-get (as root) or brew.
+
+The tests also get curl, and a Chromium (CHROMIUM names another) that opens the report of \`npm run load\`.
 
 What it starts listens on a free port of the loopback address and keeps its data below .services.
 
@@ -53,6 +56,18 @@ async function start (): Promise<void> {
   if (findProgramFolder('curl') === undefined) install('curl', line => report('curl', line))
   // The tests of faults do to a Redis of their own what must not be done to one that others use.
   if (!isInstalled() && !hasDockerEngine()) install('redis', line => report('Redis', line))
+  ensureChromium()
+}
+
+/** One test alone needs a browser: where none can be had, all else is there all the same. */
+function ensureChromium (): void {
+  if (findChromium() !== undefined) return
+  try {
+    install('chromium', line => report('Chromium', line))
+  } catch (error) {
+    if (!(error instanceof ServicesError)) throw error
+    report('Chromium', `${error.message} Only the test of the report of npm run load fails without.`)
+  }
 }
 
 async function stop (): Promise<void> {

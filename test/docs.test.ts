@@ -3,6 +3,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import { parseOptions } from '../scripts/load/options.ts'
+import { describeShares, profileNames, profiles, type Profile } from '../scripts/load/profiles.ts'
 import { describeError, errorCodes } from '../src/errors.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { embeddedEnv, scratchFolder } from './support/app.ts'
@@ -75,6 +77,19 @@ t.test('the app of docs/plugin.md works', async t => {
 t.test('docs/errors.md lists every code with its status', async t => {
   const rows = [...read('docs/errors.md').matchAll(/^\| (\d{3}) \| `(\w+)` \|/gm)].map(([, status, code]) => `${status} ${code}`)
   t.same(rows, errorCodes.map(code => `${describeError(code).statusCode} ${code}`))
+})
+
+t.test('docs/load.md has commands that are understood, and the shares of the profiles', async t => {
+  const commands = blocks(read('docs/load.md'), 'sh').flatMap(block => block.trim().split('\n'))
+  t.ok(commands.length >= 4)
+  for (const command of commands) {
+    const [, args = ''] = /^npm run load(?: -- (.*))?$/.exec(command) ?? []
+    t.ok(parseOptions(args === '' ? [] : args.split(' ')), command)
+  }
+  for (const name of profileNames) {
+    const { about, shares }: Profile = profiles[name]
+    t.match(read('docs/load.md'), `| \`${name}\` | ${shares === undefined ? about : describeShares(shares)} |`)
+  }
 })
 
 t.test('every script that the documents name is there', async t => {

@@ -11,11 +11,11 @@ export function hasDockerEngine (): boolean {
 }
 
 /** Runs one service of docker-compose.yml, with a loopback port of this machine, and answers its address. */
-export async function composeUp (service: 'redis' | 'postgres'): Promise<string> {
+export async function composeUp (service: 'redis' | 'postgres', itsProject = project): Promise<string> {
   const port = await findFreePort()
   // The one that the volume of an earlier run was made with.
   const password = keptSecret('compose-password')
-  run('docker', ['compose', '-p', project, 'up', '-d', '--wait', service], {
+  run('docker', ['compose', '-p', itsProject, 'up', '-d', '--wait', service], {
     cwd: packageRoot,
     timeoutMs: 300_000,
     env: {
@@ -28,6 +28,6 @@ export async function composeUp (service: 'redis' | 'postgres'): Promise<string>
   return service === 'redis' ? `redis://127.0.0.1:${port}` : `postgres://signout:${password}@127.0.0.1:${port}/signout`
 }
 
-export function composeDown (): void {
-  run('docker', ['compose', '-p', project, 'down'], { cwd: packageRoot, env: { ...process.env, POSTGRES_PASSWORD: 'x', KEY_ENCRYPTION_SECRET: 'x' } })
+export function composeDown (itsProject = project, options: string[] = []): void {
+  run('docker', ['compose', '-p', itsProject, 'down', ...options], { cwd: packageRoot, env: { ...process.env, POSTGRES_PASSWORD: 'x', KEY_ENCRYPTION_SECRET: 'x' } })
 }

@@ -25,15 +25,25 @@ export async function ensurePostgres (before: PostgresService | undefined, say: 
 }
 
 async function start (before: PostgresService | undefined): Promise<PostgresService> {
+  if (before?.dataDir !== undefined) stopPostgres(before)
+  // A scratch server: what it holds need not survive a power cut, so it does not wait for the disk.
+  return await startIn(makeDataDir, '-c fsync=off')
+}
+
+/** Starts a Postgres of its own for who stops it again. It waits for the disk, as one that matters does. */
+export async function scratchPostgres (): Promise<{ url: string, stop: () => void }> {
+  const service = await startIn(makeScratchDir, '')
+  return { url: service.url, stop: () => { stopPostgres(service) } }
+}
+
+async function startIn (makeDir: (user: User) => string, more: string): Promise<PostgresService> {
   const binDir = findProgramFolder('initdb', 'pg_ctl')
   if (binDir === undefined) throw new ServicesError('Postgres was installed, and its programs initdb and pg_ctl are nowhere: name a running one in DATABASE_URL.')
   const user = unprivilegedUser()
-  if (before?.dataDir !== undefined) stopPostgres(before)
-  const dataDir = makeDataDir(user)
-  // A scratch server: what it holds need not survive a power cut, so it does not wait for the disk.
+  const dataDir = makeDir(user)
   run(join(binDir, 'initdb'), ['-D', dataDir, '-U', 'signout', '--auth=trust', '--no-sync', '-E', 'UTF8', '--no-locale'], { ...user, cwd: '/' })
   const port = await findFreePort()
-  const settings = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c max_connections=200`
+  const settings = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200 ${more}`
   run(join(binDir, 'pg_ctl'), ['-w', '-t', '30', '-D', dataDir, '-l', join(dataDir, 'server.log'), '-o', settings, 'start'], { ...user, cwd: '/' })
   return { url: `postgres://signout@127.0.0.1:${port}/postgres`, source: 'started', dataDir, binDir }
 }
@@ -47,15 +57,17 @@ export function stopPostgres ({ dataDir, binDir }: PostgresService): void {
   rmSync(dataDir, { recursive: true, force: true })
 }
 
+interface User { uid?: number, gid?: number }
+
 /** Postgres refuses to run as root. */
-export function unprivilegedUser (): { uid?: number, gid?: number } {
+export function unprivilegedUser (): User {
   if (process.getuid?.() !== 0) return {}
   const id = (flag: string) => Number(run('id', [flag, 'postgres']))
   return { uid: id('-u'), gid: id('-g') }
 }
 
 /** Below the checkout where that user can reach it, else below the system's temporary directory. */
-function makeDataDir (user: { uid?: number, gid?: number }): string {
+function makeDataDir (user: User): string {
   const dataDir = join(servicesDir, 'postgres')
   rmSync(dataDir, { recursive: true, force: true })
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
@@ -65,10 +77,14 @@ function makeDataDir (user: { uid?: number, gid?: number }): string {
     run('test', ['-w', dataDir], { ...user, cwd: '/' })
     return dataDir
   } catch {
-    const elsewhere = mkdtempSync(join(tmpdir(), 'signout-postgres-'))
-    chownSync(elsewhere, user.uid, user.gid)
-    return elsewhere
+    return makeScratchDir(user)
   }
+}
+
+function makeScratchDir ({ uid, gid }: User): string {
+  const dataDir = mkdtempSync(join(tmpdir(), 'signout-postgres-'))
+  if (uid !== undefined && gid !== undefined) chownSync(dataDir, uid, gid)
+  return dataDir
 }
 
 async function answers (url: string): Promise<boolean> {

@@ -18,45 +18,50 @@ export async function ensureRedis (before: ServicesState['redis'], say: (line: s
     throw new ServicesError('REDIS_URL names a Redis that does not answer: start it, or unset the variable.')
   }
   if (before?.source === 'docker' && await answers(before.url)) return before
-  if (before?.source === 'started' && await ask(before.url, isOurs) === true) return before
+  if (before?.source === 'started' && await ask(before.url, redis => isOurs(redis, redisDir)) === true) return before
   if (!isInstalled()) {
     if (hasDockerEngine()) return { url: await composeUp('redis'), source: 'docker' }
     install('redis', say)
   }
-  return await start()
+  mkdirSync(redisDir, { recursive: true })
+  const { url } = await startRedis(redisDir)
+  return { url, source: 'started' }
 }
 
 export function isInstalled (): boolean {
   return findProgramFolder('redis-server') !== undefined
 }
 
-async function start (): Promise<RedisState> {
-  mkdirSync(redisDir, { recursive: true })
+/** Starts a Redis on a free port, which keeps nothing but its log in that folder, and outlives this process. */
+export async function startRedis (dir: string): Promise<{ url: string, stop: () => Promise<void> }> {
   const port = await findFreePort()
   run(join(findProgramFolder('redis-server') ?? '', 'redis-server'), [
-    '--port', String(port), '--bind', '127.0.0.1', '--daemonize', 'yes', '--dir', redisDir,
-    '--logfile', join(redisDir, 'redis.log'), '--save', '', '--appendonly', 'no', '--maxmemory-policy', 'noeviction'
+    '--port', String(port), '--bind', '127.0.0.1', '--daemonize', 'yes', '--dir', dir,
+    '--logfile', join(dir, 'redis.log'), '--save', '', '--appendonly', 'no', '--maxmemory-policy', 'noeviction'
   ])
   const url = `redis://127.0.0.1:${port}`
   for (let attempt = 0; attempt < 50; attempt++) {
-    if (await answers(url)) return { url, source: 'started' }
+    if (await answers(url)) return { url, stop: () => stopRedisAt(url, dir) }
     await new Promise(resolve => setTimeout(resolve, 50))
   }
-  throw new ServicesError(`redis-server was started and does not answer: its log is ${join(redisDir, 'redis.log')}.`)
+  throw new ServicesError(`redis-server was started and does not answer: its log is ${join(dir, 'redis.log')}.`)
 }
 
 /** Ends the Redis that we started, if it is still the one at that address. */
 export async function stopRedis (state: RedisState): Promise<void> {
-  if (state.source !== 'started') return
-  await ask(state.url, async redis => {
-    if (await isOurs(redis)) await redis.shutdown('NOSAVE').catch(() => { /* It hangs up instead of answering. */ })
+  if (state.source === 'started') await stopRedisAt(state.url, redisDir)
+}
+
+async function stopRedisAt (url: string, dir: string): Promise<void> {
+  await ask(url, async redis => {
+    if (await isOurs(redis, dir)) await redis.shutdown('NOSAVE').catch(() => { /* It hangs up instead of answering. */ })
   })
 }
 
 /** After a restart of the machine another server may have the port that ours had. */
-async function isOurs (redis: Redis): Promise<boolean> {
+async function isOurs (redis: Redis, itsDir: string): Promise<boolean> {
   const [, dir] = await redis.config('GET', 'dir') as string[]
-  return dir === redisDir
+  return dir === itsDir
 }
 
 async function answers (url: string): Promise<boolean> {

@@ -57,7 +57,7 @@ t.test('a count that is none, and a port that is none, are refused with the way 
 })
 
 t.test('every command says what it does', async t => {
-  for (const script of ['replicas', 'services', 'openapi']) {
+  for (const script of ['replicas', 'services', 'openapi', 'load']) {
     const { ended, output } = npmRun(t, [script, '--', '--help'])
     t.equal(await ended, 0, script)
     t.match(output(), `Usage: npm run ${script}`)

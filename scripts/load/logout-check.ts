@@ -1,0 +1,126 @@
+import { createHistogram, recordLatency } from './histogram.ts'
+import type { Exchange } from './http-client.ts'
+import type { Session } from './people.ts'
+import type { Recorder } from './recorder.ts'
+import type { RevocationFigures, Verdict, Violation } from './report.ts'
+import type { Target } from './targets.ts'
+
+/** Of more violations than that, the number is enough. */
+const maxViolationsKept = 1_000
+/** Tokens that are asked about once more at the end: the latest of this many slots, each of which a logout takes by turns. */
+const maxAskedAgain = 500
+/** How many are asked about at the same time then. */
+const askedAgainAtOnce = 16
+
+/** A logout that was answered 200. */
+export interface Ended {
+  sessions: Session[]
+  target: Target
+  /** When it was answered, as `performance.now()` has it. */
+  answeredAt: number
+}
+
+export interface LogoutCheck {
+  /** Asks every target at once with every access token that has ended, and one target with each refresh token. Never rejects. */
+  check (ended: Ended): Promise<void>
+  /** The load is over: what is checked from now on is not under load. */
+  endLoad (): void
+  /** Asks every target once more with access tokens that ended earlier: what was refused stays refused. */
+  askAgain (signal: AbortSignal): Promise<void>
+  readonly figures: RevocationFigures
+}
+
+export interface LogoutCheckOptions {
+  targets: Target[]
+  recorder: Pick<Recorder, 'recordCheck'>
+  /** Told of each violation at once. */
+  onViolation: (violation: Violation) => void
+}
+
+interface Answer { verdict: Verdict, exchange: Exchange }
+
+export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutCheckOptions): LogoutCheck {
+  const asked = createHistogram(3)
+  const answered = createHistogram(3)
+  const earlier: Ended[] = []
+  let isLoadOver = false
+  const figures = { logouts: 0, logoutsUnderLoad: 0, refusedEverywhere: 0, answers: noAnswers(), askedAgain: { tokens: 0, answers: noAnswers() }, violationCount: 0, violations: [] as Violation[] }
+
+  async function ask (ended: Ended, what: Violation['what'], token: string, target: Target): Promise<Answer> {
+    const exchange = await target.check.send(what === 'access token'
+      ? { method: 'GET', path: '/token', token }
+      : { method: 'POST', path: '/refresh', body: { refresh_token: token } })
+    const verdict = judge(exchange)
+    if (verdict === 'accepted') report(ended, what, target, exchange)
+    return { verdict, exchange }
+  }
+
+  function report (ended: Ended, what: Violation['what'], target: Target, { status = 0, askedAt, endedAt }: Exchange): void {
+    const violation = {
+      what,
+      loggedOutAt: new Date(performance.timeOrigin + ended.answeredAt).toISOString(),
+      loggedOutBy: ended.target.name,
+      acceptedBy: target.name,
+      status,
+      askedAfterMs: round(askedAt - ended.answeredAt),
+      answeredAfterMs: round(endedAt - ended.answeredAt)
+    }
+    figures.violationCount++
+    if (figures.violations.length < maxViolationsKept) figures.violations.push(violation)
+    onViolation(violation)
+  }
+
+  return {
+    async check (ended) {
+      const turn = figures.logouts++
+      if (!isLoadOver) figures.logoutsUnderLoad++
+      earlier[turn % maxAskedAgain] = ended
+      const refreshTarget = targets[turn % targets.length] as Target
+      const answers = await Promise.all(ended.sessions.flatMap(({ accessTokens, refreshToken }) => [
+        ...accessTokens.flatMap(token => targets.map(target => ask(ended, 'access token', token, target))),
+        ask(ended, 'refresh token', refreshToken, refreshTarget)
+      ]))
+      for (const { verdict, exchange } of answers) {
+        figures.answers[verdict]++
+        recorder.recordCheck(verdict, round(exchange.askedAt - ended.answeredAt))
+      }
+      if (answers.every(({ verdict }) => verdict === 'refused')) figures.refusedEverywhere++
+      recordLatency(asked, Math.max(...answers.map(({ exchange }) => exchange.askedAt)) - ended.answeredAt)
+      recordLatency(answered, Math.max(...answers.map(({ exchange }) => exchange.endedAt)) - ended.answeredAt)
+    },
+    endLoad () { isLoadOver = true },
+    async askAgain (signal) {
+      const waiting = earlier.flatMap(ended => ended.sessions.map(({ accessTokens: [token = ''] }) => ({ ended, token }))).slice(0, maxAskedAgain)
+      await Promise.all(Array.from({ length: askedAgainAtOnce }, async () => {
+        for (let next = waiting.pop(); next !== undefined && !signal.aborted; next = waiting.pop()) {
+          const { ended, token } = next
+          figures.askedAgain.tokens++
+          for (const { verdict } of await Promise.all(targets.map(target => ask(ended, 'access token', token, target)))) figures.askedAgain.answers[verdict]++
+        }
+      }))
+    },
+    get figures () {
+      return { ...figures, lastAskedMs: spanOf(asked), lastAnsweredMs: spanOf(answered) }
+    }
+  }
+}
+
+/** Anything that is no refusal of a revoked token and no 200 proves nothing: a token may have expired as well. */
+function judge ({ status, error }: Exchange): Verdict {
+  if (status !== undefined && status >= 200 && status < 300) return 'accepted'
+  if (status === 503) return 'unavailable'
+  return status === 401 && (error === 'token_revoked' || error === 'refresh_token_reused') ? 'refused' : 'inconclusive'
+}
+
+function noAnswers (): Record<Verdict, number> {
+  return { refused: 0, accepted: 0, unavailable: 0, inconclusive: 0 }
+}
+
+function spanOf (histogram: ReturnType<typeof createHistogram>): { median: number, max: number } | undefined {
+  if (histogram.totalCount === 0) return undefined
+  return { median: histogram.getValueAtPercentile(50) / 1000, max: histogram.maxValue / 1000 }
+}
+
+function round (ms: number): number {
+  return Math.round(ms * 1000) / 1000
+}

@@ -1,0 +1,107 @@
+import type { Histogram } from 'hdr-histogram-js'
+import type { Exchange } from './http-client.ts'
+import { corrected, createHistogram, distributionOf, latenciesOf, recordLatency } from './histogram.ts'
+import { operations, type Operation } from './profiles.ts'
+import type { OperationFigures, Point, Verdict } from './report.ts'
+import { createTimeline } from './timeline.ts'
+
+/** Counts while it runs. What comes before and after that counts for nothing. */
+export interface Recorder {
+  start (): void
+  stop (): void
+  /** @param latencyMs from when it was due, or began, to its end */
+  record (operation: Operation, exchange: Exchange, latencyMs: number): void
+  /** A request that was due, and could not be sent: too many were waiting already. */
+  recordNotSent (): void
+  /** An answer to a request with a token that had ended. @param askedAfterMs how long after the logout's answer it was asked */
+  recordCheck (verdict: Verdict, askedAfterMs: number): void
+  readonly figures: Figures
+}
+
+/** What has come together so far. */
+export interface Figures {
+  readonly requests: number
+  readonly failed: number
+  readonly notSent: number
+  readonly timeline: readonly Point[]
+  readonly intervalSeconds: number
+  readonly operations: Partial<Record<Operation, OperationFigures>>
+  /** The latencies of all requests. */
+  sum (): Histogram
+}
+
+/** What is known of an operation. */
+interface Count {
+  requests: number
+  statuses: Record<string, number>
+  measured: Histogram
+}
+
+/** @param isCorrected whether latencies still have to be corrected for coordinated omission, as in a closed loop */
+export function createRecorder ({ durationSeconds, isCorrected }: { durationSeconds: number, isCorrected: boolean }): Recorder {
+  const counts = new Map<Operation, Count>()
+  const totals = { requests: 0, failed: 0, notSent: 0 }
+  const timeline = createTimeline(durationSeconds, (operation, histogram) => isCorrected ? corrected(histogram, countOf(operation).measured) : histogram)
+
+  function countOf (operation: Operation): Count {
+    const count = counts.get(operation) ?? { requests: 0, statuses: {}, measured: createHistogram(3) }
+    counts.set(operation, count)
+    return count
+  }
+
+  const histogramOf = ({ measured }: Count) => isCorrected ? corrected(measured) : measured
+
+  function figuresOf (count: Count): OperationFigures {
+    const { requests, statuses, measured } = count
+    const histogram = histogramOf(count)
+    return { requests, statuses, latencyMs: latenciesOf(histogram), ...isCorrected && { measuredLatencyMs: latenciesOf(measured) }, distribution: distributionOf(histogram) }
+  }
+
+  return {
+    start: timeline.start,
+    stop: timeline.stop,
+    record (operation, exchange, latencyMs) {
+      if (!timeline.isRunning) return
+      const { now } = timeline
+      const count = countOf(operation)
+      const status = String(exchange.status ?? exchange.failure)
+      count.requests++
+      count.statuses[status] = (count.statuses[status] ?? 0) + 1
+      now.requests[operation] = (now.requests[operation] ?? 0) + 1
+      now.statuses[status] = (now.statuses[status] ?? 0) + 1
+      totals.requests++
+      if (exchange.status === undefined || exchange.status >= 400) totals.failed++
+      // What was refused before it was asked took no time, and would flatter the rest.
+      if (exchange.status === undefined && exchange.failure !== 'timeout') return
+      recordLatency(count.measured, latencyMs)
+      timeline.recordLatency(operation, latencyMs)
+    },
+    recordNotSent () {
+      if (!timeline.isRunning) return
+      totals.notSent++
+      timeline.now.notSent++
+    },
+    recordCheck (verdict, askedAfterMs) {
+      if (!timeline.isRunning) return
+      const { now } = timeline
+      now.checks[verdict]++
+      now.lastAskedMs = Math.max(now.lastAskedMs ?? 0, askedAfterMs)
+    },
+    figures: {
+      get requests () { return totals.requests },
+      get failed () { return totals.failed },
+      get notSent () { return totals.notSent },
+      timeline: timeline.points,
+      intervalSeconds: timeline.intervalSeconds,
+      get operations () {
+        const known = operations.flatMap(operation => counts.has(operation) ? [[operation, figuresOf(countOf(operation))]] : [])
+        return Object.fromEntries(known) as Figures['operations']
+      },
+      sum () {
+        const all = createHistogram(3)
+        for (const count of counts.values()) all.add(histogramOf(count))
+        return all
+      }
+    }
+  }
+}

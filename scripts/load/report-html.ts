@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import type { Report, Violation } from './report.ts'
+import { figureRows, modeOf, summaryLines, verdictLine } from './summary.ts'
+
+/** More violations than that are in the JSON alone. */
+const maxViolationsShown = 200
+
+const uPlotMain = createRequire(import.meta.url).resolve('uplot')
+const ofUPlot = (name: string) => readFileSync(join(uPlotMain, '..', name), 'utf8')
+const ofPage = (name: string) => readFileSync(join(import.meta.dirname, 'page', name), 'utf8')
+
+/**
+ * The report as one file that needs no other: script, styles and figures stand in it. Its policy lets it ask nobody for
+ * anything.
+ */
+export function htmlOf (report: Report): string {
+  const title = `signout under load: ${report.profile}, ${report.startedAt}`
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
+<title>${escape(title)}</title>
+<style>
+${ofUPlot('uPlot.min.css')}
+${ofPage('page.css')}
+</style>
+</head>
+<body>
+<main>
+<h1>signout under load</h1>
+${verdictOf(report)}
+${factsOf(report)}
+${plots.map(([id, heading, explanation]) => plotOf(id, heading, id === 'checks' && report.revocation.logoutsUnderLoad === 0 ? noChecks : explanation)).join('\n')}
+${tableOf(report)}
+${violationsOf(report.revocation.violations, report.revocation.violationCount)}
+</main>
+<script type="application/json" id="report">${JSON.stringify(report).replaceAll('<', '\\u003c')}</script>
+<script>
+${ofUPlot('uPlot.iife.min.js')}
+</script>
+<script type="module">
+${ofPage('page.js')}
+</script>
+</body>
+</html>
+`
+}
+
+const plots = [
+  ['throughput', 'Throughput', 'Requests that were answered, or given up, in a second. The axis is nearly logarithmic, and has a zero.'],
+  ['latency', 'Latency over time', 'Percentiles of all requests of an interval. The axis is logarithmic.'],
+  ['distribution', 'Latency distribution', 'How many requests took no longer than that: at 99 %, all but one in a hundred. Both axes are logarithmic.'],
+  ['statuses', 'Status codes', 'What the requests of the load were answered with, or why they were not.'],
+  ['checks', 'Revocation checks', 'What requests with tokens that had ended were answered with, and how long after a logout\'s answer the last replica was asked.']
+] as const
+const noChecks = 'Nobody logged out while it loaded. Everybody did after that, which was checked as well.'
+
+function plotOf (id: string, heading: string, explanation: string): string {
+  return `<section>\n<h2>${heading}</h2>\n<p>${explanation}</p>\n<div class="plot" id="${id}"></div>\n</section>`
+}
+
+function verdictOf ({ revocation }: Report): string {
+  const kind = revocation.violationCount > 0 ? 'bad' : revocation.logouts > 0 && revocation.refusedEverywhere === revocation.logouts ? 'good' : 'open'
+  return `<p class="verdict ${kind}" role="status">${escape(verdictLine(revocation))}</p>`
+}
+
+function factsOf (report: Report): string {
+  const { totals } = report
+  const facts: [string, string][] = [
+    ['Targets', `${report.targets.join(', ')}${report.ownReplicas ? ' (started for this run)' : ''}`],
+    ['Profile', `${report.profile}: ${report.profileDescription}`],
+    ['Mode', modeOf(report)],
+    ['Users', String(report.users)],
+    ['Duration', `${report.seconds.toFixed(1)} s from ${report.startedAt}${report.endedBy === 'interruption' ? ', interrupted' : ''}`],
+    ['Requests', `${totals.requests}, ${totals.requestsPerSecond.toFixed(1)} a second; ${totals.failed} refused or not answered${totals.notSent > 0 ? `; ${totals.notSent} never sent` : ''}`],
+    ['Latency', totals.latencyMs === undefined ? '-' : `p50 ${totals.latencyMs.p50.toFixed(1)} ms, p99 ${totals.latencyMs.p99.toFixed(1)} ms, max ${totals.latencyMs.max.toFixed(1)} ms`],
+    ['The load itself', `busy ${Math.round(100 * report.generator.cpuShare)} % of a core, its event loop late by ${report.generator.eventLoopDelayP99Ms.toFixed(1)} ms (p99)`]
+  ]
+  const list = facts.map(([name, value]) => `<dt>${name}</dt><dd>${escape(value)}</dd>`).join('\n')
+  const notes = summaryLines(report).slice(1).map(line => `<p class="note">${escape(line)}</p>`).join('\n')
+  return `<dl>\n${list}\n</dl>\n${notes}`
+}
+
+function tableOf (report: Report): string {
+  const { headings, rows } = figureRows(report)
+  const row = (cells: string[], cell: string) => `<tr>${cells.map(text => `<${cell}>${escape(text)}</${cell}>`).join('')}</tr>`
+  return `<section>\n<h2>Figures</h2>\n<div class="wide"><table>\n<thead>${row(headings, 'th')}</thead>\n<tbody>\n${rows.map(cells => row(cells, 'td')).join('\n')}\n</tbody>\n</table></div>\n</section>`
+}
+
+function violationsOf (violations: Violation[], count: number): string {
+  if (count === 0) return ''
+  const rows = violations.slice(0, maxViolationsShown).map(violation => {
+    const { what, loggedOutAt, loggedOutBy, acceptedBy, status, askedAfterMs, answeredAfterMs } = violation
+    return `<tr>${[loggedOutAt, loggedOutBy, acceptedBy, what, status, askedAfterMs.toFixed(1), answeredAfterMs.toFixed(1)].map(cell => `<td>${escape(String(cell))}</td>`).join('')}</tr>`
+  })
+  return `<section>
+<h2>Violations</h2>
+<p>${count} tokens were accepted after their logout had been answered. The first ${rows.length}:</p>
+<div class="wide"><table class="violations">
+<thead><tr><th>logged out at</th><th>by</th><th>accepted by</th><th>token</th><th>status</th><th>asked after ms</th><th>answered after ms</th></tr></thead>
+<tbody>
+${rows.join('\n')}
+</tbody>
+</table></div>
+</section>`
+}
+
+function escape (text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
+}

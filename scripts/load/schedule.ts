@@ -1,0 +1,76 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { requestMs } from './http-client.ts'
+import type { Person } from './people.ts'
+
+/** More than that do not wait for a user who is free: they are counted as not sent. */
+const maxWaiting = 10_000
+
+export type Act = (person: Person, dueAt: number) => Promise<void>
+
+export interface Schedule {
+  people: Person[]
+  durationMs: number
+  /** Ends it before its time. */
+  signal: AbortSignal
+}
+
+/** Each user sends the next request once the last one has been answered. */
+export async function runClosedLoop (act: Act, { people, durationMs, signal }: Schedule): Promise<void> {
+  const endsAt = performance.now() + durationMs
+  await Promise.all(people.map(async person => {
+    while (performance.now() < endsAt && !signal.aborted) await act(person, performance.now())
+  }))
+}
+
+/**
+ * Requests are due at a constant rate, whatever the answers take. Each is for a user who has none under way; where all
+ * have, it waits, and its latency counts from when it was due all the same.
+ */
+export async function runOpenLoop (act: Act, { people, durationMs, signal, ratePerSecond, onNotSent }: Schedule & { ratePerSecond: number, onNotSent: () => void }): Promise<void> {
+  const startedAt = performance.now()
+  const total = Math.floor(durationMs / 1000 * ratePerSecond)
+  const free = [...people]
+  const waiting: number[] = []
+  const underWay = new Set<Promise<void>>()
+  const isOver = (graceMs = 0) => signal.aborted || performance.now() > startedAt + durationMs + graceMs
+
+  function serve (): void {
+    while (waiting.length > 0 && free.length > 0 && !isOver(requestMs)) {
+      const person = free.shift() as Person
+      const acting = act(person, waiting.shift() as number).finally(() => {
+        free.push(person)
+        underWay.delete(acting)
+        serve()
+      })
+      underWay.add(acting)
+    }
+  }
+
+  for (let due = 0; due < total && !signal.aborted; await sleep(1)) {
+    for (; due < total && startedAt + due * 1000 / ratePerSecond <= performance.now(); due++) {
+      if (waiting.length < maxWaiting) waiting.push(startedAt + due * 1000 / ratePerSecond)
+      else onNotSent()
+    }
+    serve()
+  }
+  while (underWay.size > 0) await Promise.all(underWay)
+  if (!signal.aborted) waiting.forEach(onNotSent)
+}
+
+/** Everybody signs in at the same moment; once all are in, everybody logs out at the same moment; and again. */
+export async function runWaves ({ signIn, logOut }: { signIn: Act, logOut: Act }, { people, durationMs, signal }: Schedule): Promise<void> {
+  const endsAt = performance.now() + durationMs
+  const isOver = () => signal.aborted || performance.now() > endsAt
+
+  /** What is refused is tried again, and due anew. */
+  const together = async (act: Act, isDone: (person: Person) => boolean) => {
+    const startedAt = performance.now()
+    await Promise.all(people.map(async person => {
+      for (let dueAt = startedAt; !isDone(person) && !isOver(); dueAt = performance.now()) await act(person, dueAt)
+    }))
+  }
+  while (!isOver()) {
+    await together(signIn, ({ sessions }) => sessions.length > 0)
+    await together(logOut, ({ sessions }) => sessions.length === 0)
+  }
+}

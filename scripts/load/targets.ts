@@ -1,0 +1,91 @@
+import { lookup } from 'node:dns/promises'
+import ipaddr from 'ipaddr.js'
+import { LoadError } from './failure.ts'
+import { createHttpClient, type Exchange, type HttpClient, type Place } from './http-client.ts'
+import { hostOf } from './options.ts'
+
+/** More connections than that to one target are no load, but a queue at its door. */
+const maxConnections = 1_000
+
+/** A running signout. */
+export interface Target {
+  /** Its address, for people. */
+  name: string
+  load: HttpClient
+  /** Has connections of its own: checks never wait behind the load. */
+  check: HttpClient
+}
+
+/**
+ * Opens the targets, and makes sure that each is a signout that is ready, on this machine unless `ownsTarget`. Rejects
+ * with a `LoadError` of one line that says what is wrong, and the cure.
+ */
+export async function openTargets (urls: URL[], { users, ownsTarget }: { users: number, ownsTarget: boolean }): Promise<Target[]> {
+  const places = await Promise.all(urls.map(resolvePlace))
+  if (!ownsTarget) places.forEach(refuseOthers)
+  const targets = places.map(place => ({
+    name: place.url.href.replace(/\/$/, ''),
+    load: createHttpClient(place, Math.min(users, maxConnections)),
+    check: createHttpClient(place, Math.min(2 * users, maxConnections))
+  }))
+  try {
+    await Promise.all(targets.map(makeSureOf))
+    return targets
+  } catch (error) {
+    await closeTargets(targets)
+    throw error
+  }
+}
+
+export async function closeTargets (targets: Target[]): Promise<void> {
+  await Promise.all(targets.flatMap(({ load, check }) => [load.close(), check.close()]))
+}
+
+async function resolvePlace (url: URL): Promise<Place> {
+  try {
+    return { url, addresses: await lookup(hostOf(url), { all: true }) }
+  } catch (error) {
+    throw new LoadError(`${url.hostname} cannot be resolved (${(error as NodeJS.ErrnoException).code}): correct --target.`)
+  }
+}
+
+/** Every address that the name has, not only the one that would be taken now. */
+function refuseOthers ({ url, addresses }: Place): void {
+  const other = addresses.find(({ address }) => ipaddr.process(address).range() !== 'loopback')
+  if (other === undefined) return
+  const meaning = other.address === hostOf(url) ? url.hostname : `${url.hostname} is ${other.address}, which`
+  throw new LoadError(`${meaning} is not this machine: to load what is yours elsewhere, add --i-own-this-target.`)
+}
+
+async function makeSureOf ({ name, load }: Target): Promise<void> {
+  const anonymous = await load.send({ method: 'GET', path: '/token' })
+  const { status, failure, error } = anonymous
+  if (failure !== undefined) throw new LoadError(explainFailure(name, failure))
+  if (status !== undefined && status >= 300 && status < 400) throw new LoadError(`${name} redirects to ${locationOf(anonymous)}: give the address itself, redirects are not followed.`)
+  if (/plain HTTP request was sent to HTTPS port/i.test(anonymous.body)) throw new LoadError(explainFailure(name, 'HPE_INVALID_CONSTANT'))
+  if (status !== 401 || error !== 'authorization_required') throw new LoadError(`${name} is no signout: GET /token without a token was answered ${status}${error === undefined ? '' : ` ${error}`}, where 401 authorization_required was expected.`)
+  const ready = await load.send({ method: 'GET', path: '/health/ready' })
+  if (ready.status !== 200) throw new LoadError(`${name} is not ready: GET /health/ready was answered ${ready.status ?? ready.failure}: ${ready.body.slice(0, 300)}`)
+}
+
+function locationOf ({ headers }: Exchange): string {
+  return String(headers['location'] ?? 'somewhere')
+}
+
+function explainFailure (name: string, failure: string): string {
+  switch (failure) {
+    case 'ECONNREFUSED': return `Nothing listens at ${name}: start it there, or correct --target.`
+    case 'timeout':
+    case 'UND_ERR_CONNECT_TIMEOUT': return `${name} does not answer in time: start it there, or correct --target.`
+    case 'ERR_SSL_WRONG_VERSION_NUMBER':
+    case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
+    case 'EPROTO': return `${name} does not speak TLS: write http:// instead of https://.`
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY': return `The certificate of ${name} is signed by nobody known here (${failure}): name its authority in NODE_EXTRA_CA_CERTS.`
+    default: return /^HPE_|^HTTPParserError$|^UND_ERR_SOCKET$|^ECONNRESET$/.test(failure)
+      ? `${name} does not speak plain HTTP (${failure}): where it needs TLS, write https:// instead of http://.`
+      : `${name} cannot be asked (${failure}): correct --target.`
+  }
+}

@@ -1,0 +1,160 @@
+import pg from 'pg'
+import { chromium, type Page } from 'playwright-core'
+import t, { type Test } from 'tap'
+import { pathToFileURL } from 'node:url'
+import { findChromium } from '../../scripts/services/chromium.ts'
+import type { Report } from '../../scripts/load/report.ts'
+import { serversEnv, type Env } from '../support/app.ts'
+import { brokenReplica, readReports, startLoad } from '../support/load.ts'
+import { parseMetrics } from '../support/metrics.ts'
+import { startServer } from '../support/server-process.ts'
+import { inTerminal } from '../support/terminal.ts'
+import { until } from '../support/wait.ts'
+
+// On a machine that is busy with other tests an answer may take longer than in a data centre.
+const env = { ...await serversEnv(t), RATE_LIMITS: 'off', METRICS_TOKEN: 'the-token-of-the-tests-of-the-load', BLOCKLIST_DEADLINE_MS: '2000', DATABASE_DEADLINE_MS: '10000' }
+/** Two replicas, as somebody might run them who tests a deployment. */
+const addresses = (await Promise.all([startServer(t, env), startServer(t, env)])).map(({ address }) => address)
+
+const targetsOf = (addresses: string[]) => addresses.flatMap(address => ['--target', address])
+
+t.test('a load is reported as the servers saw it, and its report is drawn', async t => {
+  const { ended, output, folder } = startLoad(t, [...targetsOf(addresses), '--users', '8', '--duration', '3', '--profile', 'mixed'])
+  t.equal(await ended, 0, output())
+  t.match(output(), /^Loading \d\/3 s {2}\d+ requests\/s, p99 /m)
+  t.match(output(), /^0 violations of \d+ checked logouts \(\d+ under load\), all refused everywhere/m)
+  const { report, htmlFile } = readReports(folder)
+  await expectCounts(t, report)
+  t.match(report, { mode: { kind: 'closed' }, profile: 'mixed', users: 8, endedBy: 'duration', targets: addresses, ownReplicas: false })
+  t.match(report.coordinatedOmission, 'corrected for coordinated omission afterwards')
+  await expectDrawn(t, htmlFile)
+})
+
+/** That what the report counts is what the servers have counted. */
+async function expectCounts (t: Test, report: Report): Promise<void> {
+  const samples = (await Promise.all(addresses.map(async address => {
+    const answer = await fetch(`${address}/metrics`, { headers: { authorization: `Bearer ${env.METRICS_TOKEN}` } })
+    return parseMetrics(await answer.text()).flatMap(({ samples }) => samples)
+  }))).flat()
+  const sum = (series: string, which: Record<string, string>) => samples
+    .filter(({ name, labels }) => name === series && Object.entries(which).every(([label, value]) => labels[label] === value))
+    .reduce((sum, { value }) => sum + value, 0)
+  const { operations, revocation, users, timeline, totals } = report
+  t.equal(totals.failed, 0)
+  t.equal(timeline.reduce((sum, { requests }) => sum + Object.values(requests).reduce((sum, count) => sum + count, 0), 0), totals.requests, 'the timeline has every request')
+  t.equal(sum('signout_revocations_total', { reason: 'logout', scope: 'token' }), revocation.logouts, 'every logout was checked')
+  // Of each session that ended every access token was asked about at both, and the refresh token once.
+  const refused = revocation.answers.refused + revocation.askedAgain.answers.refused
+  t.equal(refused - sum('signout_checks_total', { result: 'revoked' }), revocation.logouts)
+  const withToken = ['token', 'me', 'sessions', 'logout', 'logout-everywhere'] as const
+  const accepted = withToken.reduce((sum, operation) => sum + (operations[operation]?.requests ?? 0), 0)
+  const besides = addresses.length + (revocation.logouts - revocation.logoutsUnderLoad) + users
+  t.equal(sum('signout_checks_total', { result: 'accepted' }), accepted + besides, 'one for each target at first, everybody who left, and everybody who was deleted')
+  const client = new pg.Client({ connectionString: String((env as Env)['DATABASE_URL']) })
+  await client.connect()
+  t.equal((await client.query('select * from users')).rowCount, 0, 'nobody is left behind')
+  await client.end()
+}
+
+/** That a browser finds the plots drawn, in the light and in the dark, on a laptop and on a phone, and asks nobody for anything. */
+async function expectDrawn (t: Test, htmlFile: string): Promise<void> {
+  const executablePath = findChromium()
+  if (executablePath === undefined) throw new Error('This test needs a Chromium: run `npm run services`, or name one in CHROMIUM.')
+  const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+  const browser = await chromium.launch({ executablePath, args, timeout: 60_000 })
+  t.teardown(() => browser.close())
+  const url = pathToFileURL(htmlFile).href
+  for (const [width, colorScheme] of [[1280, 'light'], [390, 'dark']] as const) {
+    const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme })
+    const complaints: string[] = []
+    const requests: string[] = []
+    page.on('console', message => complaints.push(message.text()))
+    page.on('pageerror', error => complaints.push(String(error)))
+    page.on('request', request => requests.push(request.url()))
+    await page.goto(url)
+    const plots = await inkOf(page)
+    t.same(Object.keys(plots), ['throughput', 'latency', 'distribution', 'statuses', 'checks'])
+    for (const [id, colors] of Object.entries(plots)) t.ok(colors > 2, `${id}: ${colors} colours of lines`)
+    t.same(complaints, [])
+    t.same(requests, [url], 'the file asks for no other')
+    t.ok(await page.evaluate('document.documentElement.scrollWidth') as number <= width, `it fits into ${width} pixels`)
+    t.match(await page.textContent('.verdict.good'), /^0 violations of /)
+    await page.close()
+  }
+}
+
+/** How many saturated colours the canvas of each plot has: axes and grid are grey. A line has several, at its edges. */
+async function inkOf (page: Page): Promise<Record<string, number>> {
+  await page.waitForSelector('#checks canvas')
+  return await page.evaluate(`Object.fromEntries([...document.querySelectorAll('.plot')].map(plot => {
+    const canvas = plot.querySelector('canvas')
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+    const colors = new Set()
+    for (let at = 0; at < data.length; at += 4) {
+      const [r, g, b, a] = data.subarray(at, at + 4)
+      if (a === 255 && Math.max(r, g, b) - Math.min(r, g, b) > 60) colors.add([r, g, b].join())
+    }
+    return [plot.id, colors.size]
+  }))`)
+}
+
+t.test('a replica that goes on accepting tokens after their logout is found out, and the exit code is 1', async t => {
+  const [good = '', other = ''] = addresses
+  const broken = await brokenReplica(t, other, answer => answer.body.includes('"token_revoked"') ? { status: 200, body: '{}' } : answer)
+  const { ended, output, folder } = startLoad(t, [...targetsOf([good, broken]), '--users', '3', '--duration', '2', '--profile', 'logout-everywhere'])
+  t.equal(await ended, 1, output())
+  const { report: { revocation }, html } = readReports(folder)
+  const line = /^VIOLATION: the logout that (\S+) answered at \d{4}-\S+Z did not end its (access|refresh) token: (\S+) was asked [\d.]+ ms later, and answered 200 after [\d.]+ ms\.$/gm
+  const printed = [...output().matchAll(line)]
+  t.ok(printed.length >= 3, output())
+  t.same([...new Set(printed.map(([, , , acceptedBy]) => acceptedBy))], [broken], 'the good one is blamed for nothing')
+  t.equal(revocation.violationCount, revocation.answers.accepted + revocation.askedAgain.answers.accepted)
+  t.equal(revocation.violationCount, revocation.violations.length)
+  t.equal(revocation.refusedEverywhere, 0)
+  t.same(new Set(revocation.violations.map(({ what }) => what)), new Set(['access token', 'refresh token']))
+  for (const { askedAfterMs, answeredAfterMs } of revocation.violations) t.ok(askedAfterMs >= 0 && answeredAfterMs >= askedAfterMs)
+  t.match(html, /class="verdict bad"[^>]*>\d+ violations of /)
+  t.match(html, '<h2>Violations</h2>')
+  t.match(output(), new RegExp(`^${revocation.violationCount} violations of ${revocation.logouts} checked logouts`, 'm'))
+})
+
+t.test('without a target it starts replicas of its own, shows a bar in a terminal, and Ctrl-C gives the report so far and stops them', async t => {
+  const terminal = (parts: string[]) => ['script', ...inTerminal(parts.map(part => `'${part}'`).join(' '))]
+  const { child, ended, output, folder } = startLoad(t, ['--replicas', '2', '--users', '4', '--duration', '600', '--rate', '50'], terminal)
+  // eslint-disable-next-line no-control-regex
+  const shown = () => output().replaceAll(/\u001b\[[\d;?]*[A-Za-z]/g, '')
+  await until('it loads', () => /Loading [█░]+ [2-9]\/600 s {2}\d+ requests\/s/.test(shown()), 60_000)
+  child.stdin?.write('\u0003')
+  t.equal(await ended, 0, shown())
+  t.match(shown(), /RATE_LIMITS=off: passwords can be guessed/)
+  t.match(shown(), 'Ending, with a report of what there is so far.')
+  const { report } = readReports(folder)
+  t.match(report, { endedBy: 'interruption', ownReplicas: true, mode: { kind: 'open', ratePerSecond: 50 } })
+  t.match(report.coordinatedOmission, 'count from when a request was due')
+  t.ok(report.seconds < 600 && report.totals.requests > 0)
+  t.ok(report.revocation.logouts >= 4)
+  t.equal(report.revocation.violationCount, 0)
+  t.equal(report.targets.length, 2)
+  for (const target of report.targets) t.ok(await fetch(`${target}/health/live`).then(() => false, () => true), `${target} is stopped`)
+})
+
+t.test('a storm signs everybody in at once, and says how it measures', async t => {
+  const { ended, output, folder } = startLoad(t, [...targetsOf(addresses), '--users', '12', '--duration', '1', '--profile', 'storm'])
+  t.equal(await ended, 0, output())
+  const { report: { operations, mode, revocation, coordinatedOmission } } = readReports(folder)
+  t.same(mode, { kind: 'waves' })
+  t.match(coordinatedOmission, 'count from when everybody began')
+  t.same(Object.keys(operations), ['sign-in', 'logout'])
+  t.ok((operations['sign-in']?.requests ?? 0) >= 11 && revocation.logouts >= 12)
+})
+
+t.test('a command line that is wrong, and a target that cannot be used, cost one line and the exit code 2', async t => {
+  for (const [args, line] of [
+    [['--profile', 'none'], /^load: .*'none' is invalid.*read, mixed, storm, logout-everywhere, soak.* See npm run load -- --help\n$/],
+    [['--target', 'http://127.0.0.1:1'], /^load: Nothing listens at http:\/\/127.0.0.1:1: start it there, or correct --target\.\n$/]
+  ] as const) {
+    const { ended, output } = startLoad(t, [...args])
+    t.equal(await ended, 2)
+    t.match(output(), line)
+  }
+})

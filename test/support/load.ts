@@ -1,0 +1,66 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { readFileSync, readdirSync } from 'node:fs'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import type { Report } from '../../scripts/load/report.ts'
+import { packageRoot } from '../../src/package-root.ts'
+import { scratchFolder } from './app.ts'
+
+/** `npm run load`, as a process. */
+export interface LoadRun {
+  child: ChildProcess
+  /** Where its reports are written. */
+  folder: string
+  output (): string
+  ended: Promise<number | null>
+}
+
+export const loadCommand = [process.execPath, '--import', import.meta.resolve('tsx'), join(packageRoot, 'scripts', 'load.ts')]
+
+export function startLoad (t: Test, args: string[], command: (parts: string[]) => string[] = parts => parts): LoadRun {
+  const folder = scratchFolder(t)
+  const [program = '', ...rest] = command([...loadCommand, ...args, '--output', folder])
+  const child = spawn(program, rest, { cwd: packageRoot, stdio: ['pipe', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => { output += data.toString() })
+  const ended = new Promise<number | null>(resolve => { child.once('close', resolve) })
+  t.teardown(() => { child.kill('SIGTERM') })
+  return { child, folder, ended, output: () => output }
+}
+
+/** What it has written. */
+export function readReports (folder: string): { report: Report, html: string, htmlFile: string } {
+  const nameOf = (extension: string) => join(folder, readdirSync(folder).find(name => name.endsWith(extension)) ?? `no ${extension} was written`)
+  return { report: JSON.parse(readFileSync(nameOf('.json'), 'utf8')) as Report, html: readFileSync(nameOf('.html'), 'utf8'), htmlFile: nameOf('.html') }
+}
+
+/** What a stand-in for a target answers. */
+export interface Answer { status: number, headers?: Record<string, string>, body: string }
+
+/** A server on a port of its own, which is closed when the test ends. Answers its address. */
+export async function listen (t: Test, server: Server, protocol = 'http'): Promise<string> {
+  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+  t.teardown(() => { server.closeAllConnections(); server.close() })
+  return `${protocol}://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** A replica that is broken: what the real one answers passes through `change` first. */
+export async function brokenReplica (t: Test, address: string, change: (answer: Answer, request: IncomingMessage) => Answer): Promise<string> {
+  return await listen(t, createServer((request, response) => {
+    const pass = async () => {
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk as Buffer)
+      const { authorization, 'content-type': contentType } = request.headers
+      const answer = await fetch(address + request.url, {
+        method: request.method ?? 'GET',
+        headers: { ...authorization && { authorization }, ...contentType && { 'content-type': contentType } },
+        ...chunks.length > 0 && { body: Buffer.concat(chunks) }
+      })
+      const changed = change({ status: answer.status, body: await answer.text() }, request)
+      response.writeHead(changed.status, { 'content-type': 'application/json', ...changed.headers }).end(changed.body)
+    }
+    pass().catch(() => { response.destroy() })
+  }))
+}
