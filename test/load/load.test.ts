@@ -144,8 +144,11 @@ t.test('a storm signs everybody in at once, and says how it measures', async t =
   const { report: { operations, mode, revocation, coordinatedOmission } } = readReports(folder)
   t.same(mode, { kind: 'waves' })
   t.match(coordinatedOmission, 'count from when everybody began')
-  t.same(Object.keys(operations), ['sign-in', 'logout'])
-  t.ok((operations['sign-in']?.requests ?? 0) >= 11 && revocation.logouts >= 12)
+  // One had signed in beforehand. How many waves there is time for depends on the machine.
+  t.ok((operations['sign-in']?.requests ?? 0) >= 11)
+  t.equal(operations.logout?.statuses['200'] ?? 0, revocation.logoutsUnderLoad)
+  t.same(Object.keys(operations).filter(operation => !['sign-in', 'logout'].includes(operation)), [])
+  t.ok(revocation.logouts >= 12)
 })
 
 t.test('a command line that is wrong, and a target that cannot be used, cost one line and the exit code 2', async t => {
