@@ -26,10 +26,10 @@ export function makeFaults (): string {
     random: faults.map(({ title }) => `- ${title}`).join('\n'),
     violations: Object.values(violationKinds).map(what => `- ${what}`).join('\n')
   }
-  return readFileSync(faultsFile, 'utf8').replace(/(<!-- (\w+) -->\n)[^]*?(\n<!-- end -->)/g, (_, begin: string, name: string, end: string) => {
+  return readFileSync(faultsFile, 'utf8').replace(/(<!-- (\w+) -->)[^]*?(<!-- end -->)/g, (_, begin: string, name: string, end: string) => {
     const part = parts[name]
     if (part === undefined) throw new Error(`docs/faults.md has a place for ${name}, which nothing makes.`)
-    return `${begin}\n${part}\n${end}`
+    return `${begin}\n\n${part}\n\n${end}`
   })
 }
 
