@@ -1,5 +1,6 @@
 import t from 'tap'
 import { outcome } from '../support/device.ts'
+import { testFault } from '../support/fault.ts'
 import { expectLogoutsToHold } from '../support/leaving.ts'
 import { startOverCluster } from '../support/over-cluster.ts'
 import { get } from '../support/people.ts'
@@ -12,7 +13,14 @@ const failoverWithinMs = 40_000
 
 const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false
 
-t.test('P2: a primary of a cluster that is killed is replaced by its replica, and no revoked token is accepted meanwhile', { skip }, async t => {
+testFault(t, {
+  fault: 'A primary of a cluster is killed',
+  promise: 'P2',
+  get: '503 `revocation_unavailable` for tokens of its part until its replica has taken over and was compared with the record',
+  within: 'at once',
+  never: '200 for what was logged out',
+  recovers: 'by itself, after the failover; it is not trusted for what it was when it comes back'
+}, async t => {
   const replicas = await startOverCluster(t)
   const { a, leaving, owner, others } = replicas
   await logOutFor(t, a, leaving)
@@ -21,9 +29,16 @@ t.test('P2: a primary of a cluster that is killed is replaced by its replica, an
     await expectLogoutsToHold(t, replicas, others, () => owner.start())
     t.equal(outcome(await get(a, '/token', leaving)), '401 token_revoked')
   })
-})
+}, { skip })
 
-t.test('P2: a primary of a cluster that hangs is replaced, and is not trusted when it goes on', { skip }, async t => {
+testFault(t, {
+  fault: 'A primary of a cluster hangs (SIGSTOP), is replaced, and goes on later',
+  promise: 'P2',
+  get: '503 `revocation_unavailable` for tokens of its part until the new one was compared with the record',
+  within: 'the deadline',
+  never: '200 for what was logged out, by the word of the old one neither',
+  recovers: 'by itself, after the failover'
+}, async t => {
   const replicas = await startOverCluster(t)
   const { a, cluster, leaving, owner, slot, others } = replicas
   await logOutFor(t, a, leaving)
@@ -35,9 +50,16 @@ t.test('P2: a primary of a cluster that hangs is replaced, and is not trusted wh
     owner.resume()
     await until('it follows the other one', async () => await infoOf(owner, 'role') === 'slave', 20_000)
   })
-})
+}, { skip })
 
-t.test('P2: a replica in a cluster that lagged and is promoted does not bring a revoked token back', { skip }, async t => {
+testFault(t, {
+  fault: 'A replica in a cluster that lagged is promoted',
+  promise: 'P2',
+  get: '503 `revocation_unavailable` for tokens of its part until what is missing was written again from the record',
+  within: 'at once',
+  never: '200 for what the replica had not been told of',
+  recovers: 'by itself, after the failover'
+}, async t => {
   const replicas = await startOverCluster(t)
   const { a, cluster, leaving, owner } = replicas
   const replica = await cluster.replicaOf(owner)
@@ -48,4 +70,4 @@ t.test('P2: a replica in a cluster that lagged and is promoted does not bring a 
   await logOutFor(t, a, leaving)
   t.ok(await replica.admin.dbsize() < await owner.admin.dbsize(), 'it lags')
   await expectNeverAccepted(t, replicas, leaving, () => owner.kill(), failoverWithinMs)
-})
+}, { skip })

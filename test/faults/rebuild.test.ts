@@ -2,13 +2,21 @@ import { Redis } from 'ioredis'
 import pg from 'pg'
 import t from 'tap'
 import { build, serversEnv, type Env } from '../support/app.ts'
+import { testFault } from '../support/fault.ts'
 import { get, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { timed, until } from '../support/wait.ts'
 
 const rows = Number(process.env['REBUILD_ROWS'] ?? 100_000)
 
-t.test(`P2: ${rows} live revocations are back in an empty Redis, and until then nothing is accepted`, async t => {
+testFault(t, {
+  fault: 'Redis is empty, and there are many revocations to write',
+  promise: 'P2',
+  get: '503 `revocation_unavailable`, with a `Retry-After` that says how long it will take, and `rebuilding` with its progress at `/health/ready`',
+  within: 'at once',
+  never: '200 for what was logged out',
+  recovers: 'by itself, in at most 15 s for a million'
+}, async t => {
   const redis = await ownRedis(t)
   const env: Env = { ...await serversEnv(t), REDIS_URL: redis.url }
   const lines: string[] = []

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { testFault } from '../support/fault.ts'
 import { signUp } from '../support/people.ts'
 import { expectLogoutsToHold } from '../support/leaving.ts'
 import { infoOf, redisServer, startSentinelGroup, type SentinelGroup } from '../support/redis-group.ts'
@@ -26,14 +27,28 @@ const failoverWithinMs = 40_000
 
 const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false
 
-t.test('P2: a primary that is killed is replaced by the one that Sentinel names, and no revoked token is accepted meanwhile', { skip }, async t => {
+testFault(t, {
+  fault: 'The primary behind Sentinel is killed',
+  promise: 'P2',
+  get: '503 `revocation_unavailable` until the one that Sentinel names was compared with the record',
+  within: 'at once',
+  never: '200 for what was logged out',
+  recovers: 'by itself, after the failover'
+}, async t => {
   const replicas = await scene(t)
   const { a, group, leaving, others } = replicas
   await logOutFor(t, a, leaving)
   await expectLogoutsToHold(t, replicas, others, () => expectNeverAccepted(t, replicas, leaving, async () => { await (await group.primary()).kill() }, failoverWithinMs))
-})
+}, { skip })
 
-t.test('P2: a primary that hangs is replaced too, and is not trusted when it goes on', { skip }, async t => {
+testFault(t, {
+  fault: 'The primary behind Sentinel hangs (SIGSTOP), is replaced, and goes on later',
+  promise: 'P2',
+  get: '503 `revocation_unavailable` until the new one was compared with the record',
+  within: 'the deadline',
+  never: '200 for what was logged out, by the word of the old one neither',
+  recovers: 'by itself, after the failover'
+}, async t => {
   const replicas = await scene(t)
   const { a, b, group, leaving, others } = replicas
   await logOutFor(t, a, leaving)
@@ -47,9 +62,16 @@ t.test('P2: a primary that hangs is replaced too, and is not trusted when it goe
     old.resume()
     t.equal(await infoOf(old, 'role'), 'master', 'it takes itself for the primary still')
   })
-})
+}, { skip })
 
-t.test('P2: a replica that lagged and is promoted does not bring a revoked token back', { skip }, async t => {
+testFault(t, {
+  fault: 'Sentinel promotes a replica that lagged',
+  promise: 'P2',
+  get: '503 `revocation_unavailable` until what is missing was written again from the record',
+  within: 'at once',
+  never: '200 for what the replica had not been told of',
+  recovers: 'by itself, after the failover'
+}, async t => {
   const replicas = await scene(t)
   const { a, group, leaving } = replicas
   const primary = await group.primary()
@@ -62,4 +84,4 @@ t.test('P2: a replica that lagged and is promoted does not bring a revoked token
   await logOutFor(t, a, leaving)
   for (const replica of await group.replicas()) t.ok(await replica.admin.dbsize() < await primary.admin.dbsize(), 'it lags')
   await expectNeverAccepted(t, replicas, leaving, () => primary.kill(), failoverWithinMs)
-})
+}, { skip })

@@ -1,6 +1,7 @@
 import { decodeJwt } from 'jose'
 import t, { type Test } from 'tap'
 import { outcome } from '../support/device.ts'
+import { testFault } from '../support/fault.ts'
 import { get, logOut, signIn } from '../support/people.ts'
 import { redisServer } from '../support/redis-group.ts'
 import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
@@ -29,7 +30,13 @@ async function scene (t: Test, waitFor: string): Promise<Scene> {
 
 const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false
 
-t.test('a logout that waits for a replica of Redis is answered 200 once that has it, and 503 when it does not in time', { skip }, async t => {
+testFault(t, {
+  fault: 'With `BLOCKLIST_WAIT_REPLICAS`, a replica of Redis stands still',
+  get: '503 `revocation_unavailable` for a logout, and what they always get for anything else',
+  within: 'the deadline',
+  never: '200 for a logout that the replica does not have; nor does a look-up wait',
+  recovers: 'trying again succeeds once the replica goes on'
+}, async t => {
   const { a, b, follower, good, leaving, username, has } = await scene(t, '1')
   await logOutFor(t, a, leaving)
   t.ok(await has(leaving), 'it is there when the logout is answered')
@@ -59,10 +66,16 @@ t.test('a logout that waits for a replica of Redis is answered 200 once that has
     await until('it is confirmed again', async () => (await logOut(a, await signIn(a, username))).statusCode === 200)
     for (const token of tokens) t.equal(outcome(await get(b, '/token', token)), '401 token_revoked')
   })
-})
+}, { skip })
 
-t.test('a logout that waits for more replicas of Redis than there are is never confirmed, and holds all the same', { skip }, async t => {
+testFault(t, {
+  fault: 'With `BLOCKLIST_WAIT_REPLICAS`, there are fewer replicas of Redis than are waited for',
+  get: '503 `revocation_unavailable` for a logout, which takes effect nevertheless',
+  within: 'the deadline',
+  never: '200 for a logout that too few have',
+  recovers: 'when there are enough'
+}, async t => {
   const { a, b, leaving } = await scene(t, '2')
   t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable')
   for (const app of [a, b]) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
-})
+}, { skip })
