@@ -40,7 +40,7 @@ export function createRedisProjection ({ redis, prefix, leewaySeconds }: RedisPr
   const link = 'run' in redis ? redis : linkTo(redis)
   return {
     async reach () {
-      await link.run(redis => redis.exists(marker))
+      await link.run(redis => redis.get(marker))
     },
     begin: (logId, claim) => link.run(redis => runScript<string>(redis, 'signoutBegin', begin, [marker, progressKey], [logId, claim])),
     async advance (from, to, revocations, progress) {
