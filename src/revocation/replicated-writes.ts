@@ -36,7 +36,7 @@ export function createReplicatedWrites ({ link, replicas, deadlineMs }: Replicat
       const answers = await redis.pipeline().eval(script, keys.length, ...keys, ...ends).wait(replicas, deadlineMs).exec()
       for (const [error] of answers ?? []) if (error) throw error
       const acknowledged = Number(answers?.[1]?.[1] ?? 0)
-      if (acknowledged < replicas) throw new Error(`Of the ${replicas} replicas of Redis that are waited for, ${acknowledged} have acknowledged the write in time.`)
+      if (acknowledged < replicas) throw new Error(`The write waits for ${replicas} of the replicas of Redis, and ${acknowledged} have acknowledged it in time.`)
     })
   }
 
