@@ -27,7 +27,9 @@ export interface TokenMemory {
 
 /**
  * A key function is asked on every use, and must not answer another key than the token was verified with: so no token is
- * accepted that the key ring no longer vouches for, nor one that is good for another tenant only.
+ * accepted that the key ring no longer vouches for, nor one that is good for another tenant only. There is no need to empty
+ * the memory when the key ring changes, and no moment between a change and its being noticed: what a key that is gone has
+ * verified is forgotten when it is used next, or when others need its place.
  */
 export function createTokenMemory ({ verify = {}, cookie }: Pick<FastifyJWTOptions, 'verify' | 'cookie'>, leewayMs: number, { findKey, watch }: KeySource): TokenMemory {
   const maxTokens = cookie === undefined ? countRemembered(verify) : 0
@@ -48,9 +50,11 @@ export function createTokenMemory ({ verify = {}, cookie }: Pick<FastifyJWTOptio
       tokens.forget(authorization)
       return undefined
     }
+    /** While the key was waited for the token may have expired. */
+    const compareLate = (found: KeyUse['key'] | undefined) => compare(found) && tokens.find(authorization)?.claims
     try {
       const found = findKey?.(request, token)
-      return found instanceof Promise ? found.then(compare, () => compare(undefined)) : compare(found)
+      return found instanceof Promise ? found.then(compareLate, () => compare(undefined)) : compare(found)
     } catch {
       return compare(undefined)
     }
@@ -78,13 +82,22 @@ export function createTokenMemory ({ verify = {}, cookie }: Pick<FastifyJWTOptio
 }
 
 /**
- * How many tokens are remembered. None where the header is not all that says which token it is, or where a bound is given in
- * a form that only the verifier reads; the verifier's own cache is what `verify` says then.
+ * How many tokens are remembered. None where the header is not all that says which token it is, where a bound is given in
+ * a form that only the verifier reads, or where what claims are matched with may change its mind; the verifier's own cache is
+ * what `verify` says then.
  */
-function countRemembered ({ cache = true, extractToken, onlyCookie, clockTimestamp, maxAge }: VerifyOptions): number {
-  if (extractToken !== undefined || onlyCookie === true || clockTimestamp !== undefined || typeof maxAge === 'string') return 0
-  if (cache === true) return defaultMaxTokens
-  return Math.max(0, Math.floor(Number(cache)) || 0)
+function countRemembered (verify: VerifyOptions): number {
+  const { cache = true, extractToken, onlyCookie, clockTimestamp, maxAge } = verify
+  if (extractToken !== undefined || onlyCookie === true || clockTimestamp !== undefined || typeof maxAge === 'string' || mayChange(verify)) return 0
+  const maxTokens = typeof cache === 'boolean' ? (cache ? defaultMaxTokens : 0) : cache
+  if (!Number.isSafeInteger(maxTokens) || maxTokens < 0) throw new TypeError('The option jwt.verify.cache must be true, false, or how many tokens are remembered: a whole number from 0.')
+  return maxTokens
+}
+
+/** The verifier takes anything with a method `test` for a regular expression. */
+function mayChange ({ allowedAud, allowedIss, allowedJti, allowedNonce, allowedSub }: VerifyOptions): boolean {
+  const matchers: unknown[] = [allowedAud, allowedIss, allowedJti, allowedNonce, allowedSub].flat()
+  return matchers.some(matcher => typeof matcher === 'object' && matcher !== null && !(matcher instanceof RegExp && !matcher.global && !matcher.sticky))
 }
 
 function isSame (one: KeyUse['key'], other: KeyUse['key']): boolean {

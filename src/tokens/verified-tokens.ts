@@ -4,7 +4,7 @@ import { deepFreeze } from './deep-freeze.ts'
 /** What a token was verified with, where that is not the same for all tokens and for ever. */
 export interface KeyUse {
   key: string | Buffer
-  /** The decoded token, by which the key was found. */
+  /** The decoded token, by which the key was found: frozen once it is remembered. */
   token: unknown
 }
 
@@ -118,6 +118,8 @@ export function createVerifiedTokens (options: VerifiedTokensOptions): VerifiedT
       const startsAt = Math.max(iat ?? 0, ignoreNotBefore ? 0 : nbf ?? 0) * 1000 - leewayMs
       const endsAt = Math.min(exp * 1000 + leewayMs, iat === undefined ? Infinity : iat * 1000 + maxAgeMs, now() + ttlMs)
       deepFreeze(claims)
+      // Whoever finds keys gets it on every use.
+      deepFreeze(keyUse?.token)
       const place = text.slice(-placeLength)
       const known = entries.get(place)
       if (known !== undefined) unlink(known)
