@@ -18,7 +18,10 @@ t.test('npm run bench explains itself', async t => {
 t.test('npm run bench says what is wrong with its options', async t => {
   for (const [args, line] of [
     [['--rounds', 'many'], '--rounds: many is no number that it can be.'],
-    [['--only', 'everything'], '--only: everything is none of variants, sizes, memory, service, replay.'],
+    [['--only', 'everything'], '--only: everything is none of variants, sizes, lookups, memory, service, replay.'],
+    [['--write', '--quick'], /^--write: only all parts/],
+    [['--write', '--only', 'memory'], /^--write: only all parts/],
+    [['--write', '--rounds', '6'], /^--write: only all parts/],
     [['--build', 'elsewhere'], '--build: elsewhere is not NAME=FOLDER with a name of its own.'],
     [['--slowly'], /^Unknown option '--slowly'/]
   ] as const) {
@@ -33,15 +36,18 @@ t.test('npm run bench measures, prints tables and writes a file (P7)', async t =
   t.equal(status, 0, stderr)
   const [, file = ''] = /Written to (\S+)\.$/m.exec(stdout) ?? []
   t.teardown(() => { rmSync(file, { force: true }) })
-  const { cells, bytesPerLogout = 0, sizes } = JSON.parse(readFileSync(file, 'utf8')) as BenchResult
+  const { cells, memory = [], sizes, machine } = JSON.parse(readFileSync(file, 'utf8')) as BenchResult
   t.same(cells.map(({ variant, connections, measurements }) => [variant, connections, measurements.length]), [['open', 3, 2], ['exists', 3, 2], ['signout', 3, 2]])
   for (const { variant, measurements } of cells) {
     for (const { responses, failures, cpuMicros, redisMicros, p50, p99 } of measurements) {
       t.ok(responses > 0 && failures === 0 && cpuMicros > 0 && redisMicros >= 0 && p50 > 0 && p99 >= p50, variant)
     }
   }
-  t.ok(bytesPerLogout > 100 && bytesPerLogout < 1_000, `${bytesPerLogout} bytes`)
+  for (const { logouts, bytes } of memory) t.ok(bytes > 100 && bytes < 1_000, `${bytes} bytes for each of ${logouts}`)
+  t.equal(memory.length, 7)
+  t.ok(machine.cores > 0)
   t.equal(sizes, undefined, 'what was not asked for is not measured')
   t.match(stdout, /^\| signout, all checks on \| [\d.]+ \([\d.]+ to [\d.]+\) \|/m)
-  t.match(stdout, /^\| Redis memory per logout.*\| at most 300 bytes \| \d+ bytes \|/m)
+  t.match(stdout, /^\| Redis memory per logout.*\| at most 300 bytes \| \d+ \(\d+ to \d+\) bytes \|/m)
+  t.match(stdout, /^\| 1000000 revocations replayed.*\| not measured \| \*\*no\*\* \|$/m, 'what was not measured is not reached')
 })

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { ServicesError } from '../../scripts/services/programs.ts'
 import { readState } from '../../scripts/services/state.ts'
@@ -7,6 +8,13 @@ import { randomName } from '../support/services.ts'
 export interface BenchDatabase {
   url: string
   query (statement: string): Promise<void>
+  /**
+   * Microseconds of processor time of the processes that serve its connections, in steps of a hundredth of a second.
+   * NaN where they cannot be seen, since Postgres is on another machine or in a container.
+   */
+  usedMicros (): Promise<number>
+  /** How many bytes a row of a table takes on disk, with its share of the indexes. */
+  bytesPerRow (table: string): Promise<number>
   drop (): Promise<void>
 }
 
@@ -19,17 +27,36 @@ export async function createDatabase (): Promise<BenchDatabase> {
   await query(server, `create database ${name}`)
   return {
     url: url.href,
-    query: statement => query(url.href, statement),
-    drop: () => query(server, `drop database if exists ${name} with (force)`)
+    query: async statement => { await query(url.href, statement) },
+    async usedMicros () {
+      const served = await query<{ pid: number }>(url.href, 'select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()')
+      return served.reduce((sum, { pid }) => sum + microsOf(pid), 0)
+    },
+    async bytesPerRow (table) {
+      const [row] = await query<{ bytes: number }>(url.href, `select pg_total_relation_size('${table}')::float8 / count(*) as bytes from ${table}`)
+      return row?.bytes ?? NaN
+    },
+    drop: async () => { await query(server, `drop database if exists ${name} with (force)`) }
   }
 }
 
-async function query (url: string, statement: string): Promise<void> {
+async function query<Row extends pg.QueryResultRow> (url: string, statement: string): Promise<Row[]> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   try {
-    await client.query(statement)
+    return (await client.query<Row>(statement)).rows
   } finally {
     await client.end()
+  }
+}
+
+/** proc(5): fields 14 and 15 of its `stat`, in hundredths of a second. The name before them may hold spaces. */
+function microsOf (pid: number): number {
+  try {
+    const [name = '', rest = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')
+    const [user, system] = rest.split(' ').slice(11, 13)
+    return name.endsWith('(postgres') ? (Number(user) + Number(system)) * 10_000 : NaN
+  } catch {
+    return NaN
   }
 }

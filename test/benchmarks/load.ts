@@ -8,10 +8,9 @@ export interface Load {
   seconds: number
   /** Each connection sends its own share of them, in turn. */
   tokens: string[]
-  /** Requests a second of all connections together; as many as there can be when it is left out. */
-  rate?: number
-  /** Sent instead of a GET. */
-  post?: { contentType: string, body: string }
+  method?: 'GET' | 'POST'
+  /** Posted instead, as JSON: each connection its own share of them, in turn. */
+  bodies?: string[]
 }
 
 /** What came of it. Times in milliseconds. */
@@ -25,12 +24,53 @@ export interface LoadResult {
   p999: number
 }
 
+/** How long each answer took, in milliseconds, and what went wrong. */
+interface Fired {
+  times: number[]
+  failures: number
+  seconds: number
+}
+
 /** How often autocannon looks whether its time is over, in milliseconds. */
 const sampleInt = 50
 
-/** Requests from autocannon, in a process of its own: it must not take time from what is measured. */
+/** Requests from autocannon, in a process of its own: it must not take time from what is measured. Each follows the answer to the one before. */
 async function run (load: Load): Promise<LoadResult> {
-  const { url, connections, seconds, tokens } = load
+  return summarize([await fire(load, {})])
+}
+
+/**
+ * One request a second on each connection, evenly over the second, whatever the answers take. Autocannon sends all that is due in
+ * a second at its beginning, which measures how a server takes bursts: so there is one of it for each connection, and each begins a little later.
+ */
+async function runEvenly (load: Load): Promise<LoadResult> {
+  const connections = Array.from({ length: load.connections }, async (_, index) => {
+    await new Promise(resolve => { setTimeout(resolve, 1000 * index / load.connections) })
+    return await fire({ ...load, connections: 1 }, { connectionRate: 1 })
+  })
+  return summarize(await Promise.all(connections))
+}
+
+/** Each token once, to a route that ends something with it. */
+async function spend ({ url, connections, tokens }: Omit<Load, 'seconds'>): Promise<LoadResult> {
+  return summarize([await fire({ url, connections, tokens, seconds: 60, method: 'POST' }, { amount: tokens.length })])
+}
+
+/** Refreshes, each with what the one before it on its connection was answered. */
+async function refresh ({ url, seconds, refreshTokens }: { url: string, seconds: number, refreshTokens: string[] }): Promise<LoadResult> {
+  const headers = { 'content-type': 'application/json' }
+  const chain = (refreshToken: string): autocannon.Request => ({
+    method: 'POST',
+    headers,
+    setupRequest: request => ({ ...request, body: JSON.stringify({ refresh_token: refreshToken }) }),
+    onResponse (status, body) { if (status === 200) refreshToken = JSON.parse(body).refresh_token }
+  })
+  const requests = refreshTokens.map(refreshToken => [chain(refreshToken)])
+  return summarize([await fire({ url, connections: requests.length, seconds, tokens: [] }, {}, own => requests[own] ?? [])])
+}
+
+async function fire (load: Load, options: Partial<autocannon.Options>, requestsFor = (own: number) => requestsOf(load, own)): Promise<Fired> {
+  const { url, connections, seconds } = load
   const times: number[] = []
   let failures = 0
   let client = 0
@@ -40,10 +80,9 @@ async function run (load: Load): Promise<LoadResult> {
       connections,
       duration: seconds,
       sampleInt,
-      ...load.rate !== undefined && { overallRate: load.rate },
+      ...options,
       setupClient (each) {
-        const own = client++
-        each.setRequests(requestsOf(load, tokens.filter((_token, index) => index % connections === own)))
+        each.setRequests(requestsFor(client++))
       }
     } as autocannon.Options, (error, result) => { error ? reject(error) : resolve(result) })
     // Its own histogram knows no fractions of a millisecond.
@@ -52,20 +91,26 @@ async function run (load: Load): Promise<LoadResult> {
       if (status < 200 || status > 299) failures++
     })
   })
-  times.sort((a, b) => a - b)
+  return { times, failures: failures + errors, seconds: duration }
+}
+
+function summarize (fired: Fired[]): LoadResult {
+  const times = fired.flatMap(({ times }) => times).sort((a, b) => a - b)
   return {
     responses: times.length,
-    failures: failures + errors,
-    perSecond: times.length / duration,
+    failures: fired.reduce((sum, { failures }) => sum + failures, 0),
+    perSecond: fired.reduce((sum, { times, seconds }) => sum + times.length / seconds, 0),
     p50: percentile(times, 0.5),
     p99: percentile(times, 0.99),
     p999: percentile(times, 0.999)
   }
 }
 
-function requestsOf ({ post }: Load, tokens: string[]): autocannon.Request[] {
-  if (post !== undefined) return [{ method: 'POST', body: post.body, headers: { 'content-type': post.contentType } }]
-  return tokens.map(token => ({ method: 'GET', headers: { authorization: `Bearer ${token}` } }))
+/** What one of the connections sends, again and again. */
+function requestsOf ({ method = 'GET', bodies, tokens, connections }: Load, own: number): autocannon.Request[] {
+  const isOwn = (_: string, index: number) => index % connections === own
+  if (bodies !== undefined) return bodies.filter(isOwn).map(body => ({ method: 'POST', body, headers: { 'content-type': 'application/json' } }))
+  return tokens.filter(isOwn).map(token => ({ method, headers: { authorization: `Bearer ${token}` } }))
 }
 
-answer({ ready: () => true, run })
+answer({ ready: () => true, run, runEvenly, spend, refresh })

@@ -5,7 +5,9 @@ import type { Helper } from './processes.ts'
 /** A server under load, and the Redis that it asks. */
 export interface Subject {
   name: string
+  /** The process that the server runs in, and where it answers. */
   server: Helper
+  url: string
   redis: BenchRedis
   tokens: string[]
 }
@@ -15,6 +17,8 @@ export interface Measurement extends LoadResult {
   /** Processor time of the server process for one request, in microseconds, and that of Redis. */
   cpuMicros: number
   redisMicros: number
+  /** How many of them one `MGET` was sent for, on average; NaN where there was none. */
+  lookupsPerCommand: number
 }
 
 export interface MeasureOptions {
@@ -27,9 +31,8 @@ export interface MeasureOptions {
  * Lets requests come for some seconds. The processor time is that of the whole process, from before the first connection
  * until after the last: whatever it does for the requests is counted, collecting garbage included.
  */
-export async function measure ({ server, redis, tokens, name }: Subject, { load, connections, seconds }: MeasureOptions): Promise<Measurement> {
-  const url = await server.ask<string>('url')
-  const used = async () => ({ server: await server.ask<number>('usedMicros'), redis: await redis.usedMicros() })
+export async function measure ({ server, url, redis, tokens, name }: Subject, { load, connections, seconds }: MeasureOptions): Promise<Measurement> {
+  const used = async () => ({ server: await server.ask<number>('usedMicros'), redis: await redis.usedMicros(), lookups: await redis.countLookups() })
   const before = await used()
   const result = await load.ask<LoadResult>('run', { url, connections, seconds, tokens })
   const after = await used()
@@ -37,7 +40,8 @@ export async function measure ({ server, redis, tokens, name }: Subject, { load,
   return {
     ...result,
     cpuMicros: (after.server - before.server) / result.responses,
-    redisMicros: (after.redis - before.redis) / result.responses
+    redisMicros: (after.redis - before.redis) / result.responses,
+    lookupsPerCommand: after.lookups === before.lookups ? NaN : result.responses / (after.lookups - before.lookups)
   }
 }
 
@@ -53,8 +57,7 @@ export async function warmUp (subjects: readonly Subject[], { load, seconds }: O
   const giveUpAt = performance.now() + maxWarmUpSeconds * 1000 * subjects.length
   while (subjects.some(subject => (answered.get(subject) ?? 0) < enough) && performance.now() < giveUpAt) {
     for (const subject of subjects) {
-      const url = await subject.server.ask<string>('url')
-      const { responses } = await load.ask<LoadResult>('run', { url, connections: 50, seconds: Math.min(0.5, seconds), tokens: subject.tokens })
+      const { responses } = await load.ask<LoadResult>('run', { url: subject.url, connections: 50, seconds: Math.min(0.5, seconds), tokens: subject.tokens })
       answered.set(subject, (answered.get(subject) ?? 0) + responses)
     }
   }

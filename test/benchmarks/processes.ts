@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { findProgramFolder } from '../../scripts/services/programs.ts'
 
@@ -20,7 +20,22 @@ interface Answer { id: number, answer?: unknown, error?: string }
 const canPin = findProgramFolder('taskset') !== undefined && availableParallelism() > 1
 
 /** How processes share this machine, in words. */
-export const sharing: string = canPin ? 'servers on core 0, Redis and load on core 1' : 'no process is bound to a core: there is no taskset, or one core'
+const sharing: string = canPin ? 'servers on core 0, Redis and load on core 1' : 'no process is bound to a core: there is no taskset, or one core'
+
+/** What was measured on. */
+export interface Machine {
+  cpu: string
+  cores: number
+  memoryGiB: number
+  node: string
+  redis: string
+  /** Which process runs on which core. */
+  sharing: string
+}
+
+export function describeMachine (redis: string): Machine {
+  return { cpu: cpus()[0]?.model.trim() ?? 'unknown', cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), node: process.versions.node, redis, sharing }
+}
 
 /** A program and its arguments, bound to a core where that can be done. */
 export function pinned (core: Core, program: string, args: string[]): [string, string[]] {
@@ -95,6 +110,12 @@ export function answer (answers: Record<string, (argument: never) => unknown>): 
     }
   })
   process.on('disconnect', () => { process.exit() })
+}
+
+/** Microseconds of processor time that this process has taken, in the program and in the system for it. */
+export function usedMicros (): number {
+  const { user, system } = process.cpuUsage()
+  return user + system
 }
 
 /** What a helper was started with. */

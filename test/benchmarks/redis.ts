@@ -18,6 +18,8 @@ export interface BenchRedis {
   /** Microseconds of processor time, in the program and in the system for it. */
   usedMicros (): Promise<number>
   usedBytes (): Promise<number>
+  /** How many `MGET` there have been. */
+  countLookups (): Promise<number>
   /** Writes so many entries as logouts do, under a prefix. They last for an hour. */
   fill (prefix: string, entries: number): Promise<void>
   /** Takes back the token and the session of so many logins, as a logout does. */
@@ -53,6 +55,7 @@ export async function startRedis (): Promise<BenchRedis> {
     admin,
     usedMicros: async () => Math.round((await infoOf('cpu', 'used_cpu_sys') + await infoOf('cpu', 'used_cpu_user')) * 1e6),
     usedBytes: () => infoOf('memory', 'used_memory'),
+    countLookups: async () => Number(/^cmdstat_mget:calls=(\d+)/m.exec(await admin.info('commandstats'))?.[1] ?? 0),
     async fill (prefix, entries) {
       for (let first = 0; first < entries; first += entriesPerScript) {
         await admin.eval(fillScript, 1, `${prefix}jti:`, first, Math.min(entries, first + entriesPerScript) - 1)
@@ -64,7 +67,7 @@ export async function startRedis (): Promise<BenchRedis> {
       const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds: 5 })
       const expiresAt = nowSeconds() + 900
       for (let done = 0; done < logouts; done += logoutsPerWrite) {
-        await blocklist.revoke(Array.from({ length: logoutsPerWrite }, () => [
+        await blocklist.revoke(Array.from({ length: Math.min(logoutsPerWrite, logouts - done) }, () => [
           { scope: 'token' as const, id: randomUUID(), expiresAt },
           { scope: 'session' as const, id: randomUUID(), expiresAt }
         ]).flat())

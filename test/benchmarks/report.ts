@@ -1,8 +1,10 @@
-import { cpus, totalmem } from 'node:os'
+import { acts } from './acts.ts'
+import type { LookupsMeasurement } from './lookups.ts'
 import type { Measurement } from './measure.ts'
-import { sharing } from './processes.ts'
-import type { Cell, ReplayResult, ServiceResult } from './scenes.ts'
+import type { Machine } from './processes.ts'
+import type { Cell, MemoryMeasurement, ReplayResult } from './scenes.ts'
 import { spreadOf, type Spread } from './statistics.ts'
+import type { ServiceResult } from './storm.ts'
 import { judge } from './targets.ts'
 import { tokenCount } from './tokens.ts'
 import { variants, type VariantName } from './variants.ts'
@@ -13,12 +15,13 @@ export interface BenchResult {
   command: string
   rounds: number
   secondsEach: number
-  redisVersion: string
+  machine: Machine
   /** Of the last minute, before and after. */
   loadAverage: [number, number]
   cells: Cell[]
   sizes?: Record<string, Measurement[]>
-  bytesPerLogout?: number
+  lookups?: LookupsMeasurement[]
+  memory?: MemoryMeasurement[]
   service?: ServiceResult
   replay?: ReplayResult
 }
@@ -32,17 +35,18 @@ export function formatReport (result: BenchResult): string {
   return [
     describeRun(result),
     '## What must be reached, and what is',
-    table(['what', 'must reach', 'measured: median (least to greatest)', 'reached'], judge(result).map(({ what, limit, measured, isReached }) => [what, limit, measured, isReached ? 'yes' : '**no**'])),
+    table(['what', 'must reach', 'measured: median (least to greatest)', 'reached'], judge(result).map(({ what, limit, measured, isReached }) => [what, limit, measured ?? 'not measured', isReached ? 'yes' : '**no**'])),
     ...formatCells(result.cells),
     ...formatSizes(result.sizes),
+    ...formatLookups(result.lookups),
+    ...formatMemory(result.memory),
     ...formatService(result.service)
   ].join('\n\n')
 }
 
-function describeRun ({ startedAt, command, rounds, secondsEach, redisVersion, loadAverage: [before, after] }: BenchResult): string {
-  const machine = `${cpus()[0]?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`
+function describeRun ({ startedAt, command, rounds, secondsEach, machine: { cpu, cores, memoryGiB, node, redis, sharing }, loadAverage: [before, after] }: BenchResult): string {
   return `Measured at ${startedAt} with \`${command}\`: ${rounds} rounds of ${secondsEach} s for each variant in turn, ${tokenCount} different tokens. ` +
-    `${machine}, Node ${process.versions.node}, Redis ${redisVersion}; ${sharing}. The load average of the machine was ${before.toFixed(1)} before and ${after.toFixed(1)} after.`
+    `${cpu}, ${cores} cores, ${memoryGiB} GiB, Node ${node}, Redis ${redis}; ${sharing}. The load average of the machine was ${before.toFixed(1)} before and ${after.toFixed(1)} after.`
 }
 
 function formatCells (cells: Cell[]): string[] {
@@ -71,13 +75,33 @@ function formatSizes (sizes: BenchResult['sizes']): string[] {
   )]
 }
 
+function formatLookups (lookups: BenchResult['lookups']): string[] {
+  if (lookups === undefined) return []
+  const kinds = [...new Set(lookups.map(({ tokensPerCommand, isInCluster }) => isInCluster ? '1, and 16 commands in a packet, as in a cluster' : String(tokensPerCommand)))]
+  return ['## What one Redis serves in look-ups', table(['tokens in a command', 'Redis µs a token', 'tokens a second here', 'tokens a second with all of its core'], kinds.map((kind, index) => {
+    const own = lookups.filter((_, at) => at % kinds.length === index)
+    const median = (pick: (each: LookupsMeasurement) => number) => spreadOf(own.map(pick)).median
+    return [kind, withSpread(spreadOf(own.map(({ redisMicros }) => redisMicros)), 2), median(({ tokensPerSecond }) => tokensPerSecond).toFixed(0), (1e6 / median(({ redisMicros }) => redisMicros)).toFixed(0)]
+  }))]
+}
+
+function formatMemory (memory: BenchResult['memory']): string[] {
+  if (memory === undefined) return []
+  return ['## What a logout takes in Redis\' memory', table(['logouts', 'bytes each'], memory.map(({ logouts, bytes }) => [String(logouts), bytes.toFixed(0)]))]
+}
+
 function formatService (service: BenchResult['service']): string[] {
   if (service === undefined) return []
   const of = (pick: (round: ServiceResult['rounds'][number]) => number, digits = 1) => withSpread(spreadOf(service.rounds.map(pick)), digits)
   return [
     '## The service itself',
     table(['`GET /token`, 50 connections', ...figureNames], [['no core of its own', ...figures(service.token)]]),
-    table(['`GET /me`, 200 requests a second', 'p50 ms', 'p99 ms', 'event-loop delay p99 ms', 'logins a second'], [
+    table(['16 connections', 'CPU µs each', 'Postgres µs each', 'Redis µs each', 'each second', 'p50 ms', 'p99 ms'], acts.map(act => {
+      const own = service.acts.filter(each => each.act === act)
+      const median = (field: 'redisMicros' | 'perSecond' | 'p50' | 'p99', digits: number) => spreadOf(own.map(each => each[field])).median.toFixed(digits)
+      return [`\`POST /${act}\``, withSpread(spreadOf(own.map(({ cpuMicros }) => cpuMicros)), 0), withSpread(spreadOf(own.map(({ postgresMicros }) => postgresMicros)), 0), median('redisMicros', 1), median('perSecond', 0), median('p50', 1), median('p99', 1)]
+    })),
+    table(['`GET /me`, 200 requests a second, evenly', 'p50 ms', 'p99 ms', 'event-loop delay p99 ms', 'logins a second'], [
       ['idle', of(({ idle }) => idle.p50), of(({ idle }) => idle.p99), of(({ idleDelayP99Ms }) => idleDelayP99Ms), '0'],
       ['in a login storm', of(({ storm }) => storm.p50), of(({ storm }) => storm.p99), of(({ delayP99Ms }) => delayP99Ms), of(({ loginsPerSecond }) => loginsPerSecond, 0)]
     ])

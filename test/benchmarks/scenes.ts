@@ -1,6 +1,4 @@
-import { password } from '../support/people.ts'
 import { createDatabase } from './database.ts'
-import type { LoadResult } from './load.ts'
 import { inTurn, warmUp, type Measurement, type Subject } from './measure.ts'
 import { startHelper, type Helper } from './processes.ts'
 import { startRedis, type BenchRedis } from './redis.ts'
@@ -32,13 +30,16 @@ export async function withClosing<T> (work: (close: (later: () => Promise<void>)
   }
 }
 
-async function open<T extends { stop (): Promise<void> }> (opening: Promise<T>, close: (later: () => Promise<void>) => void): Promise<T> {
+export async function open<T extends { stop (): Promise<void> }> (opening: Promise<T>, close: (later: () => Promise<void>) => void): Promise<T> {
   const opened = await opening
   close(() => opened.stop())
   return opened
 }
 
-const startVariant = (options: VariantOptions) => startHelper('server.js', 'server', options)
+async function startVariants (options: VariantOptions[], close: (later: () => Promise<void>) => void): Promise<{ server: Helper, urls: string[] }> {
+  const server = await open(startHelper('server.js', 'server', options), close)
+  return { server, urls: await server.ask<string[]>('urls') }
+}
 
 export interface ComparedVariant {
   name: string
@@ -56,8 +57,8 @@ export async function compareVariants (compared: ComparedVariant[], algorithms: 
       const issuer = createIssuer(algorithm)
       const subjects: Subject[] = []
       for (const { name, variant, build } of compared) {
-        const server = await open(startVariant({ variant, keys: issuer.keys, redisUrl: redis.url, prefix: `bench:${name}:`, ...build !== undefined && { build } }), close)
-        subjects.push({ name, server, redis, tokens: [] })
+        const { server, urls: [url = ''] } = await startVariants([{ variant, keys: issuer.keys, redisUrl: redis.url, prefix: `bench:${name}:`, ...build !== undefined && { build } }], close)
+        subjects.push({ name, server, url, redis, tokens: [] })
       }
       // After the cut-off that each blocklist has set for itself.
       const tokens = issuer.issue(tokenCount)
@@ -73,111 +74,67 @@ export async function compareVariants (compared: ComparedVariant[], algorithms: 
   return cells
 }
 
-/** The same server on blocklists of several sizes, each in a Redis of its own. */
+/**
+ * The same server on blocklists of several sizes, each in a Redis of its own. They are all in one process: two processes may
+ * differ by more than what is looked for here, since what a compiler makes of the same code depends on what it saw first.
+ */
 export async function compareSizes (sizes: number[], { rounds, seconds, say }: Effort): Promise<Record<string, Measurement[]>> {
   return await withClosing(async close => {
     const load = await open(startHelper('load.js', 'load'), close)
     const issuer = createIssuer('EdDSA')
-    const subjects: Subject[] = []
+    const filled: BenchRedis[] = []
     for (const size of sizes) {
       say(`a blocklist of ${size} entries`)
       const redis = await open(startRedis(), close)
       await redis.fill('bench:', size)
-      subjects.push({ name: String(size), redis, tokens: [], server: await open(startVariant({ variant: 'signout', keys: issuer.keys, redisUrl: redis.url, prefix: 'bench:' }), close) })
+      filled.push(redis)
     }
+    const { server, urls } = await startVariants(filled.map(({ url }) => ({ variant: 'signout', keys: issuer.keys, redisUrl: url, prefix: 'bench:' })), close)
     const tokens = issuer.issue(tokenCount)
-    for (const subject of subjects) subject.tokens = tokens
+    const subjects = filled.map((redis, index): Subject => ({ name: String(sizes[index]), server, url: urls[index] ?? '', redis, tokens }))
     await warmUp(subjects, { load, seconds })
     return Object.fromEntries(await inTurn(subjects, rounds, { load, connections: 50, seconds }))
   })
 }
 
-/** What one logout takes in Redis: its token and its session. */
-export async function measureMemory (logouts: number, { say }: Effort): Promise<number> {
+export interface MemoryMeasurement {
+  logouts: number
+  /** Of Redis' memory, for each of them. */
+  bytes: number
+}
+
+/** From just after Redis' tables have doubled, which is when they are emptiest, to just before they double again. */
+const fillings = [1.01, 1.15, 1.3, 1.45, 1.6, 1.8, 1.99]
+
+/**
+ * What one logout takes in Redis: its token and its session. How much that is depends on how full the tables are.
+ *
+ * @param doubling how many logouts the tables double at: half a power of two
+ */
+export async function measureMemory (doubling: number, { say }: Effort): Promise<MemoryMeasurement[]> {
   return await withClosing(async close => {
-    say(`${logouts} logouts in Redis`)
+    say('logouts in Redis')
     const redis = await open(startRedis(), close)
     const before = await redis.usedBytes()
-    await redis.logOut('signout:', logouts)
-    return (await redis.usedBytes() - before) / logouts
+    const measured: MemoryMeasurement[] = []
+    for (const filling of fillings) {
+      const logouts = Math.round(filling * doubling)
+      await redis.logOut('signout:', logouts - (measured.at(-1)?.logouts ?? 0))
+      measured.push({ logouts, bytes: (await redis.usedBytes() - before) / logouts })
+    }
+    return measured
   })
-}
-
-export interface StormRound {
-  idle: LoadResult
-  storm: LoadResult
-  idleDelayP99Ms: number
-  delayP99Ms: number
-  loginsPerSecond: number
-}
-
-export interface ServiceResult {
-  /** GET /token of the service, 50 connections: its own blocklist, with the record behind it. */
-  token: Measurement[]
-  rounds: StormRound[]
-}
-
-const stormConnections = 32
-const requestsPerSecond = 200
-
-const serviceEnv = (databaseUrl: string, redisUrl: string) => ({
-  ISSUER: 'https://auth.example.com',
-  KEY_ENCRYPTION_SECRET: 'a secret for benchmarks, of 32 bytes',
-  DATABASE_URL: databaseUrl,
-  REDIS_URL: redisUrl,
-  RATE_LIMITS: 'off',
-  BLOCKLIST_DEADLINE_MS: '5000',
-  DATABASE_DEADLINE_MS: '10000'
-})
-
-/** The service itself: what its check costs, and how GET /me is answered while passwords are hashed all the time. */
-export async function measureService ({ rounds, seconds, say }: Effort): Promise<ServiceResult> {
-  return await withClosing(async close => {
-    const database = await createDatabase()
-    close(() => database.drop())
-    const redis = await open(startRedis(), close)
-    const [load, storm] = [await open(startHelper('load.js', 'any'), close), await open(startHelper('load.js', 'any'), close)]
-    const service = await open(startHelper('service.js', 'any', serviceEnv(database.url, redis.url)), close)
-    say('the service, GET /token')
-    const tokens = await service.ask<string[]>('issue', tokenCount)
-    const subject: Subject = { name: 'GET /token', server: service, redis, tokens }
-    await warmUp([subject], { load, seconds })
-    const token = (await inTurn([subject], rounds, { load, connections: 50, seconds })).get(subject.name) ?? []
-    return { token, rounds: await measureStorm({ service, load, storm }, { rounds, seconds, say }) }
-  })
-}
-
-async function measureStorm ({ service, load, storm }: { service: Helper, load: Helper, storm: Helper }, { rounds, seconds, say }: Effort): Promise<StormRound[]> {
-  const [reader, stormer] = [await service.ask<{ token: string }>('signUp'), await service.ask<{ username: string }>('signUp')]
-  const address = await service.ask<string>('address')
-  const body = JSON.stringify({ username: stormer.username, password })
-  const read = async () => {
-    await service.ask('startDelay')
-    const result = await load.ask<LoadResult>('run', { url: `${address}/me`, connections: 10, seconds: Math.max(3, 3 * seconds), rate: requestsPerSecond, tokens: Array.from({ length: 10 }, () => reader.token) })
-    if (result.failures > 0) throw new Error(`GET /me: ${result.failures} of ${result.responses} requests failed, so that its figures mean nothing.`)
-    return { result, delayP99Ms: await service.ask<number>('delayP99Ms') }
-  }
-  await read()
-  const measured: StormRound[] = []
-  for (let round = 0; round < rounds; round++) {
-    say(`a login storm, round ${round + 1}`)
-    const idle = await read()
-    const storming = storm.ask<LoadResult>('run', { url: `${address}/login`, connections: stormConnections, seconds: Math.max(4, 3 * seconds + 1), tokens: [], post: { contentType: 'application/json', body } })
-    await new Promise(resolve => { setTimeout(resolve, 500) })
-    const busy = await read()
-    const { perSecond } = await storming
-    measured.push({ idle: idle.result, storm: busy.result, idleDelayP99Ms: idle.delayP99Ms, delayP99Ms: busy.delayP99Ms, loginsPerSecond: perSecond })
-  }
-  return measured
 }
 
 export interface ReplayResult {
   entries: number
   seconds: number[]
+  /** What a row takes in Postgres, in bytes. */
+  bytesPerRow: number
 }
 
 /** What is on record, written into an empty Redis. */
-export async function measureReplay (entries: number, times: number, { say }: Effort): Promise<ReplayResult> {
+export async function measureReplay (entries: number, { rounds, say }: Effort): Promise<ReplayResult> {
   return await withClosing(async close => {
     const database = await createDatabase()
     close(() => database.drop())
@@ -187,13 +144,13 @@ export async function measureReplay (entries: number, times: number, { say }: Ef
     await database.query(`insert into revocations (scope, id, expires_at, reason, created_at)
       select case when n % 2 = 0 then 'token' else 'session' end, gen_random_uuid(), now() + interval '1 hour', 'logout', now() from generate_series(1, ${entries}) n`)
     const seconds: number[] = []
-    for (let time = 0; time < times; time++) {
+    for (let time = 0; time < rounds; time++) {
       say(`replayed into an empty Redis, round ${time + 1}`)
       await redis.admin.flushall()
       const result = await replay.ask<{ entries: number, seconds: number }>('replayAll')
       if (result.entries !== entries) throw new Error(`${result.entries} entries were replayed instead of ${entries}.`)
       seconds.push(result.seconds)
     }
-    return { entries, seconds }
+    return { entries, seconds, bytesPerRow: await database.bytesPerRow('revocations') }
   })
 }

@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
-import { issueToken, signUp } from '../support/people.ts'
-import { answer, givenArgument } from './processes.ts'
+import { issueToken, openSession, signUp, type Pair } from '../support/people.ts'
+import { answer, givenArgument, usedMicros } from './processes.ts'
 
 /** The service itself, with its record, its Postgres and its log turned off, in a process of its own. */
 const app = buildApp(loadConfig(givenArgument<Record<string, string>>()), false)
@@ -13,20 +13,16 @@ await app.listen({ port: 0, host: '127.0.0.1' })
 const address = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
 const resolutionMs = 1
 const delay = monitorEventLoopDelay({ resolution: resolutionMs })
-let path = '/token'
 
 answer({
   ready: () => true,
   address: () => address,
-  url: () => address + path,
-  setPath (to: string) { path = to },
-  usedMicros () {
-    const { user, system } = process.cpuUsage()
-    return user + system
-  },
+  usedMicros,
   signUp: () => signUp(app),
   /** So many tokens, each of another user and session. */
   issue: (count: number) => Promise.all(Array.from({ length: count }, () => issueToken(app, { userId: randomUUID(), sessionId: randomUUID() }))),
+  /** So many sessions of one user. */
+  openSessions: ({ username, count }: { username: string, count: number }): Promise<Pair[]> => Promise.all(Array.from({ length: count }, () => openSession(app, username))),
   startDelay () {
     delay.reset()
     delay.enable()

@@ -1,0 +1,76 @@
+import type { ActMeasurement } from '../acts.ts'
+import type { BenchResult } from '../report.ts'
+import { spreadOf } from '../statistics.ts'
+
+/** What something costs that goes together with others: so much for itself, and its share of what all of them cost together. */
+export interface SharedCost {
+  /** Processor time for each, in microseconds. */
+  eachMicros: number
+  /** Processor time for all that go together, in microseconds. */
+  togetherMicros: number
+}
+
+/** All that docs/capacity.md rests on: medians of one run of the benchmark. */
+export interface CapacityInputs {
+  measuredAt: string
+  machine: string
+  /** A checked request, in the process that serves it: those of one turn of its event loop go together. */
+  check: SharedCost
+  /** A look-up, in Redis: those of one command go together. */
+  lookup: SharedCost
+  /** A look-up in Redis as a cluster is asked: a command for each, many of them in one packet. */
+  lookupInClusterMicros: number
+  /** `GET /token` of the service at 50 connections. */
+  serviceCheckMicros: number
+  acts: Record<ActMeasurement['act'], { cpuMicros: number, postgresMicros: number, redisMicros: number }>
+  /** In Redis: the two entries of a logout. */
+  bytesPerLogout: number
+  /** In Postgres. */
+  bytesPerSession: number
+  bytesPerEvent: number
+  bytesPerRevocation: number
+  replaySecondsPerMillion: number
+}
+
+const medianOf = (values: number[]) => spreadOf(values).median
+
+/** Undefined when a part of the benchmark was left out. */
+export function toInputs ({ startedAt, machine, cells, lookups, memory, service, replay }: BenchResult): CapacityInputs | undefined {
+  const checks = cells.filter(({ algorithm, variant }) => algorithm === 'EdDSA' && variant === 'signout')
+  if (checks.length < 2 || lookups === undefined || memory === undefined || service === undefined || replay === undefined) return undefined
+  const inCluster = lookups.filter(({ isInCluster }) => isInCluster)
+  return {
+    measuredAt: startedAt,
+    machine: `${machine.cpu}, Node ${machine.node}, Redis ${machine.redis}`,
+    check: fit(checks.flatMap(({ measurements }) => measurements.map(({ cpuMicros, lookupsPerCommand }) => ({ together: lookupsPerCommand, micros: cpuMicros })))),
+    lookup: fit(lookups.filter(({ isInCluster }) => !isInCluster).map(({ tokensPerCommand, redisMicros }) => ({ together: tokensPerCommand, micros: redisMicros }))),
+    lookupInClusterMicros: medianOf(inCluster.map(({ redisMicros }) => redisMicros)),
+    serviceCheckMicros: medianOf(service.token.map(({ cpuMicros }) => cpuMicros)),
+    acts: { login: costOf(service.acts, 'login'), refresh: costOf(service.acts, 'refresh'), logout: costOf(service.acts, 'logout') },
+    bytesPerLogout: medianOf(memory.map(({ bytes }) => bytes)),
+    bytesPerSession: service.bytesPerSession,
+    bytesPerEvent: service.bytesPerEvent,
+    bytesPerRevocation: replay.bytesPerRow,
+    replaySecondsPerMillion: medianOf(replay.seconds) / replay.entries * 1e6
+  }
+}
+
+function costOf (acts: ActMeasurement[], which: ActMeasurement['act']): CapacityInputs['acts']['login'] {
+  const own = acts.filter(({ act }) => act === which)
+  const of = (field: 'cpuMicros' | 'postgresMicros' | 'redisMicros') => medianOf(own.map(each => each[field]))
+  return { cpuMicros: of('cpuMicros'), postgresMicros: of('postgresMicros'), redisMicros: of('redisMicros') }
+}
+
+/** Least squares of `micros = each + together / count`. */
+export function fit (points: ReadonlyArray<{ together: number, micros: number }>): SharedCost {
+  const shares = points.map(({ together, micros }) => ({ x: 1 / together, y: micros }))
+  const mean = (pick: (point: { x: number, y: number }) => number) => shares.reduce((sum, point) => sum + pick(point), 0) / shares.length
+  const [meanX, meanY] = [mean(({ x }) => x), mean(({ y }) => y)]
+  const slope = mean(({ x, y }) => (x - meanX) * (y - meanY)) / mean(({ x }) => (x - meanX) ** 2)
+  return { eachMicros: Math.max(0, meanY - slope * meanX), togetherMicros: slope }
+}
+
+/** What each of so many costs that go together. */
+export function costEach ({ eachMicros, togetherMicros }: SharedCost, together: number): number {
+  return eachMicros + togetherMicros / together
+}

@@ -1,0 +1,90 @@
+import { password } from '../support/people.ts'
+import { measureActs, type ActMeasurement } from './acts.ts'
+import { createDatabase } from './database.ts'
+import type { LoadResult } from './load.ts'
+import { inTurn, warmUp, type Measurement, type Subject } from './measure.ts'
+import { startHelper, type Helper } from './processes.ts'
+import { startRedis } from './redis.ts'
+import { open, withClosing, type Effort } from './scenes.ts'
+import { tokenCount } from './tokens.ts'
+
+export interface StormRound {
+  idle: LoadResult
+  storm: LoadResult
+  idleDelayP99Ms: number
+  delayP99Ms: number
+  loginsPerSecond: number
+}
+
+export interface ServiceResult {
+  /** GET /token of the service, 50 connections: its own blocklist, with the record behind it. */
+  token: Measurement[]
+  rounds: StormRound[]
+  acts: ActMeasurement[]
+  /** What a session and a security event take in Postgres, in bytes. */
+  bytesPerSession: number
+  bytesPerEvent: number
+}
+
+const stormConnections = 32
+/** How many people read, each once a second. */
+const readers = 200
+/** How long they read: as many answers as a p99 needs to mean something. */
+const readSeconds = 5
+/** So that the storm rages before it is looked at, and goes on until it was. */
+const stormMarginSeconds = 1
+
+const serviceEnv = (databaseUrl: string, redisUrl: string) => ({
+  ISSUER: 'https://auth.example.com',
+  KEY_ENCRYPTION_SECRET: 'a secret for benchmarks, of 32 bytes',
+  DATABASE_URL: databaseUrl,
+  REDIS_URL: redisUrl,
+  RATE_LIMITS: 'off',
+  BLOCKLIST_DEADLINE_MS: '5000',
+  DATABASE_DEADLINE_MS: '10000',
+  MAX_SESSIONS: '1000'
+})
+
+/** The service itself: what its check costs, and how GET /me is answered while passwords are hashed all the time. */
+export async function measureService ({ rounds, seconds, say }: Effort): Promise<ServiceResult> {
+  return await withClosing(async close => {
+    const database = await createDatabase()
+    close(() => database.drop())
+    const redis = await open(startRedis(), close)
+    const [load, storm] = [await open(startHelper('load.js', 'any'), close), await open(startHelper('load.js', 'any'), close)]
+    const service = await open(startHelper('service.js', 'any', serviceEnv(database.url, redis.url)), close)
+    const address = await service.ask<string>('address')
+    say('the service, GET /token')
+    const tokens = await service.ask<string[]>('issue', tokenCount)
+    const subject: Subject = { name: 'GET /token', server: service, url: `${address}/token`, redis, tokens }
+    await warmUp([subject], { load, seconds })
+    const token = (await inTurn([subject], rounds, { load, connections: 50, seconds })).get(subject.name) ?? []
+    const acts = await measureActs({ service, address, load, redis, database }, { rounds, seconds, say })
+    const [bytesPerSession, bytesPerEvent] = [await database.bytesPerRow('sessions'), await database.bytesPerRow('security_events')]
+    return { token, acts, bytesPerSession, bytesPerEvent, rounds: await measureStorm({ service, load, storm, address }, rounds, say) }
+  })
+}
+
+async function measureStorm ({ service, load, storm, address }: { service: Helper, load: Helper, storm: Helper, address: string }, rounds: number, say: Effort['say']): Promise<StormRound[]> {
+  const [reader, stormer] = [await service.ask<{ token: string }>('signUp'), await service.ask<{ username: string }>('signUp')]
+  const body = JSON.stringify({ username: stormer.username, password })
+  const read = async () => {
+    await service.ask('startDelay')
+    const result = await load.ask<LoadResult>('runEvenly', { url: `${address}/me`, connections: readers, seconds: readSeconds, tokens: [reader.token] })
+    if (result.failures > 0) throw new Error(`GET /me: ${result.failures} of ${result.responses} requests failed, so that its figures mean nothing.`)
+    return { result, delayP99Ms: await service.ask<number>('delayP99Ms') }
+  }
+  await read()
+  const measured: StormRound[] = []
+  for (let round = 0; round < rounds; round++) {
+    say(`a login storm, round ${round + 1}`)
+    const idle = await read()
+    const storming = storm.ask<LoadResult>('run', { url: `${address}/login`, connections: stormConnections, seconds: readSeconds + 2 * stormMarginSeconds, tokens: [], bodies: Array.from({ length: stormConnections }, () => body) })
+    await new Promise(resolve => { setTimeout(resolve, 1000 * stormMarginSeconds) })
+    const busy = await read()
+    const { perSecond, failures, responses } = await storming
+    if (failures > 0) throw new Error(`POST /login: ${failures} of ${responses} requests failed, so that this was no storm.`)
+    measured.push({ idle: idle.result, storm: busy.result, idleDelayP99Ms: idle.delayP99Ms, delayP99Ms: busy.delayP99Ms, loginsPerSecond: perSecond })
+  }
+  return measured
+}
