@@ -38,7 +38,18 @@ export function entryEndsAt (expiresAt: number, leewaySeconds: number): number {
   return Math.ceil((expiresAt + 3 * leewaySeconds) * 1000)
 }
 
-/** The name of an entry in a blocklist. Scopes cannot collide, whatever the ids are. */
+/**
+ * The name of an entry in a blocklist. Scopes cannot collide, whatever the ids are. A UUID (RFC 9562, section 4) goes without its
+ * hyphens: with the default prefix a key then takes 48 bytes of Redis' memory instead of 64.
+ */
 export function entryKey (scope: RevocationScope, id: string): string {
-  return scope === 'token' ? `jti:${id}` : `sid:${id}`
+  return (scope === 'token' ? 'jti:' : 'sid:') + withoutHyphens(id)
+}
+
+const hyphen = 45
+
+/** By place instead of by an expression: this is done twice for each request. */
+function withoutHyphens (id: string): string {
+  const isLikeUuid = id.length === 36 && id.charCodeAt(8) === hyphen && id.charCodeAt(13) === hyphen && id.charCodeAt(18) === hyphen && id.charCodeAt(23) === hyphen
+  return isLikeUuid ? id.slice(0, 8) + id.slice(9, 13) + id.slice(14, 18) + id.slice(19, 23) + id.slice(24) : id
 }

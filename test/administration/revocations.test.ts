@@ -6,6 +6,7 @@ import { query } from '../support/database.ts'
 import { aSession, ask, ended, expectError, isAccepted, refusals, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
 import { openSession, refresh, type Pair } from '../support/people.ts'
 import { ed25519, forge, goodClaims, nowSeconds, strangersKey } from '../support/tokens.ts'
+import { entryKey } from '../../src/revocation/revocation.ts'
 
 const good = { access: undefined, refresh: undefined }
 
@@ -112,30 +113,30 @@ t.test('an entry in Redis lasts as long as the token could', async t => {
   const app = await build(t, { ...env, ACCESS_TOKEN_TTL: '600', CLOCK_LEEWAY: '2' })
   const { token: admin } = await signUpAdmin(app)
   const revoke = (payload: object) => ask(app, 'POST', '/revocations', admin, payload)
-  const endOf = async (entry: string) => Number((await entriesInRedis(env)).get(entry)) / 1000 - 6
+  const endOf = async (jti: unknown) => Number((await entriesInRedis(env)).get(entryKey('token', String(jti)))) / 1000 - 6
   const isAbout = (actual: number, expected: number, name: string) => t.ok(actual >= expected && actual < expected + 20, `${name}: ${actual} is ${actual - expected} s after`)
   const ids = Array.from({ length: 5 }, () => crypto.randomUUID())
 
   const pair = await aSession(app)
   const { jti, exp } = decodeJwt(pair.access_token)
   await revoke({ token: pair.access_token })
-  t.equal(await endOf(`jti:${jti}`), exp, 'with a token, its own end')
+  t.equal(await endOf(jti), exp, 'with a token, its own end')
   await revoke({ jti })
-  t.ok(await endOf(`jti:${jti}`) >= Number(exp), 'an entry is never shortened')
+  t.ok(await endOf(jti) >= Number(exp), 'an entry is never shortened')
 
   const longest = () => nowSeconds() + 600
   for (const [index, expiresAt] of [undefined, 0, nowSeconds() + 10].entries()) {
     const atLeast = longest()
     await revoke({ jti: ids[index], ...expiresAt !== undefined && { expires_at: expiresAt } })
-    isAbout(await endOf(`jti:${ids[index]}`), atLeast, `expires_at ${expiresAt}: the longest lifetime issued`)
+    isAbout(await endOf(ids[index]), atLeast, `expires_at ${expiresAt}: the longest lifetime issued`)
   }
   await revoke({ jti: ids[3], expires_at: nowSeconds() + 5000 })
-  isAbout(await endOf(`jti:${ids[3]}`), nowSeconds() + 4990, 'unless it is told that it is longer')
+  isAbout(await endOf(ids[3]), nowSeconds() + 4990, 'unless it is told that it is longer')
 
   const lowered = await build(t, { ...env, ACCESS_TOKEN_TTL: '60', CLOCK_LEEWAY: '2' })
   await ask(lowered, 'POST', '/revocations', admin, { jti: ids[4], expires_at: 0 })
-  t.ok(await endOf(`jti:${ids[4]}`) >= Number(exp), 'tokens from before the lifetime was lowered live as long as they did')
+  t.ok(await endOf(ids[4]) >= Number(exp), 'tokens from before the lifetime was lowered live as long as they did')
   const expired = await new SignJWT({ ...goodClaims(issuer), exp: nowSeconds() - 60 }).setProtectedHeader({ alg: 'EdDSA', kid: app.keyRing.signingKey.kid, typ: 'at+jwt' }).sign(app.keyRing.signingKey.privateKey)
   t.equal((await revoke({ token: expired })).statusCode, 200)
-  t.notOk((await entriesInRedis(env)).has(`jti:${decodeJwt(expired).jti}`), 'and a token that has expired needs no entry')
+  t.notOk((await entriesInRedis(env)).has(entryKey('token', String(decodeJwt(expired).jti))), 'and a token that has expired needs no entry')
 })

@@ -33,6 +33,8 @@ interface Fired {
 
 /** How often autocannon looks whether its time is over, in milliseconds. */
 const sampleInt = 50
+/** The same for many of it at once. */
+const evenSampleInt = 500
 
 /** Requests from autocannon, in a process of its own: it must not take time from what is measured. Each follows the answer to the one before. */
 async function run (load: Load): Promise<LoadResult> {
@@ -46,7 +48,7 @@ async function run (load: Load): Promise<LoadResult> {
 async function runEvenly (load: Load): Promise<LoadResult> {
   const connections = Array.from({ length: load.connections }, async (_, index) => {
     await new Promise(resolve => { setTimeout(resolve, 1000 * index / load.connections) })
-    return await fire({ ...load, connections: 1 }, { connectionRate: 1 })
+    return await fire({ ...load, connections: 1 }, { connectionRate: 1, sampleInt: evenSampleInt } as Partial<autocannon.Options>)
   })
   return summarize(await Promise.all(connections))
 }

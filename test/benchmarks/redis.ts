@@ -30,11 +30,11 @@ export interface BenchRedis {
 const entriesPerScript = 10_000
 const logoutsPerWrite = 500
 
-/** `string.format` makes ids of the length of a UUID, which differ in their first part. */
+/** `string.format` makes ids as those of UUIDs are in keys, which differ in their first part. */
 const fillScript = `
 local ends = redis.call('TIME')[1] * 1000 + 3600000
 for i = ARGV[1], ARGV[2] do
-  redis.call('SET', KEYS[1] .. string.format('%08x-0000-4000-8000-000000000000', i), 1, 'PXAT', ends)
+  redis.call('SET', KEYS[1] .. string.format('%08x000040008000000000000000', i), 1, 'PXAT', ends)
 end
 `
 

@@ -95,7 +95,7 @@ function formatService (service: BenchResult['service']): string[] {
   const of = (pick: (round: ServiceResult['rounds'][number]) => number, digits = 1) => withSpread(spreadOf(service.rounds.map(pick)), digits)
   return [
     '## The service itself',
-    table(['`GET /token`, 50 connections', ...figureNames], [['no core of its own', ...figures(service.token)]]),
+    table(['50 connections', ...figureNames], [['`GET /token`', ...figures(service.token)]]),
     table(['16 connections', 'CPU µs each', 'Postgres µs each', 'Redis µs each', 'each second', 'p50 ms', 'p99 ms'], acts.map(act => {
       const own = service.acts.filter(each => each.act === act)
       const median = (field: 'redisMicros' | 'perSecond' | 'p50' | 'p99', digits: number) => spreadOf(own.map(each => each[field])).median.toFixed(digits)

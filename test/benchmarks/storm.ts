@@ -51,8 +51,8 @@ export async function measureService ({ rounds, seconds, say }: Effort): Promise
     const database = await createDatabase()
     close(() => database.drop())
     const redis = await open(startRedis(), close)
-    const [load, storm] = [await open(startHelper('load.js', 'any'), close), await open(startHelper('load.js', 'any'), close)]
-    const service = await open(startHelper('service.js', 'any', serviceEnv(database.url, redis.url)), close)
+    const [load, storm] = [await open(startHelper('load.js', 'load'), close), await open(startHelper('load.js', 'load'), close)]
+    const service = await open(startHelper('service.js', 'server', serviceEnv(database.url, redis.url)), close)
     const address = await service.ask<string>('address')
     say('the service, GET /token')
     const tokens = await service.ask<string[]>('issue', tokenCount)

@@ -11,6 +11,7 @@ import { proxyTo } from '../support/proxy.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { timed, until } from '../support/wait.ts'
+import { entryKey } from '../../src/revocation/revocation.ts'
 
 const revocation = { scope: 'token', id: 'a', expiresAt: nowSeconds() + 60 } as const
 
@@ -134,7 +135,7 @@ t.test('settings of the blocklist: its deadline, its prefix and the leeway', asy
   const ada = await signUp(app, 'ada')
   const { jti, sid, exp } = decodeJwt(ada.token)
   await logOut(app, ada.token)
-  t.same((await behind.keys('*')).sort(), ['mine:generation', `mine:jti:${jti}`, `mine:sid:${String(sid)}`])
+  t.same((await behind.keys('*')).sort(), ['mine:generation', `mine:${entryKey('token', String(jti))}`, `mine:${entryKey('session', String(sid))}`])
   for (const key of await behind.keys('mine:?i?:*')) t.equal(await behind.pexpiretime(key), (Number(exp) + 60) * 1000)
 
   const token = await signIn(app, 'ada')

@@ -7,6 +7,7 @@ import { redisServer } from '../support/redis-group.ts'
 import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
 import { logOutFor, startReplicasOn, type Replicas } from '../support/replicas.ts'
 import { timed, until } from '../support/wait.ts'
+import { entryKey } from '../../src/revocation/revocation.ts'
 
 const deadlineMs = 400
 /** Far beyond the deadline, far below what waiting one after another would take. */
@@ -25,7 +26,7 @@ async function scene (t: Test, waitFor: string): Promise<Scene> {
   await follower.admin.replicaof(host, port)
   await until('it follows', async () => /master_link_status:up/.test(await follower.admin.info('replication')))
   const replicas = await startReplicasOn(t, { REDIS_URL: primary.url, BLOCKLIST_WAIT_REPLICAS: waitFor, BLOCKLIST_DEADLINE_MS: String(deadlineMs) })
-  return { ...replicas, primary, follower, has: async token => await follower.admin.exists(`${replicas.env['BLOCKLIST_PREFIX']}jti:${decodeJwt(token).jti}`) === 1 }
+  return { ...replicas, primary, follower, has: async token => await follower.admin.exists(`${replicas.env['BLOCKLIST_PREFIX']}${entryKey('token', String(decodeJwt(token).jti))}`) === 1 }
 }
 
 const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false

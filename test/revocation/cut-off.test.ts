@@ -9,6 +9,7 @@ import { proxyTo } from '../support/proxy.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { nowSeconds } from '../support/tokens.ts'
 import { until } from '../support/wait.ts'
+import { entryKey } from '../../src/revocation/revocation.ts'
 
 const secondsOf = (text: string | null) => Number(text?.split(':')[0])
 
@@ -84,7 +85,7 @@ t.test('whatever stands in the place of the cut-off but a right one is replaced 
   const right = await behind.get(cutOffKey) ?? ''
   for (const wrong of [undefined, '', 'nonsense', `${nowSeconds() - 1_000}:${right.split(':').slice(1).join(':')}`, right.replace(/:\w+:/, ':another:'), right.replace(/:\w+$/, ':another')]) {
     const before = a.cutOffs.at(-1) ?? 0
-    await behind.del(`${prefix}jti:${a.app.jwt.decode<{ jti: string }>(revoked)?.jti}`, cutOffKey)
+    await behind.del(prefix + entryKey('token', String(a.app.jwt.decode<{ jti: string }>(revoked)?.jti)), cutOffKey)
     if (wrong !== undefined) await behind.set(cutOffKey, wrong)
     await expectRecovery(t, [a], revoked)
     t.ok((a.cutOffs.at(-1) ?? 0) > before, JSON.stringify(wrong))

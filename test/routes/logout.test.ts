@@ -5,6 +5,7 @@ import { entriesInRedis } from '../support/blocklist.ts'
 import { sessionRow } from '../support/database.ts'
 import { ask, aSession, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions } from '../support/expect.ts'
 import { openSession, refresh, type Pair } from '../support/people.ts'
+import { entryKey } from '../../src/revocation/revocation.ts'
 
 const done = { message: 'Successfully logged out' }
 
@@ -23,8 +24,8 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
     if (env['REDIS_URL'] === undefined) return
     const { jti, sid, exp } = decodeJwt(pair.access_token)
     const entries = await entriesInRedis(env)
-    t.equal(entries.get(`jti:${jti}`), (Number(exp) + 15) * 1000)
-    t.ok(Number(entries.get(`sid:${String(sid)}`)) >= (Number(decodeJwt(next.access_token).exp) + 15) * 1000, 'for as long as the last access token lives')
+    t.equal(entries.get(entryKey('token', String(jti))), (Number(exp) + 15) * 1000)
+    t.ok(Number(entries.get(entryKey('session', String(sid)))) >= (Number(decodeJwt(next.access_token).exp) + 15) * 1000, 'for as long as the last access token lives')
   })
 
   await t.test('can be asked for with a refresh token, again and again', async t => {

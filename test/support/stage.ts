@@ -8,6 +8,7 @@ import { build, serversEnv, type Env } from './app.ts'
 import { bearer, get, password, refresh, type Pair } from './people.ts'
 import { randomName, redisUrl } from './services.ts'
 import { stepThrough, type Stepper } from './steps.ts'
+import { entryKey } from '../../src/revocation/revocation.ts'
 
 /** Two replicas on one Postgres and one Redis, whose every step can be held, and what is behind them. */
 export interface Stage {
@@ -72,7 +73,7 @@ export async function setStage (t: Test, settings: Env = {}): Promise<Stage> {
       return user
     },
     findSessions: async userId => await ask('select * from sessions where user_id = $1', [userId]) as unknown as SessionRow[],
-    blockedUntil: sessionId => redis.pexpiretime(`${env['BLOCKLIST_PREFIX']}sid:${sessionId}`)
+    blockedUntil: sessionId => redis.pexpiretime(`${env['BLOCKLIST_PREFIX']}${entryKey('session', sessionId)}`)
   }
 }
 
