@@ -1,3 +1,4 @@
+import { createDraw } from '../../support/draw.ts'
 import type { SharedCost } from './inputs.ts'
 
 /** A replica under load, as it was simulated. */
@@ -9,15 +10,10 @@ export interface Turns {
   together: number
 }
 
-/** Random numbers from 0 to 1 that are the same on every run: mulberry32. */
+/** Random numbers from 0 to below 1, the same ones each time. */
 export function createRandom (seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ state >>> 15, state | 1)
-    mixed = (mixed + Math.imul(mixed ^ mixed >>> 7, mixed | 61)) ^ mixed
-    return ((mixed ^ mixed >>> 14) >>> 0) / 2 ** 32
-  }
+  const draw = createDraw(seed)
+  return () => draw(2 ** 32) / 2 ** 32
 }
 
 /** How long until the next of what comes at random, so many a second on average; in the unit of the inverse of the rate. */

@@ -9,7 +9,7 @@ export const violationKinds = {
   'two successors': 'one refresh token was given two different successors',
   'not documented': 'an answer is none of those in openapi.json, is a 500, or there is none from a replica that was there',
   crashed: 'a replica ended by itself',
-  'too slow': 'an answer came later than the deadlines allow',
+  'too slow': 'an answer came later than the deadlines allow, and two seconds more for a machine that is busy',
   'no recovery': 'a good token was not accepted again in time once all faults were healed'
 } as const
 export type ViolationKind = keyof typeof violationKinds

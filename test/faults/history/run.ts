@@ -26,6 +26,7 @@ export interface Run {
 }
 
 const leewaySeconds = 2
+/** The margin is that of `violationKinds`. */
 const bounds: Bounds = { blocklistDeadlineMs: 400, databaseDeadlineMs: 1_000, marginMs: 2_000 }
 const settings: Env = {
   BLOCKLIST_DEADLINE_MS: String(bounds.blocklistDeadlineMs),
@@ -35,8 +36,10 @@ const settings: Env = {
 /** Access tokens expire while the first part goes on, and entries of the blocklist too; in the second they do not. */
 const parts: Env[] = [{ ACCESS_TOKEN_TTL: '5' }, { ACCESS_TOKEN_TTL: '900' }]
 const partSeconds = 30
-/** A little less than the leeway, since Redis' clock is compared with theirs in whole milliseconds. */
-const clockOffsetsMs = [-(leewaySeconds * 1_000 - 100), 0, -leewaySeconds * 500]
+/** A little less than the leeway, since clocks are compared with theirs in whole milliseconds. */
+const mostMs = leewaySeconds * 1_000 - 100
+/** By how much the clock of each replica is ahead of those of Redis and Postgres: some are behind, or some ahead, or both. */
+const clocks = [[-mostMs, 0, -mostMs / 2], [mostMs, 0, mostMs / 2], [mostMs / 2, 0, -mostMs / 2]]
 const people = 4
 /** What one person does at the same time. */
 const lanesEach = 2
@@ -60,6 +63,8 @@ async function runWith (owner: Owner, recorder: Recorder, { seed, seconds, logFo
   const { history, now } = recorder
   const draw = createDraw(seed)
   const run: Run = { history, violations: [], injected: new Map() }
+  const clockOffsetsMs = pick(draw, clocks)
+  say(`clocks are ahead by ${clockOffsetsMs.join(', ')} ms`)
   const world = await createWorld({ owner, recorder, settings: { ...settings, ...parts[0] }, clockOffsetsMs, logFolder })
   const stopWatching = watchMachine(recorder)
   const clients = await startClients(world, recorder, draw)
