@@ -1,6 +1,6 @@
 import type { Histogram } from 'hdr-histogram-js'
 import type { Exchange } from './http-client.ts'
-import { corrected, createHistogram, distributionOf, latenciesOf, recordLatency } from './histogram.ts'
+import { corrected, createHistogram, distributionOf, expectedInterval, latenciesOf, recordLatency } from './histogram.ts'
 import { operations, type Operation } from './profiles.ts'
 import type { OperationFigures, Point, Verdict } from './report.ts'
 import { createTimeline } from './timeline.ts'
@@ -41,7 +41,7 @@ interface Count {
 export function createRecorder ({ durationSeconds, isCorrected }: { durationSeconds: number, isCorrected: boolean }): Recorder {
   const counts = new Map<Operation, Count>()
   const totals = { requests: 0, failed: 0, notSent: 0 }
-  const timeline = createTimeline(durationSeconds, (operation, histogram) => isCorrected ? corrected(histogram, countOf(operation).measured) : histogram)
+  const timeline = createTimeline(durationSeconds, (operation, histogram) => correct(countOf(operation), histogram))
 
   function countOf (operation: Operation): Count {
     const count = counts.get(operation) ?? { requests: 0, statuses: {}, measured: createHistogram(3) }
@@ -49,11 +49,14 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
     return count
   }
 
-  const histogramOf = ({ measured }: Count) => isCorrected ? corrected(measured) : measured
+  /** Of an interval as well the whole run so far says at which interval requests were expected. */
+  function correct ({ measured }: Count, histogram = measured): Histogram {
+    return isCorrected ? corrected(histogram, expectedInterval(measured, [...counts.values()].map(({ measured }) => measured))) : histogram
+  }
 
   function figuresOf (count: Count): OperationFigures {
     const { requests, statuses, measured } = count
-    const histogram = histogramOf(count)
+    const histogram = correct(count)
     return { requests, statuses, latencyMs: latenciesOf(histogram), ...isCorrected && { measuredLatencyMs: latenciesOf(measured) }, distribution: distributionOf(histogram) }
   }
 
@@ -99,7 +102,7 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
       },
       sum () {
         const all = createHistogram(3)
-        for (const count of counts.values()) all.add(histogramOf(count))
+        for (const count of counts.values()) all.add(correct(count))
         return all
       }
     }

@@ -128,7 +128,7 @@ function modeOf (profile: Profile, { ratePerSecond }: LoadOptions): Report['mode
 function explainCorrection ({ kind }: Report['mode']): string {
   switch (kind) {
     case 'open': return 'Latencies count from when a request was due, so they are corrected for coordinated omission.'
-    case 'closed': return 'Latencies are corrected for coordinated omission afterwards, by HdrHistogram\'s rule with the median of the operation as the expected interval. As measured, they stand beside.'
+    case 'closed': return 'Latencies are corrected for coordinated omission afterwards, by HdrHistogram\'s rule: a request of a kind is expected from each user at the interval that is usual for it, which is the longer the rarer it is. As measured, they stand beside.'
     case 'waves': return 'Latencies count from when everybody began, so they are corrected for coordinated omission.'
   }
 }
