@@ -32,6 +32,8 @@ export interface RunOptions {
   signal: AbortSignal
   /** Ends what follows the load as well. */
   hurry: AbortSignal
+  /** Told what there is to report once the load is over, and again when more is known: what follows may be cut short. */
+  keep: (report: Report) => void
 }
 
 /** Everything that a run needs, made once. */
@@ -57,10 +59,13 @@ export async function runLoad (runOptions: RunOptions): Promise<Report> {
     if (run.signal.aborted) throw new LoadError('Interrupted before the load began: there is nothing to report.')
     const startedAt = new Date().toISOString()
     const { seconds, generator } = await load(run, people)
-    const endedBy = run.signal.aborted ? 'interruption' : 'duration'
+    const course: Course = { startedAt, seconds, endedBy: run.signal.aborted ? 'interruption' : 'duration', preparationSeconds, generator }
+    run.keep(reportOf(run, course))
     await leave(run, people)
     await run.logoutCheck.askAgain(within(run))
-    return reportOf(run, { startedAt, seconds, endedBy, preparationSeconds, generator })
+    const report = reportOf(run, course)
+    run.keep(report)
+    return report
   } finally {
     if (!run.ownReplicas) await removePeople(run, people.filter(({ isSignedUp }) => isSignedUp))
   }

@@ -1,5 +1,6 @@
 import { colored, table } from '../../src/cli/terminal.ts'
 import type { Latencies } from './histogram.ts'
+import { showingOf } from './outcome.ts'
 import { requestLines, type Operation } from './profiles.ts'
 import type { OperationFigures, Point, Report, RevocationFigures } from './report.ts'
 
@@ -88,5 +89,5 @@ export function printSummary (report: Report, print: (text: string) => void): vo
   const verdict = verdictLine(report.revocation)
   print(`\n${table(aligned)}\n`)
   for (const line of summaryLines(report)) print(line)
-  print(colored(report.revocation.violationCount > 0 ? 'red' : 'green', verdict))
+  print(colored(({ good: 'green', bad: 'red', open: 'yellow' } as const)[showingOf(report.revocation)], verdict))
 }
