@@ -3,7 +3,11 @@ import type { Exchange } from './http-client.ts'
 import { corrected, createHistogram, distributionOf, expectedInterval, latenciesOf, recordLatency } from './histogram.ts'
 import { operations, type Operation } from './profiles.ts'
 import type { OperationFigures, Point, Verdict } from './report.ts'
+import { createRecentRequests, type Recent } from './recent.ts'
 import { createTimeline } from './timeline.ts'
+
+/** A request that could not be sent has waited for its connection if that took as long. */
+const shortestWaitMs = 100
 
 /** Counts while it runs. What comes before and after that counts for nothing. */
 export interface Recorder {
@@ -13,8 +17,8 @@ export interface Recorder {
   record (operation: Operation, exchange: Exchange, latencyMs: number): void
   /** A request that was due, and could not be sent: too many were waiting already. */
   recordNotSent (): void
-  /** An answer to a request with a token that had ended. @param askedAfterMs how long after the logout's answer it was asked */
-  recordCheck (verdict: Verdict, askedAfterMs: number): void
+  /** An answer to a request with a token that had ended. @param askedAfterMs how long after the logout's answer it was asked; undefined where it could not be */
+  recordCheck (verdict: Verdict, askedAfterMs: number | undefined): void
   readonly figures: Figures
 }
 
@@ -26,6 +30,8 @@ export interface Figures {
   readonly timeline: readonly Point[]
   readonly intervalSeconds: number
   readonly operations: Partial<Record<Operation, OperationFigures>>
+  /** What the last second was like. */
+  readonly recent: Recent
   /** The latencies of all requests. */
   sum (): Histogram
 }
@@ -41,6 +47,7 @@ interface Count {
 export function createRecorder ({ durationSeconds, isCorrected }: { durationSeconds: number, isCorrected: boolean }): Recorder {
   const counts = new Map<Operation, Count>()
   const totals = { requests: 0, failed: 0, notSent: 0 }
+  const recent = createRecentRequests()
   const timeline = createTimeline(durationSeconds, (operation, histogram) => correct(countOf(operation), histogram))
 
   function countOf (operation: Operation): Count {
@@ -74,8 +81,10 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
       now.statuses[status] = (now.statuses[status] ?? 0) + 1
       totals.requests++
       if (exchange.status === undefined || exchange.status >= 400) totals.failed++
-      // What was refused before it was asked took no time, and would flatter the rest.
-      if (exchange.status === undefined && exchange.failure !== 'timeout') return
+      // Who finds nobody at the door has not waited, and would flatter the rest.
+      const hasWaited = exchange.askedAt !== undefined || latencyMs >= shortestWaitMs
+      recent.record(hasWaited ? latencyMs : undefined)
+      if (!hasWaited) return
       recordLatency(count.measured, latencyMs)
       timeline.recordLatency(operation, latencyMs)
     },
@@ -88,12 +97,13 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
       if (!timeline.isRunning) return
       const { now } = timeline
       now.checks[verdict]++
-      now.lastAskedMs = Math.max(now.lastAskedMs ?? 0, askedAfterMs)
+      if (askedAfterMs !== undefined) now.lastAskedMs = Math.max(now.lastAskedMs ?? 0, askedAfterMs)
     },
     figures: {
       get requests () { return totals.requests },
       get failed () { return totals.failed },
       get notSent () { return totals.notSent },
+      get recent () { return recent.now },
       timeline: timeline.points,
       intervalSeconds: timeline.intervalSeconds,
       get operations () {

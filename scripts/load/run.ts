@@ -67,7 +67,7 @@ export async function runLoad (runOptions: RunOptions): Promise<Report> {
     run.keep(report)
     return report
   } finally {
-    if (!run.ownReplicas) await removePeople(run, people.filter(({ isSignedUp }) => isSignedUp))
+    if (!run.ownReplicas) await removePeople(run, people.filter(({ mayExist }) => mayExist))
   }
 }
 
@@ -190,7 +190,8 @@ async function leave (run: Run, people: Person[]): Promise<void> {
   const waiting = [...people]
   await Promise.all(Array.from({ length: leavingAtOnce }, async () => {
     for (let person = waiting.pop(); person !== undefined; person = waiting.pop()) {
-      const tries = person.sessions.length + leavingTries
+      // A session whose access token has expired takes two: it is refreshed first.
+      const tries = 2 * person.sessions.length + leavingTries
       for (let attempt = 0; person.sessions.length > 0 && attempt < tries && !signal.aborted; attempt++) await run.actions.logOut(person, performance.now())
     }
   }))
@@ -205,11 +206,8 @@ async function removePeople (run: Run, people: Person[]): Promise<void> {
 }
 
 function describeSoFar ({ figures }: Recorder, { figures: { logouts, violationCount } }: LogoutCheck): string {
-  const { timeline, requests, failed } = figures
-  const last = timeline.at(-1)
-  const rate = last === undefined ? 0 : Object.values(last.requests).reduce((sum, count) => sum + count, 0) / last.seconds
-  const p99 = last?.latencyMs?.p99
-  return `${Math.round(rate)} requests/s, p99 ${p99 === undefined ? '-' : `${p99.toFixed(1)} ms`}, ${requests} requests, ${failed} failed, ${logouts} logouts checked, ${violationCount} violations`
+  const { recent: { requestsPerSecond, p99Ms }, requests, failed } = figures
+  return `${Math.round(requestsPerSecond)} requests/s, p99 ${p99Ms === undefined ? '-' : `${p99Ms.toFixed(1)} ms`}, ${requests} requests, ${failed} failed, ${logouts} logouts checked, ${violationCount} violations`
 }
 
 export function describeViolation ({ what, loggedOutAt, loggedOutBy, acceptedBy, status, askedAfterMs, answeredAfterMs }: Violation): string {

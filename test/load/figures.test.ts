@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Exchange } from '../../scripts/load/http-client.ts'
 import type { Operation } from '../../scripts/load/profiles.ts'
+import { createRecentRequests } from '../../scripts/load/recent.ts'
 import { createRecorder, type Recorder } from '../../scripts/load/recorder.ts'
 
 /** An answer with its latency, put on record a number of times. */
@@ -40,4 +41,37 @@ t.test('a closed loop reports what was measured beside what is corrected, an ope
   t.ok((closed.figures.operations.token?.latencyMs?.p90 ?? 0) > 700, 'a thousand more would have been due in the stall')
   t.match(open.figures.operations.token?.latencyMs, { p90: 1, max: 1_000 })
   t.notOk('measuredLatencyMs' in (open.figures.operations.token ?? {}))
+})
+
+t.test('a failure counts with the time that it took, unless nobody was at the door', async t => {
+  const recorder = startRecorder(false)
+  recordTimes(recorder, 10, 'token', 1)
+  recordTimes(recorder, 1, 'token', 2_000, { status: undefined, failure: 'ECONNRESET' })
+  recordTimes(recorder, 1, 'token', 3_000, { status: undefined, failure: 'UND_ERR_CONNECT_TIMEOUT', askedAt: undefined })
+  recordTimes(recorder, 50, 'token', 0.2, { status: undefined, failure: 'ECONNREFUSED', askedAt: undefined })
+  recorder.stop()
+  const { requests, failed } = recorder.figures
+  t.match({ requests, failed }, { requests: 62, failed: 52 })
+  t.equal(recorder.figures.sum().totalCount, 12)
+  t.equal(Math.round(recorder.figures.operations.token?.latencyMs?.max ?? 0), 3_000, 'the longest is among them')
+})
+
+t.test('a wait of more than a minute is reported as long as it was', async t => {
+  const recorder = startRecorder(false)
+  recordTimes(recorder, 1, 'token', 600_000)
+  recorder.stop()
+  t.ok((recorder.figures.operations.token?.latencyMs?.max ?? 0) >= 600_000)
+})
+
+t.test('live rates are those of the last second, however long the intervals of the timeline are', async t => {
+  let nowMs = 0
+  const requests = createRecentRequests(() => nowMs)
+  t.same(requests.now, { requestsPerSecond: 0, p99Ms: undefined })
+  for (; nowMs < 10_000; nowMs += 10) requests.record(500)
+  t.match(requests.now, { requestsPerSecond: 100 })
+  for (; nowMs < 12_000; nowMs += 100) requests.record(2)
+  t.match(requests.now, { requestsPerSecond: 10 })
+  t.ok((requests.now.p99Ms ?? Infinity) < 3, 'what was slow two seconds ago is over')
+  nowMs += 5_000
+  t.same(requests.now, { requestsPerSecond: 0, p99Ms: undefined })
 })

@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import { createServer as createTcpServer, type AddressInfo } from 'node:net'
 import t from 'tap'
 import { corrected, createHistogram, distributionOf, expectedInterval, latenciesOf, recordLatency } from '../../scripts/load/histogram.ts'
-import type { Exchange } from '../../scripts/load/http-client.ts'
+import { createHttpClient, type Exchange } from '../../scripts/load/http-client.ts'
 import { createLogoutCheck } from '../../scripts/load/logout-check.ts'
 import { parseOptions } from '../../scripts/load/options.ts'
 import { inventPeople, signUpPeople, type Person } from '../../scripts/load/people.ts'
@@ -78,7 +78,7 @@ t.test('of a token that has ended, a 200 is a violation, 503 is none, and other 
     accepting: { status: 200 },
     unavailable: { status: 503, error: 'revocation_unavailable' },
     expired: { status: 401, error: 'token_expired' },
-    gone: { failure: 'ECONNREFUSED' }
+    gone: { failure: 'ECONNREFUSED', askedAt: undefined, endedAt: 4_009 }
   }
   const targets = Object.entries(answers).map(([name, answer]) => {
     const client = { send: async () => ({ status: undefined, failure: undefined, error: undefined, headers: {}, body: '', askedAt: 1_007, endedAt: 1_009, ...answer }), close: async () => {} }
@@ -86,8 +86,10 @@ t.test('of a token that has ended, a 200 is a violation, 503 is none, and other 
   })
   const told: unknown[] = []
   const check = createLogoutCheck({ targets, recorder: { recordCheck: (...parts) => { told.push(parts) } }, onViolation: violation => { told.push(violation.acceptedBy) } })
-  await check.check({ sessions: [{ accessTokens: ['a'], refreshToken: 'r', refreshAt: 0 }], target: targets[1] as Target, answeredAt: 1_000 })
+  await check.check({ sessions: [{ accessTokens: [{ token: 'a', expiresAt: Infinity }], refreshToken: 'r', refreshAt: 0 }], target: targets[1] as Target, answeredAt: 1_000 })
   t.match(check.figures, { logouts: 1, logoutsUnderLoad: 1, refusedEverywhere: 0, violationCount: 1, answers: { refused: 2, accepted: 1, unavailable: 1, inconclusive: 2 } })
+  t.match(check.figures, { neverAsked: 1, lastAskedMs: { max: 7 }, lastAnsweredMs: { max: 9 } }, 'who cannot be reached was not asked')
+  t.ok(told.some(parts => Array.isArray(parts) && parts[0] === 'inconclusive' && parts[1] === undefined))
   t.match(check.figures.violations, [{ what: 'access token', loggedOutBy: 'accepting', acceptedBy: 'accepting', status: 200, askedAfterMs: 7, answeredAfterMs: 9 }])
   t.ok(told.includes('accepting'))
   check.endLoad()
@@ -107,6 +109,50 @@ t.test('what is not this machine is refused, whatever it is called', async t => 
   t.match(await refused(['http://nowhere.invalid']), /^nowhere\.invalid cannot be resolved \(E\w+\): correct --target\.$/)
   for (const url of ['http://127.9.9.9:1', 'http://[::1]:1', 'http://[::ffff:127.0.0.1]:1', 'http://localhost:1', 'http://2130706433:1']) t.match(await refused([url]), 'Nothing listens at', url)
   t.match(await refused(['http://127.0.0.1:1'], true), 'Nothing listens at')
+})
+
+t.test('a name is looked up once: all its addresses must be of this machine, and requests go to what it was then', async t => {
+  const port = new URL(address).port
+  const open = async (...addresses: string[]) => {
+    const asked: string[] = []
+    const lookup = async (host: string) => {
+      asked.push(host)
+      return addresses.map(address => ({ address, family: address.includes(':') ? 6 : 4 }))
+    }
+    return { targets: await openTargets([new URL(`http://signout.invalid:${port}`)], { users: 1, ownsTarget: false, lookup }), asked }
+  }
+  await t.rejects(open('192.0.2.1'), { message: 'signout.invalid is 192.0.2.1, which is not this machine: to load what is yours elsewhere, add --i-own-this-target.' })
+  await t.rejects(open('127.0.0.1', '192.0.2.1'), { message: /^signout\.invalid is 192\.0\.2\.1, which is not this machine/ })
+  await t.rejects(open('::1', '2001:db8::1'), { message: /^signout\.invalid is 2001:db8::1, which is not this machine/ })
+  const { targets, asked } = await open('127.0.0.1')
+  t.teardown(() => closeTargets(targets))
+  for (const client of targets.flatMap(({ load, check }) => [load, check])) t.match(await client.send({ method: 'GET', path: '/health/live' }), { status: 200 }, 'no resolver knows that name')
+  t.same(asked, ['signout.invalid'])
+})
+
+t.test('a connection that is refused was never asked, one that is reset was', async t => {
+  const resetting = createTcpServer(socket => { socket.once('data', () => { socket.resetAndDestroy() }) })
+  await new Promise<void>(resolve => { resetting.listen(0, '127.0.0.1', resolve) })
+  t.teardown(() => { resetting.close() })
+  for (const [port, isAsked] of [[1, false], [(resetting.address() as AddressInfo).port, true]] as const) {
+    const client = createHttpClient({ url: new URL(`http://127.0.0.1:${port}`), addresses: [{ address: '127.0.0.1', family: 4 }] }, 1)
+    t.teardown(() => client.close())
+    const { status, failure, askedAt } = await client.send({ method: 'GET', path: '/token' })
+    t.match({ status, failure, isAsked: askedAt !== undefined }, { status: undefined, failure: /^ECONNREFUSED|ECONNRESET|UND_ERR_SOCKET$/, isAsked })
+  }
+})
+
+t.test('what was due and waited for somebody when it was interrupted was not sent', async t => {
+  const over = new AbortController()
+  let sent = 0
+  let notSent = 0
+  await runOpenLoop(async () => {
+    sent++
+    await new Promise(resolve => setTimeout(resolve, 200))
+    over.abort()
+  }, { people: [someone()], durationMs: 600_000, signal: over.signal, ratePerSecond: 100, onNotSent: () => { notSent++ } })
+  t.equal(sent, 1)
+  t.ok(notSent >= 15, `${notSent} were due besides in 200 ms`)
 })
 
 t.test('a target that is no signout, is not ready, redirects, or needs TLS is refused in a sentence', async t => {

@@ -56,7 +56,7 @@ export function sampleReport (changes: Partial<Report> = {}): Report {
     operations: {},
     intervalSeconds: 1,
     timeline: [],
-    revocation: { logouts: 2, logoutsUnderLoad: 1, refusedEverywhere: 2, answers: { ...noAnswers, refused: 4 }, lastAskedMs: undefined, lastAnsweredMs: undefined, askedAgain: { tokens: 0, answers: noAnswers }, violationCount: 0, violations: [] },
+    revocation: { logouts: 2, logoutsUnderLoad: 1, refusedEverywhere: 2, answers: { ...noAnswers, refused: 4 }, neverAsked: 0, lastAskedMs: undefined, lastAnsweredMs: undefined, askedAgain: { tokens: 0, answers: noAnswers }, violationCount: 0, violations: [] },
     generator: { cpuShare: 0.1, eventLoopDelayP99Ms: 1 },
     ...changes
   }
