@@ -51,20 +51,11 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
       ? { method: 'GET', path: '/token', token }
       : { method: 'POST', path: '/refresh', body: { refresh_token: token } })
     const verdict = judge(exchange)
-    if (verdict === 'accepted') report(ended, what, target, exchange)
+    if (verdict === 'accepted') report(violationOf(ended, what, target, exchange))
     return { verdict, exchange }
   }
 
-  function report (ended: Ended, what: Violation['what'], target: Target, { status = 0, endedAt, askedAt = endedAt }: Exchange): void {
-    const violation = {
-      what,
-      loggedOutAt: new Date(performance.timeOrigin + ended.answeredAt).toISOString(),
-      loggedOutBy: ended.target.name,
-      acceptedBy: target.name,
-      status,
-      askedAfterMs: round(askedAt - ended.answeredAt),
-      answeredAfterMs: round(endedAt - ended.answeredAt)
-    }
+  function report (violation: Violation): void {
     figures.violationCount++
     if (figures.violations.length < maxViolationsKept) figures.violations.push(violation)
     onViolation(violation)
@@ -110,6 +101,18 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
     get figures () {
       return { ...figures, lastAskedMs: spanOf(asked), lastAnsweredMs: spanOf(answered) }
     }
+  }
+}
+
+function violationOf (ended: Ended, what: Violation['what'], target: Target, { status = 0, endedAt, askedAt = endedAt }: Exchange): Violation {
+  return {
+    what,
+    loggedOutAt: new Date(performance.timeOrigin + ended.answeredAt).toISOString(),
+    loggedOutBy: ended.target.name,
+    acceptedBy: target.name,
+    status,
+    askedAfterMs: round(askedAt - ended.answeredAt),
+    answeredAfterMs: round(endedAt - ended.answeredAt)
   }
 }
 

@@ -8,6 +8,13 @@ export function showingOf ({ violationCount, logouts, refusedEverywhere }: Revoc
   return logouts > 0 && refusedEverywhere === logouts ? 'good' : 'open'
 }
 
+/** What the exit codes mean, for people. */
+export const exitCodes = [
+  [0, 'Done: no token was accepted after its logout, and at least one logout was seen to be refused everywhere.'],
+  [1, 'A token was accepted after its logout. Nothing else exits with 1.'],
+  [2, 'Nothing was shown: the command line is wrong, a target or the folder of the reports cannot be used, every request failed, no logout was answered 200, none was seen to be refused everywhere, or something unexpected went wrong.']
+] as const
+
 /** How the process ends. 1 is for a token that was accepted, and for nothing else. */
 export interface Outcome {
   exitCode: 0 | 1 | 2

@@ -75,16 +75,13 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
       const { now } = timeline
       const count = countOf(operation)
       const status = String(exchange.status ?? exchange.failure)
-      count.requests++
-      count.statuses[status] = (count.statuses[status] ?? 0) + 1
-      now.requests[operation] = (now.requests[operation] ?? 0) + 1
-      now.statuses[status] = (now.statuses[status] ?? 0) + 1
-      totals.requests++
+      for (const sum of [count, totals]) sum.requests++
+      increment(now.requests, operation)
+      for (const { statuses } of [count, now]) increment(statuses, status)
       if (exchange.status === undefined || exchange.status >= 400) totals.failed++
-      // Who finds nobody at the door has not waited, and would flatter the rest.
-      const hasWaited = exchange.askedAt !== undefined || latencyMs >= shortestWaitMs
-      recent.record(hasWaited ? latencyMs : undefined)
-      if (!hasWaited) return
+      const isLatency = hasWaited(exchange, latencyMs)
+      recent.record(isLatency ? latencyMs : undefined)
+      if (!isLatency) return
       recordLatency(count.measured, latencyMs)
       timeline.recordLatency(operation, latencyMs)
     },
@@ -107,8 +104,7 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
       timeline: timeline.points,
       intervalSeconds: timeline.intervalSeconds,
       get operations () {
-        const known = operations.flatMap(operation => counts.has(operation) ? [[operation, figuresOf(countOf(operation))]] : [])
-        return Object.fromEntries(known) as Figures['operations']
+        return Object.fromEntries(operations.flatMap(operation => counts.has(operation) ? [[operation, figuresOf(countOf(operation))]] : []))
       },
       sum () {
         const all = createHistogram(3)
@@ -117,4 +113,13 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
       }
     }
   }
+}
+
+/** Who finds nobody at the door has not waited, and would flatter the rest. */
+function hasWaited ({ askedAt }: Exchange, latencyMs: number): boolean {
+  return askedAt !== undefined || latencyMs >= shortestWaitMs
+}
+
+function increment<Key extends string> (counts: Partial<Record<Key, number>>, key: Key): void {
+  counts[key] = (counts[key] ?? 0) + 1
 }

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import pg from 'pg'
 import t from 'tap'
-import { outcomeOf } from '../../scripts/load/outcome.ts'
+import { exitCodes, outcomeOf } from '../../scripts/load/outcome.ts'
 import { outliveReaders } from '../../scripts/load/output.ts'
+import { profileNames } from '../../scripts/load/profiles.ts'
 import { scratchFolder, build, serversEnv } from '../support/app.ts'
 import { listen, readReports, sampleReport, startLoad } from '../support/load.ts'
 import { inTerminal } from '../support/terminal.ts'
@@ -76,4 +77,11 @@ t.test('when the terminal is closed the report is written, and the users are del
   const { report } = readReports(folder)
   t.match(report, { endedBy: 'interruption', revocation: { violationCount: 0 } })
   t.ok(report.revocation.logouts > report.revocation.logoutsUnderLoad, 'those who left at the end are in it')
+})
+
+t.test('the help says what stops a user first, what Ctrl-C does and what the exit codes mean, in lines that fit', async t => {
+  const { ended, output } = startLoad(t, ['--help'])
+  t.equal(await ended, 0, output())
+  for (const part of ['RATE_LIMITS=off', 'Ctrl-C', 'made for the run, and deleted after it', '-h, --help', ...profileNames, ...exitCodes.map(([code]) => `\n  ${code}  `)]) t.match(output(), part)
+  for (const line of output().split('\n')) t.ok(line.length <= 120, line)
 })

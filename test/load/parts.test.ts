@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import { createServer as createTcpServer, type AddressInfo } from 'node:net'
+import type { CommanderError } from 'commander'
 import t from 'tap'
 import { corrected, createHistogram, distributionOf, expectedInterval, latenciesOf, recordLatency } from '../../scripts/load/histogram.ts'
 import { createHttpClient, type Exchange } from '../../scripts/load/http-client.ts'
@@ -177,6 +178,22 @@ t.test('a target that limits rates is explained, and the rest is not tried', asy
   })
 })
 
+t.test('-h and --help print the same, and end well', async t => {
+  const helps = ['-h', '--help'].map(option => {
+    const written = t.capture(process.stdout, 'write', () => true)
+    try {
+      return parseOptions([option])
+    } catch (error) {
+      return [(error as CommanderError).exitCode, ...written().map(({ args }) => args[0])]
+    } finally {
+      // What the test itself says goes there too.
+      written.restore()
+    }
+  })
+  t.match(helps, [[0, /^Usage: /], [0, /^Usage: /]])
+  t.same(helps[0], helps[1])
+})
+
 t.test('options that are wrong are named, with their bounds', async t => {
   const written = t.capture(process.stderr, 'write', () => true)
   for (const [args, line] of [
@@ -189,6 +206,7 @@ t.test('options that are wrong are named, with their bounds', async t => {
     [['--target', 'http://ada:secret@localhost'], /must not hold a user or a password/],
     [['--target', 'http://a', '--target', 'http://a/'], /is there twice/],
     [['--target', 'http://a', '--replicas', '2'], /--replicas goes without --target/],
+    [['--i-own-this-target'], /--i-own-this-target goes with --target/],
     [['--profile', 'storm', '--rate', '5'], /--rate does not go with storm/],
     [['mixed'], /too many arguments/],
     [Array.from({ length: 51 }, (_, index) => ['--target', `http://a:${index + 1}`]).flat(), /at most 50 targets/]
