@@ -1,13 +1,14 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { relative } from 'node:path'
 import { CommanderError } from 'commander'
 import { colored } from '../src/cli/terminal.ts'
 import { LoadError } from './load/failure.ts'
 import { parseOptions, type LoadOptions } from './load/options.ts'
+import { outcomeOf } from './load/outcome.ts'
+import { outliveReaders } from './load/output.ts'
 import { startOwnDeployment } from './load/own-deployment.ts'
-import { createProgress, type Progress } from './load/progress.ts'
+import { createProgress } from './load/progress.ts'
+import { prepareFolder, writeReports } from './load/report-files.ts'
 import type { Report } from './load/report.ts'
-import { htmlOf } from './load/report-html.ts'
 import { runLoad } from './load/run.ts'
 import { printSummary } from './load/summary.ts'
 import { closeTargets, openTargets } from './load/targets.ts'
@@ -19,46 +20,76 @@ const hurry = new AbortController()
 /** One Ctrl-C arrives twice, from the terminal and from the parent process. */
 const sameSignalMs = 1_000
 let interruptedAt = Infinity
+/** Whether something went wrong that nobody had thought of. What was measured then is not to be relied on. */
+let isBroken = false
+outliveReaders(process.stdout)
+outliveReaders(process.stderr)
 const progress = createProgress(process.stdout)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     if (performance.now() - interruptedAt > sameSignalMs) return hurry.abort()
-    if (interruption.signal.aborted) return
+    if (interruptedAt < Infinity) return
     interruptedAt = performance.now()
     progress.say('Ending, with a report of what there is so far.')
     interruption.abort()
   })
 }
-// Whoever reads the output may stop reading, as `head` does.
-process.stdout.on('error', error => { if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error })
+// Node itself would exit with 1, which says that a token was accepted, and leave behind what was made for the run.
+process.on('uncaughtException', error => {
+  complain(error)
+  isBroken = true
+  interruption.abort()
+})
 
 process.exitCode = await main(process.argv.slice(2))
 
-/** Answers the exit code: 0 without a violation, 1 with one, 2 when nothing was measured. */
+/** Answers the exit code: 0 without a violation, 1 with one, 2 when nothing was shown. */
 async function main (args: string[]): Promise<number> {
   try {
     const options = parseOptions(args)
-    const report = await measure(options, progress)
-    printSummary(report, text => { process.stdout.write(`${text}\n`) })
-    for (const file of write(report, options.outputDir)) process.stdout.write(`${relative(process.cwd(), file)}\n`)
-    if (report.revocation.violationCount > 0) return 1
-    if (report.totals.failed < report.totals.requests) return 0
-    throw new LoadError('Every request was refused or not answered: the report says how.')
+    prepareFolder(options.outputDir)
+    return await runAndReport(options)
   } catch (error) {
     // Commander has said what is wrong.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    if (!(error instanceof LoadError || error instanceof ServicesError)) throw error
-    process.stderr.write(`${colored('red', 'load:', process.stderr)} ${error.message.replaceAll(/\s+/g, ' ')}\n`)
+    complain(error)
     return 2
   }
 }
 
-async function measure (options: LoadOptions, progress: Progress): Promise<Report> {
-  const own = options.targets.length > 0 ? undefined : await startOwn(options.replicas, progress)
+async function runAndReport (options: LoadOptions): Promise<number> {
+  let files: string[] = []
+  let unwritten: unknown
+  // A disk that is full costs the reports, and not the rest of the run: what was found out is printed as well.
+  const keep = (report: Report) => {
+    try {
+      files = writeReports(report, options.outputDir)
+    } catch (error) {
+      unwritten = error
+    }
+  }
+  const report = await measure(options, keep)
+  printSummary(report, text => { process.stdout.write(`${text}\n`) })
+  for (const file of files) process.stdout.write(`${relative(process.cwd(), file)}\n`)
+  const { exitCode, reason } = outcomeOf(report)
+  if (reason !== undefined) complain(new LoadError(reason))
+  if (unwritten !== undefined) complain(unwritten)
+  return exitCode === 0 && (isBroken || unwritten !== undefined) ? 2 : exitCode
+}
+
+/** Says what went wrong: in one line, where somebody has thought of it. */
+function complain (error: unknown): void {
+  const isExpected = error instanceof LoadError || error instanceof ServicesError
+  const text = isExpected ? error.message.replaceAll(/\s+/g, ' ') : `This should not have happened: ${error instanceof Error ? error.stack : String(error)}`
+  process.stderr.write(`${colored('red', 'load:', process.stderr)} ${text}\n`)
+}
+
+async function measure (options: LoadOptions, keep: (report: Report) => void): Promise<Report> {
+  const own = options.targets.length > 0 ? undefined : await startOwn(options.replicas)
   try {
     const targets = await openTargets(own?.urls ?? options.targets, options)
     try {
-      return await runLoad({ options, targets, ownReplicas: own !== undefined, progress, signal: interruption.signal, hurry: hurry.signal })
+      return await runLoad({ options, targets, ownReplicas: own !== undefined, progress, signal: interruption.signal, hurry: hurry.signal, keep })
     } finally {
       await closeTargets(targets)
     }
@@ -67,16 +98,7 @@ async function measure (options: LoadOptions, progress: Progress): Promise<Repor
   }
 }
 
-async function startOwn (replicas: number, progress: Progress) {
+async function startOwn (replicas: number) {
   progress.say(`Starting ${replicas} replicas, a Redis and a Postgres for this run. RATE_LIMITS=off: passwords can be guessed as fast as they can be checked, which is for a closed network only.`)
-  return await startOwnDeployment(replicas, line => { progress.say(line) })
-}
-
-/** Writes the reports. Answers their files. */
-function write (report: Report, folder: string): string[] {
-  mkdirSync(folder, { recursive: true })
-  const name = join(folder, `${report.startedAt.replace(/\.\d+Z$/, '').replaceAll(':', '-')}-${report.profile}`)
-  writeFileSync(`${name}.json`, `${JSON.stringify(report, null, 2)}\n`)
-  writeFileSync(`${name}.html`, htmlOf(report))
-  return [`${name}.json`, `${name}.html`]
+  return await startOwnDeployment(replicas, { say: line => { progress.say(line) }, signal: interruption.signal })
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { parseOptions } from '../scripts/load/options.ts'
+import { exitCodes } from '../scripts/load/outcome.ts'
 import { describeShares, profileNames, profiles, type Profile } from '../scripts/load/profiles.ts'
 import { describeError, errorCodes } from '../src/errors.ts'
 import { packageRoot } from '../src/package-root.ts'
@@ -90,6 +91,7 @@ t.test('docs/load.md has commands that are understood, and the shares of the pro
     const { about, shares }: Profile = profiles[name]
     t.match(read('docs/load.md'), `| \`${name}\` | ${shares === undefined ? about : describeShares(shares)} |`)
   }
+  for (const [code, meaning] of exitCodes) t.match(read('docs/load.md'), `| ${code} | ${meaning} |`)
 })
 
 t.test('every script that the documents name is there', async t => {

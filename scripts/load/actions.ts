@@ -19,7 +19,7 @@ export interface Actions {
   act (person: Person, dueAt: number): Promise<void>
   /** Signs in on one device. */
   signIn (person: Person, dueAt: number): Promise<void>
-  /** Logs out on one device. */
+  /** Logs out on one device, or refreshes its session first where the access token is stale. */
   logOut (person: Person, dueAt: number): Promise<void>
 }
 
@@ -59,7 +59,7 @@ export function createActions (options: ActionsOptions): Actions {
 
   async function endSessions (person: Person, session: Session, operation: Logout, dueAt: number): Promise<void> {
     const ended = operation === 'logout' ? [session] : [...person.sessions]
-    const { exchange, target } = await send(operation, dueAt, { token: session.accessTokens[0] ?? '' })
+    const { exchange, target } = await send(operation, dueAt, { token: session.accessTokens[0].token })
     if (exchange.status === 200) {
       forget(person, ...ended)
       await logoutCheck.check({ sessions: ended, target, answeredAt: exchange.endedAt })
@@ -73,7 +73,7 @@ export function createActions (options: ActionsOptions): Actions {
   }
 
   async function read (person: Person, session: Session, operation: Operation, dueAt: number): Promise<void> {
-    const { exchange: { status, error } } = await send(operation, dueAt, { token: session.accessTokens[0] ?? '' })
+    const { exchange: { status, error } } = await send(operation, dueAt, { token: session.accessTokens[0].token })
     if (error === 'token_expired') session.refreshAt = 0
     else if (status === 401) forget(person, session)
     else if (status !== 200) await sleep(pauseMs)
@@ -83,11 +83,14 @@ export function createActions (options: ActionsOptions): Actions {
     signIn,
     async logOut (person, dueAt) {
       const [session] = person.sessions
-      if (session !== undefined) await endSessions(person, session, 'logout', dueAt)
+      if (session === undefined) return
+      // With an expired token nobody can log out, and that one is refused shows nothing.
+      if (isStale(session)) await refresh(person, session, dueAt)
+      else await endSessions(person, session, 'logout', dueAt)
     },
     async act (person, dueAt) {
       const { sessions, unfinished } = person
-      const stale = sessions.find(({ refreshAt }) => refreshAt <= performance.now())
+      const stale = sessions.find(isStale)
       if (stale !== undefined) return await refresh(person, stale, dueAt)
       if (unfinished !== undefined) return await endSessions(person, unfinished.session, unfinished.operation, dueAt)
       const session = sessions[Math.floor(random() * sessions.length)]
@@ -113,6 +116,11 @@ function createSend ({ targets, recorder, onLimited }: ActionsOptions): Send {
     if (exchange.status === 429) onLimited(target, `${method} ${path}`)
     return { exchange, target }
   }
+}
+
+/** Whether its access token has expired, or will soon. */
+function isStale ({ refreshAt }: Session): boolean {
+  return refreshAt <= performance.now()
 }
 
 /** These sessions are over. */

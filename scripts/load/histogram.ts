@@ -1,8 +1,7 @@
 import { build, type Histogram } from 'hdr-histogram-js'
-import { requestMs } from './http-client.ts'
 
-/** What waits in front of a request is part of its latency, so that may be longer than a request may take. */
-const highestMicroseconds = 6 * requestMs * 1000
+/** What waits in front of a request is part of its latency, so that may be much longer than a request may take. */
+const highestMicroseconds = 3_600_000_000
 
 /** Latencies in microseconds. Three digits are for the whole run, two for each of its many intervals. */
 export function createHistogram (digits: 2 | 3): Histogram {
@@ -14,12 +13,27 @@ export function recordLatency (histogram: Histogram, latencyMs: number): void {
 }
 
 /**
- * What would have been measured if users had not waited for a slow answer before their next request: HdrHistogram's
- * correction for coordinated omission, with the usual latency as the interval at which requests were expected.
+ * How long it usually is from one request of this kind to the same user's next, in microseconds: what the requests of all
+ * kinds take in between, each at the median of its kind. A kind that is rare is expected rarely. Medians, since a stall
+ * must not stretch what it is measured against.
+ *
+ * @param all the latencies of each kind of request, of this one too
  */
-export function corrected (histogram: Histogram, usual: Histogram = histogram): Histogram {
-  const interval = usual.getValueAtPercentile(50)
-  return histogram.totalCount === 0 || interval <= 0 ? histogram : histogram.copyCorrectedForCoordinatedOmission(interval)
+export function expectedInterval (histogram: Histogram, all: Iterable<Histogram>): number {
+  let usualTotal = 0
+  for (const kind of all) usualTotal += kind.totalCount * kind.getValueAtPercentile(50)
+  return histogram.totalCount === 0 ? Infinity : usualTotal / histogram.totalCount
+}
+
+/**
+ * What would have been measured if users had not waited for a slow answer before their next request: HdrHistogram's
+ * correction for coordinated omission.
+ *
+ * @param intervalMicroseconds at which a user's requests of this kind were expected
+ */
+export function corrected (histogram: Histogram, intervalMicroseconds: number): Histogram {
+  const interval = Math.round(intervalMicroseconds)
+  return interval > 0 && Number.isFinite(interval) ? histogram.copyCorrectedForCoordinatedOmission(interval) : histogram
 }
 
 export interface Latencies {

@@ -22,8 +22,8 @@ export interface Exchange {
   error: string | undefined
   headers: Record<string, string | string[] | undefined>
   body: string
-  /** When it was written to a connection; when it was handed in, where that never happened. */
-  askedAt: number
+  /** When it was written to a connection; undefined where that never happened: the target was not asked. */
+  askedAt: number | undefined
   endedAt: number
 }
 
@@ -74,7 +74,7 @@ function toOptions (prefix: string, { method, path, token, body }: Request): Dis
 }
 
 function createHandler (settle: (exchange: Exchange) => void): Dispatcher.DispatchHandler {
-  const exchange: Exchange = { status: undefined, failure: undefined, error: undefined, headers: {}, body: '', askedAt: performance.now(), endedAt: 0 }
+  const exchange: Exchange = { status: undefined, failure: undefined, error: undefined, headers: {}, body: '', askedAt: undefined, endedAt: 0 }
   let abort: ((reason: Error) => void) | undefined
   let isOver = false
   const timer = setTimeout(() => {
@@ -94,8 +94,9 @@ function createHandler (settle: (exchange: Exchange) => void): Dispatcher.Dispat
   }
 
   return {
+    // Called once there is a connection, right before the request is written to it.
     onRequestStart (controller) {
-      if (isOver) controller.abort(new Error('timeout'))
+      if (isOver) return controller.abort(new Error('timeout'))
       abort = reason => { controller.abort(reason) }
       exchange.askedAt = performance.now()
     },

@@ -1,13 +1,13 @@
 import { createHistogram, recordLatency } from './histogram.ts'
 import type { Exchange } from './http-client.ts'
-import type { Session } from './people.ts'
+import type { AccessToken, Session } from './people.ts'
 import type { Recorder } from './recorder.ts'
 import type { RevocationFigures, Verdict, Violation } from './report.ts'
 import type { Target } from './targets.ts'
 
 /** Of more violations than that, the number is enough. */
 const maxViolationsKept = 1_000
-/** Tokens that are asked about once more at the end: the latest of this many slots, each of which a logout takes by turns. */
+/** As many tokens are asked about once more at the end: the latest that have not expired. */
 const maxAskedAgain = 500
 /** How many are asked about at the same time then. */
 const askedAgainAtOnce = 16
@@ -44,27 +44,18 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
   const answered = createHistogram(3)
   const earlier: Ended[] = []
   let isLoadOver = false
-  const figures = { logouts: 0, logoutsUnderLoad: 0, refusedEverywhere: 0, answers: noAnswers(), askedAgain: { tokens: 0, answers: noAnswers() }, violationCount: 0, violations: [] as Violation[] }
+  const figures = { logouts: 0, logoutsUnderLoad: 0, refusedEverywhere: 0, answers: noAnswers(), neverAsked: 0, askedAgain: { tokens: 0, answers: noAnswers() }, violationCount: 0, violations: [] as Violation[] }
 
   async function ask (ended: Ended, what: Violation['what'], token: string, target: Target): Promise<Answer> {
     const exchange = await target.check.send(what === 'access token'
       ? { method: 'GET', path: '/token', token }
       : { method: 'POST', path: '/refresh', body: { refresh_token: token } })
     const verdict = judge(exchange)
-    if (verdict === 'accepted') report(ended, what, target, exchange)
+    if (verdict === 'accepted') report(violationOf(ended, what, target, exchange))
     return { verdict, exchange }
   }
 
-  function report (ended: Ended, what: Violation['what'], target: Target, { status = 0, askedAt, endedAt }: Exchange): void {
-    const violation = {
-      what,
-      loggedOutAt: new Date(performance.timeOrigin + ended.answeredAt).toISOString(),
-      loggedOutBy: ended.target.name,
-      acceptedBy: target.name,
-      status,
-      askedAfterMs: round(askedAt - ended.answeredAt),
-      answeredAfterMs: round(endedAt - ended.answeredAt)
-    }
+  function report (violation: Violation): void {
     figures.violationCount++
     if (figures.violations.length < maxViolationsKept) figures.violations.push(violation)
     onViolation(violation)
@@ -74,23 +65,31 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
     async check (ended) {
       const turn = figures.logouts++
       if (!isLoadOver) figures.logoutsUnderLoad++
-      earlier[turn % maxAskedAgain] = ended
+      earlier.push(ended)
+      if (earlier.length > maxAskedAgain) earlier.shift()
       const refreshTarget = targets[turn % targets.length] as Target
       const answers = await Promise.all(ended.sessions.flatMap(({ accessTokens, refreshToken }) => [
-        ...accessTokens.flatMap(token => targets.map(target => ask(ended, 'access token', token, target))),
+        ...accessTokens.filter(isUnexpired).flatMap(({ token }) => targets.map(target => ask(ended, 'access token', token, target))),
         ask(ended, 'refresh token', refreshToken, refreshTarget)
       ]))
       for (const { verdict, exchange } of answers) {
         figures.answers[verdict]++
-        recorder.recordCheck(verdict, round(exchange.askedAt - ended.answeredAt))
+        recorder.recordCheck(verdict, exchange.askedAt === undefined ? undefined : round(exchange.askedAt - ended.answeredAt))
       }
       if (answers.every(({ verdict }) => verdict === 'refused')) figures.refusedEverywhere++
-      recordLatency(asked, Math.max(...answers.map(({ exchange }) => exchange.askedAt)) - ended.answeredAt)
-      recordLatency(answered, Math.max(...answers.map(({ exchange }) => exchange.endedAt)) - ended.answeredAt)
+      // A replica that cannot be reached has not been asked, however long that took to find out.
+      const askedAts = answers.flatMap(({ exchange: { askedAt } }) => askedAt ?? [])
+      const answeredAts = answers.flatMap(({ exchange: { status, endedAt } }) => status === undefined ? [] : endedAt)
+      figures.neverAsked += answers.length - askedAts.length
+      if (askedAts.length > 0) recordLatency(asked, Math.max(...askedAts) - ended.answeredAt)
+      if (answeredAts.length > 0) recordLatency(answered, Math.max(...answeredAts) - ended.answeredAt)
     },
     endLoad () { isLoadOver = true },
     async askAgain (signal) {
-      const waiting = earlier.flatMap(ended => ended.sessions.map(({ accessTokens: [token = ''] }) => ({ ended, token }))).slice(0, maxAskedAgain)
+      const waiting = earlier
+        .flatMap(ended => ended.sessions.map(({ accessTokens: [latest] }) => ({ ended, ...latest })))
+        .filter(isUnexpired)
+        .slice(-maxAskedAgain)
       await Promise.all(Array.from({ length: askedAgainAtOnce }, async () => {
         for (let next = waiting.pop(); next !== undefined && !signal.aborted; next = waiting.pop()) {
           const { ended, token } = next
@@ -103,6 +102,23 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
       return { ...figures, lastAskedMs: spanOf(asked), lastAnsweredMs: spanOf(answered) }
     }
   }
+}
+
+function violationOf (ended: Ended, what: Violation['what'], target: Target, { status = 0, endedAt, askedAt = endedAt }: Exchange): Violation {
+  return {
+    what,
+    loggedOutAt: new Date(performance.timeOrigin + ended.answeredAt).toISOString(),
+    loggedOutBy: ended.target.name,
+    acceptedBy: target.name,
+    status,
+    askedAfterMs: round(askedAt - ended.answeredAt),
+    answeredAfterMs: round(endedAt - ended.answeredAt)
+  }
+}
+
+/** Of a token that has expired no answer shows anything. */
+function isUnexpired ({ expiresAt }: Pick<AccessToken, 'expiresAt'>): boolean {
+  return performance.now() < expiresAt
 }
 
 /** Anything that is no refusal of a revoked token and no 200 proves nothing: a token may have expired as well. */

@@ -1,5 +1,6 @@
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Help, InvalidArgumentError, Option } from 'commander'
 import { isIP } from 'node:net'
+import { exitCodes } from './outcome.ts'
 import { describeProfile, profileNames, profiles, type ProfileName } from './profiles.ts'
 
 export const bounds = { users: 10_000, durationSeconds: 86_400, ratePerSecond: 20_000, targets: 50, replicas: 10 }
@@ -17,15 +18,30 @@ export interface LoadOptions {
   ownsTarget: boolean
 }
 
-const examples = `
-Profiles:
-${profileNames.map(name => `  ${name.padEnd(18)} ${describeProfile(name)}`).join('\n')}
-GET /token asks the blocklist alone, as any API does that uses the plugin; GET /me asks the database too.
+const helpWidth = 120
 
-With --rate requests are due at a constant rate, and a latency counts from when its request was due. Without it, each user
-sends the next request once the last one is answered; latencies are then corrected for coordinated omission afterwards.
+/** A name, and what it means, wrapped beside it. */
+function item (name: string, meaning: string): string {
+  const indent = 21
+  const [first = '', ...rest] = new Help().boxWrap(meaning, helpWidth - indent).split('\n')
+  return [`  ${name}`.padEnd(indent) + first, ...rest.map(line => ' '.repeat(indent) + line)].join('\n')
+}
+
+const explanation = `
+Start the targets with RATE_LIMITS=off, on a closed network only: their limits on guessing passwords count what comes
+from one address, and end a load before it begins. Replicas that are started for a run have it.
+
+The users are made for the run, and deleted after it. Ctrl-C ends the load and reports what there is so far; pressed
+again, it skips the last logouts and leaves the users that it made.
 
 Every logout is followed at once by requests with the same token to every target. A 200 is a violation.
+
+With --rate requests are due at a constant rate, and a latency counts from when its request was due. Without it, each
+user sends the next request once the last one is answered; latencies are corrected for coordinated omission afterwards.
+
+Profiles:
+${profileNames.map(name => item(name, describeProfile(name))).join('\n')}
+GET /token asks the blocklist alone, as any API does that uses the plugin; GET /me asks the database too.
 
 Examples:
   npm run load
@@ -33,9 +49,7 @@ Examples:
   npm run load -- --target http://127.0.0.1:3001 --target http://127.0.0.1:3002 --rate 500
 
 Exit codes:
-  0  done, and no violation
-  1  done, and a token was accepted after its logout
-  2  nothing was measured: the command line is wrong, or a target cannot be used`
+${exitCodes.map(([code, meaning]) => item(String(code), meaning)).join('\n')}`
 
 /** Reads the command line. Throws a `CommanderError` for help, and for one that is wrong. */
 export function parseOptions (args: string[]): LoadOptions {
@@ -48,10 +62,10 @@ export function parseOptions (args: string[]): LoadOptions {
     .option('--rate <count>', `requests a second, 1 to ${bounds.ratePerSecond}`, wholeNumber(bounds.ratePerSecond))
     .option('--replicas <count>', `without --target: how many to start, 1 to ${bounds.replicas}`, wholeNumber(bounds.replicas), 3)
     .option('--output <folder>', 'where the reports are written', 'load-reports')
-    .option('--i-own-this-target', 'load a target that is not this machine')
-    .helpOption('--help', 'print this')
-    .addHelpText('after', examples)
-    .configureOutput({ getOutHelpWidth: () => 120, outputError: (text, write) => { write(`load: ${text.replace(/^error: /, '').trim()} See npm run load -- --help\n`) } })
+    .option('--i-own-this-target', 'with --target: load one that is not this machine')
+    .helpOption('-h, --help', 'print this')
+    .addHelpText('after', explanation)
+    .configureOutput({ getOutHelpWidth: () => helpWidth, outputError: (text, write) => { write(`load: ${text.replace(/^error: /, '').trim()} See npm run load -- --help\n`) } })
     .exitOverride()
   command.parse(args, { from: 'user' })
   return toOptions(command)
@@ -74,6 +88,7 @@ function toOptions (command: Command): LoadOptions {
   if (targets.length > bounds.targets) command.error(`error: there are at most ${bounds.targets} targets.`)
   if (given.profile === 'storm' && given.rate !== undefined) command.error('error: --rate does not go with storm, where everybody comes at once.')
   if (targets.length > 0 && command.getOptionValueSource('replicas') === 'cli') command.error('error: --replicas goes without --target.')
+  if (targets.length === 0 && given.iOwnThisTarget === true) command.error('error: --i-own-this-target goes with --target.')
   const profile: { ratePerSecond?: number, durationSeconds: number } = profiles[given.profile]
   return {
     targets,

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, mkdtempSync, openSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { packageRoot } from '../../src/package-root.ts'
 import { composeDown, composeUp, hasDockerEngine } from '../services/docker.ts'
 import { install } from '../services/install.ts'
@@ -25,19 +25,26 @@ export interface OwnDeployment {
   stop (): Promise<void>
 }
 
+export interface StartOptions {
+  say: (line: string) => void
+  signal: AbortSignal
+}
+
 interface Part { stop: () => Promise<void> | void }
 
 /**
  * Starts replicas against a Redis and a Postgres of their own: by the programs that are installed, else by Docker, else by
- * installing the programs. Rejects with a `LoadError` or a `ServicesError` that says what is wrong, when all of it is stopped again.
+ * installing the programs. Rejects with a `LoadError` or a `ServicesError` that says what is wrong, or that it was interrupted,
+ * when all of it is stopped again.
  */
-export async function startOwnDeployment (replicas: number, say: (line: string) => void): Promise<OwnDeployment> {
+export async function startOwnDeployment (replicas: number, { say, signal }: StartOptions): Promise<OwnDeployment> {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'signout-load-')))
   const parts: Part[] = [{ stop: () => { rmSync(folder, { recursive: true, force: true }) } }]
   // Last first: the replicas close before what they stand on.
   const stop = async () => { for (let part = parts.pop(); part !== undefined; part = parts.pop()) await part.stop() }
   try {
     const { databaseUrl, redisUrl } = await startServers(folder, parts, say)
+    await heed(signal)
     const ports: number[] = []
     for (let index = 0; index < replicas; index++) ports.push(await findFreePort())
     const env = {
@@ -50,12 +57,21 @@ export async function startOwnDeployment (replicas: number, say: (line: string) 
     }
     const running = ports.map(port => spawnReplica(folder, port, env))
     parts.push({ stop: () => stopAll(running) })
-    await Promise.all(running.map(whenReady))
+    await Promise.all(running.map(replica => whenReady(replica, signal)))
     return { urls: ports.map(port => new URL(`http://127.0.0.1:${port}`)), stop }
   } catch (error) {
     await stop()
+    // In a terminal Ctrl-C reaches the programs that are being run as well: what they complain of then is that.
+    await heed(signal)
     throw error
   }
+}
+
+/** Throws where it was interrupted. While a program is run to its end no signal is heard of: that takes a turn of the event loop from end to end. */
+async function heed (signal: AbortSignal): Promise<void> {
+  await nextTurn()
+  await nextTurn()
+  if (signal.aborted) throw new LoadError('Interrupted before the load began: there is nothing to report.')
 }
 
 async function startServers (folder: string, parts: Part[], say: (line: string) => void): Promise<{ databaseUrl: string, redisUrl: string }> {
@@ -89,11 +105,12 @@ function spawnReplica (folder: string, port: number, env: NodeJS.ProcessEnv): Ru
   return { port, child, logFile, ended: new Promise(resolve => { child.once('close', () => { resolve() }) }) }
 }
 
-async function whenReady ({ port, child, logFile }: RunningReplica): Promise<void> {
+async function whenReady ({ port, child, logFile }: RunningReplica, signal: AbortSignal): Promise<void> {
   const giveUpAt = performance.now() + startMs
   for (;;) {
     const isReady = await fetch(`http://127.0.0.1:${port}/health/ready`, { signal: AbortSignal.timeout(2_000) }).then(({ ok }) => ok, () => false)
     if (isReady) return
+    await heed(signal)
     if (child.exitCode !== null || child.signalCode !== null || performance.now() > giveUpAt) {
       throw new LoadError(`A replica does not start: ${readFileSync(logFile, 'utf8').trim().split('\n').at(-1) ?? ''}`)
     }

@@ -10,24 +10,29 @@ const atOnce = 8
 /** How often something is tried that is answered 503, and the pause in between. */
 const maxTries = 20
 const pauseMs = 500
-/** How long making the users may take: a second for each, which is a hundred times what it takes. */
-const preparationMs = (count: number) => 60_000 + 1_000 * count
-/** How long deleting them may take. What is left after that stays. */
-const deletionMs = 60_000
+/** How long it may take to make, sign in or delete as many users: a second for each, which is a hundred times what it takes. */
+const boundMs = (count: number) => 60_000 + 1_000 * count
 
 /** Somebody who was made for the load. */
 export interface Person {
   readonly username: string
   readonly password: string
-  isSignedUp: boolean
+  /** Whether a target may know of them. Where a /register was not answered, it may. */
+  mayExist: boolean
   sessions: Session[]
   /** A logout that was not answered 200. Nothing may be concluded from that, so it is tried again. */
   unfinished?: { operation: Operation & ('logout' | 'logout-everywhere'), session: Session } | undefined
 }
 
+export interface AccessToken {
+  token: string
+  /** When it may begin to be refused as expired, as `performance.now()` has it. */
+  expiresAt: number
+}
+
 export interface Session {
   /** The latest, and the one before, which is good until it expires. */
-  accessTokens: string[]
+  accessTokens: [AccessToken, ...AccessToken[]]
   refreshToken: string
   /** When the access token has to be refreshed, as `performance.now()` has it. */
   refreshAt: number
@@ -46,23 +51,26 @@ export function inventPeople (count: number): Person[] {
     username: `load-${run}-${index}`,
     // Longer than any minimum that can be set.
     password: randomBytes(64).toString('hex'),
-    isSignedUp: false,
+    mayExist: false,
     sessions: []
   }))
 }
 
 /** Signs up everybody. Rejects with a `LoadError` that says what is wrong, and the cure. */
 export async function signUpPeople (people: Person[], { targets, onProgress, signal }: PeopleOptions): Promise<void> {
-  await inTurns(people, preparationMs(people.length), signal, onProgress, async (person, index) => {
+  await inTurns(people, boundMs(people.length), signal, onProgress, async (person, index) => {
     const { username, password } = person
-    await insist(targets, index, { method: 'POST', path: '/register', body: { username, password } }, 201, signal)
-    person.isSignedUp = true
+    person.mayExist = true
+    await insist(targets, index, { method: 'POST', path: '/register', body: { username, password } }, 201, signal).catch((error: unknown) => {
+      if (error instanceof Refusal && error.isCertain) person.mayExist = false
+      throw error
+    })
   })
 }
 
 /** Signs everybody in on a number of devices. */
 export async function signInPeople (people: Person[], devices: number, { targets, onProgress, signal }: PeopleOptions): Promise<void> {
-  await inTurns(people, preparationMs(people.length * devices), signal, onProgress, async (person, index) => {
+  await inTurns(people, boundMs(people.length * devices), signal, onProgress, async (person, index) => {
     while (person.sessions.length < devices && !signal.aborted) {
       const { username, password } = person
       const { body } = await insist(targets, index, { method: 'POST', path: '/login', body: { username, password } }, 200, signal)
@@ -76,17 +84,20 @@ export async function makeSureTheyAgree (targets: Target[], person: Person): Pro
   const [session] = person.sessions
   if (session === undefined) return
   for (const { name, load } of targets) {
-    const { status, failure, error } = await load.send({ method: 'GET', path: '/token', token: session.accessTokens[0] ?? '' })
+    const { status, failure, error } = await load.send({ method: 'GET', path: '/token', token: session.accessTokens[0].token })
     if (status !== 200) throw new LoadError(`${name} answered ${status ?? failure}${error === undefined ? '' : ` ${error}`} to a token that another target has issued: all targets must be replicas of one deployment, with one database, one Redis and one ISSUER.`)
   }
 }
 
-/** Deletes the accounts. Answers how many are left, where something is in the way. */
+/** Deletes the accounts. Answers how many are left, or may be, where something is in the way. */
 export async function deletePeople (people: Person[], { targets, onProgress, signal }: PeopleOptions): Promise<number> {
   let left = people.length
-  await inTurns(people, deletionMs, signal, onProgress, async ({ username, password }, index) => {
-    const { body } = await insist(targets, index, { method: 'POST', path: '/login', body: { username, password } }, 200, signal)
-    await insist(targets, index, { method: 'DELETE', path: '/me', token: openedSession(body).accessTokens[0] ?? '', body: { password } }, 204, signal)
+  await inTurns(people, boundMs(people.length), signal, onProgress, async ({ username, password }, index) => {
+    const login = await insist(targets, index, { method: 'POST', path: '/login', body: { username, password } }, 200, signal).catch((error: unknown) => {
+      if (!(error instanceof Refusal && error.error === 'invalid_credentials')) throw error
+    })
+    // Nobody is there of that name, where a /register was not answered.
+    if (login !== undefined) await insist(targets, index, { method: 'DELETE', path: '/me', token: openedSession(login.body).accessTokens[0].token, body: { password } }, 204, signal)
     left--
   }).catch((error: unknown) => { if (!(error instanceof LoadError)) throw error })
   return left
@@ -95,11 +106,13 @@ export async function deletePeople (people: Person[], { targets, onProgress, sig
 /** What a login or a refresh was answered with. */
 export function openedSession (body: string, previous?: Session): Session {
   const { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresInSeconds } = JSON.parse(body) as Record<string, unknown>
+  const now = performance.now()
   return {
-    accessTokens: [String(accessToken), ...previous?.accessTokens.slice(0, 1) ?? []],
+    // Tokens are issued at whole seconds, so it may expire by one earlier.
+    accessTokens: [{ token: String(accessToken), expiresAt: now + 1_000 * (Number(expiresInSeconds) - 1) }, ...previous?.accessTokens.slice(0, 1) ?? []],
     refreshToken: String(refreshToken),
     // Before it expires, as clients do that look at `expires_in`.
-    refreshAt: performance.now() + 800 * Number(expiresInSeconds)
+    refreshAt: now + 800 * Number(expiresInSeconds)
   }
 }
 
@@ -120,22 +133,37 @@ async function inTurns (people: Person[], withinMs: number, signal: AbortSignal,
   }))
 }
 
-/** Sends a request until it is answered as it must be. Rejects with a `LoadError` when it is refused. */
+/** Sends a request until it is answered as it must be. Rejects with a `Refusal` when it is refused. */
 async function insist (targets: Target[], turn: number, request: Request, expected: number, signal: AbortSignal): Promise<Exchange> {
   const target = targets[turn % targets.length] as Target
+  let isCertain = true
   for (let attempt = 1; ; attempt++) {
     const exchange = await target.load.send(request)
     if (exchange.status === expected) return exchange
+    isCertain &&= exchange.askedAt === undefined || (exchange.status !== undefined && exchange.status < 500)
     // What was sent before, and not answered in time.
     if (attempt > 1 && request.path === '/register' && exchange.error === 'username_taken') return exchange
-    if ((exchange.status !== 503 && exchange.failure !== 'timeout') || attempt === maxTries || signal.aborted) throw refusal(target, request, exchange)
+    if ((exchange.status !== 503 && exchange.failure !== 'timeout') || attempt === maxTries || signal.aborted) throw new Refusal(explain(target, request, exchange), exchange.error, isCertain)
     await sleep(pauseMs)
   }
 }
 
-function refusal ({ name }: Target, { method, path }: Request, { status, failure, error, body }: Exchange): LoadError {
-  if (status === 429) return new LoadError(limited(name, `${method} ${path}`))
-  return new LoadError(`${name} answered ${method} ${path} with ${status ?? failure}${error === undefined ? '' : ` ${error}`}: ${body.slice(0, 300)}`)
+class Refusal extends LoadError {
+  /** The `error` of the answer. */
+  readonly error: string | undefined
+  /** Whether nothing can have come of it: no try of several was left without an answer, or answered with 503. */
+  readonly isCertain: boolean
+
+  constructor (message: string, error: string | undefined, isCertain: boolean) {
+    super(message)
+    this.error = error
+    this.isCertain = isCertain
+  }
+}
+
+function explain ({ name }: Target, { method, path }: Request, { status, failure, error, body }: Exchange): string {
+  if (status === 429) return limited(name, `${method} ${path}`)
+  return `${name} answered ${method} ${path} with ${status ?? failure}${error === undefined ? '' : ` ${error}`}: ${body.slice(0, 300)}`
 }
 
 /** Why a target answers 429, and the cure. */

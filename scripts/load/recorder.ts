@@ -1,9 +1,13 @@
 import type { Histogram } from 'hdr-histogram-js'
 import type { Exchange } from './http-client.ts'
-import { corrected, createHistogram, distributionOf, latenciesOf, recordLatency } from './histogram.ts'
+import { corrected, createHistogram, distributionOf, expectedInterval, latenciesOf, recordLatency } from './histogram.ts'
 import { operations, type Operation } from './profiles.ts'
 import type { OperationFigures, Point, Verdict } from './report.ts'
+import { createRecentRequests, type Recent } from './recent.ts'
 import { createTimeline } from './timeline.ts'
+
+/** A request that could not be sent has waited for its connection if that took as long. */
+const shortestWaitMs = 100
 
 /** Counts while it runs. What comes before and after that counts for nothing. */
 export interface Recorder {
@@ -13,8 +17,8 @@ export interface Recorder {
   record (operation: Operation, exchange: Exchange, latencyMs: number): void
   /** A request that was due, and could not be sent: too many were waiting already. */
   recordNotSent (): void
-  /** An answer to a request with a token that had ended. @param askedAfterMs how long after the logout's answer it was asked */
-  recordCheck (verdict: Verdict, askedAfterMs: number): void
+  /** An answer to a request with a token that had ended. @param askedAfterMs how long after the logout's answer it was asked; undefined where it could not be */
+  recordCheck (verdict: Verdict, askedAfterMs: number | undefined): void
   readonly figures: Figures
 }
 
@@ -26,6 +30,8 @@ export interface Figures {
   readonly timeline: readonly Point[]
   readonly intervalSeconds: number
   readonly operations: Partial<Record<Operation, OperationFigures>>
+  /** What the last second was like. */
+  readonly recent: Recent
   /** The latencies of all requests. */
   sum (): Histogram
 }
@@ -41,7 +47,8 @@ interface Count {
 export function createRecorder ({ durationSeconds, isCorrected }: { durationSeconds: number, isCorrected: boolean }): Recorder {
   const counts = new Map<Operation, Count>()
   const totals = { requests: 0, failed: 0, notSent: 0 }
-  const timeline = createTimeline(durationSeconds, (operation, histogram) => isCorrected ? corrected(histogram, countOf(operation).measured) : histogram)
+  const recent = createRecentRequests()
+  const timeline = createTimeline(durationSeconds, (operation, histogram) => correct(countOf(operation), histogram))
 
   function countOf (operation: Operation): Count {
     const count = counts.get(operation) ?? { requests: 0, statuses: {}, measured: createHistogram(3) }
@@ -49,11 +56,14 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
     return count
   }
 
-  const histogramOf = ({ measured }: Count) => isCorrected ? corrected(measured) : measured
+  /** Of an interval as well the whole run so far says at which interval requests were expected. */
+  function correct ({ measured }: Count, histogram = measured): Histogram {
+    return isCorrected ? corrected(histogram, expectedInterval(measured, [...counts.values()].map(({ measured }) => measured))) : histogram
+  }
 
   function figuresOf (count: Count): OperationFigures {
     const { requests, statuses, measured } = count
-    const histogram = histogramOf(count)
+    const histogram = correct(count)
     return { requests, statuses, latencyMs: latenciesOf(histogram), ...isCorrected && { measuredLatencyMs: latenciesOf(measured) }, distribution: distributionOf(histogram) }
   }
 
@@ -65,14 +75,13 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
       const { now } = timeline
       const count = countOf(operation)
       const status = String(exchange.status ?? exchange.failure)
-      count.requests++
-      count.statuses[status] = (count.statuses[status] ?? 0) + 1
-      now.requests[operation] = (now.requests[operation] ?? 0) + 1
-      now.statuses[status] = (now.statuses[status] ?? 0) + 1
-      totals.requests++
+      for (const sum of [count, totals]) sum.requests++
+      increment(now.requests, operation)
+      for (const { statuses } of [count, now]) increment(statuses, status)
       if (exchange.status === undefined || exchange.status >= 400) totals.failed++
-      // What was refused before it was asked took no time, and would flatter the rest.
-      if (exchange.status === undefined && exchange.failure !== 'timeout') return
+      const isLatency = hasWaited(exchange, latencyMs)
+      recent.record(isLatency ? latencyMs : undefined)
+      if (!isLatency) return
       recordLatency(count.measured, latencyMs)
       timeline.recordLatency(operation, latencyMs)
     },
@@ -85,23 +94,32 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
       if (!timeline.isRunning) return
       const { now } = timeline
       now.checks[verdict]++
-      now.lastAskedMs = Math.max(now.lastAskedMs ?? 0, askedAfterMs)
+      if (askedAfterMs !== undefined) now.lastAskedMs = Math.max(now.lastAskedMs ?? 0, askedAfterMs)
     },
     figures: {
       get requests () { return totals.requests },
       get failed () { return totals.failed },
       get notSent () { return totals.notSent },
+      get recent () { return recent.now },
       timeline: timeline.points,
       intervalSeconds: timeline.intervalSeconds,
       get operations () {
-        const known = operations.flatMap(operation => counts.has(operation) ? [[operation, figuresOf(countOf(operation))]] : [])
-        return Object.fromEntries(known) as Figures['operations']
+        return Object.fromEntries(operations.flatMap(operation => counts.has(operation) ? [[operation, figuresOf(countOf(operation))]] : []))
       },
       sum () {
         const all = createHistogram(3)
-        for (const count of counts.values()) all.add(histogramOf(count))
+        for (const count of counts.values()) all.add(correct(count))
         return all
       }
     }
   }
+}
+
+/** Who finds nobody at the door has not waited, and would flatter the rest. */
+function hasWaited ({ askedAt }: Exchange, latencyMs: number): boolean {
+  return askedAt !== undefined || latencyMs >= shortestWaitMs
+}
+
+function increment<Key extends string> (counts: Partial<Record<Key, number>>, key: Key): void {
+  counts[key] = (counts[key] ?? 0) + 1
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { showingOf } from './outcome.ts'
 import type { Report, Violation } from './report.ts'
 import { figureRows, modeOf, summaryLines, verdictLine } from './summary.ts'
 
@@ -66,8 +67,7 @@ function plotOf (id: string, heading: string, explanation: string): string {
 }
 
 function verdictOf ({ revocation }: Report): string {
-  const kind = revocation.violationCount > 0 ? 'bad' : revocation.logouts > 0 && revocation.refusedEverywhere === revocation.logouts ? 'good' : 'open'
-  return `<p class="verdict ${kind}" role="status">${escape(verdictLine(revocation))}</p>`
+  return `<p class="verdict ${showingOf(revocation)}" role="status">${escape(verdictLine(revocation))}</p>`
 }
 
 function factsOf (report: Report): string {

@@ -55,7 +55,12 @@ export interface RevocationFigures {
   refusedEverywhere: number
   /** How the requests with tokens that had ended were answered. */
   answers: Record<Verdict, number>
-  /** How long after a logout's answer the last target was asked, and had answered: the most and the median. */
+  /** Those of the requests that could not be sent: there was no connection to the target. */
+  neverAsked: number
+  /**
+   * How long after a logout's answer the last target was asked, and had answered: the most and the median. Targets that
+   * were never asked are left out.
+   */
   lastAskedMs: { median: number, max: number } | undefined
   lastAnsweredMs: { median: number, max: number } | undefined
   /** Tokens that were asked about once more at the end. */

@@ -32,6 +32,8 @@ export interface RunOptions {
   signal: AbortSignal
   /** Ends what follows the load as well. */
   hurry: AbortSignal
+  /** Told what there is to report once the load is over, and again when more is known: what follows may be cut short. */
+  keep: (report: Report) => void
 }
 
 /** Everything that a run needs, made once. */
@@ -57,12 +59,15 @@ export async function runLoad (runOptions: RunOptions): Promise<Report> {
     if (run.signal.aborted) throw new LoadError('Interrupted before the load began: there is nothing to report.')
     const startedAt = new Date().toISOString()
     const { seconds, generator } = await load(run, people)
-    const endedBy = run.signal.aborted ? 'interruption' : 'duration'
+    const course: Course = { startedAt, seconds, endedBy: run.signal.aborted ? 'interruption' : 'duration', preparationSeconds, generator }
+    run.keep(reportOf(run, course))
     await leave(run, people)
     await run.logoutCheck.askAgain(within(run))
-    return reportOf(run, { startedAt, seconds, endedBy, preparationSeconds, generator })
+    const report = reportOf(run, course)
+    run.keep(report)
+    return report
   } finally {
-    if (!run.ownReplicas) await removePeople(run, people.filter(({ isSignedUp }) => isSignedUp))
+    if (!run.ownReplicas) await removePeople(run, people.filter(({ mayExist }) => mayExist))
   }
 }
 
@@ -128,7 +133,7 @@ function modeOf (profile: Profile, { ratePerSecond }: LoadOptions): Report['mode
 function explainCorrection ({ kind }: Report['mode']): string {
   switch (kind) {
     case 'open': return 'Latencies count from when a request was due, so they are corrected for coordinated omission.'
-    case 'closed': return 'Latencies are corrected for coordinated omission afterwards, by HdrHistogram\'s rule with the median of the operation as the expected interval. As measured, they stand beside.'
+    case 'closed': return 'Latencies are corrected for coordinated omission afterwards, by HdrHistogram\'s rule: a request of a kind is expected from each user at the interval that is usual for it, which is the longer the rarer it is. As measured, they stand beside.'
     case 'waves': return 'Latencies count from when everybody began, so they are corrected for coordinated omission.'
   }
 }
@@ -185,7 +190,8 @@ async function leave (run: Run, people: Person[]): Promise<void> {
   const waiting = [...people]
   await Promise.all(Array.from({ length: leavingAtOnce }, async () => {
     for (let person = waiting.pop(); person !== undefined; person = waiting.pop()) {
-      const tries = person.sessions.length + leavingTries
+      // A session whose access token has expired takes two: it is refreshed first.
+      const tries = 2 * person.sessions.length + leavingTries
       for (let attempt = 0; person.sessions.length > 0 && attempt < tries && !signal.aborted; attempt++) await run.actions.logOut(person, performance.now())
     }
   }))
@@ -200,11 +206,8 @@ async function removePeople (run: Run, people: Person[]): Promise<void> {
 }
 
 function describeSoFar ({ figures }: Recorder, { figures: { logouts, violationCount } }: LogoutCheck): string {
-  const { timeline, requests, failed } = figures
-  const last = timeline.at(-1)
-  const rate = last === undefined ? 0 : Object.values(last.requests).reduce((sum, count) => sum + count, 0) / last.seconds
-  const p99 = last?.latencyMs?.p99
-  return `${Math.round(rate)} requests/s, p99 ${p99 === undefined ? '-' : `${p99.toFixed(1)} ms`}, ${requests} requests, ${failed} failed, ${logouts} logouts checked, ${violationCount} violations`
+  const { recent: { requestsPerSecond, p99Ms }, requests, failed } = figures
+  return `${Math.round(requestsPerSecond)} requests/s, p99 ${p99Ms === undefined ? '-' : `${p99Ms.toFixed(1)} ms`}, ${requests} requests, ${failed} failed, ${logouts} logouts checked, ${violationCount} violations`
 }
 
 export function describeViolation ({ what, loggedOutAt, loggedOutBy, acceptedBy, status, askedAfterMs, answeredAfterMs }: Violation): string {

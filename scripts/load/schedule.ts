@@ -46,15 +46,23 @@ export async function runOpenLoop (act: Act, { people, durationMs, signal, rateP
     }
   }
 
-  for (let due = 0; due < total && !signal.aborted; await sleep(1)) {
-    for (; due < total && startedAt + due * 1000 / ratePerSecond <= performance.now(); due++) {
-      if (waiting.length < maxWaiting) waiting.push(startedAt + due * 1000 / ratePerSecond)
+  const dueAt = (index: number) => startedAt + index * 1000 / ratePerSecond
+  let next = 0
+  /** Answers whether everything is due by now. */
+  const collectDue = () => {
+    for (; next < total && dueAt(next) <= performance.now(); next++) {
+      if (waiting.length < maxWaiting) waiting.push(dueAt(next))
       else onNotSent()
     }
+    return next === total
+  }
+  for (let isAllDue = false; !isAllDue && !signal.aborted; await sleep(1)) {
+    isAllDue = collectDue()
     serve()
   }
+  collectDue()
   while (underWay.size > 0) await Promise.all(underWay)
-  if (!signal.aborted) waiting.forEach(onNotSent)
+  waiting.forEach(onNotSent)
 }
 
 /** Everybody signs in at the same moment; once all are in, everybody logs out at the same moment; and again. */
@@ -62,11 +70,11 @@ export async function runWaves ({ signIn, logOut }: { signIn: Act, logOut: Act }
   const endsAt = performance.now() + durationMs
   const isOver = () => signal.aborted || performance.now() > endsAt
 
-  /** What is refused is tried again, and due anew. */
+  /** What is refused is tried again, and due since everybody began all the same. */
   const together = async (act: Act, isDone: (person: Person) => boolean) => {
     const startedAt = performance.now()
     await Promise.all(people.map(async person => {
-      for (let dueAt = startedAt; !isDone(person) && !isOver(); dueAt = performance.now()) await act(person, dueAt)
+      while (!isDone(person) && !isOver()) await act(person, startedAt)
     }))
   }
   while (!isOver()) {

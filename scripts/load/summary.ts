@@ -1,5 +1,6 @@
 import { colored, table } from '../../src/cli/terminal.ts'
 import type { Latencies } from './histogram.ts'
+import { showingOf } from './outcome.ts'
 import { requestLines, type Operation } from './profiles.ts'
 import type { OperationFigures, Point, Report, RevocationFigures } from './report.ts'
 
@@ -15,7 +16,7 @@ export function summaryLines (report: Report): string[] {
   ]
   const trend = describeTrend(report)
   if (trend !== undefined) lines.push(trend)
-  if (totals.notSent > 0) lines.push(`${totals.notSent} requests were due and never sent, since too many were waiting already: the targets, or the users, are too few for this rate.`)
+  if (totals.notSent > 0) lines.push(`${totals.notSent} requests were due and never sent, since no user was free for them${endedBy === 'interruption' ? ' before the interruption' : ': the targets, or the users, are too few for this rate'}.`)
   if (report.ownReplicas) lines.push('The replicas were started for this run, on this machine, with RATE_LIMITS=off, which nothing that the public reaches may have.')
   if (generator.cpuShare > 0.9) lines.push(`This program itself was busy ${Math.round(100 * generator.cpuShare)} % of the time: the figures may be its limit, and not that of the targets.`)
   return lines
@@ -43,14 +44,15 @@ export function modeOf ({ mode }: Report): string {
 }
 
 /** What the checks of the logouts have shown, in one sentence. */
-export function verdictLine ({ violationCount, logouts, logoutsUnderLoad, refusedEverywhere, answers, lastAskedMs, lastAnsweredMs, askedAgain }: RevocationFigures): string {
+export function verdictLine ({ violationCount, logouts, logoutsUnderLoad, refusedEverywhere, answers, neverAsked, lastAskedMs, lastAnsweredMs, askedAgain }: RevocationFigures): string {
   if (logouts === 0) return 'No logout was answered 200, so none was checked.'
   const again = askedAgain.tokens > 0 ? ` At the end ${askedAgain.tokens} of the tokens were asked about once more: ${describeAnswers(askedAgain.answers)}.` : ''
   const last = lastAskedMs === undefined || lastAnsweredMs === undefined
     ? ''
     : ` The last replica was asked at most ${lastAskedMs.max.toFixed(1)} ms after the logout's answer (median ${lastAskedMs.median.toFixed(1)} ms), and had answered after at most ${lastAnsweredMs.max.toFixed(1)} ms.`
+  const unreached = neverAsked > 0 ? ` ${neverAsked} of these requests could not be sent, and are left out of these times.` : ''
   const all = refusedEverywhere === logouts ? 'all refused everywhere' : `${refusedEverywhere} of them refused everywhere`
-  return `${violationCount} violation${violationCount === 1 ? '' : 's'} of ${logouts} checked logouts (${logoutsUnderLoad} under load), ${all} (${describeAnswers(answers)}).${last}${again}`
+  return `${violationCount} violation${violationCount === 1 ? '' : 's'} of ${logouts} checked logouts (${logoutsUnderLoad} under load), ${all} (${describeAnswers(answers)}).${last}${unreached}${again}`
 }
 
 function describeAnswers (answers: RevocationFigures['answers']): string {
@@ -88,5 +90,5 @@ export function printSummary (report: Report, print: (text: string) => void): vo
   const verdict = verdictLine(report.revocation)
   print(`\n${table(aligned)}\n`)
   for (const line of summaryLines(report)) print(line)
-  print(colored(report.revocation.violationCount > 0 ? 'red' : 'green', verdict))
+  print(colored(({ good: 'green', bad: 'red', open: 'yellow' } as const)[showingOf(report.revocation)], verdict))
 }

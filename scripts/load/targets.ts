@@ -1,4 +1,4 @@
-import { lookup } from 'node:dns/promises'
+import { lookup as lookUp } from 'node:dns/promises'
 import ipaddr from 'ipaddr.js'
 import { LoadError } from './failure.ts'
 import { createHttpClient, type Exchange, type HttpClient, type Place } from './http-client.ts'
@@ -16,12 +16,22 @@ export interface Target {
   check: HttpClient
 }
 
+/** Answers every address that a host has. */
+type Lookup = (host: string, options: { all: true }) => Promise<Place['addresses']>
+
+export interface OpenOptions {
+  users: number
+  ownsTarget: boolean
+  /** The system's, unless told otherwise. Each name is looked up once: requests go to what it was then. */
+  lookup?: Lookup
+}
+
 /**
  * Opens the targets, and makes sure that each is a signout that is ready, on this machine unless `ownsTarget`. Rejects
  * with a `LoadError` of one line that says what is wrong, and the cure.
  */
-export async function openTargets (urls: URL[], { users, ownsTarget }: { users: number, ownsTarget: boolean }): Promise<Target[]> {
-  const places = await Promise.all(urls.map(resolvePlace))
+export async function openTargets (urls: URL[], { users, ownsTarget, lookup = lookUp }: OpenOptions): Promise<Target[]> {
+  const places = await Promise.all(urls.map(url => resolvePlace(url, lookup)))
   if (!ownsTarget) places.forEach(refuseOthers)
   const targets = places.map(place => ({
     name: place.url.href.replace(/\/$/, ''),
@@ -41,7 +51,7 @@ export async function closeTargets (targets: Target[]): Promise<void> {
   await Promise.all(targets.flatMap(({ load, check }) => [load.close(), check.close()]))
 }
 
-async function resolvePlace (url: URL): Promise<Place> {
+async function resolvePlace (url: URL, lookup: Lookup): Promise<Place> {
   try {
     return { url, addresses: await lookup(hostOf(url), { all: true }) }
   } catch (error) {

@@ -1,8 +1,9 @@
 import { createServer } from 'node:http'
 import { createServer as createTcpServer, type AddressInfo } from 'node:net'
+import type { CommanderError } from 'commander'
 import t from 'tap'
-import { corrected, createHistogram, distributionOf, latenciesOf, recordLatency } from '../../scripts/load/histogram.ts'
-import type { Exchange } from '../../scripts/load/http-client.ts'
+import { corrected, createHistogram, distributionOf, expectedInterval, latenciesOf, recordLatency } from '../../scripts/load/histogram.ts'
+import { createHttpClient, type Exchange } from '../../scripts/load/http-client.ts'
 import { createLogoutCheck } from '../../scripts/load/logout-check.ts'
 import { parseOptions } from '../../scripts/load/options.ts'
 import { inventPeople, signUpPeople, type Person } from '../../scripts/load/people.ts'
@@ -57,7 +58,7 @@ t.test('a closed loop is corrected for the requests that a stall kept from being
   for (let count = 0; count < 999; count++) recordLatency(histogram, 1)
   recordLatency(histogram, 1_000)
   t.equal(Math.round(latenciesOf(histogram)?.p99 ?? 0), 1, 'as measured the stall is one request in a thousand')
-  const after = latenciesOf(corrected(histogram))
+  const after = latenciesOf(corrected(histogram, expectedInterval(histogram, [histogram])))
   t.ok((after?.p90 ?? 0) > 700 && (after?.p99 ?? 0) > 950, 'but a thousand requests would have been due meanwhile')
   t.equal(Math.round(after?.max ?? 0), 1_000)
   t.same(distributionOf(createHistogram(3)), [])
@@ -78,7 +79,7 @@ t.test('of a token that has ended, a 200 is a violation, 503 is none, and other 
     accepting: { status: 200 },
     unavailable: { status: 503, error: 'revocation_unavailable' },
     expired: { status: 401, error: 'token_expired' },
-    gone: { failure: 'ECONNREFUSED' }
+    gone: { failure: 'ECONNREFUSED', askedAt: undefined, endedAt: 4_009 }
   }
   const targets = Object.entries(answers).map(([name, answer]) => {
     const client = { send: async () => ({ status: undefined, failure: undefined, error: undefined, headers: {}, body: '', askedAt: 1_007, endedAt: 1_009, ...answer }), close: async () => {} }
@@ -86,8 +87,10 @@ t.test('of a token that has ended, a 200 is a violation, 503 is none, and other 
   })
   const told: unknown[] = []
   const check = createLogoutCheck({ targets, recorder: { recordCheck: (...parts) => { told.push(parts) } }, onViolation: violation => { told.push(violation.acceptedBy) } })
-  await check.check({ sessions: [{ accessTokens: ['a'], refreshToken: 'r', refreshAt: 0 }], target: targets[1] as Target, answeredAt: 1_000 })
+  await check.check({ sessions: [{ accessTokens: [{ token: 'a', expiresAt: Infinity }], refreshToken: 'r', refreshAt: 0 }], target: targets[1] as Target, answeredAt: 1_000 })
   t.match(check.figures, { logouts: 1, logoutsUnderLoad: 1, refusedEverywhere: 0, violationCount: 1, answers: { refused: 2, accepted: 1, unavailable: 1, inconclusive: 2 } })
+  t.match(check.figures, { neverAsked: 1, lastAskedMs: { max: 7 }, lastAnsweredMs: { max: 9 } }, 'who cannot be reached was not asked')
+  t.ok(told.some(parts => Array.isArray(parts) && parts[0] === 'inconclusive' && parts[1] === undefined))
   t.match(check.figures.violations, [{ what: 'access token', loggedOutBy: 'accepting', acceptedBy: 'accepting', status: 200, askedAfterMs: 7, answeredAfterMs: 9 }])
   t.ok(told.includes('accepting'))
   check.endLoad()
@@ -107,6 +110,50 @@ t.test('what is not this machine is refused, whatever it is called', async t => 
   t.match(await refused(['http://nowhere.invalid']), /^nowhere\.invalid cannot be resolved \(E\w+\): correct --target\.$/)
   for (const url of ['http://127.9.9.9:1', 'http://[::1]:1', 'http://[::ffff:127.0.0.1]:1', 'http://localhost:1', 'http://2130706433:1']) t.match(await refused([url]), 'Nothing listens at', url)
   t.match(await refused(['http://127.0.0.1:1'], true), 'Nothing listens at')
+})
+
+t.test('a name is looked up once: all its addresses must be of this machine, and requests go to what it was then', async t => {
+  const port = new URL(address).port
+  const open = async (...addresses: string[]) => {
+    const asked: string[] = []
+    const lookup = async (host: string) => {
+      asked.push(host)
+      return addresses.map(address => ({ address, family: address.includes(':') ? 6 : 4 }))
+    }
+    return { targets: await openTargets([new URL(`http://signout.invalid:${port}`)], { users: 1, ownsTarget: false, lookup }), asked }
+  }
+  await t.rejects(open('192.0.2.1'), { message: 'signout.invalid is 192.0.2.1, which is not this machine: to load what is yours elsewhere, add --i-own-this-target.' })
+  await t.rejects(open('127.0.0.1', '192.0.2.1'), { message: /^signout\.invalid is 192\.0\.2\.1, which is not this machine/ })
+  await t.rejects(open('::1', '2001:db8::1'), { message: /^signout\.invalid is 2001:db8::1, which is not this machine/ })
+  const { targets, asked } = await open('127.0.0.1')
+  t.teardown(() => closeTargets(targets))
+  for (const client of targets.flatMap(({ load, check }) => [load, check])) t.match(await client.send({ method: 'GET', path: '/health/live' }), { status: 200 }, 'no resolver knows that name')
+  t.same(asked, ['signout.invalid'])
+})
+
+t.test('a connection that is refused was never asked, one that is reset was', async t => {
+  const resetting = createTcpServer(socket => { socket.once('data', () => { socket.resetAndDestroy() }) })
+  await new Promise<void>(resolve => { resetting.listen(0, '127.0.0.1', resolve) })
+  t.teardown(() => { resetting.close() })
+  for (const [port, isAsked] of [[1, false], [(resetting.address() as AddressInfo).port, true]] as const) {
+    const client = createHttpClient({ url: new URL(`http://127.0.0.1:${port}`), addresses: [{ address: '127.0.0.1', family: 4 }] }, 1)
+    t.teardown(() => client.close())
+    const { status, failure, askedAt } = await client.send({ method: 'GET', path: '/token' })
+    t.match({ status, failure, isAsked: askedAt !== undefined }, { status: undefined, failure: /^ECONNREFUSED|ECONNRESET|UND_ERR_SOCKET$/, isAsked })
+  }
+})
+
+t.test('what was due and waited for somebody when it was interrupted was not sent', async t => {
+  const over = new AbortController()
+  let sent = 0
+  let notSent = 0
+  await runOpenLoop(async () => {
+    sent++
+    await new Promise(resolve => setTimeout(resolve, 200))
+    over.abort()
+  }, { people: [someone()], durationMs: 600_000, signal: over.signal, ratePerSecond: 100, onNotSent: () => { notSent++ } })
+  t.equal(sent, 1)
+  t.ok(notSent >= 15, `${notSent} were due besides in 200 ms`)
 })
 
 t.test('a target that is no signout, is not ready, redirects, or needs TLS is refused in a sentence', async t => {
@@ -131,6 +178,22 @@ t.test('a target that limits rates is explained, and the rest is not tried', asy
   })
 })
 
+t.test('-h and --help print the same, and end well', async t => {
+  const helps = ['-h', '--help'].map(option => {
+    const written = t.capture(process.stdout, 'write', () => true)
+    try {
+      return parseOptions([option])
+    } catch (error) {
+      return [(error as CommanderError).exitCode, ...written().map(({ args }) => args[0])]
+    } finally {
+      // What the test itself says goes there too.
+      written.restore()
+    }
+  })
+  t.match(helps, [[0, /^Usage: /], [0, /^Usage: /]])
+  t.same(helps[0], helps[1])
+})
+
 t.test('options that are wrong are named, with their bounds', async t => {
   const written = t.capture(process.stderr, 'write', () => true)
   for (const [args, line] of [
@@ -143,6 +206,7 @@ t.test('options that are wrong are named, with their bounds', async t => {
     [['--target', 'http://ada:secret@localhost'], /must not hold a user or a password/],
     [['--target', 'http://a', '--target', 'http://a/'], /is there twice/],
     [['--target', 'http://a', '--replicas', '2'], /--replicas goes without --target/],
+    [['--i-own-this-target'], /--i-own-this-target goes with --target/],
     [['--profile', 'storm', '--rate', '5'], /--rate does not go with storm/],
     [['mixed'], /too many arguments/],
     [Array.from({ length: 51 }, (_, index) => ['--target', `http://a:${index + 1}`]).flat(), /at most 50 targets/]

@@ -21,7 +21,7 @@ export const loadCommand = [process.execPath, '--import', import.meta.resolve('t
 
 export function startLoad (t: Test, args: string[], command: (parts: string[]) => string[] = parts => parts): LoadRun {
   const folder = scratchFolder(t)
-  const [program = '', ...rest] = command([...loadCommand, ...args, '--output', folder])
+  const [program = '', ...rest] = command([...loadCommand, '--output', folder, ...args])
   const child = spawn(program, rest, { cwd: packageRoot, stdio: ['pipe', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => { output += data.toString() })
@@ -34,6 +34,32 @@ export function startLoad (t: Test, args: string[], command: (parts: string[]) =
 export function readReports (folder: string): { report: Report, html: string, htmlFile: string } {
   const nameOf = (extension: string) => join(folder, readdirSync(folder).find(name => name.endsWith(extension)) ?? `no ${extension} was written`)
   return { report: JSON.parse(readFileSync(nameOf('.json'), 'utf8')) as Report, html: readFileSync(nameOf('.html'), 'utf8'), htmlFile: nameOf('.html') }
+}
+
+/** A report of little: what a test has to say of it comes on top. */
+export function sampleReport (changes: Partial<Report> = {}): Report {
+  const noAnswers = { refused: 0, accepted: 0, unavailable: 0, inconclusive: 0 }
+  return {
+    version: '1.0.0',
+    startedAt: '2026-01-02T03:04:05.678Z',
+    seconds: 1,
+    endedBy: 'duration',
+    targets: ['http://127.0.0.1:3000'],
+    ownReplicas: false,
+    profile: 'mixed',
+    profileDescription: 'what people do',
+    users: 1,
+    mode: { kind: 'closed' },
+    coordinatedOmission: 'Corrected.',
+    preparationSeconds: 1,
+    totals: { requests: 10, requestsPerSecond: 10, failed: 0, notSent: 0, latencyMs: undefined, distribution: [] },
+    operations: {},
+    intervalSeconds: 1,
+    timeline: [],
+    revocation: { logouts: 2, logoutsUnderLoad: 1, refusedEverywhere: 2, answers: { ...noAnswers, refused: 4 }, neverAsked: 0, lastAskedMs: undefined, lastAnsweredMs: undefined, askedAgain: { tokens: 0, answers: noAnswers }, violationCount: 0, violations: [] },
+    generator: { cpuShare: 0.1, eventLoopDelayP99Ms: 1 },
+    ...changes
+  }
 }
 
 /** What a stand-in for a target answers. */

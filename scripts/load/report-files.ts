@@ -1,0 +1,34 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { LoadError } from './failure.ts'
+import { htmlOf } from './report-html.ts'
+import type { Report } from './report.ts'
+
+/** Makes the folder of the reports. Throws a `LoadError` where none could be written into it, before hours are measured for nothing. */
+export function prepareFolder (folder: string): void {
+  const probe = join(folder, `.${process.pid}.probe`)
+  try {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(probe, '')
+    rmSync(probe)
+  } catch (error) {
+    throw unwritable(folder, error)
+  }
+}
+
+/** Writes the reports, over those that the same run has written before. Answers their files; throws a `LoadError` where it cannot. */
+export function writeReports (report: Report, folder: string): string[] {
+  const name = join(folder, `${report.startedAt.replace(/\.\d+Z$/, '').replaceAll(':', '-')}-${report.profile}`)
+  try {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(`${name}.json`, `${JSON.stringify(report, null, 2)}\n`)
+    writeFileSync(`${name}.html`, htmlOf(report))
+  } catch (error) {
+    throw unwritable(folder, error)
+  }
+  return [`${name}.json`, `${name}.html`]
+}
+
+function unwritable (folder: string, error: unknown): LoadError {
+  return new LoadError(`The reports cannot be written to ${folder} (${(error as NodeJS.ErrnoException).code ?? String(error)}): name another folder with --output.`)
+}

@@ -1,0 +1,87 @@
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import pg from 'pg'
+import t from 'tap'
+import { exitCodes, outcomeOf } from '../../scripts/load/outcome.ts'
+import { outliveReaders } from '../../scripts/load/output.ts'
+import { profileNames } from '../../scripts/load/profiles.ts'
+import { scratchFolder, build, serversEnv } from '../support/app.ts'
+import { listen, readReports, sampleReport, startLoad } from '../support/load.ts'
+import { inTerminal } from '../support/terminal.ts'
+import { until } from '../support/wait.ts'
+
+t.test('a terminal that is closed, and a reader who has had enough, end the writing and nothing else', async t => {
+  for (const code of ['EIO', 'EPIPE']) {
+    let tries = 0
+    const stream = new Writable({
+      write (_chunk, _encoding, done) {
+        tries++
+        done(Object.assign(new Error(`write ${code}`), { code }))
+      }
+    })
+    outliveReaders(stream)
+    for (let line = 0; line < 3; line++) {
+      stream.write('a line\n')
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    t.equal(tries, 1, `${code} is met once`)
+  }
+})
+
+t.test('the exit code is 1 for a token that was accepted, and 2 for a run that has shown nothing', async t => {
+  const sample = sampleReport()
+  const ending = (revocation: object, totals = {}) => outcomeOf({ ...sample, totals: { ...sample.totals, ...totals }, revocation: { ...sample.revocation, ...revocation } })
+  t.same(ending({}), { exitCode: 0 })
+  t.same(ending({ refusedEverywhere: 1 }), { exitCode: 0 }, 'one of two was shown to be refused')
+  t.same(ending({ violationCount: 1, refusedEverywhere: 0 }, { failed: 10 }), { exitCode: 1 })
+  t.match(ending({}, { failed: 10 }), { exitCode: 2, reason: /^Every request was refused or not answered/ })
+  t.match(ending({ logouts: 0, refusedEverywhere: 0 }), { exitCode: 2, reason: /^No logout was checked/ })
+  t.match(ending({ refusedEverywhere: 0 }), { exitCode: 2, reason: /^None of the 2 logouts was seen to be refused everywhere/ })
+})
+
+t.test('a folder that cannot be written to is found out before anything is measured, and costs one line and the exit code 2', async t => {
+  const file = join(scratchFolder(t), 'file')
+  writeFileSync(file, '')
+  const { ended, output } = startLoad(t, ['--target', 'http://127.0.0.1:1', '--output', join(file, 'reports')])
+  t.equal(await ended, 2, output())
+  t.match(output(), /^load: The reports cannot be written to \S+ \(ENOTDIR\): name another folder with --output\.\n$/)
+})
+
+t.test('what nobody has thought of exits with 2, since 1 says that a token was accepted', async t => {
+  const answers: Record<string, [number, string]> = { '/token': [401, '{"error":"authorization_required"}'], '/health/ready': [200, '{}'], '/register': [201, '{}'], '/login': [200, 'no JSON'] }
+  const odd = await listen(t, createServer((request, response) => {
+    const [status, body] = answers[request.url ?? ''] ?? [404, '']
+    response.writeHead(status).end(body)
+  }))
+  const { ended, output } = startLoad(t, ['--target', odd, '--users', '1'])
+  t.equal(await ended, 2, output())
+  t.match(output(), /^load: This should not have happened: SyntaxError/m)
+})
+
+t.test('when the terminal is closed the report is written, and the users are deleted', async t => {
+  const env = await serversEnv(t)
+  const app = await build(t, { ...env, RATE_LIMITS: 'off' })
+  const address = await app.listen({ port: 0 })
+  const client = new pg.Client({ connectionString: String(env['DATABASE_URL']) })
+  await client.connect()
+  t.teardown(() => client.end())
+  const users = async () => (await client.query('select * from users')).rowCount
+  const { child, output, folder } = startLoad(t, ['--target', address, '--users', '2', '--duration', '600', '--profile', 'logout-everywhere'],
+    parts => ['script', ...inTerminal(parts.map(part => `'${part}'`).join(' '))])
+  await until('it loads', () => /Loading [^\n]* [1-9]\d* logouts checked/.test(output()), 60_000)
+  t.equal(await users(), 2)
+  child.kill('SIGKILL')
+  await until('the users are deleted', async () => await users() === 0, 60_000)
+  const { report } = readReports(folder)
+  t.match(report, { endedBy: 'interruption', revocation: { violationCount: 0 } })
+  t.ok(report.revocation.logouts > report.revocation.logoutsUnderLoad, 'those who left at the end are in it')
+})
+
+t.test('the help says what stops a user first, what Ctrl-C does and what the exit codes mean, in lines that fit', async t => {
+  const { ended, output } = startLoad(t, ['--help'])
+  t.equal(await ended, 0, output())
+  for (const part of ['RATE_LIMITS=off', 'Ctrl-C', 'made for the run, and deleted after it', '-h, --help', ...profileNames, ...exitCodes.map(([code]) => `\n  ${code}  `)]) t.match(output(), part)
+  for (const line of output().split('\n')) t.ok(line.length <= 120, line)
+})

@@ -1,0 +1,77 @@
+import t from 'tap'
+import type { Exchange } from '../../scripts/load/http-client.ts'
+import type { Operation } from '../../scripts/load/profiles.ts'
+import { createRecentRequests } from '../../scripts/load/recent.ts'
+import { createRecorder, type Recorder } from '../../scripts/load/recorder.ts'
+
+/** An answer with its latency, put on record a number of times. */
+function recordTimes (recorder: Recorder, count: number, operation: Operation, latencyMs: number, exchange: Partial<Exchange> = {}): void {
+  const full = { status: 200, failure: undefined, error: undefined, headers: {}, body: '', askedAt: 0, endedAt: latencyMs, ...exchange }
+  for (let index = 0; index < count; index++) recorder.record(operation, full, latencyMs)
+}
+
+function startRecorder (isCorrected: boolean): Recorder {
+  const recorder = createRecorder({ durationSeconds: 10, isCorrected })
+  recorder.start()
+  return recorder
+}
+
+t.test('a stall of a rare operation stands for as many of its kind as were due meanwhile, and no more', async t => {
+  const recorder = startRecorder(true)
+  recordTimes(recorder, 9_900, 'token', 2)
+  recordTimes(recorder, 99, 'logout', 4)
+  recordTimes(recorder, 1, 'logout', 1_000)
+  recorder.stop()
+  const { operations, timeline } = recorder.figures
+  t.match(operations.logout?.latencyMs, { p50: 4.001, p90: 4.001 }, 'the median is that of the logouts')
+  t.ok((operations.logout?.latencyMs?.p99 ?? 0) > 500, 'the stall is seen by more than one in a hundred')
+  t.equal(recorder.figures.sum().totalCount, 10_000 + 3, 'one logout is usual in 202 ms of a user: three were due in the stall, and could not be sent')
+  t.ok((timeline[0]?.latencyMs?.p99 ?? Infinity) < 5, 'over time it is the same')
+})
+
+t.test('a closed loop reports what was measured beside what is corrected, an open one only the one', async t => {
+  const closed = startRecorder(true)
+  const open = startRecorder(false)
+  for (const recorder of [closed, open]) {
+    recordTimes(recorder, 999, 'token', 1)
+    recordTimes(recorder, 1, 'token', 1_000)
+    recorder.stop()
+  }
+  t.match(closed.figures.operations.token, { requests: 1_000, measuredLatencyMs: { p90: 1, max: 1_000 } })
+  t.ok((closed.figures.operations.token?.latencyMs?.p90 ?? 0) > 700, 'a thousand more would have been due in the stall')
+  t.match(open.figures.operations.token?.latencyMs, { p90: 1, max: 1_000 })
+  t.notOk('measuredLatencyMs' in (open.figures.operations.token ?? {}))
+})
+
+t.test('a failure counts with the time that it took, unless nobody was at the door', async t => {
+  const recorder = startRecorder(false)
+  recordTimes(recorder, 10, 'token', 1)
+  recordTimes(recorder, 1, 'token', 2_000, { status: undefined, failure: 'ECONNRESET' })
+  recordTimes(recorder, 1, 'token', 3_000, { status: undefined, failure: 'UND_ERR_CONNECT_TIMEOUT', askedAt: undefined })
+  recordTimes(recorder, 50, 'token', 0.2, { status: undefined, failure: 'ECONNREFUSED', askedAt: undefined })
+  recorder.stop()
+  const { requests, failed } = recorder.figures
+  t.match({ requests, failed }, { requests: 62, failed: 52 })
+  t.equal(recorder.figures.sum().totalCount, 12)
+  t.equal(Math.round(recorder.figures.operations.token?.latencyMs?.max ?? 0), 3_000, 'the longest is among them')
+})
+
+t.test('a wait of more than a minute is reported as long as it was', async t => {
+  const recorder = startRecorder(false)
+  recordTimes(recorder, 1, 'token', 600_000)
+  recorder.stop()
+  t.ok((recorder.figures.operations.token?.latencyMs?.max ?? 0) >= 600_000)
+})
+
+t.test('live rates are those of the last second, however long the intervals of the timeline are', async t => {
+  let nowMs = 0
+  const requests = createRecentRequests(() => nowMs)
+  t.same(requests.now, { requestsPerSecond: 0, p99Ms: undefined })
+  for (; nowMs < 10_000; nowMs += 10) requests.record(500)
+  t.match(requests.now, { requestsPerSecond: 100 })
+  for (; nowMs < 12_000; nowMs += 100) requests.record(2)
+  t.match(requests.now, { requestsPerSecond: 10 })
+  t.ok((requests.now.p99Ms ?? Infinity) < 3, 'what was slow two seconds ago is over')
+  nowMs += 5_000
+  t.same(requests.now, { requestsPerSecond: 0, p99Ms: undefined })
+})
