@@ -1,4 +1,5 @@
 import type { Client } from '../client.ts'
+import { readClock } from '../db/clock.ts'
 import type { Database } from '../db/database.ts'
 import { SignoutError, type ErrorCode } from '../errors.ts'
 import type { Revocation } from '../revocation/revocation.ts'
@@ -40,6 +41,7 @@ export interface Logout {
   /**
    * Ends sessions in the name of a refresh token, for whoever has no good access token any more. Rejects with
    * `invalid_token` for what is none, and with `refresh_token_reused` for a spent one, whose session ends all the same.
+   * One that has expired ends its own session at the most: for others it is `token_expired`.
    */
   withRefreshToken (refreshToken: string, scope: LogoutScope, client: Client): Promise<void>
   /** Ends one session of a user. Rejects with `not_found` when the user has no such session. */
@@ -78,6 +80,8 @@ export function createLogout ({ database, perform, ender }: LogoutOptions): Logo
         const session = await lockSession(unit.db, own.sessionId)
         if (session === undefined) return 'invalid_token'
         if (Buffer.compare(session.refreshTokenHash, hash) === 0) {
+          // Found in an old backup it must sign nobody out. Of a session that has ended it can only repeat its end.
+          if (scope !== 'session' && session.endedAt === null && session.expiresAt <= await readClock(unit.db)) return 'token_expired'
           await logOut(unit, own, scope, client)
           return
         }
