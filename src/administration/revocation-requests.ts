@@ -1,4 +1,4 @@
-import { and, isNull, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import { readClock } from '../db/clock.ts'
 import type { Database, Drizzle } from '../db/database.ts'
 import { sessions } from '../db/tables.ts'
@@ -108,9 +108,9 @@ export function createRevocationRequests (options: RevocationRequestsOptions): R
       const target = await toTarget(request)
       if (isTokenTarget(target)) return { tokens: [idOf(target)], sessions: [] }
       return await database.run(async db => {
-        const found = await db.select({ id: sessions.id }).from(sessions).where(and(selected(target), isNull(sessions.endedAt)))
+        const found = await ender.preview(db, selected(target))
         if (found.length === 0 && await findSession(db, selected(target)) === undefined) await requireUser(db, target)
-        return { tokens: [], sessions: found.map(({ id }) => id) }
+        return { tokens: [], sessions: found }
       })
     }
   }
