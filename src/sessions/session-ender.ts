@@ -14,6 +14,11 @@ export interface SessionEnder {
    * left as they are.
    */
   end (unit: Unit, which: Which, reason: EndReason): Promise<string[]>
+  /**
+   * Ends sessions that nobody asked to end, and of which the answer says nothing: what they lose is on record as by `end`,
+   * and the blocklist is not waited for when it fails. Answers the ids of those that ended now.
+   */
+  endInTime (unit: Unit, which: Which, reason: EndReason): Promise<string[]>
   /** Revokes again those that have ended, and ends none. */
   revokeEnded (unit: Unit, which: Which): Promise<void>
   /** The ids of those that `end` would end now. Ends none. */
@@ -27,14 +32,19 @@ export function createSessionEnder (leewaySeconds: number): SessionEnder {
     unit.revokeAgain(ended.filter(({ id }) => !justEnded.has(id)).map(toRevocation))
   }
 
+  async function mark (unit: Unit, which: Which, reason: EndReason, revoke: Unit['revoke']): Promise<string[]> {
+    const ended = await markEnded(unit.db, which, reason, leewaySeconds)
+    revoke(ended.map(session => ({ ...toRevocation(session), reason })))
+    return ended.map(({ id }) => id)
+  }
+
   return {
     async end (unit, which, reason) {
-      const ended = await markEnded(unit.db, which, reason, leewaySeconds)
-      unit.revoke(ended.map(session => ({ ...toRevocation(session), reason })))
-      const ids = ended.map(({ id }) => id)
+      const ids = await mark(unit, which, reason, unit.revoke)
       await revokeEnded(unit, which, new Set(ids))
       return ids
     },
+    endInTime: (unit, which, reason) => mark(unit, which, reason, unit.revokeInTime),
     revokeEnded: (unit, which) => revokeEnded(unit, which),
     preview: (db, which) => findThoseThatCanEnd(db, which, leewaySeconds)
   }

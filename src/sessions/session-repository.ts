@@ -13,10 +13,8 @@ export const sessionWithId = (id: string): Which => eq(sessions.id, id)
 export const sessionsOf = (userId: string): Which => eq(sessions.userId, userId)
 export const sessionOf = (userId: string, id: string): Which => and(eq(sessions.userId, userId), eq(sessions.id, id))
 export const otherSessionsOf = (userId: string, id: string): Which => and(eq(sessions.userId, userId), ne(sessions.id, id))
-/** Those ids, and what logins of that user ended before to make room. */
-export const surplusOf = (userId: string, ids: string[]): Which => or(sessionsWithIds(ids), and(eq(sessions.userId, userId), eq(sessions.endReason, 'too_many_sessions')))
 /** In one parameter: a statement has no more than 65,535 of them. */
-const sessionsWithIds = (ids: string[]): Which => sql`${sessions.id} = any(${`{${ids.join()}}`}::uuid[])`
+export const sessionsWithIds = (ids: string[]): Which => sql`${sessions.id} = any(${`{${ids.join()}}`}::uuid[])`
 
 const isLive = and(isNull(sessions.endedAt), gt(sessions.expiresAt, clockTimestamp))
 
