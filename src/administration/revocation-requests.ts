@@ -9,7 +9,7 @@ import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { AccessTokenClaims } from '../tokens/claims.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockUser } from '../users/user-repository.ts'
-import { recordAct, type Administrator } from './user-administration.ts'
+import { lockForAct, recordAct, type Administrator } from './administrator.ts'
 
 /** What is to be revoked: one token by its claims, one session, or all sessions of a user. */
 type RevocationTarget =
@@ -76,6 +76,7 @@ export function createRevocationRequests (options: RevocationRequestsOptions): R
   }
 
   async function revokeToken (unit: Unit, target: TokenTarget, by: Administrator): Promise<RevocationOutcome> {
+    await lockForAct(unit, by)
     const id = idOf(target)
     const expiresAt = target.kind === 'token'
       ? target.claims.exp
@@ -88,8 +89,8 @@ export function createRevocationRequests (options: RevocationRequestsOptions): R
 
   async function endSessions (unit: Unit, target: SessionsTarget, by: Administrator): Promise<RevocationOutcome> {
     const which = selected(target)
-    if (target.kind === 'subject') await lockUser(unit.db, target.subject, 'update')
     const known = await findSession(unit.db, which)
+    await lockForAct(unit, by, target.kind === 'subject' ? target.subject : known?.userId)
     if (known === undefined) await requireUser(unit.db, target)
     const ended = await ender.end(unit, which, 'ended_by_admin')
     if (ended.length > 0) {

@@ -8,7 +8,7 @@ import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockUser } from '../users/user-repository.ts'
 import { hashRefreshToken } from './refresh-tokens.ts'
 import { toRevocation, type SessionEnder } from './session-ender.ts'
-import { findSession, findSessionOfRefreshToken, listSessions, lockSession, otherSessionsOf, sessionOf, sessionWithId, sessionsOf, type Which } from './session-repository.ts'
+import { findSession, findSessionOfRefreshToken, listSessions, lockSession, otherSessionsOf, sessionOf, sessionWithId, sessionsOf, type Session, type Which } from './session-repository.ts'
 
 /** What a logout ends: this session, the user's other ones, or all of them. */
 export type LogoutScope = 'session' | 'others' | 'all'
@@ -122,8 +122,12 @@ function selected ({ userId, sessionId }: OwnSession, scope: LogoutScope): Which
  * A token whose session has ended is good until the blocklist knows: it must not act on other sessions meanwhile. Throws
  * `token_revoked`, once the blocklist does know.
  */
-export async function requireLive (unit: Unit, { userId, sessionId }: OwnSession): Promise<void> {
-  const session = await lockSession(unit.db, sessionId)
+export async function requireLive (unit: Unit, own: OwnSession): Promise<void> {
+  refuseEnded(unit, own, await lockSession(unit.db, own.sessionId))
+}
+
+/** The same for a session that was found. */
+export function refuseEnded (unit: Unit, { userId }: OwnSession, session: Session | undefined): void {
   if (session?.userId === userId && session.endedAt === null) return
   if (session !== undefined && session.endedAt !== null) unit.revokeAgain([toRevocation(session)])
   throw new SignoutError('token_revoked')
