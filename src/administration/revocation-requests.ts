@@ -13,7 +13,7 @@ import { lockForAct, recordAct, type Administrator } from './administrator.ts'
 
 /** What is to be revoked: one token by its claims, one session, or all sessions of a user. */
 type RevocationTarget =
-  | { kind: 'token', claims: Pick<AccessTokenClaims, 'jti' | 'sub' | 'exp'> }
+  | { kind: 'token', claims: Pick<AccessTokenClaims, 'jti' | 'sub' | 'exp'>, /** until when, if that is later */ expiresAt?: number | undefined }
   | { kind: 'jti', jti: string, /** `exp`, as far as the operator knows it */ expiresAt?: number | undefined }
   | { kind: 'session', sid: string }
   | { kind: 'subject', subject: string }
@@ -26,7 +26,10 @@ export interface RevocationRequest {
   sid?: string | undefined
   /** A user's id. */
   subject?: string | undefined
-  /** With `jti`, its `exp`, in seconds since the epoch, as far as it is known. */
+  /**
+   * With `token` or `jti`: until when it is to be refused, in seconds since the epoch. Never taken for less than its `exp` or,
+   * where only the `jti` is known, than the last `exp` that it can have.
+   */
   expiresAt?: number | undefined
 }
 
@@ -66,21 +69,20 @@ export function createRevocationRequests (options: RevocationRequestsOptions): R
   async function toTarget (request: RevocationRequest): Promise<RevocationTarget> {
     const { token, jti, sid, subject, expiresAt } = request
     if ([token, jti, sid, subject].filter(given => given !== undefined).length !== 1) throw refuse('Send exactly one of token, jti, sid and subject.')
-    if (expiresAt !== undefined && jti === undefined) throw refuse('Only a jti can have an expires_at beside it.')
+    if (expiresAt !== undefined && token === undefined && jti === undefined) throw refuse('Only a token or a jti can have an expires_at beside it.')
     if (jti !== undefined) return { kind: 'jti', jti: canonicalJti(jti), expiresAt }
     if (sid !== undefined) return { kind: 'session', sid }
     if (subject !== undefined) return { kind: 'subject', subject }
     const claims = await accessTokens.read(token as string)
     if (claims === undefined) throw refuse('The token is not an access token of this service.')
-    return { kind: 'token', claims }
+    return { kind: 'token', claims, expiresAt }
   }
 
   async function revokeToken (unit: Unit, target: TokenTarget, by: Administrator): Promise<RevocationOutcome> {
     await lockForAct(unit, by)
     const id = idOf(target)
-    const expiresAt = target.kind === 'token'
-      ? target.claims.exp
-      : Math.max(target.expiresAt ?? 0, await findLatestExpiry(unit.db, options.accessTokenLifetimeSeconds))
+    const atLeast = target.kind === 'token' ? target.claims.exp : await findLatestExpiry(unit.db, options.accessTokenLifetimeSeconds)
+    const expiresAt = Math.max(atLeast, target.expiresAt ?? 0)
     const subject = target.kind === 'token' ? target.claims.sub : undefined
     unit.revoke([{ scope: 'token', id, expiresAt, subject, reason: 'token_revoked' }])
     recordAct(unit, { type: 'token_revoked', userId: subject, details: { jti: id } }, by)
