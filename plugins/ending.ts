@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { SignoutError } from '../src/errors.ts'
-import { findSession, sessionOf } from '../src/sessions/session-repository.ts'
+import { findSession, sessionOf, type Session } from '../src/sessions/session-repository.ts'
 import type { AccessTokenClaims } from '../src/tokens/claims.ts'
 
 declare module 'fastify' {
@@ -14,17 +14,27 @@ declare module 'fastify' {
      * The record says that there is such a session; whether it has ended already is for whoever ends it to find out.
      */
     authenticateToEnd (request: FastifyRequest, reply: FastifyReply): Promise<void>
+    /**
+     * The same for the deletion of one's own account, which lets a request through that is repeated: its token is refused
+     * everywhere by then, and the record says that it was ended by that very deletion.
+     */
+    authenticateToDelete (request: FastifyRequest, reply: FastifyReply): Promise<void>
     /** The same for administrators, whose own session must not have ended. */
     authenticateAdminToEnd (request: FastifyRequest, reply: FastifyReply): Promise<void>
   }
 }
 
 async function ending (app: FastifyInstance): Promise<void> {
-  async function authenticateFromRecord (request: FastifyRequest, mustBeLive: boolean): Promise<void> {
+  /** The claims of a token that is well, but that may have been revoked, and its session as the record has it. */
+  async function readRecord (request: FastifyRequest): Promise<{ claims: AccessTokenClaims, session: Session | undefined }> {
     const token = /^Bearer\s+(\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? ''
     // Our own tokens have our own claims: the check of the signature has made sure.
     const claims = await app.verifySignature(token) as AccessTokenClaims
-    const session = await app.database.run(db => findSession(db, sessionOf(claims.sub, claims.sid)))
+    return { claims, session: await app.database.run(db => findSession(db, sessionOf(claims.sub, claims.sid))) }
+  }
+
+  async function authenticateFromRecord (request: FastifyRequest, mustBeLive: boolean): Promise<void> {
+    const { claims, session } = await readRecord(request)
     if (session === undefined || (mustBeLive && session.endedAt !== null)) throw new SignoutError('token_revoked')
     if (await app.revocationLog.hasToken(claims.jti) && session.endedAt === null) throw new SignoutError('token_revoked')
     request.user = claims
@@ -41,6 +51,17 @@ async function ending (app: FastifyInstance): Promise<void> {
   }
 
   app.decorate('authenticateToEnd', (request, reply) => authenticateOr(request, reply, false))
+  app.decorate('authenticateToDelete', async (request, reply) => {
+    try {
+      await authenticateOr(request, reply, false)
+    } catch (error) {
+      if (!(error instanceof SignoutError) || error.code !== 'token_revoked') throw error
+      const { claims, session } = await readRecord(request)
+      if (session?.endReason !== 'account_deleted') throw error
+      reply.removeHeader('www-authenticate')
+      request.user = claims
+    }
+  })
   app.decorate('authenticateAdminToEnd', async (request, reply) => {
     await authenticateOr(request, reply, true)
     app.requireAdmin(request)

@@ -17,7 +17,7 @@ const revocations: FastifyPluginAsyncTypebox = async app => {
   }, async ({ user, query: { dry_run: dryRun }, body, client: { ip } }) => {
     const request = toRevocationRequest(body)
     const { preview, revoke } = app.revocationRequests
-    return toRevocationResult(dryRun ? await preview(request) : await revoke(request, { id: user.sub, ip }), dryRun)
+    return toRevocationResult(dryRun ? await preview(request) : await revoke(request, { id: user.sub, sid: user.sid, ip }), dryRun)
   })
 }
 

@@ -14,6 +14,12 @@ export interface Unit {
   /** Takes tokens or sessions back: on record with the transaction, and refused as soon as it is committed. */
   revoke (revocations: readonly RecordedRevocation[]): void
   /**
+   * The same for what the answer claims nothing of: on record with the transaction, and refused as soon as the blocklist
+   * has it. That is tried at once, and where it fails, nobody is told: whoever keeps the blocklist up with the record
+   * brings it, within seconds of the blocklist being back.
+   */
+  revokeInTime (revocations: readonly RecordedRevocation[]): void
+  /**
    * Writes the blocklist again for what is on record already, since whoever did it may not have been able to. That is done even
    * if the work then throws: a refusal because something has ended says so, and must be true everywhere.
    */
@@ -22,7 +28,8 @@ export interface Unit {
 
 /**
  * Performs work as one act, in the only order in which nothing is claimed that is not true (P4): what it changed and the
- * events that it recorded are committed; then the blocklist has what it revoked; then this resolves.
+ * events that it recorded are committed; then the blocklist has what it revoked; then this resolves. Only what is to be
+ * revoked in time is not waited for beyond one try.
  *
  * Rejects with what the work throws, and then nothing has happened; with `service_unavailable` when the database does not
  * answer; with `revocation_unavailable` when the blocklist does not, and then the record stands. Work that finds its change
@@ -41,17 +48,19 @@ export interface PerformOptions {
 export function createPerform ({ database, revoker, announce, onRevoked }: PerformOptions): Perform {
   return async work => {
     const events: SecurityEvent[] = []
-    const recorded: RecordedRevocation[] = []
+    const claimed: RecordedRevocation[] = []
+    const unclaimed: RecordedRevocation[] = []
     const again: Revocation[] = []
     const performed = database.transaction(async db => {
       const result = await work({
         db,
         record: event => { events.push(event) },
-        revoke: revocations => { recorded.push(...revocations) },
+        revoke: revocations => { claimed.push(...revocations) },
+        revokeInTime: revocations => { unclaimed.push(...revocations) },
         revokeAgain: revocations => { again.push(...revocations) }
       })
       await insertEvents(db, events)
-      await appendRevocations(db, recorded)
+      await appendRevocations(db, [...claimed, ...unclaimed])
       return result
     })
     const result = await performed.catch(async error => {
@@ -59,8 +68,11 @@ export function createPerform ({ database, revoker, announce, onRevoked }: Perfo
       throw error
     })
     for (const event of events) announce(event)
+    const recorded = [...claimed, ...unclaimed]
     if (recorded.length > 0) onRevoked?.(recorded)
-    if (recorded.length + again.length > 0) await revoker.revoke([...recorded, ...again])
+    if (claimed.length + again.length > 0) await revoker.revoke([...recorded, ...again])
+    // Nothing is answered that would not be true. What is wrong with the blocklist, others find out and tell.
+    else if (unclaimed.length > 0) await revoker.revoke(unclaimed).catch(() => {})
     return result
   }
 }

@@ -14,7 +14,7 @@ const me: FastifyPluginAsyncTypebox = async app => {
   }, async request => toUserAccount(await app.accounts.get(request.user.sub)))
 
   app.delete('/me', {
-    onRequest: app.authenticateToEnd,
+    onRequest: app.authenticateToDelete,
     schema: {
       operationId: 'deleteMe',
       summary: 'Delete the account, and end all its sessions',

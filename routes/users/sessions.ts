@@ -26,7 +26,7 @@ const sessions: FastifyPluginAsyncTypebox = async app => {
       response: { 204: noContent('They have ended, everywhere.'), ...failures(...bodyFailures, ...adminFailures, 'not_found') }
     }
   }, async ({ user, params, client: { ip } }, reply) => {
-    await app.userAdministration.endSessions(params.id, { id: user.sub, ip })
+    await app.userAdministration.endSessions(params.id, { id: user.sub, sid: user.sid, ip })
     return reply.code(204).send(null)
   })
 }

@@ -37,7 +37,7 @@ const users: FastifyPluginAsyncTypebox = async app => {
       response: { 200: answer(ManagedUser, 'The user as it is now.'), ...failures(...bodyFailures, ...adminFailures, 'not_found', 'last_admin') }
     }
   }, async ({ user, params, body, client: { ip } }) => {
-    return toManagedUser(await app.userAdministration.setRole(params.id, body.role, { id: user.sub, ip }))
+    return toManagedUser(await app.userAdministration.setRole(params.id, body.role, { id: user.sub, sid: user.sid, ip }))
   })
 
   app.put('/users/:id/status', {
@@ -51,7 +51,7 @@ const users: FastifyPluginAsyncTypebox = async app => {
       response: { 200: answer(ManagedUser, 'The user as it is now.'), ...failures(...bodyFailures, ...adminFailures, 'not_found', 'last_admin') }
     }
   }, async ({ user, params, body, client: { ip } }) => {
-    return toManagedUser(await app.userAdministration.setStatus(params.id, body.status, { id: user.sub, ip }))
+    return toManagedUser(await app.userAdministration.setStatus(params.id, body.status, { id: user.sub, sid: user.sid, ip }))
   })
 
   app.delete('/users/:id', {
@@ -65,7 +65,7 @@ const users: FastifyPluginAsyncTypebox = async app => {
       response: { 204: noContent('There is no such user any more.'), ...failures(...bodyFailures, ...adminFailures, 'not_found', 'last_admin') }
     }
   }, async ({ user, params, client: { ip } }, reply) => {
-    await app.userAdministration.delete(params.id, { id: user.sub, ip })
+    await app.userAdministration.delete(params.id, { id: user.sub, sid: user.sid, ip })
     return reply.code(204).send(null)
   })
 }

@@ -1,4 +1,4 @@
-import { and, isNull, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import { readClock } from '../db/clock.ts'
 import type { Database, Drizzle } from '../db/database.ts'
 import { sessions } from '../db/tables.ts'
@@ -9,11 +9,11 @@ import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { AccessTokenClaims } from '../tokens/claims.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockUser } from '../users/user-repository.ts'
-import { recordAct, type Administrator } from './user-administration.ts'
+import { lockForAct, recordAct, type Administrator } from './administrator.ts'
 
 /** What is to be revoked: one token by its claims, one session, or all sessions of a user. */
 type RevocationTarget =
-  | { kind: 'token', claims: Pick<AccessTokenClaims, 'jti' | 'sub' | 'exp'> }
+  | { kind: 'token', claims: Pick<AccessTokenClaims, 'jti' | 'sub' | 'exp'>, /** until when, if that is later */ expiresAt?: number | undefined }
   | { kind: 'jti', jti: string, /** `exp`, as far as the operator knows it */ expiresAt?: number | undefined }
   | { kind: 'session', sid: string }
   | { kind: 'subject', subject: string }
@@ -26,7 +26,10 @@ export interface RevocationRequest {
   sid?: string | undefined
   /** A user's id. */
   subject?: string | undefined
-  /** With `jti`, its `exp`, in seconds since the epoch, as far as it is known. */
+  /**
+   * With `token` or `jti`: until when it is to be refused, in seconds since the epoch. Never taken for less than its `exp` or,
+   * where only the `jti` is known, than the last `exp` that it can have.
+   */
   expiresAt?: number | undefined
 }
 
@@ -66,20 +69,20 @@ export function createRevocationRequests (options: RevocationRequestsOptions): R
   async function toTarget (request: RevocationRequest): Promise<RevocationTarget> {
     const { token, jti, sid, subject, expiresAt } = request
     if ([token, jti, sid, subject].filter(given => given !== undefined).length !== 1) throw refuse('Send exactly one of token, jti, sid and subject.')
-    if (expiresAt !== undefined && jti === undefined) throw refuse('Only a jti can have an expires_at beside it.')
+    if (expiresAt !== undefined && token === undefined && jti === undefined) throw refuse('Only a token or a jti can have an expires_at beside it.')
     if (jti !== undefined) return { kind: 'jti', jti: canonicalJti(jti), expiresAt }
     if (sid !== undefined) return { kind: 'session', sid }
     if (subject !== undefined) return { kind: 'subject', subject }
     const claims = await accessTokens.read(token as string)
     if (claims === undefined) throw refuse('The token is not an access token of this service.')
-    return { kind: 'token', claims }
+    return { kind: 'token', claims, expiresAt }
   }
 
   async function revokeToken (unit: Unit, target: TokenTarget, by: Administrator): Promise<RevocationOutcome> {
+    await lockForAct(unit, by)
     const id = idOf(target)
-    const expiresAt = target.kind === 'token'
-      ? target.claims.exp
-      : Math.max(target.expiresAt ?? 0, await findLatestExpiry(unit.db, options.accessTokenLifetimeSeconds))
+    const atLeast = target.kind === 'token' ? target.claims.exp : await findLatestExpiry(unit.db, options.accessTokenLifetimeSeconds)
+    const expiresAt = Math.max(atLeast, target.expiresAt ?? 0)
     const subject = target.kind === 'token' ? target.claims.sub : undefined
     unit.revoke([{ scope: 'token', id, expiresAt, subject, reason: 'token_revoked' }])
     recordAct(unit, { type: 'token_revoked', userId: subject, details: { jti: id } }, by)
@@ -88,8 +91,8 @@ export function createRevocationRequests (options: RevocationRequestsOptions): R
 
   async function endSessions (unit: Unit, target: SessionsTarget, by: Administrator): Promise<RevocationOutcome> {
     const which = selected(target)
-    if (target.kind === 'subject') await lockUser(unit.db, target.subject, 'update')
     const known = await findSession(unit.db, which)
+    await lockForAct(unit, by, target.kind === 'subject' ? target.subject : known?.userId)
     if (known === undefined) await requireUser(unit.db, target)
     const ended = await ender.end(unit, which, 'ended_by_admin')
     if (ended.length > 0) {
@@ -108,9 +111,9 @@ export function createRevocationRequests (options: RevocationRequestsOptions): R
       const target = await toTarget(request)
       if (isTokenTarget(target)) return { tokens: [idOf(target)], sessions: [] }
       return await database.run(async db => {
-        const found = await db.select({ id: sessions.id }).from(sessions).where(and(selected(target), isNull(sessions.endedAt)))
+        const found = await ender.preview(db, selected(target))
         if (found.length === 0 && await findSession(db, selected(target)) === undefined) await requireUser(db, target)
-        return { tokens: [], sessions: found.map(({ id }) => id) }
+        return { tokens: [], sessions: found }
       })
     }
   }

@@ -2,19 +2,12 @@ import type { Database } from '../db/database.ts'
 import { SignoutError } from '../errors.ts'
 import { readCursor, toPage, type Page, type PageRequest } from '../pages.ts'
 import { isDeletionRecorded } from '../security/event-repository.ts'
-import type { SecurityEvent } from '../security/security-events.ts'
 import type { SessionEnder } from '../sessions/session-ender.ts'
 import { listSessions, sessionsOf, type Session } from '../sessions/session-repository.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { deleteAccount } from '../users/account-deletion.ts'
-import { lockUser, lockUserAndAdmins, updateUser, type Role, type Status, type User, type UserRepository } from '../users/user-repository.ts'
-
-/** Who administers: an administrator over HTTP, or whoever has the command line. */
-export interface Administrator {
-  /** The administrator's own id; none on the command line. */
-  id?: string | undefined
-  ip?: string | undefined
-}
+import { isActiveAdmin, lockUserAndAdmins, updateUser, type Role, type Status, type User, type UserRepository } from '../users/user-repository.ts'
+import { lockForAct, recordAct, requireRight, type Administrator } from './administrator.ts'
 
 export interface UserAdministrationOptions {
   database: Database
@@ -24,7 +17,8 @@ export interface UserAdministrationOptions {
 }
 
 /**
- * What administrators do to other people's accounts. Each rejects with `not_found` for a user that is not there; those that
+ * What administrators do to other people's accounts, for as long as they may: each act rejects with `token_revoked` or
+ * `forbidden` for one who may no longer. Each rejects with `not_found` for a user that is not there; those that
  * would take the last administrator away with `last_admin`; those that end sessions with `revocation_unavailable`, and may
  * then be repeated: what is so already stays so, and what has ended is revoked again.
  */
@@ -57,15 +51,14 @@ export function createUserAdministration ({ database, users, perform, ender }: U
   /** Changes one column of a user, and ends the user's sessions if it was another before. */
   async function change<K extends 'role' | 'status'> (id: string, column: K, value: User[K], by: Administrator): Promise<User> {
     return await perform(async unit => {
-      const { user, hasOtherAdmin } = await lockUserAndAdmins(unit.db, id)
+      const { user, hasOtherAdmin } = await lockWithAdmins(unit, id, by)
       if (user === undefined) throw new SignoutError('not_found')
       if (user[column] === value) {
         await ender.revokeEnded(unit, sessionsOf(id))
         return user
       }
       const changed = { ...user, [column]: value }
-      const isAdmin = ({ role, status }: User) => role === 'admin' && status === 'active'
-      if (isAdmin(user) && !isAdmin(changed) && !hasOtherAdmin) throw new SignoutError('last_admin')
+      if (isActiveAdmin(user) && !isActiveAdmin(changed) && !hasOtherAdmin) throw new SignoutError('last_admin')
       await updateUser(unit.db, id, { [column]: value })
       const ended = await ender.end(unit, sessionsOf(id), column === 'role' ? 'role_changed' : 'account_disabled')
       recordAct(unit, { type: column === 'role' ? 'role_changed' : 'status_changed', userId: id, details: { [column]: value, sessions: ended.length } }, by)
@@ -87,7 +80,7 @@ export function createUserAdministration ({ database, users, perform, ender }: U
     },
     async endSessions (id, by) {
       await perform(async unit => {
-        if (await lockUser(unit.db, id, 'update') === undefined) throw new SignoutError('not_found')
+        if (await lockForAct(unit, by, id) === undefined) throw new SignoutError('not_found')
         const ended = await ender.end(unit, sessionsOf(id), 'ended_by_admin')
         if (ended.length > 0) recordAct(unit, { type: 'sessions_revoked', userId: id, details: { sessions: ended.length } }, by)
       })
@@ -96,7 +89,7 @@ export function createUserAdministration ({ database, users, perform, ender }: U
     setStatus: (id, status, by) => change(id, 'status', status, by),
     async delete (id, by) {
       await perform(async unit => {
-        const { user, hasOtherAdmin } = await lockUserAndAdmins(unit.db, id)
+        const { user, hasOtherAdmin } = await lockWithAdmins(unit, id, by)
         if (user === undefined) {
           await revokeDeleted(unit, id)
           return
@@ -107,15 +100,17 @@ export function createUserAdministration ({ database, users, perform, ender }: U
     }
   }
 
+  /** Locks the user and all who might be the last administrator, whoever does it among them. */
+  async function lockWithAdmins (unit: Unit, id: string, by: Administrator) {
+    const { locked, ...found } = await lockUserAndAdmins(unit.db, id)
+    await requireRight(unit, by, locked.find(user => user.id === by.id))
+    return found
+  }
+
   /** A deletion is repeated: what it ended is revoked again, for as long as anything is known of it. */
   async function revokeDeleted (unit: Unit, id: string): Promise<void> {
     const [session] = await listSessions(unit.db, id, 'over', 1)
     if (session === undefined && !await isDeletionRecorded(unit.db, id)) throw new SignoutError('not_found')
     await ender.revokeEnded(unit, sessionsOf(id))
   }
-}
-
-/** Records what an administrator did. */
-export function recordAct (unit: Unit, event: SecurityEvent, by: Administrator): void {
-  unit.record({ ...event, actorId: by.id, ip: by.ip, details: { ...event.details, by: by.id === undefined ? 'operator' : 'admin' } })
 }

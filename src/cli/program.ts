@@ -98,14 +98,14 @@ function addRevoke (program: Command): void {
     .option('--user <user>', 'a username or an id')
     .option('--session <sid>', 'the id of a session', parseSessionId)
     .option('--token <token>', 'an access token, or its jti')
-    .option('--expires-at <instant>', 'with a jti: its exp, where it is later than tokens live by the settings; in seconds since the epoch, or as 2030-01-31T12:00:00Z', parseExpiry)
+    .option('--expires-at <instant>', 'with --token: until when to refuse it, where that is later than it lives by itself or, for a jti, by the settings; in seconds since the epoch, or as 2030-01-31T12:00:00Z', parseExpiry)
     .option('--dry-run', 'say what would end, and end nothing')
     .action(async ({ user, session, token: text, expiresAt, dryRun }: RevokeOptions, command: Command) => {
       if ([user, session, text].filter(given => given !== undefined).length !== 1) command.error('error: give exactly one of --user, --session and --token.')
       const token = text === undefined ? undefined : parseToken(text)
       // Not left to commander, which repeats what it was given: that may be a refresh token.
       if (text !== undefined && token === undefined) command.error('error: --token takes an access token (a JWT), or its jti (a UUID).')
-      if (expiresAt !== undefined && (token === undefined || !('jti' in token))) command.error('error: --expires-at goes with a jti alone.')
+      if (expiresAt !== undefined && token === undefined) command.error('error: --expires-at goes with --token alone.')
       await (await import('./revoke.ts')).revoke({ user, session, token, expiresAt }, dryRun === true)
     })
 }

@@ -38,7 +38,7 @@ export const RevocationRequest = component('RevocationRequest', Type.Object({
   jti: Type.Optional(Type.String({ pattern: '^[\\x20-\\x7E]{1,255}$', description: 'The id of an access token: that one alone.' })),
   sid: Type.Optional(Type.String({ ...GivenUuid, description: 'A session, with all its tokens.' })),
   subject: Type.Optional(Type.String({ ...GivenUuid, description: 'A user, with all sessions.' })),
-  expires_at: Type.Optional(Type.Integer({ minimum: 0, maximum: 253_402_300_799, description: 'With `jti`: its `exp`, in seconds since the epoch. Never taken for less than the longest lifetime that tokens were issued with.' }))
+  expires_at: Type.Optional(Type.Integer({ minimum: 0, maximum: 253_402_300_799, description: 'With `token` or `jti`: until when to refuse it, in seconds since the epoch. Never taken for less than the `exp` of the token or, with `jti`, than the longest lifetime that tokens were issued with.' }))
 }, { ...strict, description: 'Exactly one of `token`, `jti`, `sid` and `subject`.', examples: [{ sid: '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e' }] }))
 
 export const RevocationQuery = Type.Object({

@@ -9,7 +9,11 @@ import type { AnnounceEvent, RecordedEvent, SecurityEvent } from './security-eve
 /** Writes events, inside the transaction of what they tell of. */
 export async function insertEvents (db: Drizzle, events: readonly SecurityEvent[]): Promise<void> {
   if (events.length === 0) return
-  await db.insert(securityEvents).values(events.map(event => ({ ...event, ip: canonicalIp(event.ip), at: clockTimestamp })))
+  // In one parameter, of which a statement has so many and no more, however many events there are.
+  const rows = JSON.stringify(events.map(({ type, userId, actorId, sessionId, ip, details }) => ({ type, user_id: userId, actor_id: actorId, session_id: sessionId, ip: canonicalIp(ip), details })))
+  await db.execute(sql`insert into ${securityEvents} (type, user_id, actor_id, session_id, ip, details, at)
+    select type, user_id, actor_id, session_id, ip, details, ${clockTimestamp}
+    from json_to_recordset(${rows}::json) as added (type text, user_id uuid, actor_id uuid, session_id uuid, ip inet, details jsonb)`)
 }
 
 /** Whether there was such a user, and is none any more, as far back as events are kept. */

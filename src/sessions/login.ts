@@ -11,7 +11,7 @@ import { lockUser, type User, type UserRepository } from '../users/user-reposito
 import { hashRefreshToken, type RefreshTokens } from './refresh-tokens.ts'
 import type { SessionEnder } from './session-ender.ts'
 import { usedAt, usedBy, type SessionLifetimes } from './session-lifetimes.ts'
-import { findSurplusSessions, insertSession, surplusOf } from './session-repository.ts'
+import { findSurplusSessions, insertSession, sessionsWithIds } from './session-repository.ts'
 import { rememberValidity, signPair, type PlannedPair, type TokenPair } from './token-pair.ts'
 
 export interface LoginOptions {
@@ -76,10 +76,8 @@ async function openSession (unit: Unit, options: LoginOptions, verified: User, c
   unit.record({ type: 'login', userId: user.id, sessionId: session.id, ip: client.ip })
 
   const surplus = await findSurplusSessions(unit.db, user.id, maxSessions)
-  if (surplus.length > 0) {
-    // Those of a login before that could not be confirmed are revoked again.
-    await ender.end(unit, surplusOf(user.id, surplus), 'too_many_sessions')
-    for (const sessionId of surplus) unit.record({ type: 'session_ended', userId: user.id, sessionId, ip: client.ip, details: { reason: 'too_many_sessions' } })
-  }
+  // Whoever signs in is not told what else ends. A login that failed for that would have to be tried again, and end another.
+  const ended = surplus.length > 0 ? await ender.endInTime(unit, sessionsWithIds(surplus), 'too_many_sessions') : []
+  for (const sessionId of ended) unit.record({ type: 'session_ended', userId: user.id, sessionId, ip: client.ip, details: { reason: 'too_many_sessions' } })
   return { user, session, refreshToken, validity, plannedAt: now, expiresInSeconds: validity.expiresAt - validity.issuedAt }
 }

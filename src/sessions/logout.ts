@@ -1,4 +1,5 @@
 import type { Client } from '../client.ts'
+import { readClock } from '../db/clock.ts'
 import type { Database } from '../db/database.ts'
 import { SignoutError, type ErrorCode } from '../errors.ts'
 import type { Revocation } from '../revocation/revocation.ts'
@@ -7,7 +8,7 @@ import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockUser } from '../users/user-repository.ts'
 import { hashRefreshToken } from './refresh-tokens.ts'
 import { toRevocation, type SessionEnder } from './session-ender.ts'
-import { findSession, findSessionOfRefreshToken, listSessions, lockSession, otherSessionsOf, sessionOf, sessionWithId, sessionsOf, type Which } from './session-repository.ts'
+import { findSession, findSessionOfRefreshToken, listSessions, lockSession, otherSessionsOf, sessionOf, sessionWithId, sessionsOf, type Session, type Which } from './session-repository.ts'
 
 /** What a logout ends: this session, the user's other ones, or all of them. */
 export type LogoutScope = 'session' | 'others' | 'all'
@@ -40,6 +41,7 @@ export interface Logout {
   /**
    * Ends sessions in the name of a refresh token, for whoever has no good access token any more. Rejects with
    * `invalid_token` for what is none, and with `refresh_token_reused` for a spent one, whose session ends all the same.
+   * One that has expired ends its own session at the most: for others it is `token_expired`.
    */
   withRefreshToken (refreshToken: string, scope: LogoutScope, client: Client): Promise<void>
   /** Ends one session of a user. Rejects with `not_found` when the user has no such session. */
@@ -78,6 +80,8 @@ export function createLogout ({ database, perform, ender }: LogoutOptions): Logo
         const session = await lockSession(unit.db, own.sessionId)
         if (session === undefined) return 'invalid_token'
         if (Buffer.compare(session.refreshTokenHash, hash) === 0) {
+          // Found in an old backup it must sign nobody out. Of a session that has ended it can only repeat its end.
+          if (scope !== 'session' && session.endedAt === null && session.expiresAt <= await readClock(unit.db)) return 'token_expired'
           await logOut(unit, own, scope, client)
           return
         }
@@ -118,8 +122,12 @@ function selected ({ userId, sessionId }: OwnSession, scope: LogoutScope): Which
  * A token whose session has ended is good until the blocklist knows: it must not act on other sessions meanwhile. Throws
  * `token_revoked`, once the blocklist does know.
  */
-export async function requireLive (unit: Unit, { userId, sessionId }: OwnSession): Promise<void> {
-  const session = await lockSession(unit.db, sessionId)
+export async function requireLive (unit: Unit, own: OwnSession): Promise<void> {
+  refuseEnded(unit, own, await lockSession(unit.db, own.sessionId))
+}
+
+/** The same for a session that was found. */
+export function refuseEnded (unit: Unit, { userId }: OwnSession, session: Session | undefined): void {
   if (session?.userId === userId && session.endedAt === null) return
   if (session !== undefined && session.endedAt !== null) unit.revokeAgain([toRevocation(session)])
   throw new SignoutError('token_revoked')

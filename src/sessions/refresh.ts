@@ -72,8 +72,8 @@ async function exchange (unit: Unit, options: RefreshOptions, found: Pick<Sessio
   const isExpired = session.expiresAt <= now
   if (isLive) return isExpired ? 'token_expired' : await renew(unit, options, user, session, now, presented)
   if (isInGrace(session, presented, now, graceSeconds, refreshTokens)) return isExpired ? 'token_expired' : repeat(options, user, session, now, presented)
-  await ender.end(unit, sessionWithId(session.id), 'refresh_token_reused')
-  unit.record({ type: 'refresh_token_reused', userId: user.id, sessionId: session.id, ip: presented.client.ip })
+  const ended = await ender.end(unit, sessionWithId(session.id), 'refresh_token_reused')
+  if (ended.length > 0) unit.record({ type: 'refresh_token_reused', userId: user.id, sessionId: session.id, ip: presented.client.ip })
   return 'refresh_token_reused'
 }
 

@@ -1,4 +1,4 @@
-import { and, desc, eq, gt, inArray, isNotNull, isNull, ne, or, sql, type SQL } from 'drizzle-orm'
+import { and, desc, eq, gt, isNotNull, isNull, ne, or, sql, type SQL } from 'drizzle-orm'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Drizzle } from '../db/database.ts'
 import { sessions, spentRefreshTokens, type EndReason } from '../db/tables.ts'
@@ -13,8 +13,8 @@ export const sessionWithId = (id: string): Which => eq(sessions.id, id)
 export const sessionsOf = (userId: string): Which => eq(sessions.userId, userId)
 export const sessionOf = (userId: string, id: string): Which => and(eq(sessions.userId, userId), eq(sessions.id, id))
 export const otherSessionsOf = (userId: string, id: string): Which => and(eq(sessions.userId, userId), ne(sessions.id, id))
-/** Those ids, and what logins of that user ended before to make room. */
-export const surplusOf = (userId: string, ids: string[]): Which => or(inArray(sessions.id, ids), and(eq(sessions.userId, userId), eq(sessions.endReason, 'too_many_sessions')))
+/** In one parameter: a statement has no more than 65,535 of them. */
+export const sessionsWithIds = (ids: string[]): Which => sql`${sessions.id} = any(${`{${ids.join()}}`}::uuid[])`
 
 const isLive = and(isNull(sessions.endedAt), gt(sessions.expiresAt, clockTimestamp))
 
@@ -60,18 +60,36 @@ export type EndedSession = Pick<Session, 'id' | 'userId' | 'accessExpiresAt'>
 
 const endedSession = { id: sessions.id, userId: sessions.userId, accessExpiresAt: sessions.accessExpiresAt }
 
-/** Ends those that have not ended yet, and with them the grace of their spent tokens. Answers those. */
-export async function markEnded (db: Drizzle, which: Which, reason: EndReason): Promise<EndedSession[]> {
+/** Those whose access tokens could still be accepted somewhere, a clock being behind. */
+function hasLiveTokens (leewaySeconds: number): SQL {
+  return gt(sessions.accessExpiresAt, sql`${clockTimestamp} - make_interval(secs => ${3 * leewaySeconds}::float8)`)
+}
+
+/**
+ * Those that can end: that have not, and of which there is something left. One that has expired, with all its tokens, was
+ * over before: its end would say who did it and when, and neither would be true.
+ */
+function canEnd (which: Which, leewaySeconds: number): SQL | undefined {
+  return and(which, isNull(sessions.endedAt), or(gt(sessions.expiresAt, clockTimestamp), hasLiveTokens(leewaySeconds)))
+}
+
+/** Ends those that can end, and with them the grace of their spent tokens. Answers those. */
+export async function markEnded (db: Drizzle, which: Which, reason: EndReason, leewaySeconds: number): Promise<EndedSession[]> {
   return await db.update(sessions)
     .set({ endedAt: clockTimestamp, endReason: reason, rotationSalt: null })
-    .where(and(which, isNull(sessions.endedAt)))
+    .where(canEnd(which, leewaySeconds))
     .returning(endedSession)
 }
 
-/** Those that have ended and whose access tokens could still be accepted somewhere, a clock being behind. */
+/** The ids of those that `markEnded` would end. */
+export async function findThoseThatCanEnd (db: Drizzle, which: Which, leewaySeconds: number): Promise<string[]> {
+  const found = await db.select({ id: sessions.id }).from(sessions).where(canEnd(which, leewaySeconds))
+  return found.map(({ id }) => id)
+}
+
+/** Those that have ended and whose access tokens could still be accepted somewhere. */
 export async function findEndedWithLiveTokens (db: Drizzle, which: Which, leewaySeconds: number): Promise<EndedSession[]> {
-  return await db.select(endedSession).from(sessions)
-    .where(and(which, isNotNull(sessions.endedAt), gt(sessions.accessExpiresAt, sql`${clockTimestamp} - make_interval(secs => ${3 * leewaySeconds}::float8)`)))
+  return await db.select(endedSession).from(sessions).where(and(which, isNotNull(sessions.endedAt), hasLiveTokens(leewaySeconds)))
 }
 
 /** The live sessions of a user that are more than it may have: those that were idle longest. */

@@ -6,34 +6,29 @@ import type { SessionEnder } from '../sessions/session-ender.ts'
 import { findSession, forgetPlaces, sessionOf, sessionsOf } from '../sessions/session-repository.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { isUnchanged, repeatedly, type Reauthenticate } from './reauthentication.ts'
-import { deleteUser, lockUserAndAdmins, type User, type UserRepository } from './user-repository.ts'
+import { deleteUser, lockUserAndAdmins, type User } from './user-repository.ts'
 
 export interface AccountDeletionOptions {
   database: Database
-  users: UserRepository
   reauthenticate: Reauthenticate
   perform: Perform
   ender: SessionEnder
 }
 
 /**
- * Deletes the account and ends all its sessions. Repeating it revokes them again. Rejects with `invalid_credentials`
- * (403) for a wrong password, and `last_admin`.
+ * Deletes the account and ends all its sessions. Repeating it revokes them again, whoever deleted the account: then no
+ * password is asked for, since there is none. Rejects with `invalid_credentials` (403) for a wrong password, and `last_admin`.
  */
 export type DeleteOwnAccount = (own: OwnSession, password: string, client: Client) => Promise<void>
 
-export function createAccountDeletion ({ database, users, reauthenticate, perform, ender }: AccountDeletionOptions): DeleteOwnAccount {
+export function createAccountDeletion ({ database, reauthenticate, perform, ender }: AccountDeletionOptions): DeleteOwnAccount {
   async function repeatDeletion (own: OwnSession): Promise<void> {
     const session = await database.run(db => findSession(db, sessionOf(own.userId, own.sessionId)))
     if (session?.endReason !== 'account_deleted') throw new SignoutError('invalid_token')
     await perform(unit => ender.revokeEnded(unit, sessionsOf(own.userId)))
   }
 
-  return async (own, password, client) => {
-    if (await users.findById(own.userId) === undefined) {
-      await repeatDeletion(own)
-      return
-    }
+  async function deleteOnce (own: OwnSession, password: string, client: Client): Promise<void> {
     await repeatedly(async () => {
       const { user } = await reauthenticate(own, [password], client)
       return await perform(async unit => {
@@ -45,6 +40,16 @@ export function createAccountDeletion ({ database, users, reauthenticate, perfor
         return true
       })
     })
+  }
+
+  return async (own, password, client) => {
+    try {
+      await deleteOnce(own, password, client)
+    } catch (error) {
+      // Nobody is there any more: this was asked for before, or just now by another request that was faster.
+      if (!(error instanceof SignoutError && error.code === 'invalid_token')) throw error
+      await repeatDeletion(own)
+    }
   }
 }
 

@@ -58,17 +58,22 @@ export async function lockUser (db: Drizzle, id: string, strength: 'share' | 'no
 
 /**
  * Locks a user, and all administrators in the order of their ids: whoever might take the last one away waits here for
- * others that might. Answers the user, and whether there is another administrator who can sign in.
+ * others that might. Answers the user, whether there is another administrator who can sign in, and all of them.
  */
-export async function lockUserAndAdmins (db: Drizzle, id: string): Promise<{ user: User | undefined, hasOtherAdmin: boolean }> {
+export async function lockUserAndAdmins (db: Drizzle, id: string): Promise<{ user: User | undefined, hasOtherAdmin: boolean, locked: User[] }> {
   const locked = await db.select().from(users)
     .where(or(eq(users.role, 'admin'), eq(users.id, id)))
     .orderBy(asc(users.id))
     .for('update')
   return {
     user: locked.find(user => user.id === id),
-    hasOtherAdmin: locked.some(user => user.id !== id && user.role === 'admin' && user.status === 'active')
+    hasOtherAdmin: locked.some(user => user.id !== id && isActiveAdmin(user)),
+    locked
   }
+}
+
+export function isActiveAdmin ({ role, status }: Pick<User, 'role' | 'status'>): boolean {
+  return role === 'admin' && status === 'active'
 }
 
 /** The user must be locked. */

@@ -75,8 +75,8 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     const { jti, sid, sub } = decodeJwt(pair.access_token)
     const wrong = [
       {}, { jti, sid }, { sid, subject: sub }, { token: pair.access_token, jti }, { jti, sid, subject: sub, token: pair.access_token }, { user: sub }, { jti: '' }, { jti: 1 }, { jti: [jti] }, { jti: null },
-      { jti: 'x'.repeat(256) }, { jti: 'a\u0000b' }, { jti: '\ud800' }, { sid: 'x' }, { subject: 'x' }, { sid: `urn:uuid:${String(sid)}` }, { subject: `urn:uuid:${sub}` }, { sid, expires_at: 1 }, { subject: sub, expires_at: 1 }, { token: pair.access_token, expires_at: 1 },
-      { jti, expires_at: -1 }, { jti, expires_at: '1' }, { jti, expires_at: 1.5 }, { jti, expires_at: 1e15 }
+      { jti: 'x'.repeat(256) }, { jti: 'a\u0000b' }, { jti: '\ud800' }, { sid: 'x' }, { subject: 'x' }, { sid: `urn:uuid:${String(sid)}` }, { subject: `urn:uuid:${sub}` }, { sid, expires_at: 1 }, { subject: sub, expires_at: 1 },
+      { token: pair.access_token, expires_at: -1 }, { jti, expires_at: -1 }, { jti, expires_at: '1' }, { jti, expires_at: 1.5 }, { jti, expires_at: 1e15 }
     ]
     for (const payload of wrong) expectError(t, await revoke(payload), 400, 'invalid_request', JSON.stringify(payload).slice(0, 80))
     for (const query of ['?dry_run=x', '?dry=true']) expectError(t, await revoke({ sid }, query), 400, 'invalid_request', query)
@@ -123,6 +123,12 @@ t.test('an entry in Redis lasts as long as the token could', async t => {
   t.equal(await endOf(jti), exp, 'with a token, its own end')
   await revoke({ jti })
   t.ok(await endOf(jti) >= Number(exp), 'an entry is never shortened')
+  for (const [expiresAt, end] of [[1, 0], [5000, 5000]] as const) {
+    const other = await aSession(app)
+    const { jti, exp } = decodeJwt(other.access_token)
+    t.equal((await revoke({ token: other.access_token, expires_at: end > 0 ? Number(exp) + end : expiresAt })).statusCode, 200)
+    t.equal(await endOf(jti), Number(exp) + end, `with expires_at, the later of both: ${expiresAt}`)
+  }
 
   const longest = () => nowSeconds() + 600
   for (const [index, expiresAt] of [undefined, 0, nowSeconds() + 10].entries()) {

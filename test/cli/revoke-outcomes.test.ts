@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
+import { decodeJwt } from 'jose'
 import t from 'tap'
 import { build, serversEnv } from '../support/app.ts'
 import { fail, succeed } from '../support/cli.ts'
@@ -37,6 +38,18 @@ t.test('a jti is refused for as long as --expires-at says, where that is longer 
     const endsAt = await redis.pexpiretime(key) / 1000
     t.ok(endsAt >= atLeast && endsAt < atLeast + 100, `${expiry}: until ${endsAt}`)
   }))
+})
+
+t.test('so is a token that is given itself, and never for less than it lives', async t => {
+  const env = await serversEnv(t)
+  const redis = new Redis(redisUrl())
+  t.teardown(() => { redis.disconnect() })
+  const app = await build(t, env)
+  for (const [later, expected] of [[5_000, 5_000], [-800, 0]] as const) {
+    const { jti = '', exp = 0, token } = await signUp(app).then(({ token }) => ({ ...decodeJwt(token), token }))
+    t.equal(await succeed(t, ['revoke', '--token', token, '--expires-at', String(exp + later)], { env }), `Revoked the token ${jti}. Its session goes on.\n`)
+    t.equal(await redis.pexpiretime(`${env['BLOCKLIST_PREFIX']}jti:${jti}`), (exp + expected + 15) * 1000)
+  }
 })
 
 t.test('of a user who was deleted, what had ended can be revoked again', async t => {

@@ -33,8 +33,8 @@ t.test('a wrong command line exits with 2 and says in one line where the help is
     [['revoke', '--user', 'ada', '--session', id], 'give exactly one of --user, --session and --token. See signout revoke --help'],
     [['revoke', '--session', 'x'], 'option \'--session <sid>\' argument \'x\' is invalid. It must be the id of a session, a UUID: signout sessions list USER shows them. See signout revoke --help'],
     [['revoke', '--token', 'a-refresh-token'], '--token takes an access token (a JWT), or its jti (a UUID). See signout revoke --help'],
-    [['revoke', '--token', 'a.b.c', '--expires-at', '5'], '--expires-at goes with a jti alone. See signout revoke --help'],
-    [['revoke', '--user', 'ada', '--expires-at', '5'], '--expires-at goes with a jti alone. See signout revoke --help'],
+    [['revoke', '--session', id, '--expires-at', '5'], '--expires-at goes with --token alone. See signout revoke --help'],
+    [['revoke', '--user', 'ada', '--expires-at', '5'], '--expires-at goes with --token alone. See signout revoke --help'],
     ...['yesterday', '2030-01-31', '2030-01-31T12:00:00', '-1', '1e3', '999999999999999'].map((text): [string[], string] => [['revoke', '--token', id, `--expires-at=${text}`], `option '--expires-at <instant>' argument '${text}' is invalid. It must be in seconds since the epoch, or an instant such as 2030-01-31T12:00:00Z. See signout revoke --help`])
   ]
   await Promise.all(cases.map(async ([args, line]) => { t.equal(await fail(t, 2, args), line) }))

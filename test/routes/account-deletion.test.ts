@@ -1,8 +1,12 @@
+import { decodeJwt, SignJWT } from 'jose'
 import t from 'tap'
+import type { AccessTokenClaims } from '../../src/tokens/claims.ts'
 import { onEachStorage } from '../support/app.ts'
+import { breakBlocklist, recordTrips } from '../support/blocklist.ts'
 import { everyRow, query } from '../support/database.ts'
 import { ask, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions } from '../support/expect.ts'
 import { openSession, password, refresh, type Pair } from '../support/people.ts'
+import { ed25519, forge, nowSeconds, strangersKey } from '../support/tokens.ts'
 
 t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
   const remove = (pair: Pair, password: unknown) => ask(app, 'DELETE', '/me', pair.access_token, { password })
@@ -49,5 +53,42 @@ t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
     t.equal((await refresh(app, other.refresh_token)).statusCode, 200)
     t.equal((await ask(app, 'POST', '/login', undefined, { username, password })).statusCode, 200)
     t.same(await query(app, `select type, count from security_events where type like '%failed' and user_id = '${id}'`), [{ type: 'password_check_failed', count: 1 }])
+  })
+
+  await t.test('repeated, since its answer was lost, is answered the same, and revokes again', async t => {
+    const { sessions } = await withSessions(app, 2)
+    const [mine, other] = sessions as [Pair, Pair]
+    t.equal((await remove(mine, password)).statusCode, 204)
+    for (const pair of [mine, other]) {
+      const trips = await recordTrips(app, async () => {
+        const answer = await remove(pair, password)
+        t.equal(answer.statusCode, 204, answer.body)
+        t.notOk(answer.headers['www-authenticate'])
+      })
+      t.same(trips.flat().map(({ id }) => id).sort(), sessions.map(sessionIdOf).sort())
+    }
+    expectError(t, await ask(app, 'GET', '/me', mine.access_token), 401, 'token_revoked', 'and is the only thing that is')
+    expectError(t, await ask(app, 'PUT', '/me/password', mine.access_token, { current_password: password, new_password: password }), 401, 'token_revoked')
+    const repair = breakBlocklist(app)
+    expectError(t, await remove(mine, password), 503, 'revocation_unavailable', 'not before the blocklist has it')
+    repair()
+  })
+
+  await t.test('is not said of an account that is still there, nor in the name of a token that is not good', async t => {
+    const { username, sessions } = await withSessions(app, 2)
+    const [mine, other] = sessions as [Pair, Pair]
+    await ask(app, 'POST', '/logout', mine.access_token)
+    const refused = await remove(mine, password)
+    expectError(t, refused, 401, 'token_revoked')
+    t.match(refused.headers['www-authenticate'], /error="invalid_token"/)
+    t.equal((await remove(other, password)).statusCode, 204)
+    expectError(t, await remove(mine, password), 401, 'token_revoked', 'it had ended before')
+    const claims = decodeJwt<AccessTokenClaims>(other.access_token)
+    const header = { alg: 'EdDSA', kid: app.keyRing.signingKey.kid, typ: 'at+jwt' }
+    const forged = forge(header, claims, ed25519(strangersKey))
+    expectError(t, await ask(app, 'DELETE', '/me', forged, { password }), 401, 'invalid_token')
+    const expired = await new SignJWT({ ...claims, exp: nowSeconds() - 60 }).setProtectedHeader(header).sign(app.keyRing.signingKey.privateKey)
+    expectError(t, await ask(app, 'DELETE', '/me', expired, { password }), 401, 'token_expired')
+    expectError(t, await ask(app, 'POST', '/login', undefined, { username, password }), 401, 'invalid_credentials')
   })
 }))

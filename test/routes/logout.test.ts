@@ -2,7 +2,7 @@ import { decodeJwt } from 'jose'
 import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { entriesInRedis } from '../support/blocklist.ts'
-import { sessionRow } from '../support/database.ts'
+import { query, sessionRow } from '../support/database.ts'
 import { ask, aSession, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions } from '../support/expect.ts'
 import { openSession, refresh, type Pair } from '../support/people.ts'
 import { entryKey } from '../../src/revocation/revocation.ts'
@@ -101,5 +101,15 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
     expectError(t, await withAccess(mine, '?scope=others'), 401, 'token_revoked')
     expectError(t, await withRefresh(mine, '?scope=others'), 401, 'token_revoked')
     t.ok(await isAccepted(app, other))
+  })
+
+  await t.test('of others or of all is refused to a refresh token that has expired, which still ends its own session', async t => {
+    const { sessions } = await withSessions(app, 2)
+    const [mine, other] = sessions as [Pair, Pair]
+    await query(app, `update sessions set expires_at = clock_timestamp() where id = '${sessionIdOf(mine)}'`)
+    for (const scope of ['others', 'all']) expectError(t, await withRefresh(mine, `?scope=${scope}`), 401, 'token_expired', scope)
+    t.same(await Promise.all([mine, other].map(pair => isAccepted(app, pair))), [true, true])
+    for (let time = 0; time < 2; time++) t.equal((await withRefresh(mine)).statusCode, 200)
+    t.same(await Promise.all([mine, other].map(pair => isAccepted(app, pair))), [false, true])
   })
 }))

@@ -31,3 +31,24 @@ t.test('a check does the same work for whoever there is: one verification, again
   t.equal(await ask(user, 'a wrong password', password), 1, 'the second of two')
   t.equal(failures.length, 3)
 })
+
+t.test('several passwords of one question are one attempt, which a password that cannot be checked gives back only if none was found wrong', async t => {
+  const hasher = await createPasswordHasher()
+  const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password) } as User
+  const busy = 'one for which there is no time'
+  const passwords: PasswordHasher = { ...hasher, verify: async (typed, hash) => { if (typed === busy) throw new Error('No time.'); return await hasher.verify(typed, hash) } }
+  let [taken, failures] = [0, 0]
+  const giveBack = async () => { taken-- }
+  const limits = { ...noLimits, attemptPassword: async () => { taken++; return { succeed: giveBack, abandon: giveBack } } }
+  const events = { hasSignedInFrom: async () => false, countFailure: async () => { failures++ }, list: async () => ({ items: [], nextCursor: undefined }) }
+  const check = createPasswordCheck({ passwords, limits, events })
+  const ask = (...passwords: string[]) => check({ username: 'ada', user, passwords, client: {}, failure: 'password_check_failed' })
+
+  t.equal(await ask('wrong', password), 1)
+  await t.rejects(ask(busy, password), { message: 'No time.' })
+  t.same([taken, failures], [0, 0])
+  t.equal(await ask('wrong', 'wrong again'), -1)
+  t.same([taken, failures], [1, 1])
+  await t.rejects(ask('wrong', busy), { message: 'No time.' })
+  t.same([taken, failures], [2, 2], 'or it would tell a wrong password for nothing')
+})

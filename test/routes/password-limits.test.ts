@@ -1,0 +1,55 @@
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import { onEachStorage } from '../support/app.ts'
+import { query } from '../support/database.ts'
+import { ask, withSessions } from '../support/expect.ts'
+import { openSession, password, refresh, type Pair } from '../support/people.ts'
+
+const wrong = 'not the right password'
+const newPassword = 'a wholly different pass phrase'
+const change = (app: FastifyInstance, pair: Pair, current: string, next = newPassword) => ask(app, 'PUT', '/me/password', pair.access_token, { current_password: current, new_password: next })
+const remove = (app: FastifyInstance, pair: Pair, password: string) => ask(app, 'DELETE', '/me', pair.access_token, { password })
+
+/** How many wrong passwords are recorded of a user. */
+async function countFailures (app: FastifyInstance, userId: string): Promise<number> {
+  const [row] = await query<{ count: number }>(app, `select coalesce(sum(count), 0)::int as count from security_events where type like '%failed' and user_id = '${userId}'`)
+  return row?.count ?? NaN
+}
+
+t.test('passwords that are asked for again are limited like those of a login, with which they are counted', t => onEachStorage(t, async (t, app) => {
+  for (const [name, act] of Object.entries({ 'PUT /me/password': change, 'DELETE /me': remove })) {
+    const { id, username, sessions: [mine] } = await withSessions(app, 1)
+    for (let time = 0; time < 3; time++) t.equal((await act(app, mine as Pair, wrong)).statusCode, 403, `${name}: a wrong one is one attempt`)
+    t.equal(await countFailures(app, id), 3, 'and one failure')
+    for (const typed of [wrong, password]) {
+      const answer = await act(app, mine as Pair, typed)
+      t.equal(answer.statusCode, 429, name)
+      t.equal(answer.headers['ratelimit-policy'], '"password-by-account-and-ip";q=3;w=900')
+      t.match(answer.headers['retry-after'], /^(900|8\d\d)$/)
+    }
+    t.equal(await countFailures(app, id), 3, 'what was refused was not checked')
+    t.equal((await ask(app, 'POST', '/login', undefined, { username, password })).statusCode, 429, 'a login neither')
+  }
+}, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '3/900' }))
+
+t.test('a change of the password that succeeds, or had succeeded, uses nothing up', t => onEachStorage(t, async (t, app) => {
+  const { id, username } = await withSessions(app, 0)
+  const mine = await openSession(app, username)
+  for (let time = 0; time < 4; time++) t.equal((await change(app, mine, password)).statusCode, 204)
+  t.equal(await countFailures(app, id), 0)
+  for (let time = 0; time < 2; time++) t.equal((await change(app, mine, wrong, 'and a third pass phrase')).statusCode, 403)
+  t.equal((await change(app, mine, wrong, newPassword)).statusCode, 429, 'nor is the present one found by calling it the new one, beyond the limit')
+}, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' }))
+
+t.test('POST /refresh too often for one session', t => onEachStorage(t, async (t, app) => {
+  const { sessions } = await withSessions(app, 2)
+  let [mine, other] = sessions as [Pair, Pair]
+  for (let time = 0; time < 3; time++) mine = (await refresh(app, mine.refresh_token)).json()
+  const answer = await refresh(app, mine.refresh_token)
+  t.equal(answer.statusCode, 429)
+  t.equal(answer.json().error, 'too_many_requests')
+  t.equal(answer.headers['ratelimit-policy'], '"refresh-by-session";q=3;w=600')
+  t.equal((await ask(app, 'GET', '/token', mine.access_token)).statusCode, 200, 'its access token is good')
+  other = (await refresh(app, other.refresh_token)).json()
+  t.ok(other.access_token, 'and so is the other session')
+}, { LIMIT_REFRESH_BY_SESSION: '3/600' }))
