@@ -5,7 +5,9 @@ import { openRedis, type OpenRedis } from '../src/redis/open-redis.ts'
 import { describeTopology, variableOf, type RedisTopology } from '../src/redis/topology.ts'
 import type { BreakerOptions } from '../src/revocation/breaker.ts'
 import type { ProjectionShard } from '../src/revocation/projection.ts'
-import { auditRedis, countEvictedKeys, describeFlaw, isAcknowledged, type RedisFlaw } from '../src/revocation/redis-audit.ts'
+import { auditRedis, describeFlaw, isAcknowledged, mayForget, type RedisFlaw } from '../src/revocation/redis-audit.ts'
+import { createRedisAuditor } from '../src/revocation/redis-auditor.ts'
+import { createRedisLosses, type Loss, type RedisLosses } from '../src/revocation/redis-losses.ts'
 import { createRedisShards, type RedisShards, type RedisShardsOptions } from '../src/revocation/redis-shards.ts'
 import { createRedisWatch, type RedisWatch } from '../src/revocation/redis-watch.ts'
 import type { RevocationLog } from '../src/revocation/revocation-log.ts'
@@ -20,12 +22,6 @@ export interface InRedisOptions extends BlocklistOptions {
 /** A script of a rebuild writes a thousand entries: no look-up waits for it, and it may take longer than one. */
 const rebuildDeadlineMs = 5_000
 
-/** Looks for what would let the servers forget revocations. */
-interface Audit {
-  run (): Promise<RedisFlaw[]>
-  isBelieved (flaw: RedisFlaw): boolean
-}
-
 /** Opens the blocklist in Redis, however its servers are arranged. */
 export async function openInRedis (app: FastifyInstance, topology: RedisTopology, { log, config, openTail }: InRedisOptions): Promise<OpenedBlocklist> {
   const { BLOCKLIST_DEADLINE_MS: deadlineMs, BLOCKLIST_PREFIX: prefix, CLOCK_LEEWAY: leewaySeconds } = config
@@ -35,8 +31,11 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
   const connections = await connect(app, redis, deadlineMs, 'The connection to Redis', 'Requests with a token get 503 until it is back.')
   const tailConnections = await connect(app, redis, Math.max(deadlineMs, rebuildDeadlineMs), 'The second connection to Redis', 'The blocklist is not kept up with the record until it is back.')
   const replicated = await openReplicated(app, redis, config)
-  const audit = createAudit(tailConnections, log, config)
-  await refuseFlaws(app, topology, audit)
+  const onLoss = createLossReport(app)
+  const losses = createRedisLosses(tailConnections, prefix, onLoss)
+  const audit = { prefix, leewaySeconds, listLogIds: () => log.listIds() }
+  const isBelieved = (flaw: RedisFlaw) => isAcknowledged(flaw, config.REDIS_NOEVICTION_ACKNOWLEDGED)
+  await refuseFlaws(app, topology, { losses, isBelieved, audit: async () => (await Promise.all(tailConnections.servers().map(server => auditRedis({ ...server, ...audit })))).flat() })
   const shards = createRedisShards({
     connections,
     tailConnections,
@@ -49,6 +48,7 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
       tail.wake()
     },
     onTrust: () => app.log.info('The blocklist is up with the record.'),
+    onLoss,
     onTorn: (tag, reason) => app.log.warn({ tag, reason }, 'A part of the blocklist was moved in the cluster, and is made again from the record. Requests with a token that belongs to it get 503 until it is.'),
     onMended: () => { tail.wake() },
     breaker: watchBreaker(app),
@@ -56,7 +56,8 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
   })
   const tail = openTail(shards.projections)
   for (const { link } of tailConnections.shards) link.onChanged(isReady => { if (isReady) tail.wake() })
-  const watch = createWatch(app, topology, { audit, shards, tail, connections: tailConnections })
+  const findFlaws = createRedisAuditor({ ...audit, servers: () => tailConnections.servers(), answers: shards.answers })
+  const watch = createWatch(app, topology, { audit: async () => (await findFlaws()).filter(flaw => !isBelieved(flaw)), losses, shards, tail })
   watch.start()
   shards.guard.start()
   return {
@@ -80,43 +81,55 @@ async function openReplicated (app: FastifyInstance, redis: OpenRedis, { BLOCKLI
   return { connections, replicas, deadlineMs }
 }
 
-/** Audits every server that has shards. */
-function createAudit (connections: RedisConnections, log: RevocationLog, config: BlocklistOptions['config']): Audit {
-  const { BLOCKLIST_PREFIX: prefix, CLOCK_LEEWAY: leewaySeconds } = config
-  return {
-    async run () {
-      const listLogIds = () => log.listIds()
-      return (await Promise.all(connections.servers().map(server => auditRedis({ ...server, prefix, leewaySeconds, listLogIds })))).flat()
-    },
-    isBelieved: flaw => isAcknowledged(flaw, config.REDIS_NOEVICTION_ACKNOWLEDGED)
-  }
+interface Start {
+  audit: () => Promise<RedisFlaw[]>
+  isBelieved: (flaw: RedisFlaw) => boolean
+  losses: RedisLosses
 }
 
 /** Throws for the first flaw that nobody has taken upon themselves. */
-async function refuseFlaws (app: FastifyInstance, topology: RedisTopology, { run, isBelieved }: Audit): Promise<void> {
-  const flaws = await run().catch(cause => {
+async function refuseFlaws (app: FastifyInstance, topology: RedisTopology, { audit, isBelieved, losses }: Start): Promise<void> {
+  const ask = <T>(asked: Promise<T>) => asked.catch(cause => {
     throw new StartupError(`${variableOf(topology)}: the Redis at ${describeTopology(topology)} cannot be asked about itself (${cause.message}). Allow this user INFO, TIME and GET.`, { cause })
   })
-  for (const flaw of flaws) {
-    if (!isBelieved(flaw)) throw new StartupError(describeFlaw(flaw, topology))
-    app.log.warn(`The Redis at ${flaw.at ?? describeTopology(topology)} ${flaw.what}. It is believed to be noeviction, since REDIS_NOEVICTION_ACKNOWLEDGED says so.`)
+  const flaws = await ask(audit())
+  const refused = flaws.filter(flaw => !isBelieved(flaw))
+  if (refused[0] !== undefined) {
+    // Whoever starts later cannot see any more what it may have dropped. What is somebody else's is left as it is.
+    if (refused.some(mayForget) && !flaws.some(({ kind }) => kind === 'foreign_log')) await losses.doubt().catch(() => {})
+    throw new StartupError(describeFlaw(refused[0], topology))
   }
+  for (const flaw of flaws) app.log.warn(`The Redis at ${flaw.at ?? describeTopology(topology)} ${flaw.what}. It is believed to be noeviction, since REDIS_NOEVICTION_ACKNOWLEDGED says so.`)
+  await ask(losses.settle())
 }
 
-function createWatch (app: FastifyInstance, topology: RedisTopology, { audit, shards, tail, connections }: { audit: Audit, shards: RedisShards, tail: Tail, connections: RedisConnections }): RedisWatch {
+function createWatch (app: FastifyInstance, topology: RedisTopology, { audit, losses, shards, tail }: { audit: () => Promise<RedisFlaw[]>, losses: RedisLosses, shards: RedisShards, tail: Tail }): RedisWatch {
   return createRedisWatch({
-    audit: async () => (await audit.run()).filter(flaw => !audit.isBelieved(flaw)),
-    countEvictedKeys: async () => new Map(await Promise.all(connections.servers().map(async ({ at, redis }) => [at, await countEvictedKeys(redis)] as const))),
+    audit,
+    losses,
     onFlaws: flaws => {
       for (const flaw of flaws) app.log.error(`${describeFlaw(flaw, topology)} Until then requests with a token get 503.`)
-      shards.guard.suspend(flaws[0] && `The Redis ${flaws[0].what}.`)
+      shards.suspend(flaws[0] && `The Redis ${flaws[0].what}.`)
+      if (flaws.length === 0) tail.wake()
     },
-    onEviction: async () => {
-      await shards.forgetMarkers()
-      app.log.error('Redis may have dropped revocations: the blocklist is made again from the record.')
-      tail.wake()
-    }
+    forgetMarkers: () => shards.forgetMarkers()
   })
+}
+
+const lossReports: Record<Loss, string> = {
+  evicted: 'Redis has dropped keys, revocations maybe among them: the blocklist is made again from the record.',
+  replaced: 'The Redis of before was not asked for a while, and this one may have dropped revocations: the blocklist is made again from the record.'
+}
+/** Several shards find the same at once. */
+const lossReportEveryMs = 1_000
+
+function createLossReport (app: FastifyInstance): (loss: Loss) => void {
+  let reportedAt = -Infinity
+  return loss => {
+    if (performance.now() < reportedAt + lossReportEveryMs) return
+    reportedAt = performance.now()
+    app.log[loss === 'evicted' ? 'error' : 'warn'](lossReports[loss])
+  }
 }
 
 function watchBreaker (app: FastifyInstance): BreakerOptions {

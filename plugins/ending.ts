@@ -35,9 +35,15 @@ async function ending (app: FastifyInstance): Promise<void> {
 
   async function authenticateFromRecord (request: FastifyRequest, mustBeLive: boolean): Promise<void> {
     const { claims, session } = await readRecord(request)
-    if (session === undefined || (mustBeLive && session.endedAt !== null)) throw new SignoutError('token_revoked')
-    if (await app.revocationLog.hasToken(claims.jti) && session.endedAt === null) throw new SignoutError('token_revoked')
+    if (session === undefined || (mustBeLive && session.endedAt !== null)) await refuseEverywhere(claims)
+    else if (await app.revocationLog.hasToken(claims.jti) && session.endedAt === null) await refuseEverywhere(claims)
     request.user = claims
+  }
+
+  /** What is refused here by the record may be accepted by a replica that has a blocklist without it: it is written there first. */
+  async function refuseEverywhere ({ jti, sub, exp }: AccessTokenClaims): Promise<never> {
+    await app.revoker.revoke([{ scope: 'token', id: jti, subject: sub, expiresAt: exp }])
+    throw new SignoutError('token_revoked')
   }
 
   async function authenticateOr (request: FastifyRequest, reply: FastifyReply, mustBeLive: boolean): Promise<void> {

@@ -43,7 +43,7 @@ const staleAfterMs = 3_500
 export function createMarkerJudge (now: () => number): MarkerJudge {
   let epoch = 0
   let logId: string | undefined
-  /** The greatest position that was seen in this log. */
+  /** The greatest position that was seen since it was compared last. */
   let seen = 0
   /** What the marker must have reached; undefined until the head was read. */
   let required: number | undefined
@@ -54,6 +54,8 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
 
   function forget (): void {
     epoch++
+    // What is compared next may rightly be behind it: of a record that was restored, and written anew to a Redis that was empty.
+    seen = 0
     required = undefined
     greatestPossible = undefined
     heads = []
@@ -91,7 +93,6 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
       if (head.logId !== logId) {
         if (logId !== undefined) forget()
         logId = head.logId
-        seen = 0
       }
       // Also while it waits. What it waits for may never come, since it was lost in a restore; but it is not put off because
       // others go on logging out, or it would wait for as long as they do.

@@ -3,11 +3,11 @@ import { describeTopology, variableOf, type RedisTopology } from '../redis/topol
 import { shardPrefix } from '../redis/connections.ts'
 import { parseMarker } from './marker.ts'
 import { toPlainError } from './redis-connection.ts'
-import { projectionKeys } from './redis-projection.ts'
+import { projectionKeys } from './redis-losses.ts'
 
 /** Something about a Redis that would break a promise: what it is, and what to do about it, in one sentence each. */
 export interface RedisFlaw {
-  kind: 'eviction' | 'eviction_unknown' | 'role' | 'version' | 'clock' | 'foreign_log'
+  kind: 'eviction' | 'eviction_unknown' | 'role' | 'version' | 'clock' | 'foreign_log' | 'unaudited'
   /** Where the server is, where there are several. */
   at?: string | undefined
   /** Completes "the Redis at …". */
@@ -42,27 +42,47 @@ export function describeFlaw ({ at, what, cure }: RedisFlaw, topology: RedisTopo
 /** What the blocklist is built on: PXAT. */
 const minimumVersion = '6.2'
 
+/** Whether entries may be missing because of a flaw, once it is gone, though the marker is there. */
+export function mayForget ({ kind }: RedisFlaw): boolean {
+  return ['eviction', 'eviction_unknown', 'clock'].includes(kind)
+}
+
+/** What was found out about a server, and what kept the rest from being found out. */
+export interface Examination {
+  flaws: RedisFlaw[]
+  /** What the server did not tell. */
+  failure: Error | undefined
+  /** Why it is not known whose blocklist it holds, where the record could not be asked. */
+  recordFailure: unknown
+}
+
 /**
- * Looks for everything that would let a Redis forget revocations, or lets replicas disagree about them. Answers what it
- * found; rejects when Redis cannot be asked.
+ * Looks for everything that would let a Redis forget revocations, or lets replicas disagree about them. Each thing is looked
+ * for by itself: what is found counts, whatever cannot be.
  */
-export async function auditRedis (options: RedisAuditOptions): Promise<RedisFlaw[]> {
-  try {
-    const flaws = [
-      ...await findServerFlaws(options.redis),
-      ...await findEviction(options.redis),
-      ...await findClockDifference(options),
-      ...await findForeignLog(options)
-    ]
-    return flaws.map(flaw => ({ ...flaw, at: options.at }))
-  } catch (error) {
-    throw toPlainError(error as Error)
+export async function examineRedis (options: RedisAuditOptions): Promise<Examination> {
+  const { redis, at, listLogIds } = options
+  let recordFailure: unknown
+  const checks = await Promise.allSettled([
+    findServerFlaws(redis),
+    findEviction(redis),
+    findClockDifference(options),
+    findForeignLog({ ...options, ...listLogIds && { listLogIds: () => listLogIds().catch(error => { recordFailure = error ?? new Error('no reason given'); return undefined }) } })
+  ])
+  const failed = checks.find(check => check.status === 'rejected')
+  return {
+    flaws: checks.flatMap(check => check.status === 'fulfilled' ? check.value : []).map(flaw => ({ ...flaw, at })),
+    failure: failed && toPlainError(failed.reason as Error),
+    recordFailure
   }
 }
 
-/** How many keys were evicted since the server started. */
-export async function countEvictedKeys (redis: Redis): Promise<number> {
-  return Number(readInfo(await redis.info('stats'), 'evicted_keys') ?? 0)
+/** The same, and rejects when not all of it can be found out. */
+export async function auditRedis (options: RedisAuditOptions): Promise<RedisFlaw[]> {
+  const { flaws, failure, recordFailure } = await examineRedis(options)
+  if (failure !== undefined) throw failure
+  if (recordFailure !== undefined) throw recordFailure
+  return flaws
 }
 
 async function findServerFlaws (redis: Redis): Promise<RedisFlaw[]> {
@@ -107,13 +127,13 @@ async function findClockDifference ({ redis, leewaySeconds, now = Date.now }: Re
   return [{ kind: 'clock', what: `has a clock that differs from this machine's by ${(differenceMs / 1000).toFixed(1)} s, which is more than CLOCK_LEEWAY (${leewaySeconds} s)`, cure: 'Set both clocks by NTP.' }]
 }
 
-async function findForeignLog ({ redis, prefix, tags = [''], listLogIds }: RedisAuditOptions): Promise<RedisFlaw[]> {
+async function findForeignLog ({ redis, prefix, tags = [''], listLogIds }: Omit<RedisAuditOptions, 'listLogIds'> & { listLogIds?: () => Promise<string[] | undefined> }): Promise<RedisFlaw[]> {
   if (listLogIds === undefined) return []
   const texts = await Promise.all(tags.map(tag => redis.get(projectionKeys(shardPrefix(prefix, tag)).marker).catch(whereElse)))
   const markers = texts.flatMap(text => parseMarker(text) ?? [])
   if (markers.length === 0) return []
   const ours = await listLogIds()
-  if (markers.every(({ logId }) => ours.includes(logId))) return []
+  if (ours === undefined || markers.every(({ logId }) => ours.includes(logId))) return []
   return [{ kind: 'foreign_log', what: `holds the blocklist of another database under the prefix ${prefix}`, cure: 'Choose another BLOCKLIST_PREFIX; or take it over with: npx signout adopt-blocklist.' }]
 }
 

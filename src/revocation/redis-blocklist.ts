@@ -6,7 +6,8 @@ import { createBreaker, type BreakerOptions } from './breaker.ts'
 import { createCoalescer, type ReadMany, type SettledBatch } from './coalescer.ts'
 import { createCutOff, untilPassed, type CutOff } from './cut-off.ts'
 import type { LogGuard } from './log-guard.ts'
-import { parseProgress, projectionKeys } from './redis-projection.ts'
+import { checkForLoss, projectionKeys, type Loss } from './redis-losses.ts'
+import { parseProgress } from './redis-projection.ts'
 import { neverShorten } from './redis-scripts.ts'
 import { createReplicatedWrites, type ReplicatedWritesOptions } from './replicated-writes.ts'
 import { entryEndsAt, entryKey, type RevocableClaims, type Revocation } from './revocation.ts'
@@ -24,6 +25,8 @@ export interface RedisBlocklistOptions {
    * forgotten something are refused.
    */
   guard?: LogGuard
+  /** Told when the marker was forgotten, since Redis may have lost something. With a guard only. */
+  onLoss?: (loss: Loss) => void
   /** Told when tokens issued before an instant, in seconds since the epoch, are refused from now on. Without a guard only. */
   onCutOff?: (issuedBefore: number) => void
   /** Told when a Redis that stalls is not asked for a while, and when it is again. */
@@ -126,13 +129,19 @@ function createWrite (link: RedisLink, { replicated }: RedisBlocklistOptions): (
  * the guard knows, or the cut-off. While nothing counts, so is the progress of the rebuild, so that whoever is refused learns
  * when to come back.
  */
-function createRead (link: RedisLink, { prefix, guard, breaker: options }: RedisBlocklistOptions, cutOff: CutOff | undefined): ReadMany {
+function createRead (link: RedisLink, { prefix, guard, onLoss, breaker: options }: RedisBlocklistOptions, cutOff: CutOff | undefined): ReadMany {
   const keys = projectionKeys(prefix)
   const breaker = createBreaker(options)
   const read = (names: string[]) => breaker.run(() => link.read(names))
   if (guard !== undefined) {
+    let checkedIn: number | undefined
     return async entries => {
       const look = guard.look()
+      // Once on each connection, and after each doubt: a marker may have outlived what it stands for.
+      if (look.epoch !== checkedIn) {
+        await breaker.run(() => checkForLoss(link, prefix, onLoss))
+        checkedIn = look.epoch
+      }
       const first = guard.isTrusting ? [keys.marker] : [keys.marker, keys.progress]
       const values = await read([...first, ...entries])
       if (first.length > 1) guard.heard(parseProgress(values[1] ?? null))

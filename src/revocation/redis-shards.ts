@@ -5,10 +5,11 @@ import type { Blocklist } from './blocklist.ts'
 import type { BreakerOptions } from './breaker.ts'
 import type { SettledBatch } from './coalescer.ts'
 import { createHeadPoll } from './head-poll.ts'
-import { createLogGuard, type LogGuard } from './log-guard.ts'
+import { createLogGuard, UntrustedError, type LogGuard } from './log-guard.ts'
 import { createMender } from './mender.ts'
 import type { Projection, ProjectionShard } from './projection.ts'
 import { createRedisBlocklist } from './redis-blocklist.ts'
+import type { Loss } from './redis-losses.ts'
 import { createRedisProjection } from './redis-projection.ts'
 import type { RevocationLog } from './revocation-log.ts'
 import { createShardedBlocklist } from './sharded-blocklist.ts'
@@ -27,6 +28,8 @@ export interface RedisShardsOptions {
   onDistrust: (reason: string, isFirst: boolean) => void
   /** Told when all are trusted. */
   onTrust: () => void
+  /** Told when the marker of a shard was forgotten, since Redis may have lost something. */
+  onLoss: (loss: Loss) => void
   /** Told when a shard has to be made again, since it was moved. */
   onTorn: (tag: string, reason: string) => void
   /** Told when the marker of such a shard is gone, so that the tail makes it again. */
@@ -41,7 +44,14 @@ export interface RedisShards {
   /** The shards as their tail sees them. */
   projections: ProjectionShard[]
   /** What judges the answers, of all shards together. */
-  guard: Pick<LogGuard, 'start' | 'suspend' | 'positions' | 'progress'>
+  guard: Pick<LogGuard, 'start' | 'positions' | 'progress'>
+  /**
+   * Refuses everything for a reason that no marker shows, until it is called without one. Meanwhile nothing is kept up from here, but by
+   * whoever finds nothing wrong: what is written may be lost again.
+   */
+  suspend (reason: string | undefined): void
+  /** Whether look-ups are answered for all shards with these tags, whatever the answers are worth. */
+  answers (tags: readonly string[]): Promise<boolean>
   /** Forgets the markers of all, so that everything is written again. */
   forgetMarkers (): Promise<void>
   /** Compares and mends no more. */
@@ -55,7 +65,7 @@ export function createRedisShards (options: RedisShardsOptions): RedisShards {
   const trust = countTrust(connections.shards.length, options)
   const breaker = countBreakers(options.breaker)
   const tailShards = tailConnections.shards
-  const projections = tailShards.map(({ tag, link }) => createRedisProjection({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds }))
+  const projections = tailShards.map(({ tag, link }) => createRedisProjection({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, onLoss: options.onLoss }))
   const guards = connections.shards.map((_, shard) => createLogGuard({ log, heads, ...trust.of(shard) }))
   const menders = guards.map((guard, shard) => createMender({ projection: projections[shard] as Projection, guard, onMended: options.onMended }))
   const blocklists = connections.shards.map(({ tag, link }, shard) => {
@@ -65,16 +75,30 @@ export function createRedisShards (options: RedisShardsOptions): RedisShards {
     // What is known of a shard was known on one connection.
     link.onChanged(() => { guard.connectionChanged() })
     for (const torn of [link, tailShards[shard]?.link]) torn?.onTorn(reason => { if (menders[shard]?.mend(reason)) options.onTorn(tag, reason) })
-    return createRedisBlocklist({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, guard, breaker, replicated, atEndOfTurn, onLookup: options.onLookup })
+    return createRedisBlocklist({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, guard, onLoss: options.onLoss, breaker, replicated, atEndOfTurn, onLookup: options.onLookup })
   })
+  let suspended: string | undefined
+  async function reach (projection: Projection): Promise<void> {
+    if (suspended !== undefined) throw new Error(suspended)
+    await projection.reach()
+  }
   const shardFor = (subject: string) => shardOf(subject, blocklists.length)
   return {
     blocklist: createShardedBlocklist(blocklists, shardFor),
     projections: projections.map((projection, shard) => ({
-      projection,
+      projection: { ...projection, reach: () => reach(projection) },
       includes: ({ subject }) => subject === undefined || shardFor(subject) === shard
     })),
     guard: unite(guards),
+    suspend (reason) {
+      suspended = reason
+      for (const guard of guards) guard.suspend(reason)
+    },
+    async answers (tags) {
+      const asked = blocklists.filter((_, shard) => tags.includes(connections.shards[shard]?.tag ?? ''))
+      const answers = await Promise.all(asked.map(blocklist => blocklist.ping().then(() => true, error => error instanceof UntrustedError)))
+      return answers.every(Boolean)
+    },
     stop () {
       for (const guard of guards) guard.stop()
       for (const mender of menders) mender.stop()
@@ -114,7 +138,6 @@ function countBreakers ({ onOpen, onClose, ...rest }: BreakerOptions): BreakerOp
 function unite (guards: readonly LogGuard[]): RedisShards['guard'] {
   return {
     start () { for (const guard of guards) guard.start() },
-    suspend (reason) { for (const guard of guards) guard.suspend(reason) },
     get positions () {
       const all = guards.map(({ positions }) => positions)
       return { head: all[0]?.head, marker: Math.min(...all.map(({ marker }) => marker)) }

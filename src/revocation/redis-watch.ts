@@ -1,13 +1,13 @@
-import type { RedisFlaw } from './redis-audit.ts'
+import { mayForget, type RedisFlaw } from './redis-audit.ts'
+import type { RedisLosses } from './redis-losses.ts'
 
 export interface RedisWatchOptions {
   audit: () => Promise<RedisFlaw[]>
-  /** How many keys each server has evicted since it started, by where it is. */
-  countEvictedKeys: () => Promise<ReadonlyMap<string, number>>
-  /** Told when flaws appear, and with an empty list when they are gone. */
+  losses: RedisLosses
+  /** Told when other flaws are found than before, and with an empty list when they are gone. */
   onFlaws: (flaws: RedisFlaw[]) => void
-  /** Told when entries may have been dropped: what is there must be made again. */
-  onEviction: () => Promise<void>
+  /** Forgets all markers, so that everything is written again. */
+  forgetMarkers: () => Promise<void>
 }
 
 /** Looks after a Redis while the service runs, since whoever administers it may change their mind. */
@@ -20,34 +20,44 @@ export interface RedisWatch {
 
 const everyMs = 10_000
 
-export function createRedisWatch (options: RedisWatchOptions): RedisWatch {
+export function createRedisWatch ({ audit, losses, onFlaws, forgetMarkers }: RedisWatchOptions): RedisWatch {
   let timer: NodeJS.Timeout | undefined
   let known = ''
-  let evicted: ReadonlyMap<string, number> = new Map()
-  let couldEvict = false
+  /** Whether entries may be missing because of what was found, and whether Redis says so to whoever comes later. */
+  let mayLack = false
+  let isDoubted = false
   let isStopped = false
 
+  async function suspect (): Promise<void> {
+    mayLack = true
+    isDoubted = false
+    await losses.doubt()
+    isDoubted = true
+  }
+
+  /** What was trusted before would be trusted again: so this comes first. Of several replicas one is enough. */
+  async function settle (): Promise<void> {
+    if (mayLack) await (isDoubted ? losses.settle() : forgetMarkers())
+    mayLack = false
+  }
+
   async function look (): Promise<void> {
-    const flaws = await options.audit()
-    const counts = await options.countEvictedKeys()
-    const canEvict = flaws.some(({ kind }) => kind === 'eviction')
-    // A restart counts from 0 again, and a restart without data is found out by its marker.
-    const hasEvicted = [...counts].some(([at, count]) => count > (evicted.get(at) ?? Infinity))
-    if (hasEvicted || (couldEvict && !canEvict)) await options.onEviction()
-    evicted = counts
-    couldEvict = canEvict
-    const found = flaws.map(({ kind }) => kind).join()
-    if (found !== known) options.onFlaws(flaws)
+    await losses.check()
+    const flaws = await audit()
+    const found = flaws.map(({ kind, at }) => `${kind} ${at}`).join()
+    if (found === '' && known !== '') await settle()
+    if (found !== known) onFlaws(flaws)
     known = found
+    if (flaws.some(mayForget)) await suspect()
   }
 
   function watch (): void {
-    // A Redis that cannot be asked is noticed by every look-up.
+    // A Redis that cannot be written to is asked again. What was found about it before counts until then.
     look().catch(() => {}).finally(() => { if (!isStopped) timer = setTimeout(watch, everyMs).unref() })
   }
 
   return {
-    // At once, so that what is dropped from now on is counted.
+    // At once: what was found out at the start may have changed.
     start: watch,
     stop () {
       isStopped = true

@@ -1,8 +1,11 @@
 import t from 'tap'
+import { loadConfig } from '../../src/config.ts'
+import { build, buildUnready } from '../support/app.ts'
 import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
 import { get } from '../support/people.ts'
-import { logOutFor, startReplicas, untilAccepted } from '../support/replicas.ts'
+import { evictWhatEnds } from '../support/redis-server.ts'
+import { expectNeverAccepted, logOutFor, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { until } from '../support/wait.ts'
 
 testFault(t, {
@@ -37,4 +40,45 @@ testFault(t, {
   t.equal(accepted, 0)
   for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
   t.equal((await redis.admin.keys(`${prefix}sid:*`)).length, 1, 'what had been dropped is there again')
+})
+
+testFault(t, {
+  promise: 'P2',
+  fault: 'Redis evicts keys while no replica of the service runs, or starts',
+  get: 'no replica starts before eviction is off; then 503 `revocation_unavailable` until everything was written again from the record',
+  within: 'at once',
+  never: '200 for a token whose entry was dropped',
+  recovers: 'by itself, once eviction is off'
+}, async t => {
+  const { a, apps, env, redis, good, leaving } = await startReplicas(t)
+  await logOutFor(t, a, leaving)
+  await until('all of it is marked', async () => Number((await redis.admin.get(`${env['BLOCKLIST_PREFIX']}generation`))?.split(':')[1]) > 0)
+  await Promise.all(apps.map(app => app.close()))
+  await evictWhatEnds(redis)
+  const refused = buildUnready(t, loadConfig(env))
+  await t.rejects(async () => { await refused.ready() }, { name: 'StartupError' })
+  await redis.admin.config('SET', 'maxmemory-policy', 'noeviction')
+  t.equal((await redis.admin.keys(`${env['BLOCKLIST_PREFIX']}sid:*`)).length, 0)
+  const restarted = [await build(t, env), await build(t, env)]
+  for (const app of restarted) t.not(outcome(await get(app, '/token', leaving)), '200')
+  await untilAccepted(restarted, good)
+  for (const app of restarted) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
+})
+
+testFault(t, {
+  promise: 'P2',
+  fault: 'Redis evicts keys, and is restarted with what is left before anybody has looked',
+  get: '503 `revocation_unavailable` until everything was written again from the record',
+  within: 'at once',
+  never: '200 for a token whose entry was dropped, after the restart',
+  recovers: 'by itself'
+}, async t => {
+  const replicas = await startReplicas(t)
+  const { a, env, redis, leaving } = replicas
+  await logOutFor(t, a, leaving)
+  const marker = `${env['BLOCKLIST_PREFIX']}generation`
+  await until('all of it is marked', async () => Number((await redis.admin.get(marker))?.split(':')[1]) > 0)
+  const left = await redis.snapshot((await redis.admin.keys(`${env['BLOCKLIST_PREFIX']}sid:*`)))
+  await redis.kill()
+  await expectNeverAccepted(t, replicas, leaving, () => redis.start(left))
 })

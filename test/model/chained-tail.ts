@@ -1,13 +1,13 @@
 import type { Protocol } from './protocol.ts'
 import type { Marker, State, Step, Tail } from './state.ts'
-import { freshToken, isOfLostPast, makeLogId, maySeeHead, nextPosition, refused, tailName, withTail, writeRow } from './tail-steps.ts'
+import { checkEvictions, freshToken, isOfLostPast, makeLogId, maySeeHead, nextPosition, refused, tailName, withTail, writeRow } from './tail-steps.ts'
 
 /** The next step of a tail each of whose scripts writes rows and moves the marker past them, provided that the marker is what it expects. */
 export function stepsOfChainedTail (state: State, index: number, protocol: Protocol): Step[] {
   const tail = state.tails[index] as Tail
-  if (tail.phase === 'idle') return [readMarker(state, index, tail, protocol)]
+  if (tail.phase === 'idle') return [readMarker(checkEvictions(state, protocol), index, tail, protocol)]
   if (tail.phase === 'read') return readHead(state, index, tail, protocol)
-  return [writeNext(state, index, tail, protocol)]
+  return [writeNext(checkEvictions(state, protocol), index, tail, protocol)]
 }
 
 /** One script: answers the marker of this log, and puts a claim in its place when there is none. */

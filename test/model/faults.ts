@@ -1,5 +1,5 @@
 import type { Protocol } from './protocol.ts'
-import { reconnect } from './replica.ts'
+import { distrust, reconnect } from './replica.ts'
 import { emptyRedis, goneLogout, has, idleTail, isCommitted, type Log, type Logout, type Redis, type State, type Step } from './state.ts'
 
 /**
@@ -14,17 +14,29 @@ export function stepsOfFaults (state: State, protocol: Protocol): Step[] {
     steps.push(restoreRedis(after, protocol))
     if (!same(state.redis, state.saved)) steps.push({ label: 'a copy of Redis has come this far', state: { ...state, saved: state.redis } })
   }
+  if (state.evictionsLeft > 0) steps.push(...evict({ ...state, evictionsLeft: state.evictionsLeft - 1 }))
   if (state.postgresFaultsLeft > 0) steps.push(...restorePostgres({ ...state, postgresFaultsLeft: state.postgresFaultsLeft - 1 }, protocol))
   return steps
 }
 
-const same = (a: Redis, b: Redis) => a.entries === b.entries && a.token === b.token &&
+const same = (a: Redis, b: Redis) => a.entries === b.entries && a.token === b.token && a.evicted === b.evicted &&
   a.marker.logId === b.marker.logId && a.marker.position === b.marker.position && a.marker.claim === b.marker.claim
 
 /** A failover to a copy that lagged, an old snapshot, or a restart without data: Redis is what it was before, and every connection is new. */
 function restoreRedis (state: State, protocol: Protocol): Step {
   const tails = protocol.startsOver ? state.tails.map(() => idleTail) : state.tails
   return { label: 'Redis falls back to that copy', state: { ...state, redis: state.saved, tails, replica: reconnect(state.replica, protocol) }, note: 'faults of Redis' }
+}
+
+/**
+ * Redis drops an entry while the replica does not run, or does not trust it any more: one that runs finds it out within seconds, in which it
+ * accepts what was dropped. Tails are told nothing.
+ */
+function evict (state: State): Step[] {
+  const { redis, replica } = state
+  return state.logouts.flatMap((_, index) => has(redis.entries, index)
+    ? [{ label: `Redis evicts the entry of logout ${index + 1}, and the replica starts after that`, state: { ...state, redis: { ...redis, entries: redis.entries & ~(1 << index), evicted: 1 }, replica: distrust(replica) }, note: 'evictions' as const }]
+    : [])
 }
 
 /**

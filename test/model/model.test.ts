@@ -10,13 +10,15 @@ const searches: Bounds[] = [
   wide,
   { logouts: 2, tails: 1, redisFaults: 2, postgresFaults: 0 },
   { logouts: 3, tails: 1, redisFaults: 1, postgresFaults: 0 },
-  { logouts: 2, tails: 1, redisFaults: 1, postgresFaults: 1 }
+  { logouts: 2, tails: 1, redisFaults: 1, postgresFaults: 1 },
+  { logouts: 2, tails: 1, redisFaults: 1, postgresFaults: 0, evictions: 1 }
 ]
+const withEvictions = searches[4] as Bounds
 const withPostgres = searches[3] as Bounds
 
 const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? '' : 's'}`
-const describe = ({ logouts, tails, redisFaults, postgresFaults }: Bounds) =>
-  `${count(logouts, 'logout')}, ${count(tails, 'tail')}, ${count(redisFaults, 'fault')} of Redis and ${count(postgresFaults, 'restored backup')} of Postgres`
+const describe = ({ logouts, tails, redisFaults, postgresFaults, evictions = 0 }: Bounds) =>
+  `${count(logouts, 'logout')}, ${count(tails, 'tail')}, ${count(redisFaults, 'fault')} of Redis, ${count(evictions, 'eviction')} and ${count(postgresFaults, 'restored backup')} of Postgres`
 
 function expectNoViolation (t: Test, protocol: Protocol, bounds: Bounds): void {
   const { states, counts, trace, samples } = search(protocol, bounds, 50)
@@ -28,6 +30,7 @@ function expectNoViolation (t: Test, protocol: Protocol, bounds: Bounds): void {
   }
   if (bounds.tails > 1) t.ok(counts['scripts refused'] > 100, 'scripts refused')
   if (bounds.postgresFaults > 0) t.ok(counts['new log ids'] > 100 && counts['Postgres restored'] > 100, 'new log ids')
+  if (bounds.evictions !== undefined) t.ok(counts['evictions'] > 100, 'evictions')
   t.ok(samples.length > 100)
   t.same(samples.map(state => findNoRecovery(state, protocol)).filter(wrong => wrong !== undefined), [], 'and it recovers from every state that was tried')
 }
@@ -46,6 +49,7 @@ const parts: [what: string, protocol: Protocol, bounds: Bounds][] = [
   ['the comparison after a reconnect', { ...chained, comparesAfterReconnect: false }, wide],
   ['the log id', { ...chained, logId: false }, withPostgres],
   ['the record of what will be marked', { ...chained, recordsMarks: false }, withPostgres],
+  ['the note of what was evicted', { ...chained, notesEvictions: false }, withEvictions],
   ['the rule that only the tail moves the marker', { ...chained, writersMove: true }, wide],
   ['the fencing token, where there is one,', { ...fenced, checks: 'never' }, wide],
   ['the refusal of a missing fencing token', { ...fenced, checks: 'unless missing' }, wide],

@@ -22,6 +22,8 @@ export interface Protocol {
   readonly recordsMarks: boolean
   /** Whether a replica that was reconnected to Redis compares the marker with Postgres before it trusts it, as it does when it starts. */
   readonly comparesAfterReconnect: boolean
+  /** Whether it is noted in Redis how much its server had evicted, and the marker is forgotten where that is not so any more. Chained only. */
+  readonly notesEvictions: boolean
   /** Whether writers move the marker to their own position. */
   readonly writersMove: boolean
   /** Whether the marker is moved before the entries are written. Fenced only: there is no before within a script. */
@@ -39,9 +41,10 @@ export const chained: Protocol = {
   logId: true,
   recordsMarks: true,
   comparesAfterReconnect: true,
+  notesEvictions: true,
   writersMove: false,
   marksFirst: false
 }
 
 /** The one that was planned before: it holds as well, as long as a tail starts over with its connection. */
-export const fenced: Protocol = { ...chained, tail: 'fenced', startsOver: true }
+export const fenced: Protocol = { ...chained, tail: 'fenced', startsOver: true, notesEvictions: false }

@@ -1,5 +1,6 @@
 import type { Protocol } from './protocol.ts'
 import { has, isCommitted, type Replica, type State, type Step } from './state.ts'
+import { checkEvictions } from './tail-steps.ts'
 
 /** What a replica that checks tokens can do next: compare with Postgres, or look all tokens up. */
 export function stepsOfReplica (state: State, protocol: Protocol): Step[] {
@@ -20,15 +21,16 @@ function compare ({ replica, ...state }: State): Step {
 }
 
 /** One MGET of the marker and of every entry. It starts here, so that whatever was answered before has to be refused. */
-function lookUp (state: State, protocol: Protocol): Step {
+function lookUp (found: State, protocol: Protocol): Step {
+  const state = found.replica.phase === 'trusted' ? found : checkEvictions(found, protocol)
   const replica = seeMarker(state, protocol)
-  const found = `a look-up finds ${showMarker(state)}`
+  const what = `a look-up finds ${showMarker(state)}`
   if (replica.phase !== 'trusted' || !marksOurs(state)) {
-    return { label: `${found} and is refused`, state: { ...state, replica }, note: 'look-ups refused (503)' }
+    return { label: `${what} and is refused`, state: { ...state, replica }, note: 'look-ups refused (503)' }
   }
   const { logouts, redis: { entries } } = state
   const accepted = logouts.findIndex(({ phase }, index) => phase === 'answered' && !has(entries, index))
-  const label = `${found} and is trusted`
+  const label = `${what} and is trusted`
   if (accepted >= 0) return { label, state, violation: `the token that logout ${accepted + 1} ended is accepted` }
   const revoked = logouts.some((logout, index) => isCommitted(logout) && has(entries, index))
   return { label, state: { ...state, replica }, note: revoked ? 'revoked tokens refused' : 'unrevoked tokens accepted' }

@@ -15,6 +15,7 @@ export interface State {
   readonly replica: Replica
   readonly redisFaultsLeft: number
   readonly postgresFaultsLeft: number
+  readonly evictionsLeft: number
 }
 
 /**
@@ -27,8 +28,8 @@ export interface Logout { readonly phase: typeof logoutPhases[number], readonly 
 /** The log in Postgres. `head` is the last value of the sequence, `marked` the greatest position a tail has said it will mark. */
 export interface Log { readonly id: number, readonly head: number, readonly marked: number }
 
-/** `entries` are bits, one for each logout. */
-export interface Redis { readonly entries: number, readonly marker: Marker, readonly token: number }
+/** `entries` are bits, one for each logout. `evicted` is 1 from when keys were evicted until somebody has compared the count with the note. */
+export interface Redis { readonly entries: number, readonly marker: Marker, readonly token: number, readonly evicted: number }
 
 /** `claim` names a replay that is under way and has come to `position`; 0 is none. A missing marker is all zeroes. */
 export interface Marker { readonly logId: number, readonly position: number, readonly claim: number }
@@ -54,11 +55,11 @@ export interface Replica {
 }
 
 export const noMarker: Marker = { logId: 0, position: 0, claim: 0 }
-export const emptyRedis: Redis = { entries: 0, marker: noMarker, token: 0 }
+export const emptyRedis: Redis = { entries: 0, marker: noMarker, token: 0, evicted: 0 }
 export const goneLogout: Logout = { phase: 'gone', position: 0 }
 export const idleTail: Tail = { phase: 'idle', token: 0, logId: 0, position: 0, head: 0 }
 
-export interface Bounds { readonly logouts: number, readonly tails: number, readonly redisFaults: number, readonly postgresFaults: number }
+export interface Bounds { readonly logouts: number, readonly tails: number, readonly redisFaults: number, readonly postgresFaults: number, readonly evictions?: number }
 
 export function firstState (bounds: Bounds): State {
   return {
@@ -70,13 +71,14 @@ export function firstState (bounds: Bounds): State {
     tails: Array.from({ length: bounds.tails }, () => idleTail),
     replica: { phase: 'untrusted', logId: 0, required: 0, marked: 0 },
     redisFaultsLeft: bounds.redisFaults,
-    postgresFaultsLeft: bounds.postgresFaults
+    postgresFaultsLeft: bounds.postgresFaults,
+    evictionsLeft: bounds.evictions ?? 0
   }
 }
 
 /** One step of one actor. `violation` says what it broke; `note` is what a search counts. */
 export interface Step { readonly label: string, readonly state: State, readonly violation?: string, readonly note?: Note }
-export const notes = ['logouts answered 200', 'commands executed late', 'scripts refused', 'full replays', 'unrevoked tokens accepted', 'revoked tokens refused', 'look-ups refused (503)', 'new log ids', 'faults of Redis', 'Postgres restored'] as const
+export const notes = ['logouts answered 200', 'commands executed late', 'scripts refused', 'full replays', 'unrevoked tokens accepted', 'revoked tokens refused', 'look-ups refused (503)', 'new log ids', 'faults of Redis', 'Postgres restored', 'evictions'] as const
 export type Note = typeof notes[number]
 
 export const isCommitted = ({ phase }: Logout): boolean => phase === 'committed' || phase === 'recorded' || phase === 'answered'
@@ -88,10 +90,10 @@ export function encode (state: State): string {
   const { log, redis, saved, replica } = state
   const numbers = [
     log.id, log.head, log.marked, state.logIds,
-    redis.entries, redis.marker.logId, redis.marker.position, redis.marker.claim, redis.token,
-    saved.entries, saved.marker.logId, saved.marker.position, saved.marker.claim, saved.token,
+    redis.entries, redis.marker.logId, redis.marker.position, redis.marker.claim, redis.token, redis.evicted,
+    saved.entries, saved.marker.logId, saved.marker.position, saved.marker.claim, saved.token, saved.evicted,
     replicaPhases.indexOf(replica.phase), replica.logId, replica.required, replica.marked,
-    state.redisFaultsLeft, state.postgresFaultsLeft
+    state.redisFaultsLeft, state.postgresFaultsLeft, state.evictionsLeft
   ]
   for (const logout of state.logouts) numbers.push(logoutPhases.indexOf(logout.phase), logout.position)
   for (const tail of state.tails) numbers.push(tailPhases.indexOf(tail.phase), tail.token, tail.logId, tail.position, tail.head)
@@ -101,7 +103,7 @@ export function encode (state: State): string {
 export function decode (key: string, bounds: Bounds): State {
   let at = 0
   const next = () => key.charCodeAt(at++)
-  const redis = (): Redis => ({ entries: next(), marker: { logId: next(), position: next(), claim: next() }, token: next() })
+  const redis = (): Redis => ({ entries: next(), marker: { logId: next(), position: next(), claim: next() }, token: next(), evicted: next() })
   const log = { id: next(), head: next(), marked: next() }
   return {
     log,
@@ -111,6 +113,7 @@ export function decode (key: string, bounds: Bounds): State {
     replica: { phase: replicaPhases[next()] ?? 'untrusted', logId: next(), required: next(), marked: next() },
     redisFaultsLeft: next(),
     postgresFaultsLeft: next(),
+    evictionsLeft: next(),
     logouts: Array.from({ length: bounds.logouts }, () => ({ phase: logoutPhases[next()] ?? 'idle', position: next() })),
     tails: Array.from({ length: bounds.tails }, () => ({ phase: tailPhases[next()] ?? 'idle', token: next(), logId: next(), position: next(), head: next() }))
   }

@@ -1,5 +1,5 @@
 import type { Protocol } from './protocol.ts'
-import { idleTail, isCommitted, replaceAt, type Log, type Redis, type State, type Step, type Tail } from './state.ts'
+import { idleTail, isCommitted, noMarker, replaceAt, type Log, type Redis, type State, type Step, type Tail } from './state.ts'
 
 /** What both kinds of tail do alike. */
 
@@ -14,6 +14,12 @@ export function freshToken ({ redis, saved, tails }: State): number {
 
 /** While the tail holds the lock exclusively nobody else has a position that is not committed or rolled back. */
 export const maySeeHead = (state: State, protocol: Protocol): boolean => !protocol.barrier || state.logouts.every(({ phase }) => phase !== 'open')
+
+/** The first part of each script, and of each look-up that is not trusted: where keys were evicted since that was noted the marker is forgotten. */
+export function checkEvictions (state: State, protocol: Protocol): State {
+  if (!protocol.notesEvictions || state.redis.evicted === 0) return state
+  return { ...state, redis: { ...state.redis, marker: noMarker, evicted: 0 } }
+}
 
 /** The marker is ahead of the log, or beyond all that was ever to be marked: it is of a log that Postgres has lost. */
 export function isOfLostPast (log: Log, position: number, protocol: Protocol): boolean {

@@ -27,13 +27,13 @@ async function open (t: Test, cluster: RedisCluster): Promise<Opened> {
   const connections = await redis.connect({ deadlineMs: 2_000 })
   const ignore = () => {}
   const shards = createRedisShards({
-    connections, tailConnections: connections, prefix, leewaySeconds, log: { readHead: async () => head }, onDistrust: ignore, onTrust: ignore, onTorn: ignore, onMended: ignore, breaker: {}, onLookup: ignore
+    connections, tailConnections: connections, prefix, leewaySeconds, log: { readHead: async () => head }, onDistrust: ignore, onTrust: ignore, onLoss: ignore, onTorn: ignore, onMended: ignore, breaker: {}, onLookup: ignore
   })
   t.teardown(() => { shards.stop() })
   for (const { projection } of shards.projections) await projection.advance(await projection.begin(head.logId, `claim-${randomUUID()}:0`), `${head.logId}:0`, [])
   shards.guard.start()
   await until('it is trusted', () => shards.blocklist.ping().then(() => true, () => false))
-  const entries = async () => (await cluster.keys(`${prefix}*`)).filter(key => !key.endsWith(':generation'))
+  const entries = async () => (await cluster.keys(`${prefix}*`)).filter(key => !/:(generation|server)$/.test(key))
   return {
     blocklist: shards.blocklist,
     shards,

@@ -111,6 +111,16 @@ t.test('a missing marker, a claim, another log and a marker that has gone back e
   t.equal(told.filter(line => line !== 'trusts').length, 5)
 })
 
+t.test('a record that was restored, and written anew to a Redis that was empty, is trusted though it ends earlier', async t => {
+  const stage = await scene(t, { position: 1_000, marked: 1_000 })
+  const { ask, record, untilTrusted } = stage
+  await untilTrusted(at(1_000))
+  Object.assign(record, { position: 900, marked: 900 })
+  t.match(ask(null), 'lost its marker')
+  await untilTrusted(at(900))
+  t.match(ask(at(899)), 'gone back', 'from then on it may not go back')
+})
+
 t.test('a look-up that was sent before another one saw more has not gone back', async t => {
   const { guard, ask, untilTrusted } = await scene(t)
   await untilTrusted(at(5))

@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { loadConfig } from '../../src/config.ts'
-import { auditRedis, countEvictedKeys, type RedisFlaw } from '../../src/revocation/redis-audit.ts'
-import { createRedisWatch } from '../../src/revocation/redis-watch.ts'
+import { auditRedis, type RedisFlaw } from '../../src/revocation/redis-audit.ts'
 import { build, buildUnready, serversEnv, type Env } from '../support/app.ts'
 import { keepLog } from '../support/log.ts'
 import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
@@ -101,47 +99,4 @@ t.test('a marker of ours, of any name that the record ever had, a claim and none
   }
   server.admin.disconnect()
   await t.rejects(audit(), 'a Redis that cannot be asked has not been found well')
-})
-
-t.test('the watch tells of flaws when they appear and when they are gone, and has everything made again after evictions', async t => {
-  const server = await ownRedis(t)
-  const told: string[] = []
-  const audit = () => auditRedis({ redis: server.admin, prefix: 'p:', leewaySeconds, listLogIds: async () => [] })
-  const watch = createRedisWatch({
-    audit,
-    countEvictedKeys: async () => new Map([['there', await countEvictedKeys(server.admin)]]),
-    onFlaws: flaws => { told.push(flaws.map(({ kind }) => kind).join() || 'none') },
-    onEviction: async () => { told.push('evicted') }
-  })
-  const look = async () => { told.length = 0; await watch.look(); return [...told] }
-  t.same(await look(), [])
-  await server.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
-  t.same(await look(), ['eviction'])
-  t.same(await look(), [], 'once')
-  await server.admin.config('SET', 'maxmemory-policy', 'noeviction')
-  t.same(await look(), ['evicted', 'none'], 'in that order: what was trusted before would be trusted again')
-
-  await server.admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
-  await server.admin.set('something', 'x'.repeat(1_000))
-  await server.admin.config('SET', 'maxmemory', '1')
-  const filler = new Redis(server.url)
-  t.teardown(() => { filler.disconnect() })
-  await until('something is evicted', async () => { await filler.set('more', 'x').catch(() => {}); return await countEvictedKeys(server.admin) > 0 })
-  await server.admin.config('SET', 'maxmemory', '0')
-  await server.admin.config('SET', 'maxmemory-policy', 'noeviction')
-  t.same(await look(), ['evicted'], 'even where the policy was another one only between two looks')
-  t.same(await look(), [])
-})
-
-t.test('what was evicted between the start and the first turn of the watch is noticed', async t => {
-  let evicted = 3
-  let times = 0
-  const watch = createRedisWatch({ audit: async () => [], countEvictedKeys: async () => new Map([['there', evicted]]), onFlaws: () => {}, onEviction: async () => { times++ } })
-  t.teardown(() => { watch.stop() })
-  watch.start()
-  await new Promise(resolve => setImmediate(resolve))
-  t.equal(times, 0, 'what was evicted before is none of ours')
-  evicted = 4
-  await watch.look()
-  t.equal(times, 1)
 })

@@ -19,8 +19,8 @@ export interface OwnRedis {
   kill (): Promise<void>
   /** Starts it again on the same port: without data, or with those of a snapshot. */
   start (snapshot?: Buffer): Promise<void>
-  /** What it holds now, as an RDB file. */
-  snapshot (): Promise<Buffer>
+  /** What it holds now, as an RDB file, without some keys, which it loses. */
+  snapshot (without?: string[]): Promise<Buffer>
   /** A client of its own, for looking and meddling. */
   admin: Redis
   /** Where other servers of this kind reach it. */
@@ -67,8 +67,11 @@ export async function ownRedis (t: Owner): Promise<OwnRedis> {
       program.start()
       await untilReady(url)
     },
-    async snapshot () {
-      await admin.save()
+    async snapshot (without = []) {
+      // In one packet, so that nobody else comes in between.
+      const pipeline = admin.pipeline()
+      if (without.length > 0) pipeline.del(without)
+      await pipeline.save().exec()
       return readFileSync(file)
     }
   }
@@ -113,4 +116,15 @@ async function untilReady (url: string): Promise<void> {
   redis.on('error', () => { /* It is still starting. */ })
   await redis.ping()
   redis.disconnect()
+}
+
+/** Has a server drop every key that has an end, as one does that is told to evict and is full. */
+export async function evictWhatEnds ({ admin }: OwnRedis): Promise<void> {
+  const countVolatile = async () => Number(/expires=(\d+)/.exec(await admin.info('keyspace'))?.[1] ?? 0)
+  await admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
+  await admin.config('SET', 'maxmemory', '1')
+  // Each write makes room first.
+  while (await countVolatile() > 0) await admin.set('more', 'x').catch(() => {})
+  await admin.config('SET', 'maxmemory', '0')
+  await admin.del('more')
 }

@@ -72,7 +72,8 @@ export const schedules = {
       // Its position is given out, and whoever reads the head reads it: time for the marker to get there, if it does.
       const giveUpAt = performance.now() + 2_500
       while (!await isMarked(stage) && performance.now() < giveUpAt) await sleep(20)
-      const old = await stage.redis.snapshot()
+      // As of a copy that was there all the while: one that was restarted is made again in any case.
+      const old = await stage.redis.snapshot([stage.note])
       await openGate(stage)
       confirm(await loggingOut)
       await stage.redis.kill()

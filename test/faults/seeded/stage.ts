@@ -22,6 +22,8 @@ export interface Stage {
   postgres: Proxy
   /** The key of the marker in Redis. */
   marker: string
+  /** The key of the note which server the marker was checked on. */
+  note: string
   /** Runs a statement on the database, past the service and the proxy, on one connection. */
   sql (statement: string): Promise<Array<Record<string, unknown>>>
   signIn (): Promise<Tokens>
@@ -64,6 +66,7 @@ export async function setStage (t: Owner, { buildApp, loadConfig }: Service, set
     redis,
     postgres,
     marker: 'seeded:generation',
+    note: 'seeded:server',
     sql: async statement => (await database.query<Record<string, unknown>>(statement)).rows,
     async signIn () {
       const { tokens, operation } = await signIn()

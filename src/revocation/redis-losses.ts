@@ -1,0 +1,84 @@
+import { shardPrefix, type RedisConnections } from '../redis/connections.ts'
+import { runScript, type RedisLink } from '../redis/link.ts'
+
+/**
+ * What a Redis may have lost though its marker is there: keys that it evicted, and entries that ended early by a clock that was
+ * wrong. Both go without a trace in the marker, and at any time, also while no replica runs. So it is noted in Redis, beside the marker,
+ * which server it was and how much that had evicted; and whoever finds something that makes a Redis forget leaves a doubt there. Where the note is wrong, or
+ * there is a doubt, the marker is forgotten, once for all replicas, and everything is written again.
+ */
+export interface RedisLosses {
+  /** Forgets the markers of those shards that may have lost something. Those that cannot be asked are left for the next time. */
+  check (): Promise<void>
+  /** Leaves a doubt: entries may be missing, whatever the markers say. Rejects unless every shard has it. */
+  doubt (): Promise<void>
+  /** Forgets the markers where there is a doubt, and the doubt. Rejects unless every shard has been asked. */
+  settle (): Promise<void>
+}
+
+/** Why a marker was forgotten: keys were evicted since it was put there; or maybe they were, by a server that is there no more. */
+export type Loss = 'evicted' | 'replaced'
+
+/** For how long, in seconds, a note is believed of a server that is there no more. */
+const noteHoldsSeconds = 10
+
+/**
+ * Lua that forgets the marker, KEYS[1], if keys may have been evicted since the note, KEYS[3], and renews the note. It leaves the reason in
+ * `loss`, which is empty where there is none.
+ *
+ * One that was restarted counts from 0 again: to end an eviction by the configuration and a restart is what one does. A replica that was
+ * promoted is believed if the primary was asked a moment ago. A blocklist without a note is of a release that made none. A Redis that is full keeps the
+ * old note, which is safe.
+ */
+export const forgetWhatMayBeLost = `
+local info = redis.call('INFO', 'server')
+local run, uptime = string.match(info, 'run_id:(%w+)') or '', tonumber(string.match(info, 'uptime_in_seconds:(%d+)') or 0)
+local evicted = string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)') or '0'
+local seconds = tonumber(redis.call('TIME')[1])
+local knownRun, knownEvicted, notedAt = string.match(redis.call('GET', KEYS[3]) or '', '^(%w*):(%d+):(%d+)$')
+local loss = ''
+if knownRun == run then
+  if knownEvicted ~= evicted then loss = 'evicted' end
+elseif evicted ~= '0' then
+  loss = 'evicted'
+elseif knownRun then
+  local age = math.abs(seconds - tonumber(notedAt))
+  if age > ${noteHoldsSeconds} or uptime <= age + 1 then loss = 'replaced' end
+end
+if loss ~= '' and redis.call('DEL', KEYS[1]) == 0 then loss = '' end
+redis.pcall('SET', KEYS[3], run .. ':' .. evicted .. ':' .. seconds)
+`
+
+const check = `${forgetWhatMayBeLost}\nreturn loss`
+
+const settle = `
+if redis.call('DEL', KEYS[4]) == 1 then redis.call('DEL', KEYS[1]) end
+return 1
+`
+
+/** What stands in Redis beside the entries. */
+export function projectionKeys (prefix: string): { marker: string, progress: string, server: string, doubt: string } {
+  return { marker: `${prefix}generation`, progress: `${prefix}rebuild`, server: `${prefix}server`, doubt: `${prefix}doubt` }
+}
+
+const allKeys = (prefix: string) => Object.values(projectionKeys(prefix))
+
+/** Forgets the marker of one shard if it may have lost something. To be done on each connection before what it says is trusted. */
+export async function checkForLoss (link: RedisLink, prefix: string, onLoss?: (loss: Loss) => void): Promise<void> {
+  const loss = await link.run(redis => runScript<Loss | ''>(redis, 'signoutCheck', check, allKeys(prefix), []))
+  if (loss !== '') onLoss?.(loss)
+}
+
+/** @param onLoss is told when a marker was forgotten */
+export function createRedisLosses ({ shards }: Pick<RedisConnections, 'shards'>, prefix: string, onLoss: (loss: Loss) => void): RedisLosses {
+  const each = (work: (link: RedisLink, prefix: string) => Promise<unknown>) => Promise.allSettled(shards.map(({ tag, link }) => work(link, shardPrefix(prefix, tag))))
+  async function all (work: (link: RedisLink, prefix: string) => Promise<unknown>): Promise<void> {
+    const failed = (await each(work)).find(done => done.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+  }
+  return {
+    async check () { await each((link, prefix) => checkForLoss(link, prefix, onLoss)) },
+    doubt: () => all((link, prefix) => link.run(redis => redis.set(projectionKeys(prefix).doubt, 1))),
+    settle: () => all((link, prefix) => link.run(redis => runScript(redis, 'signoutSettle', settle, allKeys(prefix), [])))
+  }
+}

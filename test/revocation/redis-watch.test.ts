@@ -1,0 +1,125 @@
+import t, { type Test } from 'tap'
+import { createRedisAuditor } from '../../src/revocation/redis-auditor.ts'
+import { auditRedis, type RedisFlaw } from '../../src/revocation/redis-audit.ts'
+import { createRedisWatch, type RedisWatch } from '../../src/revocation/redis-watch.ts'
+import { ownRedis } from '../support/redis-server.ts'
+
+const leewaySeconds = 5
+const flaw = (kind: RedisFlaw['kind'], at = 'there'): RedisFlaw => ({ kind, at, what: 'is wrong', cure: 'Mend it.' })
+
+interface Scene {
+  watch: RedisWatch
+  /** Looks, and answers what has come of it. */
+  look (): Promise<string[]>
+  /** Whether Redis can be written to. */
+  redis: { isFull: boolean }
+}
+
+function scene (t: Test, audit: () => Promise<RedisFlaw[]>): Scene {
+  const told: string[] = []
+  const redis = { isFull: false }
+  const write = (what: string) => async () => {
+    if (redis.isFull) throw new Error('OOM')
+    told.push(what)
+  }
+  const watch = createRedisWatch({
+    audit,
+    losses: { check: async () => {}, doubt: write('doubt'), settle: write('settle') },
+    onFlaws: flaws => { told.push(flaws.map(({ kind }) => kind).join() || 'none') },
+    forgetMarkers: write('forget')
+  })
+  t.teardown(() => { watch.stop() })
+  return { watch, redis, async look () { told.length = 0; await watch.look().catch(() => {}); return [...told] } }
+}
+
+t.test('P2: what was trusted while Redis might forget is forgotten before it is trusted again, be it for eviction or its clock', async t => {
+  const server = await ownRedis(t)
+  let offMs = 0
+  const { look } = scene(t, () => auditRedis({ redis: server.admin, prefix: 'p:', leewaySeconds, now: () => Date.now() + offMs }))
+  t.same(await look(), [])
+  await server.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
+  t.same(await look(), ['eviction', 'doubt'])
+  t.same(await look(), ['doubt'], 'it is told once, and left in doubt for as long as it lasts')
+  await server.admin.config('SET', 'maxmemory-policy', 'noeviction')
+  t.same(await look(), ['settle', 'none'], 'in that order: what was trusted before would be trusted again')
+  t.same(await look(), [])
+  for (offMs of [60_000, -60_000]) {
+    t.same(await look(), ['clock', 'doubt'])
+    offMs = 0
+    t.same(await look(), ['settle', 'none'])
+  }
+})
+
+t.test('P2: what could not be left as a doubt is forgotten all the same, and until then nothing is trusted', async t => {
+  let flaws = [flaw('clock')]
+  const { look, redis } = scene(t, async () => flaws)
+  redis.isFull = true
+  t.same(await look(), ['clock'])
+  flaws = []
+  t.same(await look(), [])
+  redis.isFull = false
+  t.same(await look(), ['forget', 'none'])
+})
+
+t.test('what makes no Redis forget is lifted without a replay', async t => {
+  let flaws = [flaw('role')]
+  const { look } = scene(t, async () => flaws)
+  t.same(await look(), ['role'])
+  flaws = [flaw('role', 'elsewhere')]
+  t.same(await look(), ['role'], 'another server is told of by itself')
+  flaws = []
+  t.same(await look(), ['none'])
+})
+
+t.test('P2: eviction and a wrong clock are found while Postgres is away', async t => {
+  const server = await ownRedis(t)
+  await server.admin.set('p:generation', '00000000-0000-4000-8000-000000000001:5')
+  const record = { isAway: false, ids: [] as string[] }
+  const audit = createRedisAuditor({
+    servers: () => [{ at: 'there', redis: server.admin, tags: [''] }],
+    prefix: 'p:',
+    leewaySeconds,
+    async listLogIds () { if (record.isAway) throw new Error('The database is away.'); return record.ids },
+    answers: async () => true
+  })
+  const kinds = async () => (await audit()).map(({ kind }) => kind).sort()
+  t.same(await kinds(), ['foreign_log'])
+  record.isAway = true
+  await server.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
+  for (let look = 0; look < 5; look++) t.same(await kinds(), ['eviction', 'foreign_log'], 'and what cannot be asked is as it was')
+  record.isAway = false
+  record.ids = ['00000000-0000-4000-8000-000000000001']
+  t.same(await kinds(), ['eviction'])
+})
+
+t.test('P2: a server that is away keeps nobody from finding what is wrong with another', async t => {
+  const [well, away] = [await ownRedis(t), await ownRedis(t)]
+  let servers = [{ at: 'well', redis: well.admin, tags: [''] }, { at: 'away', redis: away.admin, tags: [''] }]
+  const audit = createRedisAuditor({ servers: () => servers, prefix: 'p:', leewaySeconds, answers: async () => false })
+  const found = async () => (await audit()).map(({ kind, at }) => `${kind} ${at}`)
+  await away.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
+  t.same(await found(), ['eviction away'])
+  away.admin.disconnect()
+  await well.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
+  for (let look = 0; look < 5; look++) t.same((await found()).sort(), ['eviction away', 'eviction well'])
+  servers = servers.slice(0, 1)
+  t.same(await found(), ['eviction well'], 'what is none of ours any more has no flaws')
+})
+
+t.test('P2: a server that answers look-ups, and not what it is asked about itself, is not trusted for long', async t => {
+  const server = await ownRedis(t)
+  let answers = true
+  const audit = createRedisAuditor({ servers: () => [{ at: 'there', redis: server.admin, tags: [''] }], prefix: 'p:', leewaySeconds, answers: async () => answers })
+  const kinds = async () => (await audit()).map(({ kind }) => kind)
+  t.same(await kinds(), [])
+  await server.admin.acl('SETUSER', 'default', '-info')
+  t.same([await kinds(), await kinds()], [[], []], 'once or twice is no matter')
+  t.same(await kinds(), ['unaudited'])
+  t.same(await kinds(), ['unaudited'])
+  answers = false
+  t.same(await kinds(), [], 'one that is away is noticed by look-ups')
+  answers = true
+  t.same(await kinds(), [])
+  await server.admin.acl('SETUSER', 'default', '+info')
+  t.same(await kinds(), [])
+})
