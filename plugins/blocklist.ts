@@ -46,7 +46,6 @@ async function blocklist (app: FastifyInstance, { config }: BlocklistOptions): P
   app.metrics.askBlocklist(() => readBlocklistStatus(blocklist, config.BLOCKLIST_DEADLINE_MS, guard))
   app.readiness.add('blocklist', () => withDeadline(blocklist.ping(), config.BLOCKLIST_DEADLINE_MS))
   app.addHook('onReady', async () => {
-    await tail.round()
     tail.start()
     await untilCaughtUp(blocklist)
   })

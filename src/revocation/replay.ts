@@ -6,6 +6,8 @@ export interface ReplayOptions {
   log: Pick<RevocationLog, 'readLive' | 'countRows'>
   /** Called after each page of rows, while there are more. */
   onPage: () => Promise<unknown>
+  /** Once it is aborted, nothing is begun any more: the markers and claims stay where they are. */
+  stopping: AbortSignal
 }
 
 /** A shard that is behind the record, and where it is. */
@@ -28,7 +30,7 @@ export interface Replay {
 
 /** How a replay ended. The shards that were left behind do not keep the others from theirs. */
 export interface ReplayEnd {
-  /** What was done, unless no shard came through. */
+  /** What was done, unless no shard came through, or it was stopped before. */
   replay: Replay | undefined
   /** Whether a step of any shard was refused: somebody else was at it, and it has to start over. */
   wasRefused: boolean
@@ -54,7 +56,7 @@ export function isFarBehind (from: LogPosition | undefined, to: LogPosition): bo
  * Writes to each shard the rows after its marker that belong to it, or all when it has none, up to a head that is settled, and
  * moves its marker past them, step by step. The record is read once for all of them.
  */
-export async function replay ({ log, onPage }: ReplayOptions, lags: readonly Lag[], to: LogPosition): Promise<ReplayEnd> {
+export async function replay ({ log, onPage, stopping }: ReplayOptions, lags: readonly Lag[], to: LogPosition): Promise<ReplayEnd> {
   const startedAt = performance.now()
   const range = { after: Math.min(...lags.map(({ from }) => from?.position ?? 0)), upTo: to.position }
   // Only a replay that takes long tells how far it has come.
@@ -77,6 +79,7 @@ export async function replay ({ log, onPage }: ReplayOptions, lags: readonly Lag
 
   for (let reading: Promise<Page> | undefined = log.readLive(range, pageSize); reading !== undefined;) {
     const { rows, next }: Page = await reading
+    if (stopping.aborted) return end
     reading = next === undefined ? undefined : log.readLive({ ...range, after: next }, pageSize)
     // Whatever goes wrong below goes wrong first.
     reading?.catch(() => {})

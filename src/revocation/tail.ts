@@ -31,7 +31,7 @@ export interface Tail {
   wake (): void
   /** Does one round, and what takes longer with it. */
   round (): Promise<void>
-  /** Resolves when it rests, and lets another replica take over at once. */
+  /** Resolves when it rests, and lets another replica take over at once. A rebuild is left where it is, at its next page. */
   stop (): Promise<void>
 }
 
@@ -45,31 +45,32 @@ export function createTail (options: TailOptions): Tail {
   let timer: NodeJS.Timeout | undefined
   let running: Promise<unknown> | undefined
   let isStarted = false
-  let isStopped = false
-  let isWoken = false
-  const rounds = createRounds(options, wake)
+  /** Until the next round. The first one is done at once. */
+  let delayMs = 0
+  const stopping = new AbortController()
+  const rounds = createRounds(options, wake, stopping.signal)
 
   function schedule (): void {
-    if (!isStarted || isStopped || running !== undefined) return
+    if (!isStarted || stopping.signal.aborted || running !== undefined) return
     clearTimeout(timer)
     timer = setTimeout(() => {
-      isWoken = false
+      delayMs = intervalMs
       running = rounds.next().finally(() => {
         running = undefined
         schedule()
       })
-    }, isWoken ? startOverMs : intervalMs).unref()
+    }, delayMs).unref()
   }
 
   function wake (): void {
-    isWoken = true
+    delayMs = Math.min(delayMs, startOverMs)
     schedule()
   }
 
   return {
     start () {
       isStarted = true
-      wake()
+      schedule()
     },
     wake,
     async round () {
@@ -77,7 +78,7 @@ export function createTail (options: TailOptions): Tail {
       await rounds.rest()
     },
     async stop () {
-      isStopped = true
+      stopping.abort()
       clearTimeout(timer)
       await running
       await rounds.rest()
@@ -96,7 +97,7 @@ interface Rounds {
   release (): Promise<void>
 }
 
-function createRounds (options: TailOptions, startOverSoon: () => void): Rounds {
+function createRounds (options: TailOptions, startOverSoon: () => void, stopping: AbortSignal): Rounds {
   const { log, shards } = options
   const holder = randomUUID()
   const keepLease = () => log.lease(holder, leaseSeconds)
@@ -118,7 +119,7 @@ function createRounds (options: TailOptions, startOverSoon: () => void): Rounds 
   }
 
   async function bringUp (lags: readonly Lag[], to: LogPosition): Promise<void> {
-    const { replay: done, wasRefused, failure } = await replay({ log, onPage: keepLease }, lags, to)
+    const { replay: done, wasRefused, failure } = await replay({ log, onPage: keepLease, stopping }, lags, to)
     if (done !== undefined) options.onCaughtUp?.(done)
     // Starting over is part of the work.
     if (wasRefused) startOverSoon()

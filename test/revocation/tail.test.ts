@@ -120,11 +120,13 @@ t.test('while another has the lease, a round does nothing', async t => {
   t.throws(() => isRevoked(1), { name: 'UntrustedError' })
   t.same(calls, [])
   t.same(failures, [])
-  await tail.stop()
-  t.equal(lease.released, 0, 'what it does not have it does not give back')
   lease.isFree = true
   await tail.round()
   t.equal(isRevoked(1), true)
+  lease.isFree = false
+  await tail.round()
+  await tail.stop()
+  t.equal(lease.released, 0, 'what it does not have it does not give back')
 })
 
 t.test('a step that is refused ends the round, and the next one starts over, soon', async t => {
@@ -217,4 +219,20 @@ t.test('a tail that is woken does not wait for its turn, and one that has stoppe
   tail.wake()
   await new Promise(resolve => setTimeout(resolve, 120))
   t.equal(lease.holders.length, rounds)
+})
+
+t.test('a tail that is stopped leaves a rebuild at its next page, and gives the lease back', async t => {
+  const { tail, append, isRevoked, meddle, replays, failures, lease } = scene(t)
+  append(20_000)
+  let steps = 0
+  let stopped: Promise<void> | undefined
+  meddle.advance = (from, to, next) => {
+    if (++steps === 1) stopped = tail.stop()
+    return next(from, to, [])
+  }
+  await tail.round()
+  await stopped
+  t.equal(steps, 5, 'the page that it was at')
+  t.same([replays, failures, lease.released], [[], [], 1])
+  t.throws(() => isRevoked(1), { name: 'UntrustedError' }, 'what is not finished counts for nothing')
 })
