@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { decodeJwt } from 'jose'
 import t from 'tap'
+import { entryKey } from '../../src/revocation/revocation.ts'
 import { build, serversEnv } from '../support/app.ts'
 import { fail, succeed } from '../support/cli.ts'
 import { get, logOut, openSession, refresh, signUp } from '../support/people.ts'
@@ -48,7 +49,7 @@ t.test('so is a token that is given itself, and never for less than it lives', a
   for (const [later, expected] of [[5_000, 5_000], [-800, 0]] as const) {
     const { jti = '', exp = 0, token } = await signUp(app).then(({ token }) => ({ ...decodeJwt(token), token }))
     t.equal(await succeed(t, ['revoke', '--token', token, '--expires-at', String(exp + later)], { env }), `Revoked the token ${jti}. Its session goes on.\n`)
-    t.equal(await redis.pexpiretime(`${env['BLOCKLIST_PREFIX']}jti:${jti}`), (exp + expected + 15) * 1000)
+    t.equal(await redis.pexpiretime(`${env['BLOCKLIST_PREFIX']}${entryKey('token', jti)}`), (exp + expected + 15) * 1000)
   }
 })
 
