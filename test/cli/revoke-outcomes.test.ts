@@ -35,7 +35,7 @@ t.test('a jti is refused for as long as --expires-at says, where that is longer 
   await Promise.all(([[String(far), far], [new Date(far * 1000).toISOString(), far], ['1', now + 900]] as const).map(async ([expiry, atLeast]) => {
     const jti = randomUUID()
     t.equal(await succeed(t, ['revoke', '--token', jti, '--expires-at', expiry], { env }), `Revoked the token ${jti}. Its session goes on.\n`)
-    const [key = ''] = await redis.keys(`${env['BLOCKLIST_PREFIX']}*${jti}`)
+    const [key = ''] = await redis.keys(`${env['BLOCKLIST_PREFIX']}${entryKey('token', jti)}`)
     const endsAt = await redis.pexpiretime(key) / 1000
     t.ok(endsAt >= atLeast && endsAt < atLeast + 100, `${expiry}: until ${endsAt}`)
   }))
