@@ -2,7 +2,7 @@ import { and, desc, eq, lt, sql } from 'drizzle-orm'
 import { canonicalIp, placeOf } from '../client.ts'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Database, Drizzle } from '../db/database.ts'
-import { securityEvents } from '../db/tables.ts'
+import { securityEvents, sessions } from '../db/tables.ts'
 import { readCursor, toPage, type Page, type PageRequest } from '../pages.ts'
 import type { AnnounceEvent, RecordedEvent, SecurityEvent } from './security-events.ts'
 
@@ -31,7 +31,10 @@ export interface EventRepository {
    * the table nor the owner's list.
    */
   countFailure (event: SecurityEvent): Promise<void>
-  /** Whether this account has signed in from the place of this address before, as far back as events are kept. */
+  /**
+   * Whether this account has signed in from the place of this address before, as far back as events are kept, or has a
+   * session that was used there last.
+   */
   hasSignedInFrom (userId: string, ip: string | undefined): Promise<boolean>
   /** A user's events, newest first. */
   list (userId: string, page: PageRequest): Promise<Page<RecordedEvent>>
@@ -50,10 +53,12 @@ export function createEventRepository (database: Database, announce: AnnounceEve
     async hasSignedInFrom (userId, ip) {
       const place = placeOf(ip)
       if (place === undefined) return false
-      const found = await database.run(db => db.select({ position: securityEvents.position }).from(securityEvents)
-        .where(and(eq(securityEvents.userId, userId), eq(securityEvents.type, 'login'), sql`${securityEvents.ip} <<= ${place}::inet`))
-        .limit(1))
-      return found.length > 0
+      // A place of a session that has ended is one of the past: it may have been a thief's.
+      const { rows } = await database.run(db => db.execute(sql`select
+        exists (select from ${securityEvents} where ${securityEvents.userId} = ${userId}::uuid and ${securityEvents.type} = 'login' and ${securityEvents.ip} <<= ${place}::inet)
+        or exists (select from ${sessions} where ${sessions.userId} = ${userId}::uuid and ${sessions.ip} <<= ${place}::inet
+          and ${sessions.endedAt} is null and ${sessions.expiresAt} > ${clockTimestamp}) as known`)) as { rows: Array<{ known: boolean }> }
+      return rows[0]?.known === true
     },
     async list (userId, { cursor, limit }) {
       const before = readCursor(cursor, /^\d{1,15}$/)
