@@ -55,7 +55,8 @@ export function createLogout ({ database, perform, ender }: LogoutOptions): Logo
     // Repeated, the end of all finds its own session ended too, and no other one to end.
     if (scope === 'others' || (scope === 'all' && await hasOthers(unit, own))) await requireLive(unit, own)
     const ended = await ender.end(unit, selected(own, scope), 'logout')
-    if (ended.length > 0) unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: client.ip, details: { scope, sessions: ended.length } })
+    // Those that include the own session end none only where that has ended before: then they are repeated.
+    if (scope === 'others' || ended.length > 0) unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: client.ip, details: { scope, sessions: ended.length } })
     return ended
   }
 
