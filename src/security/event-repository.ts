@@ -16,6 +16,15 @@ export async function insertEvents (db: Drizzle, events: readonly SecurityEvent[
     from json_to_recordset(${rows}::json) as added (type text, user_id uuid, actor_id uuid, session_id uuid, ip inet, details jsonb)`)
 }
 
+/** Counts an event: one row for an account, a session where there is one, a place and a minute, however many there are. */
+export async function countEvent (db: Drizzle, event: SecurityEvent): Promise<void> {
+  const place = placeOf(event.ip)
+  const minute = sql`to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI')`
+  await db.insert(securityEvents)
+    .values({ ...event, ip: place, at: clockTimestamp, countedAs: sql`concat_ws(' ', ${event.type}::text, ${event.userId ?? 'nobody'}::text, ${place ?? 'nowhere'}::text, ${minute}, ${event.sessionId ?? null}::text)` })
+    .onConflictDoUpdate({ target: securityEvents.countedAs, set: { count: sql`${securityEvents.count} + 1` } })
+}
+
 /** Whether there was such a user, and is none any more, as far back as events are kept. */
 export async function isDeletionRecorded (db: Drizzle, userId: string): Promise<boolean> {
   const found = await db.select({ position: securityEvents.position }).from(securityEvents)
@@ -43,11 +52,7 @@ export interface EventRepository {
 export function createEventRepository (database: Database, announce: AnnounceEvent): EventRepository {
   return {
     async countFailure (event) {
-      const place = placeOf(event.ip)
-      const minute = sql`to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI')`
-      await database.run(db => db.insert(securityEvents)
-        .values({ ...event, ip: place, at: clockTimestamp, countedAs: sql`concat_ws(' ', ${event.type}::text, ${event.userId ?? 'nobody'}::text, ${place ?? 'nowhere'}::text, ${minute})` })
-        .onConflictDoUpdate({ target: securityEvents.countedAs, set: { count: sql`${securityEvents.count} + 1` } }))
+      await database.run(db => countEvent(db, event))
       announce(event)
     },
     async hasSignedInFrom (userId, ip) {
