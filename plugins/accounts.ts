@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { createRevocationRequests, type RevocationRequests } from '../src/administration/revocation-requests.ts'
 import { createUserAdministration, type UserAdministration } from '../src/administration/user-administration.ts'
+import { canonicalIp } from '../src/client.ts'
 import type { Config } from '../src/config.ts'
 import { createEventRepository, type EventRepository } from '../src/security/event-repository.ts'
 import type { SecurityEvent } from '../src/security/security-events.ts'
@@ -64,7 +65,7 @@ async function accounts (app: FastifyInstance, { config }: AccountsOptions): Pro
 
 /** The names that the API has for them, so that who reads both reads the same. */
 function toLogged ({ type, userId, actorId, sessionId, ip, details }: SecurityEvent) {
-  return { type, user_id: userId ?? null, actor_id: actorId ?? null, session_id: sessionId ?? null, ip: ip ?? null, ...details && { details } }
+  return { type, user_id: userId ?? null, actor_id: actorId ?? null, session_id: sessionId ?? null, ip: canonicalIp(ip) ?? null, ...details && { details } }
 }
 
 export default fp(accounts, { name: 'accounts', fastify: '5.x', dependencies: ['metrics', 'database', 'tokens', 'rate-limits'] })

@@ -2,7 +2,7 @@ import type { Database, Drizzle } from './db/database.ts'
 import type { Revocation } from './revocation/revocation.ts'
 import { appendRevocations, type RecordedRevocation } from './revocation/revocation-log.ts'
 import type { Revoker } from './revocation/revoker.ts'
-import { insertEvents } from './security/event-repository.ts'
+import { countEvent, insertEvents } from './security/event-repository.ts'
 import type { AnnounceEvent, SecurityEvent } from './security/security-events.ts'
 
 /** One act of the service on its record: what it changes, what is to be remembered of it, and what it takes back. */
@@ -11,6 +11,8 @@ export interface Unit {
   readonly db: Drizzle
   /** Remembers an event, in the same transaction. */
   record (event: SecurityEvent): void
+  /** The same for what anybody can bring about again and again: one row for all of them in a place and a minute. */
+  count (event: SecurityEvent): void
   /** Takes tokens or sessions back: on record with the transaction, and refused as soon as it is committed. */
   revoke (revocations: readonly RecordedRevocation[]): void
   /**
@@ -48,6 +50,7 @@ export interface PerformOptions {
 export function createPerform ({ database, revoker, announce, onRevoked }: PerformOptions): Perform {
   return async work => {
     const events: SecurityEvent[] = []
+    const counted: SecurityEvent[] = []
     const claimed: RecordedRevocation[] = []
     const unclaimed: RecordedRevocation[] = []
     const again: Revocation[] = []
@@ -55,11 +58,13 @@ export function createPerform ({ database, revoker, announce, onRevoked }: Perfo
       const result = await work({
         db,
         record: event => { events.push(event) },
+        count: event => { counted.push(event) },
         revoke: revocations => { claimed.push(...revocations) },
         revokeInTime: revocations => { unclaimed.push(...revocations) },
         revokeAgain: revocations => { again.push(...revocations) }
       })
       await insertEvents(db, events)
+      for (const event of counted) await countEvent(db, event)
       await appendRevocations(db, [...claimed, ...unclaimed])
       return result
     })
@@ -67,7 +72,7 @@ export function createPerform ({ database, revoker, announce, onRevoked }: Perfo
       if (again.length > 0) await revoker.revoke(again)
       throw error
     })
-    for (const event of events) announce(event)
+    for (const event of [...events, ...counted]) announce(event)
     const recorded = [...claimed, ...unclaimed]
     if (recorded.length > 0) onRevoked?.(recorded)
     if (claimed.length + again.length > 0) await revoker.revoke([...recorded, ...again])

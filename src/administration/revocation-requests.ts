@@ -95,10 +95,8 @@ export function createRevocationRequests (options: RevocationRequestsOptions): R
     await lockForAct(unit, by, target.kind === 'subject' ? target.subject : known?.userId)
     if (known === undefined) await requireUser(unit.db, target)
     const ended = await ender.end(unit, which, 'ended_by_admin')
-    if (ended.length > 0) {
-      const sessionId = target.kind === 'session' ? target.sid : undefined
-      recordAct(unit, { type: 'sessions_revoked', userId: known?.userId, sessionId, details: { sessions: ended.length } }, by)
-    }
+    const whose = target.kind === 'session' ? { userId: known?.userId, sessionId: target.sid } : { userId: target.subject }
+    recordAct(unit, { type: 'sessions_revoked', ...whose, details: { sessions: ended.length } }, by)
     return { tokens: [], sessions: ended }
   }
 

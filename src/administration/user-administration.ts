@@ -82,7 +82,7 @@ export function createUserAdministration ({ database, users, perform, ender }: U
       await perform(async unit => {
         if (await lockForAct(unit, by, id) === undefined) throw new SignoutError('not_found')
         const ended = await ender.end(unit, sessionsOf(id), 'ended_by_admin')
-        if (ended.length > 0) recordAct(unit, { type: 'sessions_revoked', userId: id, details: { sessions: ended.length } }, by)
+        recordAct(unit, { type: 'sessions_revoked', userId: id, details: { sessions: ended.length } }, by)
       })
     },
     setRole: (id, role, by) => change(id, 'role', role, by),

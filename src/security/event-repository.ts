@@ -2,7 +2,7 @@ import { and, desc, eq, lt, sql } from 'drizzle-orm'
 import { canonicalIp, placeOf } from '../client.ts'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Database, Drizzle } from '../db/database.ts'
-import { securityEvents } from '../db/tables.ts'
+import { securityEvents, sessions } from '../db/tables.ts'
 import { readCursor, toPage, type Page, type PageRequest } from '../pages.ts'
 import type { AnnounceEvent, RecordedEvent, SecurityEvent } from './security-events.ts'
 
@@ -14,6 +14,15 @@ export async function insertEvents (db: Drizzle, events: readonly SecurityEvent[
   await db.execute(sql`insert into ${securityEvents} (type, user_id, actor_id, session_id, ip, details, at)
     select type, user_id, actor_id, session_id, ip, details, ${clockTimestamp}
     from json_to_recordset(${rows}::json) as added (type text, user_id uuid, actor_id uuid, session_id uuid, ip inet, details jsonb)`)
+}
+
+/** Counts an event: one row for an account, a session where there is one, a place and a minute, however many there are. */
+export async function countEvent (db: Drizzle, event: SecurityEvent): Promise<void> {
+  const place = placeOf(event.ip)
+  const minute = sql`to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI')`
+  await db.insert(securityEvents)
+    .values({ ...event, ip: place, at: clockTimestamp, countedAs: sql`concat_ws(' ', ${event.type}::text, ${event.userId ?? 'nobody'}::text, ${place ?? 'nowhere'}::text, ${minute}, ${event.sessionId ?? null}::text)` })
+    .onConflictDoUpdate({ target: securityEvents.countedAs, set: { count: sql`${securityEvents.count} + 1` } })
 }
 
 /** Whether there was such a user, and is none any more, as far back as events are kept. */
@@ -31,7 +40,10 @@ export interface EventRepository {
    * the table nor the owner's list.
    */
   countFailure (event: SecurityEvent): Promise<void>
-  /** Whether this account has signed in from the place of this address before, as far back as events are kept. */
+  /**
+   * Whether this account has signed in from the place of this address before, as far back as events are kept, or has a
+   * session that was used there last.
+   */
   hasSignedInFrom (userId: string, ip: string | undefined): Promise<boolean>
   /** A user's events, newest first. */
   list (userId: string, page: PageRequest): Promise<Page<RecordedEvent>>
@@ -40,20 +52,18 @@ export interface EventRepository {
 export function createEventRepository (database: Database, announce: AnnounceEvent): EventRepository {
   return {
     async countFailure (event) {
-      const place = placeOf(event.ip)
-      const minute = sql`to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI')`
-      await database.run(db => db.insert(securityEvents)
-        .values({ ...event, ip: place, at: clockTimestamp, countedAs: sql`concat_ws(' ', ${event.type}::text, ${event.userId ?? 'nobody'}::text, ${place ?? 'nowhere'}::text, ${minute})` })
-        .onConflictDoUpdate({ target: securityEvents.countedAs, set: { count: sql`${securityEvents.count} + 1` } }))
+      await database.run(db => countEvent(db, event))
       announce(event)
     },
     async hasSignedInFrom (userId, ip) {
       const place = placeOf(ip)
       if (place === undefined) return false
-      const found = await database.run(db => db.select({ position: securityEvents.position }).from(securityEvents)
-        .where(and(eq(securityEvents.userId, userId), eq(securityEvents.type, 'login'), sql`${securityEvents.ip} <<= ${place}::inet`))
-        .limit(1))
-      return found.length > 0
+      // A place of a session that has ended is one of the past: it may have been a thief's.
+      const { rows } = await database.run(db => db.execute(sql`select
+        exists (select from ${securityEvents} where ${securityEvents.userId} = ${userId}::uuid and ${securityEvents.type} = 'login' and ${securityEvents.ip} <<= ${place}::inet)
+        or exists (select from ${sessions} where ${sessions.userId} = ${userId}::uuid and ${sessions.ip} <<= ${place}::inet
+          and ${sessions.endedAt} is null and ${sessions.expiresAt} > ${clockTimestamp}) as known`)) as { rows: Array<{ known: boolean }> }
+      return rows[0]?.known === true
     },
     async list (userId, { cursor, limit }) {
       const before = readCursor(cursor, /^\d{1,15}$/)

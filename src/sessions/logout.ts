@@ -7,8 +7,9 @@ import type { AccessTokenClaims } from '../tokens/claims.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockUser } from '../users/user-repository.ts'
 import { hashRefreshToken } from './refresh-tokens.ts'
+import { endReused } from './reuse.ts'
 import { toRevocation, type SessionEnder } from './session-ender.ts'
-import { findSession, findSessionOfRefreshToken, listSessions, lockSession, otherSessionsOf, sessionOf, sessionWithId, sessionsOf, type Session, type Which } from './session-repository.ts'
+import { findSession, findSessionOfRefreshToken, listSessions, lockSession, otherSessionsOf, sessionOf, sessionsOf, type Session, type Which } from './session-repository.ts'
 
 /** What a logout ends: this session, the user's other ones, or all of them. */
 export type LogoutScope = 'session' | 'others' | 'all'
@@ -28,6 +29,8 @@ export interface LogoutOptions {
   database: Database
   perform: Perform
   ender: SessionEnder
+  /** For how long the token that was just spent gets the same successor again. */
+  graceSeconds: number
 }
 
 /**
@@ -48,14 +51,15 @@ export interface Logout {
   fromList (own: OwnSession, sessionId: string, client: Client): Promise<void>
 }
 
-export function createLogout ({ database, perform, ender }: LogoutOptions): Logout {
+export function createLogout ({ database, perform, ender, graceSeconds }: LogoutOptions): Logout {
   async function logOut (unit: Unit, own: OwnSession, scope: LogoutScope, client: Client): Promise<string[]> {
     // Whoever opens or refreshes a session waits for this, or this for them, so that none slips through.
     if (scope !== 'session') await lockUser(unit.db, own.userId, 'update')
     // Repeated, the end of all finds its own session ended too, and no other one to end.
     if (scope === 'others' || (scope === 'all' && await hasOthers(unit, own))) await requireLive(unit, own)
     const ended = await ender.end(unit, selected(own, scope), 'logout')
-    if (ended.length > 0) unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: client.ip, details: { scope, sessions: ended.length } })
+    // Those that include the own session end none only where that has ended before: then they are repeated.
+    if (scope === 'others' || ended.length > 0) unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: client.ip, details: { scope, sessions: ended.length } })
     return ended
   }
 
@@ -85,8 +89,7 @@ export function createLogout ({ database, perform, ender }: LogoutOptions): Logo
           await logOut(unit, own, scope, client)
           return
         }
-        const ended = await ender.end(unit, sessionWithId(session.id), 'refresh_token_reused')
-        if (ended.length > 0) unit.record({ type: 'refresh_token_reused', userId: own.userId, sessionId: own.sessionId, ip: client.ip })
+        await endReused(unit, { ender, graceSeconds }, session, await readClock(unit.db), client)
         return 'refresh_token_reused'
       })
       if (failure !== undefined) throw new SignoutError(failure)

@@ -7,6 +7,7 @@ import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockUser, type User } from '../users/user-repository.ts'
 import { createRotationSalt, hashRefreshToken, type RefreshTokens } from './refresh-tokens.ts'
+import { endReused } from './reuse.ts'
 import type { SessionEnder } from './session-ender.ts'
 import { usedAt, usedBy, type SessionLifetimes } from './session-lifetimes.ts'
 import { findSessionOfRefreshToken, lockSession, rotate, sessionWithId, type Session } from './session-repository.ts'
@@ -66,14 +67,14 @@ async function exchange (unit: Unit, options: RefreshOptions, found: Pick<Sessio
   const isLive = isSame(session.refreshTokenHash, presented.hash)
 
   if (session.endedAt !== null || user === undefined) {
-    await ender.revokeEnded(unit, sessionWithId(session.id))
+    if (isLive || user === undefined) await ender.revokeEnded(unit, sessionWithId(session.id))
+    else await endReused(unit, options, session, now, presented.client)
     return !isLive && session.endReason === 'refresh_token_reused' ? 'refresh_token_reused' : 'token_revoked'
   }
   const isExpired = session.expiresAt <= now
   if (isLive) return isExpired ? 'token_expired' : await renew(unit, options, user, session, now, presented)
   if (isInGrace(session, presented, now, graceSeconds, refreshTokens)) return isExpired ? 'token_expired' : repeat(options, user, session, now, presented)
-  const ended = await ender.end(unit, sessionWithId(session.id), 'refresh_token_reused')
-  if (ended.length > 0) unit.record({ type: 'refresh_token_reused', userId: user.id, sessionId: session.id, ip: presented.client.ip })
+  await endReused(unit, options, session, now, presented.client)
   return 'refresh_token_reused'
 }
 

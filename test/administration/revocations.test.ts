@@ -50,7 +50,8 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     const events = await query(app, `select session_id, actor_id, details from security_events where type = 'sessions_revoked' and user_id = '${id}' order by position`)
     t.same(events, [
       { session_id: sessionIdOf(second), actor_id: adminId, details: { by: 'admin', sessions: 1 } },
-      { session_id: null, actor_id: adminId, details: { by: 'admin', sessions: 2 } }
+      { session_id: null, actor_id: adminId, details: { by: 'admin', sessions: 2 } },
+      { session_id: sessionIdOf(first), actor_id: adminId, details: { by: 'admin', sessions: 0 } }
     ])
   })
 

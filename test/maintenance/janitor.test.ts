@@ -70,6 +70,17 @@ t.test('the janitor', t => onEachStorage(t, async (t, app) => {
   })
 }, { SESSION_RETENTION: '3600', SECURITY_EVENT_RETENTION: '7200' }))
 
+t.test('the service tidies up by itself, without being asked to', async t => {
+  const app = await build(t, { ...await serversEnv(t), REFRESH_GRACE: '1' })
+  const { sessions: [pair] } = await withSessions(app, 1)
+  await refresh(app, (pair as Pair).refresh_token)
+  t.equal(await count(app, 'sessions', 'rotation_salt is not null'), 1)
+  await letTimePass(app, 2)
+  // The chore that comes round most often, every five seconds or so.
+  await until('the salt of a grace that is over is gone', async () => await count(app, 'sessions', 'rotation_salt is not null') === 0)
+  t.equal(await count(app, 'sessions'), 1, 'and nothing else')
+})
+
 t.test('only one replica tidies up at a time, and the others neither wait nor fail', async t => {
   const env = await serversEnv(t)
   const app = await build(t, { ...env, SESSION_RETENTION: '0' })

@@ -66,6 +66,37 @@ t.test('the log carries the same events in one shape, and no secret', async t =>
   t.same([...secrets, admin.token].filter(secret => log.text().includes(secret)), [])
 })
 
+t.test('the log has an address in the form that the table has', async t => {
+  const log = keepLog()
+  const app = await build(t, await serversEnv(t), log.logger)
+  const { id, username } = await withSessions(app, 0)
+  for (const [address, typed] of [['::ffff:192.0.2.9', password], ['2001:DB8:0:0::1', password], ['fe80::1%eth0', 'a wrong pass phrase'], ['nowhere', password]] as const) {
+    await app.inject({ method: 'POST', url: '/login', payload: { username, password: typed }, remoteAddress: address })
+  }
+  const logged = log.lines().map(line => line['event'] as Row | undefined).filter(event => event?.['user_id'] === id && event['type'] !== 'registered')
+  t.same(logged.map(event => event?.['ip']), ['192.0.2.9', '2001:db8::1', 'fe80::1', null])
+})
+
+t.test('an ending that found nothing to end is recorded, but not one that is merely repeated', t => onEachStorage(t, async (t, app) => {
+  const { id: adminId, token: admin } = await signUpAdmin(app)
+  const { id, sessions } = await withSessions(app, 1)
+  const { access_token: mine, refresh_token: refreshToken } = sessions[0] as Pair
+  const { id: neverSignedIn } = await withSessions(app, 0)
+  const since = (await query(app, 'select max(position) as position from security_events'))[0]?.['position']
+  await ask(app, 'POST', '/logout?scope=others', mine)
+  for (let time = 0; time < 3; time++) await ask(app, 'POST', '/logout?scope=all', undefined, { refresh_token: refreshToken })
+  await ask(app, 'POST', '/logout', undefined, { refresh_token: refreshToken })
+  await ask(app, 'DELETE', `/users/${neverSignedIn}/sessions`, admin)
+  await ask(app, 'POST', '/revocations', admin, { subject: neverSignedIn })
+  await ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(sessions[0] as Pair) })
+  const byAdmin = (userId: string) => ({ type: 'sessions_revoked', user_id: userId, actor_id: adminId, details: { sessions: 0, by: 'admin' } })
+  t.same(await query(app, `select type, user_id, actor_id, details from security_events where position > ${String(since)} order by position`), [
+    { type: 'logout', user_id: id, actor_id: null, details: { scope: 'others', sessions: 0 } },
+    { type: 'logout', user_id: id, actor_id: null, details: { scope: 'all', sessions: 1 } },
+    byAdmin(neverSignedIn), byAdmin(neverSignedIn), byAdmin(id)
+  ])
+}))
+
 t.test('an act and its event happen together or not at all', t => onEachStorage(t, async (t, app) => {
   const { id, sessions: [mine] } = await withSessions(app, 1)
   const pair = mine as Pair

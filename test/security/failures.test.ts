@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { everyRow, query } from '../support/database.ts'
-import { withSessions } from '../support/expect.ts'
+import { expectError, withSessions } from '../support/expect.ts'
 import { password } from '../support/people.ts'
 import { randomName } from '../support/services.ts'
 
@@ -67,6 +67,16 @@ t.test('failed logins', t => onEachStorage(t, async (t, app) => {
     })
     t.same(await failuresOf('user_id is null'), [row(`${place}/32`, 4)])
     t.same((await everyRow(app)).filter(row => usernames.some(username => row.includes(username.replace('\u0000', '')) && username.length > 5)), [])
+  })
+
+  await t.test('are what a right password of a disabled account is too', async t => {
+    const id = await withinOneMinute(app, async () => {
+      const { id, username } = await withSessions(app, 0)
+      await query(app, `update users set status = 'disabled' where id = '${id}'`)
+      for (let count = 0; count < 2; count++) expectError(t, await login(app, username, '192.0.2.1', password), 403, 'account_disabled')
+      return id
+    })
+    t.same(await failuresOf(`user_id = '${id}'`), [row('192.0.2.1/32', 2)])
   })
 
   await t.test('are not what a right password is', async t => {

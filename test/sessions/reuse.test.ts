@@ -69,7 +69,24 @@ t.test('a spent refresh token', t => onEachStorage(t, async (t, app) => {
     const second = await renew(app, first)
     await ask(app, 'POST', '/logout', second.access_token)
     expectError(t, await refresh(app, first.refresh_token), 401, 'token_revoked')
-    t.equal((await reuses(app, first)).length, 0)
+    t.equal((await reuses(app, first)).length, 0, 'which may be another tab, and is not recorded')
+  })
+
+  await t.test('is recorded although its session was over before, when no grace could last: counted, and not again and again', async t => {
+    for (const over of ["ended_at = clock_timestamp(), end_reason = 'logout'", "expires_at = clock_timestamp() - interval '1 day', access_expires_at = clock_timestamp() - interval '1 day'"]) {
+      const first = await openSession(app, username)
+      await renew(app, first)
+      await query(app, `update sessions set ${over} where id = '${sessionIdOf(first)}'`)
+      await graceIsOver(app, first)
+      const use = [() => refresh(app, first.refresh_token), () => ask(app, 'POST', '/logout', undefined, { refresh_token: first.refresh_token })]
+      for (let time = 0; time < 6; time++) t.equal((await use[time % 2]?.())?.statusCode, 401)
+      const recorded = await reuses(app, first)
+      t.ok(recorded.length === 1 || recorded.length === 2, 'one row, or two where a minute ended meanwhile')
+      t.equal(recorded.reduce((sum, { count }) => sum + Number(count), 0), 6)
+      t.same(recorded[0]?.['ip'], '127.0.0.1')
+      await refresh(app, first.refresh_token.replace(/^./, 'A'))
+      t.equal((await reuses(app, first)).length, recorded.length, 'what is no token of it is not')
+    }
   })
 }, settings))
 
