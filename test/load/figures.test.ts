@@ -3,6 +3,8 @@ import type { Exchange } from '../../scripts/load/http-client.ts'
 import type { Operation } from '../../scripts/load/profiles.ts'
 import { createRecentRequests } from '../../scripts/load/recent.ts'
 import { createRecorder, type Recorder } from '../../scripts/load/recorder.ts'
+import { htmlOf } from '../../scripts/load/report-html.ts'
+import { sampleReport } from '../support/load.ts'
 
 /** An answer with its latency, put on record a number of times. */
 function recordTimes (recorder: Recorder, count: number, operation: Operation, latencyMs: number, exchange: Partial<Exchange> = {}): void {
@@ -74,4 +76,33 @@ t.test('live rates are those of the last second, however long the intervals of t
   t.ok((requests.now.p99Ms ?? Infinity) < 3, 'what was slow two seconds ago is over')
   nowMs += 5_000
   t.same(requests.now, { requestsPerSecond: 0, p99Ms: undefined })
+})
+
+t.test('the HTML shows what targets are called and answer as text, and nothing of it ends the embedded JSON', async t => {
+  const evil = '</script><script>alert("1")</script>&'
+  const violation = { what: 'access token' as const, loggedOutAt: evil, loggedOutBy: evil, acceptedBy: evil, status: 200, askedAfterMs: 1, answeredAfterMs: 2 }
+  const report = sampleReport({
+    targets: [evil],
+    startedAt: evil,
+    coordinatedOmission: evil,
+    profileDescription: evil,
+    operations: { token: { requests: 1, statuses: { [evil]: 1 }, latencyMs: undefined, distribution: [] } },
+    revocation: { ...sampleReport().revocation, violationCount: 1, violations: [violation] }
+  })
+  const html = htmlOf(report)
+  t.notMatch(html, '<script>alert')
+  t.notMatch(html, 'alert("1")</')
+  t.match(html, '&lt;/script&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;')
+  const [, json = ''] = /<script type="application\/json" id="report">(.*)<\/script>/.exec(html) ?? []
+  t.notMatch(json, '<')
+  t.same(JSON.parse(json), JSON.parse(JSON.stringify(report)), 'it is the report all the same')
+})
+
+t.test('the verdict is green, or red, only for what was shown, and says what could not be sent', async t => {
+  const { revocation } = sampleReport()
+  const showing = (changes: Partial<typeof revocation>) => /class="verdict (\w+)"[^>]*>([^<]*)</.exec(htmlOf(sampleReport({ revocation: { ...revocation, ...changes } })))?.slice(1)
+  t.match(showing({}), ['good', /^0 violations of 2 checked logouts \(1 under load\), all refused everywhere/])
+  t.match(showing({ refusedEverywhere: 1, neverAsked: 3 }), ['open', /, 1 of them refused everywhere .* 3 of these requests could not be sent, and are left out of these times\./])
+  t.match(showing({ logouts: 0, refusedEverywhere: 0 }), ['open', /^No logout was answered 200/])
+  t.match(showing({ violationCount: 1 }), ['bad', /^1 violation of /])
 })

@@ -22,34 +22,54 @@ t.test('a load is reported as the servers saw it, and its report is drawn', asyn
   const { ended, output, folder } = startLoad(t, [...targetsOf(addresses), '--users', '8', '--duration', '3', '--profile', 'mixed'])
   t.equal(await ended, 0, output())
   t.match(output(), /^Loading \d\/3 s {2}\d+ requests\/s, p99 /m)
-  t.match(output(), /^0 violations of \d+ checked logouts \(\d+ under load\), all refused everywhere/m)
   const { report, htmlFile } = readReports(folder)
+  const { logouts, logoutsUnderLoad, refusedEverywhere } = report.revocation
+  t.match(output(), new RegExp(`^0 violations of ${logouts} checked logouts \\(${logoutsUnderLoad} under load\\), ${refusedEverywhere === logouts ? 'all' : `${refusedEverywhere} of them`} refused everywhere`, 'm'))
   await expectCounts(t, report)
   t.match(report, { mode: { kind: 'closed' }, profile: 'mixed', users: 8, endedBy: 'duration', targets: addresses, ownReplicas: false })
   t.match(report.coordinatedOmission, 'corrected for coordinated omission afterwards')
+  for (const [operation, { measuredLatencyMs }] of Object.entries(report.operations)) t.ok(measuredLatencyMs, `${operation}: as measured beside as corrected`)
   await expectDrawn(t, htmlFile)
 })
 
-/** That what the report counts is what the servers have counted. */
-async function expectCounts (t: Test, report: Report): Promise<void> {
+/** What the servers have counted so far, together: the sum of a series, of the samples that have these labels. */
+async function scrape (): Promise<(series: string, which?: Record<string, string>) => number> {
   const samples = (await Promise.all(addresses.map(async address => {
     const answer = await fetch(`${address}/metrics`, { headers: { authorization: `Bearer ${env.METRICS_TOKEN}` } })
     return parseMetrics(await answer.text()).flatMap(({ samples }) => samples)
   }))).flat()
-  const sum = (series: string, which: Record<string, string>) => samples
+  return (series, which = {}) => samples
     .filter(({ name, labels }) => name === series && Object.entries(which).every(([label, value]) => labels[label] === value))
     .reduce((sum, { value }) => sum + value, 0)
+}
+
+/** Requests that somebody may have counted alone, since a busy machine was late for them. Where none was late, there is none. */
+function doubtful ({ totals, revocation: { answers, askedAgain } }: Report, unavailable: number): number {
+  return totals.failed + unavailable + [answers, askedAgain.answers].reduce((sum, { unavailable, inconclusive }) => sum + unavailable + inconclusive, 0)
+}
+
+function expectSame (t: Test, one: number, other: number, inDoubt: number, what: string): void {
+  t.ok(Math.abs(one - other) <= inDoubt, `${what}: ${one} and ${other}, with ${inDoubt} in doubt`)
+}
+
+/** That what the report counts is what the servers have counted. */
+async function expectCounts (t: Test, report: Report): Promise<void> {
+  const sum = await scrape()
   const { operations, revocation, users, timeline, totals } = report
-  t.equal(totals.failed, 0)
+  const inDoubt = doubtful(report, sum('signout_unavailable_answers_total'))
+  const statuses = Object.values(operations).flatMap(({ statuses }) => Object.keys(statuses))
+  t.ok(statuses.every(status => status === '200') || statuses.some(status => /^(503|\D+)$/.test(status)), `nothing is refused but for want of time: ${statuses.join()}`)
+  t.equal(totals.failed, Object.values(operations).reduce((sum, { requests, statuses }) => sum + requests - (statuses['200'] ?? 0), 0), 'what has no 200 has failed')
   t.equal(timeline.reduce((sum, { requests }) => sum + Object.values(requests).reduce((sum, count) => sum + count, 0), 0), totals.requests, 'the timeline has every request')
-  t.equal(sum('signout_revocations_total', { reason: 'logout', scope: 'token' }), revocation.logouts, 'every logout was checked')
+  expectSame(t, sum('signout_revocations_total', { reason: 'logout', scope: 'token' }), revocation.logouts, inDoubt, 'every logout was checked')
+  expectSame(t, revocation.refusedEverywhere, revocation.logouts, inDoubt, 'every logout was refused everywhere')
   // Of each session that ended every access token was asked about at both, and the refresh token once.
   const refused = revocation.answers.refused + revocation.askedAgain.answers.refused
-  t.equal(refused - sum('signout_checks_total', { result: 'revoked' }), revocation.logouts)
+  expectSame(t, sum('signout_checks_total', { result: 'revoked' }), refused - revocation.logouts, inDoubt, 'every refusal of an access token')
   const withToken = ['token', 'me', 'sessions', 'logout', 'logout-everywhere'] as const
-  const accepted = withToken.reduce((sum, operation) => sum + (operations[operation]?.requests ?? 0), 0)
+  const accepted = withToken.reduce((sum, operation) => sum + (operations[operation]?.statuses['200'] ?? 0), 0)
   const besides = addresses.length + (revocation.logouts - revocation.logoutsUnderLoad) + users
-  t.equal(sum('signout_checks_total', { result: 'accepted' }), accepted + besides, 'one for each target at first, everybody who left, and everybody who was deleted')
+  expectSame(t, sum('signout_checks_total', { result: 'accepted' }), accepted + besides, inDoubt, 'with one for each target at first, everybody who left, and everybody who was deleted')
   const client = new pg.Client({ connectionString: String((env as Env)['DATABASE_URL']) })
   await client.connect()
   t.equal((await client.query('select * from users')).rowCount, 0, 'nobody is left behind')
@@ -78,7 +98,7 @@ async function expectDrawn (t: Test, htmlFile: string): Promise<void> {
     t.same(complaints, [])
     t.same(requests, [url], 'the file asks for no other')
     t.ok(await page.evaluate('document.documentElement.scrollWidth') as number <= width, `it fits into ${width} pixels`)
-    t.match(await page.textContent('.verdict.good'), /^0 violations of /)
+    t.match(await page.textContent('.verdict'), /^0 violations of /)
     await page.close()
   }
 }
@@ -100,23 +120,37 @@ async function inkOf (page: Page): Promise<Record<string, number>> {
 
 t.test('a replica that goes on accepting tokens after their logout is found out, and the exit code is 1', async t => {
   const [good = '', other = ''] = addresses
-  const broken = await brokenReplica(t, other, answer => answer.body.includes('"token_revoked"') ? { status: 200, body: '{}' } : answer)
+  const secrets = new Set<string>()
+  const broken = await brokenReplica(t, other, (answer, request, body) => {
+    for (const secret of secretsOf(request.headers.authorization, body, answer.body)) secrets.add(secret)
+    return answer.body.includes('"token_revoked"') ? { status: 200, body: '{}' } : answer
+  })
   const { ended, output, folder } = startLoad(t, [...targetsOf([good, broken]), '--users', '3', '--duration', '2', '--profile', 'logout-everywhere'])
   t.equal(await ended, 1, output())
-  const { report: { revocation }, html } = readReports(folder)
+  const { report, report: { revocation }, html } = readReports(folder)
   const line = /^VIOLATION: the logout that (\S+) answered at \d{4}-\S+Z did not end its (access|refresh) token: (\S+) was asked [\d.]+ ms later, and answered 200 after [\d.]+ ms\.$/gm
   const printed = [...output().matchAll(line)]
   t.ok(printed.length >= 3, output())
   t.same([...new Set(printed.map(([, , , acceptedBy]) => acceptedBy))], [broken], 'the good one is blamed for nothing')
-  t.equal(revocation.violationCount, revocation.answers.accepted + revocation.askedAgain.answers.accepted)
-  t.equal(revocation.violationCount, revocation.violations.length)
-  t.equal(revocation.refusedEverywhere, 0)
+  t.equal(revocation.violationCount, revocation.answers.accepted + revocation.askedAgain.answers.accepted, 'each token that was accepted is a violation')
+  t.equal(revocation.violations.length, Math.min(1_000, revocation.violationCount), 'each is in the report, up to a thousand')
+  t.equal(revocation.refusedEverywhere, 0, 'nothing was refused by the broken one')
   t.same(new Set(revocation.violations.map(({ what }) => what)), new Set(['access token', 'refresh token']))
   for (const { askedAfterMs, answeredAfterMs } of revocation.violations) t.ok(askedAfterMs >= 0 && answeredAfterMs >= askedAfterMs)
   t.match(html, /class="verdict bad"[^>]*>\d+ violations of /)
   t.match(html, '<h2>Violations</h2>')
   t.match(output(), new RegExp(`^${revocation.violationCount} violations of ${revocation.logouts} checked logouts`, 'm'))
+  t.ok(secrets.size > 10, `${secrets.size} passwords and tokens were in use`)
+  for (const [where, text] of Object.entries({ html, json: JSON.stringify(report), output: output() })) {
+    t.same([...secrets].filter(secret => text.includes(secret)), [], `none of them is in the ${where}`)
+  }
 })
+
+/** The passwords and tokens in a request and its answer. */
+function secretsOf (authorization: string | undefined, ...bodies: string[]): string[] {
+  const inBodies = bodies.flatMap(body => [...body.matchAll(/"(?:password|access_token|refresh_token)":"([^"]+)"/g)].map(([, secret = '']) => secret))
+  return [...authorization === undefined ? [] : [authorization.replace(/^Bearer /, '')], ...inBodies]
+}
 
 t.test('without a target it starts replicas of its own, shows a bar in a terminal, and Ctrl-C gives the report so far and stops them', async t => {
   const terminal = (parts: string[]) => ['script', ...inTerminal(parts.map(part => `'${part}'`).join(' '))]
@@ -133,22 +167,24 @@ t.test('without a target it starts replicas of its own, shows a bar in a termina
   t.match(report.coordinatedOmission, 'count from when a request was due')
   t.ok(report.seconds < 600 && report.totals.requests > 0)
   t.ok(report.revocation.logouts >= 4)
-  t.equal(report.revocation.violationCount, 0)
-  t.equal(report.targets.length, 2)
+  t.equal(report.revocation.violationCount, 0, 'no token was accepted')
+  t.equal(report.targets.length, 2, 'as many replicas as were asked for')
   for (const target of report.targets) t.ok(await fetch(`${target}/health/live`).then(() => false, () => true), `${target} is stopped`)
 })
 
 t.test('a storm signs everybody in at once, and says how it measures', async t => {
+  const before = (await scrape())('signout_unavailable_answers_total')
   const { ended, output, folder } = startLoad(t, [...targetsOf(addresses), '--users', '12', '--duration', '1', '--profile', 'storm'])
   t.equal(await ended, 0, output())
-  const { report: { operations, mode, revocation, coordinatedOmission } } = readReports(folder)
+  const { report, report: { operations, mode, revocation, coordinatedOmission } } = readReports(folder)
   t.same(mode, { kind: 'waves' })
   t.match(coordinatedOmission, 'count from when everybody began')
   // One had signed in beforehand. How many waves there is time for depends on the machine.
-  t.ok((operations['sign-in']?.requests ?? 0) >= 11)
-  t.equal(operations.logout?.statuses['200'] ?? 0, revocation.logoutsUnderLoad)
+  t.ok((operations['sign-in']?.requests ?? 0) >= 11, `${operations['sign-in']?.requests} sign-ins`)
+  t.equal(operations.logout?.statuses['200'] ?? 0, revocation.logoutsUnderLoad, 'every logout is checked')
   t.same(Object.keys(operations).filter(operation => !['sign-in', 'logout'].includes(operation)), [])
-  t.ok(revocation.logouts >= 12)
+  const signedIn = 1 + (operations['sign-in']?.statuses['200'] ?? 0)
+  expectSame(t, revocation.logouts, signedIn, doubtful(report, (await scrape())('signout_unavailable_answers_total') - before), 'everybody who has signed in has logged out')
 })
 
 t.test('a command line that is wrong, and a target that cannot be used, cost one line and the exit code 2', async t => {

@@ -72,8 +72,8 @@ export async function listen (t: Test, server: Server, protocol = 'http'): Promi
   return `${protocol}://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** A replica that is broken: what the real one answers passes through `change` first. */
-export async function brokenReplica (t: Test, address: string, change: (answer: Answer, request: IncomingMessage) => Answer): Promise<string> {
+/** A replica that is broken: what the real one answers passes through `change` first, which sees what was asked, too. */
+export async function brokenReplica (t: Test, address: string, change: (answer: Answer, request: IncomingMessage, body: string) => Answer): Promise<string> {
   return await listen(t, createServer((request, response) => {
     const pass = async () => {
       const chunks: Buffer[] = []
@@ -84,7 +84,7 @@ export async function brokenReplica (t: Test, address: string, change: (answer: 
         headers: { ...authorization && { authorization }, ...contentType && { 'content-type': contentType } },
         ...chunks.length > 0 && { body: Buffer.concat(chunks) }
       })
-      const changed = change({ status: answer.status, body: await answer.text() }, request)
+      const changed = change({ status: answer.status, body: await answer.text() }, request, Buffer.concat(chunks).toString())
       response.writeHead(changed.status, { 'content-type': 'application/json', ...changed.headers }).end(changed.body)
     }
     pass().catch(() => { response.destroy() })
