@@ -20,6 +20,8 @@ declare module 'fastify' {
 
 export interface BlocklistOptions {
   config: Pick<Config, 'storage' | 'CLOCK_LEEWAY' | 'BLOCKLIST_DEADLINE_MS' | 'BLOCKLIST_PREFIX' | 'BLOCKLIST_WAIT_REPLICAS' | 'REDIS_NOEVICTION_ACKNOWLEDGED'>
+  /** Opens none, so that what is ended is recorded while Redis is away. Those that reach it bring it up with the record. */
+  isAway?: boolean
 }
 
 /** How long the start waits for the blocklist to be up with the record. Then it listens, and answers 503 until it is. */
@@ -28,27 +30,41 @@ const catchUpPatienceMs = 5_000
 /** A blocklist and what keeps it up with the record. */
 export interface OpenedBlocklist {
   blocklist: Blocklist
-  tail: Tail
+  /** None where the blocklist is away. */
+  tail?: Tail
   /** What judges its answers, where that is needed. */
   guard?: Pick<LogGuard, 'positions' | 'progress'>
   close (): Promise<void>
 }
 
 /** Opens the blocklist that the configuration names, in Redis or in the memory of this process, and keeps it up with the record. */
-async function blocklist (app: FastifyInstance, { config }: BlocklistOptions): Promise<void> {
+async function blocklist (app: FastifyInstance, options: BlocklistOptions): Promise<void> {
+  const { config } = options
   const log = createRevocationLog(app.database, config.CLOCK_LEEWAY)
-  const { blocklist, tail, guard, close } = config.storage.kind === 'servers'
-    ? await openInRedis(app, config.storage.redis, { log, config, openTail: (shards: ProjectionShard[]) => openTail(app, log, shards) })
-    : openInMemory(app, log, config)
+  const { blocklist, tail, guard, close } = await open(app, log, options)
   app.addHook('onClose', close)
   app.decorate('blocklist', blocklist)
   app.decorate('revocationLog', log)
   app.metrics.askBlocklist(() => readBlocklistStatus(blocklist, config.BLOCKLIST_DEADLINE_MS, guard))
   app.readiness.add('blocklist', () => withDeadline(blocklist.ping(), config.BLOCKLIST_DEADLINE_MS))
+  if (tail === undefined) return
   app.addHook('onReady', async () => {
     tail.start()
     await untilCaughtUp(blocklist)
   })
+}
+
+async function open (app: FastifyInstance, log: RevocationLog, { config, isAway = false }: BlocklistOptions): Promise<OpenedBlocklist> {
+  if (isAway) return openNone()
+  if (config.storage.kind === 'embedded') return openInMemory(app, log, config)
+  return await openInRedis(app, config.storage.redis, { log, config, openTail: (shards: ProjectionShard[]) => openTail(app, log, shards) })
+}
+
+/** Can neither be asked nor written. */
+function openNone (): OpenedBlocklist {
+  const fail = () => Promise.reject(new Error('The blocklist is away.'))
+  const close = async () => { /* There is nothing to close. */ }
+  return { blocklist: { revoke: fail, isRevoked: fail, ping: fail, close }, close }
 }
 
 function openInMemory (app: FastifyInstance, log: RevocationLog, config: BlocklistOptions['config']): OpenedBlocklist {

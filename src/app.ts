@@ -37,6 +37,11 @@ import { version } from './package-root.ts'
 /** The settings of the log, but for how requests and errors are written, which keeps secrets out of it. */
 export type LoggerOptions = Exclude<FastifyServerOptions['logger'], boolean | undefined>
 
+export interface AppOptions {
+  /** Goes without Redis, which is away: what is ended is recorded, and nobody is told that it has ended. */
+  isBlocklistAway?: boolean
+}
+
 /** The largest request body, in bytes: far more than the longest password needs. */
 const bodyLimit = 65_536
 /** How long a client may take to send a request. */
@@ -51,7 +56,7 @@ const pluginTimeoutMs = 90_000
  *
  * Throws a `StartupError` when the configuration cannot be started with. Whoever calls it closes the app, then too.
  */
-export function buildApp (config: Config, logger: LoggerOptions | false = { level: config.LOG_LEVEL }): FastifyInstance {
+export function buildApp (config: Config, logger: LoggerOptions | false = { level: config.LOG_LEVEL }, { isBlocklistAway = false }: AppOptions = {}): FastifyInstance {
   const app = Fastify({
     logger: logger && { ...logger, serializers: { err: serializeError, req: serializeRequest } },
     bodyLimit,
@@ -73,7 +78,7 @@ export function buildApp (config: Config, logger: LoggerOptions | false = { leve
   app.register(metrics, { config })
 
   app.register(database, { config })
-  app.register(blocklist, { config })
+  app.register(blocklist, { config, isAway: isBlocklistAway })
   app.register(tokens, { config })
   app.register(rateLimits, { config })
   app.register(accounts, { config })

@@ -93,6 +93,16 @@ export class StartupError extends Error {
   override readonly name = 'StartupError'
 }
 
+/** A server that the service needs cannot be reached now, which may pass by itself. That it is not set up well is another thing. */
+export class AwayError extends StartupError {
+  readonly what: 'database' | 'blocklist'
+
+  constructor (what: 'database' | 'blocklist', message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.what = what
+  }
+}
+
 /** A part that cannot be used, and what it said: a blocklist that is being made again says how far it has come. */
 interface NotReady {
   name: string

@@ -159,7 +159,7 @@ t.test('every mistake at start is one line that names the variable and the cure'
     [{ ISSUER: issuer, DATA_DIR: damaged }, /^DATA_DIR: the database in .* cannot be opened \(/],
     [{ ISSUER: issuer, DATA_DIR: emptySecret }, `DATA_DIR: the secret in ${join(emptySecret, 'key-encryption-secret')} is damaged: restore it from a backup.`],
     [{ ...env, REDIS_URL: 'redis://:hush@127.0.0.1:1' }, /^REDIS_URL: cannot connect to redis:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\)\. Start Redis there, or correct the variable\.$/],
-    [{ ...env, DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db' }, /^DATABASE_URL: cannot connect to postgres:\/\/127\.0\.0\.1:1\/db \(.*ECONNREFUSED.*\)\. Start Postgres there, or correct the variable\.$/],
+    [{ ...env, DATABASE_URL: 'postgres://me:hush@nowhere.invalid/db' }, /^DATABASE_URL: cannot connect to postgres:\/\/nowhere\.invalid\/db \(getaddrinfo .*\)\. Start Postgres there, or correct the variable\.$/],
     [{ ...env, DATABASE_URL: unknownDatabase.href }, /^DATABASE_URL: cannot connect to .* \(database "there_is_no_such_database" does not exist\)/]
   ]
   for (const [wrong, line] of cases) {

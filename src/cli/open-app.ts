@@ -1,6 +1,8 @@
-import { buildApp } from '../app.ts'
+import { buildApp, type AppOptions } from '../app.ts'
 import { loadConfig, type Config } from '../config.ts'
+import { AwayError, SignoutError } from '../errors.ts'
 import { readEnv } from '../read-env.ts'
+import { CommandError } from './failure.ts'
 
 export type App = ReturnType<typeof buildApp>
 
@@ -14,18 +16,35 @@ export function patient (config: Config): Config {
   return { ...config, BLOCKLIST_DEADLINE_MS: Math.max(config.BLOCKLIST_DEADLINE_MS, patienceMs) }
 }
 
+type Work<T> = (app: App, config: Config) => Promise<T>
+
 /**
  * Opens everything that the service opens, as the environment has it, but does not listen; does the work, and closes.
  *
  * In the embedded mode that takes the lock on DATA_DIR, so it is refused while a server runs there.
  */
-export async function withApp<T> (work: (app: App, config: Config) => Promise<T>): Promise<T> {
+export async function withApp<T> (work: Work<T>, options: AppOptions = {}): Promise<T> {
   const config = patient(loadConfig(readEnv()))
-  const app = buildApp(config, false)
+  const app = buildApp(config, false, options)
   try {
     await app.ready()
     return await work(app, config)
   } finally {
     await app.close()
+  }
+}
+
+/**
+ * The same for work that ends something. While Redis is away that is recorded all the same, as over HTTP, and takes effect
+ * without anybody trying again: whoever keeps the blocklist up with the record sees to it. Then it rejects with a line that says so.
+ */
+export async function withAppToEnd<T> (work: Work<T>, outage?: AwayError): Promise<T> {
+  try {
+    return await withApp(work, { isBlocklistAway: outage !== undefined })
+  } catch (error) {
+    if (error instanceof AwayError && error.what === 'blocklist') return await withAppToEnd(work, error)
+    if (!(error instanceof SignoutError) || error.code !== 'revocation_unavailable') throw error
+    const why = outage?.message ?? `Redis has not confirmed it (${(error.cause as Error).message}).`
+    throw new CommandError(`It is on record, and takes effect by itself as soon as Redis is back; to repeat the command is safe. ${why}`)
   }
 }

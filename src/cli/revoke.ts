@@ -2,7 +2,7 @@ import type { RevocationOutcome, RevocationRequest } from '../administration/rev
 import { isUuid, type TokenOrId } from './arguments.ts'
 import { findUser, unknownUser } from './find-user.ts'
 import { CommandError, orNotFound } from './failure.ts'
-import { withApp, type App } from './open-app.ts'
+import { withApp, withAppToEnd, type App } from './open-app.ts'
 import { print } from './terminal.ts'
 
 /** What to revoke: exactly one of the first three. */
@@ -15,7 +15,8 @@ export interface Target {
 
 /** Revokes, or says what would be revoked. */
 export async function revoke (target: Target, isDryRun: boolean): Promise<void> {
-  await withApp(async app => {
+  const open = isDryRun ? withApp : withAppToEnd
+  await open(async app => {
     const { request, nothing, unknown } = await toRequest(app, target)
     const { preview, revoke } = app.revocationRequests
     const outcome = await orNotFound(isDryRun ? preview(request) : revoke(request, {}), unknown)

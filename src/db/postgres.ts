@@ -1,9 +1,10 @@
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import pg from 'pg'
-import { StartupError } from '../errors.ts'
+import { AwayError, StartupError } from '../errors.ts'
 import { describeUrl } from '../describe-url.ts'
 import { createDatabase, type Database } from './database.ts'
+import { deepestCause, isAway } from './away.ts'
 import { migrationsFolder } from './migrations-folder.ts'
 import { countPendingMigrations } from './pending-migrations.ts'
 import { createPostgresTransaction } from './postgres-transaction.ts'
@@ -24,7 +25,8 @@ const migrationDeadlineMs = 60_000
 const migrationLock = 7_366_719
 
 /**
- * Connects to Postgres and brings its tables up to date.
+ * Connects to Postgres and brings its tables up to date. Throws an {@link AwayError} when it cannot be reached now, and a
+ * {@link StartupError} for what would be the same at any other time.
  *
  * The server enforces the deadline on statements, locks and idle transactions. `query_timeout` enforces it here too,
  * for a server that is stalled or gone; a connection on which that happened is thrown away.
@@ -63,7 +65,7 @@ export async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Pr
     await migrate(db, { migrationsFolder })
     return pending
   } catch (cause) {
-    throw new StartupError(`DATABASE_URL: the tables at ${describeUrl(url)} cannot be brought up to date (${reasonOf(cause)}).`, { cause })
+    throw explain(cause, reason => `DATABASE_URL: the tables at ${describeUrl(url)} cannot be brought up to date (${reason}).`)
   } finally {
     // Ending the session releases the lock. A stalled server must not keep the start waiting for its goodbye.
     client.end().catch(() => {})
@@ -76,7 +78,7 @@ export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Pr
   try {
     return { pendingMigrations: await countPendingMigrations(drizzle({ client })) }
   } catch (cause) {
-    throw new StartupError(`DATABASE_URL: ${describeUrl(url)} cannot be read (${reasonOf(cause)}).`, { cause })
+    throw explain(cause, reason => `DATABASE_URL: ${describeUrl(url)} cannot be read (${reason}).`)
   } finally {
     client.end().catch(() => {})
   }
@@ -95,12 +97,12 @@ async function connect ({ url, deadlineMs }: PostgresOptions, statementDeadlineM
     await client.connect()
     return client
   } catch (cause) {
-    throw new StartupError(`DATABASE_URL: cannot connect to ${describeUrl(url)} (${reasonOf(cause)}). Start Postgres there, or correct the variable.`, { cause })
+    throw explain(cause, reason => `DATABASE_URL: cannot connect to ${describeUrl(url)} (${reason}). Start Postgres there, or correct the variable.`)
   }
 }
 
-/** Node wraps the failures of several addresses of one host in an AggregateError that has no message. */
-function reasonOf (error: unknown): string {
-  const deepest = error instanceof AggregateError ? error.errors[0] : (error as Error).cause ?? error
-  return deepest instanceof Error ? deepest.message : String(deepest)
+function explain (cause: unknown, toMessage: (reason: string) => string): StartupError {
+  const deepest = deepestCause(cause)
+  const message = toMessage(deepest instanceof Error ? deepest.message : String(deepest))
+  return isAway(cause) ? new AwayError('database', message, { cause }) : new StartupError(message, { cause })
 }

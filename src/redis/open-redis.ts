@@ -1,4 +1,4 @@
-import { StartupError } from '../errors.ts'
+import { AwayError, StartupError } from '../errors.ts'
 import { withDeadline } from '../revocation/deadline.ts'
 import { createRedisConnection, type RedisConnectionOptions } from '../revocation/redis-connection.ts'
 import { connectToCluster } from './cluster.ts'
@@ -13,7 +13,7 @@ export interface OpenRedis {
   /**
    * Makes connections for one purpose, and waits until they are made. `onLost` is told of what is lost later.
    *
-   * Throws a {@link StartupError} when there is no Redis there.
+   * Throws an {@link AwayError} when there is no Redis there now, and a {@link StartupError} for settings that will never do.
    */
   connect (options: RedisConnectionOptions): Promise<RedisConnections>
   /** Closes all of them. */
@@ -24,6 +24,9 @@ export interface OpenRedis {
 const connectDeadlineMs = 5_000
 /** How long a node may take to tell the slots, in milliseconds. */
 const scoutDeadlineMs = 1_000
+
+/** What is said where settings are wrong: of a user, a database, a name, a certificate, or of what is no Redis. */
+const mistake = /^(WRONGPASS|NOAUTH|NOPERM|ERR (?!max number of clients)|Protocol error)|ENOTFOUND|EAI_AGAIN|certificate|SSL routines/
 
 /** Throws a {@link StartupError} when the certificates that it names cannot be read. */
 export function openRedis (topology: RedisTopology): OpenRedis {
@@ -46,11 +49,16 @@ export function openRedis (topology: RedisTopology): OpenRedis {
         return connections
       } catch (cause) {
         close()
-        throw new StartupError(`${variableOf(topology)}: cannot connect to ${describeTopology(topology)} (${reason ?? (cause as Error).message}). Start Redis there, or correct the variable.`, { cause })
+        throw cannotConnect(topology, reason ?? (cause as Error).message, cause)
       }
     },
     close
   }
+}
+
+function cannotConnect (topology: RedisTopology, reason: string, cause: unknown): StartupError {
+  const message = `${variableOf(topology)}: cannot connect to ${describeTopology(topology)} (${reason}). Start Redis there, or correct the variable.`
+  return mistake.test(reason) ? new StartupError(message, { cause }) : new AwayError('blocklist', message, { cause })
 }
 
 type Attached = Pick<OpenRedis, 'attach' | 'close'>

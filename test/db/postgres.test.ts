@@ -1,8 +1,11 @@
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import { sql } from 'drizzle-orm'
 import t from 'tap'
+import { isAway } from '../../src/db/away.ts'
 import { toDatabaseError } from '../../src/db/database-errors.ts'
 import { openPostgres } from '../../src/db/postgres.ts'
+import { AwayError, StartupError } from '../../src/errors.ts'
+import { proxyTo } from '../support/proxy.ts'
 import { scratchDatabase } from '../support/services.ts'
 
 t.test('ten that open an empty database at the same instant migrate it once', async t => {
@@ -22,4 +25,30 @@ t.test('what the driver throws is told apart: cannot answer now, or refused', as
   t.notMatch(String((failed('23505') as Error).message), 'a parameter')
   const other = new TypeError('not from the driver')
   t.equal(toDatabaseError(other), other)
+})
+
+t.test('a Postgres that cannot be reached now is told apart from one that will never be', async t => {
+  const failed = (fields: object) => new DrizzleQueryError('select $1', [], Object.assign(new Error('the cause'), fields))
+  for (const code of ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', '53300', '57P01', '57P03']) t.ok(isAway(failed({ code })), code)
+  for (const code of ['ENOTFOUND', 'EAI_AGAIN', 'ENOENT', 'CERT_HAS_EXPIRED', '28P01', '28000', '3D000', '42501', '42P07', '57014']) t.notOk(isAway(failed({ code })), code)
+  t.ok(isAway(failed({ code: 'ENOENT', syscall: 'connect' })), 'the socket file of a server that is stopped')
+  t.ok(isAway(new AggregateError([Object.assign(new Error(), { code: 'ECONNREFUSED' })])), 'a host with several addresses')
+  t.notOk(isAway(new Error('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string')))
+})
+
+t.test('what opening a Postgres throws says whether waiting may help', async t => {
+  const url = new URL(await scratchDatabase(t))
+  const messageOf = (url: string) => openPostgres({ url, deadlineMs: 1_000 }).then(() => undefined, error => error as Error)
+  const proxy = await proxyTo(t, url.hostname, Number(url.port || 5432))
+  const through = new URL(url)
+  through.hostname = '127.0.0.1'
+  through.port = String(proxy.port)
+  proxy.stall()
+  t.type(await messageOf(through.href), AwayError, 'it does not answer')
+  proxy.stop()
+  t.type(await messageOf(through.href), AwayError, 'it hangs up')
+  url.pathname = '/there_is_no_such_database'
+  const unknown = await messageOf(url.href)
+  t.type(unknown, StartupError)
+  t.notOk(unknown instanceof AwayError)
 })

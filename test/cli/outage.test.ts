@@ -1,0 +1,69 @@
+import { decodeJwt } from 'jose'
+import t, { type Test } from 'tap'
+import { build, serversEnv, type Env } from '../support/app.ts'
+import { fail } from '../support/cli.ts'
+import { outcome } from '../support/device.ts'
+import { get, signIn, signUp } from '../support/people.ts'
+import { proxyTo } from '../support/proxy.ts'
+import { onPostgres } from '../support/record.ts'
+import { ownRedis } from '../support/redis-server.ts'
+import { until } from '../support/wait.ts'
+
+const onRecord = 'It is on record, and takes effect by itself as soon as Redis is back; to repeat the command is safe.'
+
+const recorded = async (env: Env, id: string) => (await onPostgres(env, 'select scope from revocations where id = $1', [id])).length
+
+/** Ends something while Redis is away, and expects that to be recorded, and to take effect for whoever reaches Redis. */
+async function expectRecorded (t: Test, env: Env, awayUrl: string, toCommand: (claims: { sid: string, jti: string, sub: string }) => string[]): Promise<void> {
+  const service = await build(t, env)
+  const { username } = await signUp(service)
+  const token = await signIn(service, username)
+  const claims = decodeJwt(token) as { sid: string, jti: string, sub: string }
+  const args = toCommand(claims)
+  const line = await fail(t, 1, args, { env: { ...env, REDIS_URL: awayUrl } })
+  t.ok(line.startsWith(`${onRecord} REDIS_URL: cannot connect to redis://127.0.0.1:`), line)
+  t.match(line, /\. Start Redis there, or correct the variable\.$/)
+  t.notMatch(line, 'hush')
+  t.equal(await recorded(env, args.includes('--token') ? claims.jti : claims.sid), 1, 'it is on record')
+  await until('the service that runs refuses it', async () => outcome(await get(service, '/token', token)) === '401 token_revoked')
+  t.equal(outcome(await get(await build(t, env), '/token', token)), '401 token_revoked', 'and one that starts')
+}
+
+t.test('what is ended on the command line while Redis cannot be reached is recorded, and refused as soon as it is back', async t => {
+  const env = await serversEnv(t)
+  const redis = await ownRedis(t)
+  const stalled = await proxyTo(t, '127.0.0.1', redis.port)
+  stalled.stall()
+  await expectRecorded(t, env, 'redis://:hush@127.0.0.1:1', ({ sid }) => ['revoke', '--session', sid])
+  await expectRecorded(t, env, 'redis://127.0.0.1:1', ({ jti }) => ['revoke', '--token', jti])
+  await expectRecorded(t, env, 'redis://127.0.0.1:1', ({ sub }) => ['user', 'disable', sub])
+  await expectRecorded(t, env, `redis://127.0.0.1:${stalled.port}`, ({ sub }) => ['revoke', '--user', sub])
+})
+
+t.test('what Redis does not confirm is on record as well', async t => {
+  const redis = await ownRedis(t)
+  const env = { ...await serversEnv(t), REDIS_URL: redis.url }
+  const service = await build(t, env)
+  const { token } = await signUp(service)
+  const { sid } = decodeJwt(token) as { sid: string }
+  await redis.admin.call('CLIENT', 'PAUSE', '600000', 'WRITE')
+  const line = await fail(t, 1, ['revoke', '--session', sid], { env })
+  t.ok(line.startsWith(`${onRecord} Redis has not confirmed it (`), line)
+  t.equal(await recorded(env, sid), 1)
+  await redis.admin.call('CLIENT', 'UNPAUSE')
+  await until('it is refused', async () => outcome(await get(service, '/token', token)) === '401 token_revoked', 30_000)
+})
+
+t.test('where Redis is not set up as it must be, nothing is ended', async t => {
+  const redis = await ownRedis(t)
+  const env = await serversEnv(t)
+  const service = await build(t, env)
+  const { username, token } = await signUp(service)
+  const { sid } = decodeJwt(token) as { sid: string }
+  t.match(await fail(t, 1, ['user', 'disable', username], { env: { ...env, REDIS_URL: 'redis://nowhere.invalid' } }), /^REDIS_URL: cannot connect/)
+  t.match(await fail(t, 1, ['revoke', '--session', sid], { env: { ...env, REDIS_URL: `${redis.url}/9999` } }), /^REDIS_URL: cannot connect .*DB index is out of range/)
+  await redis.admin.config('SET', 'requirepass', 'hush')
+  t.match(await fail(t, 1, ['revoke', '--session', sid], { env: { ...env, REDIS_URL: redis.url } }), /^REDIS_URL: cannot connect .*NOAUTH/)
+  t.equal(await recorded(env, sid), 0)
+  t.equal(outcome(await get(service, '/token', token)), '200')
+})
