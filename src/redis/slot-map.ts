@@ -43,7 +43,7 @@ export function createSlotMap ({ nodes, connect }: SlotMapOptions): SlotMap {
   const owners: Array<Owner | undefined> = hashTags.map(() => undefined)
   const listeners: Array<(shard: number, isTorn: boolean) => void> = []
   const scout = createScout(nodes, connect)
-  const poll = createPoll(look, () => restMs, askAgainMs)
+  const poll = createPoll(look, { everyMs: restMs, hastenedMs: askAgainMs })
   let reason = 'no node answers'
   let isStopped = false
 
