@@ -7,6 +7,7 @@ import type { BreakerOptions } from '../src/revocation/breaker.ts'
 import type { ProjectionShard } from '../src/revocation/projection.ts'
 import { auditRedis, describeFlaw, isAcknowledged, mayForget, type RedisFlaw } from '../src/revocation/redis-audit.ts'
 import { createRedisAuditor } from '../src/revocation/redis-auditor.ts'
+import { silenceFor, type RedisConnectionOptions } from '../src/revocation/redis-connection.ts'
 import { createRedisLosses, type Loss, type RedisLosses } from '../src/revocation/redis-losses.ts'
 import { createRedisShards, type RedisShards, type RedisShardsOptions } from '../src/revocation/redis-shards.ts'
 import { createRedisWatch, type RedisWatch } from '../src/revocation/redis-watch.ts'
@@ -28,8 +29,10 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
   const redis = openRedis(topology)
   // Before anything can fail: what was opened is closed however the start ends.
   app.addHook('onClose', async () => { redis.close() })
-  const connections = await connect(app, redis, deadlineMs, 'The connection to Redis', 'Requests with a token get 503 until it is back.')
-  const tailConnections = await connect(app, redis, Math.max(deadlineMs, rebuildDeadlineMs), 'The second connection to Redis', 'The blocklist is not kept up with the record until it is back.')
+  const connections = await connect(app, redis, { deadlineMs }, 'The connection to Redis', 'Requests with a token get 503 until it is back.')
+  // Patient with a script, and not with a network that has swallowed it: something is always answered while scripts are under way.
+  const tailDeadlines = { deadlineMs: Math.max(deadlineMs, rebuildDeadlineMs), silenceMs: silenceFor(deadlineMs) }
+  const tailConnections = await connect(app, redis, tailDeadlines, 'The second connection to Redis', 'The blocklist is not kept up with the record until it is back.')
   const replicated = await openReplicated(app, redis, config)
   const onLoss = createLossReport(app)
   const losses = createRedisLosses(tailConnections, prefix, onLoss)
@@ -77,7 +80,7 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
 async function openReplicated (app: FastifyInstance, redis: OpenRedis, { BLOCKLIST_WAIT_REPLICAS: replicas, BLOCKLIST_DEADLINE_MS: deadlineMs }: BlocklistOptions['config']): Promise<RedisShardsOptions['replicated']> {
   if (replicas === 0) return undefined
   // Redis answers how many have it when the time is up, and that takes its time too.
-  const connections = await connect(app, redis, 2 * deadlineMs, 'The third connection to Redis', 'Logouts get 503 until it is back.')
+  const connections = await connect(app, redis, { deadlineMs: 2 * deadlineMs }, 'The third connection to Redis', 'Logouts get 503 until it is back.')
   return { connections, replicas, deadlineMs }
 }
 
@@ -145,9 +148,9 @@ function watchBreaker (app: FastifyInstance): BreakerOptions {
   }
 }
 
-function connect (app: FastifyInstance, redis: OpenRedis, deadlineMs: number, what: string, consequence: string): Promise<RedisConnections> {
+function connect (app: FastifyInstance, redis: OpenRedis, deadlines: Pick<RedisConnectionOptions, 'deadlineMs' | 'silenceMs'>, what: string, consequence: string): Promise<RedisConnections> {
   return redis.connect({
-    deadlineMs,
+    ...deadlines,
     onLost: err => { app.log.warn({ err }, `${what} is lost. ${consequence}`) },
     onRestored: () => app.log.info(`${what} is back.`)
   })

@@ -43,7 +43,7 @@ export function createSlotMap ({ nodes, connect }: SlotMapOptions): SlotMap {
   const owners: Array<Owner | undefined> = hashTags.map(() => undefined)
   const listeners: Array<(shard: number, isTorn: boolean) => void> = []
   const scout = createScout(nodes, connect)
-  const poll = createPoll(look, () => restMs, askAgainMs)
+  const poll = createPoll(look, { everyMs: restMs, hastenedMs: askAgainMs })
   let reason = 'no node answers'
   let isStopped = false
 
@@ -107,7 +107,7 @@ interface Scout {
 }
 
 function createScout (nodes: readonly RedisAddress[], connect: (node: RedisAddress) => Redis): Scout {
-  const candidates = new Map(nodes.map(node => [formatAddress(node), node]))
+  let candidates = new Map(nodes.map(node => [formatAddress(node), node]))
   let asked: { redis: Redis, node: RedisAddress } | undefined
   let isDoubted = false
 
@@ -134,7 +134,9 @@ function createScout (nodes: readonly RedisAddress[], connect: (node: RedisAddre
       isDoubted = false
       const { redis, node } = asked ?? await next()
       const ranges = readRanges(await withDeadline(redis.cluster('SLOTS'), deadlineMs), node)
-      for (const { primary, replicas } of ranges) for (const node of [primary, ...replicas]) candidates.set(formatAddress(node), node)
+      const known = new Map([...nodes, ...ranges.flatMap(({ primary, replicas }) => [primary, ...replicas])].map(node => [formatAddress(node), node]))
+      // In the order in which they were asked; whoever has left the cluster is asked no more.
+      candidates = new Map([...[...candidates].filter(([address]) => known.has(address)), ...known])
       return ranges
     },
     doubt () { isDoubted = true },

@@ -10,24 +10,26 @@ export interface HeadPoll extends Poll {
 
 const pollMs = 900
 const compareAgainMs = 100
+/** A record that is slow is asked no less often. More at once than a deadline of the database has room for would only make it slower. */
+const maxAtOnce = 3
 
 export function createHeadPoll (log: Pick<RevocationLog, 'readHead'>): HeadPoll {
   const judges: MarkerJudge[] = []
 
   async function compare (): Promise<void> {
-    const epochs = judges.map(({ epoch }) => epoch)
+    const asks = judges.map(judge => judge.ask())
     try {
       const head = await log.readHead()
       for (const [index, judge] of judges.entries()) {
-        const epoch = epochs[index]
-        if (epoch !== undefined) judge.learn(head, epoch)
+        const ask = asks[index]
+        if (ask !== undefined) judge.learn(head, ask)
       }
     } catch {
       // It says nothing new, and does not take back what was trusted.
-      for (const judge of judges) judge.missed()
     }
+    if (judges.some(({ isWaiting }) => isWaiting)) poll.hasten()
   }
 
-  const isAwaited = () => judges.some(({ isWaiting }) => isWaiting)
-  return { ...createPoll(compare, () => isAwaited() ? compareAgainMs : pollMs, compareAgainMs), add (judge) { judges.push(judge) } }
+  const poll = createPoll(compare, { everyMs: pollMs, hastenedMs: compareAgainMs, maxAtOnce })
+  return { ...poll, add (judge) { judges.push(judge) } }
 }

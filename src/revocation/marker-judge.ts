@@ -7,6 +7,12 @@ export interface Look {
   position: number
 }
 
+/** When a head was asked for, and what was known then. */
+export interface Ask {
+  epoch: number
+  at: number
+}
+
 /** Why an answer does not count. */
 export interface Flaw {
   reason: string
@@ -26,19 +32,22 @@ export interface MarkerJudge {
   look (): Look
   /** Undefined when the answer to a look-up counts. */
   findFlaw (look: Look, text: string | null | undefined): Flaw | undefined
-  /** Takes note of a head. One that was read in another epoch says nothing about what was answered until now. */
-  learn (head: Head, epoch: number): void
-  /** The head could not be read: the tail cannot read it either, so that a marker that stands still says nothing. */
-  missed (): void
+  /** To be called when the head is asked for. */
+  ask (): Ask
+  /** Takes note of a head. One that was asked for in another epoch says nothing about what was answered until now. */
+  learn (head: Head, ask: Ask): void
   /** Forgets what was found out. */
   forget (): void
 }
 
 /**
- * A marker that has not reached a head that was read this long ago, though the head could be read all the while, belongs to a
- * Redis that nobody writes to any more. The head is read every 900 ms: that is found out by the fifth time after it has moved on.
+ * A marker that has not reached a head that was asked for this long ago, though the head could be read all the while, belongs to a
+ * Redis that nobody writes to any more. The head is asked for every 900 ms, so that this is found out within five seconds.
  */
 const staleAfterMs = 3_500
+/** How long the record is taken to be there after it has answered, and how far apart its answers may be while it is there. */
+const readableForMs = 1_000
+const outageMs = 3_000
 
 export function createMarkerJudge (now: () => number): MarkerJudge {
   let epoch = 0
@@ -49,7 +58,10 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
   let required: number | undefined
   /** The greatest position that the marker can have by what was read; undefined once a marker was found to be right. */
   let greatestPossible: number | undefined
-  let heads: Array<{ position: number, readAt: number }> = []
+  let heads: Array<{ position: number, askedAt: number }> = []
+  let answeredAt: number | undefined
+  /** For how long the record could not be read, in all. */
+  let awayMs = 0
   let lastHead: number | undefined
 
   function forget (): void {
@@ -61,9 +73,21 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
     heads = []
   }
 
-  /** What was the head some time ago must be in the blocklist by now, wherever the connection leads. */
+  /**
+   * What was the head some time ago must be in the blocklist by now, wherever the connection leads. Only the time counts in which the
+   * record could be read: whoever keeps up the blocklist cannot do so without it.
+   */
   function raiseRequired (): void {
-    while (heads[0] !== undefined && heads[0].readAt <= now() - staleAfterMs) required = Math.max(required ?? 0, heads.shift()?.position ?? 0)
+    if (answeredAt === undefined) return
+    const readableUntil = Math.min(now(), answeredAt + readableForMs) - awayMs
+    while (heads[0] !== undefined && heads[0].askedAt <= readableUntil - staleAfterMs) required = Math.max(required ?? 0, heads.shift()?.position ?? 0)
+  }
+
+  /** A read that fails, or is slow, is no outage; several are. */
+  function noteAnswer (): void {
+    const silentMs = now() - (answeredAt ?? now())
+    if (silentMs > outageMs) awayMs += silentMs
+    answeredAt = now()
   }
 
   return {
@@ -74,6 +98,7 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
     look: () => ({ epoch, position: seen }),
     findFlaw (look, text) {
       if (look.epoch !== epoch) return { reason: 'The connection to the blocklist changed meanwhile.', isLacking: false }
+      raiseRequired()
       if (required === undefined) return { reason: 'The blocklist has not been compared with the record yet.', isLacking: false }
       const marker = parseMarker(text)
       const loss = findLoss(marker, logId, look.position)
@@ -88,8 +113,10 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
       greatestPossible = undefined
       return undefined
     },
-    learn (head, learntIn) {
-      if (learntIn !== epoch) return
+    ask: () => ({ epoch, at: now() }),
+    learn (head, ask) {
+      noteAnswer()
+      if (ask.epoch !== epoch) return
       if (head.logId !== logId) {
         if (logId !== undefined) forget()
         logId = head.logId
@@ -101,10 +128,9 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
         greatestPossible = head.marked
       }
       lastHead = head.position
-      heads.push({ position: head.position, readAt: now() })
+      heads.push({ position: head.position, askedAt: ask.at - awayMs })
       raiseRequired()
     },
-    missed () { heads = [] },
     forget
   }
 }

@@ -5,8 +5,8 @@ export interface RedisConnectionOptions {
   /** How long one command may take, in milliseconds. */
   deadlineMs: number
   /**
-   * A connection that owes an answer and has been silent for this long is given up, and another is made; in milliseconds,
-   * and not before the deadline.
+   * A connection that owes an answer and has been silent for this long is given up, and another is made; in milliseconds. Two
+   * seconds when it is left out, and not before the deadline.
    */
   silenceMs?: number
   /** Called when the connection is lost, once for each loss, with the reason; it goes on reconnecting by itself. */
@@ -37,7 +37,7 @@ export function createRedisConnection (server: string | RedisOptions, options: R
     ...typeof server === 'string' ? optionsOf(server) : server,
     lazyConnect: true,
     commandTimeout: options.deadlineMs,
-    socketTimeout: Math.max(options.silenceMs ?? defaultSilenceMs, options.deadlineMs),
+    socketTimeout: options.silenceMs ?? silenceFor(options.deadlineMs),
     connectTimeout: connectTimeoutMs,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
@@ -65,6 +65,11 @@ export function createRedisConnection (server: string | RedisOptions, options: R
     options.onRestored?.()
   })
   return redis
+}
+
+/** How long a connection may be silent on which a command may take so long. */
+export function silenceFor (deadlineMs: number): number {
+  return Math.max(defaultSilenceMs, deadlineMs)
 }
 
 function retryDelay (attempt: number): number {

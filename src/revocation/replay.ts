@@ -1,6 +1,7 @@
+import { withDeadline } from './deadline.ts'
 import { advanceClaim, formatMarker, type LogPosition } from './marker.ts'
 import type { Progress, ProjectionShard } from './projection.ts'
-import type { LoggedRevocation, RevocationLog } from './revocation-log.ts'
+import type { LoggedRevocation, PositionRange, RevocationLog } from './revocation-log.ts'
 
 export interface ReplayOptions {
   log: Pick<RevocationLog, 'readLive' | 'countRows'>
@@ -8,6 +9,8 @@ export interface ReplayOptions {
   onPage: () => Promise<unknown>
   /** Once it is aborted, nothing is begun any more: the markers and claims stay where they are. */
   stopping: AbortSignal
+  /** How long a step may take before its shard is left behind, in milliseconds; as long as it likes when it is left out. */
+  stepDeadlineMs?: number | undefined
 }
 
 /** A shard that is behind the record, and where it is. */
@@ -56,18 +59,18 @@ export function isFarBehind (from: LogPosition | undefined, to: LogPosition): bo
  * Writes to each shard the rows after its marker that belong to it, or all when it has none, up to a head that is settled, and
  * moves its marker past them, step by step. The record is read once for all of them.
  */
-export async function replay ({ log, onPage, stopping }: ReplayOptions, lags: readonly Lag[], to: LogPosition): Promise<ReplayEnd> {
+export async function replay ({ log, onPage, stopping, stepDeadlineMs }: ReplayOptions, lags: readonly Lag[], to: LogPosition): Promise<ReplayEnd> {
   const startedAt = performance.now()
   const range = { after: Math.min(...lags.map(({ from }) => from?.position ?? 0)), upTo: to.position }
   // Only a replay that takes long tells how far it has come.
-  const total = range.upTo - range.after > pageSize ? await log.countRows(range) : 0
+  const total = range.upTo - range.after > pageSize ? await countRows(log, range) : 0
   const end: ReplayEnd = { replay: undefined, wasRefused: false, failure: undefined }
   let entries = 0
   let writers = lags.map(lag => createWriter(lag))
 
   /** Each step of each, of which those drop out that are refused or fail. */
   async function keep (write: (writer: ShardWriter) => Promise<boolean>): Promise<void> {
-    const done = await Promise.allSettled(writers.map(write))
+    const done = await Promise.allSettled(writers.map(writer => stepDeadlineMs === undefined ? write(writer) : withDeadline(write(writer), stepDeadlineMs)))
     writers = writers.filter((_, index) => {
       const step = done[index]
       if (step?.status === 'fulfilled' && step.value) return true
@@ -94,6 +97,15 @@ export async function replay ({ log, onPage, stopping }: ReplayOptions, lags: re
     end.replay = { from, to, entries, seconds: (performance.now() - startedAt) / 1000 }
   }
   return end
+}
+
+/** Counting many rows may take longer than a statement may. The positions are as good a guess where few rows have expired. */
+async function countRows (log: ReplayOptions['log'], range: PositionRange): Promise<number> {
+  try {
+    return await log.countRows(range)
+  } catch {
+    return range.upTo - range.after
+  }
 }
 
 interface ShardWriter {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { withDeadline } from './deadline.ts'
 import { newClaim, parseMarker, type LogPosition } from './marker.ts'
 import type { ProjectionShard } from './projection.ts'
 import { isFarBehind, replay, type Lag, type Replay } from './replay.ts'
@@ -40,6 +41,9 @@ const intervalMs = 1_000
 const startOverMs = 50
 /** Longer than a round that has nothing to do; and whoever takes over has moved the marker before replicas stop trusting it. */
 const leaseSeconds = 2
+
+/** How long one shard may keep the others waiting: what it was asked may still be done, and it is looked at again in the next round. */
+const shardDeadlineMs = 1_000
 
 export function createTail (options: TailOptions): Tail {
   let timer: NodeJS.Timeout | undefined
@@ -118,8 +122,8 @@ function createRounds (options: TailOptions, startOverSoon: () => void, stopping
     hasLease = false
   }
 
-  async function bringUp (lags: readonly Lag[], to: LogPosition): Promise<void> {
-    const { replay: done, wasRefused, failure } = await replay({ log, onPage: keepLease, stopping }, lags, to)
+  async function bringUp (lags: readonly Lag[], to: LogPosition, stepDeadlineMs?: number): Promise<void> {
+    const { replay: done, wasRefused, failure } = await replay({ log, onPage: keepLease, stopping, stepDeadlineMs }, lags, to)
     if (done !== undefined) options.onCaughtUp?.(done)
     // Starting over is part of the work.
     if (wasRefused) startOverSoon()
@@ -140,7 +144,7 @@ function createRounds (options: TailOptions, startOverSoon: () => void, stopping
       const far = lags.filter(({ from }) => isFarBehind(from, to))
       const near = lags.filter(({ from }) => !isFarBehind(from, to))
       if (far.length > 0 && rebuilding === undefined) rebuild(far, to)
-      if (near.length > 0) await bringUp(near, to)
+      if (near.length > 0) await bringUp(near, to, shardDeadlineMs)
     }
     if (failure !== undefined) throw failure
   }
@@ -190,7 +194,7 @@ async function look ({ log, onLogRenamed }: TailOptions, shards: readonly Projec
   if (shards.length === 0) return nothingToDo
   const { logId } = await log.readHead()
   const begun = await Promise.allSettled(shards.map(async (shard): Promise<Lag> => {
-    const found = await shard.projection.begin(logId, newClaim())
+    const found = await withDeadline(shard.projection.begin(logId, newClaim()), shardDeadlineMs)
     return { shard, found, from: parseMarker(found) }
   }))
   // Read after the markers: whoever moved one had recorded before that it would.

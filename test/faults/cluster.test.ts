@@ -1,17 +1,26 @@
 import t from 'tap'
+import { hashTags, shardOf } from '../../src/redis/hash-tags.ts'
 import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
 import { expectLogoutsToHold } from '../support/leaving.ts'
-import { startOverCluster } from '../support/over-cluster.ts'
-import { get } from '../support/people.ts'
+import { startOverCluster, type OverCluster } from '../support/over-cluster.ts'
+import { get, signUp } from '../support/people.ts'
 import { infoOf, redisServer } from '../support/redis-group.ts'
-import { expectNeverAccepted, logOutFor } from '../support/replicas.ts'
+import { expectNeverAccepted, keepAsking, logOutFor } from '../support/replicas.ts'
 import { until } from '../support/wait.ts'
 
 /** Nodes that fail to elect one try again some seconds later. */
 const failoverWithinMs = 40_000
 
 const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false
+
+/** A token that is looked up on another primary. */
+async function signUpElsewhere ({ a, cluster, owner }: OverCluster): Promise<string> {
+  for (;;) {
+    const { id, token } = await signUp(a)
+    if (await cluster.ownerOf((hashTags[shardOf(id, hashTags.length)] as typeof hashTags[number]).slot) !== owner) return token
+  }
+}
 
 testFault(t, {
   fault: 'A primary of a cluster is killed',
@@ -34,7 +43,7 @@ testFault(t, {
 testFault(t, {
   fault: 'A primary of a cluster hangs (SIGSTOP), is replaced, and goes on later',
   promise: 'P2',
-  get: '503 `revocation_unavailable` for tokens of its part until the new one was compared with the record',
+  get: '503 `revocation_unavailable` for tokens of its part until the new one was compared with the record, and what they always get for all others',
   within: 'the deadline',
   never: '200 for what was logged out, by the word of the old one neither',
   recovers: 'by itself, after the failover'
@@ -42,9 +51,15 @@ testFault(t, {
   const replicas = await startOverCluster(t)
   const { a, cluster, leaving, owner, slot, others } = replicas
   await logOutFor(t, a, leaving)
+  const elsewhere = await signUpElsewhere(replicas)
+  // Otherwise all nodes refuse everything themselves while one slot has no server.
+  for (const { admin } of cluster.nodes) await admin.config('SET', 'cluster-require-full-coverage', 'no')
   await expectLogoutsToHold(t, replicas, others, () => expectNeverAccepted(t, replicas, leaving, async () => {
+    const { said, stop } = keepAsking(replicas.apps, elsewhere)
     owner.pause()
     await until('another one has the slot', async () => (await cluster.ownerOf(slot)) !== owner, failoverWithinMs)
+    await stop()
+    t.same(said.map(answers => [...answers]), [['200'], ['200']], 'tokens of the other parts are checked as ever')
   }, failoverWithinMs))
   await expectLogoutsToHold(t, replicas, others, async () => {
     owner.resume()

@@ -142,13 +142,6 @@ t.test('a marker beyond what was ever to be marked is not believed, until the re
   t.equal(ask(at(7)), undefined, 'later it may move on without being compared')
 })
 
-/** Reads the head once more. */
-async function readAgain ({ database }: Scene): Promise<void> {
-  const { reads } = database
-  await until('the head is read', () => database.reads > reads)
-  await new Promise(resolve => setImmediate(resolve))
-}
-
 t.test('a record that goes on growing does not put off the trust: what was its head first is enough', async t => {
   const { ask, record, database } = await scene(t)
   await until('the head is read', () => database.reads > 0 && ask(at(4)) !== 'The blocklist has not been compared with the record yet.')
@@ -157,41 +150,6 @@ t.test('a record that goes on growing does not put off the trust: what was its h
   const { reads } = database
   await until('it is read again', () => database.reads > reads + 1 || ask(at(6)) === undefined, 3_000)
   t.equal(ask(at(6)), undefined, 'the marker has moved since, and is behind the head already')
-})
-
-t.test('a marker that has not reached a head that was read long ago is not trusted, and the one that has is, at once', async t => {
-  const stage = await scene(t)
-  const { ask, clock, record, told, untilTrusted } = stage
-  await untilTrusted(at(5))
-  Object.assign(record, { position: 8, marked: 8 })
-  await readAgain(stage)
-  clock.now += 3_499
-  await readAgain(stage)
-  t.equal(ask(at(5)), undefined, 'it has three and a half seconds')
-  clock.now += 1
-  await readAgain(stage)
-  t.match(ask(at(5)), 'behind the record')
-  t.match(ask(at(7)), 'behind the record')
-  t.same(told.slice(-1), ['The blocklist is behind the record.'])
-  t.equal(ask(at(8)), undefined)
-})
-
-t.test('a record that cannot be read takes back nothing that was trusted, though its head was not reached yet', async t => {
-  const stage = await scene(t)
-  const { ask, clock, record, database, untilTrusted } = stage
-  await untilTrusted(at(5))
-  record.position = 6
-  await readAgain(stage)
-  database.isAway = true
-  clock.now += 60_000
-  await new Promise(resolve => setTimeout(resolve, 1_100))
-  t.equal(ask(at(5)), undefined)
-  database.isAway = false
-  await readAgain(stage)
-  t.equal(ask(at(5)), undefined, 'nor when it can be read again: whoever keeps up the blocklist could not read it either')
-  clock.now += 3_500
-  await readAgain(stage)
-  t.match(ask(at(5)), 'behind the record')
 })
 
 t.test('a record with another name makes what was trusted untrusted', async t => {

@@ -7,7 +7,7 @@ import type { Projection } from '../../src/revocation/projection.ts'
 import type { LoggedRevocation, RevocationLog } from '../../src/revocation/revocation-log.ts'
 import { createTail, type Tail } from '../../src/revocation/tail.ts'
 import { nowSeconds } from '../support/tokens.ts'
-import { until } from '../support/wait.ts'
+import { timed, until } from '../support/wait.ts'
 
 interface Shard {
   isRevoked (position: number): boolean
@@ -138,6 +138,22 @@ t.test('a shard that cannot be reached, at the beginning or in mid-replay, keeps
   odd.meddle = undefined
   await tail.round()
   t.same([1, 9, 11].map(odd.isRevoked), [true, true, true])
+})
+
+t.test('a shard that hangs, when it is looked at or in mid-replay, does not keep the others from their rows', async t => {
+  const { tail, odd, even, append, failures } = scene(t)
+  await tail.round()
+  let asked = 0
+  for (const hangsAt of [1, 2]) {
+    append(2)
+    asked = 0
+    odd.meddle = () => ++asked >= hangsAt ? new Promise(() => {}) : undefined
+    const { elapsedMs } = await timed(() => tail.round())
+    // Replicas give a marker three and a half seconds.
+    t.ok(elapsedMs < 2_500, `the round took ${Math.round(elapsedMs)} ms`)
+    t.equal(even.isRevoked(2 * hangsAt), true)
+  }
+  t.equal(failures.length, 1)
 })
 
 t.test('while one shard is made again, the rounds of the other go on', async t => {
