@@ -49,7 +49,42 @@ const staleAfterMs = 3_500
 const readableForMs = 1_000
 const outageMs = 3_000
 
+/** The heads that were read, until they are so old that the marker must have reached them. */
+interface HeadHistory {
+  /** To be called when a read of the record is answered. */
+  answered (): void
+  add (position: number, askedAt: number): void
+  /** The greatest of those that are so old; each is answered once. */
+  takeOld (): number | undefined
+  forget (): void
+}
+
+/** Only the time counts in which the record could be read: whoever keeps up the blocklist cannot do so without it. */
+function createHeadHistory (now: () => number): HeadHistory {
+  let heads: Array<{ position: number, askedAt: number }> = []
+  let answeredAt = -Infinity
+  /** For how long the record could not be read, in all. */
+  let awayMs = 0
+  return {
+    // A read that fails, or is slow, is no outage; several are.
+    answered () {
+      const silentMs = now() - answeredAt
+      if (Number.isFinite(silentMs) && silentMs > outageMs) awayMs += silentMs
+      answeredAt = now()
+    },
+    add (position, askedAt) { heads.push({ position, askedAt: askedAt - awayMs }) },
+    takeOld () {
+      const readableUntil = Math.min(now(), answeredAt + readableForMs) - awayMs
+      let old: number | undefined
+      while (heads[0] !== undefined && heads[0].askedAt <= readableUntil - staleAfterMs) old = Math.max(old ?? 0, heads.shift()?.position ?? 0)
+      return old
+    },
+    forget () { heads = [] }
+  }
+}
+
 export function createMarkerJudge (now: () => number): MarkerJudge {
+  const heads = createHeadHistory(now)
   let epoch = 0
   let logId: string | undefined
   /** The greatest position that was seen since it was compared last. */
@@ -58,10 +93,6 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
   let required: number | undefined
   /** The greatest position that the marker can have by what was read; undefined once a marker was found to be right. */
   let greatestPossible: number | undefined
-  let heads: Array<{ position: number, askedAt: number }> = []
-  let answeredAt: number | undefined
-  /** For how long the record could not be read, in all. */
-  let awayMs = 0
   let lastHead: number | undefined
 
   function forget (): void {
@@ -70,24 +101,13 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
     seen = 0
     required = undefined
     greatestPossible = undefined
-    heads = []
+    heads.forget()
   }
 
-  /**
-   * What was the head some time ago must be in the blocklist by now, wherever the connection leads. Only the time counts in which the
-   * record could be read: whoever keeps up the blocklist cannot do so without it.
-   */
+  /** What was the head some time ago must be in the blocklist by now, wherever the connection leads. */
   function raiseRequired (): void {
-    if (answeredAt === undefined) return
-    const readableUntil = Math.min(now(), answeredAt + readableForMs) - awayMs
-    while (heads[0] !== undefined && heads[0].askedAt <= readableUntil - staleAfterMs) required = Math.max(required ?? 0, heads.shift()?.position ?? 0)
-  }
-
-  /** A read that fails, or is slow, is no outage; several are. */
-  function noteAnswer (): void {
-    const silentMs = now() - (answeredAt ?? now())
-    if (silentMs > outageMs) awayMs += silentMs
-    answeredAt = now()
+    const old = heads.takeOld()
+    if (old !== undefined) required = Math.max(required ?? 0, old)
   }
 
   return {
@@ -115,12 +135,10 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
     },
     ask: () => ({ epoch, at: now() }),
     learn (head, ask) {
-      noteAnswer()
+      heads.answered()
       if (ask.epoch !== epoch) return
-      if (head.logId !== logId) {
-        if (logId !== undefined) forget()
-        logId = head.logId
-      }
+      if (logId !== undefined && head.logId !== logId) forget()
+      logId = head.logId
       // Also while it waits. What it waits for may never come, since it was lost in a restore; but it is not put off because
       // others go on logging out, or it would wait for as long as they do.
       if (required === undefined || greatestPossible !== undefined) {
@@ -128,7 +146,7 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
         greatestPossible = head.marked
       }
       lastHead = head.position
-      heads.push({ position: head.position, askedAt: ask.at - awayMs })
+      heads.add(head.position, ask.at)
       raiseRequired()
     },
     forget
