@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { StartupError } from '../src/errors.ts'
+import { AwayError, StartupError } from '../src/errors.ts'
 import type { RedisConnections } from '../src/redis/connections.ts'
 import { openRedis, type OpenRedis } from '../src/redis/open-redis.ts'
 import { describeTopology, variableOf, type RedisTopology } from '../src/redis/topology.ts'
@@ -90,11 +90,16 @@ interface Start {
   losses: RedisLosses
 }
 
+/** A refusal is an answer, and stays one; no answer may pass by itself. */
+function cannotAsk (topology: RedisTopology, cause: Error): StartupError {
+  const server = `${variableOf(topology)}: the Redis at ${describeTopology(topology)}`
+  if (cause.name !== 'ReplyError') return new AwayError('blocklist', `${server} does not answer when it is asked about itself (${cause.message}). See to it that it answers reads and writes.`, { cause })
+  return new StartupError(`${server} cannot be asked about itself (${cause.message}). Allow this user INFO, TIME and GET.`, { cause })
+}
+
 /** Throws for the first flaw that nobody has taken upon themselves. */
 async function refuseFlaws (app: FastifyInstance, topology: RedisTopology, { audit, isBelieved, losses }: Start): Promise<void> {
-  const ask = <T>(asked: Promise<T>) => asked.catch(cause => {
-    throw new StartupError(`${variableOf(topology)}: the Redis at ${describeTopology(topology)} cannot be asked about itself (${cause.message}). Allow this user INFO, TIME and GET.`, { cause })
-  })
+  const ask = <T>(asked: Promise<T>) => asked.catch(cause => { throw cannotAsk(topology, cause) })
   const flaws = await ask(audit())
   const refused = flaws.filter(flaw => !isBelieved(flaw))
   if (refused[0] !== undefined) {

@@ -1,5 +1,6 @@
 import { decodeJwt } from 'jose'
 import t, { type Test } from 'tap'
+import { describeUrl } from '../../src/describe-url.ts'
 import { build, serversEnv, type Env } from '../support/app.ts'
 import { fail } from '../support/cli.ts'
 import { outcome } from '../support/device.ts'
@@ -48,7 +49,7 @@ t.test('what Redis does not confirm is on record as well', async t => {
   const { sid } = decodeJwt(token) as { sid: string }
   await redis.admin.call('CLIENT', 'PAUSE', '600000', 'WRITE')
   const line = await fail(t, 1, ['revoke', '--session', sid], { env })
-  t.ok(line.startsWith(`${onRecord} Redis has not confirmed it (`), line)
+  t.ok(line.startsWith(`${onRecord} REDIS_URL: the Redis at ${describeUrl(redis.url)} does not answer when it is asked about itself (`), line)
   t.equal(await recorded(env, sid), 1)
   await redis.admin.call('CLIENT', 'UNPAUSE')
   await until('it is refused', async () => outcome(await get(service, '/token', token)) === '401 token_revoked', 30_000)
