@@ -100,17 +100,17 @@ export function createUserAdministration ({ database, users, perform, ender }: U
     }
   }
 
-  /** Locks the user and all who might be the last administrator, whoever does it among them. */
-  async function lockWithAdmins (unit: Unit, id: string, by: Administrator) {
-    const { locked, ...found } = await lockUserAndAdmins(unit.db, id)
-    await requireRight(unit, by, locked.find(user => user.id === by.id))
-    return found
-  }
-
   /** A deletion is repeated: what it ended is revoked again, for as long as anything is known of it. */
   async function revokeDeleted (unit: Unit, id: string): Promise<void> {
     const [session] = await listSessions(unit.db, id, 'over', 1)
     if (session === undefined && !await isDeletionRecorded(unit.db, id)) throw new SignoutError('not_found')
     await ender.revokeEnded(unit, sessionsOf(id))
   }
+}
+
+/** Locks the user and all who might be the last administrator, whoever does it among them. */
+async function lockWithAdmins (unit: Unit, id: string, by: Administrator) {
+  const { locked, ...found } = await lockUserAndAdmins(unit.db, id)
+  await requireRight(unit, by, locked.find(user => user.id === by.id))
+  return found
 }
