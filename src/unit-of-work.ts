@@ -59,9 +59,9 @@ export function createPerform ({ database, revoker, announce, onRevoked }: Perfo
         db,
         record: event => { events.push(event) },
         count: event => { counted.push(event) },
-        revoke: revocations => { claimed.push(...revocations) },
-        revokeInTime: revocations => { unclaimed.push(...revocations) },
-        revokeAgain: revocations => { again.push(...revocations) }
+        revoke: revocations => { addAll(claimed, revocations) },
+        revokeInTime: revocations => { addAll(unclaimed, revocations) },
+        revokeAgain: revocations => { addAll(again, revocations) }
       })
       await insertEvents(db, events)
       for (const event of counted) await countEvent(db, event)
@@ -80,4 +80,9 @@ export function createPerform ({ database, revoker, announce, onRevoked }: Perfo
     else if (unclaimed.length > 0) await revoker.revoke(unclaimed).catch(() => {})
     return result
   }
+}
+
+/** One by one: a call takes only so many arguments, and an ending may have more sessions. */
+function addAll<T> (list: T[], added: readonly T[]): void {
+  for (const item of added) list.push(item)
 }
