@@ -50,7 +50,7 @@ export function verdictLine ({ violationCount, logouts, logoutsUnderLoad, refuse
   const last = lastAskedMs === undefined || lastAnsweredMs === undefined
     ? ''
     : ` The last replica was asked at most ${lastAskedMs.max.toFixed(1)} ms after the logout's answer (median ${lastAskedMs.median.toFixed(1)} ms), and had answered after at most ${lastAnsweredMs.max.toFixed(1)} ms.`
-  const unreached = neverAsked > 0 ? ` ${neverAsked} of these requests could not be sent, and are left out of these times.` : ''
+  const unreached = neverAsked > 0 ? ` ${neverAsked} of these requests could not be sent${last === '' ? '' : ', and are left out of these times'}.` : ''
   const all = refusedEverywhere === logouts ? 'all refused everywhere' : `${refusedEverywhere} of them refused everywhere`
   return `${violationCount} violation${violationCount === 1 ? '' : 's'} of ${logouts} checked logouts (${logoutsUnderLoad} under load), ${all} (${describeAnswers(answers)}).${last}${unreached}${again}`
 }

@@ -6,6 +6,7 @@ import pg from 'pg'
 import t from 'tap'
 import { exitCodes, outcomeOf } from '../../scripts/load/outcome.ts'
 import { outliveReaders } from '../../scripts/load/output.ts'
+import { startOwnDeployment } from '../../scripts/load/own-deployment.ts'
 import { profileNames } from '../../scripts/load/profiles.ts'
 import { scratchFolder, build, serversEnv } from '../support/app.ts'
 import { listen, readReports, sampleReport, startLoad } from '../support/load.ts'
@@ -77,6 +78,10 @@ t.test('when the terminal is closed the report is written, and the users are del
   const { report } = readReports(folder)
   t.match(report, { endedBy: 'interruption', revocation: { violationCount: 0 } })
   t.ok(report.revocation.logouts > report.revocation.logoutsUnderLoad, 'those who left at the end are in it')
+})
+
+t.test('who interrupts the start of replicas does not wait for them', async t => {
+  await t.rejects(startOwnDeployment(1, { say () {}, signal: AbortSignal.abort() }), { message: /^Interrupted before the load began/ })
 })
 
 t.test('the help says what stops a user first, what Ctrl-C does and what the exit codes mean, in lines that fit', async t => {

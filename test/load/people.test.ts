@@ -4,6 +4,8 @@ import type { Exchange, HttpClient, Request } from '../../scripts/load/http-clie
 import { createLogoutCheck } from '../../scripts/load/logout-check.ts'
 import { deletePeople, inventPeople, openedSession, signUpPeople, type Person, type Session } from '../../scripts/load/people.ts'
 import { profiles } from '../../scripts/load/profiles.ts'
+import type { Report } from '../../scripts/load/report.ts'
+import { runLoad } from '../../scripts/load/run.ts'
 import { runWaves } from '../../scripts/load/schedule.ts'
 import type { Target } from '../../scripts/load/targets.ts'
 
@@ -117,4 +119,22 @@ t.test('deleting many users may take longer than deleting one', async t => {
   })
   t.capture(performance, 'now', () => elapsedMs)
   t.equal(await deletePeople(inventPeople(100), { targets: [target], signal: never, onProgress () {} }), 0, 'it takes 140 s, of 160')
+})
+
+t.test('what there is to report is kept once the load is over, again when all have left, and then the users are deleted', async t => {
+  const events: string[] = []
+  const statuses: Record<string, number> = { '/register': 201, '/login': 200, '/logout': 200 }
+  const { target } = standIn(({ method, path }) => {
+    if (path === '/logout' || method === 'DELETE') events.push(`${method} ${path}`)
+    return method === 'DELETE' ? { status: 204 } : { status: statuses[path] ?? 200, body: pair('a') }
+  })
+  target.check = standIn(() => ({ status: 401, error: 'token_revoked' })).target.check
+  const keep = ({ endedBy, revocation: { logouts } }: Report) => { events.push(`kept: ${endedBy}, ${logouts} logouts`) }
+  const progress = { say () {}, begin: () => ({ update () {}, end () {} }) }
+  const options = { targets: [], users: 1, durationSeconds: 600, profile: 'read' as const, ratePerSecond: undefined, replicas: 1, outputDir: '', ownsTarget: false }
+  const over = new AbortController()
+  setTimeout(() => { over.abort() }, 100)
+  const report = await runLoad({ options, targets: [target], ownReplicas: false, progress, signal: over.signal, hurry: never, keep })
+  t.same(events, ['kept: interruption, 0 logouts', 'POST /logout', 'kept: interruption, 1 logouts', 'DELETE /me'])
+  t.match(report.revocation, { logouts: 1, refusedEverywhere: 1 })
 })
