@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import type { TSchema } from 'typebox'
 import { checkConfig, Settings, type Config, type Storage } from '../config.ts'
-import { inspectPostgres } from '../db/postgres.ts'
+import { inspectPostgres, type PostgresFindings } from '../db/postgres.ts'
 import { describeUrl } from '../describe-url.ts'
 import { StartupError } from '../errors.ts'
 import { readEnv } from '../read-env.ts'
@@ -39,7 +39,9 @@ function masked (name: string, secret: unknown): string {
 }
 
 async function reachServers (config: Config, storage: Storage & { kind: 'servers' }): Promise<void> {
-  const asked = await Promise.allSettled([reachPostgres(config, storage.databaseUrl), reachRedis(config, storage.redis)])
+  const postgres = inspectPostgres({ url: storage.databaseUrl, deadlineMs: config.DATABASE_DEADLINE_MS })
+  const redis = reachRedis(config, storage.redis, postgres)
+  const asked = await Promise.allSettled([postgres.then(findings => describePostgres(findings, storage.databaseUrl)), redis])
   const failures: string[] = []
   for (const answer of asked) {
     if (answer.status === 'fulfilled') print(answer.value)
@@ -50,18 +52,19 @@ async function reachServers (config: Config, storage: Storage & { kind: 'servers
   if (failures.length > 0) throw new CommandError(...failures)
 }
 
-async function reachPostgres ({ DATABASE_DEADLINE_MS: deadlineMs }: Config, url: string): Promise<string> {
-  const { pendingMigrations } = await inspectPostgres({ url, deadlineMs })
+function describePostgres ({ pendingMigrations }: PostgresFindings, url: string): string {
   const tables = pendingMigrations === 0 ? 'its tables are up to date' : `its tables are not up to date: the next start, or signout migrate, applies ${pendingMigrations} migration${pendingMigrations === 1 ? '' : 's'}`
   return `Postgres at ${describeUrl(url)} can be reached, and ${tables}.`
 }
 
-/** The same audit as at every start, but for whose blocklist it is, which only the tables of a database can tell. */
-async function reachRedis ({ BLOCKLIST_DEADLINE_MS: deadlineMs, BLOCKLIST_PREFIX: prefix, CLOCK_LEEWAY: leewaySeconds, REDIS_NOEVICTION_ACKNOWLEDGED }: Config, topology: RedisTopology): Promise<string> {
+/** The same audit as at every start. Whose blocklist it is can be told only where Postgres can be asked. */
+async function reachRedis (config: Config, topology: RedisTopology, postgres: Promise<PostgresFindings>): Promise<string> {
+  const { BLOCKLIST_DEADLINE_MS: deadlineMs, BLOCKLIST_PREFIX: prefix, CLOCK_LEEWAY: leewaySeconds, REDIS_NOEVICTION_ACKNOWLEDGED } = config
   const redis = openRedis(topology)
   try {
     const connections = await redis.connect({ deadlineMs })
-    const flaws = (await Promise.all(connections.servers().map(server => auditRedis({ ...server, prefix, leewaySeconds })))).flat()
+    const ours = await postgres.then(({ revocationLogIds }) => ({ listLogIds: async () => revocationLogIds }), () => ({}))
+    const flaws = (await Promise.all(connections.servers().map(server => auditRedis({ ...server, prefix, leewaySeconds, ...ours })))).flat()
     const refused = flaws.filter(flaw => !isAcknowledged(flaw, REDIS_NOEVICTION_ACKNOWLEDGED))
     if (refused.length > 0) throw new CommandError(...refused.map(flaw => describeFlaw(flaw, topology)))
     return `Redis at ${describeTopology(topology)} can be reached, and is fit for a blocklist.`

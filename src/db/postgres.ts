@@ -8,6 +8,7 @@ import { deepestCause, isAway } from './away.ts'
 import { migrationsFolder } from './migrations-folder.ts'
 import { countPendingMigrations } from './pending-migrations.ts'
 import { createPostgresTransaction } from './postgres-transaction.ts'
+import { revocationLogs } from './tables.ts'
 
 export interface PostgresOptions {
   /** `postgres://` or `postgresql://` */
@@ -72,11 +73,22 @@ export async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Pr
   }
 }
 
-/** Asks how many migrations have still to be applied, and with that whether Postgres can be reached. Writes nothing. */
-export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Promise<{ pendingMigrations: number }> {
+/** What is found in a Postgres before anything is done to it. */
+export interface PostgresFindings {
+  pendingMigrations: number
+  /** Every name that its record of revocations has had; none while there is no such record. */
+  revocationLogIds: string[]
+}
+
+/** Looks at the tables, and with that whether Postgres can be reached. Writes nothing. */
+export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Promise<PostgresFindings> {
   const client = await connect({ url, deadlineMs }, deadlineMs)
   try {
-    return { pendingMigrations: await countPendingMigrations(drizzle({ client })) }
+    const db = drizzle({ client })
+    const pendingMigrations = await countPendingMigrations(db)
+    const { rows: [record] } = await client.query<{ exists: boolean }>("select to_regclass('revocation_logs') is not null as exists")
+    const logs = record?.exists === true ? await db.select({ id: revocationLogs.id }).from(revocationLogs) : []
+    return { pendingMigrations, revocationLogIds: logs.map(({ id }) => id) }
   } catch (cause) {
     throw explain(cause, reason => `DATABASE_URL: ${describeUrl(url)} cannot be read (${reason}).`)
   } finally {

@@ -56,6 +56,17 @@ t.test('check-config prints every setting that is in effect, without secrets, an
   })
 })
 
+t.test('check-config says that the prefix holds the blocklist of another database, as a start does', async t => {
+  const [theirs, ours] = [await serversEnv(t), await serversEnv(t)]
+  await build(t, theirs)
+  const env = { ...ours, BLOCKLIST_PREFIX: String(theirs['BLOCKLIST_PREFIX']) }
+  const refusal = new RegExp(`^REDIS_URL: the Redis at .* holds the blocklist of another database under the prefix ${env['BLOCKLIST_PREFIX']}\\. Choose another BLOCKLIST_PREFIX;`)
+  t.match(await fail(t, 1, ['check-config'], { env }), refusal, 'without tables')
+  await succeed(t, ['migrate'], { env })
+  t.match(await fail(t, 1, ['check-config'], { env }), refusal, 'with a record of its own')
+  t.match(await succeed(t, ['check-config'], { env: theirs }), 'is fit for a blocklist.', 'whose it is may have it')
+})
+
 t.test('check-config says every mistake in a line of its own', async t => {
   const { code, stdout, stderr } = await signout(t, ['check-config'], { env: { PORT: 'http', CLOCK_LEEWAY: '-1', REDIS_URL: 'hush', KEY_ENCRYPTION_SECRET: 'hush' } })
   t.equal(code, 1)
