@@ -69,15 +69,15 @@ t.test('when the terminal is closed the report is written, and the users are del
   await client.connect()
   t.teardown(() => client.end())
   const users = async () => (await client.query('select * from users')).rowCount
-  const { child, output, folder } = startLoad(t, ['--target', address, '--users', '2', '--duration', '600', '--profile', 'logout-everywhere'],
+  const { child, output, folder } = startLoad(t, ['--target', address, '--users', '2', '--duration', '600', '--profile', 'read'],
     parts => ['script', ...inTerminal(parts.map(part => `'${part}'`).join(' '))])
-  await until('it loads', () => /Loading [^\n]* [1-9]\d* logouts checked/.test(output()), 60_000)
+  await until('it loads', () => /Loading [^\n]* [1-9]\d* requests,/.test(output()), 60_000)
   t.equal(await users(), 2)
   child.kill('SIGKILL')
   await until('the users are deleted', async () => await users() === 0, 60_000)
   const { report } = readReports(folder)
-  t.match(report, { endedBy: 'interruption', revocation: { violationCount: 0 } })
-  t.ok(report.revocation.logouts > report.revocation.logoutsUnderLoad, 'those who left at the end are in it')
+  // In this profile nobody logs out before: whoever is signed in when it ends does then.
+  t.match(report, { endedBy: 'interruption', revocation: { violationCount: 0, logouts: 2, logoutsUnderLoad: 0 } }, 'those who left at the end are in it')
 })
 
 t.test('who interrupts the start of replicas does not wait for them', async t => {
