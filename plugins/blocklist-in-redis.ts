@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { AwayError, StartupError } from '../src/errors.ts'
+import { AwayError, SignoutError, StartupError } from '../src/errors.ts'
 import type { RedisConnections } from '../src/redis/connections.ts'
 import { openRedis, type OpenRedis } from '../src/redis/open-redis.ts'
 import { describeTopology, variableOf, type RedisTopology } from '../src/redis/topology.ts'
@@ -90,10 +90,14 @@ interface Start {
   losses: RedisLosses
 }
 
-/** A refusal is an answer, and stays one; no answer may pass by itself. */
-function cannotAsk (topology: RedisTopology, cause: Error): StartupError {
+/** What Redis answers that refuses something begins with a word of its own, such as NOPERM. That stays so; no answer may pass by itself. */
+const refusal = /^[A-Z]+ /
+
+function cannotAsk (topology: RedisTopology, cause: Error): Error {
+  // Postgres could not be asked which logs are ours.
+  if (cause instanceof SignoutError) return cause
   const server = `${variableOf(topology)}: the Redis at ${describeTopology(topology)}`
-  if (cause.name !== 'ReplyError') return new AwayError('blocklist', `${server} does not answer when it is asked about itself (${cause.message}). See to it that it answers reads and writes.`, { cause })
+  if (!refusal.test(cause.message)) return new AwayError('blocklist', `${server} does not answer when it is asked about itself (${cause.message}). See to it that it answers reads and writes.`, { cause })
   return new StartupError(`${server} cannot be asked about itself (${cause.message}). Allow this user INFO, TIME and GET.`, { cause })
 }
 
