@@ -59,7 +59,7 @@ export const bugs: Bug[] = [
   },
   {
     title: 'a logout that is repeated skips Redis',
-    patch: { file: 'src/unit-of-work.ts', find: 'recorded.length + again.length > 0', replace: 'recorded.length > 0' },
+    patch: { file: 'src/unit-of-work.ts', find: 'claimed.length + again.length > 0', replace: 'claimed.length > 0' },
     schedule: 'Redis can be read and not written, and the logout is repeated',
     finds: 'accepted after its end'
   },
