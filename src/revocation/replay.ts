@@ -66,6 +66,7 @@ export async function replay ({ log, onPage, stopping, stepDeadlineMs }: ReplayO
   const total = range.upTo - range.after > pageSize ? await countRows(log, range) : 0
   const end: ReplayEnd = { replay: undefined, wasRefused: false, failure: undefined }
   let entries = 0
+  let writingSince = startedAt
   let writers = lags.map(lag => createWriter(lag))
 
   /** Each step of each, of which those drop out that are refused or fail. */
@@ -83,10 +84,12 @@ export async function replay ({ log, onPage, stopping, stepDeadlineMs }: ReplayO
   for (let reading: Promise<Page> | undefined = log.readLive(range, pageSize); reading !== undefined;) {
     const { rows, next }: Page = await reading
     if (stopping.aborted) return end
+    if (entries === 0) writingSince = performance.now()
     reading = next === undefined ? undefined : log.readLive({ ...range, after: next }, pageSize)
     // Whatever goes wrong below goes wrong first.
     reading?.catch(() => {})
-    await keep(writer => writer.write(rows, count => progressOf(entries + count, total, startedAt)))
+    const secondsEach = entries === 0 ? guessedSecondsPerEntry : secondsSince(writingSince) / entries
+    await keep(writer => writer.write(rows, count => progressOf(entries + count, total, secondsEach)))
     entries += rows.length
     if (writers.length === 0) return end
     if (next !== undefined) await onPage()
@@ -94,7 +97,7 @@ export async function replay ({ log, onPage, stopping, stepDeadlineMs }: ReplayO
   await keep(writer => writer.finish(to))
   if (writers.length > 0) {
     const from = lags.every(({ from }) => from !== undefined) ? { ...to, position: range.after } : undefined
-    end.replay = { from, to, entries, seconds: (performance.now() - startedAt) / 1000 }
+    end.replay = { from, to, entries, seconds: secondsSince(startedAt) }
   }
   return end
 }
@@ -142,8 +145,11 @@ function createWriter ({ shard: { projection, includes }, found, from }: Lag): S
   }
 }
 
-function progressOf (done: number, total: number, startedAt: number): Progress | undefined {
+function progressOf (done: number, total: number, secondsEach: number): Progress | undefined {
   if (total === 0) return undefined
-  const secondsEach = done <= maxEntriesPerStep ? guessedSecondsPerEntry : (performance.now() - startedAt) / 1000 / done
   return { done, total: Math.max(total, done), remainingSeconds: Math.max(0, total - done) * secondsEach }
+}
+
+function secondsSince (time: number): number {
+  return (performance.now() - time) / 1000
 }
