@@ -4,6 +4,7 @@ import type { RedisConnections } from '../src/redis/connections.ts'
 import { openRedis, type OpenRedis } from '../src/redis/open-redis.ts'
 import { describeTopology, variableOf, type RedisTopology } from '../src/redis/topology.ts'
 import type { BreakerOptions } from '../src/revocation/breaker.ts'
+import { auditRecordClock } from '../src/revocation/clock-audit.ts'
 import type { ProjectionShard } from '../src/revocation/projection.ts'
 import { auditRedis, describeFlaw, isAcknowledged, mayForget, type RedisFlaw } from '../src/revocation/redis-audit.ts'
 import { createRedisAuditor } from '../src/revocation/redis-auditor.ts'
@@ -38,7 +39,9 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
   const losses = createRedisLosses(tailConnections, prefix, onLoss)
   const audit = { prefix, leewaySeconds, listLogIds: () => log.listIds() }
   const isBelieved = (flaw: RedisFlaw) => isAcknowledged(flaw, config.REDIS_NOEVICTION_ACKNOWLEDGED)
-  await refuseFlaws(app, topology, { losses, isBelieved, audit: async () => (await Promise.all(tailConnections.servers().map(server => auditRedis({ ...server, ...audit })))).flat() })
+  const auditRecord = () => auditRecordClock({ log, leewaySeconds })
+  const auditAll = async () => (await Promise.all([auditRecord(), ...tailConnections.servers().map(server => auditRedis({ ...server, ...audit }))])).flat()
+  await refuseFlaws(app, topology, { losses, isBelieved, audit: auditAll })
   const shards = createRedisShards({
     connections,
     tailConnections,
@@ -59,7 +62,7 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
   })
   const tail = openTail(shards.projections)
   for (const { link } of tailConnections.shards) link.onChanged(isReady => { if (isReady) tail.wake() })
-  const findFlaws = createRedisAuditor({ ...audit, servers: () => tailConnections.servers(), answers: shards.answers })
+  const findFlaws = createRedisAuditor({ ...audit, auditRecord, servers: () => tailConnections.servers(), answers: shards.answers })
   const watch = createWatch(app, topology, { audit: async () => (await findFlaws()).filter(flaw => !isBelieved(flaw)), losses, shards, tail })
   watch.start()
   shards.guard.start()
@@ -121,7 +124,7 @@ function createWatch (app: FastifyInstance, topology: RedisTopology, { audit, lo
     losses,
     onFlaws: flaws => {
       for (const flaw of flaws) app.log.error(`${describeFlaw(flaw, topology)} Until then requests with a token get 503.`)
-      shards.suspend(flaws[0] && `The Redis ${flaws[0].what}.`)
+      shards.suspend(flaws[0] && `${flaws[0].kind === 'record_clock' ? 'Postgres' : 'The Redis'} ${flaws[0].what}.`)
       if (flaws.length === 0) tail.wake()
     },
     forgetMarkers: () => shards.forgetMarkers()

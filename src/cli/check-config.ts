@@ -8,6 +8,7 @@ import { readEnv } from '../read-env.ts'
 import { openRedis } from '../redis/open-redis.ts'
 import { describeTopology, variableOf, type RedisTopology } from '../redis/topology.ts'
 import { describeMembers } from '../redis/topology-settings.ts'
+import { recordClockFlaws } from '../revocation/clock-audit.ts'
 import { auditRedis, describeFlaw, isAcknowledged } from '../revocation/redis-audit.ts'
 import { CommandError } from './failure.ts'
 import { patient } from './open-app.ts'
@@ -41,7 +42,7 @@ function masked (name: string, secret: unknown): string {
 async function reachServers (config: Config, storage: Storage & { kind: 'servers' }): Promise<void> {
   const postgres = inspectPostgres({ url: storage.databaseUrl, deadlineMs: config.DATABASE_DEADLINE_MS })
   const redis = reachRedis(config, storage.redis, postgres)
-  const asked = await Promise.allSettled([postgres.then(findings => describePostgres(findings, storage.databaseUrl)), redis])
+  const asked = await Promise.allSettled([postgres.then(findings => judgePostgres(findings, config, storage)), redis])
   const failures: string[] = []
   for (const answer of asked) {
     if (answer.status === 'fulfilled') print(answer.value)
@@ -50,6 +51,12 @@ async function reachServers (config: Config, storage: Storage & { kind: 'servers
     else throw answer.reason
   }
   if (failures.length > 0) throw new CommandError(...failures)
+}
+
+function judgePostgres (findings: PostgresFindings, { CLOCK_LEEWAY }: Config, { databaseUrl, redis }: Storage & { kind: 'servers' }): string {
+  const flaws = recordClockFlaws(findings.clockDifferenceMs, CLOCK_LEEWAY)
+  if (flaws.length > 0) throw new CommandError(...flaws.map(flaw => describeFlaw(flaw, redis)))
+  return describePostgres(findings, databaseUrl)
 }
 
 function describePostgres ({ pendingMigrations }: PostgresFindings, url: string): string {

@@ -2,7 +2,9 @@ import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import pg from 'pg'
 import { AwayError, StartupError } from '../errors.ts'
+import { measureClockDifference } from '../clock-difference.ts'
 import { describeUrl } from '../describe-url.ts'
+import { readClock } from './clock.ts'
 import { createDatabase, type Database } from './database.ts'
 import { deepestCause, isAway } from './away.ts'
 import { migrationsFolder } from './migrations-folder.ts'
@@ -78,6 +80,8 @@ export interface PostgresFindings {
   pendingMigrations: number
   /** Every name that its record of revocations has had; none while there is no such record. */
   revocationLogIds: string[]
+  /** By how much its clock differs from this machine's at the least. */
+  clockDifferenceMs: number
 }
 
 /** Looks at the tables, and with that whether Postgres can be reached. Writes nothing. */
@@ -88,7 +92,8 @@ export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Pr
     const pendingMigrations = await countPendingMigrations(db)
     const { rows: [record] } = await client.query<{ exists: boolean }>("select to_regclass('revocation_logs') is not null as exists")
     const logs = record?.exists === true ? await db.select({ id: revocationLogs.id }).from(revocationLogs) : []
-    return { pendingMigrations, revocationLogIds: logs.map(({ id }) => id) }
+    const clockDifferenceMs = await measureClockDifference(async () => (await readClock(db)).getTime())
+    return { pendingMigrations, revocationLogIds: logs.map(({ id }) => id), clockDifferenceMs }
   } catch (cause) {
     throw explain(cause, reason => `DATABASE_URL: ${describeUrl(url)} cannot be read (${reason}).`)
   } finally {

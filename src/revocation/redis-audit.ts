@@ -1,16 +1,19 @@
 import type { Redis } from 'ioredis'
+import { measureClockDifference } from '../clock-difference.ts'
 import { describeTopology, variableOf, type RedisTopology } from '../redis/topology.ts'
 import { shardPrefix } from '../redis/connections.ts'
+import { judgeClock } from './clock-audit.ts'
 import { parseMarker } from './marker.ts'
 import { toPlainError } from './redis-connection.ts'
 import { projectionKeys } from './redis-losses.ts'
 
-/** Something about a Redis that would break a promise: what it is, and what to do about it, in one sentence each. */
+/** Something about a server that would break a promise: what it is, and what to do about it, in one sentence each. */
 export interface RedisFlaw {
-  kind: 'eviction' | 'eviction_unknown' | 'role' | 'version' | 'clock' | 'foreign_log' | 'unaudited'
+  /** Of a Redis, but for `record_clock`, which is the clock of Postgres. */
+  kind: 'eviction' | 'eviction_unknown' | 'role' | 'version' | 'clock' | 'foreign_log' | 'unaudited' | 'record_clock'
   /** Where the server is, where there are several. */
   at?: string | undefined
-  /** Completes "the Redis at …". */
+  /** Completes "the Redis at …", or "Postgres". */
   what: string
   cure: string
 }
@@ -35,7 +38,8 @@ export function isAcknowledged ({ kind }: RedisFlaw, noevictionAcknowledged: 'ye
 }
 
 /** A flaw in one line. */
-export function describeFlaw ({ at, what, cure }: RedisFlaw, topology: RedisTopology): string {
+export function describeFlaw ({ kind, at, what, cure }: RedisFlaw, topology: RedisTopology): string {
+  if (kind === 'record_clock') return `DATABASE_URL: Postgres ${what}. ${cure}`
   return `${variableOf(topology)}: the Redis at ${at ?? describeTopology(topology)} ${what}. ${cure}`
 }
 
@@ -44,7 +48,7 @@ const minimumVersion = '6.2'
 
 /** Whether entries may be missing because of a flaw, once it is gone, though the marker is there. */
 export function mayForget ({ kind }: RedisFlaw): boolean {
-  return ['eviction', 'eviction_unknown', 'clock'].includes(kind)
+  return ['eviction', 'eviction_unknown', 'clock', 'record_clock'].includes(kind)
 }
 
 /** What was found out about a server, and what kept the rest from being found out. */
@@ -115,16 +119,13 @@ async function readPolicy (redis: Redis): Promise<string | undefined> {
   }
 }
 
-async function findClockDifference ({ redis, leewaySeconds, now = Date.now }: RedisAuditOptions): Promise<RedisFlaw[]> {
-  const before = now()
-  const [seconds, microseconds] = (await redis.time()).map(Number) as [number, number]
-  const after = now()
-  const theirs = seconds * 1000 + microseconds / 1000
-  // Somewhere between the question and the answer: the difference is at least this.
-  const differenceMs = Math.max(0, before - theirs, theirs - after)
-  // Both clocks are read in whole milliseconds.
-  if (differenceMs <= leewaySeconds * 1000 + 1) return []
-  return [{ kind: 'clock', what: `has a clock that differs from this machine's by ${(differenceMs / 1000).toFixed(1)} s, which is more than CLOCK_LEEWAY (${leewaySeconds} s)`, cure: 'Set both clocks by NTP.' }]
+async function findClockDifference ({ redis, leewaySeconds, now }: RedisAuditOptions): Promise<RedisFlaw[]> {
+  const differenceMs = await measureClockDifference(async () => {
+    const [seconds, microseconds] = (await redis.time()).map(Number) as [number, number]
+    return seconds * 1000 + microseconds / 1000
+  }, now)
+  const judgement = judgeClock(differenceMs, leewaySeconds)
+  return judgement === undefined ? [] : [{ kind: 'clock', ...judgement }]
 }
 
 async function findForeignLog ({ redis, prefix, tags = [''], listLogIds }: Omit<RedisAuditOptions, 'listLogIds'> & { listLogIds?: () => Promise<string[] | undefined> }): Promise<RedisFlaw[]> {

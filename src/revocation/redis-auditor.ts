@@ -4,6 +4,8 @@ import { examineRedis, type Examination, type RedisAuditOptions, type RedisFlaw 
 export interface RedisAuditorOptions extends Pick<RedisAuditOptions, 'prefix' | 'leewaySeconds' | 'listLogIds'> {
   /** Those that have shards now. */
   servers: () => RedisServer[]
+  /** Audits what the record is kept in. What it found last counts as long as that cannot be asked. */
+  auditRecord: () => Promise<RedisFlaw[]>
   /** Whether look-ups are answered for these shards. */
   answers: (tags: readonly string[]) => Promise<boolean>
 }
@@ -12,12 +14,13 @@ export interface RedisAuditorOptions extends Pick<RedisAuditOptions, 'prefix' | 
 const failuresToDistrust = 3
 
 /**
- * Audits every server again and again, each by itself. Answers what is wrong with any of them as far as that is known: a flaw that was found
+ * Audits every server, and the record, again and again, each by itself. Answers what is wrong with any of them as far as that is known: a flaw that was found
  * stays until it is found to be gone, or until the server is not one of ours any more.
  */
-export function createRedisAuditor ({ servers, answers, ...options }: RedisAuditorOptions): () => Promise<RedisFlaw[]> {
+export function createRedisAuditor ({ servers, auditRecord, answers, ...options }: RedisAuditorOptions): () => Promise<RedisFlaw[]> {
   const found = new Map<string, RedisFlaw[]>()
   const failures = new Map<string, number>()
+  let foundInRecord: RedisFlaw[] = []
 
   async function audit (server: RedisServer): Promise<void> {
     const examination = await examineRedis({ ...options, ...server })
@@ -36,8 +39,9 @@ export function createRedisAuditor ({ servers, answers, ...options }: RedisAudit
   return async () => {
     const present = servers()
     for (const at of found.keys()) if (!present.some(server => server.at === at)) found.delete(at)
-    await Promise.all(present.map(audit))
-    return [...found.values()].flat()
+    const auditedRecord = auditRecord().then(flaws => { foundInRecord = flaws }, () => {})
+    await Promise.all([auditedRecord, ...present.map(audit)])
+    return [...foundInRecord, ...found.values()].flat()
   }
 }
 

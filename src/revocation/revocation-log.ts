@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { and, asc, desc, eq, gt, lte, sql } from 'drizzle-orm'
-import { clockTimestamp } from '../db/clock.ts'
+import { clockTimestamp, readClock } from '../db/clock.ts'
 import type { Database, Drizzle } from '../db/database.ts'
 import { revocationLogs, revocations, revocationTail, type EndReason } from '../db/tables.ts'
 import type { LogPosition } from './marker.ts'
@@ -63,6 +63,8 @@ export interface RevocationLog {
   readLive (range: PositionRange, limit: number): Promise<{ rows: LoggedRevocation[], next: number | undefined }>
   /** How many rows there are, those included that nobody needs any more. */
   countRows (range: PositionRange): Promise<number>
+  /** The clock of whoever keeps the record, in milliseconds since the epoch. */
+  readClock (): Promise<number>
   /** Every name that the log has had, the present one first. */
   listIds (): Promise<string[]>
   /** Whether one token alone is on record as revoked. */
@@ -105,6 +107,7 @@ export function createRevocationLog (database: Database, leewaySeconds: number):
         .where(and(gt(revocations.position, after), lte(revocations.position, upTo))))
       return row?.count ?? 0
     },
+    readClock: async () => (await database.run(readClock)).getTime(),
     async listIds () {
       const rows = await database.run(db => db.select({ id: revocationLogs.id }).from(revocationLogs).orderBy(desc(revocationLogs.number)))
       return rows.map(({ id }) => id)

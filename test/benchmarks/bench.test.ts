@@ -3,9 +3,10 @@ import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
+import { undisturbed } from '../support/undisturbed.ts'
 import type { BenchResult } from './report.ts'
 
-const run = (program: string, args: string[]) => spawnSync(program, args, { cwd: packageRoot, encoding: 'utf8', timeout: 240_000 })
+const run = (program: string, args: string[]) => spawnSync(...undisturbed(program, args), { cwd: packageRoot, encoding: 'utf8', timeout: 240_000 })
 /** What `npm run bench` runs once it has compiled it, which the first test lets it do. */
 const bench = (...args: string[]) => run(process.execPath, [join('.bench', 'build', 'test', 'benchmarks', 'bench.js'), ...args])
 

@@ -6,6 +6,7 @@ import { fail, signout, succeed } from '../support/cli.ts'
 import { get, openSession, password, refresh, signIn, signUp } from '../support/people.ts'
 import { compiledFile } from '../support/server-process.ts'
 import { inTerminal } from '../support/terminal.ts'
+import { undisturbed } from '../support/undisturbed.ts'
 import { until } from '../support/wait.ts'
 
 for (const [storage, makeEnv] of [['embedded', embeddedEnv], ['Postgres and Redis', serversEnv]] as const) {
@@ -37,7 +38,7 @@ t.test('a user that cannot be created is one line', async t => {
 t.test('on a terminal the password is asked for twice and not shown', async t => {
   const env = await serversEnv(t)
   const create = async (...answers: string[]) => {
-    const child = spawn('script', inTerminal(`${process.execPath} ${compiledFile('cli.js')} user create ada`), { cwd: scratchFolder(t), env: { PATH: process.env['PATH'], TERM: 'dumb', ...env }, timeout: 60_000 })
+    const child = spawn(...undisturbed('script', inTerminal(`${process.execPath} ${compiledFile('cli.js')} user create ada`)), { cwd: scratchFolder(t), env: { PATH: process.env['PATH'], TERM: 'dumb', ...env }, timeout: 60_000 })
     let output = ''
     child.stdout.on('data', (data: Buffer) => { output += data.toString() })
     const ended = new Promise(resolve => { child.once('close', resolve) })

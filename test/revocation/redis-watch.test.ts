@@ -80,6 +80,7 @@ t.test('P2: eviction and a wrong clock are found while Postgres is away', async 
     prefix: 'p:',
     leewaySeconds,
     async listLogIds () { if (record.isAway) throw new Error('The database is away.'); return record.ids },
+    auditRecord: async () => [],
     answers: async () => true
   })
   const kinds = async () => (await audit()).map(({ kind }) => kind).sort()
@@ -92,10 +93,29 @@ t.test('P2: eviction and a wrong clock are found while Postgres is away', async 
   t.same(await kinds(), ['eviction'])
 })
 
+t.test('P2: what is wrong with the record is found beside it, and stays until the record says that it is gone', async t => {
+  const server = await ownRedis(t)
+  let auditRecord = async (): Promise<RedisFlaw[]> => [flaw('record_clock')]
+  const audit = createRedisAuditor({
+    servers: () => [{ at: 'there', redis: server.admin, tags: [''] }],
+    prefix: 'p:',
+    leewaySeconds,
+    auditRecord: () => auditRecord(),
+    answers: async () => true
+  })
+  const kinds = async () => (await audit()).map(({ kind }) => kind)
+  t.same(await kinds(), ['record_clock'])
+  auditRecord = async () => { throw new Error('The database is away.') }
+  await server.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
+  t.same(await kinds(), ['record_clock', 'eviction'])
+  auditRecord = async () => []
+  t.same(await kinds(), ['eviction'])
+})
+
 t.test('P2: a server that is away keeps nobody from finding what is wrong with another', async t => {
   const [well, away] = [await ownRedis(t), await ownRedis(t)]
   let servers = [{ at: 'well', redis: well.admin, tags: [''] }, { at: 'away', redis: away.admin, tags: [''] }]
-  const audit = createRedisAuditor({ servers: () => servers, prefix: 'p:', leewaySeconds, answers: async () => false })
+  const audit = createRedisAuditor({ servers: () => servers, prefix: 'p:', leewaySeconds, auditRecord: async () => [], answers: async () => false })
   const found = async () => (await audit()).map(({ kind, at }) => `${kind} ${at}`)
   await away.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
   t.same(await found(), ['eviction away'])
@@ -109,7 +129,7 @@ t.test('P2: a server that is away keeps nobody from finding what is wrong with a
 t.test('P2: a server that answers look-ups, and not what it is asked about itself, is not trusted for long', async t => {
   const server = await ownRedis(t)
   let answers = true
-  const audit = createRedisAuditor({ servers: () => [{ at: 'there', redis: server.admin, tags: [''] }], prefix: 'p:', leewaySeconds, answers: async () => answers })
+  const audit = createRedisAuditor({ servers: () => [{ at: 'there', redis: server.admin, tags: [''] }], prefix: 'p:', leewaySeconds, auditRecord: async () => [], answers: async () => answers })
   const kinds = async () => (await audit()).map(({ kind }) => kind)
   t.same(await kinds(), [])
   await server.admin.acl('SETUSER', 'default', '-info')

@@ -72,6 +72,7 @@ function scene (t: Test): Scene {
       return { rows: page, next: page.length === limit ? page.at(-1)?.position : undefined }
     },
     countRows: async range => inRange(range).length,
+    readClock: async () => Date.now(),
     listIds: async () => [head.logId],
     hasToken: async () => false,
     rename: async () => true,

@@ -48,6 +48,7 @@ function scene (t: Test): Scene {
       const page = inRange(range).slice(0, limit)
       return { rows: page, next: page.length === limit ? page.at(-1)?.position : undefined }
     },
+    readClock: async () => Date.now(),
     async countRows (range) { meddle.count?.(); return inRange(range).length },
     listIds: async () => [head.logId],
     hasToken: async () => false,

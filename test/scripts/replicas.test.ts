@@ -3,11 +3,12 @@ import t, { type Test } from 'tap'
 import { findFreePort } from '../../scripts/services/programs.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { serversEnv, type Env } from '../support/app.ts'
+import { undisturbed } from '../support/undisturbed.ts'
 import { until } from '../support/wait.ts'
 
 /** Runs a script of package.json as a person would, in a process group of its own. */
 function npmRun (t: Test, args: string[], env: Env = {}) {
-  const child = spawn('npm', ['run', '--silent', ...args], { cwd: packageRoot, env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(...undisturbed('npm', ['run', '--silent', ...args]), { cwd: packageRoot, env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   const toGroup = (signal: NodeJS.Signals) => {
     try {
       process.kill(-Number(child.pid), signal)

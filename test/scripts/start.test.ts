@@ -5,11 +5,12 @@ import t, { type Test } from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
 import { scratchFolder, serversEnv, type Env } from '../support/app.ts'
 import { inTerminal } from '../support/terminal.ts'
+import { undisturbed } from '../support/undisturbed.ts'
 import { until } from '../support/wait.ts'
 
 /** Runs a program until it has printed what is waited for, stops it, and answers all that it printed. */
 async function outputUntil (t: Test, program: string, args: string[], options: { cwd: string, env: Env, stop?: (child: ChildProcess) => void }, awaited: string): Promise<string> {
-  const child = spawn(program, args, { cwd: options.cwd, env: { ...process.env, ...options.env }, detached: true, stdio: 'pipe' })
+  const child = spawn(...undisturbed(program, args), { cwd: options.cwd, env: { ...process.env, ...options.env }, detached: true, stdio: 'pipe' })
   const toGroup = (signal: NodeJS.Signals) => { process.kill(-Number(child.pid), signal) }
   t.teardown(() => { if (child.exitCode === null && child.signalCode === null) toGroup('SIGKILL') })
   const ended = new Promise(resolve => { child.once('close', resolve) })

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import type { Test } from 'tap'
 import { scratchFolder, type Env } from './app.ts'
 import { compiledFile } from './server-process.ts'
+import { undisturbed } from './undisturbed.ts'
 
 /** How a command ended, and what it printed. */
 export interface CommandEnd {
@@ -24,7 +25,7 @@ const tooLongMs = 60_000
 
 /** Runs the compiled command, in a folder without a .env, until it ends by itself. */
 export async function signout (t: Test, args: string[], { env = {}, input = '', keepOpen }: CommandOptions = {}): Promise<CommandEnd> {
-  const child = spawn(process.execPath, [compiledFile('cli.js'), ...args], { cwd: scratchFolder(t), env: { PATH: process.env['PATH'], ...env }, stdio: 'pipe', timeout: tooLongMs, killSignal: 'SIGKILL' })
+  const child = spawn(...undisturbed(process.execPath, [compiledFile('cli.js'), ...args], env), { cwd: scratchFolder(t), env: { PATH: process.env['PATH'], ...env }, stdio: 'pipe', timeout: tooLongMs, killSignal: 'SIGKILL' })
   const printed = { stdout: '', stderr: '' }
   child.stdout.on('data', (data: Buffer) => { printed.stdout += data.toString() })
   child.stderr.on('data', (data: Buffer) => { printed.stderr += data.toString() })

@@ -7,6 +7,7 @@ import type { Test } from 'tap'
 import type { Report } from '../../scripts/load/report.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { scratchFolder } from './app.ts'
+import { undisturbed } from './undisturbed.ts'
 
 /** `npm run load`, as a process. */
 export interface LoadRun {
@@ -22,7 +23,7 @@ export const loadCommand = [process.execPath, '--import', import.meta.resolve('t
 export function startLoad (t: Test, args: string[], command: (parts: string[]) => string[] = parts => parts): LoadRun {
   const folder = scratchFolder(t)
   const [program = '', ...rest] = command([...loadCommand, '--output', folder, ...args])
-  const child = spawn(program, rest, { cwd: packageRoot, stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = spawn(...undisturbed(program, rest), { cwd: packageRoot, stdio: ['pipe', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => { output += data.toString() })
   const ended = new Promise<number | null>(resolve => { child.once('close', resolve) })

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { packageRoot } from '../../src/package-root.ts'
 import { scratchFolder, type Env } from './app.ts'
 import type { Owner } from './teardown.ts'
+import { undisturbed } from './undisturbed.ts'
 import { until } from './wait.ts'
 
 type Program = 'server.js' | 'cli.js'
@@ -24,7 +25,7 @@ export interface ServerProcess {
 export function spawnServer (t: Owner, env: Env, name: Program = 'server.js', args: string[] = []): Omit<ServerProcess, 'address'> {
   const { cwd = scratchFolder(t), ...rest } = env
   // A folder of its own, so that no .env is read by chance.
-  const child = spawn(process.execPath, [compiledFile(name), ...args], { cwd, env: { PATH: process.env['PATH'], ...rest }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(...undisturbed(process.execPath, [compiledFile(name), ...args], rest), { cwd, env: { PATH: process.env['PATH'], ...rest }, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (data: Buffer) => {
@@ -55,7 +56,7 @@ let built = false
 
 /** A program of ours as users run it. Compiled first where the source is newer. */
 export function compiledFile (name: Program): string {
-  if (!built) execFileSync(process.execPath, [join(packageRoot, 'scripts', 'build.js')])
+  if (!built) execFileSync(...undisturbed(process.execPath, [join(packageRoot, 'scripts', 'build.js')]))
   built = true
   return join(packageRoot, 'dist', 'src', name)
 }
