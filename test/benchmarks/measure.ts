@@ -63,11 +63,15 @@ export async function warmUp (subjects: readonly Subject[], { load, seconds }: O
   }
 }
 
-/** Measures all subjects in turn (A B C A B C …), so that whatever else the machine does befalls all of them. */
+/**
+ * Measures all subjects in turn (A B C, B C A, C A B …), so that whatever else the machine does befalls all of them, and
+ * what one leaves behind for the next as well.
+ */
 export async function inTurn (subjects: readonly Subject[], rounds: number, options: MeasureOptions): Promise<Map<string, Measurement[]>> {
   const measured = new Map<string, Measurement[]>(subjects.map(({ name }) => [name, []]))
   for (let round = 0; round < rounds; round++) {
-    for (const subject of subjects) measured.get(subject.name)?.push(await measure(subject, options))
+    const first = round % subjects.length
+    for (const subject of [...subjects.slice(first), ...subjects.slice(0, first)]) measured.get(subject.name)?.push(await measure(subject, options))
   }
   return measured
 }

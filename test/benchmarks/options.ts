@@ -10,7 +10,7 @@ export const help = `Usage: npm run bench -- [OPTIONS]
 
 Measures what the check costs: processor time for a request, of the server process and of Redis, for several ways of
 checking, in turn. Needs a redis-server; the parts service and replay also the Postgres of \`npm run services\`. The result
-is printed as tables and written to .bench/ as JSON. All of it takes about 17 minutes, --quick about 3.
+is printed as tables and written to .bench/ as JSON. All of it takes about 18 minutes, --quick about 3.
 
   --quick              fewer rounds, connections and entries: a first look, not a result
   --rounds N           how often each is measured (9; 3 with --quick)

@@ -2,7 +2,7 @@ import { acts } from './acts.ts'
 import type { LookupsMeasurement } from './lookups.ts'
 import type { Measurement } from './measure.ts'
 import type { Machine } from './processes.ts'
-import type { Cell, MemoryMeasurement, ReplayResult } from './scenes.ts'
+import { timesRoundsForFivePercent, type Cell, type MemoryMeasurement, type ReplayResult } from './scenes.ts'
 import { spreadOf, type Spread } from './statistics.ts'
 import type { ServiceResult } from './storm.ts'
 import { judge } from './targets.ts'
@@ -45,7 +45,7 @@ export function formatReport (result: BenchResult): string {
 }
 
 function describeRun ({ startedAt, command, rounds, secondsEach, machine: { cpu, cores, memoryGiB, node, redis, sharing }, loadAverage: [before, after] }: BenchResult): string {
-  return `Measured at ${startedAt} with \`${command}\`: ${rounds} rounds of ${secondsEach} s for each variant in turn, ${tokenCount} different tokens. ` +
+  return `Measured at ${startedAt} with \`${command}\`: ${rounds} rounds of ${secondsEach} s for each variant in turn, ${timesRoundsForFivePercent * rounds} with one connection and for the sizes, where five percent are to be told from none; ${tokenCount} different tokens. ` +
     `${cpu}, ${cores} cores, ${memoryGiB} GiB, Node ${node}, Redis ${redis}; ${sharing}. The load average of the machine was ${before.toFixed(1)} before and ${after.toFixed(1)} after.`
 }
 

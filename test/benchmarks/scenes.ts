@@ -13,6 +13,9 @@ export interface Effort {
   say: (line: string) => void
 }
 
+/** As often more where five percent are to be told from none: a single measurement wanders by ten. */
+export const timesRoundsForFivePercent = 3
+
 export interface Cell {
   algorithm: Algorithm
   connections: number
@@ -67,7 +70,8 @@ export async function compareVariants (compared: ComparedVariant[], algorithms: 
       await warmUp(subjects, { load, seconds })
       for (const count of connections) {
         say(`${algorithm}, ${count} connections`)
-        for (const [variant, measurements] of await inTurn(subjects, rounds, { load, connections: count, seconds })) cells.push({ algorithm, connections: count, variant, measurements })
+        const enough = count === 1 ? timesRoundsForFivePercent * rounds : rounds
+        for (const [variant, measurements] of await inTurn(subjects, enough, { load, connections: count, seconds })) cells.push({ algorithm, connections: count, variant, measurements })
       }
     })
   }
@@ -93,7 +97,7 @@ export async function compareSizes (sizes: number[], { rounds, seconds, say }: E
     const tokens = issuer.issue(tokenCount)
     const subjects = filled.map((redis, index): Subject => ({ name: String(sizes[index]), server, url: urls[index] ?? '', redis, tokens }))
     await warmUp(subjects, { load, seconds })
-    return Object.fromEntries(await inTurn(subjects, rounds, { load, connections: 50, seconds }))
+    return Object.fromEntries(await inTurn(subjects, timesRoundsForFivePercent * rounds, { load, connections: 50, seconds }))
   })
 }
 
