@@ -6,7 +6,7 @@ import { describeTopology, variableOf, type RedisTopology } from '../src/redis/t
 import type { BreakerOptions } from '../src/revocation/breaker.ts'
 import { auditRecordClock } from '../src/revocation/clock-audit.ts'
 import type { ProjectionShard } from '../src/revocation/projection.ts'
-import { auditRedis, describeFlaw, isAcknowledged, mayForget, type RedisFlaw } from '../src/revocation/redis-audit.ts'
+import { auditRedis, describeFlaw, isAcknowledged, mayForget, reasonOf, type RedisFlaw } from '../src/revocation/redis-audit.ts'
 import { createRedisAuditor } from '../src/revocation/redis-auditor.ts'
 import { silenceFor, type RedisConnectionOptions } from '../src/revocation/redis-connection.ts'
 import { createRedisLosses, type Loss, type RedisLosses } from '../src/revocation/redis-losses.ts'
@@ -39,7 +39,7 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
   const losses = createRedisLosses(tailConnections, prefix, onLoss)
   const audit = { prefix, leewaySeconds, listLogIds: () => log.listIds() }
   const isBelieved = (flaw: RedisFlaw) => isAcknowledged(flaw, config.REDIS_NOEVICTION_ACKNOWLEDGED)
-  const auditRecord = () => auditRecordClock({ log, leewaySeconds })
+  const auditRecord = () => auditRecordClock(log, leewaySeconds)
   const auditAll = async () => (await Promise.all([auditRecord(), ...tailConnections.servers().map(server => auditRedis({ ...server, ...audit }))])).flat()
   await refuseFlaws(app, topology, { losses, isBelieved, audit: auditAll })
   const shards = createRedisShards({
@@ -124,7 +124,7 @@ function createWatch (app: FastifyInstance, topology: RedisTopology, { audit, lo
     losses,
     onFlaws: flaws => {
       for (const flaw of flaws) app.log.error(`${describeFlaw(flaw, topology)} Until then requests with a token get 503.`)
-      shards.suspend(flaws[0] && `${flaws[0].kind === 'record_clock' ? 'Postgres' : 'The Redis'} ${flaws[0].what}.`)
+      shards.suspend(flaws[0] && reasonOf(flaws[0]))
       if (flaws.length === 0) tail.wake()
     },
     forgetMarkers: () => shards.forgetMarkers()

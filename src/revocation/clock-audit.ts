@@ -2,13 +2,6 @@ import { measureClockDifference } from '../clock-difference.ts'
 import type { RedisFlaw } from './redis-audit.ts'
 import type { RevocationLog } from './revocation-log.ts'
 
-export interface ClockAuditOptions {
-  /** By how much clocks may differ. */
-  leewaySeconds: number
-  /** This machine's clock, in milliseconds since the epoch. */
-  now?: () => number
-}
-
 /** What is wrong with a clock that differs so much from this machine's; undefined when that is within the leeway. */
 export function judgeClock (differenceMs: number, leewaySeconds: number): Pick<RedisFlaw, 'what' | 'cure'> | undefined {
   // Both clocks are read in whole milliseconds.
@@ -23,8 +16,8 @@ export function judgeClock (differenceMs: number, leewaySeconds: number): Pick<R
  * Compares Postgres' clock, which says when tokens end and which rows of the record nobody needs any more: if it were ahead
  * of the replicas, a rebuild would leave out what they still accept.
  */
-export async function auditRecordClock ({ log, leewaySeconds, now }: ClockAuditOptions & { log: Pick<RevocationLog, 'readClock'> }): Promise<RedisFlaw[]> {
-  return recordClockFlaws(await measureClockDifference(() => log.readClock(), now), leewaySeconds)
+export async function auditRecordClock (log: Pick<RevocationLog, 'readClock'>, leewaySeconds: number): Promise<RedisFlaw[]> {
+  return recordClockFlaws(await measureClockDifference(log.readClock), leewaySeconds)
 }
 
 /** The same, where the difference is known. */

@@ -38,9 +38,18 @@ export function isAcknowledged ({ kind }: RedisFlaw, noevictionAcknowledged: 'ye
 }
 
 /** A flaw in one line. */
-export function describeFlaw ({ kind, at, what, cure }: RedisFlaw, topology: RedisTopology): string {
-  if (kind === 'record_clock') return `DATABASE_URL: Postgres ${what}. ${cure}`
-  return `${variableOf(topology)}: the Redis at ${at ?? describeTopology(topology)} ${what}. ${cure}`
+export function describeFlaw (flaw: RedisFlaw, topology: RedisTopology): string {
+  const [variable, server] = isOfRecord(flaw) ? ['DATABASE_URL', 'Postgres'] : [variableOf(topology), `the Redis at ${flaw.at ?? describeTopology(topology)}`]
+  return `${variable}: ${server} ${flaw.what}. ${flaw.cure}`
+}
+
+/** Why nothing is trusted, without where and the cure. */
+export function reasonOf (flaw: RedisFlaw): string {
+  return `${isOfRecord(flaw) ? 'Postgres' : 'The Redis'} ${flaw.what}.`
+}
+
+function isOfRecord ({ kind }: RedisFlaw): boolean {
+  return kind === 'record_clock'
 }
 
 /** What the blocklist is built on: PXAT. */

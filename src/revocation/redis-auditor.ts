@@ -14,8 +14,8 @@ export interface RedisAuditorOptions extends Pick<RedisAuditOptions, 'prefix' | 
 const failuresToDistrust = 3
 
 /**
- * Audits every server, and the record, again and again, each by itself. Answers what is wrong with any of them as far as that is known: a flaw that was found
- * stays until it is found to be gone, or until the server is not one of ours any more.
+ * Audits every server, and the record, again and again, each by itself. Answers what is wrong with any of them as far as that is
+ * known: a flaw that was found stays until it is found to be gone, or until the server is not one of ours any more.
  */
 export function createRedisAuditor ({ servers, auditRecord, answers, ...options }: RedisAuditorOptions): () => Promise<RedisFlaw[]> {
   const found = new Map<string, RedisFlaw[]>()
