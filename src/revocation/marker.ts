@@ -27,11 +27,16 @@ export function positionReached (text: string | null | undefined, logId: string 
 }
 
 /**
- * What stands in the place of the marker while a replay is under way: a name that nobody has used before, and how far it has
- * come. No look-up takes it for a marker.
+ * What stands in the place of the marker while a replay is under way: whose it is, a name that nobody has used before, and how
+ * far it has come. No look-up takes it for a marker.
  */
-export function newClaim (): string {
-  return `claim-${randomUUID()}:0`
+export function newClaim (logId: string): string {
+  return `claim-${logId}/${randomUUID()}:0`
+}
+
+/** Whose record a marker or a claim is of; undefined for whatever else stands there. */
+export function ownerOf (text: string | null | undefined): string | undefined {
+  return parseMarker(text)?.logId ?? /^claim-([0-9a-f-]{36})\//.exec(text ?? '')?.[1]
 }
 
 /** The same claim, further on. */

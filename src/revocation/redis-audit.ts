@@ -3,7 +3,7 @@ import { measureClockDifference } from '../clock-difference.ts'
 import { describeTopology, variableOf, type RedisTopology } from '../redis/topology.ts'
 import { shardPrefix } from '../redis/connections.ts'
 import { judgeClock } from './clock-audit.ts'
-import { parseMarker } from './marker.ts'
+import { ownerOf } from './marker.ts'
 import { toPlainError } from './redis-connection.ts'
 import { projectionKeys } from './redis-losses.ts'
 
@@ -26,7 +26,7 @@ export interface RedisAuditOptions {
   /** The tags of the shards that it has, in a cluster. */
   tags?: string[]
   leewaySeconds: number
-  /** Every name that our record has had: a marker of another is somebody else's. Without it that is not looked at. */
+  /** Every name that our record has had: a marker or a claim of another is somebody else's. Without it that is not looked at. */
   listLogIds?: () => Promise<string[]>
   /** The clock, in milliseconds since the epoch. */
   now?: () => number
@@ -140,10 +140,10 @@ async function findClockDifference ({ redis, leewaySeconds, now }: RedisAuditOpt
 async function findForeignLog ({ redis, prefix, tags = [''], listLogIds }: Omit<RedisAuditOptions, 'listLogIds'> & { listLogIds?: () => Promise<string[] | undefined> }): Promise<RedisFlaw[]> {
   if (listLogIds === undefined) return []
   const texts = await Promise.all(tags.map(tag => redis.get(projectionKeys(shardPrefix(prefix, tag)).marker).catch(whereElse)))
-  const markers = texts.flatMap(text => parseMarker(text) ?? [])
-  if (markers.length === 0) return []
+  const owners = texts.flatMap(text => ownerOf(text) ?? [])
+  if (owners.length === 0) return []
   const ours = await listLogIds()
-  if (ours === undefined || markers.every(({ logId }) => ours.includes(logId))) return []
+  if (ours === undefined || owners.every(owner => ours.includes(owner))) return []
   return [{ kind: 'foreign_log', what: `holds the blocklist of another database under the prefix ${prefix}`, cure: 'Choose another BLOCKLIST_PREFIX; or take it over with: npx signout adopt-blocklist.' }]
 }
 

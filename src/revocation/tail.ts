@@ -194,7 +194,7 @@ async function look ({ log, onLogRenamed }: TailOptions, shards: readonly Projec
   if (shards.length === 0) return nothingToDo
   const { logId } = await log.readHead()
   const begun = await Promise.allSettled(shards.map(async (shard): Promise<Lag> => {
-    const found = await withDeadline(shard.projection.begin(logId, newClaim()), shardDeadlineMs)
+    const found = await withDeadline(shard.projection.begin(logId, newClaim(logId)), shardDeadlineMs)
     return { shard, found, from: parseMarker(found) }
   }))
   // Read after the markers: whoever moved one had recorded before that it would.

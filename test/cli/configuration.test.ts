@@ -2,10 +2,10 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { Settings } from '../../src/config.ts'
-import { build, freshEmbeddedEnv, issuer, scratchFolder, secret, serversEnv } from '../support/app.ts'
+import { loadConfig, Settings } from '../../src/config.ts'
+import { build, buildUnready, freshEmbeddedEnv, issuer, scratchFolder, secret, serversEnv } from '../support/app.ts'
 import { fail, signout, succeed } from '../support/cli.ts'
-import { password } from '../support/people.ts'
+import { get, password, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { postgresUrl, redisUrl } from '../support/services.ts'
 import { timed } from '../support/wait.ts'
@@ -65,6 +65,17 @@ t.test('check-config says that the prefix holds the blocklist of another databas
   await succeed(t, ['migrate'], { env })
   t.match(await fail(t, 1, ['check-config'], { env }), refusal, 'with a record of its own')
   t.match(await succeed(t, ['check-config'], { env: theirs }), 'is fit for a blocklist.', 'whose it is may have it')
+})
+
+t.test('adopt-blocklist takes over what another database has under the prefix, and nothing else does', async t => {
+  const [theirs, ours] = [await serversEnv(t), await serversEnv(t)]
+  await (await build(t, theirs)).close()
+  const env = { ...ours, BLOCKLIST_PREFIX: String(theirs['BLOCKLIST_PREFIX']) }
+  await t.rejects(async () => { await buildUnready(t, loadConfig(env)).ready() }, { name: 'StartupError', message: /adopt-blocklist/ })
+  t.match(await succeed(t, ['adopt-blocklist'], { env }), `The blocklist under the prefix ${env.BLOCKLIST_PREFIX} at `)
+  const app = await build(t, env)
+  t.equal((await get(app, '/token', (await signUp(app)).token)).statusCode, 200)
+  t.match(await fail(t, 1, ['check-config'], { env: theirs }), 'holds the blocklist of another database', 'it is theirs no more')
 })
 
 t.test('check-config says every mistake in a line of its own', async t => {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { loadConfig } from '../../src/config.ts'
+import { newClaim } from '../../src/revocation/marker.ts'
 import { auditRedis, type RedisFlaw } from '../../src/revocation/redis-audit.ts'
 import { build, buildUnready, serversEnv, type Env } from '../support/app.ts'
 import { keepLog } from '../support/log.ts'
@@ -88,12 +89,12 @@ t.test('a clock that is further off than the leeway is a flaw, in both direction
   }
 })
 
-t.test('a marker of ours, of any name that the record ever had, a claim and none are no flaws', async t => {
+t.test('P2: a marker or a claim of another record is a flaw; one of ours, of any name that it ever had, and none are none', async t => {
   const server = await ownRedis(t)
   const ids = [randomUUID(), randomUUID()]
   const audit = async () => (await auditRedis({ redis: server.admin, prefix: 'p:', leewaySeconds, listLogIds: async () => ids })).map(({ kind }) => kind)
   t.same(await audit(), [])
-  for (const [marker, flaws] of [[`${ids[0]}:7`, []], [`${ids[1]}:7`, []], [`claim-${randomUUID()}:7`, []], [`${randomUUID()}:7`, ['foreign_log']]] as const) {
+  for (const [marker, flaws] of [[`${ids[0]}:7`, []], [`${ids[1]}:7`, []], [newClaim(String(ids[1])), []], [`${randomUUID()}:7`, ['foreign_log']], [newClaim(randomUUID()), ['foreign_log']]] as const) {
     await server.admin.set('p:generation', marker)
     t.same(await audit(), flaws, marker)
   }

@@ -93,14 +93,14 @@ t.test('P2: the tail begins anew when keys were evicted before it looks, or whil
   const told: Loss[] = []
   const projection = createRedisProjection({ redis: redis.admin, prefix: 'p:', leewaySeconds: 5, onLoss: loss => { told.push(loss) } })
   const evictOne = async () => { await redis.admin.set('p:jti:x', 1, 'EX', 1_000); await evictWhatEnds(redis) }
-  const first = await projection.begin(logId, newClaim())
+  const first = await projection.begin(logId, newClaim(logId))
   await evictOne()
   t.equal(await projection.advance(first, marker, []), false)
-  const second = await projection.begin(logId, newClaim())
+  const second = await projection.begin(logId, newClaim(logId))
   t.equal(await projection.advance(second, marker, []), true)
-  t.equal(await projection.begin(logId, newClaim()), marker)
+  t.equal(await projection.begin(logId, newClaim(logId)), marker)
   await evictOne()
-  const claim = newClaim()
+  const claim = newClaim(logId)
   t.equal(await projection.begin(logId, claim), claim)
   t.same(told, ['evicted'])
 })
