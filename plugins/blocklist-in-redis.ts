@@ -5,6 +5,7 @@ import { openRedis, type OpenRedis } from '../src/redis/open-redis.ts'
 import { describeTopology, variableOf, type RedisTopology } from '../src/redis/topology.ts'
 import type { BreakerOptions } from '../src/revocation/breaker.ts'
 import { auditRecordClock } from '../src/revocation/clock-audit.ts'
+import type { Trust } from '../src/revocation/log-guard.ts'
 import type { ProjectionShard } from '../src/revocation/projection.ts'
 import { auditRedis, describeFlaw, isAcknowledged, mayForget, reasonOf, type RedisFlaw } from '../src/revocation/redis-audit.ts'
 import { createRedisAuditor } from '../src/revocation/redis-auditor.ts'
@@ -49,11 +50,8 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
     prefix,
     leewaySeconds,
     log,
-    onDistrust: (reason, isFirst) => {
-      if (isFirst) app.log.warn({ reason }, 'The blocklist is not trusted until it has been compared with the record. Requests with a token get 503.')
-      tail.wake()
-    },
-    onTrust: () => app.log.info('The blocklist is up with the record.'),
+    onDistrust: () => { tail.wake() },
+    onTrust: (trust, reason) => { reportTrust(app, trust, reason) },
     onLoss,
     onTorn: (tag, reason) => app.log.warn({ tag, reason }, 'A part of the blocklist was moved in the cluster, and is made again from the record. Requests with a token that belongs to it get 503 until it is.'),
     onMended: () => { tail.wake() },
@@ -129,6 +127,12 @@ function createWatch (app: FastifyInstance, topology: RedisTopology, { audit, lo
     },
     forgetMarkers: () => shards.forgetMarkers()
   })
+}
+
+function reportTrust (app: FastifyInstance, trust: Trust, reason: string | undefined): void {
+  if (trust === 'untrusted') app.log.warn({ reason }, 'The blocklist is not trusted until it has been compared with the record. Requests with a token get 503.')
+  else if (trust === 'behind') app.log.warn('Redis is behind the record: it may refuse writes. Tokens are checked against Postgres as well, and logouts may get 503.')
+  else app.log.info('The blocklist is up with the record.')
 }
 
 const lossReports: Record<Loss, string> = {

@@ -33,7 +33,7 @@ export interface OpenedBlocklist {
   /** None where the blocklist is away. */
   tail?: Tail
   /** What judges its answers, where that is needed. */
-  guard?: Pick<LogGuard, 'positions' | 'progress'>
+  guard?: Pick<LogGuard, 'trust' | 'positions' | 'progress'>
   close (): Promise<void>
 }
 
@@ -46,7 +46,7 @@ async function blocklist (app: FastifyInstance, options: BlocklistOptions): Prom
   app.decorate('blocklist', blocklist)
   app.decorate('revocationLog', log)
   app.metrics.askBlocklist(() => readBlocklistStatus(blocklist, config.BLOCKLIST_DEADLINE_MS, guard))
-  app.readiness.add('blocklist', () => withDeadline(blocklist.ping(), config.BLOCKLIST_DEADLINE_MS))
+  app.readiness.add('blocklist', () => withDeadline(blocklist.ping(), config.BLOCKLIST_DEADLINE_MS), () => guard?.trust === 'behind' ? { blocklist: 'behind' } : {})
   if (tail === undefined) return
   app.addHook('onReady', async () => {
     tail.start()

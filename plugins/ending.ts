@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { SignoutError } from '../src/errors.ts'
+import { RecordedError } from '../src/revocation/blocklist.ts'
 import { findSession, sessionOf, type Session } from '../src/sessions/session-repository.ts'
 import type { AccessTokenClaims } from '../src/tokens/claims.ts'
 
@@ -50,8 +51,8 @@ async function ending (app: FastifyInstance): Promise<void> {
     try {
       await app.authenticate(request, reply)
     } catch (error) {
-      if (!(error instanceof SignoutError) || error.code !== 'revocation_unavailable') throw error
-      reply.removeHeader('retry-after')
+      if (!isForRecord(error)) throw error
+      for (const header of ['retry-after', 'www-authenticate']) reply.removeHeader(header)
       await authenticateFromRecord(request, mustBeLive)
     }
   }
@@ -72,6 +73,14 @@ async function ending (app: FastifyInstance): Promise<void> {
     await authenticateOr(request, reply, true)
     app.requireAdmin(request)
   })
+}
+
+/**
+ * Whether the record decides: the blocklist could not be asked, or does not have the revocation yet. In both cases the request
+ * has to write to the blocklist, and is answered 503 while it cannot.
+ */
+function isForRecord (error: unknown): boolean {
+  return error instanceof SignoutError && (error.code === 'revocation_unavailable' || error.cause instanceof RecordedError)
 }
 
 export default fp(ending, { name: 'ending', fastify: '5.x', dependencies: ['tokens', 'blocklist'] })

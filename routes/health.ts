@@ -17,7 +17,7 @@ const health: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'getReadiness',
       summary: 'Whether requests can be answered',
-      description: '503 names what is not ready.',
+      description: '503 names what is not ready. `blocklist` is `behind` while Redis lacks the newest revocations, such as when it refuses writes. Tokens are then checked against Postgres as well, and logouts get 503.',
       tags: ['operations'],
       security: [],
       response: { 200: answer(Health, 'They can.'), ...failures('service_unavailable') }
@@ -25,7 +25,7 @@ const health: FastifyPluginAsyncTypebox = async app => {
   }, async () => {
     const unready = await app.readiness.findUnready()
     if (unready.length > 0) throw notReady(unready)
-    return { status: 'ok' as const }
+    return { status: 'ok' as const, ...app.readiness.remarks }
   })
 }
 

@@ -3,8 +3,11 @@ import { withDeadline } from './deadline.ts'
 import { UntrustedError, type LogGuard } from './log-guard.ts'
 import type { Progress } from './projection.ts'
 
-/** Whether look-ups count now, and why not: what is answered lacks something, or is not to be believed, or there is no answer. */
-export const blocklistStates = ['trusted', 'rebuilding', 'untrusted', 'unreachable'] as const
+/**
+ * Whether look-ups count now. `behind`: they do, but Redis lacks the newest revocations, and the record is asked about those.
+ * `rebuilding`, `untrusted` and `unreachable`: they do not, since revocations are missing, or may be, or nothing is answered.
+ */
+export const blocklistStates = ['trusted', 'behind', 'rebuilding', 'untrusted', 'unreachable'] as const
 export type BlocklistState = typeof blocklistStates[number]
 
 /** How a blocklist is, for those who look after it. */
@@ -21,11 +24,11 @@ export interface BlocklistStatus {
  *
  * @param deadlineMs how long it may take, in milliseconds
  */
-export async function readBlocklistStatus (blocklist: Blocklist, deadlineMs: number, guard?: Pick<LogGuard, 'positions' | 'progress'>): Promise<BlocklistStatus> {
+export async function readBlocklistStatus (blocklist: Blocklist, deadlineMs: number, guard?: Pick<LogGuard, 'trust' | 'positions' | 'progress'>): Promise<BlocklistStatus> {
   const error: unknown = await withDeadline(blocklist.ping(), deadlineMs).then(() => undefined, error => error)
   const { head, marker } = guard?.positions ?? { head: undefined, marker: 0 }
   return {
-    state: toState(error),
+    state: error === undefined && guard?.trust === 'behind' ? 'behind' : toState(error),
     // The head is read once a second, and the marker may have passed it since.
     positionsBehind: head === undefined ? undefined : Math.max(0, head - marker),
     progress: guard?.progress

@@ -46,3 +46,22 @@ export class BlocklistClosedError extends Error {
     super('The blocklist is closed.')
   }
 }
+
+/**
+ * What a look-up fails with when the revocation is recorded, and the blocklist does not have it yet.
+ *
+ * A replica that has just been told of the revocation must not answer 401 `token_revoked` before every other replica refuses
+ * the token too. Until then it answers 503, as it does to the logout itself.
+ */
+export class RecordedError extends Error {
+  override readonly name = 'RecordedError'
+  /** Whether every replica that can read the record refuses the token by now. */
+  readonly isInForce: boolean
+  constructor (ageSeconds: number) {
+    super('The revocation is recorded, and the blocklist does not have it yet.')
+    this.isInForce = ageSeconds >= inForceAfterSeconds
+  }
+}
+
+/** Replicas read new rows within two seconds, and find a marker that is behind within five. Twice that, for slow commits. */
+const inForceAfterSeconds = 10

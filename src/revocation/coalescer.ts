@@ -1,5 +1,8 @@
-/** Reads the values of `keys` in one command, in their order; `null` where there is none. */
-export type ReadMany = (keys: string[]) => Promise<Array<string | null>>
+/** The value of a key; `null` where there is none; an error where no answer about this key counts, unlike those about others. */
+export type Value = string | null | Error
+
+/** Reads the values of `keys` in one command, in their order. */
+export type ReadMany = (keys: string[]) => Promise<Value[]>
 
 /** Asks whether any of the keys exists, and is called back once: with an error, or with the answer. */
 export type AnyExists = (keys: string[], answered: (error: unknown, anyExists?: boolean) => void) => void
@@ -64,7 +67,7 @@ export function createCoalescer (readMany: ReadMany, maxKeys: number, onSettled?
 
 async function settle ({ keys, members }: Batch, readMany: ReadMany, onSettled?: (batch: SettledBatch) => void): Promise<void> {
   const startedAt = performance.now()
-  let values: Array<string | null> = []
+  let values: Value[] = []
   let failure: unknown
   try {
     values = await readMany(keys)
@@ -75,10 +78,16 @@ async function settle ({ keys, members }: Batch, readMany: ReadMany, onSettled?:
   let start = 0
   for (const { end, answered } of members) {
     let anyExists = false
-    for (; start < end; start++) anyExists ||= values[start] !== null
+    let failureOfKey: Error | undefined
+    for (; start < end; start++) {
+      const value = values[start]
+      if (value instanceof Error) failureOfKey ??= value
+      else anyExists ||= value !== null
+    }
     try {
-      if (failure === undefined) answered(undefined, anyExists)
-      else answered(failure)
+      if (failure !== undefined) answered(failure)
+      else if (failureOfKey !== undefined && !anyExists) answered(failureOfKey)
+      else answered(undefined, anyExists)
     } catch (error) {
       // What one look-up's caller does wrong is thrown where nobody waits behind it.
       process.nextTick(() => { throw error })

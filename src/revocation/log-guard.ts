@@ -2,7 +2,7 @@ import { createHeadPoll, type HeadPoll } from './head-poll.ts'
 import { positionReached } from './marker.ts'
 import { createMarkerJudge, type Look } from './marker-judge.ts'
 import type { Progress } from './projection.ts'
-import type { RevocationLog } from './revocation-log.ts'
+import { maxPositionsBehind, type Head, type RevocationLog } from './revocation-log.ts'
 
 /** The blocklist answers, and what it answers counts for nothing now: it may have forgotten something. */
 export class UntrustedError extends Error {
@@ -31,18 +31,35 @@ export class UntrustedError extends Error {
 export interface Guard {
   /** To be called when a look-up is sent. */
   look (): Look
-  /** Throws an {@link UntrustedError} unless the answer that came with this marker counts. */
-  judge (look: Look, marker: string | null | undefined): void
+  /**
+   * Returns undefined when the answer that came with this marker counts. Returns the marker's position when the record has
+   * gone on without it: the answer then counts only if {@link Guard.confirm} accepts it. Throws an {@link UntrustedError}
+   * for every other answer.
+   */
+  judge (look: Look, marker: string | null | undefined): number | undefined
+  /**
+   * Confirms an answer whose marker is behind, by the record as it was read after the look-up was sent. Throws an
+   * {@link UntrustedError} when something has changed since, when the record has lost what the marker stands for, or when the
+   * marker is too far behind for all revocations after it to have been read.
+   */
+  confirm (look: Look, position: number, record: Head): void
+  /** Takes note that an answer does not count, and returns the error that says so. */
+  refuse (reason: string): UntrustedError
 }
+
+/**
+ * What the answers of the blocklist are worth: they count by the marker alone, or because the record was asked as well, or not
+ * at all.
+ */
+export type Trust = 'trusted' | 'behind' | 'untrusted'
 
 export interface LogGuardOptions {
   /** Tells the head of the record. */
-  log: Pick<RevocationLog, 'readHead'>
+  log: Pick<RevocationLog, 'readHead' | 'readAfter'>
   /** Reads it for several guards at once; each has its own otherwise. */
   heads?: HeadPoll
-  /** Told when it stops trusting, with the reason, and when it trusts again. */
-  onDistrust?: (reason: string) => void
-  onTrust?: () => void
+  /** Called when answers become worth something else, with the reason when they do not count any more. */
+  onTrust?: (trust: Trust, reason?: string) => void
   /** A clock that nobody sets, in milliseconds. */
   now?: () => number
 }
@@ -55,8 +72,8 @@ export interface LogGuard extends Guard {
   /** How far a rebuild has come, as it was heard of last; for an honest Retry-After. */
   heard (progress: Progress | undefined): void
   readonly progress: Progress | undefined
-  /** Whether the last answer counted. */
-  readonly isTrusting: boolean
+  /** What the last answer was worth. */
+  readonly trust: Trust
   /** The head that was read last, and how far the marker, or the claim in its place, had come when it was seen last. */
   readonly positions: { head: number | undefined, marker: number }
   start (): void
@@ -69,15 +86,20 @@ export function createLogGuard (options: LogGuardOptions): LogGuard {
   const heads = options.heads ?? createHeadPoll(log)
   heads.add(judge)
   const suspensions = new Map<string, string>()
-  let isTrusting = false
+  let trust: Trust = 'untrusted'
   /** Whether the blocklist was found to lack something, and did not count since. */
   let isRebuilding = false
   let reached = 0
   let progress: Progress | undefined
 
+  function change (next: Trust, reason?: string): void {
+    const hasChanged = trust !== next
+    trust = next
+    if (hasChanged) options.onTrust?.(next, reason)
+  }
+
   function refuse (reason: string): UntrustedError {
-    if (isTrusting) options.onDistrust?.(reason)
-    isTrusting = false
+    change('untrusted', reason)
     if (judge.isWaiting) heads.hasten()
     return new UntrustedError(reason, Math.min(60, Math.max(1, Math.ceil(progress?.remainingSeconds ?? 1))), progress, isRebuilding && suspensions.size === 0)
   }
@@ -87,21 +109,43 @@ export function createLogGuard (options: LogGuardOptions): LogGuard {
     refuse(reason)
   }
 
+  function accept (as: Trust): void {
+    change(as)
+    isRebuilding = false
+    progress = undefined
+  }
+
+  function findFlawOf (look: Look, position: number, { logId, marked, position: head }: Head): string | undefined {
+    const [suspended] = suspensions.values()
+    if (suspended !== undefined) return suspended
+    if (look.epoch !== judge.epoch) return 'The connection to the blocklist changed meanwhile.'
+    if (logId !== judge.logId) return 'The marker of the blocklist is of another record.'
+    if (position > marked) return 'The marker of the blocklist is beyond what the record has.'
+    if (head - position > maxPositionsBehind) return 'The blocklist is too far behind the record.'
+    return undefined
+  }
+
   return {
     look: () => judge.look(),
     judge (look, marker) {
       reached = positionReached(marker, judge.logId)
       const [suspended] = suspensions.values()
       const flaw = suspended === undefined ? judge.findFlaw(look, marker) : { reason: suspended, isLacking: false }
+      if (flaw?.behindAt !== undefined) return flaw.behindAt
       if (flaw !== undefined) {
         isRebuilding ||= flaw.isLacking
         throw refuse(flaw.reason)
       }
-      if (!isTrusting) options.onTrust?.()
-      isTrusting = true
-      isRebuilding = false
-      progress = undefined
+      accept('trusted')
+      return undefined
     },
+    confirm (look, position, record) {
+      const flaw = findFlawOf(look, position, record)
+      isRebuilding ||= record.position - position > maxPositionsBehind
+      if (flaw !== undefined) throw refuse(flaw)
+      accept('behind')
+    },
+    refuse,
     connectionChanged () {
       isRebuilding = false
       distrust('The connection to the blocklist changed.')
@@ -116,7 +160,7 @@ export function createLogGuard (options: LogGuardOptions): LogGuard {
     },
     heard (heardProgress) { progress = heardProgress },
     get progress () { return progress },
-    get isTrusting () { return isTrusting },
+    get trust () { return trust },
     get positions () { return { head: judge.head, marker: reached } },
     start: heads.start,
     stop: heads.stop

@@ -18,6 +18,11 @@ export interface Flaw {
   reason: string
   /** Whether the blocklist lacks something that a replay brings. */
   isLacking: boolean
+  /**
+   * The position of a marker whose only flaw is that the record has gone on without it. The answer counts if the record,
+   * asked after the look-up was sent, has nothing of it after that position.
+   */
+  behindAt?: number
 }
 
 /** What has been found out about a marker, and whether an answer that came with it counts. Knows no clock but the given one. */
@@ -29,6 +34,8 @@ export interface MarkerJudge {
   /** The name of the record, and its head, as they were read last. */
   readonly logId: string | undefined
   readonly head: number | undefined
+  /** The greatest position that a marker has had since the last comparison; 0 when none was seen. */
+  readonly position: number
   look (): Look
   /** Undefined when the answer to a look-up counts. */
   findFlaw (look: Look, text: string | null | undefined): Flaw | undefined
@@ -115,6 +122,7 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
     get isWaiting () { return required === undefined || greatestPossible !== undefined },
     get logId () { return logId },
     get head () { return lastHead },
+    get position () { return seen },
     look: () => ({ epoch, position: seen }),
     findFlaw (look, text) {
       if (look.epoch !== epoch) return { reason: 'The connection to the blocklist changed meanwhile.', isLacking: false }
@@ -129,7 +137,7 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
       seen = Math.max(seen, marker.position)
       // Moved since, or of a past that the record has lost: reading the head again tells.
       if (greatestPossible !== undefined && marker.position > greatestPossible) return { reason: 'The marker of the blocklist is beyond what was compared.', isLacking: false }
-      if (marker.position < required) return { reason: 'The blocklist is behind the record.', isLacking: true }
+      if (marker.position < required) return { reason: 'The blocklist is behind the record.', isLacking: true, behindAt: marker.position }
       greatestPossible = undefined
       return undefined
     },

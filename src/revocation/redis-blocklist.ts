@@ -1,11 +1,13 @@
 import type { Redis } from 'ioredis'
 import { SignoutError } from '../errors.ts'
 import { linkTo, runScript, type RedisLink } from '../redis/link.ts'
-import { BlocklistClosedError, type Blocklist, type LookupAnswered } from './blocklist.ts'
+import { BlocklistClosedError, RecordedError, type Blocklist, type LookupAnswered } from './blocklist.ts'
 import { createBreaker, type BreakerOptions } from './breaker.ts'
-import { createCoalescer, type ReadMany, type SettledBatch } from './coalescer.ts'
+import { createCoalescer, type ReadMany, type SettledBatch, type Value } from './coalescer.ts'
 import { createCutOff, untilPassed, type CutOff } from './cut-off.ts'
 import type { LogGuard } from './log-guard.ts'
+import type { RecordAnswer, RecordQuestion } from './record-question.ts'
+import type { RecentRevocation } from './revocation-log.ts'
 import { checkForLoss, projectionKeys, type Loss } from './redis-losses.ts'
 import { parseProgress } from './redis-projection.ts'
 import { neverShorten } from './redis-scripts.ts'
@@ -25,6 +27,10 @@ export interface RedisBlocklistOptions {
    * forgotten something are refused.
    */
   guard?: LogGuard
+  /** Asks the record where a marker is behind. With a guard only; without it such an answer does not count. */
+  record?: RecordQuestion
+  /** The revocations that the record was found to hold after the marker. They may only add refusals. */
+  recent?: () => ReadonlyMap<string, RecentRevocation>
   /** Told when the marker was forgotten, since Redis may have lost something. With a guard only. */
   onLoss?: (loss: Loss) => void
   /** Told when tokens issued before an instant, in seconds since the epoch, are refused from now on. Without a guard only. */
@@ -39,10 +45,13 @@ export interface RedisBlocklistOptions {
   atEndOfTurn?: (work: () => void) => void
 }
 
-/** One `MGET` asks for at most this many keys, and the marker and the progress, so that it never keeps Redis from others for long. */
-const maxKeysPerLookup = 998
+/** One `MGET` has at most 1,000 keys, with the marker, the progress and the doubt, so that it never keeps Redis from others for long. */
+const maxKeysPerLookup = 997
 /** One script writes at most this many entries, for the same reason. */
 const maxEntriesPerWrite = 1_000
+
+/** How old a recorded revocation is, in seconds, when the write of its entry has succeeded or failed. */
+const writeSeconds = 0.5
 
 const writeEntries = `local first, firstEnd = 0, 0\n${neverShorten}`
 
@@ -124,31 +133,11 @@ function createWrite (link: RedisLink, { replicated }: RedisBlocklistOptions): (
   return (keys, ends) => link.run(redis => runScript(redis, 'signoutWriteEntries', writeEntries, keys, ends))
 }
 
-/**
- * Reads entries, and in the same command, since it must not change in between, what says whether they count: the marker that
- * the guard knows, or the cut-off. While nothing counts, so is the progress of the rebuild, so that whoever is refused learns
- * when to come back.
- */
-function createRead (link: RedisLink, { prefix, guard, onLoss, breaker: options }: RedisBlocklistOptions, cutOff: CutOff | undefined): ReadMany {
-  const keys = projectionKeys(prefix)
-  const breaker = createBreaker(options)
+/** Reads entries, and in the same command, since it must not change in between, what says whether they count. */
+function createRead (link: RedisLink, options: RedisBlocklistOptions, cutOff: CutOff | undefined): ReadMany {
+  const breaker = createBreaker(options.breaker)
   const read = (names: string[]) => breaker.run(() => link.read(names))
-  if (guard !== undefined) {
-    let checkedIn: number | undefined
-    return async entries => {
-      const look = guard.look()
-      // Once on each connection, and after each doubt: a marker may have outlived what it stands for.
-      if (look.epoch !== checkedIn) {
-        await breaker.run(() => checkForLoss(link, prefix, onLoss))
-        checkedIn = look.epoch
-      }
-      const first = guard.isTrusting ? [keys.marker] : [keys.marker, keys.progress]
-      const values = await read([...first, ...entries])
-      if (first.length > 1) guard.heard(parseProgress(values[1] ?? null))
-      guard.judge(look, values[0])
-      return values.slice(first.length)
-    }
-  }
+  if (options.guard !== undefined) return createGuardedRead(options.guard, read, check => breaker.run(() => checkForLoss(link, options.prefix, check)), options)
   return async entries => {
     if (cutOff === undefined) return await read(entries)
     if (!cutOff.isTrusted) await breaker.run(() => cutOff.compare())
@@ -156,5 +145,55 @@ function createRead (link: RedisLink, { prefix, guard, onLoss, breaker: options 
     const [text, ...values] = await read([cutOff.key, ...entries])
     cutOff.judge(look, text)
     return values
+  }
+}
+
+/**
+ * Reads entries with the marker of the record. While answers do not count by the marker alone, the progress of the rebuild and
+ * the doubt are read as well, so that the error says when to come back.
+ */
+function createGuardedRead (guard: LogGuard, read: (keys: string[]) => Promise<Array<string | null>>, check: (onLoss: RedisBlocklistOptions['onLoss']) => Promise<void>, { prefix, record, recent, onLoss }: RedisBlocklistOptions): ReadMany {
+  const keys = projectionKeys(prefix)
+  let checkedIn: number | undefined
+  const nameOf = (key: string) => key.slice(prefix.length)
+
+  async function askRecord (position: number, entries: string[]): Promise<RecordAnswer> {
+    try {
+      if (record === undefined) throw new Error('There is no record to ask.')
+      return await record.ask(position, entries.map(nameOf))
+    } catch {
+      throw guard.refuse('The blocklist is behind the record, which cannot be asked.')
+    }
+  }
+
+  /** An entry that is in the record and not in Redis. */
+  function refuseRecorded (values: Value[], entries: string[], recorded: ReadonlyMap<string, RecentRevocation>, afterSeconds: number): Value[] {
+    if (recorded.size === 0) return values
+    return values.map((value, index) => {
+      const revocation = value === null ? recorded.get(nameOf(entries[index] as string)) : undefined
+      return revocation === undefined || revocation.ageSeconds < afterSeconds ? value : new RecordedError(revocation.ageSeconds)
+    })
+  }
+
+  return async function readMany (entries, isSure = guard.trust === 'trusted'): Promise<Value[]> {
+    const look = guard.look()
+    // Once on each connection, and after each doubt: a marker may have outlived what it stands for.
+    if (look.epoch !== checkedIn) {
+      await check(onLoss)
+      checkedIn = look.epoch
+    }
+    const first = isSure ? [keys.marker] : [keys.marker, keys.progress, keys.doubt]
+    const values = await read([...first, ...entries])
+    const [marker, progress, doubt] = values
+    const found = values.slice(first.length)
+    if (!isSure) guard.heard(parseProgress(progress ?? null))
+    const behindAt = guard.judge(look, marker)
+    if (behindAt === undefined) return refuseRecorded(found, entries, recent?.() ?? new Map(), writeSeconds)
+    // The look-up did not ask for the doubt.
+    if (isSure) return await readMany(entries, false)
+    if (doubt !== null) throw guard.refuse('The blocklist is behind the record, and there is a doubt about it.')
+    const answer = await askRecord(behindAt, entries)
+    guard.confirm(look, behindAt, answer.head)
+    return refuseRecorded(found, entries, answer.recent, 0)
   }
 }

@@ -28,7 +28,7 @@ const noteHoldsSeconds = 10
  *
  * One that was restarted counts from 0 again: to end an eviction by the configuration and a restart is what one does. A replica that was
  * promoted is believed if the primary was asked a moment ago. A blocklist without a note is of a release that made none. A Redis that is full keeps the
- * old note, which is safe.
+ * old note, which is safe. A Redis replica, which lags, is refused.
  */
 export const forgetWhatMayBeLost = `
 local info = redis.call('INFO', 'server')
@@ -46,7 +46,8 @@ elseif knownRun then
   if age > ${noteHoldsSeconds} or uptime <= age + 1 then loss = 'replaced' end
 end
 if loss ~= '' and redis.call('DEL', KEYS[1]) == 0 then loss = '' end
-redis.pcall('SET', KEYS[3], run .. ':' .. evicted .. ':' .. seconds)
+local noted = redis.pcall('SET', KEYS[3], run .. ':' .. evicted .. ':' .. seconds)
+if type(noted) == 'table' and noted.err and string.find(noted.err, 'READONLY', 1, true) then return redis.error_reply(noted.err) end
 `
 
 const check = `${forgetWhatMayBeLost}\nreturn loss`

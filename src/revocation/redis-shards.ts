@@ -5,9 +5,10 @@ import type { Blocklist } from './blocklist.ts'
 import type { BreakerOptions } from './breaker.ts'
 import type { SettledBatch } from './coalescer.ts'
 import { createHeadPoll } from './head-poll.ts'
-import { createLogGuard, UntrustedError, type LogGuard } from './log-guard.ts'
+import { createLogGuard, UntrustedError, type LogGuard, type Trust } from './log-guard.ts'
 import { createMender } from './mender.ts'
 import type { Projection, ProjectionShard } from './projection.ts'
+import { createRecordQuestion } from './record-question.ts'
 import { createRedisBlocklist } from './redis-blocklist.ts'
 import type { Loss } from './redis-losses.ts'
 import { createRedisProjection } from './redis-projection.ts'
@@ -23,11 +24,11 @@ export interface RedisShardsOptions {
   tailConnections: RedisConnections
   prefix: string
   leewaySeconds: number
-  log: Pick<RevocationLog, 'readHead'>
-  /** Told when a shard is not trusted any more; `isFirst` when all were before. */
-  onDistrust: (reason: string, isFirst: boolean) => void
-  /** Told when all are trusted. */
-  onTrust: () => void
+  log: Pick<RevocationLog, 'readHead' | 'readAfter'>
+  /** Called when the answers of any shard do not count any more. */
+  onDistrust: () => void
+  /** Called when the answers of all shards together are worth something else: as much as those of the worst shard. */
+  onTrust: (trust: Trust, reason?: string) => void
   /** Told when the marker of a shard was forgotten, since Redis may have lost something. */
   onLoss: (loss: Loss) => void
   /** Told when a shard has to be made again, since it was moved. */
@@ -44,7 +45,7 @@ export interface RedisShards {
   /** The shards as their tail sees them. */
   projections: ProjectionShard[]
   /** What judges the answers, of all shards together. */
-  guard: Pick<LogGuard, 'start' | 'positions' | 'progress'>
+  guard: Pick<LogGuard, 'start' | 'trust' | 'positions' | 'progress'>
   /**
    * Refuses everything for a reason that no marker shows, until it is called without one. Meanwhile nothing is kept up from here, but by
    * whoever finds nothing wrong: what is written may be lost again.
@@ -62,11 +63,12 @@ export function createRedisShards (options: RedisShardsOptions): RedisShards {
   const { connections, tailConnections, prefix, leewaySeconds, log } = options
   const heads = createHeadPoll(log)
   const atEndOfTurn = createTurn()
+  const record = createRecordQuestion(log)
   const trust = countTrust(connections.shards.length, options)
   const breaker = countBreakers(options.breaker)
   const tailShards = tailConnections.shards
   const projections = tailShards.map(({ tag, link }) => createRedisProjection({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, onLoss: options.onLoss }))
-  const guards = connections.shards.map((_, shard) => createLogGuard({ log, heads, ...trust.of(shard) }))
+  const guards = connections.shards.map((_, shard) => createLogGuard({ log, heads, onTrust: trust.of(shard) }))
   const menders = guards.map((guard, shard) => createMender({ projection: projections[shard] as Projection, guard, onMended: options.onMended }))
   const blocklists = connections.shards.map(({ tag, link }, shard) => {
     const guard = guards[shard] as LogGuard
@@ -75,7 +77,7 @@ export function createRedisShards (options: RedisShardsOptions): RedisShards {
     // What is known of a shard was known on one connection.
     link.onChanged(() => { guard.connectionChanged() })
     for (const torn of [link, tailShards[shard]?.link]) torn?.onTorn(reason => { if (menders[shard]?.mend(reason)) options.onTorn(tag, reason) })
-    return createRedisBlocklist({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, guard, onLoss: options.onLoss, breaker, replicated, atEndOfTurn, onLookup: options.onLookup })
+    return createRedisBlocklist({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, guard, record, recent: () => heads.recent, onLoss: options.onLoss, breaker, replicated, atEndOfTurn, onLookup: options.onLookup })
   })
   let suspended: string | undefined
   async function reach (projection: Projection): Promise<void> {
@@ -107,22 +109,22 @@ export function createRedisShards (options: RedisShardsOptions): RedisShards {
   }
 }
 
-/** Tells of all shards together, so that a log has a line for each outage and not for each shard. */
-function countTrust (shards: number, { onDistrust, onTrust }: RedisShardsOptions): { of (shard: number): { onDistrust (reason: string): void, onTrust (): void } } {
-  const distrusted = new Set(Array.from({ length: shards }, (_, shard) => shard))
+/** Reports the trust in all shards together, so that a log has a line for each outage and not for each shard. */
+function countTrust (shards: number, { onDistrust, onTrust }: RedisShardsOptions): { of (shard: number): (trust: Trust, reason?: string) => void } {
+  const each = Array.from({ length: shards }, (): Trust => 'untrusted')
   return {
-    of: shard => ({
-      onDistrust (reason) {
-        const isFirst = distrusted.size === 0
-        distrusted.add(shard)
-        onDistrust(reason, isFirst)
-      },
-      onTrust () {
-        distrusted.delete(shard)
-        if (distrusted.size === 0) onTrust()
-      }
-    })
+    of: shard => (trust, reason) => {
+      const before = worst(each)
+      each[shard] = trust
+      const after = worst(each)
+      if (after !== before) onTrust(after, reason)
+      if (trust === 'untrusted') onDistrust()
+    }
   }
+}
+
+function worst (all: readonly Trust[]): Trust {
+  return (['untrusted', 'behind'] as const).find(trust => all.includes(trust)) ?? 'trusted'
 }
 
 /** As if the breakers of all shards were one, which is open while any is. */
@@ -138,6 +140,7 @@ function countBreakers ({ onOpen, onClose, ...rest }: BreakerOptions): BreakerOp
 function unite (guards: readonly LogGuard[]): RedisShards['guard'] {
   return {
     start () { for (const guard of guards) guard.start() },
+    get trust () { return worst(guards.map(({ trust }) => trust)) },
     get positions () {
       const all = guards.map(({ positions }) => positions)
       return { head: all[0]?.head, marker: Math.min(...all.map(({ marker }) => marker)) }

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { SignoutError } from '../errors.ts'
-import type { Blocklist } from './blocklist.ts'
+import { RecordedError, type Blocklist } from './blocklist.ts'
 import { createDeadlines, type DeadlineError, type Deadlines, type Wait, type Waiting } from './deadline.ts'
 import { UntrustedError } from './log-guard.ts'
 import type { RevocableClaims } from './revocation.ts'
@@ -53,6 +53,10 @@ export function createRevocationCheck (blocklist: Blocklist, deadlineMs: number,
 
   /** Any blocklist can be plugged in, and one that answers nothing must not let everybody in. */
   function conclude (error: unknown, isRevoked: unknown, done: CheckDone): void {
+    if (error instanceof RecordedError && error.isInForce) {
+      onChecked?.('revoked')
+      return done(new SignoutError('token_revoked', { cause: error }))
+    }
     const hasAnswered = (error === undefined || error === null) && typeof isRevoked === 'boolean'
     if (!hasAnswered) {
       onChecked?.('unavailable')

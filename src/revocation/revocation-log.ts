@@ -28,6 +28,20 @@ export interface LoggedRevocation extends Revocation {
   position: number
 }
 
+/** A revocation that is recorded after a position, and for how long it has been. */
+export interface RecentRevocation extends Pick<Revocation, 'scope' | 'id'> {
+  /** By Postgres' clock. */
+  ageSeconds: number
+}
+
+/** The end of the record, and revocations after a position; read in one statement, so that one is true of the other. */
+export interface RecordAfter extends Head {
+  recent: RecentRevocation[]
+}
+
+/** How many positions {@link RevocationLog.readAfter} goes back at most. */
+export const maxPositionsBehind = 5_000
+
 /**
  * Any number will do, as long as no other application in the same database uses it for an advisory lock. Writers share it
  * from before their positions are allocated until they are committed: who has it alone sees no position whose row is missing.
@@ -52,6 +66,13 @@ export async function appendRevocations (db: Drizzle, added: readonly RecordedRe
 export interface RevocationLog {
   /** How far positions have been given out. Some of the last may not be committed yet, and none that was answered is beyond. */
   readHead (): Promise<Head>
+  /**
+   * Returns the end of the record with the revocations after a position that are committed, expired ones included. Goes back
+   * {@link maxPositionsBehind} positions from the end at most: further revocations are missing from the result.
+   *
+   * @param ids only the revocations with one of these ids, compared without hyphens; all when it is left out
+   */
+  readAfter (position: number, ids?: readonly string[]): Promise<RecordAfter>
   /** The same, once every row up to it is committed, or will never be. */
   settleHead (): Promise<Head>
   /** Records, before it is done, that the marker will be moved there. Answers false when the log has another name by now. */
@@ -84,6 +105,7 @@ export interface RevocationLog {
 export function createRevocationLog (database: Database, leewaySeconds: number): RevocationLog {
   return {
     readHead: () => database.run(readHead),
+    readAfter: (position, ids) => database.run(db => readAfter(db, position, ids)),
     settleHead: () => database.transaction(async db => {
       await db.execute(sql`select pg_advisory_xact_lock(${barrier}::bigint)`)
       return await readHead(db)
@@ -151,4 +173,25 @@ async function readHead (db: Drizzle): Promise<Head> {
   const [head] = rows
   if (head === undefined) throw new Error('The record of revocations has no name.')
   return { logId: head.id, position: head.position, marked: head.marked }
+}
+
+/**
+ * The sequence is read in the same statement as the rows, but not from the same snapshot. It may therefore be ahead of them,
+ * by revocations that are not committed yet, and never behind.
+ */
+async function readAfter (db: Drizzle, position: number, ids?: readonly string[]): Promise<RecordAfter> {
+  // In one parameter: a statement has 65,535 of them at most.
+  const among = ids === undefined ? sql`true` : sql`replace(id, '-', '') in (select replace(name, '-', '') from json_array_elements_text(${JSON.stringify(ids)}::json) as name)`
+  const { rows } = await db.execute(sql`with head as materialized (
+      select case when is_called then last_value else 0 end as position from revocations_position_seq
+    ), log as (select id, marked from ${revocationLogs} order by number desc limit 1)
+    select log.id, log.marked::float8, head.position::float8 as position, (
+      select coalesce(json_agg(json_build_array(scope, id, extract(epoch from ${clockTimestamp} - created_at))), '[]')
+      from (select scope, id, created_at from ${revocations}
+        where position > greatest(${position}::bigint, head.position - ${maxPositionsBehind}::bigint) and ${among}) as recent) as recent
+    from log, head`) as { rows: Array<{ id: string, marked: number, position: number, recent: Array<[RevocationScope, string, number]> }> }
+  const [found] = rows
+  if (found === undefined) throw new Error('The record of revocations has no name.')
+  const recent = found.recent.map(([scope, id, ageSeconds]) => ({ scope, id, ageSeconds }))
+  return { logId: found.id, position: found.position, marked: found.marked, recent }
 }

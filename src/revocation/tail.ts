@@ -159,12 +159,20 @@ function createRounds (options: TailOptions, startOverSoon: () => void, stopping
         if (rebuilding === undefined) hasFailed = false
       } catch (error) {
         fail(error)
-        await release()
+        if (!refusesWrites(error)) await release()
       }
     },
     async rest () { await rebuilding },
     release
   }
+}
+
+/**
+ * Whether Redis can be read and not be written, for a reason that is the same for every replica: it is full, or it cannot store
+ * its data. NOREPLICAS and READONLY are other reasons. An old primary answers so, and another replica may reach the new one.
+ */
+function refusesWrites (error: unknown): boolean {
+  return error instanceof Error && /^(OOM|MISCONF)\b/.test(error.message)
 }
 
 /** Rejects when no shard can be reached. */

@@ -3,7 +3,8 @@ import { PublicJwk } from '../tokens/public-jwk.ts'
 import { component, strict } from './component.ts'
 
 export const Health = component('Health', Type.Object({
-  status: Type.Literal('ok')
+  status: Type.Literal('ok'),
+  blocklist: Type.Optional(Type.Literal('behind'))
 }, strict))
 
 /** RFC 7517, section 5. */

@@ -8,6 +8,7 @@ import { startCluster, type RedisCluster } from '../support/redis-cluster.ts'
 import { redisServer, infoOf } from '../support/redis-group.ts'
 import { randomName } from '../support/services.ts'
 import { nowSeconds } from '../support/tokens.ts'
+import { endingAt } from '../support/record.ts'
 import { until } from '../support/wait.ts'
 
 const leewaySeconds = 2
@@ -27,7 +28,7 @@ async function open (t: Test, cluster: RedisCluster): Promise<Opened> {
   const connections = await redis.connect({ deadlineMs: 2_000 })
   const ignore = () => {}
   const shards = createRedisShards({
-    connections, tailConnections: connections, prefix, leewaySeconds, log: { readHead: async () => head }, onDistrust: ignore, onTrust: ignore, onLoss: ignore, onTorn: ignore, onMended: ignore, breaker: {}, onLookup: ignore
+    connections, tailConnections: connections, prefix, leewaySeconds, log: endingAt(async () => head), onDistrust: ignore, onTrust: ignore, onLoss: ignore, onTorn: ignore, onMended: ignore, breaker: {}, onLookup: ignore
   })
   t.teardown(() => { shards.stop() })
   for (const { projection } of shards.projections) await projection.advance(await projection.begin(head.logId, `claim-${randomUUID()}:0`), `${head.logId}:0`, [])

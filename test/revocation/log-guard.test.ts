@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { createLogGuard, type LogGuard } from '../../src/revocation/log-guard.ts'
 import type { Head } from '../../src/revocation/revocation-log.ts'
+import { endingAt } from '../support/record.ts'
 import { until } from '../support/wait.ts'
 
 const ours = '00000000-0000-4000-8000-000000000001'
@@ -27,16 +28,13 @@ async function scene (t: Test, start: Partial<Head> = {}): Promise<Scene> {
   const clock = { now: 1_000_000 }
   const told: string[] = []
   const guard = createLogGuard({
-    log: {
-      async readHead () {
-        if (database.isAway) throw new Error('The database is away.')
-        database.reads++
-        return { ...record }
-      }
-    },
+    log: endingAt(async () => {
+      if (database.isAway) throw new Error('The database is away.')
+      database.reads++
+      return { ...record }
+    }),
     now: () => clock.now,
-    onDistrust: reason => { told.push(reason) },
-    onTrust: () => { told.push('trusts') }
+    onTrust: (trust, reason) => { told.push(trust === 'trusted' ? 'trusts' : reason ?? trust) }
   })
   t.teardown(() => { guard.stop() })
   guard.start()
@@ -57,7 +55,7 @@ t.test('nothing counts before it was compared with the record, and then what has
   await until('the head is read', () => database.reads > 0 && ask(at(4)) !== 'The blocklist has not been compared with the record yet.')
   t.match(ask(at(4)), 'behind the record')
   t.equal(ask(at(5)), undefined)
-  t.ok(guard.isTrusting)
+  t.equal(guard.trust, 'trusted')
   t.same(told, ['trusts'])
   t.same(guard.positions, { head: 5, marker: 5 })
 })
@@ -80,7 +78,7 @@ t.test('after another connection nothing counts until the head was read again an
 
 t.test('a head that was being read when the connection changed says nothing', async t => {
   const reads: Array<(head: Head) => void> = []
-  const guard = createLogGuard({ log: { readHead: () => new Promise(resolve => { reads.push(resolve) }) } })
+  const guard = createLogGuard({ log: endingAt(() => new Promise(resolve => { reads.push(resolve) })) })
   t.teardown(() => { guard.stop() })
   guard.start()
   await until('it asks', () => reads.length === 1)
@@ -178,7 +176,7 @@ t.test('a clock that is set back does not keep it from comparing', async t => {
   let setBackMs = 0
   Date.now = () => now() - setBackMs
   t.teardown(() => { Date.now = now })
-  const guard = createLogGuard({ log: { readHead: async () => ({ logId: ours, position: 0, marked: 0 }) } })
+  const guard = createLogGuard({ log: endingAt(async () => ({ logId: ours, position: 0, marked: 0 })) })
   t.teardown(() => { guard.stop() })
   guard.start()
   const trusts = () => { try { guard.judge(guard.look(), at(0)); return true } catch { return false } }
@@ -186,7 +184,7 @@ t.test('a clock that is set back does not keep it from comparing', async t => {
   setBackMs = 3_600_000
   guard.connectionChanged()
   await until('it trusts again', trusts, 2_000)
-  t.ok(guard.isTrusting)
+  t.equal(guard.trust, 'trusted')
 })
 
 t.test('an untrusted blocklist says when to come back, within a minute, as far as it has heard of a rebuild', async t => {

@@ -8,6 +8,7 @@ import type { LoggedRevocation, RevocationLog } from '../../src/revocation/revoc
 import { createTail, type Tail } from '../../src/revocation/tail.ts'
 import { nowSeconds } from '../support/tokens.ts'
 import { timed, until } from '../support/wait.ts'
+import { endingAt } from '../support/record.ts'
 
 interface Shard {
   isRevoked (position: number): boolean
@@ -63,7 +64,7 @@ function scene (t: Test): Scene {
   const [odd, even] = [make(), make()]
   const scene = { odd: odd.shard, even: even.shard, failures: [] as unknown[], pages: 0 }
   const log: RevocationLog = {
-    readHead: async () => ({ ...head }),
+    ...endingAt(async () => ({ ...head })),
     settleHead: async () => ({ ...head }),
     async willMark ({ position }) { head.marked = Math.max(head.marked, position); return true },
     async readLive (range, limit) {
@@ -179,7 +180,7 @@ t.test('while one shard is made again, the rounds of the other go on', async t =
 
 t.test('the head is read once for all that judge by it', async t => {
   let reads = 0
-  const log = { readHead: async () => { reads++; return { logId: '00000000-0000-4000-8000-000000000001', position: 3, marked: 3 } } }
+  const log = endingAt(async () => { reads++; return { logId: '00000000-0000-4000-8000-000000000001', position: 3, marked: 3 } })
   const heads = createHeadPoll(log)
   const guards = Array.from({ length: 16 }, () => createLogGuard({ log, heads }))
   t.teardown(() => { heads.stop() })

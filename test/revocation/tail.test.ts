@@ -5,6 +5,7 @@ import type { Projection } from '../../src/revocation/projection.ts'
 import type { Head, LoggedRevocation, RevocationLog } from '../../src/revocation/revocation-log.ts'
 import { createTail, type Replay, type Tail } from '../../src/revocation/tail.ts'
 import { nowSeconds } from '../support/tokens.ts'
+import { endingAt } from '../support/record.ts'
 import { until } from '../support/wait.ts'
 
 const expiresAt = nowSeconds() + 60
@@ -37,7 +38,7 @@ function scene (t: Test): Scene {
   const calls: string[] = []
   const inRange = ({ after, upTo }: { after: number, upTo: number }) => rows.filter(({ position }) => position > after && position <= upTo)
   const log: RevocationLog = {
-    readHead: async () => ({ ...head }),
+    ...endingAt(async () => ({ ...head })),
     async settleHead () { calls.push('settle'); meddle.settle?.(); return { ...head } },
     async willMark ({ logId, position }) {
       calls.push(`mark ${position}`)

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import type { Head, RevocationLog } from '../../src/revocation/revocation-log.ts'
 import type { Env } from './app.ts'
 
 /** Runs statements on a database, past the service. */
@@ -16,4 +17,9 @@ export async function onPostgres<R extends pg.QueryResultRow> (env: Env, stateme
 export async function fillRecord (env: Env, count: number, expiresIn = '1 hour'): Promise<void> {
   await onPostgres(env, `insert into revocations (scope, id, expires_at, reason, created_at)
     select 'session', gen_random_uuid()::text, now() + $2::interval, 'logout', now() from generate_series(1, $1::int)`, [count, expiresIn])
+}
+
+/** A record that ends where the function says, and holds no revocation after any marker. */
+export function endingAt (readHead: () => Promise<Head>): Pick<RevocationLog, 'readHead' | 'readAfter'> {
+  return { readHead, readAfter: async () => ({ ...await readHead(), recent: [] }) }
 }

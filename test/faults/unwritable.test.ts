@@ -1,0 +1,143 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import pg from 'pg'
+import t from 'tap'
+import type { Env } from '../support/app.ts'
+import { outcome } from '../support/device.ts'
+import { testFault } from '../support/fault.ts'
+import { readMetrics } from '../support/metrics.ts'
+import { get, logOut, signIn } from '../support/people.ts'
+import { onPostgres } from '../support/record.ts'
+import type { OwnRedis } from '../support/redis-server.ts'
+import { keepAsking, logOutFor, startReplicas, untilAccepted, type Replicas } from '../support/replicas.ts'
+import { until } from '../support/wait.ts'
+
+const refused = ['401 token_revoked', '503 revocation_unavailable']
+
+/** Every way in which a Redis answers reads and refuses writes. */
+const causes: Record<string, { begin (redis: OwnRedis): Promise<void>, end (redis: OwnRedis): Promise<void> }> = {
+  OOM: {
+    async begin ({ admin }) { await admin.config('SET', 'maxmemory', '1') },
+    async end ({ admin }) { await admin.config('SET', 'maxmemory', '0') }
+  },
+  NOREPLICAS: {
+    async begin ({ admin }) { await admin.config('SET', 'min-replicas-to-write', '1') },
+    async end ({ admin }) { await admin.config('SET', 'min-replicas-to-write', '0') }
+  },
+  MISCONF: {
+    async begin ({ admin }) {
+      mkdirSync(join(await dumpOf(admin), 'in the way'), { recursive: true })
+      await admin.config('SET', 'save', '3600 1')
+      await saveUntil(admin, 'err')
+    },
+    async end ({ admin }) {
+      rmSync(await dumpOf(admin), { recursive: true })
+      await saveUntil(admin, 'ok')
+    }
+  }
+}
+
+async function dumpOf (admin: OwnRedis['admin']): Promise<string> {
+  const [, folder] = await admin.config('GET', 'dir') as string[]
+  return join(String(folder), 'dump.rdb')
+}
+
+async function saveUntil (admin: OwnRedis['admin'], status: 'ok' | 'err'): Promise<void> {
+  await admin.bgsave()
+  await until(`a snapshot is ${status}`, async () => (await admin.info('persistence')).includes('rdb_bgsave_in_progress:0') && (await admin.info('persistence')).includes(`rdb_last_bgsave_status:${status}`))
+}
+
+const stateOf = async (app: Replicas['a']) => [...await readMetrics(app)].find(([name, value]) => name.startsWith('signout_blocklist_state') && value === 1)?.[0]
+
+testFault(t, {
+  fault: 'Redis can be read and not written (full, a failed snapshot, or too few replicas)',
+  get: 'what they always get, but logouts: 503 `revocation_unavailable`, and they are recorded',
+  within: 'as ever; what is recorded is refused by every replica within 2 s',
+  never: '503 for a good token, nor 200 for a logout that Redis has refused to write',
+  recovers: 'by itself, within 2 s of Redis accepting writes'
+}, async t => {
+  const { a, apps, redis, username, good, log } = await startReplicas(t, { METRICS_TOKEN: 'a-token-for-tests' })
+  const asking = keepAsking(apps, good)
+  for (const [cause, { begin, end }] of Object.entries(causes)) {
+    const leaving = await signIn(a, username)
+    await begin(redis)
+    t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable', cause)
+    for (const app of apps) await until('it is refused', async () => refused.includes(outcome(await get(app, '/token', leaving))), 2_500)
+    for (const app of apps) await until('the state is behind', async () => /behind/.test(String(await stateOf(app))), 8_000)
+    for (const app of apps) {
+      t.equal((await get(app, '/health/ready')).json().blocklist, 'behind')
+      t.ok(refused.includes(outcome(await get(app, '/token', leaving))))
+    }
+    t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable', 'again')
+    await end(redis)
+    for (const app of apps) await until('it is in effect', async () => outcome(await get(app, '/token', leaving)) === '401 token_revoked', 2_500)
+    for (const app of apps) await until('the state is trusted', async () => /"trusted"/.test(String(await stateOf(app))))
+  }
+  await asking.stop()
+  t.same(asking.said.map(answers => [...answers]), [['200'], ['200']], 'what a good token got')
+  t.ok(log.some(line => line.includes('Redis is behind the record')))
+})
+
+t.test('P1: a replica that reaches only a Redis that refuses writes refuses what is logged out elsewhere, and serves all others', async t => {
+  const { a, apps, env, redis, username, good } = await startReplicas(t)
+  await redis.admin.config('SET', 'maxmemory', '1')
+  const leaving = await signIn(a, username)
+  t.equal((await logOut(a, leaving)).statusCode, 503)
+  // After a reconnect nothing counts by the marker, which is behind.
+  await redis.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  await untilAccepted(apps, good)
+  for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '503 revocation_unavailable', 'it may not be refused everywhere yet')
+  await onPostgres(env, "update revocations set created_at = created_at - interval '10 seconds'")
+  for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked', 'every replica knows by now')
+  t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable', 'the logout itself, until Redis has it')
+  for (const app of apps) t.equal(outcome(await get(app, '/token', good)), '200')
+  await redis.admin.config('SET', 'maxmemory', '0')
+  await until('Redis has it', async () => outcome(await logOut(a, leaving)) === '401 token_revoked')
+})
+
+t.test('P2: a marker that is behind does not count with a doubt, without Postgres, beyond what was marked, nor too far behind', async t => {
+  const { a, apps, env, redis, good, leaving } = await startReplicas(t, { DATABASE_DEADLINE_MS: '500' })
+  await logOutFor(t, a, leaving)
+  const { admin } = redis
+  const doubt = `${env['BLOCKLIST_PREFIX']}doubt`
+  const ask = async () => outcome(await get(a, '/token', good))
+  const untilCounted = () => untilAccepted(apps, good)
+  await until('the marker is there', async () => /:[1-9]/.test(String(await admin.get(`${env['BLOCKLIST_PREFIX']}generation`))))
+  // Neither the marker nor what is to be marked moves on.
+  await onPostgres(env, "update revocation_tail set holder = gen_random_uuid(), held_until = now() + interval '5 minutes'")
+  await advance(env, 1)
+  await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  await untilCounted()
+  t.equal((await get(a, '/health/ready')).json().blocklist, 'behind')
+  await admin.set(doubt, 1)
+  t.equal(await ask(), '503 revocation_unavailable', 'a doubt')
+  await admin.del(doubt)
+  await untilCounted()
+  const [{ marked } = {}] = await onPostgres<{ marked: string }>(env, 'select marked from revocation_logs')
+  await onPostgres(env, 'update revocation_logs set marked = 0')
+  t.equal(await ask(), '503 revocation_unavailable', 'beyond what was marked')
+  await onPostgres(env, 'update revocation_logs set marked = $1', [marked])
+  await untilCounted()
+  await withPostgres(env, async ask => { await ask('lock table revocation_logs'); t.equal(outcome(await get(a, '/token', good)), '503 revocation_unavailable', 'without Postgres') })
+  await untilCounted()
+  t.equal(outcome(await get(a, '/token', leaving)), '401 token_revoked', 'what Redis has')
+  await advance(env, 5_000)
+  t.equal(await ask(), '503 revocation_unavailable', 'too far behind')
+})
+
+/** Records revocations of other people's tokens. */
+function advance (env: Env, rows: number): Promise<unknown> {
+  return onPostgres(env, "insert into revocations (scope, id, expires_at, reason, created_at) select 'token', gen_random_uuid(), now() + interval '1 hour', 'logout', now() from generate_series(1, $1::int)", [rows])
+}
+
+/** Does something in a transaction that is rolled back. */
+async function withPostgres (env: Env, work: (ask: (statement: string) => Promise<unknown>) => Promise<void>): Promise<void> {
+  const client = new pg.Client({ connectionString: env['DATABASE_URL'] })
+  await client.connect()
+  try {
+    await client.query('begin')
+    await work(statement => client.query(statement))
+  } finally {
+    await client.end()
+  }
+}
