@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
-import { chained, fenced, type Protocol } from './protocol.ts'
+import { asking, chained, fenced, type Protocol } from './protocol.ts'
 import { findNoRecovery } from './recover.ts'
-import { search } from './search.ts'
+import { search, type Found } from './search.ts'
 import type { Bounds } from './state.ts'
 
 /** Together they take some twenty seconds of one core; each fault that is added multiplies them by four or more. */
@@ -20,8 +20,9 @@ const count = (number: number, noun: string) => `${number} ${noun}${number === 1
 const describe = ({ logouts, tails, redisFaults, postgresFaults, evictions = 0 }: Bounds) =>
   `${count(logouts, 'logout')}, ${count(tails, 'tail')}, ${count(redisFaults, 'fault')} of Redis, ${count(evictions, 'eviction')} and ${count(postgresFaults, 'restored backup')} of Postgres`
 
-function expectNoViolation (t: Test, protocol: Protocol, bounds: Bounds): void {
-  const { states, counts, trace, samples } = search(protocol, bounds, 50)
+function expectNoViolation (t: Test, protocol: Protocol, bounds: Bounds): Found {
+  const found = search(protocol, bounds, 50)
+  const { states, counts, trace, samples } = found
   t.equal(trace?.join('\n'), undefined)
   t.comment(`${states} states; ${Object.entries(counts).map(([note, count]) => `${note}: ${count}`).join(', ')}`)
   // A protocol that does nothing breaks nothing: what it is about has to have happened.
@@ -33,6 +34,7 @@ function expectNoViolation (t: Test, protocol: Protocol, bounds: Bounds): void {
   if (bounds.evictions !== undefined) t.ok(counts['evictions'] > 100, 'evictions')
   t.ok(samples.length > 100)
   t.same(samples.map(state => findNoRecovery(state, protocol)).filter(wrong => wrong !== undefined), [], 'and it recovers from every state that was tried')
+  return found
 }
 
 for (const bounds of searches) {
@@ -40,6 +42,21 @@ for (const bounds of searches) {
 }
 
 t.test('the protocol with a fencing token holds as well, as long as a tail starts over with its connection', async t => { expectNoViolation(t, fenced, wide) })
+
+/** Look-ups whose marker is behind, the record being asked about them; in Redis, or in an old primary that still answers. */
+const withAsking: Protocol = { ...chained, asking }
+const askingSearches: Bounds[] = [
+  { logouts: 2, tails: 1, redisFaults: 1, postgresFaults: 0 },
+  { logouts: 2, tails: 1, redisFaults: 1, postgresFaults: 1 },
+  { logouts: 2, tails: 1, redisFaults: 1, postgresFaults: 0, evictions: 1 }
+]
+
+for (const bounds of askingSearches) {
+  t.test(`the record may be asked about an answer whose marker is behind (P1, P2), with ${describe(bounds)}`, async t => {
+    const { counts } = expectNoViolation(t, withAsking, bounds)
+    t.ok(counts['look-ups confirmed by the record'] > 100)
+  })
+}
 
 const parts: [what: string, protocol: Protocol, bounds: Bounds][] = [
   ['the barrier', { ...chained, barrier: false }, wide],
@@ -54,7 +71,11 @@ const parts: [what: string, protocol: Protocol, bounds: Bounds][] = [
   ['the fencing token, where there is one,', { ...fenced, checks: 'never' }, wide],
   ['the refusal of a missing fencing token', { ...fenced, checks: 'unless missing' }, wide],
   ['the rule that the marker is moved last', { ...fenced, marksFirst: true }, wide],
-  ['the start-over of a fenced tail with its connection', { ...fenced, startsOver: false }, wide]
+  ['the start-over of a fenced tail with its connection', { ...fenced, startsOver: false }, wide],
+  ['the rule that the record is asked after the look-up', { ...chained, asking: { ...asking, asksAfter: false } }, askingSearches[0] as Bounds],
+  ['the rule that it is asked from the marker, not from the last row', { ...chained, asking: { ...asking, fromMarker: false } }, askingSearches[0] as Bounds],
+  ['the rule that what stands there during a rebuild is no marker', { ...chained, asking: { ...asking, onlyMarkers: false } }, askingSearches[1] as Bounds],
+  ['the comparison of a marker that is behind with what was marked', { ...chained, asking: { ...asking, comparesMarked: false } }, askingSearches[1] as Bounds]
 ]
 
 for (const [what, protocol, bounds] of parts) {

@@ -26,9 +26,26 @@ export interface Protocol {
   readonly notesEvictions: boolean
   /** Whether writers move the marker to their own position. */
   readonly writersMove: boolean
+  /** How the record is asked about an answer whose marker is behind; undefined when such an answer does not count. */
+  readonly asking?: Asking
   /** Whether the marker is moved before the entries are written. Fenced only: there is no before within a script. */
   readonly marksFirst: boolean
 }
+
+/** How the record is asked instead of refusing an answer whose marker is behind. */
+export interface Asking {
+  /** Whether the record is read after the look-up was sent. */
+  readonly asksAfter: boolean
+  /** Whether rows are asked for from the marker on, and not from the last row that was seen before. */
+  readonly fromMarker: boolean
+  /** Whether only a marker of our record will do, and nothing that stands there during a rebuild. */
+  readonly onlyMarkers: boolean
+  /** Whether a marker beyond what was ever to be marked is refused. */
+  readonly comparesMarked: boolean
+}
+
+/** As the code does it. */
+export const asking: Asking = { asksAfter: true, fromMarker: true, onlyMarkers: true, comparesMarked: true }
 
 /** The protocol that the code follows. */
 export const chained: Protocol = {

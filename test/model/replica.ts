@@ -1,10 +1,11 @@
 import type { Protocol } from './protocol.ts'
-import { has, isCommitted, type Replica, type State, type Step } from './state.ts'
+import { stepsOfAsking } from './asking.ts'
+import { has, isCommitted, noAsk, type Replica, type State, type Step } from './state.ts'
 import { checkEvictions } from './tail-steps.ts'
 
 /** What a replica that checks tokens can do next: compare with Postgres, or look all tokens up. */
 export function stepsOfReplica (state: State, protocol: Protocol): Step[] {
-  const steps = [lookUp(state, protocol)]
+  const steps = [lookUp(state, protocol), ...stepsOfAsking(state, protocol)]
   if (state.replica.phase !== 'trusted') steps.push(compare(state))
   return steps
 }
@@ -17,7 +18,7 @@ function compare ({ replica, ...state }: State): Step {
   const { id, head, marked } = state.log
   const required = replica.phase === 'waiting' && replica.logId === id ? Math.min(replica.required, head) : head
   const label = `the replica reads in Postgres that the marker has to reach ${id}:${required}`
-  return { label, state: { ...state, replica: { phase: 'waiting', logId: id, required, marked } } }
+  return { label, state: { ...state, replica: { phase: 'waiting', logId: id, required, marked, ask: replica.logId === id ? replica.ask : noAsk } } }
 }
 
 /** One MGET of the marker and of every entry. It starts here, so that whatever was answered before has to be refused. */
@@ -50,7 +51,7 @@ function seeMarker (state: State, protocol: Protocol): Replica {
     if (marker.position < replica.required) return replica
     if (protocol.recordsMarks && marker.position > replica.marked) return distrust(replica)
   }
-  return { phase: 'trusted', logId: replica.logId, required: 0, marked: 0 }
+  return { ...replica, phase: 'trusted', required: 0, marked: 0 }
 }
 
 function showMarker ({ redis: { marker } }: State): string {
@@ -58,7 +59,7 @@ function showMarker ({ redis: { marker } }: State): string {
   return marker.logId === 0 ? 'no marker' : `the marker ${marker.logId}:${marker.position}`
 }
 
-export const distrust = (replica: Replica): Replica => ({ phase: 'untrusted', logId: replica.logId, required: 0, marked: 0 })
+export const distrust = (replica: Replica): Replica => ({ phase: 'untrusted', logId: replica.logId, required: 0, marked: 0, ask: { ...noAsk, lastRow: replica.ask.lastRow } })
 
 /** A replica whose connection was lost. */
 export function reconnect (replica: Replica, protocol: Protocol): Replica {

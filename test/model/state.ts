@@ -52,7 +52,15 @@ export interface Replica {
   /** The position that the marker has to reach while it waits, and the one that it cannot be beyond. */
   readonly required: number
   readonly marked: number
+  readonly ask: Ask
 }
+
+/**
+ * A look-up whose marker is behind, until the record was asked. `logouts` are bits: those answered before the look-up whose
+ * entries it did not find; or, where the record is asked first, those that it has. `lastRow` is the last row ever seen.
+ */
+export interface Ask { readonly isOpen: number, readonly logId: number, readonly position: number, readonly logouts: number, readonly lastRow: number }
+export const noAsk: Ask = { isOpen: 0, logId: 0, position: 0, logouts: 0, lastRow: 0 }
 
 export const noMarker: Marker = { logId: 0, position: 0, claim: 0 }
 export const emptyRedis: Redis = { entries: 0, marker: noMarker, token: 0, evicted: 0 }
@@ -69,7 +77,7 @@ export function firstState (bounds: Bounds): State {
     redis: emptyRedis,
     saved: emptyRedis,
     tails: Array.from({ length: bounds.tails }, () => idleTail),
-    replica: { phase: 'untrusted', logId: 0, required: 0, marked: 0 },
+    replica: { phase: 'untrusted', logId: 0, required: 0, marked: 0, ask: noAsk },
     redisFaultsLeft: bounds.redisFaults,
     postgresFaultsLeft: bounds.postgresFaults,
     evictionsLeft: bounds.evictions ?? 0
@@ -78,7 +86,7 @@ export function firstState (bounds: Bounds): State {
 
 /** One step of one actor. `violation` says what it broke; `note` is what a search counts. */
 export interface Step { readonly label: string, readonly state: State, readonly violation?: string, readonly note?: Note }
-export const notes = ['logouts answered 200', 'commands executed late', 'scripts refused', 'full replays', 'unrevoked tokens accepted', 'revoked tokens refused', 'look-ups refused (503)', 'new log ids', 'faults of Redis', 'Postgres restored', 'evictions'] as const
+export const notes = ['logouts answered 200', 'commands executed late', 'scripts refused', 'full replays', 'unrevoked tokens accepted', 'revoked tokens refused', 'look-ups refused (503)', 'look-ups confirmed by the record', 'new log ids', 'faults of Redis', 'Postgres restored', 'evictions'] as const
 export type Note = typeof notes[number]
 
 export const isCommitted = ({ phase }: Logout): boolean => phase === 'committed' || phase === 'recorded' || phase === 'answered'
@@ -93,6 +101,7 @@ export function encode (state: State): string {
     redis.entries, redis.marker.logId, redis.marker.position, redis.marker.claim, redis.token, redis.evicted,
     saved.entries, saved.marker.logId, saved.marker.position, saved.marker.claim, saved.token, saved.evicted,
     replicaPhases.indexOf(replica.phase), replica.logId, replica.required, replica.marked,
+    replica.ask.isOpen, replica.ask.logId, replica.ask.position, replica.ask.logouts, replica.ask.lastRow,
     state.redisFaultsLeft, state.postgresFaultsLeft, state.evictionsLeft
   ]
   for (const logout of state.logouts) numbers.push(logoutPhases.indexOf(logout.phase), logout.position)
@@ -110,7 +119,7 @@ export function decode (key: string, bounds: Bounds): State {
     logIds: next(),
     redis: redis(),
     saved: redis(),
-    replica: { phase: replicaPhases[next()] ?? 'untrusted', logId: next(), required: next(), marked: next() },
+    replica: { phase: replicaPhases[next()] ?? 'untrusted', logId: next(), required: next(), marked: next(), ask: { isOpen: next(), logId: next(), position: next(), logouts: next(), lastRow: next() } },
     redisFaultsLeft: next(),
     postgresFaultsLeft: next(),
     evictionsLeft: next(),
