@@ -10,8 +10,14 @@ import { setStage } from './seeded/stage.ts'
 /** How late an answer is does not matter here: deadlines are out of the way. */
 const bounds = { blocklistDeadlineMs: 60_000, databaseDeadlineMs: 60_000, marginMs: 60_000 }
 
-async function judge (t: Test, { settings = {}, run }: Schedule, patch?: Patch): Promise<Violation[]> {
-  const stage = await setStage(t, await loadCopy(t, patch), settings)
+/**
+ * Replicas remember the rows that they read with the head of the record, and refuse their tokens. That hides most mistakes for a
+ * second or two.
+ */
+const rememberNoRows: Patch = { file: 'src/revocation/head-poll.ts', find: 'recent = byEntry(found)', replace: 'recent = new Map()' }
+
+async function judge (t: Test, { settings = {}, run }: Schedule, patches: Patch[] = []): Promise<Violation[]> {
+  const stage = await setStage(t, await loadCopy(t, patches), settings)
   await run(stage)
   return findViolations(stage.recorder.history, bounds)
 }
@@ -24,7 +30,7 @@ for (const [name, schedule] of Object.entries(schedules)) {
 
 for (const { title, patch, schedule, finds } of bugs) {
   t.test(`a service in which ${title} is caught: ${schedule}`, async t => {
-    const violations = await judge(t, schedules[schedule], patch)
+    const violations = await judge(t, schedules[schedule], [patch, rememberNoRows])
     t.ok(violations.some(({ kind }) => kind === finds), violations.map(({ kind, text }) => `${kind}: ${text}`).join('; '))
   })
 }

@@ -74,5 +74,29 @@ export const bugs: Bug[] = [
     patch: { file: 'src/sessions/token-pair.ts', find: 'scope: user.role }, validity)', replace: 'scope: user.role }, { ...accessTokens.plan(Infinity), id: validity.id })' },
     schedule: 'the commit of a refresh takes longer than a token lives',
     finds: 'accepted after its end'
+  },
+  {
+    title: 'a look-up whose marker is behind takes what the record said before it',
+    patch: { file: 'src/revocation/record-question.ts', find: '    next = undefined\n', replace: '' },
+    schedule: 'a replica reaches only an old primary of Redis',
+    finds: 'accepted after its end'
+  },
+  {
+    title: 'the record is asked from the last row that was seen',
+    patch: { file: 'src/revocation/record-question.ts', find: 'await log.readAfter(round.position, [...round.entries].map(idOf))', replace: 'await log.readAfter(Math.max(round.position, log.lastSeen ?? 0), [...round.entries].map(idOf)); log.lastSeen = head.position' },
+    schedule: 'a replica reaches only an old primary of Redis, and a commit takes long',
+    finds: 'accepted after its end'
+  },
+  {
+    title: 'what stands in the place of the marker during a rebuild counts as one',
+    patch: { file: 'src/revocation/marker-judge.ts', find: 'const marker = parseMarker(text)', replace: "const marker = parseMarker(text) ?? (text?.startsWith('claim-') ? { logId, position: Number(text.split(':')[1]) } : undefined)" },
+    schedule: 'a rebuild of another record has come as far as the marker was',
+    finds: 'accepted after its end'
+  },
+  {
+    title: 'a marker that is behind is not compared with what was marked',
+    patch: { file: 'src/revocation/log-guard.ts', find: 'if (position > marked) return', replace: 'if (position < 0) return' },
+    schedule: 'a replica reaches only an old primary of Redis, and Postgres is restored from a backup',
+    finds: 'accepted after its end'
   }
 ]

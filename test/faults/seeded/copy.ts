@@ -22,8 +22,11 @@ export interface Service {
   loadConfig: typeof loadConfig
 }
 
-/** Copies the compiled service, changes it, and loads it. The service itself knows nothing of that, and has no switch for it. */
-export async function loadCopy (t: Owner, patch?: Patch): Promise<Service> {
+/**
+ * Copies the compiled service, changes it, and loads it. The service itself knows nothing of that, and has no switch for it.
+ * Each patch changes another file.
+ */
+export async function loadCopy (t: Owner, patches: readonly Patch[]): Promise<Service> {
   const dist = join(compiledFile('server.js'), '..', '..')
   const copy = scratchFolder(t)
   cpSync(dist, join(copy, 'dist'), { recursive: true })
@@ -31,7 +34,7 @@ export async function loadCopy (t: Owner, patch?: Patch): Promise<Service> {
   mkdirSync(join(copy, 'src', 'db'), { recursive: true })
   cpSync(join(packageRoot, 'src', 'db', 'migrations'), join(copy, 'src', 'db', 'migrations'), { recursive: true })
   symlinkSync(join(packageRoot, 'node_modules'), join(copy, 'node_modules'))
-  if (patch !== undefined) writeFileSync(join(copy, 'dist', patch.file.replace(/\.ts$/, '.js')), compile(applyPatch(patch)))
+  for (const patch of patches) writeFileSync(join(copy, 'dist', patch.file.replace(/\.ts$/, '.js')), compile(applyPatch(patch)))
   const load = (path: string) => import(pathToFileURL(join(copy, 'dist', 'src', path)).href)
   const [{ buildApp }, { loadConfig }] = await Promise.all([load('app.js'), load('config.js')])
   return { buildApp, loadConfig }

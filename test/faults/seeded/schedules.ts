@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import type { Env } from '../../support/app.ts'
 import { until } from '../../support/wait.ts'
 import { sleep } from '../history/clients.ts'
 import { answerOf, type Operation } from '../history/operations.ts'
+import type { Tokens } from '../history/recorder.ts'
 import type { Stage } from './stage.ts'
 
 /** What happens, in which order, so that a certain mistake must show. */
@@ -97,6 +99,62 @@ export const schedules = {
       await stage.use(first)
     }
   },
+  'a replica reaches only an old primary of Redis': {
+    async run (stage) {
+      const [good, first, second] = [await stage.signIn(), await stage.signIn(), await stage.signIn()]
+      await stage.leaveSecondBehind()
+      confirm(await stage.logOut(first))
+      await untilBehind(stage, good)
+      confirm(await stage.logOut(second))
+      await stage.use(second)
+    }
+  },
+  'a replica reaches only an old primary of Redis, and a commit takes long': {
+    async run (stage) {
+      const [good, first, second] = [await stage.signIn(), await stage.signIn(), await stage.signIn()]
+      await stage.leaveSecondBehind()
+      confirm(await stage.logOut(first))
+      await untilBehind(stage, good)
+      await closeGate(stage, 'revocations')
+      const loggingOut = stage.logOut(second)
+      await untilWaiting(stage, gate)
+      await stage.use(good)
+      await openGate(stage)
+      confirm(await loggingOut)
+      await stage.use(second)
+    }
+  },
+  'a rebuild of another record has come as far as the marker was': {
+    async run (stage) {
+      const [good, first, second] = [await stage.signIn(), await stage.signIn(), await stage.signIn()]
+      confirm(await stage.logOut(first))
+      await until('the marker is there', () => isMarked(stage))
+      await stage.sql("update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'")
+      const position = (await stage.redis.admin.get(stage.marker))?.split(':')[1]
+      await stage.redis.admin.flushall()
+      await stage.redis.admin.set(stage.marker, `claim-${randomUUID()}/${randomUUID()}:${position}`)
+      confirm(await stage.logOutWithRefreshToken(second))
+      await stage.use(good)
+      await stage.use(first)
+    }
+  },
+  'a replica reaches only an old primary of Redis, and Postgres is restored from a backup': {
+    async run (stage) {
+      const people = []
+      for (let person = 0; person < 5; person++) people.push(await stage.signIn())
+      const [before, leaving, ...others] = people as [Tokens, Tokens, ...Tokens[]]
+      confirm(await stage.logOut(before))
+      await until('the marker is there', () => isMarked(stage))
+      await stage.leaveSecondBehind()
+      await until('the old primary is trusted', async () => await stage.askSecondReadiness() === 'ok')
+      await stage.sql('delete from revocations')
+      await stage.sql('alter sequence revocations_position_seq restart')
+      await stage.sql('update revocation_logs set marked = 0')
+      for (const tokens of [leaving, ...others]) confirm(await stage.logOut(tokens))
+      await until('the marker is found to be behind', async () => await stage.askSecondReadiness() !== 'ok')
+      await stage.use(leaving)
+    }
+  },
   'a token is used within the leeway after its expiry': {
     settings: { ACCESS_TOKEN_TTL: '2', CLOCK_LEEWAY: '5' },
     async run (stage) {
@@ -122,6 +180,12 @@ export const schedules = {
     }
   }
 } satisfies Record<string, Schedule>
+
+/** The second replica asks the record about what its Redis answers, and accepts a good token. */
+async function untilBehind (stage: Stage, good: Tokens): Promise<void> {
+  await until('the second replica is behind', async () => await stage.askSecondReadiness() === 'behind')
+  await until('it accepts a good token', async () => (await stage.use(good)).status === 200)
+}
 
 /** What a schedule rests on. */
 function confirm (operation: Operation): void {

@@ -34,6 +34,13 @@ export interface Stage {
   refresh (tokens: Tokens): Promise<Tokens>
   /** Waits until both accept a new token. */
   recover (): Promise<void>
+  /**
+   * From now on the second replica reaches only a copy of Redis, as of now: an old primary that was replaced. Nobody keeps
+   * either up with the record for a minute.
+   */
+  leaveSecondBehind (): Promise<void>
+  /** What the second replica says of its blocklist: `ok`, `behind` or `unready`. */
+  askSecondReadiness (): Promise<string>
 }
 
 /** Nothing is given up early here: whoever waits, waits for as long as the schedule wants it to. */
@@ -48,13 +55,14 @@ export async function setStage (t: Owner, { buildApp, loadConfig }: Service, set
   const database = new pg.Client({ connectionString: databaseUrl })
   await database.connect()
   t.teardown(() => database.end())
-  const start = async (name: string) => {
+  const { env: envOfSecond, proxy: redisOfSecond } = await proxied(t, env, 'REDIS_URL')
+  const start = async (name: string, env: Env) => {
     const app = buildApp(loadConfig(env), false)
     t.teardown(() => app.close())
     return { name, address: await app.listen({ host: '127.0.0.1', port: 0 }) }
   }
-  const first = await start('the first replica')
-  const second = await start('the second replica')
+  const first = await start('the first replica', env)
+  const second = await start('the second replica', envOfSecond)
   const recorder = createRecorder()
   t.teardown(recorder.close)
   const { username } = await addPerson(databaseUrl)
@@ -80,6 +88,20 @@ export async function setStage (t: Owner, { buildApp, loadConfig }: Service, set
       const { tokens, operation } = await recorder.ask(first, { kind: 'refresh', client: 'ada', route: 'POST /refresh', refresh, ends: [refresh.session] })
       if (tokens === undefined) throw new Error(`To refresh got ${answerOf(operation)}.`)
       return tokens
+    },
+    async leaveSecondBehind () {
+      await database.query("update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'")
+      const old = await ownRedis(t)
+      // Without the note: a copy that was there all the while has one of its own.
+      const snapshot = await redis.snapshot(['seeded:server'])
+      await old.kill()
+      await old.start(snapshot)
+      redisOfSecond.lead(old.port)
+    },
+    async askSecondReadiness () {
+      const answer = await fetch(`${second.address}/health/ready`)
+      const body = await answer.json() as { status?: string, blocklist?: string }
+      return answer.ok ? body.blocklist ?? 'ok' : 'unready'
     },
     async recover () {
       await until('a new token is accepted', async () => {
