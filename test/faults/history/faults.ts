@@ -118,6 +118,14 @@ const onRedis: Fault[] = [
     }
   },
   {
+    title: 'Redis has too few replicas to accept writes (CONFIG SET min-replicas-to-write)',
+    on: 'Redis',
+    async begin (scene) {
+      await admin(scene).config('SET', 'min-replicas-to-write', '3')
+      return () => admin(scene).config('SET', 'min-replicas-to-write', '0')
+    }
+  },
+  {
     title: 'Redis keeps everyone waiting (CLIENT PAUSE)',
     on: 'Redis',
     async begin (scene) {
