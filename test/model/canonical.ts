@@ -28,23 +28,21 @@ const somebody = 9
 
 function renamed (state: State, protocol: Protocol): State {
   const saved = state.redisFaultsLeft > 0 ? state.saved : emptyRedis
-  const names = [tokenOf(state.redis, protocol), tokenOf(saved, protocol)]
+  const names = [state.redis.marker.claim, saved.marker.claim]
   const nameOf = (token: number) => names.indexOf(token) + 1
   const tails = state.tails.map(tail => {
-    if (protocol.checks === 'never') return tail.token === 0 ? tail : { ...tail, token: 1 }
+    if (!protocol.checks) return tail.token === 0 ? tail : { ...tail, token: 1 }
     if (tail.token === 0) return tail
     const token = nameOf(tail.token)
-    return token > 0 ? { ...tail, token } : protocol.checks === 'always' ? idleTail : { ...tail, token: 3 }
+    return token > 0 ? { ...tail, token } : idleTail
   })
   const gone = state.logouts.reduce((bits, { phase }, index) => phase === 'gone' ? bits | 1 << index : bits, 0)
   const held = (whole: Redis): Redis => {
     const redis = (whole.entries & gone) === 0 ? whole : { ...whole, entries: whole.entries & ~gone }
-    const token = tokenOf(redis, protocol)
+    const token = redis.marker.claim
     if (token === 0) return redis
-    const name = protocol.checks !== 'never' && tails.some(tail => tail.token === nameOf(token)) ? nameOf(token) : somebody
-    return protocol.tail === 'fenced' ? { ...redis, token: name } : { ...redis, marker: { ...redis.marker, claim: name } }
+    const name = protocol.checks && tails.some(tail => tail.token === nameOf(token)) ? nameOf(token) : somebody
+    return { ...redis, marker: { ...redis.marker, claim: name } }
   }
   return { ...state, redis: held(state.redis), saved: held(saved), tails }
 }
-
-const tokenOf = (redis: Redis, protocol: Protocol) => protocol.tail === 'fenced' ? redis.token : redis.marker.claim

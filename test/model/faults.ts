@@ -1,6 +1,6 @@
 import type { Protocol } from './protocol.ts'
 import { distrust, reconnect } from './replica.ts'
-import { emptyRedis, goneLogout, has, idleTail, isCommitted, type Log, type Logout, type Redis, type State, type Step } from './state.ts'
+import { emptyRedis, goneLogout, has, isCommitted, type Log, type Logout, type Redis, type State, type Step } from './state.ts'
 
 /**
  * What can go wrong next. Deaths of tails are among their own steps, late commands among those of the writers. A replica that is reconnected
@@ -19,13 +19,12 @@ export function stepsOfFaults (state: State, protocol: Protocol): Step[] {
   return steps
 }
 
-const same = (a: Redis, b: Redis) => a.entries === b.entries && a.token === b.token && a.evicted === b.evicted &&
+const same = (a: Redis, b: Redis) => a.entries === b.entries && a.evicted === b.evicted &&
   a.marker.logId === b.marker.logId && a.marker.position === b.marker.position && a.marker.claim === b.marker.claim
 
 /** A failover to a copy that lagged, an old snapshot, or a restart without data: Redis is what it was before, and every connection is new. */
 function restoreRedis (state: State, protocol: Protocol): Step {
-  const tails = protocol.startsOver ? state.tails.map(() => idleTail) : state.tails
-  return { label: 'Redis falls back to that copy', state: { ...state, redis: state.saved, tails, replica: reconnect(state.replica, protocol) }, note: 'faults of Redis' }
+  return { label: 'Redis falls back to that copy', state: { ...state, redis: state.saved, replica: reconnect(state.replica, protocol) }, note: 'faults of Redis' }
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Protocol } from './protocol.ts'
 import { distrust, stepsOfReplica } from './replica.ts'
 import { has, idleTail, isCommitted, type State } from './state.ts'
-import { stepsOfTail } from './tails.ts'
+import { stepsOfTail } from './tail.ts'
 import { stepsOfWriters } from './writers.ts'
 
 /**

@@ -29,15 +29,15 @@ export interface Logout { readonly phase: typeof logoutPhases[number], readonly 
 export interface Log { readonly id: number, readonly head: number, readonly marked: number }
 
 /** `entries` are bits, one for each logout. `evicted` is 1 from when keys were evicted until somebody has compared the count with the note. */
-export interface Redis { readonly entries: number, readonly marker: Marker, readonly token: number, readonly evicted: number }
+export interface Redis { readonly entries: number, readonly marker: Marker, readonly evicted: number }
 
 /** `claim` names a replay that is under way and has come to `position`; 0 is none. A missing marker is all zeroes. */
 export interface Marker { readonly logId: number, readonly position: number, readonly claim: number }
 
-export const tailPhases = ['idle', 'ready', 'read', 'missed', 'writing'] as const
+export const tailPhases = ['idle', 'read', 'writing'] as const
 export interface Tail {
   readonly phase: typeof tailPhases[number]
-  /** The name of its claim on Redis: the fencing token, or the claim in the marker. */
+  /** The name of its claim in the marker; 0 when it has none. */
   readonly token: number
   readonly logId: number
   /** How far Redis is, as this tail believes. */
@@ -63,7 +63,7 @@ export interface Ask { readonly isOpen: number, readonly logId: number, readonly
 export const noAsk: Ask = { isOpen: 0, logId: 0, position: 0, logouts: 0, lastRow: 0 }
 
 export const noMarker: Marker = { logId: 0, position: 0, claim: 0 }
-export const emptyRedis: Redis = { entries: 0, marker: noMarker, token: 0, evicted: 0 }
+export const emptyRedis: Redis = { entries: 0, marker: noMarker, evicted: 0 }
 export const goneLogout: Logout = { phase: 'gone', position: 0 }
 export const idleTail: Tail = { phase: 'idle', token: 0, logId: 0, position: 0, head: 0 }
 
@@ -98,8 +98,8 @@ export function encode (state: State): string {
   const { log, redis, saved, replica } = state
   const numbers = [
     log.id, log.head, log.marked, state.logIds,
-    redis.entries, redis.marker.logId, redis.marker.position, redis.marker.claim, redis.token, redis.evicted,
-    saved.entries, saved.marker.logId, saved.marker.position, saved.marker.claim, saved.token, saved.evicted,
+    redis.entries, redis.marker.logId, redis.marker.position, redis.marker.claim, redis.evicted,
+    saved.entries, saved.marker.logId, saved.marker.position, saved.marker.claim, saved.evicted,
     replicaPhases.indexOf(replica.phase), replica.logId, replica.required, replica.marked,
     replica.ask.isOpen, replica.ask.logId, replica.ask.position, replica.ask.logouts, replica.ask.lastRow,
     state.redisFaultsLeft, state.postgresFaultsLeft, state.evictionsLeft
@@ -112,7 +112,7 @@ export function encode (state: State): string {
 export function decode (key: string, bounds: Bounds): State {
   let at = 0
   const next = () => key.charCodeAt(at++)
-  const redis = (): Redis => ({ entries: next(), marker: { logId: next(), position: next(), claim: next() }, token: next(), evicted: next() })
+  const redis = (): Redis => ({ entries: next(), marker: { logId: next(), position: next(), claim: next() }, evicted: next() })
   const log = { id: next(), head: next(), marked: next() }
   return {
     log,

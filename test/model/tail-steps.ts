@@ -1,15 +1,13 @@
 import type { Protocol } from './protocol.ts'
 import { idleTail, isCommitted, noMarker, replaceAt, type Log, type Redis, type State, type Step, type Tail } from './state.ts'
 
-/** What both kinds of tail do alike. */
-
 export const tailName = (index: number): string => `tail ${'AB'.charAt(index)}`
 
 export const withTail = (state: State, index: number, tail: Tail): State => ({ ...state, tails: replaceAt(state.tails, index, tail) })
 
 /** A name for a claim that nobody has. */
 export function freshToken ({ redis, saved, tails }: State): number {
-  return 1 + Math.max(redis.token, saved.token, redis.marker.claim, saved.marker.claim, ...tails.map(tail => tail.token))
+  return 1 + Math.max(redis.marker.claim, saved.marker.claim, ...tails.map(tail => tail.token))
 }
 
 /** While the tail holds the lock exclusively nobody else has a position that is not committed or rolled back. */

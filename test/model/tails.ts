@@ -1,5 +1,4 @@
-import { stepsOfChainedTail } from './chained-tail.ts'
-import { stepsOfFencedTail } from './fenced-tail.ts'
+import { stepsOfTail } from './tail.ts'
 import type { Protocol } from './protocol.ts'
 import { idleTail, type State, type Step } from './state.ts'
 import { tailName, withTail } from './tail-steps.ts'
@@ -15,8 +14,4 @@ export function stepsOfTails (state: State, protocol: Protocol): Step[] {
     if (tail.phase !== 'idle') steps.push({ label: `${tailName(index)} dies`, state: withTail(state, index, idleTail) })
   }
   return steps
-}
-
-export function stepsOfTail (state: State, index: number, protocol: Protocol): Step[] {
-  return protocol.tail === 'fenced' ? stepsOfFencedTail(state, index, protocol) : stepsOfChainedTail(state, index, protocol)
 }

@@ -3,7 +3,7 @@ import type { Marker, State, Step, Tail } from './state.ts'
 import { checkEvictions, freshToken, isOfLostPast, makeLogId, maySeeHead, nextPosition, refused, tailName, withTail, writeRow } from './tail-steps.ts'
 
 /** The next step of a tail each of whose scripts writes rows and moves the marker past them, provided that the marker is what it expects. */
-export function stepsOfChainedTail (state: State, index: number, protocol: Protocol): Step[] {
+export function stepsOfTail (state: State, index: number, protocol: Protocol): Step[] {
   const tail = state.tails[index] as Tail
   if (tail.phase === 'idle') return [readMarker(checkEvictions(state, protocol), index, tail, protocol)]
   if (tail.phase === 'read') return readHead(state, index, tail, protocol)
@@ -53,7 +53,7 @@ function writeNext (state: State, index: number, tail: Tail, protocol: Protocol)
 
 /** Whether the marker is what this tail last saw or put there. */
 function passes ({ redis: { marker } }: State, tail: Tail, protocol: Protocol): boolean {
-  if (protocol.checks === 'never') return true
+  if (!protocol.checks) return true
   if (tail.token !== 0) return marker.claim === tail.token && (!protocol.tellsProgress || marker.position === tail.position)
   if (tail.position === 0 && !protocol.claims && marker.logId === 0) return true
   return marker.claim === 0 && marker.logId === tail.logId && marker.position === tail.position
