@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import type { ClockDispute, Clocks } from '../src/clocks/clocks.ts'
+import type { Clocks } from '../src/clocks/clocks.ts'
+import type { ClockDispute } from '../src/clocks/compare-clocks.ts'
 import { AwayError, SignoutError, StartupError } from '../src/errors.ts'
 import type { RedisConnections } from '../src/redis/connections.ts'
 import { openRedis, type OpenRedis } from '../src/redis/open-redis.ts'

@@ -1,4 +1,4 @@
-import { describeAhead, type ClockDispute } from '../clocks/clocks.ts'
+import { describeAhead, type ClockDispute } from '../clocks/compare-clocks.ts'
 import type { RedisFlaw } from './redis-audit.ts'
 
 /**
