@@ -30,7 +30,7 @@ function auditorOf ({ admin }: OwnRedis, options: Partial<RedisAuditorOptions> =
   })
 }
 
-function scene (t: Test, audit: () => Promise<RedisFlaw[]>): Scene {
+function scene (t: Test, audit: () => Promise<RedisFlaw[]>, takeSetBack = () => false): Scene {
   const told: string[] = []
   const redis = { isFull: false }
   const write = (what: string) => async () => {
@@ -39,6 +39,7 @@ function scene (t: Test, audit: () => Promise<RedisFlaw[]>): Scene {
   }
   const watch = createRedisWatch({
     audit,
+    takeSetBack,
     losses: { check: async () => {}, doubt: write('doubt'), settle: write('settle') },
     onFlaws: flaws => { told.push(flaws.map(({ kind }) => kind).join() || 'none') },
     forgetMarkers: write('forget')
@@ -75,6 +76,31 @@ t.test('P2: what could not be left as a doubt is forgotten all the same, and unt
   t.same(await look(), [])
   redis.isFull = false
   t.same(await look(), ['forget', 'none'])
+})
+
+t.test('P2: a clock of a server that was set back unnoticed makes everything be written again', async t => {
+  let isSetBack = false
+  const { look, redis } = scene(t, async () => [], () => isSetBack)
+  t.same(await look(), [])
+  isSetBack = true
+  redis.isFull = true
+  t.same(await look(), [])
+  isSetBack = false
+  redis.isFull = false
+  t.same(await look(), ['forget'], 'once that can be done')
+  t.same(await look(), [])
+})
+
+t.test('a replica whose own clock is wrong is told of at once, and leaves no doubt', async t => {
+  let flaws: RedisFlaw[] = []
+  const { look, watch } = scene(t, async () => flaws)
+  watch.clocksChanged([flaw('own_clock')])
+  t.same(await look(), ['none'], 'an audit finds that it is gone, and nothing is written again')
+  flaws = [flaw('own_clock')]
+  t.same(await look(), ['own_clock'])
+  flaws = []
+  watch.clocksChanged([])
+  t.same(await look(), ['none'])
 })
 
 t.test('what makes no Redis forget is lifted without a replay', async t => {
