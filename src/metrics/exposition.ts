@@ -22,10 +22,11 @@ function expose<Label extends string> (Kind: typeof Counter | typeof Gauge, desc
     labelNames,
     registers: [register],
     collect () {
+      // With labels nothing is left after it, and 0 otherwise.
       metric.reset()
       // What is not known is left out: 0 would say something.
       const samples = read()
-      if (samples.length === 0) metric.remove()
+      if (samples.length === 0 && labelNames.length === 0) metric.remove()
       for (const [labels, value] of samples) metric.inc(labels, value)
     }
   })

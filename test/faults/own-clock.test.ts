@@ -62,15 +62,15 @@ async function scene (t: Test): Promise<Scene> {
 /** Asks both replicas about a good token again and again: answers what each has said. */
 function keepAsking ({ ask, well }: Scene, token: string) {
   const said = { stepped: new Set<string>(), well: new Set<string>() }
-  let isOver = false
+  const over = new AbortController()
   const asking = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       said.stepped.add(await ask('GET', '/token', token))
       said.well.add(String((await well.inject({ url: '/token', headers: bearer(token) })).statusCode))
       await new Promise(resolve => setTimeout(resolve, 5))
     }
   })()
-  return { said, async stop () { isOver = true; await asking } }
+  return { said, async stop () { over.abort(); await asking } }
 }
 
 /** While its clock is wrong, a replica tells nobody to sign in, and signs nobody in. */
