@@ -42,8 +42,9 @@ async function accounts (app: FastifyInstance, { config }: AccountsOptions): Pro
   const checkPassword = createPasswordCheck({ passwords, limits, events })
   const perform = createPerform({ database, revoker, announce, onRevoked: metrics.revoked })
   const ender = createSessionEnder(config.CLOCK_LEEWAY)
+  const requireClock = () => { app.clocks.requireAgreement() }
 
-  app.decorate('accounts', createAccounts({ database, users, passwords, checkPassword, perform, ender, passwordMinLength: config.PASSWORD_MIN_LENGTH }))
+  app.decorate('accounts', createAccounts({ database, users, passwords, checkPassword, perform, ender, requireClock, passwordMinLength: config.PASSWORD_MIN_LENGTH }))
   app.decorate('sessions', createSessions({
     database,
     users,
@@ -53,6 +54,7 @@ async function accounts (app: FastifyInstance, { config }: AccountsOptions): Pro
     limits,
     ender,
     accessTokens,
+    requireClock,
     secret: app.keyEncryptionSecret,
     lifetimes: { idleSeconds: config.REFRESH_TOKEN_TTL, maxSeconds: config.SESSION_MAX_AGE },
     graceSeconds: config.REFRESH_GRACE,

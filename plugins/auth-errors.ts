@@ -1,4 +1,5 @@
 import { SignoutError, type ErrorCode } from '../src/errors.ts'
+import { IssuedInFutureError } from '../src/tokens/claims.ts'
 
 /** A scheme and something after it. */
 const sentToken = /^Bearer\s+\S/i
@@ -17,6 +18,23 @@ export function toTokenError (error: unknown, authorization = ''): unknown {
   if (code.startsWith('FST_JWT_NO_AUTHORIZATION') || (code.startsWith('FST_JWT_BAD_') && !sentToken.test(authorization))) return new SignoutError('authorization_required')
   if (code.endsWith('_EXPIRED')) return new SignoutError('token_expired')
   return new SignoutError('invalid_token', { cause: error })
+}
+
+/** Whether a token with a good signature was refused for its time: `exp`, `nbf`, `iat`, or the age that is allowed. */
+function isRefusedForTime (error: unknown): boolean {
+  const { code, cause } = (error ?? {}) as { code?: unknown, cause?: unknown }
+  return code === 'token_expired' || cause instanceof IssuedInFutureError || (cause as { code?: unknown } | null | undefined)?.code === 'FAST_JWT_INACTIVE'
+}
+
+/**
+ * Replaces the refusal of a token for its time by 503 `revocation_unavailable` while the clock may be wrong. Returns any other
+ * error as it is.
+ *
+ * @param error what `toTokenError` returned
+ */
+export function withClock (error: unknown, findClockFault: (() => Error | undefined) | undefined): unknown {
+  const cause = isRefusedForTime(error) ? findClockFault?.() : undefined
+  return cause === undefined ? error : new SignoutError('revocation_unavailable', { cause, description: 'The clocks of the servers differ, so the token cannot be judged now. Try again.' })
 }
 
 const tokenErrors: ErrorCode[] = ['invalid_token', 'token_expired', 'token_revoked']

@@ -9,7 +9,7 @@ import { createRevoker, type Revoker } from '../src/revocation/revoker.ts'
 import { createClaimsCheck, type ClaimsCheck, type RevocableTokenClaims } from '../src/tokens/claims.ts'
 import { deepFreeze } from '../src/tokens/deep-freeze.ts'
 import type { KeyUse } from '../src/tokens/verified-tokens.ts'
-import { isUnavailable, toTokenError } from './auth-errors.ts'
+import { isUnavailable, toTokenError, withClock } from './auth-errors.ts'
 import { createAuthenticate } from './authenticate.ts'
 import { createKeySource, type KeySource } from './key-source.ts'
 import { declarePolicies } from './revocation-policy.ts'
@@ -41,6 +41,12 @@ export interface AuthOptions {
   realm?: string
   /** Told what came of each check, for counting. It must be quick, and must not throw. */
   onChecked?: (result: CheckResult) => void
+  /**
+   * Called before a token is refused for its time (`exp`, `nbf`, `iat`, `maxAge`). Returns what is wrong with the clock of this
+   * machine, if anything is known to be: then the answer is 503 `revocation_unavailable` instead of 401, with the error as its
+   * cause. A client that was told 401 would sign in again for nothing. It must be quick.
+   */
+  findClockFault?: () => Error | undefined
 }
 
 declare module 'fastify' {
@@ -123,7 +129,7 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
 
   app.decorate('revoker', createRevoker(blocklist, deadlineMs))
 
-  app.decorate('verifySignature', createSignatureCheck(app.jwt, { memory, keys, checkClaims }))
+  app.decorate('verifySignature', createSignatureCheck(app.jwt, { memory, keys, checkClaims, findClockFault: options.findClockFault }))
   app.decorate('verifyToken', async token => {
     const claims = await app.verifySignature(token)
     await isNotRevoked(claims)
@@ -134,6 +140,7 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
     memory,
     checkRevocation,
     findUnchecked: failure => unchecked.get(failure as SignoutError),
+    findClockFault: options.findClockFault,
     realm
   }))
 }
@@ -142,10 +149,11 @@ interface SignatureCheckOptions {
   memory: TokenMemory
   keys: KeySource
   checkClaims: ClaimsCheck
+  findClockFault: AuthOptions['findClockFault'] | undefined
 }
 
 /** Makes `app.verifySignature`. What it verifies is remembered as if it had come in the header of a request. */
-function createSignatureCheck (jwt: JWT, { memory, keys: { findKey }, ...options }: SignatureCheckOptions): FastifyInstance['verifySignature'] {
+function createSignatureCheck (jwt: JWT, { memory, keys: { findKey }, findClockFault, ...options }: SignatureCheckOptions): FastifyInstance['verifySignature'] {
   const checkClaims: ClaimsCheck = options.checkClaims
 
   function verify (token: string, keyUse: KeyUse | undefined): RevocableTokenClaims {
@@ -168,7 +176,7 @@ function createSignatureCheck (jwt: JWT, { memory, keys: { findKey }, ...options
       memory.remember(authorization, claims, keyUse)
       return claims
     } catch (error) {
-      throw toTokenError(error)
+      throw withClock(toTokenError(error), findClockFault)
     }
   }
 }

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SignoutError } from '../src/errors.ts'
 import type { RevocationCheck } from '../src/revocation/revocation-check.ts'
 import type { RevocableTokenClaims } from '../src/tokens/claims.ts'
-import { challenge, isUnavailable, toTokenError } from './auth-errors.ts'
+import { challenge, isUnavailable, toTokenError, withClock } from './auth-errors.ts'
 import { allowsUnchecked, goOnUnchecked } from './revocation-policy.ts'
 import type { TokenMemory } from './token-memory.ts'
 
@@ -11,6 +11,7 @@ export interface AuthenticateOptions {
   checkRevocation: RevocationCheck
   /** The claims of the token, which is well, by the error that says that the blocklist could not be asked about it. */
   findUnchecked: (failure: unknown) => RevocableTokenClaims | undefined
+  findClockFault: (() => Error | undefined) | undefined
   /** `realm` of the `WWW-Authenticate` header (RFC 6750, section 3.1). */
   realm: string
 }
@@ -22,7 +23,7 @@ type Done = (error?: Error) => void
  * otherwise. A token that was verified before is only asked about, without a promise on the way; any other goes through
  * `request.jwtVerify()`, which asks as well.
  */
-export function createAuthenticate ({ memory, checkRevocation, findUnchecked, realm }: AuthenticateOptions): FastifyInstance['authenticate'] {
+export function createAuthenticate ({ memory, checkRevocation, findUnchecked, findClockFault, realm }: AuthenticateOptions): FastifyInstance['authenticate'] {
   async function verify (request: FastifyRequest): Promise<void> {
     const remember = memory.watch(request, request.headers.authorization)
     remember(await request.jwtVerify<RevocableTokenClaims>())
@@ -33,7 +34,7 @@ export function createAuthenticate ({ memory, checkRevocation, findUnchecked, re
       goOnUnchecked(request, reply, claims)
       return done()
     }
-    const error = toTokenError(failure, request.headers.authorization)
+    const error = withClock(toTokenError(failure, request.headers.authorization), findClockFault)
     if (error instanceof SignoutError) addHeaders(reply, error, realm)
     // Called back with nothing, Fastify would let the request through.
     done(error instanceof Error ? error : new Error('The token could not be verified.', { cause: error }))

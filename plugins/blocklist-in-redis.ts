@@ -1,14 +1,16 @@
 import type { FastifyInstance } from 'fastify'
+import type { Clocks } from '../src/clocks/clocks.ts'
+import type { ClockDispute } from '../src/clocks/compare-clocks.ts'
 import { AwayError, SignoutError, StartupError } from '../src/errors.ts'
 import type { RedisConnections } from '../src/redis/connections.ts'
 import { openRedis, type OpenRedis } from '../src/redis/open-redis.ts'
 import { describeTopology, variableOf, type RedisTopology } from '../src/redis/topology.ts'
 import type { BreakerOptions } from '../src/revocation/breaker.ts'
-import { auditRecordClock } from '../src/revocation/clock-audit.ts'
+import { clockFlaws } from '../src/revocation/clock-audit.ts'
 import type { Trust } from '../src/revocation/log-guard.ts'
 import type { ProjectionShard } from '../src/revocation/projection.ts'
 import { auditRedis, describeFlaw, isAcknowledged, mayForget, reasonOf, type RedisFlaw } from '../src/revocation/redis-audit.ts'
-import { createRedisAuditor } from '../src/revocation/redis-auditor.ts'
+import { createRedisAuditor, recordServer } from '../src/revocation/redis-auditor.ts'
 import { silenceFor, type RedisConnectionOptions } from '../src/revocation/redis-connection.ts'
 import { createRedisLosses, type Loss, type RedisLosses } from '../src/revocation/redis-losses.ts'
 import { createRedisShards, type RedisShards, type RedisShardsOptions } from '../src/revocation/redis-shards.ts'
@@ -19,6 +21,7 @@ import type { BlocklistOptions, OpenedBlocklist } from './blocklist.ts'
 
 export interface InRedisOptions extends BlocklistOptions {
   log: RevocationLog
+  clocks: Clocks
   openTail: (shards: ProjectionShard[]) => Tail
 }
 
@@ -26,7 +29,7 @@ export interface InRedisOptions extends BlocklistOptions {
 const rebuildDeadlineMs = 5_000
 
 /** Opens the blocklist in Redis, however its servers are arranged. */
-export async function openInRedis (app: FastifyInstance, topology: RedisTopology, { log, config, openTail }: InRedisOptions): Promise<OpenedBlocklist> {
+export async function openInRedis (app: FastifyInstance, topology: RedisTopology, { log, clocks, config, openTail }: InRedisOptions): Promise<OpenedBlocklist> {
   const { BLOCKLIST_DEADLINE_MS: deadlineMs, BLOCKLIST_PREFIX: prefix, CLOCK_LEEWAY: leewaySeconds } = config
   const redis = openRedis(topology)
   // Before anything can fail: what was opened is closed however the start ends.
@@ -38,10 +41,14 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
   const replicated = await openReplicated(app, redis, config)
   const onLoss = createLossReport(app)
   const losses = createRedisLosses(tailConnections, prefix, onLoss)
-  const audit = { prefix, leewaySeconds, listLogIds: () => log.listIds() }
+  const audit = { prefix, clocks, listLogIds: () => log.listIds() }
   const isBelieved = (flaw: RedisFlaw) => isAcknowledged(flaw, config.REDIS_NOEVICTION_ACKNOWLEDGED)
-  const auditRecord = () => auditRecordClock(log, leewaySeconds)
-  const auditAll = async () => (await Promise.all([auditRecord(), ...tailConnections.servers().map(server => auditRedis({ ...server, ...audit }))])).flat()
+  const findClockFlaws = () => clockFlaws(clocks.compare(), leewaySeconds)
+  const auditAll = async () => {
+    const readRecordClock = clocks.read(recordServer, () => log.readClock())
+    const [flaws] = await Promise.all([Promise.all(tailConnections.servers().map(server => auditRedis({ ...server, ...audit }))), readRecordClock])
+    return [...findClockFlaws(), ...flaws.flat()]
+  }
   await refuseFlaws(app, topology, { losses, isBelieved, audit: auditAll })
   const shards = createRedisShards({
     connections,
@@ -60,8 +67,12 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
   })
   const tail = openTail(shards.projections)
   for (const { link } of tailConnections.shards) link.onChanged(isReady => { if (isReady) tail.wake() })
-  const findFlaws = createRedisAuditor({ ...audit, auditRecord, servers: () => tailConnections.servers(), answers: shards.answers })
-  const watch = createWatch(app, topology, { audit: async () => (await findFlaws()).filter(flaw => !isBelieved(flaw)), losses, shards, tail })
+  const findFlaws = createRedisAuditor({ ...audit, leewaySeconds, readRecordClock: () => log.readClock(), servers: () => tailConnections.servers(), answers: shards.answers })
+  const watch = createWatch(app, topology, { audit: async () => (await findFlaws()).filter(flaw => !isBelieved(flaw)), clocks, losses, shards, tail })
+  clocks.start(dispute => {
+    logDispute(app, dispute)
+    watch.clocksChanged(findClockFlaws())
+  })
   watch.start()
   shards.guard.start()
   return {
@@ -70,6 +81,7 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
     guard: shards.guard,
     async close () {
       shards.stop()
+      clocks.stop()
       watch.stop()
       await tail.stop()
       await shards.blocklist.close()
@@ -116,9 +128,16 @@ async function refuseFlaws (app: FastifyInstance, topology: RedisTopology, { aud
   await ask(losses.settle())
 }
 
-function createWatch (app: FastifyInstance, topology: RedisTopology, { audit, losses, shards, tail }: { audit: () => Promise<RedisFlaw[]>, losses: RedisLosses, shards: RedisShards, tail: Tail }): RedisWatch {
+interface Watched extends Pick<Start, 'audit' | 'losses'> {
+  clocks: Clocks
+  shards: RedisShards
+  tail: Tail
+}
+
+function createWatch (app: FastifyInstance, topology: RedisTopology, { audit, clocks, losses, shards, tail }: Watched): RedisWatch {
   return createRedisWatch({
     audit,
+    takeSetBack: () => clocks.takeSetBack(),
     losses,
     onFlaws: flaws => {
       for (const flaw of flaws) app.log.error(`${describeFlaw(flaw, topology)} Until then requests with a token get 503.`)
@@ -133,6 +152,12 @@ function reportTrust (app: FastifyInstance, trust: Trust, reason: string | undef
   if (trust === 'untrusted') app.log.warn({ reason }, 'The blocklist is not trusted until it has been compared with the record. Requests with a token get 503.')
   else if (trust === 'behind') app.log.warn('Redis is behind the record: it may refuse writes. Tokens are checked against Postgres as well, and logouts may get 503.')
   else app.log.info('The blocklist is up with the record.')
+}
+
+function logDispute (app: FastifyInstance, dispute: ClockDispute | undefined): void {
+  const clocks = app.clocks.differences
+  if (dispute === undefined) app.log.info({ clocks }, 'Clocks agree again.')
+  else app.log.error({ clocks }, `Clocks differ: ${dispute.description}. No token is issued, and none is refused for its time.`)
 }
 
 const lossReports: Record<Loss, string> = {

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { createClocks, type Clocks } from '../src/clocks/clocks.ts'
 import type { Config } from '../src/config.ts'
 import type { Blocklist } from '../src/revocation/blocklist.ts'
 import { readBlocklistStatus } from '../src/revocation/blocklist-status.ts'
@@ -15,6 +16,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     blocklist: Blocklist
     revocationLog: RevocationLog
+    /** Compares the clock of this machine with those of Redis and Postgres. */
+    clocks: Clocks
   }
 }
 
@@ -41,12 +44,18 @@ export interface OpenedBlocklist {
 async function blocklist (app: FastifyInstance, options: BlocklistOptions): Promise<void> {
   const { config } = options
   const log = createRevocationLog(app.database, config.CLOCK_LEEWAY)
+  app.decorate('clocks', createClocks({ leewaySeconds: config.CLOCK_LEEWAY }))
   const { blocklist, tail, guard, close } = await open(app, log, options)
   app.addHook('onClose', close)
   app.decorate('blocklist', blocklist)
   app.decorate('revocationLog', log)
   app.metrics.askBlocklist(() => readBlocklistStatus(blocklist, config.BLOCKLIST_DEADLINE_MS, guard))
   app.readiness.add('blocklist', () => withDeadline(blocklist.ping(), config.BLOCKLIST_DEADLINE_MS), () => guard?.trust === 'behind' ? { blocklist: 'behind' } : {})
+  app.metrics.askClocks(() => app.clocks.differences)
+  app.readiness.add('clocks', async () => {
+    const fault = app.clocks.findFault()
+    if (fault !== undefined) throw fault
+  })
   if (tail === undefined) return
   app.addHook('onReady', async () => {
     tail.start()
@@ -57,7 +66,7 @@ async function blocklist (app: FastifyInstance, options: BlocklistOptions): Prom
 async function open (app: FastifyInstance, log: RevocationLog, { config, isAway = false }: BlocklistOptions): Promise<OpenedBlocklist> {
   if (isAway) return openNone()
   if (config.storage.kind === 'embedded') return openInMemory(app, log, config)
-  return await openInRedis(app, config.storage.redis, { log, config, openTail: (shards: ProjectionShard[]) => openTail(app, log, shards) })
+  return await openInRedis(app, config.storage.redis, { log, config, clocks: app.clocks, openTail: (shards: ProjectionShard[]) => openTail(app, log, shards) })
 }
 
 /** Can neither be asked nor written. */
@@ -68,7 +77,10 @@ function openNone (): OpenedBlocklist {
 }
 
 function openInMemory (app: FastifyInstance, log: RevocationLog, config: BlocklistOptions['config']): OpenedBlocklist {
-  const { blocklist, projection } = createEmbeddedBlocklist({ leewaySeconds: config.CLOCK_LEEWAY })
+  const { blocklist, projection } = createEmbeddedBlocklist({
+    leewaySeconds: config.CLOCK_LEEWAY,
+    onSetBack: () => app.log.warn('The clock of this machine was set back. The blocklist is rebuilt, since entries may have ended too early.')
+  })
   const tail = openTail(app, log, [{ projection, includes: () => true }])
   return {
     blocklist,

@@ -42,13 +42,15 @@ async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise
   app.decorate('accessTokens', createAccessTokens(keyRing, {
     issuer: config.ISSUER,
     audience: config.AUDIENCE,
-    lifetimeSeconds: config.ACCESS_TOKEN_TTL
+    lifetimeSeconds: config.ACCESS_TOKEN_TTL,
+    requireClock: () => { app.clocks.requireAgreement() }
   }))
   await app.register(auth, {
     blocklist: app.blocklist,
     deadlineMs: config.BLOCKLIST_DEADLINE_MS,
     claims: AccessTokenClaims,
     onChecked: app.metrics.checked,
+    findClockFault: () => app.clocks.findFault(),
     jwt: jwtOptions(keyRing, config)
   })
   app.decorate('requireAdmin', request => {

@@ -5,6 +5,7 @@ import { waitForLock } from 'fs-native-extensions'
 import { describeUrl } from '../src/describe-url.ts'
 import { findChromium } from './services/chromium.ts'
 import { composeDown, hasDockerEngine } from './services/docker.ts'
+import { findFaketime } from './services/faketime.ts'
 import { install } from './services/install.ts'
 import { ensurePostgres, stopPostgres } from './services/postgres.ts'
 import { ServicesError, findProgramFolder } from './services/programs.ts'
@@ -17,7 +18,8 @@ Makes a real Redis and a real Postgres available to the tests, and may be run ag
 first that is to be had: the one that REDIS_URL or DATABASE_URL names; one that an earlier run started; one started
 from installed programs; one from docker-compose.yml; one installed with apt-get (as root) or brew.
 
-The tests also get curl, and a Chromium (CHROMIUM names another) that opens the report of \`npm run load\`.
+The tests also get curl, a Chromium (CHROMIUM names another) that opens the report of \`npm run load\`, and libfaketime
+(FAKETIME_LIBRARY names another), which gives one process a wrong clock.
 
 What it starts listens on a free port of the loopback address and keeps its data below .services.
 
@@ -56,17 +58,18 @@ async function start (): Promise<void> {
   if (findProgramFolder('curl') === undefined) install('curl', line => report('curl', line))
   // The tests of faults do to a Redis of their own what must not be done to one that others use.
   if (!isInstalled() && !hasDockerEngine()) install('redis', line => report('Redis', line))
-  ensureChromium()
+  ensureOptional('chromium', 'Chromium', findChromium, 'the test of the report of npm run load')
+  ensureOptional('faketime', 'faketime', findFaketime, 'the test of a replica with a wrong clock')
 }
 
-/** One test alone needs a browser: where none can be had, all else is there all the same. */
-function ensureChromium (): void {
-  if (findChromium() !== undefined) return
+/** Installs a program that one test alone needs. Where it is not available, only that test fails. */
+function ensureOptional (program: 'chromium' | 'faketime', name: string, find: () => string | undefined, test: string): void {
+  if (find() !== undefined) return
   try {
-    install('chromium', line => report('Chromium', line))
+    install(program, line => report(name, line))
   } catch (error) {
     if (!(error instanceof ServicesError)) throw error
-    report('Chromium', `${error.message} Only the test of the report of npm run load fails without.`)
+    report(name, `${error.message} Without it only ${test} fails.`)
   }
 }
 

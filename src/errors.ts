@@ -103,6 +103,11 @@ export class AwayError extends StartupError {
   }
 }
 
+/** Two clocks differ by more than the leeway. The message says which, and by how much. It holds nothing that a client must not read. */
+export class ClockDisputeError extends Error {
+  override readonly name = 'ClockDisputeError'
+}
+
 /** A part that cannot be used, and what it said: a blocklist that is being made again says how far it has come. */
 interface NotReady {
   name: string
@@ -115,9 +120,10 @@ export class NotReadyError extends SignoutError {}
 /** Names what is not ready, and since a rebuild takes its time, how far it has come and when to ask again. */
 export function notReady (parts: NotReady[]): SignoutError {
   const rebuilds = parts.flatMap(({ reason }) => isRebuild(reason) ? [reason] : [])
-  const names = parts.map(({ name, reason }) => isRebuild(reason)
-    ? `${name} (rebuilding, ${Math.floor(100 * reason.progress.done / reason.progress.total)} %)`
-    : name)
+  const names = parts.map(({ name, reason }) => {
+    if (isRebuild(reason)) return `${name} (rebuilding, ${Math.floor(100 * reason.progress.done / reason.progress.total)} %)`
+    return reason instanceof ClockDisputeError ? `${name} (${reason.message})` : name
+  })
   return new NotReadyError('service_unavailable', {
     description: `Not ready: ${names.join(', ')}.`,
     ...rebuilds.length > 0 && { retryAfterSeconds: Math.max(...rebuilds.map(({ retryAfterSeconds }) => retryAfterSeconds)) }

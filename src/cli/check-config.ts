@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { TSchema } from 'typebox'
+import { createClocks, type Clocks } from '../clocks/clocks.ts'
 import { checkConfig, Settings, type Config, type Storage } from '../config.ts'
 import { inspectPostgres, type PostgresFindings } from '../db/postgres.ts'
 import { describeUrl } from '../describe-url.ts'
@@ -8,8 +9,9 @@ import { readEnv } from '../read-env.ts'
 import { openRedis } from '../redis/open-redis.ts'
 import { describeTopology, variableOf, type RedisTopology } from '../redis/topology.ts'
 import { describeMembers } from '../redis/topology-settings.ts'
-import { recordClockFlaws } from '../revocation/clock-audit.ts'
+import { clockFlaws } from '../revocation/clock-audit.ts'
 import { auditRedis, describeFlaw, isAcknowledged } from '../revocation/redis-audit.ts'
+import { recordServer } from '../revocation/redis-auditor.ts'
 import { CommandError } from './failure.ts'
 import { patient } from './open-app.ts'
 import { print } from './terminal.ts'
@@ -41,8 +43,12 @@ function masked (name: string, secret: unknown): string {
 
 async function reachServers (config: Config, storage: Storage & { kind: 'servers' }): Promise<void> {
   const postgres = inspectPostgres({ url: storage.databaseUrl, deadlineMs: config.DATABASE_DEADLINE_MS })
-  const redis = reachRedis(config, storage.redis, postgres)
-  const asked = await Promise.allSettled([postgres.then(findings => judgePostgres(findings, config, storage)), redis])
+  const clocks = createClocks({ leewaySeconds: config.CLOCK_LEEWAY })
+  const redis = reachRedis(config, storage.redis, { postgres, clocks })
+  const asked = await Promise.allSettled([postgres.then(findings => {
+    clocks.note(recordServer, findings.clock)
+    return describePostgres(findings, storage.databaseUrl)
+  }), redis])
   const failures: string[] = []
   for (const answer of asked) {
     if (answer.status === 'fulfilled') print(answer.value)
@@ -50,13 +56,8 @@ async function reachServers (config: Config, storage: Storage & { kind: 'servers
     else if (answer.reason instanceof StartupError) failures.push(answer.reason.message)
     else throw answer.reason
   }
+  failures.push(...clockFlaws(clocks.compare(), config.CLOCK_LEEWAY).map(flaw => describeFlaw(flaw, storage.redis)))
   if (failures.length > 0) throw new CommandError(...failures)
-}
-
-function judgePostgres (findings: PostgresFindings, { CLOCK_LEEWAY }: Config, { databaseUrl, redis }: Storage & { kind: 'servers' }): string {
-  const flaws = recordClockFlaws(findings.clockDifferenceMs, CLOCK_LEEWAY)
-  if (flaws.length > 0) throw new CommandError(...flaws.map(flaw => describeFlaw(flaw, redis)))
-  return describePostgres(findings, databaseUrl)
 }
 
 function describePostgres ({ pendingMigrations }: PostgresFindings, url: string): string {
@@ -65,13 +66,13 @@ function describePostgres ({ pendingMigrations }: PostgresFindings, url: string)
 }
 
 /** The same audit as at every start. Whose blocklist it is can be told only where Postgres can be asked. */
-async function reachRedis (config: Config, topology: RedisTopology, postgres: Promise<PostgresFindings>): Promise<string> {
-  const { BLOCKLIST_DEADLINE_MS: deadlineMs, BLOCKLIST_PREFIX: prefix, CLOCK_LEEWAY: leewaySeconds, REDIS_NOEVICTION_ACKNOWLEDGED } = config
+async function reachRedis (config: Config, topology: RedisTopology, { postgres, clocks }: { postgres: Promise<PostgresFindings>, clocks: Clocks }): Promise<string> {
+  const { BLOCKLIST_DEADLINE_MS: deadlineMs, BLOCKLIST_PREFIX: prefix, REDIS_NOEVICTION_ACKNOWLEDGED } = config
   const redis = openRedis(topology)
   try {
     const connections = await redis.connect({ deadlineMs })
     const ours = await postgres.then(({ revocationLogIds }) => ({ listLogIds: async () => revocationLogIds }), () => ({}))
-    const flaws = (await Promise.all(connections.servers().map(server => auditRedis({ ...server, prefix, leewaySeconds, ...ours })))).flat()
+    const flaws = (await Promise.all(connections.servers().map(server => auditRedis({ ...server, prefix, clocks, ...ours })))).flat()
     const refused = flaws.filter(flaw => !isAcknowledged(flaw, REDIS_NOEVICTION_ACKNOWLEDGED))
     if (refused.length > 0) throw new CommandError(...refused.map(flaw => describeFlaw(flaw, topology)))
     return `Redis at ${describeTopology(topology)} can be reached, and is fit for a blocklist.`

@@ -2,7 +2,7 @@ import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import pg from 'pg'
 import { AwayError, StartupError } from '../errors.ts'
-import { measureClockDifference } from '../clock-difference.ts'
+import { readClockOf, type ClockReading } from '../clocks/clock-reading.ts'
 import { describeUrl } from '../describe-url.ts'
 import { readClock } from './clock.ts'
 import { createDatabase, type Database } from './database.ts'
@@ -80,8 +80,7 @@ export interface PostgresFindings {
   pendingMigrations: number
   /** Every name that its record of revocations has had; none while there is no such record. */
   revocationLogIds: string[]
-  /** By how much its clock differs from this machine's at the least. */
-  clockDifferenceMs: number
+  clock: ClockReading
 }
 
 /** Looks at the tables, and with that whether Postgres can be reached. Writes nothing. */
@@ -92,8 +91,8 @@ export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Pr
     const pendingMigrations = await countPendingMigrations(db)
     const { rows: [record] } = await client.query<{ exists: boolean }>("select to_regclass('revocation_logs') is not null as exists")
     const logs = record?.exists === true ? await db.select({ id: revocationLogs.id }).from(revocationLogs) : []
-    const clockDifferenceMs = await measureClockDifference(async () => (await readClock(db)).getTime())
-    return { pendingMigrations, revocationLogIds: logs.map(({ id }) => id), clockDifferenceMs }
+    const clock = await readClockOf(async () => (await readClock(db)).getTime(), () => performance.now())
+    return { pendingMigrations, revocationLogIds: logs.map(({ id }) => id), clock }
   } catch (cause) {
     throw explain(cause, reason => `DATABASE_URL: ${describeUrl(url)} cannot be read (${reason}).`)
   } finally {

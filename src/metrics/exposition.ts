@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { Clocks } from '../clocks/clocks.ts'
 import { blocklistStates, type BlocklistStatus } from '../revocation/blocklist-status.ts'
 import type { Counts, ReplayKind } from './counts.ts'
 
@@ -21,10 +22,11 @@ function expose<Label extends string> (Kind: typeof Counter | typeof Gauge, desc
     labelNames,
     registers: [register],
     collect () {
+      // With labels nothing is left after it, and 0 otherwise.
       metric.reset()
       // What is not known is left out: 0 would say something.
       const samples = read()
-      if (samples.length === 0) metric.remove()
+      if (samples.length === 0 && labelNames.length === 0) metric.remove()
       for (const [labels, value] of samples) metric.inc(labels, value)
     }
   })
@@ -88,4 +90,10 @@ export function exposeStatus (register: Registry, read: () => BlocklistStatus | 
     () => [[{}, read()?.progress?.total ?? 0]])
   expose(Gauge, { register, name: 'signout_replay_remaining_seconds', help: 'How long the rebuild that is under way will take from now on, as far as one can tell; 0 while there is none.' },
     () => [[{}, read()?.progress?.remainingSeconds ?? 0]])
+}
+
+/** @param read returns the differences as they are now */
+export function exposeClocks (register: Registry, read: () => Clocks['differences']): void {
+  expose(Gauge, { register, name: 'signout_clock_ahead_seconds', help: 'By how many seconds the clock of Redis or Postgres is ahead of that of this machine; behind is negative. Not there in the embedded mode.', labelNames: ['clock'] },
+    () => read().map(({ clock, aheadSeconds }) => [{ clock }, aheadSeconds]))
 }

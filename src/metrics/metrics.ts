@@ -1,4 +1,5 @@
 import { Registry } from 'prom-client'
+import type { Clocks } from '../clocks/clocks.ts'
 import type { BlocklistStatus } from '../revocation/blocklist-status.ts'
 import { BreakerOpenError } from '../revocation/breaker.ts'
 import type { SettledBatch } from '../revocation/coalescer.ts'
@@ -6,7 +7,7 @@ import { UntrustedError } from '../revocation/log-guard.ts'
 import type { CheckResult } from '../revocation/revocation-check.ts'
 import type { RecordedRevocation } from '../revocation/revocation-log.ts'
 import type { Replay } from '../revocation/tail.ts'
-import { exposeCounts, exposeLookups, exposeStatus } from './exposition.ts'
+import { exposeClocks, exposeCounts, exposeLookups, exposeStatus } from './exposition.ts'
 import { collectProcessMetrics } from './process-metrics.ts'
 import { createCounts } from './counts.ts'
 import type { UnavailableCause } from './unavailable.ts'
@@ -26,6 +27,8 @@ export interface Metrics {
   answeredUnavailable (cause: UnavailableCause): void
   /** Says who is asked, on each scrape, how the blocklist is. It answers within a bound, and does not reject. */
   askBlocklist (read: () => Promise<BlocklistStatus>): void
+  /** Sets what is read on each scrape to find by how much clocks differ. */
+  askClocks (read: () => Clocks['differences']): void
   /** Everything, in the text format of Prometheus. */
   scrape (): Promise<string>
   readonly contentType: string
@@ -39,10 +42,12 @@ export function createMetrics (): Metrics {
   const counts = createCounts()
   let status: BlocklistStatus | undefined
   let readStatus: (() => Promise<BlocklistStatus>) | undefined
+  let readClocks: (() => Clocks['differences']) | undefined
   let stopProcessMetrics: (() => void) | undefined
 
   exposeCounts(register, counts)
   exposeStatus(register, () => status)
+  exposeClocks(register, () => readClocks?.() ?? [])
   const { lookupSeconds, lookupSize } = exposeLookups(register)
 
   return {
@@ -70,6 +75,7 @@ export function createMetrics (): Metrics {
     },
     answeredUnavailable (cause) { counts.unavailable[cause]++ },
     askBlocklist (read) { readStatus = read },
+    askClocks (read) { readClocks = read },
     async scrape () {
       status = await readStatus?.()
       return await register.metrics()

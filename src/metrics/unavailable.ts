@@ -1,5 +1,5 @@
 import { DatabaseError, DatabaseUnreachableError } from '../db/database-errors.ts'
-import { NotReadyError, type SignoutError } from '../errors.ts'
+import { ClockDisputeError, NotReadyError, type SignoutError } from '../errors.ts'
 import { BreakerOpenError } from '../revocation/breaker.ts'
 import { DeadlineError } from '../revocation/deadline.ts'
 import { UntrustedError } from '../revocation/log-guard.ts'
@@ -8,7 +8,7 @@ import { TooManyHashesError } from '../users/password-hasher.ts'
 /** Why requests get 503. */
 export const unavailableCauses = [
   'blocklist_timeout', 'blocklist_unreachable', 'blocklist_breaker_open', 'blocklist_rebuilding', 'blocklist_untrusted',
-  'database', 'password_queue', 'not_ready', 'other'
+  'clocks', 'database', 'password_queue', 'not_ready', 'other'
 ] as const
 export type UnavailableCause = typeof unavailableCauses[number]
 
@@ -16,6 +16,7 @@ export type UnavailableCause = typeof unavailableCauses[number]
 export function findUnavailableCause (error: SignoutError): UnavailableCause | undefined {
   if (error.statusCode !== 503) return undefined
   if (error instanceof NotReadyError) return 'not_ready'
+  if (error.cause instanceof ClockDisputeError) return 'clocks'
   return error.code === 'revocation_unavailable' ? ofBlocklist(error.cause) : ofService(error.cause)
 }
 

@@ -1,27 +1,24 @@
-import { measureClockDifference } from '../clock-difference.ts'
+import { describeAhead, type ClockDispute } from '../clocks/compare-clocks.ts'
 import type { RedisFlaw } from './redis-audit.ts'
-import type { RevocationLog } from './revocation-log.ts'
-
-/** What is wrong with a clock that differs so much from this machine's; undefined when that is within the leeway. */
-export function judgeClock (differenceMs: number, leewaySeconds: number): Pick<RedisFlaw, 'what' | 'cure'> | undefined {
-  // Both clocks are read in whole milliseconds.
-  if (differenceMs <= leewaySeconds * 1000 + 1) return undefined
-  return {
-    what: `has a clock that differs from this machine's by ${(differenceMs / 1000).toFixed(1)} s, which is more than CLOCK_LEEWAY (${leewaySeconds} s)`,
-    cure: 'Set both clocks by NTP.'
-  }
-}
 
 /**
- * Compares Postgres' clock, which says when tokens end and which rows of the record nobody needs any more: if it were ahead
- * of the replicas, a rebuild would leave out what they still accept.
+ * The flaws behind clocks that differ. Redis drops an entry by its own clock, and a rebuild leaves out what has ended by that of
+ * Postgres: either may be missing something while its clock is ahead. When the clock of this machine is the wrong one, nothing
+ * is missing, but tokens would be accepted here whose entries are gone.
+ *
+ * There is none when only Redis and Postgres differ from each other: the margin of an entry covers that.
  */
-export async function auditRecordClock (log: Pick<RevocationLog, 'readClock'>, leewaySeconds: number): Promise<RedisFlaw[]> {
-  return recordClockFlaws(await measureClockDifference(log.readClock), leewaySeconds)
-}
-
-/** The same, where the difference is known. */
-export function recordClockFlaws (differenceMs: number, leewaySeconds: number): RedisFlaw[] {
-  const judgement = judgeClock(differenceMs, leewaySeconds)
-  return judgement === undefined ? [] : [{ kind: 'record_clock', ...judgement }]
+export function clockFlaws (dispute: ClockDispute | undefined, leewaySeconds: number): RedisFlaw[] {
+  if (dispute === undefined) return []
+  const bound = `more than CLOCK_LEEWAY (${leewaySeconds} s)`
+  if (dispute.ownAheadMs !== undefined) {
+    const what = `has a clock that is ${describeAhead(dispute.ownAheadMs)} those of Redis and Postgres, which is ${bound}`
+    return [{ kind: 'own_clock', what, cure: 'Set the clock of this machine by NTP.' }]
+  }
+  return dispute.wrong.map(({ server, aheadMs }) => ({
+    kind: server.kind === 'postgres' ? 'record_clock' : 'clock',
+    ...server.at !== undefined && { at: server.at },
+    what: `has a clock that differs from this machine's by ${(Math.abs(aheadMs) / 1000).toFixed(1)} s, which is ${bound}`,
+    cure: 'Set both clocks by NTP.'
+  }))
 }

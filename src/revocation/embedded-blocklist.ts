@@ -6,11 +6,18 @@ import type { Projection } from './projection.ts'
 
 /**
  * The blocklist of a single process, in its memory, as a projection of the record: it is filled from it at start, and counts
- * from then on. Nothing can be lost from it while the process runs.
+ * from then on. While the process runs, nothing is lost from it but by a clock that is ahead for a while: entries end too early
+ * then. So it is rebuilt when the clock was set back.
  */
 export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): { blocklist: Blocklist, projection: Projection } {
-  const memory = createMemoryBlocklist(options)
   let marker: string | undefined
+  const memory = createMemoryBlocklist({
+    ...options,
+    onSetBack () {
+      marker = undefined
+      options.onSetBack?.()
+    }
+  })
   function requireMarker (): void {
     if (parseMarker(marker) === undefined) throw new UntrustedError('The blocklist has not been filled from the record yet.', 1, undefined, true)
   }
@@ -19,7 +26,10 @@ export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): { blo
       revoke: revocations => memory.revoke(revocations),
       isRevoked (claims) {
         requireMarker()
-        return memory.isRevoked(claims)
+        const isRevoked = memory.isRevoked(claims)
+        // The look-up itself finds that the clock was set back.
+        requireMarker()
+        return isRevoked
       },
       async ping () {
         requireMarker()

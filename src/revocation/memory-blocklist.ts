@@ -4,6 +4,8 @@ import { entryEndsAt, entryKey, type Revocation, type RevocationScope } from './
 export interface MemoryBlocklistOptions {
   /** By how many seconds clocks may differ. */
   leewaySeconds: number
+  /** Called when the clock was set back by more than the leeway: entries may have ended too early. */
+  onSetBack?: () => void
   /** The clock, in milliseconds since the epoch. */
   now?: () => number
 }
@@ -19,10 +21,11 @@ const bucketMs = 10_000
  * passed, so that neither a look-up nor a revocation ever scans the entries.
  */
 export function createMemoryBlocklist (options: MemoryBlocklistOptions): Blocklist & { readonly size: number } {
-  const { leewaySeconds, now = Date.now } = options
+  const { leewaySeconds, onSetBack, now = Date.now } = options
   const endsAtByKey = new Map<string, number>()
   const keysByBucket = new Map<number, string[]>()
   let sweepAt = Infinity
+  let lookedAt = -Infinity
   let closed = false
 
   function add (revocation: Revocation): void {
@@ -39,6 +42,8 @@ export function createMemoryBlocklist (options: MemoryBlocklistOptions): Blockli
 
   function sweep (): void {
     const at = now()
+    if (at < lookedAt - leewaySeconds * 1000) onSetBack?.()
+    lookedAt = at
     if (at < sweepAt) return
     sweepAt = Infinity
     for (const [bucket, keys] of keysByBucket) {

@@ -1,19 +1,18 @@
 import type { Redis } from 'ioredis'
-import { measureClockDifference } from '../clock-difference.ts'
+import type { Clocks } from '../clocks/clocks.ts'
 import { describeTopology, variableOf, type RedisTopology } from '../redis/topology.ts'
 import { shardPrefix } from '../redis/connections.ts'
-import { judgeClock } from './clock-audit.ts'
 import { ownerOf } from './marker.ts'
 import { toPlainError } from './redis-connection.ts'
 import { projectionKeys } from './redis-losses.ts'
 
 /** Something about a server that would break a promise: what it is, and what to do about it, in one sentence each. */
 export interface RedisFlaw {
-  /** Of a Redis, but for `record_clock`, which is the clock of Postgres. */
-  kind: 'eviction' | 'eviction_unknown' | 'role' | 'version' | 'clock' | 'foreign_log' | 'unaudited' | 'record_clock'
+  /** Of a Redis, except `record_clock`, which is the clock of Postgres, and `own_clock`, which is that of this machine. */
+  kind: 'eviction' | 'eviction_unknown' | 'role' | 'version' | 'clock' | 'foreign_log' | 'unaudited' | 'record_clock' | 'own_clock'
   /** Where the server is, where there are several. */
   at?: string | undefined
-  /** Completes "the Redis at …", or "Postgres". */
+  /** Completes "the Redis at …", "Postgres" or "this machine". */
   what: string
   cure: string
 }
@@ -25,11 +24,10 @@ export interface RedisAuditOptions {
   prefix: string
   /** The tags of the shards that it has, in a cluster. */
   tags?: string[]
-  leewaySeconds: number
+  /** Where the clock of the server is noted. Whether it is wrong is decided there, once all clocks were read. */
+  clocks: Pick<Clocks, 'read'>
   /** Every name that our record has had: a marker or a claim of another is somebody else's. Without it that is not looked at. */
   listLogIds?: () => Promise<string[]>
-  /** The clock, in milliseconds since the epoch. */
-  now?: () => number
 }
 
 /** Whether an operator has taken a flaw upon themselves. */
@@ -39,17 +37,20 @@ export function isAcknowledged ({ kind }: RedisFlaw, noevictionAcknowledged: 'ye
 
 /** A flaw in one line. */
 export function describeFlaw (flaw: RedisFlaw, topology: RedisTopology): string {
-  const [variable, server] = isOfRecord(flaw) ? ['DATABASE_URL', 'Postgres'] : [variableOf(topology), `the Redis at ${flaw.at ?? describeTopology(topology)}`]
-  return `${variable}: ${server} ${flaw.what}. ${flaw.cure}`
+  const [variable, owner] = ownerOfFlaw(flaw) ?? [variableOf(topology), `the Redis at ${flaw.at ?? describeTopology(topology)}`]
+  return `${variable}: ${owner} ${flaw.what}. ${flaw.cure}`
 }
 
 /** Why nothing is trusted, without where and the cure. */
 export function reasonOf (flaw: RedisFlaw): string {
-  return `${isOfRecord(flaw) ? 'Postgres' : 'The Redis'} ${flaw.what}.`
+  const [, owner] = ownerOfFlaw(flaw) ?? ['', 'the Redis']
+  return `${owner[0]?.toUpperCase()}${owner.slice(1)} ${flaw.what}.`
 }
 
-function isOfRecord ({ kind }: RedisFlaw): boolean {
-  return kind === 'record_clock'
+/** The variable to look at, and what has the flaw, where that is no Redis. */
+function ownerOfFlaw ({ kind }: RedisFlaw): [variable: string, owner: string] | undefined {
+  if (kind === 'record_clock') return ['DATABASE_URL', 'Postgres']
+  return kind === 'own_clock' ? ['CLOCK_LEEWAY', 'this machine'] : undefined
 }
 
 /** What the blocklist is built on: PXAT. */
@@ -79,7 +80,7 @@ export async function examineRedis (options: RedisAuditOptions): Promise<Examina
   const checks = await Promise.allSettled([
     findServerFlaws(redis),
     findEviction(redis),
-    findClockDifference(options),
+    readClock(options),
     findForeignLog({ ...options, ...listLogIds && { listLogIds: () => listLogIds().catch(error => { recordFailure = error ?? new Error('no reason given'); return undefined }) } })
   ])
   const failed = checks.find(check => check.status === 'rejected')
@@ -128,13 +129,12 @@ async function readPolicy (redis: Redis): Promise<string | undefined> {
   }
 }
 
-async function findClockDifference ({ redis, leewaySeconds, now }: RedisAuditOptions): Promise<RedisFlaw[]> {
-  const differenceMs = await measureClockDifference(async () => {
+async function readClock ({ redis, at, clocks }: RedisAuditOptions): Promise<RedisFlaw[]> {
+  await clocks.read({ kind: 'redis', at }, async () => {
     const [seconds, microseconds] = (await redis.time()).map(Number) as [number, number]
     return seconds * 1000 + microseconds / 1000
-  }, now)
-  const judgement = judgeClock(differenceMs, leewaySeconds)
-  return judgement === undefined ? [] : [{ kind: 'clock', ...judgement }]
+  })
+  return []
 }
 
 async function findForeignLog ({ redis, prefix, tags = [''], listLogIds }: Omit<RedisAuditOptions, 'listLogIds'> & { listLogIds?: () => Promise<string[] | undefined> }): Promise<RedisFlaw[]> {

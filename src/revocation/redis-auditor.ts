@@ -1,11 +1,15 @@
 import type { RedisServer } from '../redis/connections.ts'
+import type { Clocks } from '../clocks/clocks.ts'
+import { clockFlaws } from './clock-audit.ts'
 import { examineRedis, type Examination, type RedisAuditOptions, type RedisFlaw } from './redis-audit.ts'
 
-export interface RedisAuditorOptions extends Pick<RedisAuditOptions, 'prefix' | 'leewaySeconds' | 'listLogIds'> {
+export interface RedisAuditorOptions extends Pick<RedisAuditOptions, 'prefix' | 'listLogIds'> {
+  leewaySeconds: number
   /** Those that have shards now. */
   servers: () => RedisServer[]
-  /** Audits what the record is kept in. What it found last counts as long as that cannot be asked. */
-  auditRecord: () => Promise<RedisFlaw[]>
+  clocks: Pick<Clocks, 'read' | 'conclude' | 'compare'>
+  /** Reads the clock of Postgres. */
+  readRecordClock: () => Promise<number>
   /** Whether look-ups are answered for these shards. */
   answers: (tags: readonly string[]) => Promise<boolean>
 }
@@ -13,14 +17,17 @@ export interface RedisAuditorOptions extends Pick<RedisAuditOptions, 'prefix' | 
 /** How often in a row a server that answers look-ups may keep something about itself back. */
 const failuresToDistrust = 3
 
+/** The record is always one of the servers whose clocks are compared. */
+export const recordServer = { kind: 'postgres' } as const
+
 /**
- * Audits every server, and the record, again and again, each by itself. Answers what is wrong with any of them as far as that is
- * known: a flaw that was found stays until it is found to be gone, or until the server is not one of ours any more.
+ * Audits every Redis server, and the clocks of all servers, one independently of the other. The function that it returns resolves
+ * to all known flaws. A flaw stays until it is found to be gone, or until the server has no shard any more.
  */
-export function createRedisAuditor ({ servers, auditRecord, answers, ...options }: RedisAuditorOptions): () => Promise<RedisFlaw[]> {
+export function createRedisAuditor ({ servers, readRecordClock, answers, ...options }: RedisAuditorOptions): () => Promise<RedisFlaw[]> {
+  const { clocks, leewaySeconds } = options
   const found = new Map<string, RedisFlaw[]>()
   const failures = new Map<string, number>()
-  let foundInRecord: RedisFlaw[] = []
 
   async function audit (server: RedisServer): Promise<void> {
     const examination = await examineRedis({ ...options, ...server })
@@ -39,9 +46,9 @@ export function createRedisAuditor ({ servers, auditRecord, answers, ...options 
   return async () => {
     const present = servers()
     for (const at of found.keys()) if (!present.some(server => server.at === at)) found.delete(at)
-    const auditedRecord = auditRecord().then(flaws => { foundInRecord = flaws }, () => {})
-    await Promise.all([auditedRecord, ...present.map(audit)])
-    return [...foundInRecord, ...found.values()].flat()
+    await Promise.all([clocks.read(recordServer, readRecordClock).catch(() => { /* What was read before counts. */ }), ...present.map(audit)])
+    clocks.conclude([recordServer, ...present.map(({ at }) => ({ kind: 'redis' as const, at }))])
+    return [...clockFlaws(clocks.compare(), leewaySeconds), ...[...found.values()].flat()]
   }
 }
 

@@ -1,8 +1,11 @@
+import { createPoll } from '../poll.ts'
 import { mayForget, type RedisFlaw } from './redis-audit.ts'
 import type { RedisLosses } from './redis-losses.ts'
 
 export interface RedisWatchOptions {
   audit: () => Promise<RedisFlaw[]>
+  /** Returns true when the clock of a server was set back since it was called last. */
+  takeSetBack?: () => boolean
   losses: RedisLosses
   /** Told when other flaws are found than before, and with an empty list when they are gone. */
   onFlaws: (flaws: RedisFlaw[]) => void
@@ -16,17 +19,22 @@ export interface RedisWatch {
   stop (): void
   /** Looks now. */
   look (): Promise<void>
+  /**
+   * To be called when clocks begin to differ, or agree again. Tells of the flaws at once, and looks as soon as possible: only a
+   * look finds that they are gone.
+   */
+  clocksChanged (flaws: RedisFlaw[]): void
 }
 
 const everyMs = 10_000
+/** Between two looks, when the second one is wanted at once. */
+const hastenedMs = 50
 
-export function createRedisWatch ({ audit, losses, onFlaws, forgetMarkers }: RedisWatchOptions): RedisWatch {
-  let timer: NodeJS.Timeout | undefined
+export function createRedisWatch ({ audit, takeSetBack = () => false, losses, onFlaws, forgetMarkers }: RedisWatchOptions): RedisWatch {
   let known = ''
   /** Whether entries may be missing because of what was found, and whether Redis says so to whoever comes later. */
   let mayLack = false
   let isDoubted = false
-  let isStopped = false
 
   async function suspect (): Promise<void> {
     mayLack = true
@@ -41,28 +49,40 @@ export function createRedisWatch ({ audit, losses, onFlaws, forgetMarkers }: Red
     mayLack = false
   }
 
+  function tell (flaws: RedisFlaw[]): void {
+    const found = keyOf(flaws)
+    if (found !== known) onFlaws(flaws)
+    known = found
+  }
+
   async function look (): Promise<void> {
     await losses.check()
     const flaws = await audit()
-    const found = flaws.map(({ kind, at }) => `${kind} ${at}`).join()
-    if (found === '' && known !== '') await settle()
-    if (found !== known) onFlaws(flaws)
-    known = found
+    // Entries that ended while the clock was ahead are missing now that it is back.
+    if (takeSetBack() && !mayLack) {
+      mayLack = true
+      isDoubted = false
+    }
+    if (flaws.length === 0) await settle()
+    tell(flaws)
     if (flaws.some(mayForget)) await suspect()
   }
 
-  function watch (): void {
-    // A Redis that cannot be written to is asked again. What was found about it before counts until then.
-    look().catch(() => {}).finally(() => { if (!isStopped) timer = setTimeout(watch, everyMs).unref() })
-  }
+  // A Redis that cannot be written to is asked again. What was found about it before counts until then.
+  const poll = createPoll(() => look().catch(() => {}), { everyMs, hastenedMs })
 
   return {
     // At once: what was found out at the start may have changed.
-    start: watch,
-    stop () {
-      isStopped = true
-      clearTimeout(timer)
-    },
-    look
+    start: poll.start,
+    stop: poll.stop,
+    look,
+    clocksChanged (flaws) {
+      if (flaws.length > 0) tell(flaws)
+      poll.hasten()
+    }
   }
+}
+
+function keyOf (flaws: readonly RedisFlaw[]): string {
+  return flaws.map(({ kind, at }) => `${kind} ${at}`).join()
 }

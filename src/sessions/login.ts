@@ -21,6 +21,8 @@ export interface LoginOptions {
   perform: Perform
   ender: SessionEnder
   accessTokens: AccessTokens
+  /** Throws `service_unavailable` while clocks differ too much. */
+  requireClock: () => void
   refreshTokens: RefreshTokens
   lifetimes: SessionLifetimes
   /** How many live sessions a user may have. */
@@ -38,6 +40,8 @@ export type Login = (username: string, password: string, client: Client) => Prom
 export function createLogin (options: LoginOptions): Login {
   const { users, events, checkPassword, perform, accessTokens } = options
   return async function login (username, password, client) {
+    // Before the password is hashed, which is not for nothing then. A clock that is set later is found when the token is planned.
+    options.requireClock()
     const user = isUsername(username) ? await users.findByUsername(username) : undefined
     const matching = await checkPassword({ username, user, passwords: [password], client, failure: 'login_failed' })
     if (user === undefined || matching < 0) throw new SignoutError('invalid_credentials')

@@ -29,6 +29,8 @@ export interface LogoutOptions {
   database: Database
   perform: Perform
   ender: SessionEnder
+  /** Throws `service_unavailable` while clocks differ too much. */
+  requireClock: () => void
   /** For how long the token that was just spent gets the same successor again. */
   graceSeconds: number
 }
@@ -44,14 +46,15 @@ export interface Logout {
   /**
    * Ends sessions in the name of a refresh token, for whoever has no good access token any more. Rejects with
    * `invalid_token` for what is none, and with `refresh_token_reused` for a spent one, whose session ends all the same.
-   * One that has expired ends its own session at the most: for others it is `token_expired`.
+   * One that has expired ends its own session at the most: for others it is `token_expired`, and `service_unavailable` while
+   * clocks differ too much to tell.
    */
   withRefreshToken (refreshToken: string, scope: LogoutScope, client: Client): Promise<void>
   /** Ends one session of a user. Rejects with `not_found` when the user has no such session. */
   fromList (own: OwnSession, sessionId: string, client: Client): Promise<void>
 }
 
-export function createLogout ({ database, perform, ender, graceSeconds }: LogoutOptions): Logout {
+export function createLogout ({ database, perform, ender, requireClock, graceSeconds }: LogoutOptions): Logout {
   async function logOut (unit: Unit, own: OwnSession, scope: LogoutScope, client: Client): Promise<string[]> {
     // Whoever opens or refreshes a session waits for this, or this for them, so that none slips through.
     if (scope !== 'session') await lockUser(unit.db, own.userId, 'update')
@@ -92,6 +95,7 @@ export function createLogout ({ database, perform, ender, graceSeconds }: Logout
         await endReused(unit, { ender, graceSeconds }, session, await readClock(unit.db), client)
         return 'refresh_token_reused'
       })
+      if (failure === 'token_expired') requireClock()
       if (failure !== undefined) throw new SignoutError(failure)
     },
     async fromList (own, sessionId, client) {

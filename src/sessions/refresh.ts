@@ -19,6 +19,8 @@ export interface RefreshOptions {
   limits: Limits
   ender: SessionEnder
   accessTokens: AccessTokens
+  /** Throws `service_unavailable` while clocks differ too much. */
+  requireClock: () => void
   refreshTokens: RefreshTokens
   lifetimes: SessionLifetimes
   /** For how long the token that was just spent gets the same successor again. */
@@ -42,6 +44,8 @@ export function createRefresh (options: RefreshOptions): Refresh {
     const hash = hashRefreshToken(token)
     const found = hash && await database.run(db => findSessionOfRefreshToken(db, hash))
     if (hash === undefined || found === undefined) throw new SignoutError('invalid_token')
+    // Before anything is judged by time: whether the session has expired, and whether a spent token has its grace.
+    options.requireClock()
     await limits.refresh(found.id)
     const outcome = await perform(unit => exchange(unit, options, found, { token, hash, client }))
     if (typeof outcome === 'string') throw new SignoutError(outcome)

@@ -16,6 +16,8 @@ export interface AccessTokenOptions {
   /** `aud`: whom they are for. */
   audience: string
   lifetimeSeconds: number
+  /** Throws when the clock may be wrong: then no token is planned. */
+  requireClock?: () => void
   /** The clock, in milliseconds since the epoch. */
   now?: () => number
 }
@@ -42,6 +44,8 @@ export interface AccessTokens {
    * Decides on a new token: a `jti` of its own, from now until its lifetime is over. To be called in the transaction that
    * locks the session, which must know of it before it is signed: whatever ends the session then ends this token too.
    *
+   * Throws `service_unavailable` while the clock may be wrong.
+   *
    * @param latestAt beyond which it must not live, in milliseconds since the epoch
    */
   plan (latestAt: number): AccessTokenValidity
@@ -53,9 +57,10 @@ export interface AccessTokens {
 
 /** Issues access tokens in the profile of RFC 9068, signed with Ed25519 (RFC 8037). */
 export function createAccessTokens (keyRing: KeyRing, options: AccessTokenOptions): AccessTokens {
-  const { issuer, audience, lifetimeSeconds, now = Date.now } = options
+  const { issuer, audience, lifetimeSeconds, requireClock, now = Date.now } = options
   return {
     plan (latestAt) {
+      requireClock?.()
       const issuedAt = Math.floor(now() / 1000)
       return { id: randomUUID(), issuedAt, expiresAt: Math.min(issuedAt + lifetimeSeconds, Math.floor(latestAt / 1000)) }
     },

@@ -54,6 +54,11 @@ export interface ClaimsCheckOptions {
   now?: () => number
 }
 
+/** A token says that it was issued in the future. */
+export class IssuedInFutureError extends Error {
+  override readonly name = 'IssuedInFutureError'
+}
+
 /** Throws `invalid_token` unless the claims are those of a token that can be revoked. */
 export type ClaimsCheck = (claims: unknown) => asserts claims is RevocableTokenClaims
 
@@ -71,6 +76,6 @@ export function createClaimsCheck (options: ClaimsCheckOptions): ClaimsCheck {
     if (further !== undefined && !further.Check(claims)) throw new SignoutError('invalid_token')
     // Whatever options a verifier was given: a token outlives its entry in the blocklist otherwise.
     if (claims.exp + leewaySeconds < now() / 1000) throw new SignoutError('token_expired')
-    if (claims.iat !== undefined && claims.iat > now() / 1000 + leewaySeconds) throw new SignoutError('invalid_token')
+    if (claims.iat !== undefined && claims.iat > now() / 1000 + leewaySeconds) throw new SignoutError('invalid_token', { cause: new IssuedInFutureError() })
   }
 }

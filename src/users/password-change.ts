@@ -13,6 +13,8 @@ export interface PasswordChangeOptions {
   passwords: PasswordHasher
   perform: Perform
   ender: SessionEnder
+  /** Throws `service_unavailable` while clocks differ too much. */
+  requireClock: () => void
   passwordMinLength: number
 }
 
@@ -23,8 +25,9 @@ export interface PasswordChangeOptions {
  */
 export type ChangePassword = (own: OwnSession, currentPassword: string, newPassword: string, client: Client) => Promise<void>
 
-export function createPasswordChange ({ reauthenticate, passwords, perform, ender, passwordMinLength }: PasswordChangeOptions): ChangePassword {
+export function createPasswordChange ({ reauthenticate, passwords, perform, ender, requireClock, passwordMinLength }: PasswordChangeOptions): ChangePassword {
   return async (own, currentPassword, newPassword, client) => {
+    requireClock()
     const accepted = acceptNewPassword(newPassword, passwordMinLength, '/new_password')
     await repeatedly(async () => {
       const { user, matching } = await reauthenticate(own, [currentPassword, accepted], client)

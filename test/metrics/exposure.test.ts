@@ -118,7 +118,7 @@ t.test('what is shown is well formed, and tells of nobody, however many there ar
     t.equal(metric.name.endsWith('_total'), metric.type === 'counter', metric.name)
     t.notMatch(metric.name, /_(sum|count|bucket|info)$|_(counter|gauge|histogram|ms|milliseconds|percent)(_|$)/)
     t.ok(metric.help.endsWith('.'), metric.name)
-    t.ok(labelsOf(metric).every(label => ['result', 'state', 'kind', 'scope', 'reason', 'cause'].includes(label)), metric.name)
+    t.ok(labelsOf(metric).every(label => ['result', 'state', 'kind', 'scope', 'reason', 'cause', 'clock'].includes(label)), metric.name)
     t.ok(metric.samples.length > 0, metric.name)
   }
 })

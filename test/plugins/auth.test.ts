@@ -183,3 +183,27 @@ t.test('a realm is quoted as a header needs it', async t => {
   const app = await bareApp(t, memory(), { realm: 'the "inner" \\ circle' })
   t.equal((await app.inject('/me')).headers['www-authenticate'], 'Bearer realm="the \\"inner\\" \\\\ circle"')
 })
+
+t.test('while the clock may be wrong, a token is not refused for its time alone', async t => {
+  let fault: Error | undefined = new Error('The clock is an hour ahead.')
+  const app = await bareApp(t, memory(), { findClockFault: () => fault })
+  const good = goodClaims(issuer)
+  const cases: Record<string, [claims: object, code: string]> = {
+    'exp in the past': [{ ...good, exp: nowSeconds() - 60 }, 'token_expired'],
+    'nbf in the future': [{ ...good, nbf: nowSeconds() + 60 }, 'invalid_token'],
+    'iat in the future': [{ ...good, iat: nowSeconds() + 60 }, 'invalid_token']
+  }
+  for (const [name, [claims, code]] of Object.entries(cases)) {
+    const token = sign(claims)
+    const { statusCode, headers } = await get(app, '/me', token)
+    t.same([statusCode, headers['retry-after'], headers['www-authenticate']], [503, '1', undefined], name)
+    await t.rejects(app.verifyToken(token), { code: 'revocation_unavailable', cause: fault }, name)
+    t.equal((await get(app, '/me', forge(header, claims, hs256('x'.repeat(32))))).statusCode, 401, `${name}, with another signature`)
+    fault = undefined
+    t.match((await get(app, '/me', token)).json(), { code }, name)
+    await t.rejects(app.verifyToken(token), { code }, name)
+    fault = new Error('The clock is an hour ahead.')
+  }
+  t.equal((await get(app, '/me', sign(good))).statusCode, 200, 'what is good by any clock')
+  t.equal((await get(app, '/me', sign({ ...good, jti: '' }))).statusCode, 401)
+})

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
+import { createEmbeddedBlocklist } from '../../src/revocation/embedded-blocklist.ts'
 import { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
 import { createRedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
 import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
@@ -78,4 +79,25 @@ t.test('what has expired is dropped from memory without a scan, however it is us
   now += 1_000_000
   blocklist.isRevoked({ jti: 'anything' })
   t.equal(blocklist.size, 0)
+})
+
+t.test('P2: the blocklist of a single process is rebuilt when the clock was ahead for a while, and entries ended too early', async t => {
+  let now = 1_000_000
+  const { blocklist, projection } = createEmbeddedBlocklist({ leewaySeconds, now: () => now })
+  const logId = '00000000-0000-4000-8000-000000000001'
+  async function rebuild (): Promise<void> {
+    await projection.begin(logId, 'claim')
+    await projection.advance('claim', `${logId}:1`, [{ scope: 'token', id: 'a', expiresAt: 1_600 }])
+  }
+  await rebuild()
+  t.equal(await blocklist.isRevoked({ jti: 'a' }), true)
+  now += 3_600_000
+  t.equal(await blocklist.isRevoked({ jti: 'a' }), false, 'nobody accepts it now')
+  now -= 3_600_000
+  t.throws(() => blocklist.isRevoked({ jti: 'a' }), { name: 'UntrustedError' }, 'the very look-up that finds it')
+  await t.rejects(blocklist.ping(), { name: 'UntrustedError' })
+  await rebuild()
+  t.equal(await blocklist.isRevoked({ jti: 'a' }), true)
+  now -= leewaySeconds * 1000
+  t.equal(await blocklist.isRevoked({ jti: 'a' }), true, 'a step within the leeway is none')
 })

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
+import { createClocks } from '../../src/clocks/clocks.ts'
 import { loadConfig } from '../../src/config.ts'
+import { clockFlaws } from '../../src/revocation/clock-audit.ts'
 import { newClaim } from '../../src/revocation/marker.ts'
 import { auditRedis, type RedisFlaw } from '../../src/revocation/redis-audit.ts'
 import { build, buildUnready, serversEnv, type Env } from '../support/app.ts'
@@ -79,7 +81,11 @@ t.test('P2: the service does not start on the blocklist of another database', as
 
 t.test('a clock that is further off than the leeway is a flaw, in both directions, and one within it is none', async t => {
   const server = await ownRedis(t)
-  const audit = async (offMs: number): Promise<RedisFlaw[]> => auditRedis({ redis: server.admin, prefix: 'p:', leewaySeconds, listLogIds: async () => [], now: () => Date.now() + offMs })
+  async function audit (offMs: number): Promise<RedisFlaw[]> {
+    const clocks = createClocks({ leewaySeconds, now: () => Date.now() + offMs })
+    t.same(await auditRedis({ redis: server.admin, prefix: 'p:', clocks, listLogIds: async () => [] }), [])
+    return clockFlaws(clocks.compare(), leewaySeconds)
+  }
   t.same(await audit(0), [])
   // The question and the answer take their time, on a busy machine too.
   for (const offMs of [4_000, -4_000]) t.same(await audit(offMs), [], `${offMs} ms`)
@@ -92,7 +98,7 @@ t.test('a clock that is further off than the leeway is a flaw, in both direction
 t.test('P2: a marker or a claim of another record is a flaw; one of ours, of any name that it ever had, and none are none', async t => {
   const server = await ownRedis(t)
   const ids = [randomUUID(), randomUUID()]
-  const audit = async () => (await auditRedis({ redis: server.admin, prefix: 'p:', leewaySeconds, listLogIds: async () => ids })).map(({ kind }) => kind)
+  const audit = async () => (await auditRedis({ redis: server.admin, prefix: 'p:', clocks: createClocks({ leewaySeconds }), listLogIds: async () => ids })).map(({ kind }) => kind)
   t.same(await audit(), [])
   for (const [marker, flaws] of [[`${ids[0]}:7`, []], [`${ids[1]}:7`, []], [newClaim(String(ids[1])), []], [`${randomUUID()}:7`, ['foreign_log']], [newClaim(randomUUID()), ['foreign_log']]] as const) {
     await server.admin.set('p:generation', marker)

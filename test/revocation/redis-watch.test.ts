@@ -1,8 +1,10 @@
 import t, { type Test } from 'tap'
-import { createRedisAuditor } from '../../src/revocation/redis-auditor.ts'
+import { createClocks } from '../../src/clocks/clocks.ts'
+import { clockFlaws } from '../../src/revocation/clock-audit.ts'
+import { createRedisAuditor, type RedisAuditorOptions } from '../../src/revocation/redis-auditor.ts'
 import { auditRedis, type RedisFlaw } from '../../src/revocation/redis-audit.ts'
 import { createRedisWatch, type RedisWatch } from '../../src/revocation/redis-watch.ts'
-import { ownRedis } from '../support/redis-server.ts'
+import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
 
 const leewaySeconds = 5
 const flaw = (kind: RedisFlaw['kind'], at = 'there'): RedisFlaw => ({ kind, at, what: 'is wrong', cure: 'Mend it.' })
@@ -15,7 +17,20 @@ interface Scene {
   redis: { isFull: boolean }
 }
 
-function scene (t: Test, audit: () => Promise<RedisFlaw[]>): Scene {
+/** An auditor of one Redis, beside a Postgres whose clock is right. */
+function auditorOf ({ admin }: OwnRedis, options: Partial<RedisAuditorOptions> = {}): () => Promise<RedisFlaw[]> {
+  return createRedisAuditor({
+    servers: () => [{ at: 'there', redis: admin, tags: [''] }],
+    prefix: 'p:',
+    leewaySeconds,
+    clocks: createClocks({ leewaySeconds }),
+    readRecordClock: async () => Date.now(),
+    answers: async () => true,
+    ...options
+  })
+}
+
+function scene (t: Test, audit: () => Promise<RedisFlaw[]>, takeSetBack = () => false): Scene {
   const told: string[] = []
   const redis = { isFull: false }
   const write = (what: string) => async () => {
@@ -24,6 +39,7 @@ function scene (t: Test, audit: () => Promise<RedisFlaw[]>): Scene {
   }
   const watch = createRedisWatch({
     audit,
+    takeSetBack,
     losses: { check: async () => {}, doubt: write('doubt'), settle: write('settle') },
     onFlaws: flaws => { told.push(flaws.map(({ kind }) => kind).join() || 'none') },
     forgetMarkers: write('forget')
@@ -35,7 +51,8 @@ function scene (t: Test, audit: () => Promise<RedisFlaw[]>): Scene {
 t.test('P2: what was trusted while Redis might forget is forgotten before it is trusted again, be it for eviction or its clock', async t => {
   const server = await ownRedis(t)
   let offMs = 0
-  const { look } = scene(t, () => auditRedis({ redis: server.admin, prefix: 'p:', leewaySeconds, now: () => Date.now() + offMs }))
+  const clocks = createClocks({ leewaySeconds, now: () => Date.now() + offMs })
+  const { look } = scene(t, async () => [...await auditRedis({ redis: server.admin, prefix: 'p:', clocks }), ...clockFlaws(clocks.compare(), leewaySeconds)])
   t.same(await look(), [])
   await server.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
   t.same(await look(), ['eviction', 'doubt'])
@@ -61,6 +78,31 @@ t.test('P2: what could not be left as a doubt is forgotten all the same, and unt
   t.same(await look(), ['forget', 'none'])
 })
 
+t.test('P2: a clock of a server that was set back unnoticed makes everything be written again', async t => {
+  let isSetBack = false
+  const { look, redis } = scene(t, async () => [], () => isSetBack)
+  t.same(await look(), [])
+  isSetBack = true
+  redis.isFull = true
+  t.same(await look(), [])
+  isSetBack = false
+  redis.isFull = false
+  t.same(await look(), ['forget'], 'once that can be done')
+  t.same(await look(), [])
+})
+
+t.test('a replica whose own clock is wrong is told of at once, and leaves no doubt', async t => {
+  let flaws: RedisFlaw[] = []
+  const { look, watch } = scene(t, async () => flaws)
+  watch.clocksChanged([flaw('own_clock')])
+  t.same(await look(), ['none'], 'an audit finds that it is gone, and nothing is written again')
+  flaws = [flaw('own_clock')]
+  t.same(await look(), ['own_clock'])
+  flaws = []
+  watch.clocksChanged([])
+  t.same(await look(), ['none'])
+})
+
 t.test('what makes no Redis forget is lifted without a replay', async t => {
   let flaws = [flaw('role')]
   const { look } = scene(t, async () => flaws)
@@ -75,13 +117,8 @@ t.test('P2: eviction and a wrong clock are found while Postgres is away', async 
   const server = await ownRedis(t)
   await server.admin.set('p:generation', '00000000-0000-4000-8000-000000000001:5')
   const record = { isAway: false, ids: [] as string[] }
-  const audit = createRedisAuditor({
-    servers: () => [{ at: 'there', redis: server.admin, tags: [''] }],
-    prefix: 'p:',
-    leewaySeconds,
-    async listLogIds () { if (record.isAway) throw new Error('The database is away.'); return record.ids },
-    auditRecord: async () => [],
-    answers: async () => true
+  const audit = auditorOf(server, {
+    async listLogIds () { if (record.isAway) throw new Error('The database is away.'); return record.ids }
   })
   const kinds = async () => (await audit()).map(({ kind }) => kind).sort()
   t.same(await kinds(), ['foreign_log'])
@@ -95,27 +132,21 @@ t.test('P2: eviction and a wrong clock are found while Postgres is away', async 
 
 t.test('P2: what is wrong with the record is found beside it, and stays until the record says that it is gone', async t => {
   const server = await ownRedis(t)
-  let auditRecord = async (): Promise<RedisFlaw[]> => [flaw('record_clock')]
-  const audit = createRedisAuditor({
-    servers: () => [{ at: 'there', redis: server.admin, tags: [''] }],
-    prefix: 'p:',
-    leewaySeconds,
-    auditRecord: () => auditRecord(),
-    answers: async () => true
-  })
+  let readRecordClock = async () => Date.now() + 8_000
+  const audit = auditorOf(server, { readRecordClock: () => readRecordClock() })
   const kinds = async () => (await audit()).map(({ kind }) => kind)
   t.same(await kinds(), ['record_clock'])
-  auditRecord = async () => { throw new Error('The database is away.') }
+  readRecordClock = async () => { throw new Error('The database is away.') }
   await server.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
   t.same(await kinds(), ['record_clock', 'eviction'])
-  auditRecord = async () => []
+  readRecordClock = async () => Date.now()
   t.same(await kinds(), ['eviction'])
 })
 
 t.test('P2: a server that is away keeps nobody from finding what is wrong with another', async t => {
   const [well, away] = [await ownRedis(t), await ownRedis(t)]
   let servers = [{ at: 'well', redis: well.admin, tags: [''] }, { at: 'away', redis: away.admin, tags: [''] }]
-  const audit = createRedisAuditor({ servers: () => servers, prefix: 'p:', leewaySeconds, auditRecord: async () => [], answers: async () => false })
+  const audit = auditorOf(well, { servers: () => servers, answers: async () => false })
   const found = async () => (await audit()).map(({ kind, at }) => `${kind} ${at}`)
   await away.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
   t.same(await found(), ['eviction away'])
@@ -129,7 +160,7 @@ t.test('P2: a server that is away keeps nobody from finding what is wrong with a
 t.test('P2: a server that answers look-ups, and not what it is asked about itself, is not trusted for long', async t => {
   const server = await ownRedis(t)
   let answers = true
-  const audit = createRedisAuditor({ servers: () => [{ at: 'there', redis: server.admin, tags: [''] }], prefix: 'p:', leewaySeconds, auditRecord: async () => [], answers: async () => answers })
+  const audit = auditorOf(server, { answers: async () => answers })
   const kinds = async () => (await audit()).map(({ kind }) => kind)
   t.same(await kinds(), [])
   await server.admin.acl('SETUSER', 'default', '-info')

@@ -82,3 +82,9 @@ export async function readChanges (app: FastifyInstance, prefix: string, work: (
   const changed = [...after].filter(([name, value]) => name.startsWith(prefix) && value !== before.get(name))
   return Object.fromEntries(changed.map(([name, value]) => [name, value - (before.get(name) ?? 0)]))
 }
+
+/** The value of one sample in the text of a scrape; undefined where there is none. */
+export function metricValue (text: string, name: string, labels: Record<string, string>): number | undefined {
+  const samples = parseMetrics(text).flatMap(({ samples }) => samples).filter(sample => sample.name === name)
+  return samples.find(sample => Object.entries(labels).every(([label, value]) => sample.labels[label] === value))?.value
+}

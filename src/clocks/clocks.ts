@@ -1,0 +1,155 @@
+import { ClockDisputeError, SignoutError } from '../errors.ts'
+import { aheadOf, readClockOf, readOwnClock, type ClockReading } from './clock-reading.ts'
+import { areApart, compareClocks, farthest, keyOfDispute, keyOfServer, type ClockDispute, type ClockServer, type KnownClock } from './compare-clocks.ts'
+
+export interface ClocksOptions {
+  /** By how many seconds clocks may differ. */
+  leewaySeconds: number
+  /** The clock of this machine, in milliseconds since the epoch. */
+  now?: () => number
+  /** The monotonic clock, in milliseconds. */
+  monotonic?: () => number
+}
+
+/**
+ * Compares the clock of this machine with those of Redis and Postgres. While any two of them differ by more than the leeway, no
+ * token is issued, and none is refused for its time. Which of them is wrong does not matter for that.
+ *
+ * A server is asked only when it is audited. In between, the monotonic clock tells what the server's clock says, so a step of the
+ * own clock is found without asking anybody. Where no server was read, as in the embedded mode, nothing ever differs.
+ */
+export interface Clocks {
+  /** Reads the clock of a server. Rejects when the server cannot be asked; what was read before counts until it can. */
+  read (server: ClockServer, askClock: () => Promise<number>): Promise<void>
+  /** Takes note of what was read elsewhere. */
+  note (server: ClockServer, reading: ClockReading): void
+  /** To be called after the servers were read. Forgets those that are not `present` any more. */
+  conclude (present: readonly ClockServer[]): void
+  /** Compares all clocks now, which costs a look at two clocks of this machine. Returns undefined when they agree. */
+  compare (): ClockDispute | undefined
+  /** The same as an error that says which clocks differ. Returns undefined when they agree. */
+  findFault (): ClockDisputeError | undefined
+  /** Throws 503 `service_unavailable` when clocks differ. To be called before anything is issued. */
+  requireAgreement (): void
+  /** Whether the clock of a server was set back since this was called last: Redis may have dropped entries before their time. */
+  takeSetBack (): boolean
+  /** By how many seconds the clock of each kind of server is ahead of that of this machine; of several the one that differs most. */
+  readonly differences: ReadonlyArray<{ clock: ClockServer['kind'], aheadSeconds: number }>
+  /**
+   * Compares every second.
+   *
+   * @param onChange called when clocks begin to differ, when others do than before, and when they agree again: then without a dispute
+   */
+  start (onChange: (dispute: ClockDispute | undefined) => void): void
+  stop (): void
+}
+
+const compareEveryMs = 1_000
+
+export function createClocks (options: ClocksOptions): Clocks {
+  const { leewaySeconds, now = Date.now, monotonic = () => performance.now() } = options
+  const leewayMs = leewaySeconds * 1000
+  const readOwn = () => readOwnClock(now, monotonic)
+  const servers = createServerClocks(leewayMs, readOwn)
+  let timer: NodeJS.Timeout | undefined
+  let onChange: ((dispute: ClockDispute | undefined) => void) | undefined
+  let told = ''
+
+  const compare = () => compareClocks(readOwn(), servers.known(), leewayMs)
+
+  /** Tells of a change, and returns what was found. */
+  function compareAndTell (): ClockDispute | undefined {
+    const dispute = compare()
+    const found = keyOfDispute(dispute)
+    if (found !== told && onChange !== undefined) {
+      told = found
+      onChange(dispute)
+    }
+    return dispute
+  }
+
+  function findFault (): ClockDisputeError | undefined {
+    const dispute = compareAndTell()
+    return dispute && new ClockDisputeError(dispute.description)
+  }
+
+  return {
+    async read (server, askClock) { servers.note(server, await readClockOf(askClock, monotonic)) },
+    note: servers.note,
+    conclude (present) {
+      servers.conclude(present)
+      compareAndTell()
+    },
+    compare,
+    findFault,
+    requireAgreement () {
+      const cause = findFault()
+      if (cause !== undefined) throw new SignoutError('service_unavailable', { cause, description: 'The clocks of the servers differ too much. Try again.' })
+    },
+    takeSetBack: servers.takeSetBack,
+    get differences () {
+      const own = readOwn()
+      const all = servers.known().map(({ server, reading }) => ({ server, aheadMs: aheadOf(reading, own) }))
+      return (['redis', 'postgres'] as const).flatMap(clock => {
+        const ofKind = all.filter(({ server }) => server.kind === clock)
+        return ofKind.length === 0 ? [] : [{ clock, aheadSeconds: farthest(ofKind) / 1000 }]
+      })
+    },
+    start (changed) {
+      onChange = changed
+      timer = setInterval(compareAndTell, compareEveryMs).unref()
+    },
+    stop () { clearInterval(timer) }
+  }
+}
+
+interface ServerClock extends KnownClock {
+  /** Whether it was not the wrong one when it was read. */
+  wasRight: boolean
+  /** Whether it was read since the last conclusion. */
+  isRenewed: boolean
+}
+
+/** The clocks of the servers, as they were read last. */
+function createServerClocks (leewayMs: number, readOwn: () => ClockReading) {
+  const clocks = new Map<string, ServerClock>()
+  let wasSetBack = false
+
+  function forget (present: readonly ClockServer[]): void {
+    const own = readOwn()
+    const keys = new Set(present.map(keyOfServer))
+    const isConfirmed = [...clocks.values()].some(({ isRenewed, reading }) => isRenewed && !areApart(reading, own, leewayMs))
+    for (const [key, { isRenewed, wasRight, reading }] of clocks) {
+      // The monotonic clock may have stood still, as it does while a virtual machine is suspended.
+      const isOutdated = !isRenewed && wasRight && isConfirmed && areApart(reading, own, leewayMs)
+      if (!keys.has(key) || isOutdated) clocks.delete(key)
+    }
+  }
+
+  return {
+    known: (): KnownClock[] => [...clocks.values()],
+    note (server: ClockServer, reading: ClockReading): void {
+      const before = clocks.get(keyOfServer(server))
+      const movedMs = before === undefined ? 0 : aheadOf(reading, before.reading)
+      if (movedMs < -leewayMs) wasSetBack = true
+      const wasSet = before?.wasSet === true || Math.abs(movedMs) > leewayMs
+      clocks.set(keyOfServer(server), { server, reading, wasSet, wasRight: before?.wasRight ?? true, isRenewed: true })
+    },
+    conclude (present: readonly ClockServer[]): void {
+      forget(present)
+      const own = readOwn()
+      const isOwnWrong = compareClocks(own, [...clocks.values()], leewayMs)?.ownAheadMs !== undefined
+      for (const clock of clocks.values()) {
+        const agrees = !areApart(clock.reading, own, leewayMs)
+        if (clock.isRenewed) clock.wasRight = agrees || isOwnWrong
+        if (clock.isRenewed && agrees) clock.wasSet = false
+        clock.isRenewed = false
+      }
+    },
+    takeSetBack (): boolean {
+      const taken = wasSetBack
+      wasSetBack = false
+      return taken
+    }
+  }
+}

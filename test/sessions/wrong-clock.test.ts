@@ -1,0 +1,73 @@
+import t, { type Test } from 'tap'
+import { build, serversEnv } from '../support/app.ts'
+import { query } from '../support/database.ts'
+import { outcome } from '../support/device.ts'
+import { ask, sessionIdOf } from '../support/expect.ts'
+import { get, openSession, password, refresh, signUp, type Pair } from '../support/people.ts'
+
+/** A replica whose clock can be set, in seconds ahead of those of Redis and Postgres. */
+async function replica (t: Test) {
+  const clock = { aheadSeconds: 0 }
+  const { now } = Date
+  // Before the replica is built, which takes the clock as it is then.
+  Date.now = () => now() + clock.aheadSeconds * 1000
+  t.teardown(() => { Date.now = now })
+  const app = await build(t, { ...await serversEnv(t), RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '2000' })
+  return { app, clock, username: (await signUp(app)).username }
+}
+
+t.test('a clock that is set is noticed before it says anything about a token, and before anything is issued', async t => {
+  const { app, clock, username } = await replica(t)
+  const credentials = { username, password }
+  const renamed = { current_password: password, new_password: `${password}!` }
+  const acts: Record<string, [expected: string, act: (pair: Pair) => ReturnType<typeof get>]> = {
+    'a request with a token': ['503 revocation_unavailable', pair => get(app, '/token', pair.access_token)],
+    'a logout': ['503 revocation_unavailable', pair => ask(app, 'POST', '/logout', pair.access_token)],
+    'an ending by an administrator': ['503 revocation_unavailable', pair => ask(app, 'POST', '/revocations', pair.access_token, {})],
+    'a login': ['503 service_unavailable', () => ask(app, 'POST', '/login', undefined, credentials)],
+    'a refresh': ['503 service_unavailable', pair => refresh(app, pair.refresh_token)],
+    'a new password': ['503 revocation_unavailable', pair => ask(app, 'PUT', '/me/password', pair.access_token, renamed)],
+    'no token': ['401 authorization_required', () => get(app, '/token')],
+    'a forged token': ['401 invalid_token', pair => get(app, '/token', `${pair.access_token.slice(0, -8)}AAAAAAAA`)],
+    'a text as a refresh token': ['401 invalid_token', () => refresh(app, 'none')],
+    'a logout with a refresh token': ['200', pair => ask(app, 'POST', '/logout', undefined, { refresh_token: pair.refresh_token })]
+  }
+  for (const seconds of [3_600, -3_600]) {
+    for (const [name, [expected, act]] of Object.entries(acts)) {
+      const pair = await openSession(app, username)
+      await get(app, '/token', pair.access_token)
+      clock.aheadSeconds = seconds
+      const answer = await act(pair)
+      t.equal(outcome(answer), expected, `${name}, ${seconds} s`)
+      if (answer.statusCode === 503) t.ok(answer.headers['retry-after'], name)
+      clock.aheadSeconds = 0
+    }
+  }
+})
+
+t.test('a refresh token that has expired by a clock that may be wrong is no reason to sign in again', async t => {
+  const { app, clock, username } = await replica(t)
+  const pair = await openSession(app, username)
+  await query(app, `update sessions set expires_at = clock_timestamp() - interval '1 second' where id = '${sessionIdOf(pair)}'`)
+  const logOutAll = () => ask(app, 'POST', '/logout?scope=all', undefined, { refresh_token: pair.refresh_token })
+  clock.aheadSeconds = 8
+  t.equal(outcome(await logOutAll()), '503 service_unavailable')
+  t.equal(outcome(await refresh(app, pair.refresh_token)), '503 service_unavailable')
+  clock.aheadSeconds = 0
+  t.equal(outcome(await logOutAll()), '401 token_expired')
+  t.equal(outcome(await refresh(app, pair.refresh_token)), '401 token_expired')
+})
+
+t.test('a clock that is set while a password is hashed issues nothing', async t => {
+  const { app, clock, username } = await replica(t)
+  const { run } = app.database
+  app.database.run = query => {
+    // The user is looked for before the password is checked.
+    clock.aheadSeconds = 3_600
+    return run(query)
+  }
+  t.equal(outcome(await ask(app, 'POST', '/login', undefined, { username, password })), '503 service_unavailable')
+  app.database.run = run
+  clock.aheadSeconds = 0
+  t.equal((await query(app, 'select 1 from sessions')).length, 1, 'the session of before')
+})

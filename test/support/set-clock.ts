@@ -1,0 +1,26 @@
+import { renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { findFaketime } from '../../scripts/services/faketime.ts'
+import { scratchFolder, type Env } from './app.ts'
+import type { Owner } from './teardown.ts'
+
+/** The wall clock of a process that the test starts. Its monotonic clock, and so its timers, go on as they do. */
+export interface SettableClock {
+  /** The environment in which the process has this clock. */
+  env: Env
+  /** Sets the clock of the running process: so many seconds ahead of the clock of the machine, or behind it. */
+  set (aheadSeconds: number): void
+}
+
+export function settableClock (t: Owner): SettableClock {
+  const library = findFaketime()
+  if (library === undefined) throw new Error('This test needs libfaketime: run `npm run services`, or name its library in FAKETIME_LIBRARY.')
+  const file = join(scratchFolder(t), 'clock')
+  function set (aheadSeconds: number): void {
+    // Renamed into place, since the process reads the file whenever it asks for the time.
+    writeFileSync(`${file}.new`, aheadSeconds < 0 ? `${aheadSeconds}` : `+${aheadSeconds}`)
+    renameSync(`${file}.new`, file)
+  }
+  set(0)
+  return { set, env: { LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1', DONT_FAKE_MONOTONIC: '1' } }
+}
