@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import accounts from '../plugins/accounts.ts'
 import blocklist from '../plugins/blocklist.ts'
-import client from '../plugins/client.ts'
+import client, { trustProxies } from '../plugins/client.ts'
 import closing from '../plugins/closing.ts'
 import database from '../plugins/database.ts'
 import ending from '../plugins/ending.ts'
@@ -59,7 +59,7 @@ export function buildApp (config: Config, logger: LoggerOptions | false = { leve
     logger: logger && { ...logger, serializers: { err: serializeError, req: serializeRequest } },
     ...listenerOptions(arrival),
     pluginTimeout: pluginTimeoutMs,
-    trustProxy: config.TRUST_PROXY ?? false
+    trustProxy: config.TRUST_PROXY === undefined ? false : trustProxies(config.TRUST_PROXY)
   })
 
   app.register(errors)
