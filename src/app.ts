@@ -32,6 +32,7 @@ import userSessions from '../routes/users/sessions.ts'
 import users from '../routes/users/users.ts'
 import jwks from '../routes/well-known/jwks.ts'
 import type { Config } from './config.ts'
+import { escapeLogLine } from './escape-text.ts'
 import { version } from './package-root.ts'
 
 /** The settings of the log, but for how requests and errors are written, which keeps secrets out of it. */
@@ -56,7 +57,7 @@ const pluginTimeoutMs = 90_000
  */
 export function buildApp (config: Config, logger: LoggerOptions | false = { level: config.LOG_LEVEL }, { isBlocklistAway = false, arrival }: AppOptions = {}): FastifyInstance {
   const app = Fastify({
-    logger: logger && { ...logger, serializers: { err: serializeError, req: serializeRequest } },
+    logger: logger && { ...logger, serializers: { err: serializeError, req: serializeRequest }, hooks: { streamWrite: escapeLogLine } },
     ...listenerOptions(arrival),
     pluginTimeout: pluginTimeoutMs,
     trustProxy: config.TRUST_PROXY === undefined ? false : trustProxies(config.TRUST_PROXY)
