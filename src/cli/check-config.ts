@@ -54,6 +54,7 @@ async function reachServers (config: Config, storage: Storage & { kind: 'servers
 }
 
 function judgePostgres (findings: PostgresFindings, { CLOCK_LEEWAY }: Config, { databaseUrl, redis }: Storage & { kind: 'servers' }): string {
+  if (findings.isReadOnly) throw new CommandError(`DATABASE_URL: Postgres at ${describeUrl(databaseUrl)} is read-only: it may be a standby. Name the primary, or turn default_transaction_read_only off.`)
   const flaws = recordClockFlaws(findings.clockDifferenceMs, CLOCK_LEEWAY)
   if (flaws.length > 0) throw new CommandError(...flaws.map(flaw => describeFlaw(flaw, redis)))
   return describePostgres(findings, databaseUrl)

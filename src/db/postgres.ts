@@ -5,7 +5,7 @@ import { AwayError, StartupError } from '../errors.ts'
 import { measureClockDifference } from '../clock-difference.ts'
 import { describeUrl } from '../describe-url.ts'
 import { readClock } from './clock.ts'
-import { createDatabase, type Database } from './database.ts'
+import { createDatabase, readReadOnly, type Database } from './database.ts'
 import { deepestCause, isAway } from './away.ts'
 import { migrationsFolder } from './migrations-folder.ts'
 import { countPendingMigrations } from './pending-migrations.ts'
@@ -82,6 +82,8 @@ export interface PostgresFindings {
   revocationLogIds: string[]
   /** By how much its clock differs from this machine's at the least. */
   clockDifferenceMs: number
+  /** Whether it refuses writes: it is a standby, or set so. */
+  isReadOnly: boolean
 }
 
 /** Looks at the tables, and with that whether Postgres can be reached. Writes nothing. */
@@ -93,7 +95,7 @@ export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Pr
     const { rows: [record] } = await client.query<{ exists: boolean }>("select to_regclass('revocation_logs') is not null as exists")
     const logs = record?.exists === true ? await db.select({ id: revocationLogs.id }).from(revocationLogs) : []
     const clockDifferenceMs = await measureClockDifference(async () => (await readClock(db)).getTime())
-    return { pendingMigrations, revocationLogIds: logs.map(({ id }) => id), clockDifferenceMs }
+    return { pendingMigrations, revocationLogIds: logs.map(({ id }) => id), clockDifferenceMs, isReadOnly: await readReadOnly(db) }
   } catch (cause) {
     throw explain(cause, reason => `DATABASE_URL: ${describeUrl(url)} cannot be read (${reason}).`)
   } finally {
