@@ -1,6 +1,7 @@
-import type { Socket } from 'node:net'
-import { STATUS_CODES } from 'node:http'
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { describeError } from '../src/errors.ts'
+import { protectiveHeaders } from './protective-headers.ts'
 
 const statusByNodeCode: Record<string, number> = {
   HPE_HEADER_OVERFLOW: 431,
@@ -8,22 +9,42 @@ const statusByNodeCode: Record<string, number> = {
 }
 
 /**
- * Answers what is not HTTP, or never became a whole request, in the shape of every other error. Fastify is not asked
- * in these cases: there is no request yet.
+ * Answers bytes that are not HTTP, and requests that never arrived whole, in the shape of every other error. Node calls
+ * this instead of Fastify, because there is no request yet.
  */
-export function answerClientError (error: NodeJS.ErrnoException, socket: Socket): void {
+export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
   const statusCode = statusByNodeCode[error.code ?? ''] ?? 400
-  const body = JSON.stringify({ error: 'invalid_request', description: describeError('invalid_request').description })
+  const { headers, body } = malformed(describeError('invalid_request').description)
   socket.end([
     `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`,
-    'Content-Type: application/json; charset=utf-8',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    'Connection: close',
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     '',
     body
   ].join('\r\n'))
+}
+
+/**
+ * Answers 417 to a request whose `Expect` header has any other value than `100-continue`. Node calls this instead of
+ * Fastify. The connection ends, because the client may or may not send the body that it announced.
+ */
+export function answerExpectation (_request: IncomingMessage, response: ServerResponse): void {
+  const { headers, body } = malformed('The Expect header can only be 100-continue.')
+  response.writeHead(417, headers).end(body)
+}
+
+function malformed (description: string): { headers: Record<string, string | number>, body: string } {
+  const body = JSON.stringify({ error: 'invalid_request', description })
+  return {
+    headers: {
+      ...protectiveHeaders,
+      'content-type': 'application/json; charset=utf-8',
+      'content-length': Buffer.byteLength(body),
+      connection: 'close'
+    },
+    body
+  }
 }

@@ -1,4 +1,3 @@
-import { sql } from 'drizzle-orm'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { openDataDir } from '../src/db/data-dir.ts'
@@ -31,6 +30,7 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
     app.addHook('onClose', () => postgres.close())
     app.decorate('database', postgres)
     app.decorate('keyEncryptionSecret', storage.keyEncryptionSecret)
+    app.readiness.add('database', () => postgres.checkWritable())
   } else {
     const dataDir = await openDataDir(config.DATA_DIR)
     app.addHook('onClose', () => dataDir.unlock())
@@ -38,8 +38,11 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
     app.addHook('onClose', () => embedded.close())
     app.decorate('database', embedded)
     app.decorate('keyEncryptionSecret', config.KEY_ENCRYPTION_SECRET ?? await dataDir.readSecret())
+    app.readiness.add('database', async () => {
+      await dataDir.check()
+      await embedded.checkWritable()
+    })
   }
-  app.readiness.add('database', () => app.database.run(db => db.execute(sql`select 1`)))
 }
 
 export default fp(database, { name: 'database', fastify: '5.x', dependencies: ['readiness'] })

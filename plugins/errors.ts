@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import { toDatabaseError } from '../src/db/database-errors.ts'
 import { SignoutError, type ErrorCode, type ErrorDetail, type RateLimit } from '../src/errors.ts'
 import { challenge } from './auth-errors.ts'
+import { protectiveHeaders } from './protective-headers.ts'
 
 const codeByStatus: Record<number, ErrorCode> = {
   400: 'invalid_request',
@@ -17,19 +18,30 @@ async function errors (app: FastifyInstance): Promise<void> {
   app.setNotFoundHandler((request, reply) => answerError(new SignoutError('not_found'), request, reply))
 }
 
-/** Sends the answer that an error deserves, and logs it when it is ours and not the client's. */
+/**
+ * Sends the answer to an error, and logs the error if it is a fault of the service. The headers follow from the error
+ * alone: what a route or `app.authenticate` had set before the failure is replaced or removed.
+ */
 export function answerError (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toSignoutError(error)
   if (known.statusCode >= 500) request.log.error({ err: known.cause ?? known, code: known.code }, known.message)
-  if (known.retryAfterSeconds !== undefined) reply.header('retry-after', known.retryAfterSeconds)
+  setOrRemove(reply, 'retry-after', known.retryAfterSeconds)
+  // RFC 9110, section 15.5.2: a 401 has a challenge. RFC 6750, section 3.1: the challenge names the missing scope.
+  const isChallenge = known.statusCode === 401 || known.code === 'forbidden'
+  setOrRemove(reply, 'www-authenticate', isChallenge ? challenge('signout', known) : undefined)
   if (known.limit !== undefined) reply.headers(rateLimitFields(known.limit, known.retryAfterSeconds))
-  // RFC 9110, section 15.5.2: a 401 without a challenge is none. RFC 6750, section 3.1: a scope that is missing is named.
-  if ((known.statusCode === 401 || known.code === 'forbidden') && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', challenge('signout', known))
+  // Set here too: for an address that Fastify cannot read it calls this function and no hooks.
+  reply.headers(protectiveHeaders)
   return reply.code(known.statusCode).send({
     error: known.code,
     description: known.message,
     ...(known.details && { details: known.details })
   })
+}
+
+function setOrRemove (reply: FastifyReply, name: string, value: string | number | undefined): void {
+  if (value === undefined) reply.removeHeader(name)
+  else reply.header(name, value)
 }
 
 /**

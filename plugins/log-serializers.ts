@@ -1,5 +1,6 @@
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import type { FastifyRequest } from 'fastify'
+import { canonicalIp } from '../src/client.ts'
 
 export type SerializedError = {
   type: string
@@ -33,7 +34,7 @@ export function serializeRequest (request: FastifyRequest) {
     method: request.method,
     url: request.url.split('?')[0] ?? '',
     host: request.host,
-    remoteAddress: request.ip,
+    remoteAddress: canonicalIp(request.ip) ?? request.ip,
     remotePort: request.socket.remotePort ?? 0
   }
 }

@@ -6,8 +6,8 @@ import { SignoutError } from '../src/errors.ts'
 import { explainListenError } from '../src/listen-error.ts'
 import { createMetrics, type Metrics } from '../src/metrics/metrics.ts'
 import { findUnavailableCause } from '../src/metrics/unavailable.ts'
-import { answerClientError } from './client-errors.ts'
 import errors, { toSignoutError } from './errors.ts'
+import listenerPlugin, { listenerOptions, type ArrivalBounds } from './listener.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -25,10 +25,12 @@ declare module 'fastify' {
 
 export interface MetricsOptions {
   config: Pick<Config, 'HOST' | 'METRICS_PORT' | 'METRICS_TOKEN'>
+  /** How long a request may take to arrive at METRICS_PORT. */
+  arrival?: ArrivalBounds | undefined
 }
 
 /** Measures the service, and shows it to those who scrape it: on a port of its own, or with a token, or to nobody. */
-async function metrics (app: FastifyInstance, { config }: MetricsOptions): Promise<void> {
+async function metrics (app: FastifyInstance, { config, arrival }: MetricsOptions): Promise<void> {
   const { HOST: host, METRICS_PORT: port, METRICS_TOKEN: token } = config
   const metrics = createMetrics()
   app.decorate('metrics', metrics)
@@ -37,7 +39,7 @@ async function metrics (app: FastifyInstance, { config }: MetricsOptions): Promi
   app.addHook('onClose', async () => { await listener?.close() })
   app.decorate('listenForScrapes', async () => {
     if (port === undefined) return undefined
-    listener = createListener(app.log, metrics)
+    listener = createListener(app.log, metrics, arrival)
     try {
       return await listener.listen({ host, port, listenTextResolver: address => `Metrics: ${address}/metrics` })
     } catch (error) {
@@ -54,16 +56,17 @@ async function metrics (app: FastifyInstance, { config }: MetricsOptions): Promi
   app.addHook('onClose', async () => { metrics.stop() })
 }
 
-/** A server of its own, which knows of nothing else. */
-function createListener (log: FastifyBaseLogger, metrics: Metrics): FastifyInstance {
+/** Makes the server for METRICS_PORT, which answers `/metrics` and nothing else. */
+function createListener (log: FastifyBaseLogger, metrics: Metrics, arrival: ArrivalBounds | undefined): FastifyInstance {
   const listener = Fastify({
+    ...listenerOptions(arrival),
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     // Whoever scrapes keeps the connection, which is nothing to wait for.
-    forceCloseConnections: true,
-    clientErrorHandler: answerClientError
+    forceCloseConnections: true
   })
   listener.register(errors)
+  listener.register(listenerPlugin)
   listener.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.scrape()))
   return listener as unknown as FastifyInstance
 }

@@ -1,12 +1,12 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import accounts from '../plugins/accounts.ts'
 import blocklist from '../plugins/blocklist.ts'
-import { answerClientError } from '../plugins/client-errors.ts'
-import client from '../plugins/client.ts'
+import client, { trustProxies } from '../plugins/client.ts'
 import closing from '../plugins/closing.ts'
 import database from '../plugins/database.ts'
 import ending from '../plugins/ending.ts'
-import errors, { answerError } from '../plugins/errors.ts'
+import errors from '../plugins/errors.ts'
+import listener, { listenerOptions, type ArrivalBounds } from '../plugins/listener.ts'
 import { serializeError, serializeRequest } from '../plugins/log-serializers.ts'
 import maintenance from '../plugins/maintenance.ts'
 import metrics from '../plugins/metrics.ts'
@@ -32,6 +32,7 @@ import userSessions from '../routes/users/sessions.ts'
 import users from '../routes/users/users.ts'
 import jwks from '../routes/well-known/jwks.ts'
 import type { Config } from './config.ts'
+import { escapeLogLine } from './escape-text.ts'
 import { version } from './package-root.ts'
 
 /** The settings of the log, but for how requests and errors are written, which keeps secrets out of it. */
@@ -40,12 +41,10 @@ export type LoggerOptions = Exclude<FastifyServerOptions['logger'], boolean | un
 export interface AppOptions {
   /** Goes without Redis, which is away: what is ended is recorded, and nobody is told that it has ended. */
   isBlocklistAway?: boolean
+  /** How long a request may take to arrive, on every listener. Defaults to 30 s. For tests. */
+  arrival?: ArrivalBounds
 }
 
-/** The largest request body, in bytes: far more than the longest password needs. */
-const bodyLimit = 65_536
-/** How long a client may take to send a request. */
-const requestTimeoutMs = 30_000
 /** How long requests that are under way may take to finish once the service closes. */
 const closingPatienceMs = 8_000
 /** Replicas that start together migrate one after another, each within its own bound. */
@@ -56,26 +55,22 @@ const pluginTimeoutMs = 90_000
  *
  * Throws a `StartupError` when the configuration cannot be started with. Whoever calls it closes the app, then too.
  */
-export function buildApp (config: Config, logger: LoggerOptions | false = { level: config.LOG_LEVEL }, { isBlocklistAway = false }: AppOptions = {}): FastifyInstance {
+export function buildApp (config: Config, logger: LoggerOptions | false = { level: config.LOG_LEVEL }, { isBlocklistAway = false, arrival }: AppOptions = {}): FastifyInstance {
   const app = Fastify({
-    logger: logger && { ...logger, serializers: { err: serializeError, req: serializeRequest } },
-    bodyLimit,
-    requestTimeout: requestTimeoutMs,
+    logger: logger && { ...logger, serializers: { err: serializeError, req: serializeRequest }, hooks: { streamWrite: escapeLogLine } },
+    ...listenerOptions(arrival),
     pluginTimeout: pluginTimeoutMs,
-    trustProxy: config.TRUST_PROXY ?? false,
-    // A request that arrives on an open connection while the service closes is answered like any other.
-    return503OnClosing: false,
-    frameworkErrors: answerError,
-    clientErrorHandler: answerClientError
+    trustProxy: config.TRUST_PROXY === undefined ? false : trustProxies(config.TRUST_PROXY)
   })
 
   app.register(errors)
+  app.register(listener)
   app.register(closing, { patienceMs: closingPatienceMs })
   app.register(client)
   app.register(validation)
   app.register(openapi, { version })
   app.register(readiness)
-  app.register(metrics, { config })
+  app.register(metrics, { config, arrival })
 
   app.register(database, { config })
   app.register(blocklist, { config, isAway: isBlocklistAway })

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /** Who sent a request, as far as a request tells. */
@@ -11,12 +12,26 @@ export interface Client {
 /** A user agent is cut to this many characters. */
 export const userAgentMaxLength = 255
 
-/** An address in its one canonical form: no zone, and IPv4 as IPv4 where it comes mapped into IPv6. Undefined for what is none. */
+/** An IPv6 address in brackets, or an IPv4 address; with or without a port. */
+const bracketsOrPort = /^(?:\[([^\]]+)\]|([\d.]+))(?::\d{1,5})?$/
+
+/**
+ * Returns an address without the port and the brackets that some proxies add to it: `203.0.113.7:51234`,
+ * `[2001:db8::1]:443`. Any other text is returned as it is.
+ */
+export function withoutPort (text: string): string {
+  const [, inBrackets, ipv4] = bracketsOrPort.exec(text) ?? []
+  return inBrackets ?? ipv4 ?? text
+}
+
+/**
+ * Returns an address in its one canonical form: without port, brackets and zone, and IPv4 as IPv4 where it is mapped into
+ * IPv6. Returns `undefined` if the text is no address.
+ */
 export function canonicalIp (ip: string | undefined): string | undefined {
-  if (ip === undefined || !ipaddr.isValid(ip)) return undefined
-  const address = ipaddr.process(ip)
-  if (address instanceof ipaddr.IPv6) delete address.zoneId
-  return address.toString()
+  const [address = ''] = withoutPort(ip ?? '').split('%')
+  // Stricter than ipaddr.js, which takes `1` for 0.0.0.1 and `010.0.0.1` for 8.0.0.1.
+  return isIP(address) === 0 ? undefined : ipaddr.process(address).toString()
 }
 
 /**

@@ -126,8 +126,14 @@ export function notReady (parts: NotReady[]): SignoutError {
   })
   return new NotReadyError('service_unavailable', {
     description: `Not ready: ${names.join(', ')}.`,
+    cause: causeOf(parts[0]?.reason),
     ...rebuilds.length > 0 && { retryAfterSeconds: Math.max(...rebuilds.map(({ retryAfterSeconds }) => retryAfterSeconds)) }
   })
+}
+
+/** What is logged of a part that is not ready: the fault itself, which an error that may be answered carries as its cause. */
+function causeOf (reason: unknown): unknown {
+  return reason instanceof SignoutError ? reason.cause ?? reason : reason
 }
 
 interface Rebuild { progress: { done: number, total: number }, retryAfterSeconds: number }

@@ -6,6 +6,7 @@ import { buildApp, type LoggerOptions } from './app.ts'
 import { loadConfig, type Config } from './config.ts'
 import { describeUrl } from './describe-url.ts'
 import { AwayError, SignoutError, StartupError } from './errors.ts'
+import { escapeText } from './escape-text.ts'
 import { explainListenError } from './listen-error.ts'
 import { version } from './package-root.ts'
 import { readEnv } from './read-env.ts'
@@ -39,7 +40,7 @@ export async function serve (): Promise<void> {
     await server.start()
   } catch (error) {
     if (!(error instanceof StartupError)) throw error
-    process.stderr.write(`signout cannot start: ${error.message}\n`)
+    process.stderr.write(`signout cannot start: ${escapeText(error.message)}\n`)
     process.exit(1)
   }
 }
@@ -104,7 +105,7 @@ function toOutage (error: unknown, { storage }: Config): AwayError | undefined {
 async function standInFor (app: App, outage: AwayError, config: Config): Promise<App> {
   const standIn = buildWaitingApp(app.log, outage)
   await listenOn(standIn, config, 'Answering 503')
-  process.stderr.write(`signout cannot start yet: ${outage.message} It is tried again every second, and requests get 503 until then.\n`)
+  process.stderr.write(`signout cannot start yet: ${escapeText(outage.message)} It is tried again every second, and requests get 503 until then.\n`)
   return standIn
 }
 

@@ -14,11 +14,9 @@ const login: FastifyPluginAsyncTypebox = async app => {
         ...failures(...bodyFailures, 'invalid_credentials', 'account_disabled', 'too_many_requests', 'service_unavailable')
       }
     }
-  }, async (request, reply) => {
+  }, async request => {
     const { username, password } = request.body
     const pair = await app.sessions.login(username, password, request.client)
-    // RFC 6749, section 5.1: a response with a token must not be kept.
-    reply.header('cache-control', 'no-store')
     return toTokenPair(pair)
   })
 }

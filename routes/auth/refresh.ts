@@ -15,10 +15,8 @@ const refresh: FastifyPluginAsyncTypebox = async app => {
         ...failures(...bodyFailures, 'invalid_token', 'token_expired', 'token_revoked', 'refresh_token_reused', 'too_many_requests', 'revocation_unavailable', 'service_unavailable')
       }
     }
-  }, async (request, reply) => {
+  }, async request => {
     const pair = await app.sessions.refresh(request.body.refresh_token, request.client)
-    // RFC 6749, section 5.1: a response with a token must not be kept.
-    reply.header('cache-control', 'no-store')
     return toTokenPair(pair)
   })
 }

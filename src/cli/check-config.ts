@@ -47,6 +47,7 @@ async function reachServers (config: Config, storage: Storage & { kind: 'servers
   const redis = reachRedis(config, storage.redis, { postgres, clocks })
   const asked = await Promise.allSettled([postgres.then(findings => {
     clocks.note(recordServer, findings.clock)
+    if (findings.isReadOnly) throw new CommandError(`DATABASE_URL: Postgres at ${describeUrl(storage.databaseUrl)} is read-only: it may be a standby. Name the primary, or turn default_transaction_read_only off.`)
     return describePostgres(findings, storage.databaseUrl)
   }), redis])
   const failures: string[] = []

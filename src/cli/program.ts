@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { escapeText } from '../escape-text.ts'
 import { version } from '../package-root.ts'
 import { parseExpiry, parseSessionId, parseToken, parseUsername } from './arguments.ts'
 import { label } from './terminal.ts'
@@ -116,7 +117,7 @@ function finish (command: Command): void {
   command.helpOption('--help', 'print this').configureOutput({
     getOutHelpWidth: () => Math.min(process.stdout.columns ?? helpWidth, helpWidth),
     getErrHelpWidth: () => Math.min(process.stderr.columns ?? helpWidth, helpWidth),
-    outputError: (text, write) => { write(`${label()} ${toLine(text)} See ${path} --help\n`) }
+    outputError: (text, write) => { write(`${label()} ${escapeText(toLine(text))} See ${path} --help\n`) }
   })
   for (const child of command.commands) finish(child)
 }

@@ -3,7 +3,7 @@ import type { Session } from '../sessions/session-repository.ts'
 import { requireUser, unknownUser } from './find-user.ts'
 import { orNotFound } from './failure.ts'
 import { withApp } from './open-app.ts'
-import { harmless, print, table } from './terminal.ts'
+import { print, printTable } from './terminal.ts'
 
 export async function printSessions (text: string, asJson: boolean): Promise<void> {
   await withApp(async app => {
@@ -11,7 +11,7 @@ export async function printSessions (text: string, asJson: boolean): Promise<voi
     const sessions = await orNotFound(app.userAdministration.listSessions(id), unknownUser(text))
     if (asJson) print(JSON.stringify(toJson(sessions), null, 2))
     else if (sessions.length === 0) print(`${username} (${id}) has no live sessions.`)
-    else print(toTable(sessions))
+    else printTable(toRows(sessions))
   })
 }
 
@@ -20,9 +20,9 @@ function toJson (sessions: Session[]): object[] {
   return toSessions(sessions, '').map(({ current, ...session }) => session)
 }
 
-function toTable (sessions: Session[]): string {
-  const rows = sessions.map(({ id, createdAt, lastUsedAt, expiresAt, ip, userAgent }) => [id, ...[createdAt, lastUsedAt, expiresAt].map(toSecond), ip ?? '-', harmless(userAgent ?? '-')])
-  return table([['ID', 'CREATED', 'LAST USED', 'EXPIRES', 'IP', 'USER AGENT'], ...rows])
+function toRows (sessions: Session[]): string[][] {
+  const rows = sessions.map(({ id, createdAt, lastUsedAt, expiresAt, ip, userAgent }) => [id, ...[createdAt, lastUsedAt, expiresAt].map(toSecond), ip ?? '-', userAgent ?? '-'])
+  return [['ID', 'CREATED', 'LAST USED', 'EXPIRES', 'IP', 'USER AGENT'], ...rows]
 }
 
 function toSecond (at: Date): string {

@@ -1,16 +1,17 @@
-import { stripVTControlCharacters, styleText } from 'node:util'
+import { styleText } from 'node:util'
 import type { WriteStream } from 'node:tty'
+import { escapeText } from '../escape-text.ts'
 
 type Style = Parameters<typeof styleText>[0]
 
-/** What a command answers. */
-export function print (line: string): void {
-  process.stdout.write(`${line}\n`)
+/** Prints the result of a command. Lines stay lines; all else that a terminal may obey is escaped. */
+export function print (text: string): void {
+  process.stdout.write(`${text.split('\n').map(escapeText).join('\n')}\n`)
 }
 
-/** What went wrong, in one line. */
+/** Prints what went wrong, in one line. */
 export function warn (line: string): void {
-  process.stderr.write(`${label()} ${line.replaceAll(/\s*\n\s*/g, ' ')}\n`)
+  process.stderr.write(`${label()} ${escapeText(line.replaceAll(/\s*\n\s*/g, ' '))}\n`)
 }
 
 /** What a line on stderr begins with. */
@@ -24,16 +25,15 @@ export function colored (style: Style, text: string, stream: WriteStream = proce
   return stream.isTTY && stream.hasColors() ? styleText(style, text) : text
 }
 
-/**
- * Text of others, made harmless: a client chooses its user agent, and a terminal obeys what is written to it.
- */
-export function harmless (text: string): string {
-  return stripVTControlCharacters(text).replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '?')
+/** Returns lines of columns that are as wide as their widest cell. The first row is the heading. Cells are escaped. */
+export function table (rows: string[][]): string {
+  const escaped = rows.map(row => row.map(escapeText))
+  const widths = escaped[0]?.map((_, column) => Math.max(...escaped.map(row => row[column]?.length ?? 0))) ?? []
+  const lines = escaped.map(row => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
+  return [colored('bold', lines[0] ?? ''), ...lines.slice(1)].join('\n')
 }
 
-/** Lines of columns that are as wide as their widest cell; the first row is the heading. */
-export function table (rows: string[][]): string {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0))) ?? []
-  const lines = rows.map(row => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
-  return [colored('bold', lines[0] ?? ''), ...lines.slice(1)].join('\n')
+/** Prints a table, whose heading may be colored. */
+export function printTable (rows: string[][]): void {
+  process.stdout.write(`${table(rows)}\n`)
 }

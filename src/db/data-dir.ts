@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, rename, writeFile, type FileHandle } from 'node:fs/promises'
+import { access, constants, mkdir, open, readFile, rename, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { tryLock } from 'fs-native-extensions'
 import { StartupError } from '../errors.ts'
@@ -9,6 +9,11 @@ export interface DataDir {
   readonly path: string
   /** A secret that is made at the first start and kept in the folder, readable by its owner alone. */
   readSecret (): Promise<string>
+  /**
+   * Resolves if the folder, and the database in it, are still there and can be written. Rejects otherwise: what is written
+   * to files that were removed, or that were replaced by a copy, is lost.
+   */
+  check (): Promise<void>
   /** Lets other processes have the folder. The system does the same when the process ends, however it ends. */
   unlock (): Promise<void>
 }
@@ -29,8 +34,15 @@ export async function openDataDir (dataDir: string): Promise<DataDir> {
   return {
     path,
     readSecret: () => readOrMakeSecret(join(path, 'key-encryption-secret')),
+    check: () => check(path, lock),
     unlock: () => lock.close()
   }
+}
+
+async function check (path: string, lock: FileHandle): Promise<void> {
+  const [opened, found] = await Promise.all([lock.stat(), stat(join(path, 'lock'))])
+  if (opened.ino !== found.ino || opened.dev !== found.dev) throw new Error(`DATA_DIR ${path} is not the folder that was opened: another one is in its place.`)
+  await access(join(path, 'postgres', 'PG_VERSION'), constants.W_OK)
 }
 
 async function openLockFile (path: string): Promise<FileHandle> {

@@ -1,4 +1,6 @@
+import { sql } from 'drizzle-orm'
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
+import { SignoutError } from '../errors.ts'
 import { toDatabaseError } from './database-errors.ts'
 
 /** Drizzle over Postgres or over PGlite, inside a transaction or outside: one type for all. */
@@ -26,8 +28,28 @@ export interface Database {
    * confirmed it may have happened: that is `service_unavailable` too.
    */
   transaction: RunTransaction
+  /**
+   * Resolves if rows can be written now, within the database's deadline. Rejects with `service_unavailable` otherwise: after
+   * a failover, connections may lead to a standby, which can be read and not written.
+   */
+  checkWritable (): Promise<void>
   /** Releases the connections, once queries that are under way are finished. May be called again. */
   close (): Promise<void>
+}
+
+/** The database can be read and not written. */
+export class ReadOnlyError extends Error {
+  override readonly name = 'ReadOnlyError'
+
+  constructor () {
+    super('The database is read-only: it may be a standby. Name the primary, or turn default_transaction_read_only off.')
+  }
+}
+
+/** Returns whether Postgres refuses writes: because it is a standby, or because it is set so. */
+export async function readReadOnly (db: Drizzle): Promise<boolean> {
+  const { rows } = await db.execute(sql`select current_setting('transaction_read_only') <> 'off' as is_read_only`) as unknown as { rows: Array<{ is_read_only: boolean }> }
+  return rows[0]?.is_read_only !== false
 }
 
 export interface DatabaseParts {
@@ -55,6 +77,9 @@ export function createDatabase ({ db, description, transaction, close }: Databas
       } catch (error) {
         throw toDatabaseError(error)
       }
+    },
+    async checkWritable () {
+      if (await this.run(readReadOnly)) throw new SignoutError('service_unavailable', { cause: new ReadOnlyError() })
     },
     close () {
       closing ??= close()

@@ -5,7 +5,7 @@ import { AwayError, StartupError } from '../errors.ts'
 import { readClockOf, type ClockReading } from '../clocks/clock-reading.ts'
 import { describeUrl } from '../describe-url.ts'
 import { readClock } from './clock.ts'
-import { createDatabase, type Database } from './database.ts'
+import { createDatabase, readReadOnly, type Database } from './database.ts'
 import { deepestCause, isAway } from './away.ts'
 import { migrationsFolder } from './migrations-folder.ts'
 import { countPendingMigrations } from './pending-migrations.ts'
@@ -81,6 +81,8 @@ export interface PostgresFindings {
   /** Every name that its record of revocations has had; none while there is no such record. */
   revocationLogIds: string[]
   clock: ClockReading
+  /** Whether it refuses writes: it is a standby, or set so. */
+  isReadOnly: boolean
 }
 
 /** Looks at the tables, and with that whether Postgres can be reached. Writes nothing. */
@@ -92,7 +94,7 @@ export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Pr
     const { rows: [record] } = await client.query<{ exists: boolean }>("select to_regclass('revocation_logs') is not null as exists")
     const logs = record?.exists === true ? await db.select({ id: revocationLogs.id }).from(revocationLogs) : []
     const clock = await readClockOf(async () => (await readClock(db)).getTime(), () => performance.now())
-    return { pendingMigrations, revocationLogIds: logs.map(({ id }) => id), clock }
+    return { pendingMigrations, revocationLogIds: logs.map(({ id }) => id), clock, isReadOnly: await readReadOnly(db) }
   } catch (cause) {
     throw explain(cause, reason => `DATABASE_URL: ${describeUrl(url)} cannot be read (${reason}).`)
   } finally {

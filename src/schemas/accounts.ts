@@ -48,8 +48,8 @@ export const SecurityEvent = component('SecurityEvent', Type.Object({
   at: Type.String({ format: 'date-time', description: 'When; of those that are counted together, the first.' }),
   count: Type.Integer({ description: 'How many: wrong passwords from one place within one minute are counted together.' }),
   session_id: nullable(Uuid),
-  ip: nullable(Type.String({ description: 'The address; for what is counted together, the place, an IPv6 /64.' })),
-  by_admin: Type.Boolean({ description: 'Whether somebody else did it, who may.' }),
+  ip: nullable(Type.String({ description: 'The address from which the user did it; null if an administrator did it. For events that are counted together: the place, an IPv6 /64.' })),
+  by_admin: Type.Boolean({ description: 'Whether an administrator did it.' }),
   details: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]), { description: 'What else there is to say, such as the scope of a logout.' })
 }, strict))
 
@@ -62,15 +62,17 @@ export function toSecurityEventPage ({ items, nextCursor }: Page<RecordedEvent>)
   return { events: items.map(toSecurityEvent), next_cursor: nextCursor ?? null }
 }
 
-function toSecurityEvent ({ position, type, at, count, sessionId, ip, details }: RecordedEvent): Static<typeof SecurityEvent> {
+/** An event as its user sees it. The address of an administrator or operator is theirs, and is not shown to others. */
+function toSecurityEvent ({ position, type, at, count, userId, actorId, sessionId, ip, details }: RecordedEvent): Static<typeof SecurityEvent> {
   const { by, ...others } = details ?? {}
+  const isOwn = by === undefined || actorId === userId
   return {
     id: String(position),
     type: type as Static<typeof SecurityEvent>['type'],
     at: at.toISOString(),
     count,
     session_id: sessionId,
-    ip,
+    ip: isOwn ? ip : null,
     by_admin: by !== undefined,
     details: others
   }

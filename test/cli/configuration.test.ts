@@ -101,6 +101,12 @@ t.test('check-config says of each server whether it can be reached, in time', as
   t.match(stdout, / can be reached, and its tables are not up to date/, 'the one that can be reached is told too')
 })
 
+t.test('check-config finds a Postgres that is read-only', async t => {
+  const env = await serversEnv(t)
+  const url = `${env['DATABASE_URL']}?options=-c%20default_transaction_read_only%3Don`
+  t.match(await fail(t, 1, ['check-config'], { env: { ...env, DATABASE_URL: url } }), /^DATABASE_URL: .* is read-only: it may be a standby\. Name the primary, or turn default_transaction_read_only off\.$/)
+})
+
 t.test('a command that cannot reach a server says so in one line, and ends in time', async t => {
   const env = await serversEnv(t)
   const cases = [

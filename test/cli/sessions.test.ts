@@ -33,10 +33,16 @@ t.test('a user agent cannot speak to the terminal', async t => {
   const env = await serversEnv(t)
   const app = await build(t, env)
   const { username } = await signUp(app)
-  await app.inject({ method: 'POST', url: '/login', payload: { username, password }, headers: { 'user-agent': '\u001b[2Jred\u001b[31m\u009b1mline\nand\u202eanother\u2028one' } })
+  const userAgent = '\u001b[2Jred\u001b[31m\u009b1mline\nand\u202eanother\u2028one'
+  await app.inject({ method: 'POST', url: '/login', payload: { username, password }, headers: { 'user-agent': userAgent } })
   const output = await succeed(t, ['sessions', 'list', username], { env })
   t.match(output, /red.*line.*and.*another.*one\n/)
   t.notMatch(output.replaceAll('\n', ''), /[\p{C}\u2028]/u)
+  t.ok(output.includes('\\u001b[2Jred'), 'it is escaped, not dropped')
+
+  const json = await succeed(t, ['sessions', 'list', username, '--json'], { env })
+  t.notMatch(json.replaceAll('\n', ''), /[\p{C}\u2028]/u)
+  t.equal(JSON.parse(json)[0].user_agent, userAgent, 'and JSON means the same')
 })
 
 t.test('without live sessions there is a line, and for --json an empty list', async t => {

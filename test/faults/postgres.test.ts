@@ -3,7 +3,7 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import { build, serversEnv } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
-import { get, password, signUp } from '../support/people.ts'
+import { bearer, get, password, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { timed, until } from '../support/wait.ts'
 
@@ -130,4 +130,38 @@ testFault(t, {
   await other.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()')
   await until('the loss is noticed', () => lines.some(line => line.includes('A connection to Postgres was lost.')))
   t.equal((await get(app, '/me', ada.token)).statusCode, 200)
+})
+
+testFault(t, {
+  fault: 'Postgres is read-only, as a standby is after a failover',
+  get: '503 `service_unavailable` where something must be written, logouts included, and what they always get elsewhere; `/health/ready` is 503 and names the database',
+  within: 'at once',
+  never: '200 for a logout that was not recorded',
+  recovers: 'by itself, once Postgres can be written or connections lead to the new primary'
+}, async t => {
+  const env = await serversEnv(t)
+  const lines: string[] = []
+  const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })
+  const ada = await signUp(app, 'ada')
+  const other = new pg.Client({ connectionString: env['DATABASE_URL'] })
+  await other.connect()
+  t.teardown(() => other.end())
+  const database = new URL(String(env['DATABASE_URL'])).pathname.slice(1)
+  /** New connections find Postgres so, as after a failover. */
+  const failOver = async (setting: string) => {
+    await other.query(`alter database "${database}" ${setting}`)
+    await other.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()')
+  }
+  const readiness = async () => (await get(app, '/health/ready')).json()
+  t.same(await readiness(), { status: 'ok' })
+
+  await failOver('set default_transaction_read_only = on')
+  await until('reading works', async () => (await get(app, '/me', ada.token)).statusCode === 200)
+  t.same(await readiness(), { error: 'service_unavailable', description: 'Not ready: database.' })
+  t.match(lines.join(''), 'The database is read-only')
+  t.equal((await app.inject({ method: 'POST', url: '/logout', headers: bearer(ada.token) })).statusCode, 503)
+
+  await failOver('reset default_transaction_read_only')
+  await until('it is ready again', async () => (await readiness()).status === 'ok')
+  t.equal((await app.inject({ method: 'POST', url: '/logout', headers: bearer(ada.token) })).statusCode, 200)
 })

@@ -4,7 +4,8 @@ import t, { type Test } from 'tap'
 import { loadConfig } from '../../src/config.ts'
 import { errorCodes, SignoutError, describeError } from '../../src/errors.ts'
 import { buildUnready, embeddedEnv, serversEnv } from '../support/app.ts'
-import { password, signUp, get } from '../support/people.ts'
+import { expectError } from '../support/expect.ts'
+import { bearer, get, logOut, password, signUp } from '../support/people.ts'
 
 /** The app with routes that fail on purpose, and its log. */
 async function failingApp (t: Test): Promise<{ app: FastifyInstance, log: () => string }> {
@@ -15,6 +16,10 @@ async function failingApp (t: Test): Promise<{ app: FastifyInstance, log: () => 
     app.get('/undefined', async () => { throw undefined }) // eslint-disable-line no-throw-literal
     app.get('/teapot', async () => { throw Object.assign(new Error('short and stout'), { statusCode: 418 }) })
     app.get('/fail/:code', async request => { throw new SignoutError((request.params as { code: 'forbidden' }).code) })
+    app.get('/after-headers/:code', async (request, reply) => {
+      reply.headers({ 'www-authenticate': 'Bearer realm="another"', 'retry-after': 60, 'cache-control': 'public, max-age=300', 'x-content-type-options': 'other' })
+      throw new SignoutError((request.params as { code: 'forbidden' }).code)
+    })
     app.get('/duplicate-user', async () => {
       await app.database.run(db => db.execute("insert into users (id, username, password_hash) select gen_random_uuid(), username, 'the hash' from users"))
     })
@@ -61,6 +66,26 @@ t.test('every code has its status and its sentence', async t => {
   t.equal(describeError('authorization_required').description, 'Request does not contain an access token.')
   t.equal(describeError('token_expired').description, 'The token has expired.')
   t.equal(describeError('token_revoked').description, 'The token has been revoked.')
+})
+
+t.test('an error answer has the headers of its own error, whatever was set before it failed', async t => {
+  const { app } = await failingApp(t)
+  for (const code of errorCodes) {
+    const [clean, after] = [await get(app, `/fail/${code}`), await get(app, `/after-headers/${code}`)]
+    t.same({ ...after.headers, date: '' }, { ...clean.headers, date: '' }, code)
+    t.match(after.headers, { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }, code)
+  }
+})
+
+t.test('DELETE /me with a revoked token while Postgres is down: 503 without a challenge', async t => {
+  const { app } = await failingApp(t)
+  const { token } = await signUp(app, 'ada')
+  await logOut(app, token)
+  await app.database.close()
+  const answer = await app.inject({ method: 'DELETE', url: '/me', headers: bearer(token), payload: { password } })
+  expectError(t, answer, 503, 'service_unavailable')
+  t.equal(answer.headers['www-authenticate'], undefined)
+  t.equal(answer.headers['retry-after'], '1')
 })
 
 t.test('a defect is a 500 of which nothing leaks but into the log', async t => {

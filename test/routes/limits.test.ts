@@ -112,7 +112,9 @@ t.test('a forged X-Forwarded-For changes nothing', async t => {
     t.same(await statusesOf(3, () => register(app, from('10.0.0.1', `${forged()}, 198.51.100.2, 10.0.0.2`))), [201, 201, 429], 'behind several proxies too')
     t.same(await statusesOf(2, () => register(app, from('10.0.0.1', '198.51.100.3'))), [201, 201], 'clients of one proxy are apart')
     let port = 1024
-    t.same(await statusesOf(3, () => register(app, from('10.0.0.1', `198.51.100.4:${port++}`))), [201, 201, 429], 'what is no address is one place')
+    t.same(await statusesOf(3, () => register(app, from('10.0.0.1', `198.51.100.4:${port++}`))), [201, 201, 429], 'a port makes no other client')
+    t.same(await statusesOf(2, () => register(app, from('10.0.0.1', `[2001:db8:1::${port++}]:443`))), [201, 201], 'nor do brackets hide one')
+    t.same(await statusesOf(3, () => register(app, from('10.0.0.1', `unknown-${port++}`))), [201, 201, 429], 'what is no address is one place')
   })
 })
 

@@ -1,9 +1,11 @@
 import { createPublicKey, verify } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { cp, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
 import { openapiFile } from '../../scripts/openapi.ts'
-import { build, issuer, onEachStorage, serversEnv } from '../support/app.ts'
+import { build, embeddedEnv, issuer, onEachStorage, serversEnv } from '../support/app.ts'
 import { get, signUp } from '../support/people.ts'
 
 t.test('GET /health/live and /health/ready', t => onEachStorage(t, async (t, app) => {
@@ -20,6 +22,30 @@ t.test('GET /health/live and /health/ready', t => onEachStorage(t, async (t, app
   t.equal(ready.headers['retry-after'], '1')
   t.equal((await get(app, '/health/live')).statusCode, 200, 'the process lives on')
 }))
+
+t.test('GET /health/ready is 503 while the embedded folder is missing, or is another one', async t => {
+  const env = await embeddedEnv(t)
+  const app = await build(t, env)
+  const folder = String(env['DATA_DIR'])
+  const aside = `${folder}-aside`
+  t.teardown(() => rm(aside, { recursive: true, force: true }))
+  const isReady = async () => {
+    const { statusCode, body } = await get(app, '/health/ready')
+    if (statusCode === 503) t.match(body, 'Not ready: database.')
+    return statusCode === 200
+  }
+  t.equal(await isReady(), true)
+  await rename(folder, aside)
+  t.equal(await isReady(), false, 'it is gone')
+  await cp(aside, folder, { recursive: true })
+  t.equal(await isReady(), false, 'a copy is in its place, which nothing is written to')
+  await rm(folder, { recursive: true })
+  await rename(aside, folder)
+  t.equal(await isReady(), true)
+  await rename(join(folder, 'postgres'), aside)
+  t.equal(await isReady(), false, 'the database in it is gone')
+  await rename(aside, join(folder, 'postgres'))
+})
 
 t.test('GET /.well-known/jwks.json', async t => {
   const app = await build(t, await serversEnv(t))

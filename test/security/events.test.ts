@@ -5,7 +5,7 @@ import { recordTrips } from '../support/blocklist.ts'
 import { everyRow, query, type Row } from '../support/database.ts'
 import { ask, aSession, expectError, isAccepted, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
 import { keepLog } from '../support/log.ts'
-import { openSession, password, refresh, type Pair } from '../support/people.ts'
+import { bearer, openSession, password, refresh, type Pair } from '../support/people.ts'
 
 const newPassword = 'a wholly different pass phrase'
 const eventsOf = (app: FastifyInstance, userId: string): Promise<Row[]> =>
@@ -144,8 +144,23 @@ t.test('GET /me/security-events', t => onEachStorage(t, async (t, app) => {
     const { id: position, at, ...rest } = events[2]
     t.match(position, /^\d+$/)
     t.equal(new Date(at).toISOString(), at)
-    t.same(rest, { type: 'sessions_revoked', count: 1, session_id: null, ip: '127.0.0.1', by_admin: true, details: { sessions: 1 } }, 'who did it is not told')
+    t.same(rest, { type: 'sessions_revoked', count: 1, session_id: null, ip: null, by_admin: true, details: { sessions: 1 } }, 'who did it, and where from, is not told')
     t.match(events[3], { session_id: sessionIdOf(first as Pair), by_admin: false, details: {} })
+  })
+
+  await t.test('hides the address of an administrator from everybody but that administrator', async t => {
+    const { id, token, username } = await signUpAdmin(app)
+    const other = await withSessions(app, 1)
+    const from = { remoteAddress: '203.0.113.77' }
+    for (const [method, url, payload] of [['DELETE', 'sessions'], ['PUT', 'status', { status: 'disabled' }], ['PUT', 'status', { status: 'active' }], ['PUT', 'role', { role: 'admin' }]] as const) {
+      await app.inject({ method, url: `/users/${other.id}/${url}`, ...from, headers: bearer(token), ...payload && { payload } })
+    }
+    await app.inject({ method: 'POST', url: '/revocations', ...from, headers: bearer(token), payload: { subject: other.id } })
+    const { events } = await list(await openSession(app, other.username))
+    t.same(typesOf(events), ['login', 'sessions_revoked', 'role_changed', 'status_changed', 'status_changed', 'sessions_revoked', 'login', 'registered'])
+    t.notMatch(JSON.stringify(events), from.remoteAddress)
+    await app.inject({ method: 'DELETE', url: `/users/${id}/sessions`, ...from, headers: bearer(token) })
+    t.match((await list(await openSession(app, username))).events[1], { type: 'sessions_revoked', ip: from.remoteAddress, by_admin: true })
   })
 
   await t.test('in pages without gaps or repeats, while there are more', async t => {
