@@ -11,8 +11,11 @@ export function component<S extends TSchema> ($id: string, schema: S): S & { $id
 export const strict = { additionalProperties: false } as const
 
 export const Uuid = Type.String({ format: 'uuid' })
-/** An id that somebody sends: ajv-formats lets `urn:uuid:` in front of one pass, which Postgres does not. */
-export const GivenUuid = Type.String({ format: 'uuid', maxLength: 36 })
+/**
+ * An id that a client sends, in any case of its letters. Validation replaces it by its canonical form. `maxLength` refuses
+ * `urn:uuid:` before a UUID, which ajv-formats accepts.
+ */
+export const GivenUuid = Type.String({ format: 'uuid', maxLength: 36, 'x-lower-cased': true })
 export const Instant = Type.String({ format: 'date-time' })
 
 /** A value that may be missing: null says so, since generated clients tell it from a property that was forgotten. */

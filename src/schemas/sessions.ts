@@ -3,7 +3,7 @@ import { userAgentMaxLength } from '../client.ts'
 import type { Session as SessionRow } from '../sessions/session-repository.ts'
 import type { TokenPair as IssuedPair } from '../sessions/token-pair.ts'
 import { AccessTokenClaims } from '../tokens/claims.ts'
-import { component, Instant, nullable, ref, strict } from './component.ts'
+import { component, Instant, nullable, ref, strict, Uuid } from './component.ts'
 
 export const TokenPair = component('TokenPair', Type.Object({
   access_token: Type.String({ description: 'A JWT in the profile of RFC 9068, to be sent as `Authorization: Bearer`.' }),
@@ -45,8 +45,8 @@ export const LoggedOut = component('LoggedOut', Type.Object({
 }, strict))
 
 export const TokenInfo = component('TokenInfo', Type.Object({
-  sub: AccessTokenClaims.properties.sub,
-  sid: AccessTokenClaims.properties.sid,
+  sub: Uuid,
+  sid: Uuid,
   scope: AccessTokenClaims.properties.scope,
   iat: Type.Integer({ description: 'Seconds since the epoch.' }),
   exp: Type.Integer({ description: 'Seconds since the epoch.' })

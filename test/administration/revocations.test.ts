@@ -28,10 +28,14 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     })
   }
 
-  await t.test('takes a jti in any case of its letters', async t => {
-    const pair = await aSession(app)
-    t.equal((await revoke({ jti: jtiOf(pair).toUpperCase() })).statusCode, 200)
-    t.notOk(await isAccepted(app, pair))
+  await t.test('takes ids in any case of their letters', async t => {
+    const { id, sessions } = await withSessions(app, 3)
+    const [first, second, third] = sessions as [Pair, Pair, Pair]
+    t.same((await revoke({ jti: jtiOf(first).toUpperCase() })).json().tokens, [jtiOf(first)])
+    t.notOk(await isAccepted(app, first))
+    t.same((await revoke({ sid: sessionIdOf(second).toUpperCase() })).json().sessions, [sessionIdOf(second)])
+    t.same((await revoke({ subject: id.toUpperCase() })).json().sessions.sort(), [first, third].map(sessionIdOf).sort())
+    t.same(await Promise.all([second, third].map(pair => refusals(app, pair))), [ended, ended])
   })
 
   await t.test('with a sid ends that session, and with a subject all of them', async t => {

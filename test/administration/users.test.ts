@@ -1,5 +1,8 @@
 import { decodeJwt } from 'jose'
 import t from 'tap'
+import type { Drizzle } from '../../src/db/database.ts'
+import { findSession, listSessions, lockSession, sessionOf } from '../../src/sessions/session-repository.ts'
+import { createUserRepository, deleteUser, lockUser, lockUserAndAdmins, updateUser } from '../../src/users/user-repository.ts'
 import { onEachStorage } from '../support/app.ts'
 import { aSession, ask, expectError, isAccepted, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
 import { refresh, signUp, type Pair } from '../support/people.ts'
@@ -79,7 +82,25 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
       expectError(t, await ask(app, 'GET', `/users?${query}`, admin), 400, 'invalid_request', query)
     }
     const beyond = Buffer.from(`99999999999999 ${crypto.randomUUID()}`).toString('base64url')
+    for (const spelling of [`${beyond}=`, `${beyond.slice(0, 8)}!${beyond.slice(8)}`]) expectError(t, await ask(app, 'GET', `/users?cursor=${spelling}`, admin), 400, 'invalid_request', spelling)
     t.same(await list(`?cursor=${beyond}`), { users: [], next_cursor: null })
+  })
+
+  await t.test('and the repositories refuse an id that was not parsed', async t => {
+    const { sub, sid } = decodeJwt(admin) as { sub: string, sid: string }
+    const upper = sub.toUpperCase()
+    const lookUps: Record<string, (db: Drizzle) => Promise<unknown>> = {
+      findById: () => createUserRepository(app.database).findById(upper),
+      lockUser: db => lockUser(db, upper, 'share'),
+      lockUserAndAdmins: db => lockUserAndAdmins(db, upper),
+      updateUser: db => updateUser(db, upper, { role: 'admin' }),
+      deleteUser: db => deleteUser(db, upper),
+      listSessions: db => listSessions(db, upper, 'live', 1),
+      findSession: async db => await findSession(db, sessionOf(sub, sid.toUpperCase())),
+      lockSession: db => lockSession(db, sid.toUpperCase()),
+      listEvents: () => app.securityEvents.list(upper, { limit: 1 })
+    }
+    for (const [name, lookUp] of Object.entries(lookUps)) await t.rejects(app.database.run(db => lookUp(db)), { name: 'TypeError', message: /UUID in lower case/ }, name)
   })
 
   await t.test('session by session, newest first', async t => {
