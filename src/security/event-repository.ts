@@ -2,6 +2,7 @@ import { and, desc, eq, lt, sql } from 'drizzle-orm'
 import { canonicalIp, placeOf } from '../client.ts'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Database, Drizzle } from '../db/database.ts'
+import { rowLimit } from '../db/row-limit.ts'
 import { securityEvents, sessions } from '../db/tables.ts'
 import { readCursor, toPage, type Page, type PageRequest } from '../pages.ts'
 import { canonicalId } from '../uuid.ts'
@@ -71,7 +72,7 @@ export function createEventRepository (database: Database, announce: AnnounceEve
       const found = await database.run(db => db.select().from(securityEvents)
         .where(and(eq(securityEvents.userId, canonicalId(userId)), before === undefined ? undefined : lt(securityEvents.position, Number(before))))
         .orderBy(desc(securityEvents.position))
-        .limit(limit + 1))
+        .limit(rowLimit(limit) + 1))
       return toPage(found, limit, ({ position }) => String(position))
     }
   }

@@ -1,6 +1,7 @@
 import { and, desc, eq, gt, isNotNull, isNull, ne, or, sql, type SQL } from 'drizzle-orm'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Drizzle } from '../db/database.ts'
+import { rowLimit } from '../db/row-limit.ts'
 import { sessions, spentRefreshTokens, type EndReason } from '../db/tables.ts'
 import { canonicalId } from '../uuid.ts'
 
@@ -107,7 +108,7 @@ export async function listSessions (db: Drizzle, userId: string, state: 'live' |
   return await db.select().from(sessions)
     .where(and(sessionsOf(userId), state === 'live' ? isLive : sql`not (${isLive})`))
     .orderBy(desc(sessions.createdAt), desc(sessions.id))
-    .limit(limit)
+    .limit(rowLimit(limit))
 }
 
 /** Forgets where a user was, once there is no such user any more. */

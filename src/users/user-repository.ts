@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { asc, eq, or, sql } from 'drizzle-orm'
 import type { Database, Drizzle } from '../db/database.ts'
+import { rowLimit } from '../db/row-limit.ts'
 import { users, type Role } from '../db/tables.ts'
 import { canonicalId } from '../uuid.ts'
 
@@ -34,7 +35,7 @@ export function createUserRepository (database: Database): UserRepository {
       return await database.run(db => db.select().from(users)
         .where(after && sql`(${users.createdAt}, ${users.id}) > (${after.createdAt.toISOString()}::timestamptz, ${canonicalId(after.id)}::uuid)`)
         .orderBy(asc(users.createdAt), asc(users.id))
-        .limit(limit))
+        .limit(rowLimit(limit)))
     }
   }
 }

@@ -81,10 +81,10 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     const wrong = [
       {}, { jti, sid }, { sid, subject: sub }, { token: pair.access_token, jti }, { jti, sid, subject: sub, token: pair.access_token }, { user: sub }, { jti: '' }, { jti: 1 }, { jti: [jti] }, { jti: null },
       { jti: 'x'.repeat(256) }, { jti: 'a\u0000b' }, { jti: '\ud800' }, { sid: 'x' }, { subject: 'x' }, { sid: `urn:uuid:${String(sid)}` }, { subject: `urn:uuid:${sub}` }, { sid, expires_at: 1 }, { subject: sub, expires_at: 1 },
-      { token: pair.access_token, expires_at: -1 }, { jti, expires_at: -1 }, { jti, expires_at: '1' }, { jti, expires_at: 1.5 }, { jti, expires_at: 1e15 }
+      { token: pair.access_token, expires_at: -1 }, { jti, expires_at: -1 }, { jti, expires_at: '1' }, { jti, expires_at: 1.5 }, { jti, expires_at: 1e15 }, { jti, expires_at: { valueOf: 1 } }
     ]
     for (const payload of wrong) expectError(t, await revoke(payload), 400, 'invalid_request', JSON.stringify(payload).slice(0, 80))
-    for (const query of ['?dry_run=x', '?dry=true']) expectError(t, await revoke({ sid }, query), 400, 'invalid_request', query)
+    for (const query of ['?dry_run=x', '?dry_run=', '?dry_run=1', '?dry_run=TRUE', '?dry_run=%20true', '?dry_run=true&dry_run=true', '?dry=true']) expectError(t, await revoke({ sid }, query), 400, 'invalid_request', query)
     t.same(await refusals(app, pair), good)
   })
 
