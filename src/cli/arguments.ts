@@ -12,12 +12,6 @@ export function parseUsername (text: string): string {
   return text
 }
 
-export function parseSessionId (text: string): string {
-  const id = parseUuid(text)
-  if (id === undefined) throw new InvalidArgumentError('It must be the id of a session, a UUID: signout sessions list USER shows them.')
-  return id
-}
-
 /** An instant, as seconds since the epoch. */
 export function parseExpiry (text: string): number {
   const seconds = /^\d+$/.test(text) ? Number(text) : instant.test(text) ? Math.ceil(Date.parse(text) / 1000) : NaN

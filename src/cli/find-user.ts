@@ -26,6 +26,10 @@ export async function requireUser (app: App, text: string): Promise<User> {
   return user
 }
 
+/** A longer text may be a token that was pasted by mistake, which must not be repeated. An id has 36 characters. */
+const maxRepeatedLength = 40
+
+/** Returns the line for a user that does not exist. */
 export function unknownUser (text: string): string {
-  return `There is no user named ${text}.`
+  return text.length > maxRepeatedLength ? 'There is no user with that name or id.' : `There is no user named ${text}.`
 }

@@ -35,7 +35,7 @@ export function toUserPage ({ items, nextCursor }: Page<User>): Static<typeof Us
 
 export const RevocationRequest = component('RevocationRequest', Type.Object({
   token: Type.Optional(Type.String({ minLength: 1, maxLength: 8192, description: 'An access token of ours: that one alone.' })),
-  jti: Type.Optional(Type.String({ pattern: '^[\\x20-\\x7E]{1,255}$', description: 'The id of an access token: that one alone.' })),
+  jti: Type.Optional(Type.String({ ...GivenUuid, description: 'The id of an access token: that one alone.' })),
   sid: Type.Optional(Type.String({ ...GivenUuid, description: 'A session, with all its tokens.' })),
   subject: Type.Optional(Type.String({ ...GivenUuid, description: 'A user, with all sessions.' })),
   expires_at: Type.Optional(Type.Integer({ minimum: 0, maximum: 253_402_300_799, description: 'With `token` or `jti`: until when to refuse it, in seconds since the epoch. Never taken for less than the `exp` of the token or, with `jti`, than the longest lifetime that tokens were issued with.' }))

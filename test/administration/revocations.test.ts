@@ -2,9 +2,10 @@ import { decodeJwt, SignJWT } from 'jose'
 import t from 'tap'
 import { build, onEachStorage, serversEnv, issuer } from '../support/app.ts'
 import { entriesInRedis, recordTrips } from '../support/blocklist.ts'
-import { query } from '../support/database.ts'
+import { everyRow, query } from '../support/database.ts'
 import { aSession, ask, ended, expectError, isAccepted, refusals, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
-import { openSession, refresh, type Pair } from '../support/people.ts'
+import { keepLog } from '../support/log.ts'
+import { openSession, password, refresh, type Pair } from '../support/people.ts'
 import { ed25519, forge, goodClaims, nowSeconds, strangersKey } from '../support/tokens.ts'
 import { entryKey } from '../../src/revocation/revocation.ts'
 
@@ -112,6 +113,27 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     for (const payload of [{ sid: crypto.randomUUID() }, { subject: crypto.randomUUID() }]) expectError(t, await revoke(payload), 404, 'not_found')
   })
 }))
+
+t.test('a secret that is pasted where an id belongs is refused, and neither logged nor stored', async t => {
+  const log = keepLog()
+  const env = await serversEnv(t)
+  const app = await build(t, env, log.logger)
+  const { token: admin } = await signUpAdmin(app)
+  const { access_token: access, refresh_token: secret } = await aSession(app)
+  for (const pasted of [secret, access, password]) {
+    for (const name of ['jti', 'sid', 'subject']) {
+      for (const query of ['', '?dry_run=true']) {
+        const answer = await ask(app, 'POST', `/revocations${query}`, admin, { [name]: pasted })
+        expectError(t, answer, 400, 'invalid_request', name)
+        t.match(answer.json().details, [{ path: `/${name}` }])
+        t.notMatch(answer.body, pasted, 'and is not repeated')
+      }
+      await t.rejects(app.revocationRequests.revoke({ [name]: pasted }, {}), { code: 'invalid_request', message: new RegExp(`^((?!${pasted.slice(0, 20)}).)*$`) })
+    }
+  }
+  const kept = [log.text(), ...await everyRow(app), ...(await entriesInRedis(env)).keys()]
+  t.same([secret, access, password].filter(pasted => kept.some(text => text.includes(pasted))), [])
+})
 
 t.test('an entry in Redis lasts as long as the token could', async t => {
   const env = await serversEnv(t)

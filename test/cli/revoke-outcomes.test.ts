@@ -17,6 +17,7 @@ t.test('what is not there to be revoked is one line', async t => {
   const isRefused = async (line: string, ...args: string[]) => { t.equal(await fail(t, 1, ['revoke', ...args], { env }), line) }
   await Promise.all([
     isRefused('There is no user named nobody.', '--user', 'nobody'),
+    isRefused('There is no user with that name or id.', '--user', 'a-refresh-token-that-was-pasted-by-mistake_'),
     isRefused(`There is no user named ${id}.`, '--user', id),
     isRefused(`There is no user named ${id}.`, '--user', id, '--dry-run'),
     isRefused(`There is no session ${id}.`, '--session', id),
