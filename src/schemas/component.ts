@@ -29,9 +29,17 @@ export const NoBody = Type.Unsafe<null | Record<string, never>>({ type: ['object
 /** The id in an address. */
 export const IdParams = Type.Object({ id: GivenUuid })
 
+/**
+ * Marks a query parameter that has a default: clients may leave it out, and handlers always have it, since validation fills the
+ * default in.
+ */
+export function defaulted<S extends TSchema> (schema: S): S {
+  return Type.Optional(schema) as unknown as S
+}
+
 /** Which page of a list. */
 export const PageQuery = Type.Object({
-  limit: Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'How many a page has at most.' }),
+  limit: defaulted(Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'How many a page has at most.' })),
   cursor: Type.Optional(Type.String({ maxLength: 200, description: '`next_cursor` of the page before.' }))
 }, strict)
 
