@@ -9,9 +9,10 @@ const buildCompiler = AjvCompiler()
 
 /**
  * Ajv's own coercion stays off: it accepts `-Infinity`, `0x10` and ` 5` as integers, and does not apply the bounds to what is
- * not finite. Unknown properties are refused, not dropped.
+ * not finite. Unknown properties are refused, not dropped. All mistakes are found, not only the first.
  */
 const ajvOptions = {
+  allErrors: true,
   coerceTypes: false,
   removeAdditional: false,
   keywords: [{ keyword: 'x-lower-cased', type: 'string', schemaType: 'boolean', modifying: true, validate: lowerCase }]
@@ -28,6 +29,9 @@ function lowerCase (_isWanted: boolean, text: string, _schema: unknown, place?: 
   return true
 }
 
+/** How many mistakes an answer names: more than a body of ours has properties. What a client made up is not repeated at any length. */
+const maxMistakes = 10
+
 interface RoutePart {
   httpPart: string
   schema: { properties?: Record<string, { type?: unknown }> }
@@ -39,11 +43,11 @@ const buildValidator: AjvCompiler.BuildCompilerFromPool = schemas => {
   const compileText = buildCompiler(schemas, { customOptions: { ...ajvOptions, useDefaults: true } })
   return route => {
     const { httpPart, schema } = route as RoutePart
-    if (httpPart === 'body') return compileBody(route)
-    const validate = compileText(route)
+    const isText = httpPart !== 'body'
+    const validate = (isText ? compileText : compileBody)(route)
     return Object.assign((sent: Record<string, unknown>) => {
-      readText(sent, schema)
-      return validate(sent) === true || { error: validate.errors }
+      if (isText) readText(sent, schema)
+      return validate(sent) === true || { error: validate.errors?.slice(0, maxMistakes) }
     }, validate)
   }
 }
