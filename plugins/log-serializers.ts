@@ -1,6 +1,7 @@
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import type { FastifyRequest } from 'fastify'
 import { canonicalIp } from '../src/client.ts'
+import { parseUuid } from '../src/uuid.ts'
 
 export type SerializedError = {
   type: string
@@ -28,13 +29,22 @@ export function serializeError (error: unknown): SerializedError {
   }
 }
 
-/** What the log says of a request: no headers, and no query, in which clients that mean well put tokens. */
+/** What the log says of a request: no headers, and no query, in which clients put tokens. */
 export function serializeRequest (request: FastifyRequest) {
   return {
     method: request.method,
-    url: request.url.split('?')[0] ?? '',
+    url: loggedPath(request.url),
     host: request.host,
     remoteAddress: canonicalIp(request.ip) ?? request.ip,
     remotePort: request.socket.remotePort ?? 0
   }
+}
+
+/** Shorter than any token, METRICS_TOKEN included, and as long as any segment of our routes. */
+const shortSegment = /^[\w.~-]{0,15}$/
+
+/** Returns the path of an address. A segment that could be a token is hidden. */
+function loggedPath (url: string): string {
+  const [path = ''] = url.split(/[?#]/, 1)
+  return path.split('/').map(segment => shortSegment.test(segment) || parseUuid(segment) !== undefined ? segment : '[hidden]').join('/')
 }

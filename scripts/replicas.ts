@@ -22,8 +22,8 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { 'first-port': { type: 'string', default: '3001' }, help: { type: 'boolean' } }
 })
-const count = Number(positionals[0] ?? 3)
-const firstPort = Number(values['first-port'])
+const count = wholeNumber(positionals[0] ?? '3')
+const firstPort = wholeNumber(values['first-port'])
 
 if (values.help === true) {
   process.stdout.write(help)
@@ -33,6 +33,11 @@ if (values.help === true) {
   fail(`PORT must be a whole number from 1, with as many ports after it as there are replicas.\n\n${help}`)
 } else {
   await start(serversEnv())
+}
+
+/** The number that decimal digits write; NaN for any other text. */
+function wholeNumber (text: string): number {
+  return /^\d{1,9}$/.test(text) ? Number(text) : NaN
 }
 
 /** Runs the replicas until they are stopped, or until one of them ends by itself; then the others are stopped as well. */

@@ -184,7 +184,9 @@ function addressOf ({ HOST, PORT }: Settings): string {
 /** A user or a password that is not percent-encoded as it should be would be found out by the client only. */
 function isAddress (text: string, schemes: string[]): boolean {
   if (!text.includes('://') || !URL.canParse(text)) return false
-  const { protocol, username, password } = new URL(text)
+  const { protocol, username, password, pathname } = new URL(text)
+  // The number of a database of Redis. What is no plain number would silently be database 0.
+  if (/^rediss?:$/.test(protocol) && !/^\/?\d{0,5}$/.test(pathname)) return false
   try {
     decodeURIComponent(username + password)
   } catch {

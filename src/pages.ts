@@ -23,13 +23,18 @@ export function toPage<T> (found: T[], limit: number, position: (item: T) => str
   const items = found.slice(0, limit)
   const last = items.at(-1)
   const hasMore = found.length > limit && last !== undefined
-  return { items, nextCursor: hasMore ? Buffer.from(position(last)).toString('base64url') : undefined }
+  return { items, nextCursor: hasMore ? encodeCursor(position(last)) : undefined }
+}
+
+function encodeCursor (position: string): string {
+  return Buffer.from(position).toString('base64url')
 }
 
 /** The position in a cursor. Throws `invalid_request` when it is none of ours. */
 export function readCursor (cursor: string | undefined, form: RegExp): string | undefined {
   if (cursor === undefined) return undefined
   const position = Buffer.from(cursor, 'base64url').toString()
-  if (!form.test(position)) throw new SignoutError('invalid_request', { details: [{ path: '/cursor', message: 'must be the next_cursor of a page' }] })
+  // Node ignores what is no base64url: of its many spellings only ours is accepted.
+  if (!form.test(position) || encodeCursor(position) !== cursor) throw new SignoutError('invalid_request', { details: [{ path: '/cursor', message: 'must be the next_cursor of a page' }] })
   return position
 }

@@ -67,7 +67,7 @@ const wrong: Record<string, string[]> = {
   REDIS_PASSWORD: ['x'.repeat(4097)],
   REDIS_NOEVICTION_ACKNOWLEDGED: ['true', 'YES'],
   DATABASE_URL: ['db.example', 'mysql://db.example/app', 'postgres//db'],
-  REDIS_URL: ['redis.example:6379', 'http://redis.example', 'redis:hush', 'redis://:p%ss@redis.example'],
+  REDIS_URL: ['redis.example:6379', 'http://redis.example', 'redis:hush', 'redis://:p%ss@redis.example', 'redis://redis.example/0x5', 'redis://redis.example/1e1', 'redis://redis.example/one'],
   ISSUER: ['auth.example.com', 'ftp://auth.example.com', 'https://auth.example.com/?a=b', 'https://auth.example.com/#a'],
   AUDIENCE: ['x'.repeat(256)],
   ACCESS_TOKEN_TTL: ['0', '-5', '15m', '2592001'],

@@ -80,6 +80,19 @@ t.test('docs/errors.md lists every code with its status', async t => {
   t.same(rows, errorCodes.map(code => `${describeError(code).statusCode} ${code}`))
 })
 
+t.test('docs/errors.md says what a client does for each code, and signs out for a 401 from a refresh alone', async t => {
+  const [, table = ''] = read('docs/errors.md').split('## What a client does\n')
+  const rows = [...table.matchAll(/^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$/gm)].slice(1).map(([, request = '', answer = '', action = '']) => ({ request, answer, action }))
+  for (const code of errorCodes) t.ok(rows.some(({ answer }) => answer.includes(`\`${code}\``)), code)
+  const signingOut = rows.filter(({ action }) => /is signed out|sign in/i.test(action))
+  t.match(signingOut, [{ request: '`POST /refresh`', answer: /^401 / }])
+  t.equal(signingOut.length, 1)
+  const renewing = rows.find(({ action }) => action.includes('Renew the access token'))
+  t.match(renewing?.answer, /^401 with any code: .*`token_revoked`/)
+  t.match(renewing?.action, /Read the stored pair again.*refresh once/)
+  for (const status of ['503', '429']) t.ok(rows.some(({ request, answer, action }) => request.includes('/refresh') && answer.includes(status) && action.includes('not signed out')), status)
+})
+
 t.test('docs/load.md has commands that are understood, and the shares of the profiles', async t => {
   const commands = blocks(read('docs/load.md'), 'sh').flatMap(block => block.trim().split('\n'))
   t.ok(commands.length >= 4)

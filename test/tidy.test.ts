@@ -104,6 +104,10 @@ t.test('every test asserts something', async t => {
   }
 })
 
+t.test('every query of src has a LIMIT that drizzle does not leave out', async t => {
+  for (const path of inFolder('src')) t.notMatch(read(path), /\.limit\((?!rowLimit\(\w+\)|\d+\))/, path)
+})
+
 t.test('every dependency has its reason in docs/dependencies.md', async t => {
   const { dependencies, devDependencies } = JSON.parse(read('package.json')) as Record<string, Record<string, string>>
   const reasons = read('docs/dependencies.md')

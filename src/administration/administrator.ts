@@ -15,12 +15,11 @@ export type Administrator =
  * `requireRight` does. In the order of their ids, as all do who lock several.
  */
 export async function lockForAct (unit: Unit, by: Administrator, userId?: string): Promise<User | undefined> {
-  const about = userId?.toLowerCase()
-  const ids = [by.id, about].filter(id => id !== undefined)
+  const ids = [by.id, userId].filter(id => id !== undefined)
   const locked = new Map<string, User | undefined>()
-  for (const id of [...new Set(ids)].sort()) locked.set(id, await lockUser(unit.db, id, id === about ? 'update' : 'share'))
+  for (const id of [...new Set(ids)].sort()) locked.set(id, await lockUser(unit.db, id, id === userId ? 'update' : 'share'))
   if (by.id !== undefined) await requireRight(unit, by, locked.get(by.id))
-  return about === undefined ? undefined : locked.get(about)
+  return userId === undefined ? undefined : locked.get(userId)
 }
 
 /**

@@ -9,6 +9,7 @@ import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { AccessTokenClaims } from '../tokens/claims.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockUser } from '../users/user-repository.ts'
+import { parseUuid } from '../uuid.ts'
 import { lockForAct, recordAct, type Administrator } from './administrator.ts'
 
 /** What is to be revoked: one token by its claims, one session, or all sessions of a user. */
@@ -70,9 +71,9 @@ export function createRevocationRequests (options: RevocationRequestsOptions): R
     const { token, jti, sid, subject, expiresAt } = request
     if ([token, jti, sid, subject].filter(given => given !== undefined).length !== 1) throw refuse('Send exactly one of token, jti, sid and subject.')
     if (expiresAt !== undefined && token === undefined && jti === undefined) throw refuse('Only a token or a jti can have an expires_at beside it.')
-    if (jti !== undefined) return { kind: 'jti', jti: canonicalJti(jti), expiresAt }
-    if (sid !== undefined) return { kind: 'session', sid }
-    if (subject !== undefined) return { kind: 'subject', subject }
+    if (jti !== undefined) return { kind: 'jti', jti: readId('jti', jti), expiresAt }
+    if (sid !== undefined) return { kind: 'session', sid: readId('sid', sid) }
+    if (subject !== undefined) return { kind: 'subject', subject: readId('subject', subject) }
     const claims = await accessTokens.read(token as string)
     if (claims === undefined) throw refuse('The token is not an access token of this service.')
     return { kind: 'token', claims, expiresAt }
@@ -121,11 +122,11 @@ function refuse (description: string): SignoutError {
   return new SignoutError('invalid_request', { description })
 }
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
-
-/** The blocklist tells letters by their case. Ours are UUIDs in small letters, whatever a report made of them. */
-function canonicalJti (jti: string): string {
-  return uuid.test(jti) ? jti.toLowerCase() : jti
+/** Returns the canonical form of an id. Throws `invalid_request` for a text that cannot be one, and does not repeat it. */
+function readId (name: 'jti' | 'sid' | 'subject', text: string): string {
+  const id = parseUuid(text)
+  if (id === undefined) throw new SignoutError('invalid_request', { details: [{ path: `/${name}`, message: 'must be a UUID' }] })
+  return id
 }
 
 function isTokenTarget (target: RevocationTarget): target is TokenTarget {

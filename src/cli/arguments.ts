@@ -1,24 +1,15 @@
 import { InvalidArgumentError } from 'commander'
 import { isUsername } from '../users/credentials.ts'
+import { parseUuid } from '../uuid.ts'
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 /** With an offset: an instant, whatever the time zone of this machine is. */
 const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/
 /** The end of the year 9999, beyond which no date has a form. */
 const latestSeconds = 253_402_300_799
 
-export function isUuid (text: string): boolean {
-  return uuid.test(text)
-}
-
 export function parseUsername (text: string): string {
   if (!isUsername(text)) throw new InvalidArgumentError('It must have 3 to 254 letters (a to z), digits or characters of "._%+@-".')
   return text
-}
-
-export function parseSessionId (text: string): string {
-  if (!isUuid(text)) throw new InvalidArgumentError('It must be the id of a session, a UUID: signout sessions list USER shows them.')
-  return text.toLowerCase()
 }
 
 /** An instant, as seconds since the epoch. */
@@ -34,5 +25,6 @@ export type TokenOrId = { token: string } | { jti: string }
 export function parseToken (text: string): TokenOrId | undefined {
   if (text.includes('.')) return { token: text }
   // The ids of our tokens are UUIDs. Anything else would be revoked to no effect.
-  return isUuid(text) ? { jti: text.toLowerCase() } : undefined
+  const jti = parseUuid(text)
+  return jti === undefined ? undefined : { jti }
 }

@@ -1,7 +1,7 @@
 import { isUsername } from '../users/credentials.ts'
 import { createUserRepository, type User } from '../users/user-repository.ts'
+import { parseUuid } from '../uuid.ts'
 import { CommandError } from './failure.ts'
-import { isUuid } from './arguments.ts'
 import type { App } from './open-app.ts'
 
 /**
@@ -10,7 +10,8 @@ import type { App } from './open-app.ts'
  */
 export async function findUser (app: App, text: string): Promise<User | undefined> {
   const users = createUserRepository(app.database)
-  const withId = isUuid(text) ? await users.findById(text) : undefined
+  const id = parseUuid(text)
+  const withId = id === undefined ? undefined : await users.findById(id)
   const named = isUsername(text) ? await users.findByUsername(text) : undefined
   if (withId !== undefined && named !== undefined && withId.id !== named.id) {
     throw new CommandError(`${text} is the id of ${withId.username}, and the username of the user with the id ${named.id}: say which, by the other name of either.`)
@@ -25,6 +26,10 @@ export async function requireUser (app: App, text: string): Promise<User> {
   return user
 }
 
+/** A longer text may be a token that was pasted by mistake, which must not be repeated. An id has 36 characters. */
+const maxRepeatedLength = 40
+
+/** Returns the line for a user that does not exist. */
 export function unknownUser (text: string): string {
-  return `There is no user named ${text}.`
+  return text.length > maxRepeatedLength ? 'There is no user with that name or id.' : `There is no user named ${text}.`
 }

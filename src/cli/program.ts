@@ -1,7 +1,8 @@
 import { Command } from 'commander'
 import { escapeText } from '../escape-text.ts'
 import { version } from '../package-root.ts'
-import { parseExpiry, parseSessionId, parseToken, parseUsername } from './arguments.ts'
+import { parseUuid } from '../uuid.ts'
+import { parseExpiry, parseToken, parseUsername } from './arguments.ts'
 import { label } from './terminal.ts'
 
 export interface ProgramOptions {
@@ -97,14 +98,16 @@ function addRevoke (program: Command): void {
   program.command('revoke')
     .description('end all sessions of a user, or a session, with everything that belongs to them; or revoke one access token alone')
     .option('--user <user>', 'a username or an id')
-    .option('--session <sid>', 'the id of a session', parseSessionId)
+    .option('--session <sid>', 'the id of a session')
     .option('--token <token>', 'an access token, or its jti')
     .option('--expires-at <instant>', 'with --token: until when to refuse it, where that is later than it lives by itself or, for a jti, by the settings; in seconds since the epoch, or as 2030-01-31T12:00:00Z', parseExpiry)
     .option('--dry-run', 'say what would end, and end nothing')
-    .action(async ({ user, session, token: text, expiresAt, dryRun }: RevokeOptions, command: Command) => {
-      if ([user, session, text].filter(given => given !== undefined).length !== 1) command.error('error: give exactly one of --user, --session and --token.')
+    .action(async ({ user, session: sessionText, token: text, expiresAt, dryRun }: RevokeOptions, command: Command) => {
+      if ([user, sessionText, text].filter(given => given !== undefined).length !== 1) command.error('error: give exactly one of --user, --session and --token.')
+      const session = sessionText === undefined ? undefined : parseUuid(sessionText)
       const token = text === undefined ? undefined : parseToken(text)
-      // Not left to commander, which repeats what it was given: that may be a refresh token.
+      // Not left to commander, which repeats the value: it may be a refresh token.
+      if (sessionText !== undefined && session === undefined) command.error('error: --session takes the id of a session (a UUID): signout sessions list USER shows them.')
       if (text !== undefined && token === undefined) command.error('error: --token takes an access token (a JWT), or its jti (a UUID).')
       if (expiresAt !== undefined && token === undefined) command.error('error: --expires-at goes with --token alone.')
       await (await import('./revoke.ts')).revoke({ user, session, token, expiresAt }, dryRun === true)

@@ -1,5 +1,6 @@
 import type { RevocationOutcome, RevocationRequest } from '../administration/revocation-requests.ts'
-import { isUuid, type TokenOrId } from './arguments.ts'
+import { parseUuid } from '../uuid.ts'
+import type { TokenOrId } from './arguments.ts'
 import { findUser, unknownUser } from './find-user.ts'
 import { CommandError, orNotFound } from './failure.ts'
 import { withApp, withAppToEnd, type App } from './open-app.ts'
@@ -41,7 +42,8 @@ async function toRequest (app: App, { user: text, session, token, expiresAt }: T
   const user = await findUser(app, String(text))
   if (user !== undefined) return { request: { subject: user.id }, nothing: `${user.username} (${user.id}) has no session left to end`, unknown }
   // Of a user who was deleted the sessions are still known, and what they had can be revoked again.
-  if (text !== undefined && isUuid(text)) return { request: { subject: text.toLowerCase() }, nothing: `The user ${text} was deleted, and has no session left to end`, unknown }
+  const id = parseUuid(String(text))
+  if (id !== undefined) return { request: { subject: id }, nothing: `The user ${id} was deleted, and has no session left to end`, unknown }
   throw new CommandError(unknown)
 }
 

@@ -24,7 +24,7 @@ export const Credentials = component('Credentials', Type.Object({
 
 export const PasswordChange = component('PasswordChange', Type.Object({
   current_password: Password,
-  new_password: NewPassword
+  new_password: Type.String({ ...NewPassword, examples: ['another correct horse battery staple'] })
 }, strict))
 
 export const AccountDeletion = component('AccountDeletion', Type.Object({

@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox'
 import type { RevocationOutcome, RevocationRequest as Requested } from '../administration/revocation-requests.ts'
 import type { Page } from '../pages.ts'
 import type { User } from '../users/user-repository.ts'
-import { component, GivenUuid, Instant, NextCursor, ref, strict, Uuid } from './component.ts'
+import { component, defaulted, GivenUuid, Instant, NextCursor, ref, strict, Uuid } from './component.ts'
 
 const Role = Type.Enum(['user', 'admin'])
 const Status = Type.Enum(['active', 'disabled'])
@@ -35,14 +35,14 @@ export function toUserPage ({ items, nextCursor }: Page<User>): Static<typeof Us
 
 export const RevocationRequest = component('RevocationRequest', Type.Object({
   token: Type.Optional(Type.String({ minLength: 1, maxLength: 8192, description: 'An access token of ours: that one alone.' })),
-  jti: Type.Optional(Type.String({ pattern: '^[\\x20-\\x7E]{1,255}$', description: 'The id of an access token: that one alone.' })),
+  jti: Type.Optional(Type.String({ ...GivenUuid, description: 'The id of an access token: that one alone.' })),
   sid: Type.Optional(Type.String({ ...GivenUuid, description: 'A session, with all its tokens.' })),
   subject: Type.Optional(Type.String({ ...GivenUuid, description: 'A user, with all sessions.' })),
   expires_at: Type.Optional(Type.Integer({ minimum: 0, maximum: 253_402_300_799, description: 'With `token` or `jti`: until when to refuse it, in seconds since the epoch. Never taken for less than the `exp` of the token or, with `jti`, than the longest lifetime that tokens were issued with.' }))
-}, { ...strict, description: 'Exactly one of `token`, `jti`, `sid` and `subject`.', examples: [{ sid: '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e' }] }))
+}, { ...strict, description: 'Exactly one of `token`, `jti`, `sid` and `subject`.', examples: [{ sid: '00000000-0000-0000-0000-000000000000' }] }))
 
 export const RevocationQuery = Type.Object({
-  dry_run: Type.Boolean({ default: false, description: 'Answers what would end, and ends nothing.' })
+  dry_run: defaulted(Type.Boolean({ default: false, description: 'Answers what would end, and ends nothing.' }))
 }, strict)
 
 export const RevocationResult = component('RevocationResult', Type.Object({

@@ -11,8 +11,11 @@ export function component<S extends TSchema> ($id: string, schema: S): S & { $id
 export const strict = { additionalProperties: false } as const
 
 export const Uuid = Type.String({ format: 'uuid' })
-/** An id that somebody sends: ajv-formats lets `urn:uuid:` in front of one pass, which Postgres does not. */
-export const GivenUuid = Type.String({ format: 'uuid', maxLength: 36 })
+/**
+ * An id that a client sends, in any case of its letters. Validation replaces it by its canonical form. `maxLength` refuses
+ * `urn:uuid:` before a UUID, which ajv-formats accepts.
+ */
+export const GivenUuid = Type.String({ format: 'uuid', maxLength: 36, 'x-lower-cased': true })
 export const Instant = Type.String({ format: 'date-time' })
 
 /** A value that may be missing: null says so, since generated clients tell it from a property that was forgotten. */
@@ -26,9 +29,17 @@ export const NoBody = Type.Unsafe<null | Record<string, never>>({ type: ['object
 /** The id in an address. */
 export const IdParams = Type.Object({ id: GivenUuid })
 
+/**
+ * Marks a query parameter that has a default: clients may leave it out, and handlers always have it, since validation fills the
+ * default in.
+ */
+export function defaulted<S extends TSchema> (schema: S): S {
+  return Type.Optional(schema) as unknown as S
+}
+
 /** Which page of a list. */
 export const PageQuery = Type.Object({
-  limit: Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'How many a page has at most.' }),
+  limit: defaulted(Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'How many a page has at most.' })),
   cursor: Type.Optional(Type.String({ maxLength: 200, description: '`next_cursor` of the page before.' }))
 }, strict)
 

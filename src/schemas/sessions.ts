@@ -3,7 +3,7 @@ import { userAgentMaxLength } from '../client.ts'
 import type { Session as SessionRow } from '../sessions/session-repository.ts'
 import type { TokenPair as IssuedPair } from '../sessions/token-pair.ts'
 import { AccessTokenClaims } from '../tokens/claims.ts'
-import { component, Instant, nullable, ref, strict } from './component.ts'
+import { component, defaulted, Instant, nullable, ref, strict, Uuid } from './component.ts'
 
 export const TokenPair = component('TokenPair', Type.Object({
   access_token: Type.String({ description: 'A JWT in the profile of RFC 9068, to be sent as `Authorization: Bearer`.' }),
@@ -24,7 +24,7 @@ export function toTokenPair (pair: IssuedPair): Static<typeof TokenPair> {
 }
 
 /** Long enough for an access token that was mistaken for one, which deserves an answer that says so. */
-const refreshTokenInput = Type.String({ minLength: 1, maxLength: 4096 })
+const refreshTokenInput = Type.String({ minLength: 1, maxLength: 4096, examples: ['<refresh_token of POST /login>'] })
 
 export const RefreshRequest = component('RefreshRequest', Type.Object({
   refresh_token: refreshTokenInput
@@ -33,7 +33,9 @@ export const RefreshRequest = component('RefreshRequest', Type.Object({
 export const LogoutRequest = component('LogoutRequest', Type.Unsafe<null | { refresh_token?: string }>({
   type: ['object', 'null'],
   properties: { refresh_token: refreshTokenInput },
-  ...strict
+  ...strict,
+  // The documentation page fills this in: with an access token, a body that works.
+  examples: [{}]
 }))
 
 export const LogoutQuery = Type.Object({
@@ -45,8 +47,8 @@ export const LoggedOut = component('LoggedOut', Type.Object({
 }, strict))
 
 export const TokenInfo = component('TokenInfo', Type.Object({
-  sub: AccessTokenClaims.properties.sub,
-  sid: AccessTokenClaims.properties.sid,
+  sub: Uuid,
+  sid: Uuid,
   scope: AccessTokenClaims.properties.scope,
   iat: Type.Integer({ description: 'Seconds since the epoch.' }),
   exp: Type.Integer({ description: 'Seconds since the epoch.' })
@@ -67,7 +69,7 @@ export const Session = component('Session', Type.Object({
 export const Sessions = component('Sessions', Type.Array(ref(Session)))
 
 export const SessionsQuery = Type.Object({
-  state: Type.Enum(['live', 'over'], { default: 'live', description: 'Those that are live, or the last 100 of those that have ended or expired.' })
+  state: defaulted(Type.Enum(['live', 'over'], { default: 'live', description: 'Those that are live, or the last 100 of those that have ended or expired.' }))
 }, strict)
 
 /** @param currentId the session of the request that asks */

@@ -2,8 +2,10 @@ import { and, desc, eq, lt, sql } from 'drizzle-orm'
 import { canonicalIp, placeOf } from '../client.ts'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Database, Drizzle } from '../db/database.ts'
+import { rowLimit } from '../db/row-limit.ts'
 import { securityEvents, sessions } from '../db/tables.ts'
 import { readCursor, toPage, type Page, type PageRequest } from '../pages.ts'
+import { canonicalId } from '../uuid.ts'
 import type { AnnounceEvent, RecordedEvent, SecurityEvent } from './security-events.ts'
 
 /** Writes events, inside the transaction of what they tell of. */
@@ -28,7 +30,7 @@ export async function countEvent (db: Drizzle, event: SecurityEvent): Promise<vo
 /** Whether there was such a user, and is none any more, as far back as events are kept. */
 export async function isDeletionRecorded (db: Drizzle, userId: string): Promise<boolean> {
   const found = await db.select({ position: securityEvents.position }).from(securityEvents)
-    .where(and(eq(securityEvents.userId, userId), eq(securityEvents.type, 'account_deleted')))
+    .where(and(eq(securityEvents.userId, canonicalId(userId)), eq(securityEvents.type, 'account_deleted')))
     .limit(1)
   return found.length > 0
 }
@@ -68,9 +70,9 @@ export function createEventRepository (database: Database, announce: AnnounceEve
     async list (userId, { cursor, limit }) {
       const before = readCursor(cursor, /^\d{1,15}$/)
       const found = await database.run(db => db.select().from(securityEvents)
-        .where(and(eq(securityEvents.userId, userId), before === undefined ? undefined : lt(securityEvents.position, Number(before))))
+        .where(and(eq(securityEvents.userId, canonicalId(userId)), before === undefined ? undefined : lt(securityEvents.position, Number(before))))
         .orderBy(desc(securityEvents.position))
-        .limit(limit + 1))
+        .limit(rowLimit(limit) + 1))
       return toPage(found, limit, ({ position }) => String(position))
     }
   }

@@ -1,7 +1,9 @@
 import { and, desc, eq, gt, isNotNull, isNull, ne, or, sql, type SQL } from 'drizzle-orm'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Drizzle } from '../db/database.ts'
+import { rowLimit } from '../db/row-limit.ts'
 import { sessions, spentRefreshTokens, type EndReason } from '../db/tables.ts'
+import { canonicalId } from '../uuid.ts'
 
 export type Session = typeof sessions.$inferSelect
 export type NewSession = typeof sessions.$inferInsert
@@ -9,10 +11,10 @@ export type NewSession = typeof sessions.$inferInsert
 /** Which sessions: by what they have in common. */
 export type Which = SQL | undefined
 
-export const sessionWithId = (id: string): Which => eq(sessions.id, id)
-export const sessionsOf = (userId: string): Which => eq(sessions.userId, userId)
-export const sessionOf = (userId: string, id: string): Which => and(eq(sessions.userId, userId), eq(sessions.id, id))
-export const otherSessionsOf = (userId: string, id: string): Which => and(eq(sessions.userId, userId), ne(sessions.id, id))
+export const sessionWithId = (id: string): Which => eq(sessions.id, canonicalId(id))
+export const sessionsOf = (userId: string): Which => eq(sessions.userId, canonicalId(userId))
+export const sessionOf = (userId: string, id: string): Which => and(sessionsOf(userId), sessionWithId(id))
+export const otherSessionsOf = (userId: string, id: string): Which => and(sessionsOf(userId), ne(sessions.id, canonicalId(id)))
 /** In one parameter: a statement has no more than 65,535 of them. */
 export const sessionsWithIds = (ids: string[]): Which => sql`${sessions.id} = any(${`{${ids.join()}}`}::uuid[])`
 
@@ -29,7 +31,7 @@ export async function findSession (db: Drizzle, which: Which): Promise<Session |
 
 /** The session, locked: whoever else refreshes or ends it waits until this transaction is over. */
 export async function lockSession (db: Drizzle, id: string): Promise<Session | undefined> {
-  const [found] = await db.select().from(sessions).where(eq(sessions.id, id)).for('update')
+  const [found] = await db.select().from(sessions).where(sessionWithId(id)).for('update')
   return found
 }
 
@@ -95,7 +97,7 @@ export async function findEndedWithLiveTokens (db: Drizzle, which: Which, leeway
 /** The live sessions of a user that are more than it may have: those that were idle longest. */
 export async function findSurplusSessions (db: Drizzle, userId: string, maxSessions: number): Promise<string[]> {
   const surplus = await db.select({ id: sessions.id }).from(sessions)
-    .where(and(eq(sessions.userId, userId), isLive))
+    .where(and(sessionsOf(userId), isLive))
     .orderBy(desc(sessions.lastUsedAt), desc(sessions.createdAt))
     .offset(maxSessions)
   return surplus.map(({ id }) => id)
@@ -104,12 +106,12 @@ export async function findSurplusSessions (db: Drizzle, userId: string, maxSessi
 /** A user's sessions, newest first: those that are live, or those that are over. */
 export async function listSessions (db: Drizzle, userId: string, state: 'live' | 'over', limit: number): Promise<Session[]> {
   return await db.select().from(sessions)
-    .where(and(eq(sessions.userId, userId), state === 'live' ? isLive : sql`not (${isLive})`))
+    .where(and(sessionsOf(userId), state === 'live' ? isLive : sql`not (${isLive})`))
     .orderBy(desc(sessions.createdAt), desc(sessions.id))
-    .limit(limit)
+    .limit(rowLimit(limit))
 }
 
 /** Forgets where a user was, once there is no such user any more. */
 export async function forgetPlaces (db: Drizzle, userId: string): Promise<void> {
-  await db.update(sessions).set({ ip: null, userAgent: null }).where(eq(sessions.userId, userId))
+  await db.update(sessions).set({ ip: null, userAgent: null }).where(sessionsOf(userId))
 }

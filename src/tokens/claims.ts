@@ -1,11 +1,13 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { SignoutError } from '../errors.ts'
+import { canonicalUuidPattern } from '../uuid.ts'
 
 /** The longest identifier that is looked up; longer ones are no identifiers of anything that we know. */
 const maxIdLength = 255
 const Identifier = Type.String({ minLength: 1, maxLength: maxIdLength })
-const Uuid = Type.String({ format: 'uuid' })
+/** Our own ids have one form. In another one the blocklist would not recognise them. */
+const CanonicalUuid = Type.String({ pattern: canonicalUuidPattern })
 /** Up to the end of the year 9999: beyond it no date has a form, and no entry of a blocklist an end. */
 const NumericDate = Type.Number({ minimum: 0, maximum: 253_402_300_799 })
 
@@ -33,11 +35,11 @@ export const AccessTokenClaims = Type.Object({
   iss: Type.String(),
   aud: Type.String(),
   /** The user's id. */
-  sub: Uuid,
+  sub: CanonicalUuid,
   /** The token's id. */
-  jti: Uuid,
+  jti: CanonicalUuid,
   /** The session's id, new at each login. */
-  sid: Uuid,
+  sid: CanonicalUuid,
   iat: NumericDate,
   exp: NumericDate,
   client_id: Type.String(),

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { asc, eq, or, sql } from 'drizzle-orm'
 import type { Database, Drizzle } from '../db/database.ts'
+import { rowLimit } from '../db/row-limit.ts'
 import { users, type Role } from '../db/tables.ts'
+import { canonicalId } from '../uuid.ts'
 
 /** Someone who can sign in. */
 export type User = typeof users.$inferSelect
@@ -26,14 +28,14 @@ export function createUserRepository (database: Database): UserRepository {
       return found
     },
     async findById (id) {
-      const [found] = await database.run(db => db.select().from(users).where(eq(users.id, id)))
+      const [found] = await database.run(db => db.select().from(users).where(eq(users.id, canonicalId(id))))
       return found
     },
     async list ({ after, limit }) {
       return await database.run(db => db.select().from(users)
-        .where(after && sql`(${users.createdAt}, ${users.id}) > (${after.createdAt.toISOString()}::timestamptz, ${after.id}::uuid)`)
+        .where(after && sql`(${users.createdAt}, ${users.id}) > (${after.createdAt.toISOString()}::timestamptz, ${canonicalId(after.id)}::uuid)`)
         .orderBy(asc(users.createdAt), asc(users.id))
-        .limit(limit))
+        .limit(rowLimit(limit)))
     }
   }
 }
@@ -52,7 +54,7 @@ export async function insertUser (db: Drizzle, user: { username: string, passwor
  * - `update`: ending all or the others of theirs, and changing what a session rests on.
  */
 export async function lockUser (db: Drizzle, id: string, strength: 'share' | 'no key update' | 'update'): Promise<User | undefined> {
-  const [found] = await db.select().from(users).where(eq(users.id, id)).for(strength)
+  const [found] = await db.select().from(users).where(eq(users.id, canonicalId(id))).for(strength)
   return found
 }
 
@@ -62,7 +64,7 @@ export async function lockUser (db: Drizzle, id: string, strength: 'share' | 'no
  */
 export async function lockUserAndAdmins (db: Drizzle, id: string): Promise<{ user: User | undefined, hasOtherAdmin: boolean, locked: User[] }> {
   const locked = await db.select().from(users)
-    .where(or(eq(users.role, 'admin'), eq(users.id, id)))
+    .where(or(eq(users.role, 'admin'), eq(users.id, canonicalId(id))))
     .orderBy(asc(users.id))
     .for('update')
   return {
@@ -78,10 +80,10 @@ export function isActiveAdmin ({ role, status }: Pick<User, 'role' | 'status'>):
 
 /** The user must be locked. */
 export async function updateUser (db: Drizzle, id: string, change: Partial<Pick<User, 'passwordHash' | 'role' | 'status'>>): Promise<void> {
-  await db.update(users).set(change).where(eq(users.id, id))
+  await db.update(users).set(change).where(eq(users.id, canonicalId(id)))
 }
 
 /** The user must be locked. */
 export async function deleteUser (db: Drizzle, id: string): Promise<void> {
-  await db.delete(users).where(eq(users.id, id))
+  await db.delete(users).where(eq(users.id, canonicalId(id)))
 }

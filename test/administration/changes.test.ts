@@ -80,6 +80,23 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
     t.same(await refusals(app, stranger), good)
   })
 
+  await t.test('a user id in capital letters means the same user on every route', async t => {
+    const { id, username, sessions: [pair] } = await withSessions(app, 1)
+    const url = `/users/${id.toUpperCase()}`
+    t.equal((await ask(app, 'GET', url, admin)).json().id, id)
+    t.equal((await ask(app, 'GET', `${url}/sessions`, admin)).json().length, 1)
+    t.equal((await ask(app, 'DELETE', `${url}/sessions`, admin)).statusCode, 204)
+    t.same(await refusals(app, pair as Pair), ended)
+    t.equal((await put(id.toUpperCase(), 'role', 'admin')).json().role, 'admin')
+    t.equal((await put(id.toUpperCase(), 'status', 'disabled')).json().status, 'disabled')
+    t.equal((await put(id.toUpperCase(), 'status', 'active')).json().status, 'active')
+    const newer = await openSession(app, username)
+    t.equal((await ask(app, 'DELETE', url, admin)).statusCode, 204)
+    expectError(t, await login(username, password), 401, 'invalid_credentials', 'a deletion that was answered 204 has happened')
+    t.same(await refusals(app, newer), ended)
+    expectError(t, await ask(app, 'GET', `/users/${id}`, admin), 404, 'not_found')
+  })
+
   await t.test('what is no role, no status or no user is refused', async t => {
     const { id, sessions: [pair] } = await withSessions(app, 1)
     for (const [what, value] of [['role', 'root'], ['role', ''], ['role', null], ['status', 'gone'], ['status', true]] as const) expectError(t, await put(id, what, value), 400, 'invalid_request')

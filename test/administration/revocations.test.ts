@@ -2,9 +2,10 @@ import { decodeJwt, SignJWT } from 'jose'
 import t from 'tap'
 import { build, onEachStorage, serversEnv, issuer } from '../support/app.ts'
 import { entriesInRedis, recordTrips } from '../support/blocklist.ts'
-import { query } from '../support/database.ts'
+import { everyRow, query } from '../support/database.ts'
 import { aSession, ask, ended, expectError, isAccepted, refusals, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
-import { openSession, refresh, type Pair } from '../support/people.ts'
+import { keepLog } from '../support/log.ts'
+import { openSession, password, refresh, type Pair } from '../support/people.ts'
 import { ed25519, forge, goodClaims, nowSeconds, strangersKey } from '../support/tokens.ts'
 import { entryKey } from '../../src/revocation/revocation.ts'
 
@@ -28,10 +29,14 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     })
   }
 
-  await t.test('takes a jti in any case of its letters', async t => {
-    const pair = await aSession(app)
-    t.equal((await revoke({ jti: jtiOf(pair).toUpperCase() })).statusCode, 200)
-    t.notOk(await isAccepted(app, pair))
+  await t.test('takes ids in any case of their letters', async t => {
+    const { id, sessions } = await withSessions(app, 3)
+    const [first, second, third] = sessions as [Pair, Pair, Pair]
+    t.same((await revoke({ jti: jtiOf(first).toUpperCase() })).json().tokens, [jtiOf(first)])
+    t.notOk(await isAccepted(app, first))
+    t.same((await revoke({ sid: sessionIdOf(second).toUpperCase() })).json().sessions, [sessionIdOf(second)])
+    t.same((await revoke({ subject: id.toUpperCase() })).json().sessions.sort(), [first, third].map(sessionIdOf).sort())
+    t.same(await Promise.all([second, third].map(pair => refusals(app, pair))), [ended, ended])
   })
 
   await t.test('with a sid ends that session, and with a subject all of them', async t => {
@@ -77,10 +82,10 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     const wrong = [
       {}, { jti, sid }, { sid, subject: sub }, { token: pair.access_token, jti }, { jti, sid, subject: sub, token: pair.access_token }, { user: sub }, { jti: '' }, { jti: 1 }, { jti: [jti] }, { jti: null },
       { jti: 'x'.repeat(256) }, { jti: 'a\u0000b' }, { jti: '\ud800' }, { sid: 'x' }, { subject: 'x' }, { sid: `urn:uuid:${String(sid)}` }, { subject: `urn:uuid:${sub}` }, { sid, expires_at: 1 }, { subject: sub, expires_at: 1 },
-      { token: pair.access_token, expires_at: -1 }, { jti, expires_at: -1 }, { jti, expires_at: '1' }, { jti, expires_at: 1.5 }, { jti, expires_at: 1e15 }
+      { token: pair.access_token, expires_at: -1 }, { jti, expires_at: -1 }, { jti, expires_at: '1' }, { jti, expires_at: 1.5 }, { jti, expires_at: 1e15 }, { jti, expires_at: { valueOf: 1 } }
     ]
     for (const payload of wrong) expectError(t, await revoke(payload), 400, 'invalid_request', JSON.stringify(payload).slice(0, 80))
-    for (const query of ['?dry_run=x', '?dry=true']) expectError(t, await revoke({ sid }, query), 400, 'invalid_request', query)
+    for (const query of ['?dry_run=x', '?dry_run=', '?dry_run=1', '?dry_run=TRUE', '?dry_run=%20true', '?dry_run=true&dry_run=true', '?dry=true']) expectError(t, await revoke({ sid }, query), 400, 'invalid_request', query)
     t.same(await refusals(app, pair), good)
   })
 
@@ -108,6 +113,27 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     for (const payload of [{ sid: crypto.randomUUID() }, { subject: crypto.randomUUID() }]) expectError(t, await revoke(payload), 404, 'not_found')
   })
 }))
+
+t.test('a secret that is pasted where an id belongs is refused, and neither logged nor stored', async t => {
+  const log = keepLog()
+  const env = await serversEnv(t)
+  const app = await build(t, env, log.logger)
+  const { token: admin } = await signUpAdmin(app)
+  const { access_token: access, refresh_token: secret } = await aSession(app)
+  for (const pasted of [secret, access, password]) {
+    for (const name of ['jti', 'sid', 'subject']) {
+      for (const query of ['', '?dry_run=true']) {
+        const answer = await ask(app, 'POST', `/revocations${query}`, admin, { [name]: pasted })
+        expectError(t, answer, 400, 'invalid_request', name)
+        t.match(answer.json().details, [{ path: `/${name}` }])
+        t.notMatch(answer.body, pasted, 'and is not repeated')
+      }
+      await t.rejects(app.revocationRequests.revoke({ [name]: pasted }, {}), { code: 'invalid_request', message: new RegExp(`^((?!${pasted.slice(0, 20)}).)*$`) })
+    }
+  }
+  const kept = [log.text(), ...await everyRow(app), ...(await entriesInRedis(env)).keys()]
+  t.same([secret, access, password].filter(pasted => kept.some(text => text.includes(pasted))), [])
+})
 
 t.test('an entry in Redis lasts as long as the token could', async t => {
   const env = await serversEnv(t)

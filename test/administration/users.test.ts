@@ -1,5 +1,9 @@
 import { decodeJwt } from 'jose'
 import t from 'tap'
+import type { Drizzle } from '../../src/db/database.ts'
+import { createRevocationLog } from '../../src/revocation/revocation-log.ts'
+import { findSession, listSessions, lockSession, sessionOf } from '../../src/sessions/session-repository.ts'
+import { createUserRepository, deleteUser, lockUser, lockUserAndAdmins, updateUser } from '../../src/users/user-repository.ts'
 import { onEachStorage } from '../support/app.ts'
 import { aSession, ask, expectError, isAccepted, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
 import { refresh, signUp, type Pair } from '../support/people.ts'
@@ -75,11 +79,44 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
   })
 
   await t.test('and are refused pages that cannot be', async t => {
-    for (const query of ['limit=0', 'limit=101', 'limit=-1', 'limit=x', 'limit=1.5', 'cursor=', 'cursor=x', `cursor=${'A'.repeat(201)}`, `cursor=${Buffer.from('1 2').toString('base64url')}`, 'page=2']) {
+    const noNumbers = ['-Infinity', 'Infinity', '-1e999', '1e999', 'NaN', '0x10', '1e1', '%2B5', '%205', '5%20', '', '5n', '1_0', '5.0', '%EF%BC%95', '0'.repeat(16), '5&limit=6', '5&limit='].map(text => `limit=${text}`)
+    for (const query of [...noNumbers, 'limit=0', 'limit=101', 'limit=-1', 'limit=x', 'limit=1.5', 'cursor=', 'cursor=x', `cursor=${'A'.repeat(201)}`, `cursor=${Buffer.from('1 2').toString('base64url')}`, 'page=2']) {
       expectError(t, await ask(app, 'GET', `/users?${query}`, admin), 400, 'invalid_request', query)
     }
     const beyond = Buffer.from(`99999999999999 ${crypto.randomUUID()}`).toString('base64url')
+    for (const spelling of [`${beyond}=`, `${beyond.slice(0, 8)}!${beyond.slice(8)}`]) expectError(t, await ask(app, 'GET', `/users?cursor=${spelling}`, admin), 400, 'invalid_request', spelling)
     t.same(await list(`?cursor=${beyond}`), { users: [], next_cursor: null })
+  })
+
+  await t.test('and the repositories refuse a limit that would return the whole table', async t => {
+    const readLive = createRevocationLog(app.database, 0).readLive
+    const lists: Record<string, (limit: number) => Promise<unknown>> = {
+      users: limit => createUserRepository(app.database).list({ limit }),
+      sessions: limit => app.database.run(db => listSessions(db, adminId, 'live', limit)),
+      events: limit => app.securityEvents.list(adminId, { limit }),
+      revocations: limit => readLive({ after: 0, upTo: 1 }, limit)
+    }
+    for (const [name, list] of Object.entries(lists)) {
+      for (const limit of [-Infinity, Infinity, NaN, -1, 0, 1.5, 10_001]) await t.rejects(list(limit), { name: 'RangeError' }, `${name}: ${limit}`)
+      await t.resolves(list(1), name)
+    }
+  })
+
+  await t.test('and the repositories refuse an id that was not parsed', async t => {
+    const { sub, sid } = decodeJwt(admin) as { sub: string, sid: string }
+    const upper = sub.toUpperCase()
+    const lookUps: Record<string, (db: Drizzle) => Promise<unknown>> = {
+      findById: () => createUserRepository(app.database).findById(upper),
+      lockUser: db => lockUser(db, upper, 'share'),
+      lockUserAndAdmins: db => lockUserAndAdmins(db, upper),
+      updateUser: db => updateUser(db, upper, { role: 'admin' }),
+      deleteUser: db => deleteUser(db, upper),
+      listSessions: db => listSessions(db, upper, 'live', 1),
+      findSession: async db => await findSession(db, sessionOf(sub, sid.toUpperCase())),
+      lockSession: db => lockSession(db, sid.toUpperCase()),
+      listEvents: () => app.securityEvents.list(upper, { limit: 1 })
+    }
+    for (const [name, lookUp] of Object.entries(lookUps)) await t.rejects(app.database.run(db => lookUp(db)), { name: 'TypeError', message: /UUID in lower case/ }, name)
   })
 
   await t.test('session by session, newest first', async t => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { decodeJwt } from 'jose'
 import t from 'tap'
+import { unknownUser } from '../../src/cli/find-user.ts'
 import { entryKey } from '../../src/revocation/revocation.ts'
 import { build, serversEnv } from '../support/app.ts'
 import { fail, succeed } from '../support/cli.ts'
@@ -24,6 +25,7 @@ t.test('what is not there to be revoked is one line', async t => {
     ...[token.slice(0, -8), token.slice(0, token.lastIndexOf('.')), `Bearer ${token}`].map(broken => isRefused('The token is not an access token of this service.', '--token', broken))
   ])
   t.equal((await get(app, '/me', token)).statusCode, 200)
+  t.equal(unknownUser(token), 'There is no user with that name or id.', 'a token that was pasted as a name is not repeated')
 })
 
 t.test('a jti is refused for as long as --expires-at says, where that is longer than tokens live', async t => {

@@ -1,10 +1,10 @@
 import pg from 'pg'
-import { chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { pathToFileURL } from 'node:url'
-import { findChromium } from '../../scripts/services/chromium.ts'
 import type { Report } from '../../scripts/load/report.ts'
 import { serversEnv, type Env } from '../support/app.ts'
+import { openBrowser } from '../support/browser.ts'
 import { brokenReplica, readReports, startLoad } from '../support/load.ts'
 import { parseMetrics } from '../support/metrics.ts'
 import { startServer } from '../support/server-process.ts'
@@ -78,11 +78,7 @@ async function expectCounts (t: Test, report: Report): Promise<void> {
 
 /** That a browser finds the plots drawn, in the light and in the dark, on a laptop and on a phone, and asks nobody for anything. */
 async function expectDrawn (t: Test, htmlFile: string): Promise<void> {
-  const executablePath = findChromium()
-  if (executablePath === undefined) throw new Error('This test needs a Chromium: run `npm run services`, or name one in CHROMIUM.')
-  const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-  const browser = await chromium.launch({ executablePath, args, timeout: 60_000 })
-  t.teardown(() => browser.close())
+  const browser = await openBrowser(t)
   const url = pathToFileURL(htmlFile).href
   for (const [width, colorScheme] of [[1280, 'light'], [390, 'dark']] as const) {
     const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme })

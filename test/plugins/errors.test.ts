@@ -138,6 +138,26 @@ t.test('bodies that will not do', async t => {
   t.match((await app.inject({ method: 'POST', url: '/register' })).json(), { error: 'invalid_request' }, 'no body and no type')
 })
 
+t.test('a validation error names every mistake, up to ten', async t => {
+  const { app } = await failingApp(t)
+  const detailsOf = async (payload: object, url = '/register', method: 'POST' | 'PUT' = 'POST') => {
+    const answer = await app.inject({ method, url, payload })
+    t.equal(answer.statusCode, 400, url)
+    return (answer.json().details as Array<{ path: string, message: string }>).map(({ path, message }) => `${path} ${message}`)
+  }
+  t.same(await detailsOf({}), ['/username is missing', '/password is missing'])
+  t.same((await detailsOf({ username: '!', password: '', more: 1 })).map(detail => detail.split(' ')[0]).sort(), ['/more', '/password', '/username'])
+  t.same(await detailsOf({ username: 'ada', password: 1, admin: true }), ['/admin is not known here', '/password must be string'])
+  t.same(await detailsOf({ username: 1, password: 2 }, '/login'), ['/username must be string', '/password must be string'])
+  const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`p${index}`, 1]))
+  const details = await detailsOf(many)
+  t.equal(details.length, 10)
+  t.same(details.slice(0, 2), ['/username is missing', '/password is missing'], 'those that the client must know come first')
+  const { token } = await signUp(app)
+  const query = await get(app, '/me/security-events?limit=0&page=2&cursor=' + 'A'.repeat(201), token)
+  t.same(query.json().details.map(({ path }: { path: string }) => path).sort(), ['/cursor', '/limit', '/page'])
+})
+
 t.test('passwords are counted in characters after normalisation, and nothing is cut off', async t => {
   const { app } = await failingApp(t)
   const register = (username: string, password: string) => app.inject({ method: 'POST', url: '/register', payload: { username, password } })

@@ -115,6 +115,7 @@ function wrongTokensOfOurs (header: Record<string, unknown>, claims: Record<stri
     'sub no UUID': { header, payload: change('sub', 'ada') },
     'jti no UUID': { header, payload: change('jti', 'one') },
     'sid no UUID': { header, payload: change('sid', 'one') },
+    ...Object.fromEntries(['sub', 'jti', 'sid'].map(name => [`${name} in capitals`, { header, payload: change(name, String(claims[name]).toUpperCase()) }])),
     'scope array': { header, payload: change('scope', ['user']) },
     'client_id number': { header, payload: change('client_id', 1) },
     'typ of an ID token': { header: { ...header, typ: 'JWT' }, payload: claims },

@@ -5,7 +5,11 @@ import { join } from 'node:path'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
 import { openapiFile } from '../../scripts/openapi.ts'
+import { AwayError } from '../../src/errors.ts'
+import { buildWaitingApp } from '../../src/waiting-app.ts'
 import { build, embeddedEnv, issuer, onEachStorage, serversEnv } from '../support/app.ts'
+import { aSession } from '../support/expect.ts'
+import { keepLog } from '../support/log.ts'
 import { get, signUp } from '../support/people.ts'
 
 t.test('GET /health/live and /health/ready', t => onEachStorage(t, async (t, app) => {
@@ -99,6 +103,28 @@ t.test('GET /docs is a page that asks no outside host', async t => {
     t.equal(url.host, 'here', asset)
     t.equal((await get(app, url.pathname)).statusCode, 200, asset)
   }
+})
+
+t.test('the logged path has no token, wherever in the path it is', async t => {
+  const log = keepLog()
+  const app = await build(t, await serversEnv(t), log.logger)
+  const waiting = buildWaitingApp(app.log, new AwayError('database', 'down'))
+  t.teardown(() => waiting.close())
+  const { access_token: access, refresh_token: secret } = await aSession(app)
+  const id = crypto.randomUUID()
+  const metricsToken = 'sixteen-letters!'
+  const paths = [`/me/sessions/${secret}`, `/token/${access}`, `/${secret}/x`, `/logout;${secret}`, `/me/sessions/%20${secret}`, `/%zz${secret}`, `//${secret}`, `/token#access_token=${access}`, `/me?t=${secret}`, `/metrics/${metricsToken}`]
+  for (const url of paths) {
+    for (const method of ['GET', 'DELETE'] as const) {
+      await app.inject({ method, url })
+      await waiting.inject({ method, url })
+    }
+  }
+  t.same([access, secret, metricsToken, 'access_token='].filter(token => log.text().includes(token)), [])
+  log.clear()
+  for (const url of [`/users/${id}/sessions`, '/.well-known/jwks.json', '/me/security-events?limit=1', `/me/sessions/${secret}/x`, '/']) await app.inject({ url })
+  const logged = log.lines().flatMap(({ req }) => req === undefined ? [] : [(req as { url: string }).url])
+  t.same(logged, [`/users/${id}/sessions`, '/.well-known/jwks.json', '/me/security-events', '/me/sessions/[hidden]/x', '/'], 'and is told in full otherwise')
 })
 
 t.test('TRUST_PROXY decides whose X-Forwarded-For is believed', async t => {

@@ -50,7 +50,7 @@ t.test('npm run replicas starts as many as it is told, tells their logs apart, a
 })
 
 t.test('a count that is none, and a port that is none, are refused with the way to do it', async t => {
-  for (const args of [['none'], ['0'], ['51'], ['1.5'], ['1', '2'], ['1', '--first-port', 'x'], ['3', '--first-port', '65535']]) {
+  for (const args of [['none'], ['0'], ['0x3'], ['1e1'], ['51'], ['1.5'], ['1', '2'], ['1', '--first-port', 'x'], ['3', '--first-port', '65535']]) {
     const { ended, output } = npmRun(t, ['replicas', '--', ...args])
     t.equal(await ended, 1, args.join(' '))
     t.match(output(), /must be a whole number[^]*Usage: npm run replicas/, args.join(' '))

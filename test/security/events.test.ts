@@ -182,7 +182,7 @@ t.test('GET /me/security-events', t => onEachStorage(t, async (t, app) => {
 
   await t.test('and refuses pages that cannot be', async t => {
     const { access_token: token } = await aSession(app)
-    for (const query of ['limit=0', 'limit=101', 'cursor=', 'cursor=x', `cursor=${Buffer.from('-1').toString('base64url')}`, `cursor=${Buffer.from('9'.repeat(30)).toString('base64url')}`, 'user=x']) {
+    for (const query of ['limit=-Infinity', 'limit=-1e999', 'limit=Infinity', 'limit=0', 'limit=101', 'cursor=', 'cursor=x', `cursor=${Buffer.from('-1').toString('base64url')}`, `cursor=${Buffer.from('9'.repeat(30)).toString('base64url')}`, 'user=x']) {
       expectError(t, await ask(app, 'GET', `/me/security-events?${query}`, token), 400, 'invalid_request', query)
     }
     expectError(t, await ask(app, 'GET', '/me/security-events'), 401, 'authorization_required')

@@ -1,0 +1,74 @@
+import type { Page } from 'playwright-core'
+import t from 'tap'
+import { build, serversEnv } from '../support/app.ts'
+import { openBrowser } from '../support/browser.ts'
+import { ask, expectError } from '../support/expect.ts'
+import type { Pair } from '../support/people.ts'
+
+/** Longer than anything takes on a busy machine. */
+const patienceMs = 60_000
+
+/** Opens an operation of the page and returns the body that is filled in; undefined for one without a body. */
+async function openOperation (page: Page, name: string): Promise<string | undefined> {
+  const block = page.locator(`#operations-${name}`)
+  await block.locator('.opblock-summary-control').click()
+  await block.locator('.execute').waitFor()
+  const body = block.locator('textarea.body-param__text')
+  return await body.count() === 0 ? undefined : await body.inputValue()
+}
+
+/** Presses Execute and returns the answer that the page shows. */
+async function execute (page: Page, name: string): Promise<{ status: number, body: string }> {
+  const block = page.locator(`#operations-${name}`)
+  await block.locator('.execute').click()
+  const answer = block.locator('.live-responses-table .response')
+  await answer.waitFor()
+  const body = answer.locator('.highlight-code code')
+  return { status: Number.parseInt(await answer.locator('.response-col_status').innerText()), body: await body.count() === 0 ? '' : await body.first().innerText() }
+}
+
+async function authorize (page: Page, token: string): Promise<void> {
+  await page.locator('.auth-wrapper .authorize').first().click()
+  await page.locator('.modal-ux input').fill(token)
+  await page.locator('.modal-ux .modal-btn.authorize').click()
+  await page.locator('.modal-ux .btn-done').click()
+}
+
+t.test('the documentation page works without editing JSON, logging out included', async t => {
+  const app = await build(t, await serversEnv(t))
+  const address = await app.listen({ port: 0 })
+  const page = await (await openBrowser(t)).newPage()
+  page.setDefaultTimeout(patienceMs)
+  await page.goto(`${address}/docs`)
+  await page.locator('.opblock').first().waitFor()
+
+  const bodies: Record<string, unknown> = {}
+  for (const id of await page.evaluate("[...document.querySelectorAll('.opblock')].map(block => block.id)") as string[]) {
+    const name = id.replace('operations-', '')
+    const body = await openOperation(page, name)
+    if (body !== undefined) bodies[name] = JSON.parse(body)
+  }
+  const credentials = { username: 'ada@example.com', password: 'correct horse battery staple' }
+  t.same(bodies, {
+    'auth-register': credentials,
+    'auth-login': credentials,
+    'auth-refresh': { refresh_token: '<refresh_token of POST /login>' },
+    'auth-logout': {},
+    'me-deleteMe': { password: credentials.password },
+    'me-changePassword': { current_password: credentials.password, new_password: 'another correct horse battery staple' },
+    'administration-setRole': { role: 'user' },
+    'administration-setStatus': { status: 'active' },
+    'administration-revoke': { sid: '00000000-0000-0000-0000-000000000000' }
+  }, 'each example works, or has to be replaced and looks so')
+
+  t.equal((await execute(page, 'auth-register')).status, 201)
+  const login = await execute(page, 'auth-login')
+  t.equal(login.status, 200)
+  const { access_token: token } = JSON.parse(login.body) as Pair
+  await authorize(page, token)
+  t.equal((await execute(page, 'me-changePassword')).status, 204)
+  t.equal((await ask(app, 'GET', '/token', token)).statusCode, 200)
+  const { status, body } = await execute(page, 'auth-logout')
+  t.equal(status, 200, body)
+  expectError(t, await ask(app, 'GET', '/token', token), 401, 'token_revoked')
+})
