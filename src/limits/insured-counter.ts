@@ -55,9 +55,7 @@ export function createInsuredCounter (redis: RedisCounter, memory: MemoryCounter
     if (await attempt(key, () => redis.carry(key, uncarried)) === undefined) memory.putBackUncarried(key, uncarried)
   }
 
-  function dropLater (key: string, id: string): void {
-    if (undropped.size < maxUndropped) undropped.set(id, key)
-  }
+  const dropLater = (key: string, id: string) => { if (undropped.size < maxUndropped) undropped.set(id, key) }
 
   async function drop (id: string, key: string): Promise<void> {
     undropped.delete(id)
@@ -87,17 +85,19 @@ export function createInsuredCounter (redis: RedisCounter, memory: MemoryCounter
       if (!isWrong) dropLater(key, id)
       return known
     },
-    async count (key) {
-      return await ask(key, () => redis.count(key)) ?? await memory.count(key)
-    },
+    count: async key => await ask(key, () => redis.count(key)) ?? await memory.count(key),
     async carryOver () {
       const tasks = [
         ...[...undropped].map(([id, key]) => ({ key, run: () => drop(id, key) })),
         ...memory.uncarriedKeys().map(key => ({ key, run: () => carry(key) }))
       ].filter(({ key }) => redis.isReady(key))
-      for (let start = 0; start < tasks.length; start += carriedAtOnce) {
-        await Promise.all(tasks.slice(start, start + carriedAtOnce).map(({ run }) => run()))
-      }
+      await runInBatches(tasks.map(({ run }) => run))
     }
+  }
+}
+
+async function runInBatches (tasks: Array<() => Promise<void>>): Promise<void> {
+  for (let start = 0; start < tasks.length; start += carriedAtOnce) {
+    await Promise.all(tasks.slice(start, start + carriedAtOnce).map(task => task()))
   }
 }

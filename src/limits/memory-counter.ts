@@ -56,26 +56,20 @@ const candidatesToForget = 16
 /** How often what has passed is cleared away at least, in milliseconds. */
 const maxSweepEveryMs = 10_000
 
-/**
- * Memory is bounded: beyond `maxKeys`, keys with few attempts are forgotten first. So a flood of made-up names does not
- * make an account's limit start again. A reservation that is forgotten has lapsed.
- */
-export function createMemoryCounter (size: CounterSize, { maxKeys = defaultMaxKeys, now = () => performance.now() }: MemoryCounterOptions = {}): MemoryCounter {
-  const { attempts, windowMs, leaseMs } = size
+/** What is known, by key. Whatever has passed is forgotten before it is read, and now and then. */
+interface Entries {
+  find (key: string): Entry | undefined
+  /** Finds an entry or makes one, which forgets another where there is no room. */
+  open (key: string): Entry
+  /** Forgets an entry in which nothing is left. */
+  closeIfEmpty (key: string, entry: Entry): boolean
+  readonly all: ReadonlyMap<string, Entry>
+}
+
+function createEntries (windowMs: number, maxKeys: number, now: () => number): Entries {
   const entries = new Map<string, Entry>()
   let sweeper: NodeJS.Timeout | undefined
 
-  function open (key: string): Entry {
-    const found = find(key)
-    if (found !== undefined) return found
-    if (entries.size >= maxKeys) forgetOne(entries)
-    const entry = { shared: 0, own: 0, endsAt: 0, underWay: new Map() }
-    entries.set(key, entry)
-    sweeper ??= setInterval(sweep, Math.min(windowMs, maxSweepEveryMs)).unref()
-    return entry
-  }
-
-  /** Forgets what has passed before anything is read. */
   function find (key: string): Entry | undefined {
     const entry = entries.get(key)
     if (entry === undefined) return undefined
@@ -96,6 +90,30 @@ export function createMemoryCounter (size: CounterSize, { maxKeys = defaultMaxKe
   function sweep (): void {
     for (const key of entries.keys()) find(key)
   }
+
+  return {
+    find,
+    closeIfEmpty,
+    open (key) {
+      const found = find(key)
+      if (found !== undefined) return found
+      if (entries.size >= maxKeys) forgetOne(entries)
+      const entry = { shared: 0, own: 0, endsAt: 0, underWay: new Map() }
+      entries.set(key, entry)
+      sweeper ??= setInterval(sweep, Math.min(windowMs, maxSweepEveryMs)).unref()
+      return entry
+    },
+    all: entries
+  }
+}
+
+/**
+ * Memory is bounded: beyond `maxKeys`, keys with few attempts are forgotten first. So a flood of made-up names does not
+ * make an account's limit start again. A reservation that is forgotten has lapsed.
+ */
+export function createMemoryCounter (size: CounterSize, { maxKeys = defaultMaxKeys, now = () => performance.now() }: MemoryCounterOptions = {}): MemoryCounter {
+  const { attempts, windowMs, leaseMs } = size
+  const { find, open, closeIfEmpty, all } = createEntries(windowMs, maxKeys, now)
 
   function tallyOf (entry: Entry | undefined): Tally {
     if (entry === undefined) return { wrong: 0, underWay: 0, windowMs: 0 }
@@ -134,7 +152,7 @@ export function createMemoryCounter (size: CounterSize, { maxKeys = defaultMaxKe
     },
     learn,
     hold (key, id) { open(key).underWay.set(id, reservation(false)) },
-    uncarriedKeys: () => [...entries].filter(([, { own }]) => own > 0).map(([key]) => key),
+    uncarriedKeys: () => [...all].filter(([, { own }]) => own > 0).map(([key]) => key),
     takeUncarried (key) {
       const entry = find(key)
       if (entry === undefined || entry.own === 0) return undefined
@@ -148,7 +166,7 @@ export function createMemoryCounter (size: CounterSize, { maxKeys = defaultMaxKe
       entry.shared = Math.max(0, entry.shared - uncarried.attempts)
       add(entry, 'own', uncarried.attempts, now() + uncarried.windowMs)
     },
-    get size () { return entries.size }
+    get size () { return all.size }
   }
 }
 

@@ -111,27 +111,37 @@ export function createWaitingRoom ({ maxWaiting = defaultMaxWaiting, maxWaitMs =
 
   return {
     run: (names, place, attempt, giveUp) => new Promise((resolve, reject) => {
-      const waiter: Waiter = {
-        place,
-        isLate: false,
-        giveUp: busy => { reject(giveUp(busy)) },
-        async attempt () {
-          try {
-            const outcome = await attempt()
-            if ('busy' in outcome) return outcome.busy
-            resolve(outcome.result)
-          } catch (error) {
-            reject(error)
-          }
-          return undefined
-        }
-      }
+      const waiter = createWaiter(place, attempt, { resolve, reject: busy => { reject(giveUp(busy)) }, fail: reject })
       const name = names.find(name => lines.has(name))
       if (name !== undefined) enter(name, waiter)
       else waiter.attempt().then(busy => { if (busy !== undefined) enter(busy, waiter) })
     }),
     wake (name) { lines.get(name)?.wake() },
     get size () { return size }
+  }
+}
+
+interface Outcomes<T> {
+  resolve: (result: T) => void
+  reject: (busy: string) => void
+  fail: (error: unknown) => void
+}
+
+function createWaiter<T> (place: string, attempt: () => Promise<Try<T>>, { resolve, reject, fail }: Outcomes<T>): Waiter {
+  return {
+    place,
+    isLate: false,
+    giveUp: reject,
+    async attempt () {
+      try {
+        const outcome = await attempt()
+        if ('busy' in outcome) return outcome.busy
+        resolve(outcome.result)
+      } catch (error) {
+        fail(error)
+      }
+      return undefined
+    }
   }
 }
 
