@@ -1,16 +1,18 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import type { RateLimiterAbstract } from 'rate-limiter-flexible'
 import type { Config } from '../src/config.ts'
 import type { RateLimit } from '../src/errors.ts'
-import { createCounter } from '../src/limits/counter.ts'
+import type { Counter, CounterSize } from '../src/limits/counter.ts'
+import { createInsuredCounter, type InsuredCounter } from '../src/limits/insured-counter.ts'
 import { createLimits, noLimits, type Limits } from '../src/limits/limits.ts'
-import { MemoryLimiter } from '../src/limits/memory-limiter.ts'
+import { createMemoryCounter } from '../src/limits/memory-counter.ts'
 import { readRate, type RateSettings } from '../src/limits/rates.ts'
-import { createRedisLimiter } from '../src/limits/redis-limiter.ts'
+import { createRedisCounter } from '../src/limits/redis-counter.ts'
+import { createWaitingRoom } from '../src/limits/waiting-room.ts'
 import { openRedis } from '../src/redis/open-redis.ts'
 import type { RedisTopology } from '../src/redis/topology.ts'
 import { withDeadline } from '../src/revocation/deadline.ts'
+import { attemptLeaseMs } from '../src/users/password-check.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -24,10 +26,14 @@ export interface RateLimitsOptions {
 
 /** How long Redis may take at start, in milliseconds. */
 const connectDeadlineMs = 1_000
+/** By how much a busy event loop may delay an answer of Redis before the connection is given up, in milliseconds. */
+const lateLoopMs = 2_000
+/** By when a connection that broke is known to be broken, in milliseconds: one that is still there has refused the command. */
+const givingUpMs = 50
 /** How often the log repeats that Redis refuses to count, in milliseconds. */
 const repeatAfterMs = 60_000
 
-const alone = 'Attempts are counted in the memory of this replica meanwhile, apart from those at other replicas.'
+const alone = 'Until then this replica counts attempts in its own memory, starting from the counts that Redis answered last.'
 
 /** Limits on guessing, counted in Redis or, in the embedded mode, in the memory of this process. */
 async function rateLimits (app: FastifyInstance, { config }: RateLimitsOptions): Promise<void> {
@@ -37,41 +43,61 @@ async function rateLimits (app: FastifyInstance, { config }: RateLimitsOptions):
     return
   }
   const { storage } = config
-  const limiterOf = storage.kind === 'servers'
-    ? await openRedisLimiters(app, storage.redis, config)
-    : ({ attempts, windowSeconds }: RateLimit) => new MemoryLimiter({ points: attempts, duration: windowSeconds })
   app.decorate('limits', createLimits({
-    counterOf: name => {
-      const limit = readRate(config, name)
-      return createCounter(limit, limiterOf(limit))
-    },
+    rateOf: name => readRate(config, name),
+    counterOf: storage.kind === 'servers' ? await openRedisCounters(app, storage.redis, config) : rate => createMemoryCounter(sizeOf(rate)),
+    room: createWaitingRoom(),
     secret: app.keyEncryptionSecret
   }))
 }
 
+function sizeOf ({ attempts, windowSeconds }: RateLimit): CounterSize {
+  return { attempts, windowMs: windowSeconds * 1000, leaseMs: attemptLeaseMs }
+}
+
 /**
  * The limits have a connection of their own: guesses that come in by the thousand do not stand in front of the blocklist's
- * look-ups, on which every other request waits. It is given up by the first command that goes unanswered, since there is
- * another way to count: only those attempts wait that were made until then.
+ * look-ups, on which every other request waits. The first command that Redis does not answer within the deadline closes the
+ * connection, and attempts are counted in memory until there is another one.
  */
-async function openRedisLimiters (app: FastifyInstance, topology: RedisTopology, config: RateLimitsOptions['config']): Promise<(limit: RateLimit) => RateLimiterAbstract> {
+async function openRedisCounters (app: FastifyInstance, topology: RedisTopology, config: RateLimitsOptions['config']): Promise<(rate: RateLimit) => Counter> {
+  const { BLOCKLIST_DEADLINE_MS: deadlineMs, BLOCKLIST_PREFIX: prefix } = config
+  const counters: InsuredCounter[] = []
   const redis = openRedis(topology)
-  const connections = redis.attach({
-    deadlineMs: config.BLOCKLIST_DEADLINE_MS,
-    silenceMs: config.BLOCKLIST_DEADLINE_MS,
+  const { shards, ...connections } = redis.attach({
+    // Timers of the connection do not see whether the event loop was late. The deadline of each counter does.
+    deadlineMs: deadlineMs + lateLoopMs,
+    silenceMs: deadlineMs + lateLoopMs,
     onLost: err => app.log.warn({ err }, `The limits have lost their connection to Redis. ${alone}`),
     onRestored: () => app.log.info('The limits have their connection to Redis back.')
   })
+  for (const { link } of shards) {
+    link.onChanged(isReady => { if (isReady) for (const counter of counters) counter.carryOver() })
+  }
   app.addHook('onClose', () => { redis.close() })
   // Nothing depends on whether it succeeds: it goes on trying.
   await withDeadline(connections.connect(), connectDeadlineMs).catch(() => {})
-  let silentUntil = 0
-  function onRefused (): void {
-    if (performance.now() < silentUntil) return
-    silentUntil = performance.now() + repeatAfterMs
-    app.log.warn(`Redis refuses to count attempts: it may be full, read-only, or forbid scripts. ${alone}`)
+  const isReady = () => shards.every(({ link }) => link.isReady)
+  const tellOfRefusal = atMostEvery(repeatAfterMs, () => app.log.warn(`Redis refuses to count attempts: it may be full, read-only, or forbid scripts. ${alone}`))
+  return rate => {
+    const size = sizeOf(rate)
+    const shared = createRedisCounter(size, { shards, prefix: `${prefix}limit:${rate.name}:`, deadlineMs })
+    const counter = createInsuredCounter(shared, createMemoryCounter(size), {
+      onFailed () { if (isReady()) setTimeout(() => { if (isReady()) tellOfRefusal() }, givingUpMs).unref() }
+    })
+    counters.push(counter)
+    return counter
   }
-  return limit => createRedisLimiter(limit, { shards: connections.shards, prefix: config.BLOCKLIST_PREFIX, onRefused })
+}
+
+/** Does something, but not again before so many milliseconds have passed. */
+function atMostEvery (everyMs: number, work: () => void): () => void {
+  let silentUntil = 0
+  return () => {
+    if (performance.now() < silentUntil) return
+    silentUntil = performance.now() + everyMs
+    work()
+  }
 }
 
 export default fp(rateLimits, { name: 'rate-limits', fastify: '5.x', dependencies: ['database'] })

@@ -1,6 +1,7 @@
 import { DatabaseError, DatabaseUnreachableError } from '../db/database-errors.ts'
 import { ClockDisputeError, NotReadyError, type SignoutError } from '../errors.ts'
 import { BreakerOpenError } from '../revocation/breaker.ts'
+import { LapsedAttemptError } from '../limits/limits.ts'
 import { DeadlineError } from '../revocation/deadline.ts'
 import { UntrustedError } from '../revocation/log-guard.ts'
 import { TooManyHashesError } from '../users/password-hasher.ts'
@@ -30,5 +31,5 @@ function ofBlocklist (cause: unknown): UnavailableCause {
 
 function ofService (cause: unknown): UnavailableCause {
   if (cause instanceof DatabaseError || cause instanceof DatabaseUnreachableError) return 'database'
-  return cause instanceof TooManyHashesError ? 'password_queue' : 'other'
+  return cause instanceof TooManyHashesError || cause instanceof LapsedAttemptError ? 'password_queue' : 'other'
 }

@@ -43,8 +43,9 @@ export interface EventRepository {
    */
   countFailure (event: SecurityEvent): Promise<void>
   /**
-   * Whether this account has signed in from the place of this address before, as far back as events are kept, or has a
-   * session that was used there last.
+   * True if the password of this account was proved at the place of this address: by a login or a change of the password, as
+   * far back as events are kept, or by the login of a live session that was never refreshed. A refresh proves no password: a
+   * thief with a stolen token can refresh anywhere.
    */
   hasSignedInFrom (userId: string, ip: string | undefined): Promise<boolean>
   /** A user's events, newest first. */
@@ -62,9 +63,10 @@ export function createEventRepository (database: Database, announce: AnnounceEve
       if (place === undefined) return false
       // A place of a session that has ended is one of the past: it may have been a thief's.
       const { rows } = await database.run(db => db.execute(sql`select
-        exists (select from ${securityEvents} where ${securityEvents.userId} = ${userId}::uuid and ${securityEvents.type} = 'login' and ${securityEvents.ip} <<= ${place}::inet)
+        exists (select from ${securityEvents} where ${securityEvents.userId} = ${userId}::uuid and ${securityEvents.type} in ('login', 'password_changed')
+          and ${securityEvents.actorId} is null and ${securityEvents.ip} <<= ${place}::inet)
         or exists (select from ${sessions} where ${sessions.userId} = ${userId}::uuid and ${sessions.ip} <<= ${place}::inet
-          and ${sessions.endedAt} is null and ${sessions.expiresAt} > ${clockTimestamp}) as known`)) as { rows: Array<{ known: boolean }> }
+          and ${sessions.rotatedAt} is null and ${sessions.endedAt} is null and ${sessions.expiresAt} > ${clockTimestamp}) as known`)) as { rows: Array<{ known: boolean }> }
       return rows[0]?.known === true
     },
     async list (userId, { cursor, limit }) {

@@ -2,7 +2,7 @@ import type { Client } from '../client.ts'
 import type { Limits } from '../limits/limits.ts'
 import type { EventRepository } from '../security/event-repository.ts'
 import { normalizePassword } from './credentials.ts'
-import type { PasswordHasher } from './password-hasher.ts'
+import { maxVerificationMs, type PasswordHasher } from './password-hasher.ts'
 import type { User } from './user-repository.ts'
 
 export interface PasswordCheckOptions {
@@ -27,31 +27,50 @@ export interface PasswordQuestion {
  * The one place in which passwords are checked: within the limits, in the same time for whoever there is, and recorded
  * when none matches.
  *
- * A question is one attempt and, when no password matches, one failure, however many passwords are in it: somebody who
- * mistypes the present password in a change of it has mistyped one. The second is tested under the attempt that the first
- * was charged for, and that is given back only when one of them was right. So nothing is tested for nothing: whoever holds
- * a token of the account and sends two guesses at a time has two for each attempt, and no more.
+ * A question is one attempt and, when no password matches, one failure, however many passwords it has. Somebody who mistypes
+ * the present password in a change of it has mistyped one. The attempt is dropped only if one of the passwords was right. So a
+ * thief with an access token can test two guesses for each attempt, and no more.
  *
- * Answers the index of the first password that matches, or -1. Rejects with `too_many_requests`, and with
- * `service_unavailable` when too many passwords wait to be hashed.
+ * The verdict is given only if the attempt had not lapsed when it was counted.
+ *
+ * Resolves with the index of the first password that matches, or -1. Rejects with `too_many_requests`, and with
+ * `service_unavailable` when too many passwords wait to be hashed or the attempt has lapsed.
  */
 export type PasswordCheck = (question: PasswordQuestion) => Promise<number>
+
+/** A change of the password asks about the present one and the new one. */
+const maxPasswords = 2
+/**
+ * How long an attempt may take from its reservation to its verdict, in milliseconds: two verifications, each with a bounded
+ * wait. An attempt that takes longer has lapsed, and gets no verdict.
+ */
+export const attemptLeaseMs = maxPasswords * maxVerificationMs
+
+/** Whose place is looked up for a username that does not exist, so that it takes as long. No user has this id. */
+const noUserId = '00000000-0000-0000-0000-000000000000'
 
 export function createPasswordCheck ({ passwords: hasher, limits, events }: PasswordCheckOptions): PasswordCheck {
   return async ({ username, user, passwords, client, failure }) => {
     const attempt = await limits.attemptPassword({
       account: username,
       ip: client.ip,
-      isKnownPlace: async () => user !== undefined && await events.hasSignedInFrom(user.id, client.ip)
+      async isKnownPlace () {
+        const isKnown = await events.hasSignedInFrom(user?.id ?? noUserId, client.ip)
+        return isKnown && user !== undefined
+      }
     })
-    const countFailure = () => events.countFailure({ type: failure, userId: user?.id, ip: client.ip })
+    const recordFailure = () => events.countFailure({ type: failure, userId: user?.id, ip: client.ip })
     for (const [index, password] of passwords.entries()) {
       // What is not well-formed has no encoding, and would match whatever stands for it there.
       const passwordHash = password.isWellFormed() ? user?.passwordHash : undefined
       const matches = await hasher.verify(normalizePassword(password), passwordHash).catch(async error => {
         // A password that could not be checked was not a wrong one. But that error tells that those before it were.
-        if (index === 0) await attempt.abandon()
-        else await countFailure()
+        if (index === 0) {
+          await attempt.abandon()
+        } else {
+          await attempt.fail()
+          await recordFailure()
+        }
         throw error
       })
       if (matches) {
@@ -59,7 +78,8 @@ export function createPasswordCheck ({ passwords: hasher, limits, events }: Pass
         return index
       }
     }
-    await countFailure()
+    await attempt.fail()
+    await recordFailure()
     return -1
   }
 }

@@ -22,9 +22,13 @@ export interface PasswordHasherOptions {
   maxRunning?: number
   /** How many may wait for their turn; beyond it, `service_unavailable`. */
   maxWaiting?: number
+  /** How long one may wait for its turn, in milliseconds; beyond it, `service_unavailable`. */
+  maxWaitMs?: number
+  /** A clock that nobody sets, in milliseconds. */
+  now?: () => number
 }
 
-/** More passwords wait to be hashed than are let wait. */
+/** Too many passwords wait to be hashed, or one has waited too long. */
 export class TooManyHashesError extends Error {
   override readonly name = 'TooManyHashesError'
 }
@@ -33,6 +37,12 @@ export class TooManyHashesError extends Error {
 const argon2id = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
 /** About a second's worth of work for two cores. */
 const defaultMaxWaiting = 128
+/** Far more than that work takes, even on a slow machine. */
+const defaultMaxWaitMs = 20_000
+/** How long one hash may take, in milliseconds: about 12 on an idle core. */
+const hashAllowanceMs = 5_000
+/** How long a verification takes at most, in milliseconds: the wait for its turn is bounded, the hash is not expected to be longer. */
+export const maxVerificationMs = defaultMaxWaitMs + hashAllowanceMs
 
 /**
  * Hashes run in libuv's thread pool, which file system and DNS use too. More hashes than cores gain nothing, and as
@@ -44,19 +54,22 @@ export function defaultMaxRunning (): number {
 }
 
 export async function createPasswordHasher (options: PasswordHasherOptions = {}): Promise<PasswordHasher> {
-  const { maxRunning = defaultMaxRunning(), maxWaiting = defaultMaxWaiting } = options
+  const { maxRunning = defaultMaxRunning(), maxWaiting = defaultMaxWaiting, maxWaitMs = defaultMaxWaitMs, now = () => performance.now() } = options
   const limit = pLimit(maxRunning)
   const decoyHash = await hash(randomBytes(32), argon2id)
 
   let underWay = 0
 
   async function inTurn<T> (work: () => Promise<T>): Promise<T> {
-    if (underWay >= maxRunning + maxWaiting) {
-      throw new SignoutError('service_unavailable', { cause: new TooManyHashesError(`${underWay} passwords are being hashed or wait for it.`) })
-    }
+    if (underWay >= maxRunning + maxWaiting) throw tooMany(`${underWay} passwords are being hashed or wait for it.`)
+    const beganAt = now()
     underWay++
     try {
-      return await limit(work)
+      return await limit(async () => {
+        const waitedMs = now() - beganAt
+        if (waitedMs > maxWaitMs) throw tooMany(`A password has waited ${Math.round(waitedMs)} ms to be hashed.`)
+        return await work()
+      })
     } finally {
       underWay--
     }
@@ -72,4 +85,8 @@ export async function createPasswordHasher (options: PasswordHasherOptions = {})
       return { running: limit.activeCount, waiting: limit.pendingCount }
     }
   }
+}
+
+function tooMany (reason: string): SignoutError {
+  return new SignoutError('service_unavailable', { cause: new TooManyHashesError(reason) })
 }

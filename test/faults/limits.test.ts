@@ -1,14 +1,14 @@
 import type { FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import { build, serversEnv } from '../support/app.ts'
+import { build, serversEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
-import { signUp } from '../support/people.ts'
+import { password, signUp } from '../support/people.ts'
 import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
 import { randomName } from '../support/services.ts'
 import { timed, until } from '../support/wait.ts'
 
-const deadlineMs = 300
+const deadlineMs = 500
 /** Far beyond the deadline and a password's hash, far below any of the waits that an unset option would bring. */
 const tooLateMs = 1_500
 const limits = { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '3/900', LIMIT_REGISTER_BY_IP: '1000/900' }
@@ -22,16 +22,33 @@ interface Watched {
   count: (text: string) => number
 }
 
-async function watchedApp (t: Test): Promise<Watched> {
+async function watchedApp (t: Test, settings: Env = {}): Promise<Watched> {
   const server = await ownRedis(t)
   const lines: string[] = []
-  const env = { ...await serversEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs), ...limits }
+  const env = { ...await serversEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs), ...limits, ...settings }
   const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })
   return { app, server, count: text => lines.filter(line => line.includes(text)).length }
 }
 
 async function guess (app: FastifyInstance, username: string): Promise<number> {
   return (await app.inject({ method: 'POST', url: '/login', payload: { username, password: 'a wrong password' } })).statusCode
+}
+
+async function register (app: FastifyInstance): Promise<number> {
+  return (await app.inject({ method: 'POST', url: '/register', payload: { username: randomName(), password } })).statusCode
+}
+
+/** How many of so many registrations at once are let pass. */
+async function countRegistrations (app: FastifyInstance, attempts: number, meanwhile = () => {}): Promise<number> {
+  const outcomes = Promise.allSettled(Array.from({ length: attempts }, () => app.limits.register('203.0.113.7')))
+  meanwhile()
+  return (await outcomes).filter(({ status }) => status === 'fulfilled').length
+}
+
+/** Keeps the event loop from running. */
+function block (ms: number): void {
+  const endsAt = performance.now() + ms
+  while (performance.now() < endsAt);
 }
 
 /** The limit of three holds, and every answer comes in time; answers how many had to wait for Redis. */
@@ -133,4 +150,47 @@ t.test('a Redis that forgets its scripts, and everything else, goes on counting'
   await behind.flushall()
   await expectCountedInRedis(t, watched)
   t.equal(watched.count('Redis refuses to count'), 0)
+})
+
+t.test('a burst that makes the event loop late is counted in Redis all the same', async t => {
+  const { app, server, count } = await watchedApp(t, { LIMIT_REGISTER_BY_IP: '20/900' })
+  t.equal(await countRegistrations(app, 15), 15)
+  t.equal(await countRegistrations(app, 26, () => { block(2 * deadlineMs) }), 5)
+  t.equal(await countRegistrations(app, 6, () => { block(2 * deadlineMs) }), 0)
+  t.equal(count(lost), 0, 'the connection is kept')
+  t.equal((await server.admin.keys('*register-by-ip*')).length, 1)
+})
+
+testFault(t, {
+  fault: 'Redis is stopped (SIGSTOP) when a limit is used up, or half used up',
+  get: '429 `too_many_requests` once as much was tried as the limit lets pass, before and during the outage together',
+  within: 'the deadline for the first attempt, and at once for the others',
+  never: 'an attempt beyond a limit that this replica knows to be used up',
+  recovers: 'automatically: what was counted in memory is added to the counts in Redis'
+}, async t => {
+  const { app, server, count } = await watchedApp(t, { LIMIT_REGISTER_BY_IP: '3/900' })
+  for (let time = 0; time < 3; time++) t.equal(await register(app), 201)
+  t.equal(await countRegistrations(app, 1), 1)
+  server.pause()
+  t.same(await Promise.all(Array.from({ length: 4 }, () => register(app))), [429, 429, 429, 429])
+  t.equal(await countRegistrations(app, 4), 2, 'one of three was used up before')
+  server.resume()
+  await until('it is back', () => count(back) === 1)
+  t.equal(await register(app), 429)
+  t.equal(await countRegistrations(app, 4), 0)
+  t.equal(await server.admin.get((await server.admin.keys('*register-by-ip:203*'))[0] ?? ''), '3')
+})
+
+t.test('an attempt that was under way when Redis stopped gets its verdict, and counts once', async t => {
+  const { app, server, count } = await watchedApp(t, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' })
+  const guess = { account: 'ada', ip: '203.0.113.7', isKnownPlace: async () => false }
+  const [right, wrong] = [await app.limits.attemptPassword(guess), await app.limits.attemptPassword(guess)]
+  server.pause()
+  await Promise.all([t.resolves(right.succeed()), t.resolves(wrong.fail())])
+  const later = await app.limits.attemptPassword(guess)
+  await t.resolves(later.fail())
+  await t.rejects(app.limits.attemptPassword(guess), { code: 'too_many_requests' })
+  server.resume()
+  await until('it is back', () => count(back) === 1)
+  await t.rejects(app.limits.attemptPassword(guess), { code: 'too_many_requests' })
 })

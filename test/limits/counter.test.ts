@@ -1,111 +1,168 @@
 import t, { type Test } from 'tap'
-import { createCounter, type Counter } from '../../src/limits/counter.ts'
-import { MemoryLimiter } from '../../src/limits/memory-limiter.ts'
-import { createRedisLimiter } from '../../src/limits/redis-limiter.ts'
+import type { Counter, CounterSize } from '../../src/limits/counter.ts'
+import { createInsuredCounter } from '../../src/limits/insured-counter.ts'
+import { createMemoryCounter } from '../../src/limits/memory-counter.ts'
+import { createRedisCounter } from '../../src/limits/redis-counter.ts'
 import { connectionsTo } from '../../src/redis/connections.ts'
-import type { RateLimit, SignoutError } from '../../src/errors.ts'
 import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
 import { randomName, redisUrl, scratchPrefix } from '../support/services.ts'
 import { until } from '../support/wait.ts'
 
-const limitOf = (attempts: number, windowSeconds: number): RateLimit => ({ name: 'guesses', attempts, windowSeconds })
-
-/** A counter, and how many keys it remembers. */
+/** Counters that count together, as those of replicas do, and how many keys they remember. */
 interface Counted {
-  counter: Counter
+  counters: [Counter, ...Counter[]]
   countKeys: () => Promise<number>
 }
 
-async function redisCounter (t: Test, limit: RateLimit): Promise<Counted> {
-  const prefix = scratchPrefix(t)
-  const redis = createRedisConnection(redisUrl(), { deadlineMs: 2_000 })
+const deadlineMs = 2_000
+
+async function redisCounter (t: Test, size: CounterSize, prefix: string) {
+  const redis = createRedisConnection(redisUrl(), { deadlineMs })
   t.teardown(() => { redis.disconnect() })
   await redis.connect()
-  return {
-    counter: createCounter(limit, createRedisLimiter(limit, { shards: connectionsTo(redis, 'there').shards, prefix })),
-    countKeys: async () => (await redis.keys(`${prefix}*`)).length
+  return { redis, counter: createRedisCounter(size, { shards: connectionsTo(redis, 'there').shards, prefix, deadlineMs }) }
+}
+
+const kinds: Record<string, (t: Test, size: CounterSize) => Promise<Counted>> = {
+  async 'in Redis, of two replicas' (t, size) {
+    const prefix = scratchPrefix(t)
+    const [first, second] = [await redisCounter(t, size, prefix), await redisCounter(t, size, prefix)]
+    return { counters: [first.counter, second.counter], countKeys: async () => (await first.redis.keys(`${prefix}*`)).length }
+  },
+  async 'in memory' (_t, size) {
+    const counter = createMemoryCounter(size)
+    return { counters: [counter], countKeys: async () => counter.size }
+  },
+  async 'in Redis, with memory beside it, of two replicas' (t, size) {
+    const prefix = scratchPrefix(t)
+    const [first, second] = [await redisCounter(t, size, prefix), await redisCounter(t, size, prefix)]
+    const insure = ({ counter }: typeof first) => createInsuredCounter(counter, createMemoryCounter(size))
+    return { counters: [insure(first), insure(second)], countKeys: async () => (await first.redis.keys(`${prefix}*`)).length }
+  },
+  async 'in memory, since Redis was never there' (t, size) {
+    const redis = createRedisConnection('redis://127.0.0.1:1', { deadlineMs })
+    t.teardown(() => { redis.disconnect() })
+    const memory = createMemoryCounter(size)
+    const shared = createRedisCounter(size, { shards: connectionsTo(redis, 'there').shards, prefix: 'p:', deadlineMs })
+    return { counters: [createInsuredCounter(shared, memory)], countKeys: async () => memory.size }
   }
 }
 
-async function memoryCounter (_t: Test, { name, attempts, windowSeconds }: RateLimit): Promise<Counted> {
-  const limiter = new MemoryLimiter({ points: attempts, duration: windowSeconds })
-  return {
-    counter: createCounter({ name, attempts, windowSeconds }, limiter),
-    countKeys: async () => limiter.dump().storage.length
+/** Runs a test on every kind of counter. The one that the test is given passes its calls to the replicas in turn. */
+async function onEachCounter (t: Test, size: Partial<CounterSize>, test: (t: Test, counter: Counter, counted: Counted) => Promise<void>): Promise<void> {
+  for (const [name, make] of Object.entries(kinds)) {
+    await t.test(name, async t => {
+      const counted = await make(t, { attempts: 5, windowMs: 900_000, leaseMs: 60_000, ...size })
+      let turn = 0
+      const next = () => counted.counters[turn++ % counted.counters.length] as Counter
+      await test(t, {
+        reserve: (key, id) => next().reserve(key, id),
+        settle: (key, id, isWrong) => next().settle(key, id, isWrong),
+        count: key => next().count(key)
+      }, counted)
+    })
   }
 }
 
-/** What counts while Redis was never there. */
-async function insuredCounter (t: Test, limit: RateLimit): Promise<Counted> {
-  const redis = createRedisConnection('redis://127.0.0.1:1', { deadlineMs: 2_000 })
-  t.teardown(() => { redis.disconnect() })
-  const limiter = createRedisLimiter(limit, { shards: connectionsTo(redis, 'there').shards, prefix: 'p:' })
-  return {
-    counter: createCounter(limit, limiter),
-    countKeys: async () => (limiter as unknown as { insuranceLimiter: MemoryLimiter }).insuranceLimiter.dump().storage.length
-  }
+const ids = (count: number) => Array.from({ length: count }, randomName)
+
+/** The ids of those that are admitted, of so many at the same time. */
+async function reserveAtOnce (counter: Counter, key: string, attempts: number): Promise<string[]> {
+  const tried = ids(attempts)
+  const admissions = await Promise.all(tried.map(id => counter.reserve(key, id)))
+  return tried.filter((_, index) => admissions[index]?.isAdmitted)
 }
 
-async function onEachCounter (t: Test, limit: RateLimit, test: (t: Test, counted: Counted) => Promise<void>): Promise<void> {
-  for (const [name, make] of Object.entries({ 'in Redis': redisCounter, 'in memory': memoryCounter, 'in memory while Redis is away': insuredCounter })) {
-    await t.test(name, async t => { await test(t, await make(t, limit)) })
-  }
+async function countAtOnce (counter: Counter, key: string, attempts: number): Promise<number> {
+  const admissions = await Promise.all(Array.from({ length: attempts }, () => counter.count(key)))
+  return admissions.filter(({ isAdmitted }) => isAdmitted).length
 }
 
-/** How many of so many attempts at the same time pass. */
-async function countPassing (counter: Counter, key: string, attempts: number): Promise<number> {
-  const outcomes = await Promise.allSettled(Array.from({ length: attempts }, () => counter.take(key)))
-  return outcomes.filter(({ status }) => status === 'fulfilled').length
-}
-
-const passes = (counter: Counter, key: string) => counter.take(key).then(() => true, () => false)
-
-t.test('so many attempts pass, and the next is refused with the limit and the time that it lasts', t => onEachCounter(t, limitOf(3, 900), async (t, { counter }) => {
-  for (let attempt = 0; attempt < 3; attempt++) await counter.take('a')
-  await t.rejects(counter.take('a'), { code: 'too_many_requests', statusCode: 429, retryAfterSeconds: 900, limit: { name: 'guesses', attempts: 3, windowSeconds: 900 } })
-  await t.resolves(counter.take('b'), 'each key for itself')
+t.test('an attempt is admitted while wrong attempts and attempts under way are below the limit', t => onEachCounter(t, { attempts: 3 }, async (t, counter) => {
+  t.match(await counter.reserve('a', 'first'), { isAdmitted: true, wrong: 0, underWay: 1, windowMs: 0 })
+  t.match(await counter.settle('a', 'first', true), { wasHeld: true, wrong: 1, underWay: 0 })
+  t.match(await counter.reserve('a', 'second'), { isAdmitted: true, wrong: 1, underWay: 1 })
+  t.match(await counter.reserve('a', 'third'), { isAdmitted: true, wrong: 1, underWay: 2 })
+  t.match(await counter.reserve('a', 'fourth'), { isAdmitted: false, wrong: 1, underWay: 2 })
+  t.match(await counter.settle('a', 'second', false), { wasHeld: true, wrong: 1, underWay: 1 }, 'a right one changes nothing that is counted')
+  t.match(await counter.settle('a', 'third', true), { wasHeld: true, wrong: 2, underWay: 0 })
+  t.match(await counter.count('a'), { isAdmitted: true, wrong: 3, underWay: 0 })
+  const refused = await counter.reserve('a', 'fifth')
+  t.match(refused, { isAdmitted: false, wrong: 3, underWay: 0 })
+  t.ok(refused.windowMs > 890_000 && refused.windowMs <= 900_000, `${refused.windowMs} ms`)
+  t.match(await counter.count('a'), { isAdmitted: false, wrong: 3 })
+  t.match(await counter.reserve('b', 'sixth'), { isAdmitted: true, wrong: 0, underWay: 1 }, 'each key has its own count')
 }))
 
-t.test('attempts at the same time do not get through together', t => onEachCounter(t, limitOf(5, 900), async (t, { counter }) => {
-  t.equal(await countPassing(counter, randomName(), 50), 5)
+t.test('attempts at the same time are not admitted beyond the limit', t => onEachCounter(t, {}, async (t, counter) => {
+  t.equal((await reserveAtOnce(counter, 'a', 50)).length, 5)
+  t.equal((await reserveAtOnce(counter, 'a', 50)).length, 0)
+  t.equal(await countAtOnce(counter, 'b', 50), 5)
 }))
 
-t.test('an attempt that is refused does not count', t => onEachCounter(t, limitOf(3, 900), async (t, { counter }) => {
-  t.equal(await countPassing(counter, 'a', 20), 3)
-  await counter.giveBack('a')
-  t.equal(await countPassing(counter, 'a', 20), 1, 'one was given back, one passes')
+t.test('guesses that come all the time are not admitted beyond the limit, whatever others get right', t => onEachCounter(t, {}, async (t, counter) => {
+  let admitted = 0
+  await Promise.all(Array.from({ length: 12 }, async (_, guesser) => {
+    for (let round = 0; round < 10; round++) {
+      const id = randomName()
+      if (!(await counter.reserve('a', id)).isAdmitted) continue
+      // One in three knows the password.
+      const isWrong = guesser % 3 > 0
+      const { wasHeld, wrong, underWay } = await counter.settle('a', id, isWrong)
+      t.ok(wasHeld && wrong + underWay <= 5, `${wrong} and ${underWay}`)
+      if (isWrong) admitted++
+    }
+  }))
+  t.equal(admitted, 5)
+  t.match(await counter.reserve('a', 'last'), { isAdmitted: false, wrong: 5, underWay: 0 })
 }))
 
-t.test('a limit passes when it said so, however often it was tried meanwhile', t => onEachCounter(t, limitOf(2, 1), async (t, { counter }) => {
+t.test('a reservation is settled once', t => onEachCounter(t, { attempts: 2 }, async (t, counter) => {
+  await counter.reserve('a', 'first')
+  t.match(await counter.settle('a', 'first', true), { wasHeld: true, wrong: 1, underWay: 0 })
+  for (const isWrong of [true, false]) {
+    t.match(await counter.settle('a', 'first', isWrong), { wasHeld: false, wrong: 1, underWay: 0 })
+    t.match(await counter.settle('a', 'another', isWrong), { wasHeld: false, wrong: 1, underWay: 0 })
+    t.match(await counter.settle('b', 'another', isWrong), { wasHeld: false, wrong: 0, underWay: 0 })
+  }
+}))
+
+t.test('a reservation that has lapsed counts as a wrong attempt, and cannot be settled', t => onEachCounter(t, { attempts: 2, leaseMs: 150 }, async (t, counter) => {
+  await counter.reserve('a', 'first')
+  await until('it has lapsed', async () => (await counter.settle('a', 'another', true)).wrong === 1)
+  for (const isWrong of [false, true]) t.match(await counter.settle('a', 'first', isWrong), { wasHeld: false, wrong: 1, underWay: 0 })
+  await counter.reserve('a', 'second')
+  t.match(await counter.settle('a', 'second', false), { wasHeld: true, wrong: 1 })
+  t.match(await counter.count('a'), { isAdmitted: true })
+  t.match(await counter.reserve('a', 'third'), { isAdmitted: false, wrong: 2 })
+}))
+
+t.test('a window ends when it was said to, however often it was tried meanwhile', t => onEachCounter(t, { attempts: 2, windowMs: 1_000 }, async (t, counter) => {
   const startedAt = performance.now()
-  t.equal(await countPassing(counter, 'a', 2), 2)
-  const refusal = await counter.take('a').catch((error: SignoutError) => error)
-  t.equal(refusal?.retryAfterSeconds, 1)
-  await until('an attempt passes', () => passes(counter, 'a'))
+  t.equal(await countAtOnce(counter, 'a', 2), 2)
+  const { windowMs } = await counter.count('a')
+  t.ok(windowMs > 0 && windowMs <= 1_000, `${windowMs} ms`)
+  await until('an attempt is admitted', async () => (await counter.count('a')).isAdmitted)
   const elapsedMs = performance.now() - startedAt
-  t.ok(elapsedMs > 900 && elapsedMs < 3_000, `after ${Math.round(elapsedMs)} ms`)
-  t.equal(await countPassing(counter, 'a', 20), 1, 'and the next window is like the first')
+  t.ok(elapsedMs > 900 && elapsedMs < 5_000, `after ${Math.round(elapsedMs)} ms`)
+  t.equal(await countAtOnce(counter, 'a', 20), 1, 'and the next window is like the first')
 }))
 
-t.test('what is given back after its window is not saved up for the next', t => onEachCounter(t, limitOf(2, 1), async (t, { counter }) => {
-  t.equal(await countPassing(counter, 'a', 2), 2)
-  await until('an attempt passes', () => passes(counter, 'a'))
-  for (let attempt = 0; attempt < 5; attempt++) await counter.giveBack('a')
-  t.equal(await countPassing(counter, 'a', 20), 2)
+t.test('an attempt under way keeps its place when the window ends', t => onEachCounter(t, { attempts: 2, windowMs: 300 }, async (t, counter) => {
+  await counter.reserve('a', 'long')
+  await counter.count('a')
+  await until('the window has ended', async () => (await counter.settle('a', 'another', true)).wrong === 0)
+  t.equal((await reserveAtOnce(counter, 'a', 20)).length, 1)
+  t.match(await counter.settle('a', 'long', false), { wasHeld: true, wrong: 0, underWay: 1 })
 }))
 
-t.test('giving back and trying at the same time loses no count', t => onEachCounter(t, limitOf(2, 900), async (t, { counter }) => {
-  await counter.take('a')
-  await Promise.all([counter.giveBack('a'), counter.take('a')])
-  t.equal(await countPassing(counter, 'a', 20), 1)
-}))
-
-t.test('nothing is remembered of attempts that were all given back, nor of any after its window', t => onEachCounter(t, limitOf(5, 1), async (t, { counter, countKeys }) => {
-  const keys = Array.from({ length: 20 }, randomName)
-  await Promise.all(keys.map(key => counter.take(key)))
+t.test('nothing is remembered of right attempts, nor of wrong ones after their window', t => onEachCounter(t, { windowMs: 400, leaseMs: 200 }, async (t, counter, { countKeys }) => {
+  const keys = ids(20)
+  await Promise.all(keys.map(key => counter.reserve(key, key)))
   t.equal(await countKeys(), 20)
-  await Promise.all(keys.map(key => counter.giveBack(key)))
+  await Promise.all(keys.map(key => counter.settle(key, key, false)))
   t.equal(await countKeys(), 0)
-  await counter.take('a')
-  await until('it is forgotten', async () => await countKeys() === 0)
+  await counter.count('counted')
+  await counter.reserve('lapses', 'first')
+  await until('both are forgotten', async () => await countKeys() === 0)
 }))

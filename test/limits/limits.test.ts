@@ -9,9 +9,9 @@ const strange = async () => false
 const known = async () => true
 const ip = (last: number) => `203.0.113.${last}`
 
-/** The name of the limit that refuses a guess, and nothing when it was counted, as a wrong one is. */
+/** The name of the limit that refuses a guess. Undefined when the guess was admitted: it is a wrong one then. */
 async function refusalOf (limits: Limits, account: string, ip: string | undefined, isKnownPlace: () => Promise<boolean> = strange): Promise<string | undefined> {
-  return await limits.attemptPassword({ account, ip, isKnownPlace }).then(() => undefined, error => error.limit.name)
+  return await limits.attemptPassword({ account, ip, isKnownPlace }).then(attempt => attempt.fail(), error => error.limit.name)
 }
 
 /** Both storages, and where there are replicas, two of them that take turns. */
@@ -52,17 +52,45 @@ t.test('guesses are limited by account and IP, by IP, and by account', t => onEa
   t.same(await guess('ADA', ip(6), 1), ['password-by-account'], 'in any case of its letters')
 }))
 
-t.test('a password that was right, or could not be checked, counts for nothing, once', t => onEachLimits(t, {
+t.test('a password that was right, or could not be checked, counts for nothing', t => onEachLimits(t, {
   LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900', LIMIT_PASSWORD_BY_IP: '2/900', LIMIT_PASSWORD_BY_ACCOUNT: '2/900'
 }, async (t, limits) => {
   const attempt = () => limits.attemptPassword({ account: 'ada', ip: ip(1), isKnownPlace: strange })
   for (let time = 0; time < 5; time++) await (await attempt()).succeed()
   for (let time = 0; time < 5; time++) await (await attempt()).abandon()
-  const [first] = [await attempt(), await attempt()]
+  const [first, second] = [await attempt(), await attempt()]
+  await first.fail()
+  await second.succeed()
+  for (let time = 0; time < 5; time++) await (await attempt()).succeed()
+  t.equal(await refusalOf(limits, 'ada', ip(1)), undefined, 'those that were right have not lowered what was counted, nor raised it')
   await t.rejects(attempt(), { code: 'too_many_requests' })
-  for (let time = 0; time < 5; time++) await first.succeed()
-  await t.resolves(attempt())
-  await t.rejects(attempt(), { code: 'too_many_requests' })
+}))
+
+t.test('an attempt gets its verdict once', t => onEachLimits(t, {}, async (t, limits) => {
+  for (const end of ['succeed', 'fail'] as const) {
+    const attempt = await limits.attemptPassword({ account: 'ada', ip: ip(1), isKnownPlace: strange })
+    await attempt[end]()
+    await t.rejects(attempt.succeed(), { code: 'service_unavailable', statusCode: 503 })
+    await t.rejects(attempt.fail(), { code: 'service_unavailable' })
+    await t.resolves(attempt.abandon())
+  }
+}))
+
+t.test('where only attempts under way are in the way, an attempt waits for them', t => onEachLimits(t, { LIMIT_PASSWORD_BY_ACCOUNT: '2/900' }, async (t, limits) => {
+  const attempt = (last: number) => limits.attemptPassword({ account: 'ada', ip: ip(last), isKnownPlace: strange })
+  const underWay = [await attempt(1), await attempt(2)]
+  const order: string[] = []
+  const third = attempt(3).then(async admitted => { order.push('third'); await admitted.fail() })
+  await new Promise(resolve => { setTimeout(resolve, 50) })
+  t.same(order, [])
+  await underWay[0]?.succeed()
+  await third
+  t.same(order, ['third'])
+  const fourth = attempt(4)
+  await underWay[1]?.fail()
+  await t.rejects(fourth, { code: 'too_many_requests', limit: { name: 'password-by-account' } }, 'two were wrong')
+  const refusal = await fourth.catch(error => error)
+  t.ok(refusal.retryAfterSeconds > 890, `${refusal.retryAfterSeconds} s`)
 }))
 
 t.test('guesses at the same time do not exceed a limit', t => onEachLimits(t, { LIMIT_PASSWORD_BY_ACCOUNT: '5/900' }, async (t, limits) => {
@@ -130,21 +158,19 @@ t.test('Redis holds no username, no more than is counted, and nothing for longer
   const { limits } = await build(t, env)
   const redis = new Redis(redisUrl())
   t.teardown(() => { redis.disconnect() })
+  t.equal(await refusalOf(limits, 'x'.repeat(254), '2001:db8::1'), undefined)
   const attempt = await limits.attemptPassword({ account: 'ada', ip: '2001:db8::1', isKnownPlace: strange })
-  await limits.attemptPassword({ account: 'x'.repeat(254), ip: '2001:db8::1', isKnownPlace: strange })
   await limits.register(ip(1))
   await limits.refresh('a-session')
   const prefix = `${env['BLOCKLIST_PREFIX']}limit:`
   const keys = (await redis.keys(`${prefix}*`)).map(key => key.slice(prefix.length)).sort()
-  const hash = '[A-Za-z0-9_-]{43}'
-  for (const [index, pattern] of [`by-account-and-ip:${hash}:2001:db8::/64`, `by-account-and-ip:${hash}:2001:db8::/64`, `by-account:${hash}`, `by-account:${hash}`, 'by-ip:2001:db8::/64'].entries()) {
-    t.match(keys[index], new RegExp(`^password-${pattern}$`))
-  }
-  t.same(keys.slice(5), ['refresh-by-session:a-session', 'register-by-ip:203.0.113.1'])
+  const patterns = ['password-by-account-and-ip:HASH:2001:db8::/64', 'password-by-account:HASH', 'password-by-ip:2001:db8::/64']
+  const expected = [...patterns, ...patterns.map(pattern => `${pattern}:under-way`), 'refresh-by-session:a-session', 'register-by-ip:203.0.113.1']
+  t.same(keys.map(key => key.replace(/[A-Za-z0-9_-]{43}/, 'HASH')).sort(), expected.sort())
   for (const key of keys) {
     const ttlSeconds = await redis.ttl(prefix + key)
     t.ok(ttlSeconds > 50 && ttlSeconds <= 3600, `${key}: ${ttlSeconds} s`)
   }
   await attempt.succeed()
-  t.equal((await redis.keys(`${prefix}*`)).length, 5)
+  t.equal((await redis.keys(`${prefix}*`)).length, 5, 'nothing is left of a right password')
 })

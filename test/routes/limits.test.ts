@@ -26,6 +26,12 @@ async function statusesOf (times: number, request: () => Promise<LightMyRequestR
   return statuses
 }
 
+function countStatuses (answers: LightMyRequestResponse[]): Record<number, number> {
+  const counts: Record<number, number> = {}
+  for (const { statusCode } of answers) counts[statusCode] = (counts[statusCode] ?? 0) + 1
+  return counts
+}
+
 t.test('POST /login after too many wrong passwords', t => onEachStorage(t, async (t, app) => {
   const ada = await signUp(app)
   t.same(await statusesOf(5, () => login(app, ada.username)), [200, 200, 200, 200, 200], 'right ones do not count')
@@ -67,6 +73,29 @@ t.test('guesses at the same time, at two replicas, do not exceed a limit', async
   const answers = await Promise.all(Array.from({ length: 30 }, (_, index) => guess(replicas[index % 2] as FastifyInstance, username, { remoteAddress: `203.0.113.${index}` })))
   t.equal(answers.filter(answer => answer.statusCode === 401).length, 5)
   t.equal(answers.filter(answer => answer.statusCode === 429).length, 25)
+})
+
+t.test('thirty right logins of one account at once are all answered 200', t => onEachStorage(t, async (t, app) => {
+  const { username } = await signUp(app)
+  t.same(countStatuses(await Promise.all(Array.from({ length: 30 }, () => login(app, username)))), { 200: 30 })
+  t.same(await statusesOf(3, () => guess(app, username)), [401, 401, 401], 'and none of them has used up anything')
+}))
+
+t.test('120 people who sign in at once from behind one address are all answered 200', t => onEachStorage(t, async (t, app) => {
+  // What they type is their own password, so who they are makes no difference to the limit by address.
+  const people = await Promise.all(Array.from({ length: 12 }, () => signUp(app)))
+  const answers = await Promise.all(Array.from({ length: 120 }, (_, index) => login(app, people[index % 12]?.username ?? '')))
+  t.same(countStatuses(answers), { 200: 120 })
+}, { LIMIT_PASSWORD_BY_IP: '100/900', LIMIT_REGISTER_BY_IP: '200/900' }))
+
+t.test('right and wrong passwords at once are counted exactly, at two replicas', async t => {
+  const env = { ...await serversEnv(t), LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '8/900' }
+  const replicas = [await build(t, env), await build(t, env)] as const
+  const { username } = await signUp(replicas[0])
+  const answers = await Promise.all(Array.from({ length: 30 }, (_, index) => (index % 5 === 0 ? guess : login)(replicas[index % 2] as FastifyInstance, username)))
+  t.same(countStatuses(answers), { 200: 24, 401: 6 })
+  t.same(await statusesOf(3, () => guess(replicas[0], username)), [401, 401, 429], 'six of eight were used up')
+  t.equal((await login(replicas[1], username)).statusCode, 429)
 })
 
 t.test('whoever waits for Retry-After may try again', t => onEachStorage(t, async (t, app) => {

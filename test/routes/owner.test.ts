@@ -42,3 +42,19 @@ t.test('an owner with a session is known where it was used last, however long ev
   for (const address of ['198.51.100.1', '2001:db8:1:2:ffff::9']) t.equal((await loginFrom(app, username, address)).statusCode, 200, address)
   for (const address of ['198.51.100.3', '2001:db8:1:3::1']) t.equal((await loginFrom(app, username, address)).statusCode, 429, `${address}: nothing is known of it any more`)
 }, settings))
+
+t.test('a place is known where the password was proved, and not where a session was refreshed', t => onEachStorage(t, async (t, app) => {
+  const { username } = await withSessions(app, 0)
+  const from = (address: string) => ({ remoteAddress: '10.0.0.1', headers: { 'x-forwarded-for': address } })
+  const stolen = (await loginFrom(app, username, '198.51.100.1')).json() as Pair
+  const refreshed = await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: stolen.refresh_token }, ...from('198.51.100.66') })
+  t.equal(refreshed.statusCode, 200)
+  const { access_token: token } = (await loginFrom(app, username, '198.51.100.1')).json() as Pair
+  const { headers, ...rest } = from('198.51.100.2')
+  const payload = { current_password: password, new_password: password }
+  t.equal((await app.inject({ method: 'PUT', url: '/me/password', payload, ...rest, headers: { ...headers, authorization: `Bearer ${token}` } })).statusCode, 204)
+  await useUp(app, username)
+  t.equal((await loginFrom(app, username, '198.51.100.66')).statusCode, 429, 'a thief who refreshed there is a stranger')
+  t.equal((await loginFrom(app, username, '198.51.100.1')).statusCode, 200, 'where the owner signed in')
+  t.equal((await loginFrom(app, username, '198.51.100.2')).statusCode, 200, 'where the owner changed the password')
+}, settings))

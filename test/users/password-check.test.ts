@@ -1,5 +1,6 @@
 import t from 'tap'
-import { noLimits } from '../../src/limits/limits.ts'
+import { SignoutError } from '../../src/errors.ts'
+import { noLimits, type PasswordGuess } from '../../src/limits/limits.ts'
 import { createPasswordCheck } from '../../src/users/password-check.ts'
 import { createPasswordHasher, type PasswordHasher } from '../../src/users/password-hasher.ts'
 import type { User } from '../../src/users/user-repository.ts'
@@ -37,18 +38,46 @@ t.test('several passwords of one question are one attempt, which a password that
   const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password) } as User
   const busy = 'one for which there is no time'
   const passwords: PasswordHasher = { ...hasher, verify: async (typed, hash) => { if (typed === busy) throw new Error('No time.'); return await hasher.verify(typed, hash) } }
-  let [taken, failures] = [0, 0]
+  let [taken, failures, wrong] = [0, 0, 0]
   const giveBack = async () => { taken-- }
-  const limits = { ...noLimits, attemptPassword: async () => { taken++; return { succeed: giveBack, abandon: giveBack } } }
+  const limits = { ...noLimits, attemptPassword: async () => { taken++; return { succeed: giveBack, fail: async () => { wrong++ }, abandon: giveBack } } }
   const events = { hasSignedInFrom: async () => false, countFailure: async () => { failures++ }, list: async () => ({ items: [], nextCursor: undefined }) }
   const check = createPasswordCheck({ passwords, limits, events })
   const ask = (...passwords: string[]) => check({ username: 'ada', user, passwords, client: {}, failure: 'password_check_failed' })
 
   t.equal(await ask('wrong', password), 1)
   await t.rejects(ask(busy, password), { message: 'No time.' })
-  t.same([taken, failures], [0, 0])
+  t.same([taken, failures, wrong], [0, 0, 0])
   t.equal(await ask('wrong', 'wrong again'), -1)
-  t.same([taken, failures], [1, 1])
+  t.same([taken, failures, wrong], [1, 1, 1])
   await t.rejects(ask('wrong', busy), { message: 'No time.' })
-  t.same([taken, failures], [2, 2], 'or it would tell a wrong password for nothing')
+  t.same([taken, failures, wrong], [2, 2, 2], 'or it would tell a wrong password for nothing')
+})
+
+t.test('whether a place is known is looked up for unknown usernames too', async t => {
+  const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: 'never verified' } as User
+  const asked: string[] = []
+  const events = { hasSignedInFrom: async (userId: string) => { asked.push(userId); return true }, countFailure: async () => {}, list: async () => ({ items: [], nextCursor: undefined }) }
+  const answers: boolean[] = []
+  const limits = { ...noLimits, attemptPassword: async ({ isKnownPlace }: PasswordGuess) => { answers.push(await isKnownPlace()); throw new Error('Used up.') } }
+  const check = createPasswordCheck({ passwords: await createPasswordHasher(), limits, events })
+  for (const known of [user, undefined]) {
+    await t.rejects(check({ username: 'ada', user: known, passwords: [password], client: {}, failure: 'login_failed' }), { message: 'Used up.' })
+  }
+  t.same(answers, [true, false], 'no place is known to an account that does not exist')
+  t.equal(asked.length, 2, 'the same query for both')
+  t.equal(asked[0], user.id)
+  t.match(asked[1], /^[0-9a-f-]{36}$/)
+})
+
+t.test('an attempt that has lapsed gets no verdict', async t => {
+  const hasher = await createPasswordHasher()
+  const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password) } as User
+  const lapsed = async () => { throw new SignoutError('service_unavailable') }
+  const limits = { ...noLimits, attemptPassword: async () => ({ succeed: lapsed, fail: lapsed, abandon: async () => {} }) }
+  const events = { hasSignedInFrom: async () => false, countFailure: async () => { t.fail('a failure is recorded') }, list: async () => ({ items: [], nextCursor: undefined }) }
+  const check = createPasswordCheck({ passwords: hasher, limits, events })
+  for (const typed of [password, 'a wrong password']) {
+    await t.rejects(check({ username: 'ada', user, passwords: [typed], client: {}, failure: 'login_failed' }), { code: 'service_unavailable' })
+  }
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createPasswordHasher, defaultMaxRunning } from '../../src/users/password-hasher.ts'
+import { createPasswordHasher, defaultMaxRunning, TooManyHashesError } from '../../src/users/password-hasher.ts'
 
 t.test('a hash is Argon2id with 19456 KiB, two passes, one lane and a salt of its own', async t => {
   const passwords = await createPasswordHasher()
@@ -41,6 +41,18 @@ t.test('hashes run a few at a time, a bounded number waits, and what comes after
     if (answer.status === 'rejected') t.match(answer.reason, { code: 'service_unavailable', statusCode: 503, retryAfterSeconds: 1 })
   }
   t.match(await passwords.hash('a password'), '$argon2id$', 'and there is room again')
+})
+
+t.test('a password that has waited too long for its turn is not hashed', async t => {
+  let now = 0
+  const passwords = await createPasswordHasher({ maxRunning: 1, maxWaitMs: 1_000, now: () => now })
+  const hashes = Promise.allSettled([passwords.hash('first'), passwords.hash('second')])
+  await new Promise(resolve => { setImmediate(resolve) })
+  now = 1_001
+  const [first, second] = await hashes
+  t.equal(first.status, 'fulfilled')
+  t.match(second, { status: 'rejected', reason: { code: 'service_unavailable', cause: TooManyHashesError } })
+  t.match(await passwords.hash('third'), '$argon2id$', 'and there is room again')
 })
 
 t.test('a stored hash that is none is a defect, and frees its place', async t => {

@@ -1,0 +1,64 @@
+import { DeadlineError } from '../revocation/deadline.ts'
+import type { RedisShard } from '../redis/connections.ts'
+import { shardOf } from '../redis/hash-tags.ts'
+import { runScript } from '../redis/link.ts'
+import type { Admission, Counter, CounterSize, Settlement, Tally } from './counter.ts'
+import { carryScript, countScript, reserveScript, settleScript } from './counter-scripts.ts'
+import { withLoopDeadline } from './loop-deadline.ts'
+import type { Uncarried } from './memory-counter.ts'
+
+export interface RedisCounterOptions {
+  /** Connections for the limits alone: one that does not answer within the deadline is given up. */
+  shards: readonly RedisShard[]
+  /** In front of every key, with the name of the limit. */
+  prefix: string
+  /** How long Redis may take to answer a command, in milliseconds in which the event loop runs. */
+  deadlineMs: number
+}
+
+/** Counts in Redis, for all replicas together. Each method rejects when Redis does not answer within the deadline. */
+export interface RedisCounter extends Counter {
+  /** Whether there is a connection to the server that counts this key. Without one every method rejects at once. */
+  isReady (key: string): boolean
+  /** Adds wrong attempts that were counted elsewhere. */
+  carry (key: string, uncarried: Uncarried): Promise<Tally>
+}
+
+export function createRedisCounter ({ attempts, windowMs, leaseMs }: CounterSize, { shards, prefix, deadlineMs }: RedisCounterOptions): RedisCounter {
+  const shardFor = (key: string) => shards[shardOf(prefix + key, shards.length)] as RedisShard
+
+  /** The keys of one shard carry its tag, so that both are on one server. */
+  function keysOf (key: string): string[] {
+    const { tag } = shardFor(key)
+    const suffix = tag === '' ? '' : `{${tag}}`
+    return [`${prefix}${key}${suffix}`, `${prefix}${key}:under-way${suffix}`]
+  }
+
+  async function run (key: string, name: string, script: string, ...args: Array<string | number>): Promise<Tally & { flag: boolean }> {
+    const { link } = shardFor(key)
+    if (!link.isReady) throw new Error('Redis is not connected.')
+    const [flag, wrong, underWay, leftMs] = await link.run(async redis => {
+      try {
+        return await withLoopDeadline(runScript<[number, number, number, number]>(redis, name, script, keysOf(key), [windowMs, ...args]), deadlineMs)
+      } catch (error) {
+        // Later attempts need not wait: they are counted in memory. Not `disconnect`, which waits for a server that hangs.
+        if (error instanceof DeadlineError) redis.stream.destroy(error)
+        throw error
+      }
+    })
+    return { flag: flag === 1, wrong, underWay, windowMs: leftMs }
+  }
+
+  const toAdmission = ({ flag, ...tally }: Tally & { flag: boolean }): Admission => ({ isAdmitted: flag, ...tally })
+
+  return {
+    isReady: key => shardFor(key).link.isReady,
+    reserve: async (key, id) => toAdmission(await run(key, 'signoutReserve', reserveScript, attempts, id, leaseMs)),
+    count: async key => toAdmission(await run(key, 'signoutCount', countScript, attempts)),
+    async settle (key, id, isWrong): Promise<Settlement> {
+      const { flag, ...tally } = await run(key, 'signoutSettle', settleScript, id, isWrong ? 1 : 0)
+      return { wasHeld: flag, ...tally }
+    },
+    carry: (key, uncarried) => run(key, 'signoutCarry', carryScript, uncarried.attempts, Math.max(1, Math.ceil(uncarried.windowMs)))
+  }
+}

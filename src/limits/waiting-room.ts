@@ -1,0 +1,196 @@
+/** What a try came to: it is over, or something that passes soon is in its way. */
+export type Try<T> = { result: T } | { busy: string }
+
+export interface WaitingRoomOptions {
+  /** How many may wait. */
+  maxWaiting?: number
+  /** How long one may wait, in milliseconds. */
+  maxWaitMs?: number
+}
+
+/** Where attempts wait while other attempts are in their way. Names say what is in the way; each has a line of its own. */
+export interface WaitingRoom {
+  /**
+   * Tries at once, and again when what is in the way may have passed. Behind others who wait for one of the names it does not
+   * overtake: then the first try waits as well.
+   *
+   * @param names what may be in the way
+   * @param place where the attempt comes from. Places take turns.
+   * @param attempt is not called again after it has answered a result. What it throws is thrown.
+   * @param giveUp makes the error for an attempt that has waited too long, or for which there is no room
+   */
+  run<T> (names: readonly string[], place: string, attempt: () => Promise<Try<T>>, giveUp: (busy: string) => Error): Promise<T>
+  /** Says that something may have passed. Other replicas do not say so: the first of each line tries again now and then. */
+  wake (name: string): void
+  /** How many wait. */
+  readonly size: number
+}
+
+interface Waiter {
+  place: string
+  /** Tries, and answers what is in the way, or nothing when it is over. */
+  attempt: () => Promise<string | undefined>
+  giveUp: (busy: string) => void
+  /** Whether it has waited as long as it may. */
+  isLate: boolean
+  timer?: NodeJS.Timeout
+}
+
+/** The waiters for one name: those of one place one after another, and the places in turns. */
+interface Line {
+  places: Map<string, Waiter[]>
+  wake: () => void
+}
+
+const defaultMaxWaiting = 500
+const defaultMaxWaitMs = 10_000
+/** How soon the first of a line tries again, in milliseconds: at first, and at last. */
+const [minRetryMs, maxRetryMs] = [10, 250]
+
+/**
+ * Waiting is bounded in number and in time. When there is no room, the place that has most waiters loses its last one. So one
+ * address can neither fill the room nor make others wait behind all of its attempts.
+ *
+ * One waiter of a line tries at a time, so a line costs no more than a few tries a second while nothing happens.
+ */
+export function createWaitingRoom ({ maxWaiting = defaultMaxWaiting, maxWaitMs = defaultMaxWaitMs }: WaitingRoomOptions = {}): WaitingRoom {
+  const lines = new Map<string, Line>()
+  let size = 0
+
+  function leave (waiter: Waiter, busy?: string): void {
+    clearTimeout(waiter.timer)
+    size--
+    if (busy !== undefined) waiter.giveUp(busy)
+  }
+
+  /** Not while it tries: what it has reserved by then would be lost. */
+  function expire (waiter: Waiter): void {
+    waiter.isLate = true
+    for (const [name, line] of lines) if (remove(line, waiter)) leave(waiter, name)
+  }
+
+  function enter (name: string, waiter: Waiter): void {
+    const crowded = size >= maxWaiting ? takeFromLargest(lines, waiter.place) : undefined
+    if (crowded !== undefined) leave(...crowded)
+    if (size >= maxWaiting) {
+      waiter.giveUp(name)
+      return
+    }
+    size++
+    waiter.timer ??= setTimeout(expire, maxWaitMs, waiter)
+    append(name, waiter)
+  }
+
+  function append (name: string, waiter: Waiter): void {
+    const found = lines.get(name)
+    const line = found ?? { places: new Map<string, Waiter[]>(), wake () {} }
+    line.places.set(waiter.place, [...line.places.get(waiter.place) ?? [], waiter])
+    if (found !== undefined) return
+    lines.set(name, line)
+    serve(name, line)
+  }
+
+  async function serve (name: string, line: Line): Promise<void> {
+    let retryMs = minRetryMs
+    await pause(line, retryMs)
+    for (let waiter = takeNext(line); waiter !== undefined; waiter = takeNext(line)) {
+      const busy = await waiter.attempt()
+      if (busy === undefined || waiter.isLate) {
+        leave(waiter, busy)
+        retryMs = minRetryMs
+      } else if (busy === name) {
+        putBack(line, waiter)
+        await pause(line, retryMs)
+        retryMs = Math.min(2 * retryMs, maxRetryMs)
+      } else {
+        append(busy, waiter)
+      }
+    }
+    lines.delete(name)
+  }
+
+  return {
+    run: (names, place, attempt, giveUp) => new Promise((resolve, reject) => {
+      const waiter = createWaiter(place, attempt, { resolve, reject: busy => { reject(giveUp(busy)) }, fail: reject })
+      const name = names.find(name => lines.has(name))
+      if (name !== undefined) enter(name, waiter)
+      else waiter.attempt().then(busy => { if (busy !== undefined) enter(busy, waiter) })
+    }),
+    wake (name) { lines.get(name)?.wake() },
+    get size () { return size }
+  }
+}
+
+interface Outcomes<T> {
+  resolve: (result: T) => void
+  reject: (busy: string) => void
+  fail: (error: unknown) => void
+}
+
+function createWaiter<T> (place: string, attempt: () => Promise<Try<T>>, { resolve, reject, fail }: Outcomes<T>): Waiter {
+  return {
+    place,
+    isLate: false,
+    giveUp: reject,
+    async attempt () {
+      try {
+        const outcome = await attempt()
+        if ('busy' in outcome) return outcome.busy
+        resolve(outcome.result)
+      } catch (error) {
+        fail(error)
+      }
+      return undefined
+    }
+  }
+}
+
+/** Takes the first waiter of the place whose turn it is, and moves that place to the end. */
+function takeNext ({ places }: Line): Waiter | undefined {
+  const [first] = places
+  if (first === undefined) return undefined
+  const [place, [next, ...rest]] = first
+  places.delete(place)
+  if (rest.length > 0) places.set(place, rest)
+  return next
+}
+
+/** Gives a waiter the next turn again. */
+function putBack (line: Line, waiter: Waiter): void {
+  const mine = line.places.get(waiter.place) ?? []
+  const others = [...line.places].filter(([place]) => place !== waiter.place)
+  line.places = new Map([[waiter.place, [waiter, ...mine]], ...others])
+}
+
+/** Removes a waiter that stands in the line. */
+function remove ({ places }: Line, waiter: Waiter): boolean {
+  const waiters = places.get(waiter.place)
+  if (!waiters?.includes(waiter)) return false
+  if (waiters.length === 1) places.delete(waiter.place)
+  else places.set(waiter.place, waiters.filter(other => other !== waiter))
+  return true
+}
+
+/** Takes the last waiter of the place that has most, and says for what it waited. Undefined if `place` would then have most. */
+function takeFromLargest (lines: Map<string, Line>, place: string): [Waiter, string] | undefined {
+  const counts = new Map<string, number>()
+  for (const { places } of lines.values()) for (const [place, { length }] of places) counts.set(place, (counts.get(place) ?? 0) + length)
+  const [largest] = [...counts].sort(([, a], [, b]) => b - a)
+  if (largest === undefined || largest[1] <= (counts.get(place) ?? 0) + 1) return undefined
+  for (const [name, line] of lines) {
+    const last = line.places.get(largest[0])?.at(-1)
+    if (last !== undefined && remove(line, last)) return [last, name]
+  }
+  return undefined
+}
+
+/** Waits until the line is woken, and no longer than that. */
+async function pause (line: Line, retryMs: number): Promise<void> {
+  await new Promise<void>(resolve => {
+    const timer = setTimeout(resolve, retryMs)
+    line.wake = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+  })
+}
