@@ -7,6 +7,7 @@ import { findChromium } from './services/chromium.ts'
 import { composeDown, hasDockerEngine } from './services/docker.ts'
 import { install } from './services/install.ts'
 import { ensurePostgres, stopPostgres } from './services/postgres.ts'
+import { findPgBouncer } from './services/pgbouncer.ts'
 import { ServicesError, findProgramFolder } from './services/programs.ts'
 import { ensureRedis, isInstalled, stopRedis } from './services/redis.ts'
 import { readState, servicesDir, writeState, type Service } from './services/state.ts'
@@ -17,7 +18,7 @@ Makes a real Redis and a real Postgres available to the tests, and may be run ag
 first that is to be had: the one that REDIS_URL or DATABASE_URL names; one that an earlier run started; one started
 from installed programs; one from docker-compose.yml; one installed with apt-get (as root) or brew.
 
-The tests also get curl, and a Chromium (CHROMIUM names another) that opens the report of \`npm run load\`.
+The tests also get curl, a PgBouncer, and a Chromium (CHROMIUM names another) that opens the report of \`npm run load\`.
 
 What it starts listens on a free port of the loopback address and keeps its data below .services.
 
@@ -56,17 +57,17 @@ async function start (): Promise<void> {
   if (findProgramFolder('curl') === undefined) install('curl', line => report('curl', line))
   // The tests of faults do to a Redis of their own what must not be done to one that others use.
   if (!isInstalled() && !hasDockerEngine()) install('redis', line => report('Redis', line))
-  ensureChromium()
+  if (findPgBouncer() === undefined) installIfPossible('pgbouncer', 'PgBouncer', 'Only the tests of PgBouncer fail without.')
+  if (findChromium() === undefined) installIfPossible('chromium', 'Chromium', 'Only the test of the report of npm run load fails without.')
 }
 
-/** One test alone needs a browser: where none can be had, all else is there all the same. */
-function ensureChromium (): void {
-  if (findChromium() !== undefined) return
+/** Installs what a few tests need. Where that is not possible, everything else still works. */
+function installIfPossible (program: 'pgbouncer' | 'chromium', name: string, consequence: string): void {
   try {
-    install('chromium', line => report('Chromium', line))
+    install(program, line => report(name, line))
   } catch (error) {
     if (!(error instanceof ServicesError)) throw error
-    report('Chromium', `${error.message} Only the test of the report of npm run load fails without.`)
+    report(name, `${error.message} ${consequence}`)
   }
 }
 

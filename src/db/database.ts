@@ -31,20 +31,21 @@ export interface Database {
 }
 
 export interface DatabaseParts {
-  db: Drizzle
+  /** Hands the work what it queries with. It need not be a transaction. */
+  run: <T>(work: (db: Drizzle) => PromiseLike<T>) => PromiseLike<T>
   description: string
   transaction: RunTransaction
   close: () => Promise<void>
 }
 
 /** Makes the door to what is below it. */
-export function createDatabase ({ db, description, transaction, close }: DatabaseParts): Database {
+export function createDatabase ({ run, description, transaction, close }: DatabaseParts): Database {
   let closing: Promise<void> | undefined
   return {
     description,
     async run (query) {
       try {
-        return await query(db)
+        return await run(query)
       } catch (error) {
         throw toDatabaseError(error)
       }

@@ -33,6 +33,12 @@ t.test('a Postgres that cannot be reached now is told apart from one that will n
   for (const code of ['ENOTFOUND', 'EAI_AGAIN', 'ENOENT', 'CERT_HAS_EXPIRED', '28P01', '28000', '3D000', '42501', '42P07', '57014']) t.notOk(isAway(failed({ code })), code)
   t.ok(isAway(failed({ code: 'ENOENT', syscall: 'connect' })), 'the socket file of a server that is stopped')
   t.ok(isAway(new AggregateError([Object.assign(new Error(), { code: 'ECONNREFUSED' })])), 'a host with several addresses')
+  const fromPgBouncer = (message: string) => isAway(failed({ code: '08P01', message }))
+  // The words of PgBouncer 1.18, and of 1.23 for a Postgres that is down.
+  for (const words of ['query_wait_timeout', 'no more connections allowed (max_client_conn)', 'server login has been failing, try again later (server_login_retry)',
+    'server login has been failing, cached error: connect failed (server_login_retry)', 'server conn crashed?', 'client_login_timeout (server down)']) t.ok(fromPgBouncer(words), words)
+  for (const words of ['database "nowhere" does not exist', 'no such database: nowhere', 'unsupported startup parameter: options',
+    'transaction blocks not allowed in statement pooling mode']) t.notOk(fromPgBouncer(words), words)
   t.notOk(isAway(new Error('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string')))
 })
 
