@@ -72,10 +72,12 @@ for (const settings of modes) {
     t.same(rows, [])
   })
 
+  if ('ignore_startup_parameters' in settings) continue
+
   t.test(`PgBouncer (${title}): a logout on one replica holds on the other`, async t => {
     const env = await serversEnv(t)
     // One connection to Postgres for everything: whatever holds one and needs another waits for ever.
-    const one = settings['pool_mode'] === 'transaction' ? { default_pool_size: '1' } : {}
+    const one: Record<string, string> = settings['pool_mode'] === 'transaction' ? { default_pool_size: '1' } : {}
     const DATABASE_URL = await pgBouncerTo(t, String(env['DATABASE_URL']), { ...settings, ...one })
     const a = await build(t, { ...env, DATABASE_URL })
     const b = await build(t, { ...env, DATABASE_URL })
