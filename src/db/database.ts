@@ -12,7 +12,8 @@ export interface Database {
   /** What it is, for people; never holds a password. */
   readonly description: string
   /**
-   * Runs a query, or several, within the database's deadline.
+   * Runs a query, or several, each within the database's deadline. Behind a pooler they share a transaction, so after a query
+   * that failed no other one succeeds.
    *
    * Rejects with `service_unavailable` when the database cannot answer now, and with a {@link DatabaseError} when
    * it refuses the query. Neither holds the query's parameters, as Drizzle's own errors do.

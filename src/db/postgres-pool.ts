@@ -55,7 +55,6 @@ export interface OpenedPool {
  */
 export async function openPool (options: PoolOptions, settings: ServerSettings): Promise<OpenedPool> {
   const pool = createPool({ ...options, settings })
-  // A pooler that forgets the settings could still pass them on with one connection of many: then open none with them.
   if (await areKept(pool, settings)) return { pool, perTransaction: {} }
   await pool.end()
   return { pool: createPool(options), perTransaction: settings }

@@ -55,7 +55,7 @@ async function settingsOf (run: Database['run']): Promise<unknown[]> {
 for (const settings of modes) {
   const title = `${settings['pool_mode']}${'ignore_startup_parameters' in settings ? ', ignoring parameters' : ''}`
 
-  t.test(`PgBouncer (${title}): ten replicas start at once, again too, with their deadlines and without leaving a lock`, async t => {
+  t.test(`PgBouncer (${title}): ten replicas start at once, twice, and leave no lock or setting`, async t => {
     const direct = await scratchDatabase(t)
     const url = await pgBouncerTo(t, direct, settings)
     for (const round of ['on an empty database', 'again']) {

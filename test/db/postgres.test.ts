@@ -1,8 +1,12 @@
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import { sql } from 'drizzle-orm'
+import type pg from 'pg'
 import t from 'tap'
 import { isAway } from '../../src/db/away.ts'
 import { toDatabaseError } from '../../src/db/database-errors.ts'
+import { applyMigrations } from '../../src/db/migrator.ts'
+import { createPool } from '../../src/db/postgres-pool.ts'
+import { createPostgresTransaction } from '../../src/db/postgres-transaction.ts'
 import { openPostgres } from '../../src/db/postgres.ts'
 import { AwayError, StartupError } from '../../src/errors.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -14,6 +18,14 @@ t.test('ten that open an empty database at the same instant migrate it once', as
   t.teardown(() => Promise.all(opened.map(database => database.close())))
   const { rows } = await opened[0]?.run(db => db.execute(sql`select count(*) from drizzle.__drizzle_migrations`)) as unknown as { rows: Array<{ count: string }> }
   t.match(rows[0]?.count, /^[1-9]$/)
+})
+
+t.test('a replica gives up on a lock for migrations that another process keeps, and names the lock', async t => {
+  const url = await scratchDatabase(t)
+  const pools = [1, 2].map(() => createPool({ url, name: 'test', max: 1, connectDeadlineMs: 5_000, answerDeadlineMs: 5_000 }))
+  t.teardown(() => Promise.all(pools.map(pool => pool.end())))
+  await pools[0]?.query('select pg_advisory_lock(7366719)')
+  await t.rejects(applyMigrations(createPostgresTransaction(pools[1] as pg.Pool), 50), { message: /another process has held the advisory lock 7366719/ })
 })
 
 t.test('what the driver throws is told apart: cannot answer now, or refused', async t => {
