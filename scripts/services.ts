@@ -8,6 +8,7 @@ import { composeDown, hasDockerEngine } from './services/docker.ts'
 import { findFaketime } from './services/faketime.ts'
 import { install } from './services/install.ts'
 import { ensurePostgres, stopPostgres } from './services/postgres.ts'
+import { findPgBouncer } from './services/pgbouncer.ts'
 import { ServicesError, findProgramFolder } from './services/programs.ts'
 import { ensureRedis, isInstalled, stopRedis } from './services/redis.ts'
 import { readState, servicesDir, writeState, type Service } from './services/state.ts'
@@ -18,8 +19,8 @@ Makes a real Redis and a real Postgres available to the tests, and may be run ag
 first that is to be had: the one that REDIS_URL or DATABASE_URL names; one that an earlier run started; one started
 from installed programs; one from docker-compose.yml; one installed with apt-get (as root) or brew.
 
-The tests also get curl, a Chromium (CHROMIUM names another) that opens the report of \`npm run load\`, and libfaketime
-(FAKETIME_LIBRARY names another), which gives one process a wrong clock.
+The tests also get curl, a PgBouncer, a Chromium (CHROMIUM names another) that opens the report of \`npm run load\`, and
+libfaketime (FAKETIME_LIBRARY names another), which gives one process a wrong clock.
 
 What it starts listens on a free port of the loopback address and keeps its data below .services.
 
@@ -58,18 +59,19 @@ async function start (): Promise<void> {
   if (findProgramFolder('curl') === undefined) install('curl', line => report('curl', line))
   // The tests of faults do to a Redis of their own what must not be done to one that others use.
   if (!isInstalled() && !hasDockerEngine()) install('redis', line => report('Redis', line))
-  ensureOptional('chromium', 'Chromium', findChromium, 'the test of the report of npm run load')
-  ensureOptional('faketime', 'faketime', findFaketime, 'the test of a replica with a wrong clock')
+  ensureOptional('pgbouncer', 'PgBouncer', findPgBouncer, 'the tests of PgBouncer')
+  ensureOptional('chromium', 'Chromium', findChromium, 'the tests of pages')
+  ensureOptional('faketime', 'faketime', findFaketime, 'the tests of a replica with a wrong clock')
 }
 
-/** Installs a program that one test alone needs. Where it is not available, only that test fails. */
-function ensureOptional (program: 'chromium' | 'faketime', name: string, find: () => string | undefined, test: string): void {
+/** Installs a program that a few tests need. Where it is not available, only those tests fail. */
+function ensureOptional (program: 'pgbouncer' | 'chromium' | 'faketime', name: string, find: () => string | undefined, tests: string): void {
   if (find() !== undefined) return
   try {
     install(program, line => report(name, line))
   } catch (error) {
     if (!(error instanceof ServicesError)) throw error
-    report(name, `${error.message} Without it only ${test} fails.`)
+    report(name, `${error.message} Without it only ${tests} fail.`)
   }
 }
 

@@ -5,6 +5,7 @@ const installMs = 300_000
 const packages = {
   redis: { name: 'Redis', apt: 'redis-server', brew: 'redis', orElse: ', or name a running one in REDIS_URL' },
   postgres: { name: 'Postgres', apt: 'postgresql', brew: 'postgresql@17', orElse: ', or name a running one in DATABASE_URL' },
+  pgbouncer: { name: 'PgBouncer', apt: 'pgbouncer', brew: 'pgbouncer', orElse: '' },
   curl: { name: 'curl', apt: 'curl', brew: 'curl', orElse: '' },
   chromium: { name: 'Chromium', apt: 'chromium', brew: 'chromium', orElse: ', or name one in CHROMIUM' },
   faketime: { name: 'libfaketime', apt: 'libfaketime', brew: 'libfaketime', orElse: ', or name its library in FAKETIME_LIBRARY' }

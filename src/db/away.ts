@@ -8,10 +8,20 @@ const away = /^(ECONNREFUSED|ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREAC
 /** What the driver says, without a code, of a server that does not answer in time, or hangs up. */
 const hungUp = /^(timeout expired|Connection terminated)/
 
-/** Whether what the driver threw says that Postgres cannot be reached now. */
+/** The SQLSTATE of whatever PgBouncer refuses. Only the words tell a passing state from a wrong setting. */
+const fromPgBouncer = '08P01'
+
+/**
+ * What PgBouncer says while it has no connection left, or cannot reach Postgres. A pooler that does not know the database, or
+ * hands out each statement (`pool_mode = statement`), says something else, and waiting does not cure that.
+ */
+const noneLeft = /query_wait_timeout|max_client_conn|server_login_retry|client_login_timeout|cannot connect|server conn crashed|shutting down/i
+
+/** Returns true if what the driver threw says that Postgres cannot be reached now. */
 export function isAway (error: unknown): boolean {
-  const { code, syscall, message } = deepestCause(error) as { code?: string, syscall?: string, message?: string }
-  if (code === undefined) return hungUp.test(message ?? '')
+  const { code, syscall, message = '' } = deepestCause(error) as { code?: string, syscall?: string, message?: string }
+  if (code === undefined) return hungUp.test(message)
+  if (code === fromPgBouncer) return noneLeft.test(message)
   // The socket file of a server on this machine is there for as long as the server is; other files are certificates.
   return away.test(code) || (code === 'ENOENT' && syscall === 'connect')
 }

@@ -14,7 +14,8 @@ export interface Database {
   /** What it is, for people; never holds a password. */
   readonly description: string
   /**
-   * Runs a query, or several, within the database's deadline.
+   * Runs a query, or several, each within the database's deadline. Behind a pooler they share a transaction, so after a query
+   * that failed no other one succeeds.
    *
    * Rejects with `service_unavailable` when the database cannot answer now, and with a {@link DatabaseError} when
    * it refuses the query. Neither holds the query's parameters, as Drizzle's own errors do.
@@ -53,20 +54,21 @@ export async function readReadOnly (db: Drizzle): Promise<boolean> {
 }
 
 export interface DatabaseParts {
-  db: Drizzle
+  /** Hands the work what it queries with. It need not be a transaction. */
+  run: <T>(work: (db: Drizzle) => PromiseLike<T>) => PromiseLike<T>
   description: string
   transaction: RunTransaction
   close: () => Promise<void>
 }
 
 /** Makes the door to what is below it. */
-export function createDatabase ({ db, description, transaction, close }: DatabaseParts): Database {
+export function createDatabase ({ run, description, transaction, close }: DatabaseParts): Database {
   let closing: Promise<void> | undefined
   return {
     description,
     async run (query) {
       try {
-        return await query(db)
+        return await run(query)
       } catch (error) {
         throw toDatabaseError(error)
       }

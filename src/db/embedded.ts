@@ -2,11 +2,9 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
 import { drizzle } from 'drizzle-orm/pglite'
-import { migrate } from 'drizzle-orm/pglite/migrator'
 import { StartupError } from '../errors.ts'
 import { createDatabase, type Database } from './database.ts'
-import { migrationsFolder } from './migrations-folder.ts'
-import { countPendingMigrations } from './pending-migrations.ts'
+import { applyMigrations } from './migrator.ts'
 
 /**
  * Opens the embedded Postgres (PGlite) in a folder, and brings its tables up to date. It survives a killed process,
@@ -21,7 +19,7 @@ import { countPendingMigrations } from './pending-migrations.ts'
 export async function openEmbedded (dataDir?: string): Promise<Database> {
   const { client, db, folder } = await openUpToDate(dataDir)
   return createDatabase({
-    db,
+    run: work => work(db),
     description: folder === undefined ? 'embedded Postgres in memory' : `embedded Postgres in ${folder}`,
     transaction: work => db.transaction(work),
     close: () => client.close()
@@ -42,7 +40,6 @@ async function openUpToDate (dataDir: string | undefined) {
     throw new StartupError(`DATA_DIR: the database in ${folder} cannot be opened (${(cause as Error).message}). Restore it from a backup, or name another folder.`, { cause })
   })
   const db = drizzle({ client })
-  const applied = await countPendingMigrations(db)
-  await migrate(db, { migrationsFolder })
+  const applied = await applyMigrations(work => db.transaction(work), 0)
   return { client, db, folder, applied }
 }

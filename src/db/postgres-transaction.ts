@@ -3,16 +3,19 @@ import { DrizzleQueryError } from 'drizzle-orm/errors'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import type pg from 'pg'
 import type { RunTransaction } from './database.ts'
-
-/** In one trip. Whatever the server's default is, what was committed survives its crash. */
-const begin = sql.raw('begin; set local synchronous_commit = on')
+import type { ServerSettings } from './postgres-pool.ts'
 
 /**
- * Drizzle's own transactions give a connection back to the pool whatever happened on it. One on which a statement failed
- * may be waiting for its answer still, and whoever gets it next would wait behind that: it is thrown away instead, and the
- * server rolls back what it had begun.
+ * Returns a function that runs work in a transaction of its own, on a connection of the pool.
+ *
+ * A connection on which a statement failed is closed, and Postgres rolls back. Drizzle's own transactions give such a
+ * connection back to the pool. The failed statement may still be running there, and the next user would wait behind it.
+ *
+ * @param settings what each transaction sets for itself. The settings end with the transaction, so they are safe behind a
+ *   pooler, where the next transaction on the same connection may be another application's.
  */
-export function createPostgresTransaction (pool: pg.Pool): RunTransaction {
+export function createPostgresTransaction (pool: pg.Pool, settings: ServerSettings = {}): RunTransaction {
+  const begin = sql.raw(beginStatement(settings))
   return async work => {
     const client = await connect(pool)
     client.on('error', ignore)
@@ -35,6 +38,15 @@ export function createPostgresTransaction (pool: pg.Pool): RunTransaction {
       client.release(isBroken)
     }
   }
+}
+
+/**
+ * Returns the statements that begin a transaction, which Postgres gets in one message. What was committed survives a crash of
+ * Postgres, whatever its default is.
+ */
+function beginStatement (settings: ServerSettings): string {
+  const values = Object.entries({ synchronous_commit: 'on', ...settings })
+  return ['begin', ...values.map(([name, value]) => `set local ${name} = ${value}`)].join('; ')
 }
 
 /**

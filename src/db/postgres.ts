@@ -1,14 +1,13 @@
+import { sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
-import { migrate } from 'drizzle-orm/node-postgres/migrator'
-import pg from 'pg'
 import { AwayError, StartupError } from '../errors.ts'
 import { readClockOf, type ClockReading } from '../clocks/clock-reading.ts'
 import { describeUrl } from '../describe-url.ts'
 import { readClock } from './clock.ts'
-import { createDatabase, readReadOnly, type Database } from './database.ts'
+import { createDatabase, readReadOnly, type Database, type Drizzle, type RunTransaction } from './database.ts'
 import { deepestCause, isAway } from './away.ts'
-import { migrationsFolder } from './migrations-folder.ts'
-import { countPendingMigrations } from './pending-migrations.ts'
+import { applyMigrations, countPendingMigrations } from './migrator.ts'
+import { createPool, deadlineSettings, openPool } from './postgres-pool.ts'
 import { createPostgresTransaction } from './postgres-transaction.ts'
 import { revocationLogs } from './tables.ts'
 
@@ -24,55 +23,49 @@ export interface PostgresOptions {
 const poolSize = 10
 /** Replicas that start together migrate one after another. */
 const migrationDeadlineMs = 60_000
-/** Any number will do, as long as no other application in the same database uses it for an advisory lock. */
-const migrationLock = 7_366_719
 
 /**
  * Connects to Postgres and brings its tables up to date. Throws an {@link AwayError} when it cannot be reached now, and a
  * {@link StartupError} for what would be the same at any other time.
  *
- * The server enforces the deadline on statements, locks and idle transactions. `query_timeout` enforces it here too,
- * for a server that is stalled or gone; a connection on which that happened is thrown away.
+ * Postgres enforces the deadline on statements, locks and idle transactions. The driver enforces it too, for a server that
+ * is stalled or gone, and then closes the connection.
+ *
+ * Nothing here relies on what belongs to a session of Postgres, because behind a pooler in transaction mode each transaction
+ * may get another session. Where the connections do not keep the deadlines, every query gets a transaction that sets them,
+ * which costs two more round trips to the pooler.
  */
 export async function openPostgres (options: PostgresOptions): Promise<Database> {
   const { url, deadlineMs } = options
   await migratePostgres(options)
-  const pool = new pg.Pool({
-    connectionString: url,
-    application_name: 'signout',
+  const { pool, perTransaction } = await openPool({
+    url,
+    name: 'signout',
     max: poolSize,
-    keepAlive: true,
-    connectionTimeoutMillis: deadlineMs,
-    query_timeout: deadlineMs,
-    statement_timeout: deadlineMs,
-    lock_timeout: deadlineMs,
-    idle_in_transaction_session_timeout: deadlineMs
-  })
+    connectDeadlineMs: deadlineMs,
+    answerDeadlineMs: deadlineMs
+  }, deadlineSettings(deadlineMs)).catch(cause => { throw cannotConnect(url, cause) })
   pool.on('error', error => { options.onConnectionLost?.(error) })
+  const isPooled = Object.keys(perTransaction).length > 0
+  const transaction = createPostgresTransaction(pool, perTransaction)
+  const db = drizzle({ client: pool })
   return createDatabase({
-    db: drizzle({ client: pool }),
-    description: `Postgres at ${describeUrl(url)}`,
-    transaction: createPostgresTransaction(pool),
+    run: isPooled ? work => transaction(async db => await work(db)) : work => work(db),
+    description: `Postgres at ${describeUrl(url)}${isPooled ? ', through a pooler that does not keep settings' : ''}`,
+    transaction,
     close: () => pool.end()
   })
 }
 
-/** Brings the tables up to date. Answers how many migrations were applied. */
+/** Brings the tables up to date. Returns how many migrations were applied. */
 export async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Promise<number> {
-  const client = await connect({ url, deadlineMs }, migrationDeadlineMs)
-  try {
-    // Drizzle's migrator takes no lock: of ten that start on an empty database, nine would fail.
-    await client.query('select pg_advisory_lock($1)', [migrationLock])
-    const db = drizzle({ client })
-    const pending = await countPendingMigrations(db)
-    await migrate(db, { migrationsFolder })
-    return pending
-  } catch (cause) {
-    throw explain(cause, reason => `DATABASE_URL: the tables at ${describeUrl(url)} cannot be brought up to date (${reason}).`)
-  } finally {
-    // Ending the session releases the lock. A stalled server must not keep the start waiting for its goodbye.
-    client.end().catch(() => {})
-  }
+  return await withConnection({ url, deadlineMs, statementDeadlineMs: migrationDeadlineMs }, async transaction => {
+    try {
+      return await applyMigrations(transaction, migrationDeadlineMs)
+    } catch (cause) {
+      throw explain(cause, reason => `DATABASE_URL: the tables at ${describeUrl(url)} cannot be brought up to date (${reason}).`)
+    }
+  })
 }
 
 /** What is found in a Postgres before anything is done to it. */
@@ -87,36 +80,42 @@ export interface PostgresFindings {
 
 /** Looks at the tables, and with that whether Postgres can be reached. Writes nothing. */
 export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Promise<PostgresFindings> {
-  const client = await connect({ url, deadlineMs }, deadlineMs)
+  return await withConnection({ url, deadlineMs, statementDeadlineMs: deadlineMs }, async transaction => {
+    try {
+      return await transaction(inspect)
+    } catch (cause) {
+      throw explain(cause, reason => `DATABASE_URL: ${describeUrl(url)} cannot be read (${reason}).`)
+    }
+  })
+}
+
+async function inspect (db: Drizzle): Promise<PostgresFindings> {
+  const pendingMigrations = await countPendingMigrations(db)
+  const { rows: [record] } = await db.execute(sql`select to_regclass('revocation_logs') is not null as exists`) as { rows: Array<{ exists: boolean }> }
+  const logs = record?.exists === true ? await db.select({ id: revocationLogs.id }).from(revocationLogs) : []
+  const clock = await readClockOf(async () => (await readClock(db)).getTime(), () => performance.now())
+  return { pendingMigrations, revocationLogIds: logs.map(({ id }) => id), clock, isReadOnly: await readReadOnly(db) }
+}
+
+/** Opens one connection, which any pooler accepts: each transaction sets the deadlines. Closes it after the work. */
+async function withConnection<T> (
+  { url, deadlineMs, statementDeadlineMs }: PostgresOptions & { statementDeadlineMs: number },
+  work: (transaction: RunTransaction) => Promise<T>
+): Promise<T> {
+  const pool = createPool({ url, name: 'signout migration', max: 1, connectDeadlineMs: deadlineMs, answerDeadlineMs: statementDeadlineMs })
+  pool.on('error', () => { /* The next query on it rejects. */ })
   try {
-    const db = drizzle({ client })
-    const pendingMigrations = await countPendingMigrations(db)
-    const { rows: [record] } = await client.query<{ exists: boolean }>("select to_regclass('revocation_logs') is not null as exists")
-    const logs = record?.exists === true ? await db.select({ id: revocationLogs.id }).from(revocationLogs) : []
-    const clock = await readClockOf(async () => (await readClock(db)).getTime(), () => performance.now())
-    return { pendingMigrations, revocationLogIds: logs.map(({ id }) => id), clock, isReadOnly: await readReadOnly(db) }
-  } catch (cause) {
-    throw explain(cause, reason => `DATABASE_URL: ${describeUrl(url)} cannot be read (${reason}).`)
+    const client = await pool.connect().catch(cause => { throw cannotConnect(url, cause) })
+    client.release()
+    return await work(createPostgresTransaction(pool, deadlineSettings(statementDeadlineMs)))
   } finally {
-    client.end().catch(() => {})
+    // A stalled server must not keep the start waiting for its goodbye.
+    pool.end().catch(() => {})
   }
 }
 
-async function connect ({ url, deadlineMs }: PostgresOptions, statementDeadlineMs: number): Promise<pg.Client> {
-  try {
-    const client = new pg.Client({
-      connectionString: url,
-      application_name: 'signout migration',
-      connectionTimeoutMillis: deadlineMs,
-      query_timeout: statementDeadlineMs,
-      statement_timeout: statementDeadlineMs
-    })
-    client.on('error', () => { /* The query that is under way rejects with it. */ })
-    await client.connect()
-    return client
-  } catch (cause) {
-    throw explain(cause, reason => `DATABASE_URL: cannot connect to ${describeUrl(url)} (${reason}). Start Postgres there, or correct the variable.`)
-  }
+function cannotConnect (url: string, cause: unknown): StartupError {
+  return explain(cause, reason => `DATABASE_URL: cannot connect to ${describeUrl(url)} (${reason}). Start Postgres there, or correct the variable.`)
 }
 
 function explain (cause: unknown, toMessage: (reason: string) => string): StartupError {

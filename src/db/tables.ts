@@ -2,6 +2,7 @@ import { isNotNull, isNull, sql } from 'drizzle-orm'
 import { bigint, boolean, customType, index, inet, integer, jsonb, pgTable, text, timestamp, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
 import type { RevocationScope } from '../revocation/revocation.ts'
 import type { PublicJwk } from '../tokens/public-jwk.ts'
+import { foldedCase } from './case-folding.ts'
 
 /** Instants are kept in UTC with the millisecond precision that JavaScript has. */
 const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' })
@@ -28,6 +29,8 @@ export const users = pgTable('users', {
   status: text('status').$type<Status>().notNull().default('active'),
   createdAt: instant('created_at').notNull().defaultNow()
 }, table => [
+  uniqueIndex('users_username_folded').on(foldedCase(table.username)),
+  // The previous release searches by this one. It follows the locale of the database; a later release removes it.
   uniqueIndex('users_username_unique').on(sql`lower(${table.username})`),
   // The pages of the list of users, and the administrators that a change of one has to count.
   index('users_by_age').on(table.createdAt, table.id),

@@ -1,5 +1,6 @@
 import { createHmac, hkdfSync, randomUUID } from 'node:crypto'
 import { placeOf } from '../client.ts'
+import { foldCase } from '../db/case-folding.ts'
 import { SignoutError, type RateLimit } from '../errors.ts'
 import type { Admission, Counter } from './counter.ts'
 import type { LimitName } from './rates.ts'
@@ -167,5 +168,5 @@ function tooMany (limit: RateLimit, windowMs: number): SignoutError {
  */
 function createAccountHash (secret: string): (account: string) => string {
   const key = new Uint8Array(hkdfSync('sha256', secret, '', 'signout accounts in limits', 32))
-  return account => createHmac('sha256', key).update(account.toLowerCase()).digest('base64url')
+  return account => createHmac('sha256', key).update(foldCase(account)).digest('base64url')
 }

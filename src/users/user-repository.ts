@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { asc, eq, or, sql } from 'drizzle-orm'
+import { foldCase, foldedCase } from '../db/case-folding.ts'
 import type { Database, Drizzle } from '../db/database.ts'
 import { rowLimit } from '../db/row-limit.ts'
 import { users, type Role } from '../db/tables.ts'
@@ -13,7 +14,7 @@ export type { Role, Status } from '../db/tables.ts'
 export type UserCursor = Pick<User, 'createdAt' | 'id'>
 
 export interface UserRepository {
-  /** The user of that name, without regard to case. */
+  /** Returns the user of that name. The case of its letters does not matter, see `foldCase`. */
   findByUsername (username: string): Promise<User | undefined>
   findById (id: string): Promise<User | undefined>
   /** Users in the order of their registration, after one of them. */
@@ -24,7 +25,7 @@ export function createUserRepository (database: Database): UserRepository {
   return {
     async findByUsername (username) {
       const [found] = await database.run(db => db.select().from(users)
-        .where(eq(sql`lower(${users.username})`, username.toLowerCase())))
+        .where(eq(foldedCase(users.username), foldCase(username))))
       return found
     },
     async findById (id) {

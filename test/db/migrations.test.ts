@@ -33,6 +33,12 @@ async function readShape (db: Pick<PGlite, 'exec' | 'query'>): Promise<Shape> {
   }
 }
 
+/** New constraints that the release before copes with, and why. */
+const harmless = new Set([
+  // It inserts users with `on conflict do nothing`, so that it answers `username_taken`: test/users/usernames.test.ts.
+  'new: users: CREATE UNIQUE INDEX users_username_folded ON public.users USING btree (lower((username COLLATE "C")))'
+])
+
 /** What of a migration breaks the release before it, which still runs beside the next one. */
 function findBreaks (before: Shape, after: Shape): string[] {
   const tables = new Set([...before.columns.keys()].map(tableOf))
@@ -69,7 +75,7 @@ t.test('a migration leaves the release before it running: it adds, and what it a
   const { entries } = JSON.parse(readFileSync(join(migrationsFolder, 'meta/_journal.json'), 'utf8')) as { entries: Array<{ tag: string }> }
   t.ok(entries.length > 1)
   const found = await findBreaksOf(await openEmpty(t), ...entries.map(({ tag }) => readFileSync(join(migrationsFolder, `${tag}.sql`), 'utf8')))
-  t.same(found, entries.map(() => []))
+  t.same(found.map(breaks => breaks.filter(found => !harmless.has(found))), entries.map(() => []))
 })
 
 t.test('one that does not is found', async t => {

@@ -1,8 +1,12 @@
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import { sql } from 'drizzle-orm'
+import type pg from 'pg'
 import t from 'tap'
 import { isAway } from '../../src/db/away.ts'
 import { toDatabaseError } from '../../src/db/database-errors.ts'
+import { applyMigrations } from '../../src/db/migrator.ts'
+import { createPool } from '../../src/db/postgres-pool.ts'
+import { createPostgresTransaction } from '../../src/db/postgres-transaction.ts'
 import { openPostgres } from '../../src/db/postgres.ts'
 import { AwayError, StartupError } from '../../src/errors.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -14,6 +18,14 @@ t.test('ten that open an empty database at the same instant migrate it once', as
   t.teardown(() => Promise.all(opened.map(database => database.close())))
   const { rows } = await opened[0]?.run(db => db.execute(sql`select count(*) from drizzle.__drizzle_migrations`)) as unknown as { rows: Array<{ count: string }> }
   t.match(rows[0]?.count, /^[1-9]$/)
+})
+
+t.test('a replica gives up on a lock for migrations that another process keeps, and names the lock', async t => {
+  const url = await scratchDatabase(t)
+  const pools = [1, 2].map(() => createPool({ url, name: 'test', max: 1, connectDeadlineMs: 5_000, answerDeadlineMs: 5_000 }))
+  t.teardown(() => Promise.all(pools.map(pool => pool.end())))
+  await pools[0]?.query('select pg_advisory_lock(7366719)')
+  await t.rejects(applyMigrations(createPostgresTransaction(pools[1] as pg.Pool), 50), { message: /another process has held the advisory lock 7366719/ })
 })
 
 t.test('what the driver throws is told apart: cannot answer now, or refused', async t => {
@@ -33,6 +45,12 @@ t.test('a Postgres that cannot be reached now is told apart from one that will n
   for (const code of ['ENOTFOUND', 'EAI_AGAIN', 'ENOENT', 'CERT_HAS_EXPIRED', '28P01', '28000', '3D000', '42501', '42P07', '57014']) t.notOk(isAway(failed({ code })), code)
   t.ok(isAway(failed({ code: 'ENOENT', syscall: 'connect' })), 'the socket file of a server that is stopped')
   t.ok(isAway(new AggregateError([Object.assign(new Error(), { code: 'ECONNREFUSED' })])), 'a host with several addresses')
+  const fromPgBouncer = (message: string) => isAway(failed({ code: '08P01', message }))
+  // The words of PgBouncer 1.18, and of 1.23 for a Postgres that is down.
+  for (const words of ['query_wait_timeout', 'no more connections allowed (max_client_conn)', 'server login has been failing, try again later (server_login_retry)',
+    'server login has been failing, cached error: connect failed (server_login_retry)', 'server conn crashed?', 'client_login_timeout (server down)']) t.ok(fromPgBouncer(words), words)
+  for (const words of ['database "nowhere" does not exist', 'no such database: nowhere', 'unsupported startup parameter: options',
+    'transaction blocks not allowed in statement pooling mode']) t.notOk(fromPgBouncer(words), words)
   t.notOk(isAway(new Error('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string')))
 })
 

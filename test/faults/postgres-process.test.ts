@@ -4,14 +4,16 @@ import { testFault } from '../support/fault.ts'
 import { ask } from '../support/expect.ts'
 import { get, logOut, password } from '../support/people.ts'
 import { canOwnPostgres, ownPostgres, type OwnPostgres } from '../support/postgres-server.ts'
+import { pgBouncerTo } from '../support/pgbouncer.ts'
 import { logOutFor, startReplicas, untilAccepted, type Replicas } from '../support/replicas.ts'
 import { timed, until } from '../support/wait.ts'
 
 const deadlineMs = 300
 
-async function withOwnPostgres (t: Test): Promise<Replicas & { postgres: OwnPostgres }> {
+/** @param through what the replicas reach Postgres through, which returns its own address */
+async function withOwnPostgres (t: Test, through = async (url: string) => url): Promise<Replicas & { postgres: OwnPostgres }> {
   const postgres = await ownPostgres(t)
-  const replicas = await startReplicas(t, { DATABASE_URL: postgres.url, DATABASE_DEADLINE_MS: String(deadlineMs) })
+  const replicas = await startReplicas(t, { DATABASE_URL: await through(postgres.url), DATABASE_DEADLINE_MS: String(deadlineMs) })
   await logOutFor(t, replicas.a, replicas.leaving)
   return { ...replicas, postgres }
 }
@@ -72,5 +74,25 @@ testFault(t, {
   await replicas.postgres.start()
   await replicas.redis.start()
   await untilAccepted(replicas.apps, replicas.good)
+  await expectBack(t, replicas)
+}, { skip: !canOwnPostgres })
+
+testFault(t, {
+  fault: 'Postgres stands still behind PgBouncer, then it is killed and started again',
+  get: 'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed, logouts included',
+  within: 'a few times `DATABASE_DEADLINE_MS`',
+  never: '200 for a logout that was not recorded, nor for what was logged out before',
+  recovers: 'by itself, within 5 s of the next attempt of PgBouncer (`server_login_retry`)'
+}, async t => {
+  const replicas = await withOwnPostgres(t, url => pgBouncerTo(t, url, { pool_mode: 'transaction', server_login_retry: 1 }))
+  const { apps, a, good, username, postgres } = replicas
+  postgres.pause()
+  await expectAway(t, replicas)
+  postgres.resume()
+  await until('people sign in again', async () => (await ask(a, 'POST', '/login', undefined, { username, password })).statusCode === 200)
+  await untilAccepted(apps, good)
+  await postgres.kill()
+  await expectAway(t, replicas)
+  await postgres.start()
   await expectBack(t, replicas)
 }, { skip: !canOwnPostgres })

@@ -37,10 +37,14 @@ export function scratchPrefix (t: Owner): string {
   return prefix
 }
 
-/** The address of an empty database that no other test uses. It is dropped when the test ends. */
-export async function scratchDatabase (t: Owner): Promise<string> {
+/**
+ * The address of an empty database that no other test uses. It is dropped when the test ends.
+ *
+ * @param options what `create database` gets after the name
+ */
+export async function scratchDatabase (t: Owner, options = ''): Promise<string> {
   const name = `signout_test_${randomName()}`
-  await administer(`create database ${name}`)
+  await administer(`create database ${name} ${options}`)
   t.teardown(() => administer(`drop database if exists ${name} with (force)`))
   const url = new URL(postgresUrl())
   url.pathname = `/${name}`

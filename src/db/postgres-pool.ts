@@ -1,0 +1,76 @@
+import pg from 'pg'
+
+/** Settings of Postgres by name, with their values: numbers of milliseconds. */
+export type ServerSettings = Readonly<Record<string, number>>
+
+/** Returns the settings that make Postgres bound a statement, a wait for a lock, and a pause inside a transaction. */
+export function deadlineSettings (deadlineMs: number) {
+  return {
+    statement_timeout: deadlineMs,
+    lock_timeout: deadlineMs,
+    idle_in_transaction_session_timeout: deadlineMs
+  } satisfies ServerSettings
+}
+
+export interface PoolOptions {
+  url: string
+  /** By this name the connections can be told apart in `pg_stat_activity`. */
+  name: string
+  /** The largest number of connections. */
+  max: number
+  /** Bounds connecting, in milliseconds. */
+  connectDeadlineMs: number
+  /** Bounds the wait for an answer, also when Postgres is stalled or gone, in milliseconds. */
+  answerDeadlineMs: number
+  /** What to ask of Postgres when a connection opens. */
+  settings?: ServerSettings
+}
+
+export function createPool ({ url, name, max, connectDeadlineMs, answerDeadlineMs, settings = {} }: PoolOptions): pg.Pool {
+  return new pg.Pool({
+    connectionString: url,
+    application_name: name,
+    max,
+    keepAlive: true,
+    connectionTimeoutMillis: connectDeadlineMs,
+    query_timeout: answerDeadlineMs,
+    ...settings
+  })
+}
+
+/** A pool, and the settings that each transaction on it must set, because its connections do not keep them. */
+export interface OpenedPool {
+  pool: pg.Pool
+  perTransaction: ServerSettings
+}
+
+/**
+ * Opens a pool whose connections have the settings, if possible. Postgres keeps what a connection asks for when it opens.
+ * A pooler such as PgBouncer refuses to open the connection, or forgets the settings. `perTransaction` then holds all of
+ * them; otherwise it is empty.
+ *
+ * An operator can have the settings kept behind a pooler too, with `ALTER ROLE … SET`.
+ *
+ * Rejects with the driver's error when Postgres cannot be reached.
+ */
+export async function openPool (options: PoolOptions, settings: ServerSettings): Promise<OpenedPool> {
+  const pool = createPool({ ...options, settings })
+  if (await areKept(pool, settings)) return { pool, perTransaction: {} }
+  await pool.end()
+  return { pool: createPool(options), perTransaction: settings }
+}
+
+async function areKept (pool: pg.Pool, settings: ServerSettings): Promise<boolean> {
+  try {
+    const { rows } = await pool.query<{ name: string, value: number }>('select name, setting::float8 as value from pg_settings where name = any($1)', [Object.keys(settings)])
+    return rows.length === Object.keys(settings).length && rows.every(({ name, value }) => settings[name] === value)
+  } catch (error) {
+    if (refusesSettings(error)) return false
+    throw error
+  }
+}
+
+/** PgBouncer and what is made of it, Neon's proxy included, refuse settings of a connection with these words. */
+function refusesSettings (error: unknown): boolean {
+  return /unsupported startup parameter/.test((error as Error).message)
+}
