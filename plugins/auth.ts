@@ -1,4 +1,4 @@
-import fastifyJwt, { type FastifyJWTOptions, type JWT } from '@fastify/jwt'
+import type { FastifyJWTOptions, JWT } from '@fastify/jwt'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { TSchema } from 'typebox'
@@ -9,8 +9,9 @@ import { createRevoker, type Revoker } from '../src/revocation/revoker.ts'
 import { createClaimsCheck, type ClaimsCheck, type RevocableTokenClaims } from '../src/tokens/claims.ts'
 import { deepFreeze } from '../src/tokens/deep-freeze.ts'
 import type { KeyUse } from '../src/tokens/verified-tokens.ts'
-import { isUnavailable, toTokenError } from './auth-errors.ts'
+import { isUnavailable, setHeadersOfErrors, toTokenError } from './auth-errors.ts'
 import { createAuthenticate } from './authenticate.ts'
+import { registerJwt } from './jwt.ts'
 import { createKeySource, type KeySource } from './key-source.ts'
 import { declarePolicies } from './revocation-policy.ts'
 import { createTokenMemory, type TokenMemory } from './token-memory.ts'
@@ -47,9 +48,15 @@ declare module 'fastify' {
   interface FastifyInstance {
     /**
      * An `onRequest` hook. Lets the request through with `request.user` set to the claims of its access token, deeply
-     * frozen, or refuses it: 401 with a `WWW-Authenticate` header when something is wrong with the token, 503
-     * `revocation_unavailable` with `Retry-After` when the blocklist cannot be asked. A route whose config says
-     * `onRevocationUnavailable: 'allow'` goes on instead of the latter, with the header `X-Revocation-Check: unavailable`.
+     * frozen, or fails: with 401 when something is wrong with the token, with 503 `revocation_unavailable` when the blocklist
+     * cannot be read, and with 503 `key_unavailable` when the key function fails. The headers `WWW-Authenticate` and
+     * `Retry-After` are set when that error is answered, and not before: a route may catch the error.
+     *
+     * A route whose config says `onRevocationUnavailable: 'allow'` goes on while the blocklist cannot be read, with the header
+     * `X-Revocation-Check: unavailable`.
+     *
+     * @example
+     * app.get('/secret', { onRequest: app.authenticate }, async request => request.user)
      */
     authenticate (request: FastifyRequest, reply: FastifyReply): Promise<void>
     authenticate (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void
@@ -105,21 +112,22 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
       return await isNotRevoked(claims)
     } catch (error) {
       if (isUnavailable(error)) unchecked.set(error, claims)
-      throw error
+      // Anything else that is thrown here would be taken for a fault of the token.
+      throw error instanceof SignoutError ? error : new SignoutError('internal_error', { cause: error })
     }
   }
 
   declarePolicies(app)
   const keys = createKeySource(jwt.secret)
   const memory = createTokenMemory(jwt, leewayMs, keys)
-  await app.register(fastifyJwt, {
+  setHeadersOfErrors(app, realm)
+  await registerJwt(app, {
     ...jwt,
     secret: keys.secret,
     // A token that failed is verified again: errors that pass, such as `nbf`, must not stick. fast-jwt adds the leeway to it.
     verify: { errorCacheTTL: () => -leewayMs - 1, ...memory.verifyOptions },
     trusted: isTrusted
-  } satisfies FastifyJWTOptions)
-  freezeWhatIsVerified(app.jwt)
+  })
 
   app.decorate('revoker', createRevoker(blocklist, deadlineMs))
 
@@ -133,8 +141,7 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   app.decorate('authenticate', createAuthenticate({
     memory,
     checkRevocation,
-    findUnchecked: failure => unchecked.get(failure as SignoutError),
-    realm
+    findUnchecked: failure => unchecked.get(failure as SignoutError)
   }))
 }
 
@@ -171,21 +178,6 @@ function createSignatureCheck (jwt: JWT, { memory, keys: { findKey }, ...options
       throw toTokenError(error)
     }
   }
-}
-
-/** `app.jwt.verify` answers from the cache of @fastify/jwt where that is on: what it hands out must not be changed either. */
-function freezeWhatIsVerified (jwt: JWT): void {
-  const verify = jwt.verify as (...args: unknown[]) => unknown
-  jwt.verify = ((...args: unknown[]) => {
-    const done = args.at(-1)
-    if (typeof done !== 'function') return frozen(verify(...args))
-    return verify(...args.slice(0, -1), (error: unknown, claims: unknown) => { done(error, frozen(claims)) })
-  }) as JWT['verify']
-}
-
-function frozen<T> (value: T): T {
-  deepFreeze(value)
-  return value
 }
 
 export default fp(auth, { name: 'signout-auth', fastify: '5.x' })

@@ -1,7 +1,8 @@
 import type { FastifyJWTOptions } from '@fastify/jwt'
+import { SignoutError } from '../src/errors.ts'
 import type { RevocableTokenClaims } from '../src/tokens/claims.ts'
 import { createVerifiedTokens, type KeyUse } from '../src/tokens/verified-tokens.ts'
-import type { KeySource } from './key-source.ts'
+import type { FindKey, KeySource } from './key-source.ts'
 
 type VerifyOptions = NonNullable<FastifyJWTOptions['verify']>
 
@@ -16,7 +17,8 @@ export interface TokenMemory {
   verifyOptions: VerifyOptions
   /**
    * The claims of a token that was verified before under this very header value, is valid now, and would be verified with
-   * the same key now. Undefined for any other: it has to be verified, which then says what is wrong with it.
+   * the same key now. Undefined for any other: it has to be verified, which then says what is wrong with it. Throws, or rejects
+   * with, `key_unavailable` when the key function fails.
    */
   recall (request: unknown, authorization: string | undefined): Recalled | Promise<Recalled>
   /** To be called when the verification of a request begins, and what it answers, when it has gone well. */
@@ -43,7 +45,7 @@ export function createTokenMemory ({ verify = {}, cookie }: Pick<FastifyJWTOptio
     ttlMs: cacheTTL
   })
 
-  /** Whatever is wrong here is wrong again when the token is verified, and is answered then. */
+  /** A token whose key is gone is verified again, which then says what is wrong. Rejects or throws while its key is unavailable. */
   function recallWithKey (request: unknown, authorization: string, claims: RevocableTokenClaims, { key, token }: KeyUse): Recalled | Promise<Recalled> {
     function compare (found: KeyUse['key'] | undefined): Recalled {
       if (found !== undefined && isSame(found, key)) return claims
@@ -52,12 +54,17 @@ export function createTokenMemory ({ verify = {}, cookie }: Pick<FastifyJWTOptio
     }
     /** While the key was waited for the token may have expired. */
     const compareLate = (found: KeyUse['key'] | undefined) => compare(found) && tokens.find(authorization)?.claims
-    try {
-      const found = findKey?.(request, token)
-      return found instanceof Promise ? found.then(compareLate, () => compare(undefined)) : compare(found)
-    } catch {
+    function failed (error: unknown): Recalled {
+      if (error instanceof SignoutError && error.code === 'key_unavailable') throw error
       return compare(undefined)
     }
+    let found: ReturnType<FindKey> | undefined
+    try {
+      found = findKey?.(request, token)
+    } catch (error) {
+      return failed(error)
+    }
+    return found instanceof Promise ? found.then(compareLate, failed) : compare(found)
   }
 
   return {

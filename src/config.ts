@@ -28,8 +28,8 @@ const rateLimit = (otherwise: string) => Type.String({
   default: otherwise, pattern: '^[1-9]\\d{0,6}/[1-9]\\d{0,5}$', must: 'a count and a number of seconds, such as 10/900'
 } satisfies Must & Record<string, unknown>)
 
-/** Prometheus sends it in a header: no spaces, and no letters that a header cannot carry. */
-const metricsToken = Type.String({ secret: true, pattern: '^[!-~]{16,512}$', must: '16 to 512 characters that cannot be guessed, without spaces, such as the output of: openssl rand -hex 32' } satisfies Must & Record<string, unknown>)
+/** Prometheus sends it after `Bearer`: the characters are those of a bearer token (RFC 6750, section 2.1). */
+const metricsToken = Type.String({ secret: true, pattern: '^(?=.{16,512}$)[A-Za-z0-9._~+/-]+=*$', must: '16 to 512 letters, digits or characters of "-._~+/" that cannot be guessed, such as the output of: openssl rand -hex 32' } satisfies Must & Record<string, unknown>)
 
 /** Every setting: the name of its environment variable, its type, its bounds and its default. */
 export const Settings = Type.Object({
