@@ -1,15 +1,16 @@
-import type { FastifyJWTOptions, JWT } from '@fastify/jwt'
+import type { JWT } from '@fastify/jwt'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import type { TSchema } from 'typebox'
+import { shown } from '../src/check-options.ts'
 import { SignoutError } from '../src/errors.ts'
-import type { Blocklist } from '../src/revocation/blocklist.ts'
-import { createRevocationCheck, type CheckResult } from '../src/revocation/revocation-check.ts'
+import { leewayOf } from '../src/revocation/blocklist.ts'
+import { createRevocationCheck } from '../src/revocation/revocation-check.ts'
 import { createRevoker, type Revoker } from '../src/revocation/revoker.ts'
 import { createClaimsCheck, type ClaimsCheck, type RevocableTokenClaims } from '../src/tokens/claims.ts'
 import { deepFreeze } from '../src/tokens/deep-freeze.ts'
 import type { KeyUse } from '../src/tokens/verified-tokens.ts'
 import { isUnavailable, setHeadersOfErrors, toTokenError } from './auth-errors.ts'
+import { checkAuthOptions, type AuthOptions } from './auth-options.ts'
 import { createAuthenticate } from './authenticate.ts'
 import { registerJwt } from './jwt.ts'
 import { createKeySource, type KeySource } from './key-source.ts'
@@ -24,25 +25,8 @@ export type { Revoker } from '../src/revocation/revoker.ts'
 export type { RevocableTokenClaims } from '../src/tokens/claims.ts'
 export { createMemoryBlocklist } from '../src/revocation/memory-blocklist.ts'
 export { createRedisBlocklist } from '../src/revocation/redis-blocklist.ts'
-export { createRedisConnection } from '../src/revocation/redis-connection.ts'
-
-/** The settings of @fastify/jwt that this plugin does not set itself. */
-export type JwtOptions = Omit<FastifyJWTOptions, typeof ownJwtOptions[number]>
-
-export interface AuthOptions {
-  /** How tokens are verified: handed to @fastify/jwt as it is. `verify.clockTolerance` (milliseconds) is the leeway. */
-  jwt: JwtOptions
-  /** Who is asked whether a token was revoked. Whoever made it closes it. */
-  blocklist: Blocklist
-  /** How long the blocklist may take, in milliseconds. */
-  deadlineMs?: number
-  /** What the claims must be beyond having a `jti` and an `exp`: a TypeBox schema, or any JSON Schema. */
-  claims?: TSchema
-  /** `realm` of the `WWW-Authenticate` header (RFC 6750, section 3). */
-  realm?: string
-  /** Told what came of each check, for counting. It must be quick, and must not throw. */
-  onChecked?: (result: CheckResult) => void
-}
+export { createRedisConnection } from '../src/revocation/public-connection.ts'
+export type { AuthOptions, JwtOptions } from './auth-options.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -82,19 +66,14 @@ declare module 'fastify' {
   }
 }
 
-/** Options of @fastify/jwt that would take the check out of this plugin's hands, or its claims out of `request.user`. */
-const ownJwtOptions = ['trusted', 'formatUser', 'namespace', 'decoratorName', 'jwtVerify'] as const
-const defaultDeadlineMs = 250
-
 /** Access tokens that can be taken back, in any Fastify app: @fastify/jwt, and a blocklist that is asked on each request. */
 async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> {
-  const { jwt, blocklist, deadlineMs = defaultDeadlineMs, realm = 'signout' } = options
-  for (const name of ownJwtOptions) {
-    if (name in jwt) throw new TypeError(`The option jwt.${name} is set by signout and cannot be given.`)
-  }
-  const leewayMs = jwt.verify?.clockTolerance ?? 0
-  const checkClaims: ClaimsCheck = createClaimsCheck({ leewaySeconds: leewayMs / 1000, ...(options.claims && { schema: options.claims }) })
-  const checkRevocation = createRevocationCheck(blocklist, deadlineMs, options.onChecked)
+  checkAuthOptions(options)
+  const { jwt, blocklist, realm = 'signout' } = options
+  const leewaySeconds = leewayOf(blocklist)
+  const leewayMs = leewaySeconds * 1000
+  const checkClaims: ClaimsCheck = createClaimsCheck({ leewaySeconds, ...(options.claims && { schema: options.claims }) })
+  const checkRevocation = createRevocationCheck(blocklist, options.onChecked)
   /** The claims of tokens that are well, by the error that says that the blocklist could not be asked about them. */
   const unchecked = new WeakMap<SignoutError, RevocableTokenClaims>()
 
@@ -105,9 +84,9 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   }
 
   async function isTrusted (_request: unknown, claims: unknown): Promise<true> {
-    checkClaims(claims)
-    // Others may hold the same object: none may leave a mark on it.
+    // Before a schema of the app sees them. Others may hold the same object: none may leave a mark on it.
     deepFreeze(claims)
+    checkClaims(claims)
     try {
       return await isNotRevoked(claims)
     } catch (error) {
@@ -125,11 +104,11 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
     ...jwt,
     secret: keys.secret,
     // A token that failed is verified again: errors that pass, such as `nbf`, must not stick. fast-jwt adds the leeway to it.
-    verify: { errorCacheTTL: () => -leewayMs - 1, ...memory.verifyOptions },
+    verify: { errorCacheTTL: () => -leewayMs - 1, ...memory.verifyOptions, clockTolerance: leewayMs },
     trusted: isTrusted
   })
 
-  app.decorate('revoker', createRevoker(blocklist, deadlineMs))
+  app.decorate('revoker', createRevoker(blocklist))
 
   app.decorate('verifySignature', createSignatureCheck(app.jwt, { memory, keys, checkClaims }))
   app.decorate('verifyToken', async token => {
@@ -158,13 +137,15 @@ function createSignatureCheck (jwt: JWT, { memory, keys: { findKey }, ...options
   function verify (token: string, keyUse: KeyUse | undefined): RevocableTokenClaims {
     // A key of its own means a verifier of its own, which is not worth a cache.
     const claims: unknown = jwt.verify(token, keyUse && { key: keyUse.key, cache: false })
-    checkClaims(claims)
     deepFreeze(claims)
+    checkClaims(claims)
     return claims
   }
 
   return async token => {
-    if (typeof token !== 'string' || token === '') throw new SignoutError('authorization_required')
+    const given: unknown = token
+    if (given === undefined || given === null || given === '') throw new SignoutError('authorization_required')
+    if (typeof given !== 'string') throw new TypeError(`app.verifyToken takes the text of a token, and was given ${shown(given)}.`)
     const authorization = `Bearer ${token}`
     const known = await memory.recall(undefined, authorization)
     if (known !== undefined) return known

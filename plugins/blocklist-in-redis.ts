@@ -48,6 +48,7 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
     replicated,
     prefix,
     leewaySeconds,
+    deadlineMs,
     log,
     onDistrust: (reason, isFirst) => {
       if (isFirst) app.log.warn({ reason }, 'The blocklist is not trusted until it has been compared with the record. Requests with a token get 503.')

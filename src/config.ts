@@ -115,6 +115,7 @@ export interface Config extends Settings {
  * Throws a {@link StartupError} of one line that names the variable that is wrong, what it is, and what it must be.
  */
 export function loadConfig (env: Record<string, string | undefined>): Config {
+  if (typeof env !== 'object' || env === null) throw new TypeError('loadConfig takes environment variables as an object, such as process.env.')
   const { config, mistakes } = checkConfig(env)
   if (config === undefined) throw new StartupError(mistakes[0])
   return config

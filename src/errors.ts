@@ -74,6 +74,7 @@ export class SignoutError extends Error {
   readonly details: ErrorDetail[] | undefined
 
   constructor (code: ErrorCode, options: SignoutErrorOptions = {}) {
+    if (!Object.hasOwn(errors, code)) throw new TypeError(`There is no error code ${JSON.stringify(code)}. The codes are ${errorCodes.join(', ')}.`)
     const known: { statusCode: number, description: string, retryAfterSeconds?: number } = errors[code]
     super(options.description ?? known.description, { cause: options.cause })
     this.code = code

@@ -1,13 +1,12 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { SignoutError } from '../errors.ts'
+import { maxIdLength, maxNumericDate } from '../revocation/revocation.ts'
 
-/** The longest identifier that is looked up; longer ones are no identifiers of anything that we know. */
-const maxIdLength = 255
 const Identifier = Type.String({ minLength: 1, maxLength: maxIdLength })
 const Uuid = Type.String({ format: 'uuid' })
 /** Up to the end of the year 9999: beyond it no date has a form, and no entry of a blocklist an end. */
-const NumericDate = Type.Number({ minimum: 0, maximum: 253_402_300_799 })
+const NumericDate = Type.Number({ minimum: 0, maximum: maxNumericDate })
 
 /**
  * What the registered claims (RFC 7519, section 4.1) must be in a token that can be revoked, whoever issued it:
@@ -69,8 +68,9 @@ export function createClaimsCheck (options: ClaimsCheckOptions): ClaimsCheck {
   return function checkClaims (claims): asserts claims is RevocableTokenClaims {
     if (!revocable.Check(claims)) throw new SignoutError('invalid_token')
     if (further !== undefined && !further.Check(claims)) throw new SignoutError('invalid_token')
-    // Whatever options a verifier was given: a token outlives its entry in the blocklist otherwise.
-    if (claims.exp + leewaySeconds < now() / 1000) throw new SignoutError('token_expired')
+    // Whatever options a verifier was given: a token outlives its entry in the blocklist otherwise. At that very instant it has
+    // expired (RFC 7519, section 4.1.4), and so has its entry, though fast-jwt still accepts it.
+    if (claims.exp + leewaySeconds <= now() / 1000) throw new SignoutError('token_expired')
     if (claims.iat !== undefined && claims.iat > now() / 1000 + leewaySeconds) throw new SignoutError('invalid_token')
   }
 }

@@ -15,10 +15,10 @@ const sign = (payload: object, key = secret) => forge({ alg: 'HS256', typ: 'JWT'
 const verify = { algorithms: ['HS256' as const], allowedIss: issuer }
 
 /** An app that tells which object a request got as its user: the same one means that the token was not verified again. */
-async function bareApp (t: Test, jwt: Partial<AuthOptions['jwt']> = {}, blocklist: Blocklist = createMemoryBlocklist({ leewaySeconds: 0 })) {
+async function bareApp (t: Test, jwt: Partial<AuthOptions['jwt']> = {}, blocklist: Blocklist = createMemoryBlocklist({ leewaySeconds: 0, deadlineMs: 5_000 })) {
   const app = Fastify() as unknown as FastifyInstance
   t.teardown(() => app.close())
-  await app.register(auth, { blocklist, deadlineMs: 5_000, jwt: { secret, verify, ...jwt } as AuthOptions['jwt'] })
+  await app.register(auth, { blocklist, jwt: { secret, verify, ...jwt } as AuthOptions['jwt'] })
   const users: unknown[] = []
   app.get('/me', { onRequest: app.authenticate }, async request => { users.push(request.user) })
   app.get('/other', { onRequest: async request => { await request.jwtVerify({ allowedIss: 'another' } as never) } }, async () => 'in')
@@ -170,9 +170,9 @@ t.test('app.authenticate is a hook with and without a callback', async t => {
 })
 
 t.test('each request keeps its own asynchronous context, though one command asks about all of them', async t => {
-  const redis = createRedisConnection(redisUrl(), { deadlineMs: 5_000 })
+  const redis = createRedisConnection(redisUrl())
   await redis.connect()
-  const blocklist = createRedisBlocklist({ redis, prefix: scratchPrefix(t), leewaySeconds: 0 })
+  const blocklist = createRedisBlocklist({ redis, prefix: scratchPrefix(t), leewaySeconds: 0, deadlineMs: 5_000 })
   t.teardown(() => blocklist.close())
   await blocklist.ready()
   const { app } = await bareApp(t, {}, blocklist)
