@@ -4,9 +4,9 @@ import fp from 'fastify-plugin'
 import { shown } from '../src/check-options.ts'
 import { SignoutError } from '../src/errors.ts'
 import { leewayOf } from '../src/revocation/blocklist.ts'
-import { createRevocationCheck } from '../src/revocation/revocation-check.ts'
+import { createRevocationCheck, type CheckDone } from '../src/revocation/revocation-check.ts'
 import { createRevoker, type Revoker } from '../src/revocation/revoker.ts'
-import { createClaimsCheck, type ClaimsCheck, type RevocableTokenClaims } from '../src/tokens/claims.ts'
+import { createClaimsCheck, hasExpired, type ClaimsCheck, type RevocableTokenClaims } from '../src/tokens/claims.ts'
 import { deepFreeze } from '../src/tokens/deep-freeze.ts'
 import type { KeyUse } from '../src/tokens/verified-tokens.ts'
 import { isUnavailable, setHeadersOfErrors, toTokenError } from './auth-errors.ts'
@@ -73,7 +73,11 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   const leewaySeconds = leewayOf(blocklist)
   const leewayMs = leewaySeconds * 1000
   const checkClaims: ClaimsCheck = createClaimsCheck({ leewaySeconds, ...(options.claims && { schema: options.claims }) })
-  const checkRevocation = createRevocationCheck(blocklist, options.onChecked)
+  const lookUp = createRevocationCheck(blocklist, options.onChecked)
+  /** A token may expire while its entry is looked up, and its entry may end with it: what was found then says nothing. */
+  function checkRevocation (claims: RevocableTokenClaims, done: CheckDone): void {
+    lookUp(claims, error => { done(error === undefined && hasExpired(claims, leewaySeconds) ? new SignoutError('token_expired') : error) })
+  }
   /** The claims of tokens that are well, by the error that says that the blocklist could not be asked about them. */
   const unchecked = new WeakMap<SignoutError, RevocableTokenClaims>()
 

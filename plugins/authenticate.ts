@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SignoutError } from '../src/errors.ts'
-import type { RevocationCheck } from '../src/revocation/revocation-check.ts'
+import type { CheckDone } from '../src/revocation/revocation-check.ts'
 import type { RevocableTokenClaims } from '../src/tokens/claims.ts'
 import { isUnavailable, toTokenError } from './auth-errors.ts'
 import { soleAuthorization } from './authorization.ts'
@@ -9,7 +9,7 @@ import type { TokenMemory } from './token-memory.ts'
 
 export interface AuthenticateOptions {
   memory: TokenMemory
-  checkRevocation: RevocationCheck
+  checkRevocation: (claims: RevocableTokenClaims, done: CheckDone) => void
   /** The claims of the token, which is well, by the error that says that the blocklist could not be asked about it. */
   findUnchecked: (failure: unknown) => RevocableTokenClaims | undefined
 }

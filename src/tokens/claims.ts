@@ -57,6 +57,14 @@ export interface ClaimsCheckOptions {
 export type ClaimsCheck = (claims: unknown) => asserts claims is RevocableTokenClaims
 
 /**
+ * Whether a token has expired, with the leeway. It has at that very instant (RFC 7519, section 4.1.4), as its entry may have, though
+ * fast-jwt still accepts it. Negated, so that `NaN` has expired.
+ */
+export function hasExpired ({ exp }: Pick<RevocableTokenClaims, 'exp'>, leewaySeconds: number, now: () => number = Date.now): boolean {
+  return !(exp + leewaySeconds > now() / 1000)
+}
+
+/**
  * Makes the check of the claims of a token whose signature and validity were already verified. It throws
  * `invalid_token` when a claim is missing, of the wrong type, or says that the token was issued in the future.
  */
@@ -68,9 +76,8 @@ export function createClaimsCheck (options: ClaimsCheckOptions): ClaimsCheck {
   return function checkClaims (claims): asserts claims is RevocableTokenClaims {
     if (!revocable.Check(claims)) throw new SignoutError('invalid_token')
     if (further !== undefined && !further.Check(claims)) throw new SignoutError('invalid_token')
-    // Whatever options a verifier was given: a token outlives its entry in the blocklist otherwise. At that very instant it has
-    // expired (RFC 7519, section 4.1.4), and so has its entry, though fast-jwt still accepts it.
-    if (claims.exp + leewaySeconds <= now() / 1000) throw new SignoutError('token_expired')
+    // Whatever options a verifier was given: a token outlives its entry in the blocklist otherwise.
+    if (hasExpired(claims, leewaySeconds, now)) throw new SignoutError('token_expired')
     if (claims.iat !== undefined && claims.iat > now() / 1000 + leewaySeconds) throw new SignoutError('invalid_token')
   }
 }

@@ -145,6 +145,28 @@ t.test(`no options and no clocks within the leeway bring a revoked token back (P
   t.ok(results.includes('refused'), 'and some were refused')
 })
 
+t.test('a revoked token that expires while it is looked up is refused, though its entry has ended by then', async t => {
+  const drawn: Case = { leewaySeconds: 0, isOwn: true, verify: {}, secret: 'text', scope: 'token', lifetimeSeconds: 1, replicaOffMs: 0, blocklistOffMs: 0 }
+  setClocks(startMs, drawn)
+  const own = ownBlocklist(0, () => clock.blocklistMs)
+  const lateLookUp: Blocklist['isRevoked'] = async claims => {
+    setClocks(startMs + 1_000, drawn)
+    return await own.isRevoked(claims)
+  }
+  const app = Fastify() as unknown as FastifyInstance
+  t.teardown(() => app.close())
+  await app.register(auth, { blocklist: { ...own, isRevoked: lateLookUp }, jwt: { secret } })
+  app.get('/me', { onRequest: app.authenticate }, async () => 'in')
+  const token = sign({ jti: 'a', exp: startMs / 1000 + 1 })
+  await app.revoker.revoke([{ scope: 'token', id: 'a', expiresAt: startMs / 1000 + 1 }])
+  for (let round = 0; round < 2; round++) {
+    setClocks(startMs + 999, drawn)
+    t.match((await app.inject({ url: '/me', headers: bearer(token) })).json(), { code: 'token_expired' })
+  }
+  setClocks(startMs + 999, drawn)
+  await t.rejects(app.verifyToken(token), { code: 'token_expired' })
+})
+
 t.test('each option by which a token could outlive its entry is refused with a sentence that says why', async t => {
   const wrong = Object.entries({
     clockTolerance: [[0, 5_000], /Give leewaySeconds to the blocklist/],
