@@ -1,16 +1,18 @@
-import fastifyJwt, { type FastifyJWTOptions, type JWT } from '@fastify/jwt'
+import type { JWT } from '@fastify/jwt'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import type { TSchema } from 'typebox'
+import { shown } from '../src/check-options.ts'
 import { SignoutError } from '../src/errors.ts'
-import type { Blocklist } from '../src/revocation/blocklist.ts'
-import { createRevocationCheck, type CheckResult } from '../src/revocation/revocation-check.ts'
+import { leewayOf } from '../src/revocation/blocklist.ts'
+import { createRevocationCheck, type CheckDone } from '../src/revocation/revocation-check.ts'
 import { createRevoker, type Revoker } from '../src/revocation/revoker.ts'
-import { createClaimsCheck, type ClaimsCheck, type RevocableTokenClaims } from '../src/tokens/claims.ts'
+import { createClaimsCheck, hasExpired, type ClaimsCheck, type RevocableTokenClaims } from '../src/tokens/claims.ts'
 import { deepFreeze } from '../src/tokens/deep-freeze.ts'
 import type { KeyUse } from '../src/tokens/verified-tokens.ts'
-import { isUnavailable, toTokenError, withClock } from './auth-errors.ts'
+import { isUnavailable, setHeadersOfErrors, toTokenError, withClock } from './auth-errors.ts'
+import { checkAuthOptions, type AuthOptions } from './auth-options.ts'
 import { createAuthenticate } from './authenticate.ts'
+import { registerJwt } from './jwt.ts'
 import { createKeySource, type KeySource } from './key-source.ts'
 import { declarePolicies } from './revocation-policy.ts'
 import { createTokenMemory, type TokenMemory } from './token-memory.ts'
@@ -23,39 +25,22 @@ export type { Revoker } from '../src/revocation/revoker.ts'
 export type { RevocableTokenClaims } from '../src/tokens/claims.ts'
 export { createMemoryBlocklist } from '../src/revocation/memory-blocklist.ts'
 export { createRedisBlocklist } from '../src/revocation/redis-blocklist.ts'
-export { createRedisConnection } from '../src/revocation/redis-connection.ts'
-
-/** The settings of @fastify/jwt that this plugin does not set itself. */
-export type JwtOptions = Omit<FastifyJWTOptions, typeof ownJwtOptions[number]>
-
-export interface AuthOptions {
-  /** How tokens are verified: handed to @fastify/jwt as it is. `verify.clockTolerance` (milliseconds) is the leeway. */
-  jwt: JwtOptions
-  /** Who is asked whether a token was revoked. Whoever made it closes it. */
-  blocklist: Blocklist
-  /** How long the blocklist may take, in milliseconds. */
-  deadlineMs?: number
-  /** What the claims must be beyond having a `jti` and an `exp`: a TypeBox schema, or any JSON Schema. */
-  claims?: TSchema
-  /** `realm` of the `WWW-Authenticate` header (RFC 6750, section 3). */
-  realm?: string
-  /** Told what came of each check, for counting. It must be quick, and must not throw. */
-  onChecked?: (result: CheckResult) => void
-  /**
-   * Called before a token is refused for its time (`exp`, `nbf`, `iat`, `maxAge`). Returns what is wrong with the clock of this
-   * machine, if anything is known to be: then the answer is 503 `revocation_unavailable` instead of 401, with the error as its
-   * cause. A client that was told 401 would sign in again for nothing. It must be quick.
-   */
-  findClockFault?: () => Error | undefined
-}
+export { createRedisConnection } from '../src/revocation/public-connection.ts'
+export type { AuthOptions, JwtOptions } from './auth-options.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /**
      * An `onRequest` hook. Lets the request through with `request.user` set to the claims of its access token, deeply
-     * frozen, or refuses it: 401 with a `WWW-Authenticate` header when something is wrong with the token, 503
-     * `revocation_unavailable` with `Retry-After` when the blocklist cannot be asked. A route whose config says
-     * `onRevocationUnavailable: 'allow'` goes on instead of the latter, with the header `X-Revocation-Check: unavailable`.
+     * frozen, or fails: with 401 when something is wrong with the token, with 503 `revocation_unavailable` when the blocklist
+     * cannot be read, and with 503 `key_unavailable` when the key function fails. The headers `WWW-Authenticate` and
+     * `Retry-After` are set when that error is answered, and not before: a route may catch the error.
+     *
+     * A route whose config says `onRevocationUnavailable: 'allow'` goes on while the blocklist cannot be read, with the header
+     * `X-Revocation-Check: unavailable`.
+     *
+     * @example
+     * app.get('/secret', { onRequest: app.authenticate }, async request => request.user)
      */
     authenticate (request: FastifyRequest, reply: FastifyReply): Promise<void>
     authenticate (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void
@@ -81,19 +66,18 @@ declare module 'fastify' {
   }
 }
 
-/** Options of @fastify/jwt that would take the check out of this plugin's hands, or its claims out of `request.user`. */
-const ownJwtOptions = ['trusted', 'formatUser', 'namespace', 'decoratorName', 'jwtVerify'] as const
-const defaultDeadlineMs = 250
-
 /** Access tokens that can be taken back, in any Fastify app: @fastify/jwt, and a blocklist that is asked on each request. */
 async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> {
-  const { jwt, blocklist, deadlineMs = defaultDeadlineMs, realm = 'signout' } = options
-  for (const name of ownJwtOptions) {
-    if (name in jwt) throw new TypeError(`The option jwt.${name} is set by signout and cannot be given.`)
+  checkAuthOptions(options)
+  const { jwt, blocklist, realm = 'signout' } = options
+  const leewaySeconds = leewayOf(blocklist)
+  const leewayMs = leewaySeconds * 1000
+  const checkClaims: ClaimsCheck = createClaimsCheck({ leewaySeconds, ...(options.claims && { schema: options.claims }) })
+  const lookUp = createRevocationCheck(blocklist, options.onChecked)
+  /** A token may expire while its entry is looked up, and its entry may end with it: what was found then says nothing. */
+  function checkRevocation (claims: RevocableTokenClaims, done: CheckDone): void {
+    lookUp(claims, error => { done(error === undefined && hasExpired(claims, leewaySeconds) ? new SignoutError('token_expired') : error) })
   }
-  const leewayMs = jwt.verify?.clockTolerance ?? 0
-  const checkClaims: ClaimsCheck = createClaimsCheck({ leewaySeconds: leewayMs / 1000, ...(options.claims && { schema: options.claims }) })
-  const checkRevocation = createRevocationCheck(blocklist, deadlineMs, options.onChecked)
   /** The claims of tokens that are well, by the error that says that the blocklist could not be asked about them. */
   const unchecked = new WeakMap<SignoutError, RevocableTokenClaims>()
 
@@ -104,30 +88,31 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   }
 
   async function isTrusted (_request: unknown, claims: unknown): Promise<true> {
-    checkClaims(claims)
-    // Others may hold the same object: none may leave a mark on it.
+    // Before a schema of the app sees them. Others may hold the same object: none may leave a mark on it.
     deepFreeze(claims)
+    checkClaims(claims)
     try {
       return await isNotRevoked(claims)
     } catch (error) {
       if (isUnavailable(error)) unchecked.set(error, claims)
-      throw error
+      // Anything else that is thrown here would be taken for a fault of the token.
+      throw error instanceof SignoutError ? error : new SignoutError('internal_error', { cause: error })
     }
   }
 
   declarePolicies(app)
   const keys = createKeySource(jwt.secret)
   const memory = createTokenMemory(jwt, leewayMs, keys)
-  await app.register(fastifyJwt, {
+  setHeadersOfErrors(app, realm)
+  await registerJwt(app, {
     ...jwt,
     secret: keys.secret,
     // A token that failed is verified again: errors that pass, such as `nbf`, must not stick. fast-jwt adds the leeway to it.
-    verify: { errorCacheTTL: () => -leewayMs - 1, ...memory.verifyOptions },
+    verify: { errorCacheTTL: () => -leewayMs - 1, ...memory.verifyOptions, clockTolerance: leewayMs },
     trusted: isTrusted
-  } satisfies FastifyJWTOptions)
-  freezeWhatIsVerified(app.jwt)
+  })
 
-  app.decorate('revoker', createRevoker(blocklist, deadlineMs))
+  app.decorate('revoker', createRevoker(blocklist))
 
   app.decorate('verifySignature', createSignatureCheck(app.jwt, { memory, keys, checkClaims, findClockFault: options.findClockFault }))
   app.decorate('verifyToken', async token => {
@@ -140,8 +125,7 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
     memory,
     checkRevocation,
     findUnchecked: failure => unchecked.get(failure as SignoutError),
-    findClockFault: options.findClockFault,
-    realm
+    findClockFault: options.findClockFault
   }))
 }
 
@@ -159,13 +143,15 @@ function createSignatureCheck (jwt: JWT, { memory, keys: { findKey }, findClockF
   function verify (token: string, keyUse: KeyUse | undefined): RevocableTokenClaims {
     // A key of its own means a verifier of its own, which is not worth a cache.
     const claims: unknown = jwt.verify(token, keyUse && { key: keyUse.key, cache: false })
-    checkClaims(claims)
     deepFreeze(claims)
+    checkClaims(claims)
     return claims
   }
 
   return async token => {
-    if (typeof token !== 'string' || token === '') throw new SignoutError('authorization_required')
+    const given: unknown = token
+    if (given === undefined || given === null || given === '') throw new SignoutError('authorization_required')
+    if (typeof given !== 'string') throw new TypeError(`app.verifyToken takes the text of a token, and was given ${shown(given)}.`)
     const authorization = `Bearer ${token}`
     const known = await memory.recall(undefined, authorization)
     if (known !== undefined) return known
@@ -179,21 +165,6 @@ function createSignatureCheck (jwt: JWT, { memory, keys: { findKey }, findClockF
       throw withClock(toTokenError(error), findClockFault)
     }
   }
-}
-
-/** `app.jwt.verify` answers from the cache of @fastify/jwt where that is on: what it hands out must not be changed either. */
-function freezeWhatIsVerified (jwt: JWT): void {
-  const verify = jwt.verify as (...args: unknown[]) => unknown
-  jwt.verify = ((...args: unknown[]) => {
-    const done = args.at(-1)
-    if (typeof done !== 'function') return frozen(verify(...args))
-    return verify(...args.slice(0, -1), (error: unknown, claims: unknown) => { done(error, frozen(claims)) })
-  }) as JWT['verify']
-}
-
-function frozen<T> (value: T): T {
-  deepFreeze(value)
-  return value
 }
 
 export default fp(auth, { name: 'signout-auth', fastify: '5.x' })

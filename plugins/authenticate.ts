@@ -1,19 +1,18 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SignoutError } from '../src/errors.ts'
-import type { RevocationCheck } from '../src/revocation/revocation-check.ts'
+import type { CheckDone } from '../src/revocation/revocation-check.ts'
 import type { RevocableTokenClaims } from '../src/tokens/claims.ts'
-import { challenge, isUnavailable, toTokenError, withClock } from './auth-errors.ts'
+import { isUnavailable, toTokenError, withClock } from './auth-errors.ts'
+import { soleAuthorization } from './authorization.ts'
 import { allowsUnchecked, goOnUnchecked } from './revocation-policy.ts'
 import type { TokenMemory } from './token-memory.ts'
 
 export interface AuthenticateOptions {
   memory: TokenMemory
-  checkRevocation: RevocationCheck
+  checkRevocation: (claims: RevocableTokenClaims, done: CheckDone) => void
   /** The claims of the token, which is well, by the error that says that the blocklist could not be asked about it. */
   findUnchecked: (failure: unknown) => RevocableTokenClaims | undefined
   findClockFault: (() => Error | undefined) | undefined
-  /** `realm` of the `WWW-Authenticate` header (RFC 6750, section 3.1). */
-  realm: string
 }
 
 type Done = (error?: Error) => void
@@ -23,9 +22,9 @@ type Done = (error?: Error) => void
  * otherwise. A token that was verified before is only asked about, without a promise on the way; any other goes through
  * `request.jwtVerify()`, which asks as well.
  */
-export function createAuthenticate ({ memory, checkRevocation, findUnchecked, findClockFault, realm }: AuthenticateOptions): FastifyInstance['authenticate'] {
+export function createAuthenticate ({ memory, checkRevocation, findUnchecked, findClockFault }: AuthenticateOptions): FastifyInstance['authenticate'] {
   async function verify (request: FastifyRequest): Promise<void> {
-    const remember = memory.watch(request, request.headers.authorization)
+    const remember = memory.watch(request, soleAuthorization(request))
     remember(await request.jwtVerify<RevocableTokenClaims>())
   }
 
@@ -34,10 +33,8 @@ export function createAuthenticate ({ memory, checkRevocation, findUnchecked, fi
       goOnUnchecked(request, reply, claims)
       return done()
     }
-    const error = withClock(toTokenError(failure, request.headers.authorization), findClockFault)
-    if (error instanceof SignoutError) addHeaders(reply, error, realm)
     // Called back with nothing, Fastify would let the request through.
-    done(error instanceof Error ? error : new Error('The token could not be verified.', { cause: error }))
+    done(withClock(toTokenError(failure), findClockFault))
   }
 
   function check (claims: RevocableTokenClaims | undefined, request: FastifyRequest, reply: FastifyReply, done: Done): void {
@@ -52,10 +49,19 @@ export function createAuthenticate ({ memory, checkRevocation, findUnchecked, fi
     })
   }
 
+  function recall (request: FastifyRequest): ReturnType<TokenMemory['recall']> | SignoutError {
+    try {
+      return memory.recall(request, soleAuthorization(request))
+    } catch (error) {
+      return toTokenError(error)
+    }
+  }
+
   function authenticate (request: FastifyRequest, reply: FastifyReply, done: Done): void {
-    const known = memory.recall(request, request.headers.authorization)
-    if (known instanceof Promise) known.then(claims => { check(claims, request, reply, done) })
-    else check(known, request, reply, done)
+    const known = recall(request)
+    if (known instanceof SignoutError) return refuse(known, undefined, request, reply, done)
+    if (!(known instanceof Promise)) return check(known, request, reply, done)
+    known.then(claims => { check(claims, request, reply, done) }, failure => { refuse(failure, undefined, request, reply, done) })
   }
 
   return ((request: FastifyRequest, reply: FastifyReply, done?: Done) => {
@@ -64,9 +70,4 @@ export function createAuthenticate ({ memory, checkRevocation, findUnchecked, fi
       authenticate(request, reply, error => { error === undefined ? resolve() : reject(error) })
     })
   }) as FastifyInstance['authenticate']
-}
-
-function addHeaders (reply: FastifyReply, error: SignoutError, realm: string): void {
-  if (error.statusCode === 401) reply.header('www-authenticate', challenge(realm, error))
-  if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
 }

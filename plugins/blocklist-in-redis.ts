@@ -56,6 +56,7 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
     replicated,
     prefix,
     leewaySeconds,
+    deadlineMs,
     log,
     onDistrust: () => { tail.wake() },
     onTrust: (trust, reason) => { reportTrust(app, trust, reason) },

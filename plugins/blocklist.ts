@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { createClocks, type Clocks } from '../src/clocks/clocks.ts'
 import type { Config } from '../src/config.ts'
-import type { Blocklist } from '../src/revocation/blocklist.ts'
+import type { Blocklist, BlocklistSettings } from '../src/revocation/blocklist.ts'
 import { readBlocklistStatus } from '../src/revocation/blocklist-status.ts'
 import { withDeadline } from '../src/revocation/deadline.ts'
 import { createEmbeddedBlocklist } from '../src/revocation/embedded-blocklist.ts'
@@ -29,6 +29,8 @@ export interface BlocklistOptions {
 
 /** How long the start waits for the blocklist to be up with the record. Then it listens, and answers 503 until it is. */
 const catchUpPatienceMs = 5_000
+
+type Settings = Required<BlocklistSettings>
 
 /** A blocklist and what keeps it up with the record. */
 export interface OpenedBlocklist {
@@ -64,21 +66,22 @@ async function blocklist (app: FastifyInstance, options: BlocklistOptions): Prom
 }
 
 async function open (app: FastifyInstance, log: RevocationLog, { config, isAway = false }: BlocklistOptions): Promise<OpenedBlocklist> {
-  if (isAway) return openNone()
-  if (config.storage.kind === 'embedded') return openInMemory(app, log, config)
+  const settings = { leewaySeconds: config.CLOCK_LEEWAY, deadlineMs: config.BLOCKLIST_DEADLINE_MS }
+  if (isAway) return openNone(settings)
+  if (config.storage.kind === 'embedded') return openInMemory(app, log, settings)
   return await openInRedis(app, config.storage.redis, { log, config, clocks: app.clocks, openTail: (shards: ProjectionShard[]) => openTail(app, log, shards) })
 }
 
 /** Can neither be asked nor written. */
-function openNone (): OpenedBlocklist {
+function openNone (settings: Settings): OpenedBlocklist {
   const fail = () => Promise.reject(new Error('The blocklist is away.'))
   const close = async () => { /* There is nothing to close. */ }
-  return { blocklist: { revoke: fail, isRevoked: fail, ping: fail, close }, close }
+  return { blocklist: { ...settings, revoke: fail, isRevoked: fail, ping: fail, close }, close }
 }
 
-function openInMemory (app: FastifyInstance, log: RevocationLog, config: BlocklistOptions['config']): OpenedBlocklist {
+function openInMemory (app: FastifyInstance, log: RevocationLog, settings: Settings): OpenedBlocklist {
   const { blocklist, projection } = createEmbeddedBlocklist({
-    leewaySeconds: config.CLOCK_LEEWAY,
+    ...settings,
     onSetBack: () => app.log.warn('The clock of this machine was set back. The blocklist is rebuilt, since entries may have ended too early.')
   })
   const tail = openTail(app, log, [{ projection, includes: () => true }])

@@ -4,6 +4,7 @@ import { SignoutError } from '../src/errors.ts'
 import { RecordedError } from '../src/revocation/blocklist.ts'
 import { findSession, sessionOf, type Session } from '../src/sessions/session-repository.ts'
 import type { AccessTokenClaims } from '../src/tokens/claims.ts'
+import { bearerToken } from './authorization.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -28,9 +29,8 @@ declare module 'fastify' {
 async function ending (app: FastifyInstance): Promise<void> {
   /** The claims of a token that is well, but that may have been revoked, and its session as the record has it. */
   async function readRecord (request: FastifyRequest): Promise<{ claims: AccessTokenClaims, session: Session | undefined }> {
-    const token = /^Bearer\s+(\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? ''
     // Our own tokens have our own claims: the check of the signature has made sure.
-    const claims = await app.verifySignature(token) as AccessTokenClaims
+    const claims = await app.verifySignature(bearerToken(request)) as AccessTokenClaims
     return { claims, session: await app.database.run(db => findSession(db, sessionOf(claims.sub, claims.sid))) }
   }
 
@@ -52,7 +52,6 @@ async function ending (app: FastifyInstance): Promise<void> {
       await app.authenticate(request, reply)
     } catch (error) {
       if (!isForRecord(error)) throw error
-      for (const header of ['retry-after', 'www-authenticate']) reply.removeHeader(header)
       await authenticateFromRecord(request, mustBeLive)
     }
   }
@@ -65,7 +64,6 @@ async function ending (app: FastifyInstance): Promise<void> {
       if (!(error instanceof SignoutError) || error.code !== 'token_revoked') throw error
       const { claims, session } = await readRecord(request)
       if (session?.endReason !== 'account_deleted') throw error
-      reply.removeHeader('www-authenticate')
       request.user = claims
     }
   })

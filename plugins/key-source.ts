@@ -1,6 +1,7 @@
 import type { FastifyJWTOptions } from '@fastify/jwt'
 import { SignoutError } from '../src/errors.ts'
 import type { KeyUse } from '../src/tokens/verified-tokens.ts'
+import { toKeyError } from './auth-errors.ts'
 
 type Key = KeyUse['key']
 type Done = (error: Error | null, key?: Key) => void
@@ -8,8 +9,9 @@ type Done = (error: Error | null, key?: Key) => void
 type KeyFunction = (request: unknown, token: unknown, done: Done) => Promise<Key> | Key | undefined | void
 
 /**
- * Finds the key of a token, for a request or, with `undefined`, for what has none: at once, where the key function answers
- * at once. Throws, or rejects with, `invalid_token` when there is none.
+ * Finds the key of a token, for a request or, with `undefined`, for a token that came without one. Returns the key, or a promise
+ * of it, as the key function does. Throws, or rejects with, `invalid_token` when there is no such key, and `key_unavailable`
+ * when the key function fails.
  */
 export type FindKey = (request: unknown, token: unknown) => Key | Promise<Key>
 
@@ -22,8 +24,9 @@ export interface KeySource {
 }
 
 /**
- * Makes a key function answer in one way: a promise, which rejects with `invalid_token` when there is no key for a token.
- * @fastify/jwt would call it a second time with other arguments then. A secret that is no function stays as it is.
+ * Gives @fastify/jwt a key function that always returns a promise, which rejects with `invalid_token` when there is no key for a
+ * token: @fastify/jwt would call a function that returns undefined a second time, with other arguments. It rejects with
+ * `key_unavailable` when the app's key function fails. A secret that is not a function stays as it is.
  */
 export function createKeySource (secret: FastifyJWTOptions['secret']): KeySource {
   const isPair = typeof secret === 'object' && 'public' in secret
@@ -50,19 +53,32 @@ function inOneWay (keyFunction: KeyFunction): FindKey {
     let isLate = false
     let early: { error: Error | null, key: Key | undefined } | undefined
     let settle: Done | undefined
-    const answered = keyFunction(request, token, (error, key) => {
+    const answered = callNow(() => keyFunction(request, token, (error, key) => {
       if (isLate) settle?.(error, key)
       else early ??= { error, key }
-    })
-    if (answered instanceof Promise) return answered.then(required)
+    }))
+    if (answered instanceof Promise) return answered.then(required, failed)
     if (answered !== undefined) return required(answered)
-    if (early?.error) throw early.error
-    if (early !== undefined) return required(early.key)
+    if (early?.error) return failed(early.error)
+    // A function without a third parameter never calls back: undefined is what it says.
+    if (early !== undefined || keyFunction.length < 3) return required(early?.key)
     isLate = true
     return new Promise<Key | undefined>((resolve, reject) => {
       settle = (error, key) => { error ? reject(error) : resolve(key) }
-    }).then(required)
+    }).then(required, failed)
   }
+}
+
+function callNow<T> (keyFunction: () => T): T {
+  try {
+    return keyFunction()
+  } catch (error) {
+    return failed(error)
+  }
+}
+
+function failed (error: unknown): never {
+  throw toKeyError(error)
 }
 
 function required (key: Key | undefined): Key {

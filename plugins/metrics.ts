@@ -6,6 +6,7 @@ import { SignoutError } from '../src/errors.ts'
 import { explainListenError } from '../src/listen-error.ts'
 import { createMetrics, type Metrics } from '../src/metrics/metrics.ts'
 import { findUnavailableCause } from '../src/metrics/unavailable.ts'
+import { bearerToken, type CredentialRequest } from './authorization.ts'
 import errors, { toSignoutError } from './errors.ts'
 import listenerPlugin, { listenerOptions, type ArrivalBounds } from './listener.ts'
 
@@ -72,13 +73,11 @@ function createListener (log: FastifyBaseLogger, metrics: Metrics, arrival: Arri
 }
 
 /** Compared by their hashes, which have one length: how long it takes tells nothing. */
-function createScrapeCheck (token: string): (request: { headers: { authorization?: string | undefined } }) => Promise<void> {
+function createScrapeCheck (token: string): (request: CredentialRequest) => Promise<void> {
   const hash = (text: string) => createHash('sha256').update(text).digest()
   const expected = hash(token)
-  return async function authenticateScrape ({ headers }) {
-    const sent = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
-    if (sent === undefined) throw new SignoutError('authorization_required')
-    if (!timingSafeEqual(hash(sent), expected)) throw new SignoutError('invalid_token')
+  return async function authenticateScrape (request) {
+    if (!timingSafeEqual(hash(bearerToken(request)), expected)) throw new SignoutError('invalid_token')
   }
 }
 

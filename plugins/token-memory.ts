@@ -1,9 +1,8 @@
-import type { FastifyJWTOptions } from '@fastify/jwt'
+import { SignoutError } from '../src/errors.ts'
 import type { RevocableTokenClaims } from '../src/tokens/claims.ts'
 import { createVerifiedTokens, type KeyUse } from '../src/tokens/verified-tokens.ts'
-import type { KeySource } from './key-source.ts'
-
-type VerifyOptions = NonNullable<FastifyJWTOptions['verify']>
+import type { JwtOptions, VerifyOptions } from './auth-options.ts'
+import type { FindKey, KeySource } from './key-source.ts'
 
 /** Tokens that are remembered when nobody says how many: about 20 MB. */
 const defaultMaxTokens = 10_000
@@ -16,7 +15,8 @@ export interface TokenMemory {
   verifyOptions: VerifyOptions
   /**
    * The claims of a token that was verified before under this very header value, is valid now, and would be verified with
-   * the same key now. Undefined for any other: it has to be verified, which then says what is wrong with it.
+   * the same key now. Undefined for any other: it has to be verified, which then says what is wrong with it. Throws, or rejects
+   * with, `key_unavailable` when the key function fails.
    */
   recall (request: unknown, authorization: string | undefined): Recalled | Promise<Recalled>
   /** To be called when the verification of a request begins, and what it answers, when it has gone well. */
@@ -31,7 +31,7 @@ export interface TokenMemory {
  * the memory when the key ring changes, and no moment between a change and its being noticed: what a key that is gone has
  * verified is forgotten when it is used next, or when others need its place.
  */
-export function createTokenMemory ({ verify = {}, cookie }: Pick<FastifyJWTOptions, 'verify' | 'cookie'>, leewayMs: number, { findKey, watch }: KeySource): TokenMemory {
+export function createTokenMemory ({ verify = {}, cookie }: Pick<JwtOptions, 'verify' | 'cookie'>, leewayMs: number, { findKey, watch }: KeySource): TokenMemory {
   const maxTokens = cookie === undefined ? countRemembered(verify) : 0
   const { maxAge, cacheTTL, ignoreNotBefore = false } = verify
   const tokens = createVerifiedTokens({
@@ -39,11 +39,11 @@ export function createTokenMemory ({ verify = {}, cookie }: Pick<FastifyJWTOptio
     leewayMs,
     ignoreNotBefore,
     // @fastify/jwt takes seconds here, and hands on milliseconds.
-    maxAgeMs: typeof maxAge === 'number' ? maxAge * 1000 : undefined,
+    maxAgeMs: maxAge === undefined ? undefined : maxAge * 1000,
     ttlMs: cacheTTL
   })
 
-  /** Whatever is wrong here is wrong again when the token is verified, and is answered then. */
+  /** A token whose key is gone is verified again, which then says what is wrong. Rejects or throws while its key is unavailable. */
   function recallWithKey (request: unknown, authorization: string, claims: RevocableTokenClaims, { key, token }: KeyUse): Recalled | Promise<Recalled> {
     function compare (found: KeyUse['key'] | undefined): Recalled {
       if (found !== undefined && isSame(found, key)) return claims
@@ -52,12 +52,17 @@ export function createTokenMemory ({ verify = {}, cookie }: Pick<FastifyJWTOptio
     }
     /** While the key was waited for the token may have expired. */
     const compareLate = (found: KeyUse['key'] | undefined) => compare(found) && tokens.find(authorization)?.claims
-    try {
-      const found = findKey?.(request, token)
-      return found instanceof Promise ? found.then(compareLate, () => compare(undefined)) : compare(found)
-    } catch {
+    function failed (error: unknown): Recalled {
+      if (error instanceof SignoutError && error.code === 'key_unavailable') throw error
       return compare(undefined)
     }
+    let found: ReturnType<FindKey> | undefined
+    try {
+      found = findKey?.(request, token)
+    } catch (error) {
+      return failed(error)
+    }
+    return found instanceof Promise ? found.then(compareLate, failed) : compare(found)
   }
 
   return {
@@ -82,13 +87,12 @@ export function createTokenMemory ({ verify = {}, cookie }: Pick<FastifyJWTOptio
 }
 
 /**
- * How many tokens are remembered. None where the header is not all that says which token it is, where a bound is given in
- * a form that only the verifier reads, or where what claims are matched with may change its mind; the verifier's own cache is
- * what `verify` says then.
+ * How many tokens are remembered. None where the header is not all that says which token it is, or where what claims are
+ * matched with may change its mind; the verifier's own cache is what `verify` says then.
  */
 function countRemembered (verify: VerifyOptions): number {
-  const { cache = true, extractToken, onlyCookie, clockTimestamp, maxAge } = verify
-  if (extractToken !== undefined || onlyCookie === true || clockTimestamp !== undefined || typeof maxAge === 'string' || mayChange(verify)) return 0
+  const { cache = true, extractToken, onlyCookie } = verify
+  if (extractToken !== undefined || onlyCookie === true || mayChange(verify)) return 0
   const maxTokens = typeof cache === 'boolean' ? (cache ? defaultMaxTokens : 0) : cache
   if (!Number.isSafeInteger(maxTokens) || maxTokens < 0) throw new TypeError('The option jwt.verify.cache must be true, false, or how many tokens are remembered: a whole number from 0.')
   return maxTokens

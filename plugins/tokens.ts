@@ -29,7 +29,7 @@ declare module '@fastify/jwt' {
 }
 
 export interface TokensOptions {
-  config: Pick<Config, 'ISSUER' | 'AUDIENCE' | 'ACCESS_TOKEN_TTL' | 'CLOCK_LEEWAY' | 'BLOCKLIST_DEADLINE_MS'>
+  config: Pick<Config, 'ISSUER' | 'AUDIENCE' | 'ACCESS_TOKEN_TTL'>
 }
 
 /** Verified tokens that are remembered, since verifying Ed25519 costs more than all else in a request. */
@@ -47,7 +47,6 @@ async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise
   }))
   await app.register(auth, {
     blocklist: app.blocklist,
-    deadlineMs: config.BLOCKLIST_DEADLINE_MS,
     claims: AccessTokenClaims,
     onChecked: app.metrics.checked,
     findClockFault: () => app.clocks.findFault(),
@@ -76,7 +75,6 @@ function jwtOptions (keyRing: KeyRing, config: TokensOptions['config']): JwtOpti
       allowedIss: config.ISSUER,
       allowedAud: config.AUDIENCE,
       checkTyp: 'at+jwt',
-      clockTolerance: config.CLOCK_LEEWAY * 1000,
       cache: maxRememberedTokens
     }
   }

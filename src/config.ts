@@ -28,8 +28,8 @@ const rateLimit = (otherwise: string) => Type.String({
   default: otherwise, pattern: '^[1-9]\\d{0,6}/[1-9]\\d{0,5}$', must: 'a count and a number of seconds, such as 10/900'
 } satisfies Must & Record<string, unknown>)
 
-/** Prometheus sends it in a header: no spaces, and no letters that a header cannot carry. */
-const metricsToken = Type.String({ secret: true, pattern: '^[!-~]{16,512}$', must: '16 to 512 characters that cannot be guessed, without spaces, such as the output of: openssl rand -hex 32' } satisfies Must & Record<string, unknown>)
+/** Prometheus sends it after `Bearer`: the characters are those of a bearer token (RFC 6750, section 2.1). */
+const metricsToken = Type.String({ secret: true, pattern: '^(?=.{16,512}$)[A-Za-z0-9._~+/-]+=*$', must: '16 to 512 letters, digits or characters of "-._~+/" that cannot be guessed, such as the output of: openssl rand -hex 32' } satisfies Must & Record<string, unknown>)
 
 /** Every setting: the name of its environment variable, its type, its bounds and its default. */
 export const Settings = Type.Object({
@@ -115,6 +115,7 @@ export interface Config extends Settings {
  * Throws a {@link StartupError} of one line that names the variable that is wrong, what it is, and what it must be.
  */
 export function loadConfig (env: Record<string, string | undefined>): Config {
+  if (typeof env !== 'object' || env === null) throw new TypeError('loadConfig takes environment variables as an object, such as process.env.')
   const { config, mistakes } = checkConfig(env)
   if (config === undefined) throw new StartupError(mistakes[0])
   return config

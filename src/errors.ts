@@ -23,6 +23,7 @@ const errors = {
   too_many_requests: { statusCode: 429, description: 'There were too many attempts. Wait before the next one.' },
   internal_error: { statusCode: 500, description: 'The server failed. The cause is in its log.' },
   revocation_unavailable: { statusCode: 503, description: 'The blocklist of revoked tokens cannot be asked now. Try again.', retryAfterSeconds: 1 },
+  key_unavailable: { statusCode: 503, description: 'The key of the token cannot be read now. Try again.', retryAfterSeconds: 1 },
   service_unavailable: { statusCode: 503, description: 'The service cannot answer now. Try again.', retryAfterSeconds: 1 }
 } as const satisfies Record<string, { statusCode: number, description: string, retryAfterSeconds?: number }>
 
@@ -73,6 +74,7 @@ export class SignoutError extends Error {
   readonly details: ErrorDetail[] | undefined
 
   constructor (code: ErrorCode, options: SignoutErrorOptions = {}) {
+    if (!Object.hasOwn(errors, code)) throw new TypeError(`There is no error code ${JSON.stringify(code)}. The codes are ${errorCodes.join(', ')}.`)
     const known: { statusCode: number, description: string, retryAfterSeconds?: number } = errors[code]
     super(options.description ?? known.description, { cause: options.cause })
     this.code = code

@@ -92,7 +92,7 @@ const wrong: Record<string, string[]> = {
   LIMIT_REGISTER_BY_IP: ['/900', '10000000/1'],
   LIMIT_REFRESH_BY_SESSION: ['off', '1/1000000'],
   METRICS_PORT: ['-1', '65536', 'yes'],
-  METRICS_TOKEN: ['fifteen-letters', 'a token with spaces in it', 'sixteen-letters-é', 'x'.repeat(513)]
+  METRICS_TOKEN: ['fifteen-letters', 'a token with spaces in it', 'sixteen-letters-é', 'sixteen-letters-!', 'x=sixteen-letters', '='.repeat(16), 'x'.repeat(513)]
 }
 
 t.test('nothing set is the embedded mode with its defaults', async t => {

@@ -23,6 +23,8 @@ export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): { blo
   }
   return {
     blocklist: {
+      leewaySeconds: memory.leewaySeconds,
+      deadlineMs: memory.deadlineMs,
       revoke: revocations => memory.revoke(revocations),
       isRevoked (claims) {
         requireMarker()

@@ -1,9 +1,8 @@
-import { BlocklistClosedError, type Blocklist } from './blocklist.ts'
-import { entryEndsAt, entryKey, type Revocation, type RevocationScope } from './revocation.ts'
+import { requireFunctions, shown } from '../check-options.ts'
+import { BlocklistClosedError, readSettings, type Blocklist, type BlocklistSettings } from './blocklist.ts'
+import { checkRevocations, entryEndsAt, entryKey, type Revocation, type RevocationScope } from './revocation.ts'
 
-export interface MemoryBlocklistOptions {
-  /** By how many seconds clocks may differ. */
-  leewaySeconds: number
+export interface MemoryBlocklistOptions extends BlocklistSettings {
   /** Called when the clock was set back by more than the leeway: entries may have ended too early. */
   onSetBack?: () => void
   /** The clock, in milliseconds since the epoch. */
@@ -19,9 +18,17 @@ const bucketMs = 10_000
  *
  * Look-ups are two reads of a Map. What has expired is dropped a bucket at a time, when a bucket's end has
  * passed, so that neither a look-up nor a revocation ever scans the entries.
+ *
+ * Throws a TypeError that says what is wrong with the options.
+ *
+ * @example
+ * const blocklist = createMemoryBlocklist()
  */
-export function createMemoryBlocklist (options: MemoryBlocklistOptions): Blocklist & { readonly size: number } {
-  const { leewaySeconds, onSetBack, now = Date.now } = options
+export function createMemoryBlocklist (options: MemoryBlocklistOptions = {}): Blocklist & { readonly deadlineMs: number, readonly size: number } {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`createMemoryBlocklist takes its options as an object, and was given ${shown(options)}.`)
+  requireFunctions(options, ['now', 'onSetBack'])
+  const { leewaySeconds, deadlineMs } = readSettings(options)
+  const { onSetBack, now = Date.now } = options
   const endsAtByKey = new Map<string, number>()
   const keysByBucket = new Map<number, string[]>()
   let sweepAt = Infinity
@@ -63,7 +70,10 @@ export function createMemoryBlocklist (options: MemoryBlocklistOptions): Blockli
   }
 
   return {
+    leewaySeconds,
+    deadlineMs,
     async revoke (revocations) {
+      checkRevocations(revocations)
       if (closed) throw new BlocklistClosedError()
       sweep()
       for (const revocation of revocations) add(revocation)

@@ -1,26 +1,29 @@
 import type { Redis } from 'ioredis'
 import { SignoutError } from '../errors.ts'
 import { linkTo, runScript, type RedisLink } from '../redis/link.ts'
-import { BlocklistClosedError, RecordedError, type Blocklist, type LookupAnswered } from './blocklist.ts'
+import { requireFunctions, shown } from '../check-options.ts'
+import { BlocklistClosedError, RecordedError, readSettings, type Blocklist, type BlocklistSettings, type LookupAnswered } from './blocklist.ts'
 import { createBreaker, type BreakerOptions } from './breaker.ts'
 import { createCoalescer, type ReadMany, type SettledBatch, type Value } from './coalescer.ts'
 import { createCutOff, untilPassed, type CutOff } from './cut-off.ts'
 import type { LogGuard } from './log-guard.ts'
 import type { RecordAnswer, RecordQuestion } from './record-question.ts'
 import type { RecentRevocation } from './revocation-log.ts'
+import { boundCommands } from './redis-connection.ts'
 import { checkForLoss, projectionKeys, type Loss } from './redis-losses.ts'
 import { parseProgress } from './redis-projection.ts'
 import { neverShorten } from './redis-scripts.ts'
 import { createReplicatedWrites, type ReplicatedWritesOptions } from './replicated-writes.ts'
-import { entryEndsAt, entryKey, type RevocableClaims, type Revocation } from './revocation.ts'
+import { checkRevocations, entryEndsAt, entryKey, type RevocableClaims, type Revocation } from './revocation.ts'
 
-export interface RedisBlocklistOptions {
-  /** A connection made by `createRedisConnection`, or a way to whichever server has this part of it. The blocklist closes it. */
+export interface RedisBlocklistOptions extends BlocklistSettings {
+  /**
+   * A connection made by `createRedisConnection`, or a way to whichever server has this part of it. The blocklist closes it, and
+   * bounds the commands of a connection by `deadlineMs`.
+   */
   redis: Redis | RedisLink
   /** In front of every key, so that several applications can share one Redis. */
   prefix: string
-  /** By how many seconds clocks may differ. */
-  leewaySeconds: number
   /**
    * Knows the record that the blocklist is kept up with, and decides, by the marker that comes with each answer, whether it
    * counts. Without one there is no record, and a cut-off stands in for it: tokens issued before Redis last may have
@@ -65,9 +68,20 @@ export interface RedisBlocklist extends Blocklist {
   ready (): Promise<void>
 }
 
-/** A blocklist in Redis, shared by every replica that uses the same Redis and prefix. */
+/**
+ * A blocklist in Redis, shared by every replica that uses the same Redis and prefix. Throws a TypeError that says what is wrong
+ * with the options.
+ *
+ * @example
+ * const redis = createRedisConnection('redis://127.0.0.1:6379')
+ * await redis.connect()
+ * const blocklist = createRedisBlocklist({ redis, prefix: 'my-app:' })
+ */
 export function createRedisBlocklist (options: RedisBlocklistOptions): RedisBlocklist {
-  const { redis, prefix, leewaySeconds, guard } = options
+  checkOptions(options)
+  const { redis, prefix, guard } = options
+  const { leewaySeconds, deadlineMs } = readSettings(options)
+  if (!('run' in redis)) boundCommands(redis, deadlineMs)
   const link = 'run' in redis ? redis : linkTo(redis)
   const cutOff = guard === undefined ? createCutOff({ link, prefix, leewaySeconds, ...options.onCutOff && { onMoved: options.onCutOff } }) : undefined
   const readMany = createRead(link, options, cutOff)
@@ -99,7 +113,10 @@ export function createRedisBlocklist (options: RedisBlocklistOptions): RedisBloc
   }
 
   return {
+    leewaySeconds,
+    deadlineMs,
     async revoke (revocations) {
+      checkRevocations(revocations)
       if (closed) throw new BlocklistClosedError()
       for (let start = 0; start < revocations.length; start += maxEntriesPerWrite) {
         await writeChunk(revocations.slice(start, start + maxEntriesPerWrite))
@@ -126,6 +143,14 @@ export function createRedisBlocklist (options: RedisBlocklistOptions): RedisBloc
       link.close()
     }
   }
+}
+
+function checkOptions (options: RedisBlocklistOptions): void {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`createRedisBlocklist takes its options as an object, and was given ${shown(options)}.`)
+  const { redis, prefix } = options as { redis: Partial<Redis & RedisLink> | null | undefined, prefix: unknown }
+  if (typeof (redis?.run ?? redis?.mget) !== 'function') throw new TypeError(`redis is ${shown(redis)}; it must be a connection made by createRedisConnection.`)
+  if (typeof prefix !== 'string') throw new TypeError(`prefix is ${shown(prefix)}; it must be a text, such as 'my-app:'.`)
+  requireFunctions(options, ['onCutOff', 'onLoss', 'onLookup', 'atEndOfTurn'])
 }
 
 function createWrite (link: RedisLink, { replicated }: RedisBlocklistOptions): (keys: string[], ends: number[]) => Promise<unknown> {

@@ -72,6 +72,12 @@ export function silenceFor (deadlineMs: number): number {
   return Math.max(defaultSilenceMs, deadlineMs)
 }
 
+/** Bounds the commands of a connection that was made before its deadline was known. It may be silent for as long as one takes. */
+export function boundCommands (redis: Redis, deadlineMs: number): void {
+  redis.options.commandTimeout = deadlineMs
+  redis.options.socketTimeout = Math.max(redis.options.socketTimeout ?? defaultSilenceMs, deadlineMs)
+}
+
 function retryDelay (attempt: number): number {
   return Math.min(50 * 2 ** Math.min(attempt, 10), maxReconnectDelayMs)
 }

@@ -24,6 +24,8 @@ export interface RedisShardsOptions {
   tailConnections: RedisConnections
   prefix: string
   leewaySeconds: number
+  /** How long a look-up or a logout may take, in milliseconds. Defaults to 250. */
+  deadlineMs?: number
   log: Pick<RevocationLog, 'readHead' | 'readAfter'>
   /** Called when the answers of any shard do not count any more. */
   onDistrust: () => void
@@ -60,7 +62,7 @@ export interface RedisShards {
 }
 
 export function createRedisShards (options: RedisShardsOptions): RedisShards {
-  const { connections, tailConnections, prefix, leewaySeconds, log } = options
+  const { connections, tailConnections, prefix, leewaySeconds, deadlineMs, log } = options
   const heads = createHeadPoll(log)
   const atEndOfTurn = createTurn()
   const record = createRecordQuestion(log)
@@ -77,7 +79,7 @@ export function createRedisShards (options: RedisShardsOptions): RedisShards {
     // What is known of a shard was known on one connection.
     link.onChanged(() => { guard.connectionChanged() })
     for (const torn of [link, tailShards[shard]?.link]) torn?.onTorn(reason => { if (menders[shard]?.mend(reason)) options.onTorn(tag, reason) })
-    return createRedisBlocklist({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, guard, record, recent: () => heads.recent, onLoss: options.onLoss, breaker, replicated, atEndOfTurn, onLookup: options.onLookup })
+    return createRedisBlocklist({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, deadlineMs, guard, record, recent: () => heads.recent, onLoss: options.onLoss, breaker, replicated, atEndOfTurn, onLookup: options.onLookup })
   })
   let suspended: string | undefined
   async function reach (projection: Projection): Promise<void> {

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { SignoutError } from '../errors.ts'
-import { RecordedError, type Blocklist } from './blocklist.ts'
+import { RecordedError, deadlineOf, type Blocklist } from './blocklist.ts'
 import { createDeadlines, type DeadlineError, type Deadlines, type Wait, type Waiting } from './deadline.ts'
 import { UntrustedError } from './log-guard.ts'
 import type { RevocableClaims } from './revocation.ts'
@@ -45,11 +45,12 @@ class PendingCheck extends AsyncResource implements Waiting {
 }
 
 /**
- * @param deadlineMs how long the blocklist may take to answer, in milliseconds
+ * Makes the check of a blocklist, which has as long as it says, see {@link Blocklist.deadlineMs}.
+ *
  * @param onChecked is told what came of each check. It must be quick, and must not throw.
  */
-export function createRevocationCheck (blocklist: Blocklist, deadlineMs: number, onChecked?: (result: CheckResult) => void): RevocationCheck {
-  const deadlines = createDeadlines(deadlineMs)
+export function createRevocationCheck (blocklist: Blocklist, onChecked?: (result: CheckResult) => void): RevocationCheck {
+  const deadlines = createDeadlines(deadlineOf(blocklist))
 
   /** Any blocklist can be plugged in, and one that answers nothing must not let everybody in. */
   function conclude (error: unknown, isRevoked: unknown, done: CheckDone): void {

@@ -1,6 +1,6 @@
 import type { Blocklist, LookupAnswered } from './blocklist.ts'
 import type { RedisBlocklist } from './redis-blocklist.ts'
-import type { RevocableClaims, Revocation } from './revocation.ts'
+import { checkRevocations, type RevocableClaims, type Revocation } from './revocation.ts'
 
 /**
  * A blocklist in parts, each of which is a complete one for the subjects that belong to it. A revocation without a subject
@@ -23,7 +23,11 @@ export function createShardedBlocklist (parts: readonly RedisBlocklist[], shardO
   }
 
   return {
+    // All parts have the same settings.
+    leewaySeconds: only?.leewaySeconds ?? NaN,
+    deadlineMs: only?.deadlineMs,
     async revoke (revocations) {
+      checkRevocations(revocations)
       const shares = parts.map((): Revocation[] => [])
       for (const revocation of revocations) {
         for (const share of revocation.subject === undefined ? shares : [partFor(shares, revocation.subject)]) share.push(revocation)

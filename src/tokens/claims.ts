@@ -1,15 +1,14 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { SignoutError } from '../errors.ts'
+import { maxIdLength, maxNumericDate } from '../revocation/revocation.ts'
 import { canonicalUuidPattern } from '../uuid.ts'
 
-/** The longest identifier that is looked up; longer ones are no identifiers of anything that we know. */
-const maxIdLength = 255
 const Identifier = Type.String({ minLength: 1, maxLength: maxIdLength })
 /** Our own ids have one form. In another one the blocklist would not recognise them. */
 const CanonicalUuid = Type.String({ pattern: canonicalUuidPattern })
 /** Up to the end of the year 9999: beyond it no date has a form, and no entry of a blocklist an end. */
-const NumericDate = Type.Number({ minimum: 0, maximum: 253_402_300_799 })
+const NumericDate = Type.Number({ minimum: 0, maximum: maxNumericDate })
 
 /**
  * What the registered claims (RFC 7519, section 4.1) must be in a token that can be revoked, whoever issued it:
@@ -65,6 +64,14 @@ export class IssuedInFutureError extends Error {
 export type ClaimsCheck = (claims: unknown) => asserts claims is RevocableTokenClaims
 
 /**
+ * Whether a token has expired, with the leeway. It has at that very instant (RFC 7519, section 4.1.4), as its entry may have, though
+ * fast-jwt still accepts it. Negated, so that `NaN` has expired.
+ */
+export function hasExpired ({ exp }: Pick<RevocableTokenClaims, 'exp'>, leewaySeconds: number, now: () => number = Date.now): boolean {
+  return !(exp + leewaySeconds > now() / 1000)
+}
+
+/**
  * Makes the check of the claims of a token whose signature and validity were already verified. It throws
  * `invalid_token` when a claim is missing, of the wrong type, or says that the token was issued in the future.
  */
@@ -77,7 +84,7 @@ export function createClaimsCheck (options: ClaimsCheckOptions): ClaimsCheck {
     if (!revocable.Check(claims)) throw new SignoutError('invalid_token')
     if (further !== undefined && !further.Check(claims)) throw new SignoutError('invalid_token')
     // Whatever options a verifier was given: a token outlives its entry in the blocklist otherwise.
-    if (claims.exp + leewaySeconds < now() / 1000) throw new SignoutError('token_expired')
+    if (hasExpired(claims, leewaySeconds, now)) throw new SignoutError('token_expired')
     if (claims.iat !== undefined && claims.iat > now() / 1000 + leewaySeconds) throw new SignoutError('invalid_token', { cause: new IssuedInFutureError() })
   }
 }

@@ -59,7 +59,7 @@ interface Entry extends VerifiedToken {
   text: string
   /** The end of the text. */
   place: string
-  /** The first and the last instant at which it counts, in milliseconds since the epoch. */
+  /** The first instant at which it counts, and the first at which it does not any more, in milliseconds since the epoch. */
   startsAt: number
   endsAt: number
   /** Its neighbours in the order of use. */
@@ -102,7 +102,7 @@ export function createVerifiedTokens (options: VerifiedTokensOptions): VerifiedT
       if (entry === undefined) return undefined
       const at = now()
       // Written so that no clock that is none passes.
-      if (!(at >= entry.startsAt && at <= entry.endsAt)) {
+      if (!(at >= entry.startsAt && at < entry.endsAt)) {
         drop(entry)
         return undefined
       }

@@ -64,7 +64,7 @@ export async function startRedis (): Promise<BenchRedis> {
     async logOut (prefix, logouts) {
       const redis = createRedisConnection(url, { deadlineMs: 60_000 })
       await redis.connect()
-      const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds: 5 })
+      const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds: 5, deadlineMs: 60_000 })
       const expiresAt = nowSeconds() + 900
       for (let done = 0; done < logouts; done += logoutsPerWrite) {
         await blocklist.revoke(Array.from({ length: Math.min(logoutsPerWrite, logouts - done) }, () => [

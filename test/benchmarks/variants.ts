@@ -48,12 +48,15 @@ const guards: Record<VariantName, Guard> = {
   exists: async (app, { keys, redisUrl, prefix }) => await checkWithExists(app, keys, new Redis(redisUrl), prefix),
   pipelined: async (app, { keys, redisUrl, prefix }) => await checkWithExists(app, keys, new Redis(redisUrl, { enableAutoPipelining: true }), prefix),
   signout: async (app, { keys, redisUrl, prefix, build }) => {
-    const { default: auth, createRedisBlocklist, createRedisConnection } = await importSignout(build)
-    const redis = createRedisConnection(redisUrl, { deadlineMs })
+    const { default: auth, createMemoryBlocklist, createRedisBlocklist, createRedisConnection } = await importSignout(build)
+    // A build of before that took the deadline and the leeway at several places.
+    const isOlder = !('leewaySeconds' in createMemoryBlocklist({ leewaySeconds }))
+    const redis = createRedisConnection(redisUrl, { ...isOlder && { deadlineMs } } as object)
     await redis.connect()
-    const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds })
+    const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds, deadlineMs })
     await blocklist.ready()
-    await app.register(auth, { blocklist, deadlineMs, jwt: jwtOptions(keys) })
+    const { verify: { clockTolerance, ...verify }, ...jwt } = jwtOptions(keys)
+    await app.register(auth, { blocklist, ...isOlder && { deadlineMs }, jwt: { ...jwt, verify: { ...verify, ...isOlder && { clockTolerance } } } })
     return app.authenticate
   }
 }
@@ -67,12 +70,12 @@ async function checkWithExists (app: FastifyInstance, keys: Keys, redis: Redis, 
   return async request => { await request.jwtVerify() }
 }
 
-function jwtOptions ({ algorithm, verifying, signing }: Keys): FastifyJWTOptions {
+function jwtOptions ({ algorithm, verifying, signing }: Keys) {
   return {
     secret: algorithm === 'HS256' ? verifying : { public: verifying, private: signing },
     sign: { algorithm },
     verify: { algorithms: [algorithm], allowedIss: issuer, allowedAud: issuer, checkTyp: 'at+jwt', clockTolerance: leewaySeconds * 1000, cache: maxRememberedTokens }
-  }
+  } satisfies FastifyJWTOptions
 }
 
 async function importSignout (build = join(import.meta.dirname, '..', '..')): Promise<typeof Signout> {

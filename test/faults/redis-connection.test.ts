@@ -67,7 +67,7 @@ testFault(t, {
 t.test('a command that failed is not executed later', async t => {
   const server = await ownRedis(t)
   const redis = createRedisConnection(server.url, { deadlineMs: 200 })
-  const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 5 })
+  const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 5, deadlineMs: 200 })
   t.teardown(() => blocklist.close())
   await redis.connect()
 

@@ -17,7 +17,7 @@ const tooLateMs = 1_500
 
 async function blocklistAt (t: Test, port: number): Promise<Blocklist> {
   const redis = createRedisConnection(`redis://127.0.0.1:${port}`, { deadlineMs })
-  const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 5 })
+  const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 5, deadlineMs })
   t.teardown(() => blocklist.close())
   await redis.connect().catch(() => { /* It goes on trying. */ })
   return blocklist
@@ -51,7 +51,7 @@ t.test('no command outlives the deadline on a server that accepts and says nothi
     mute.close()
   })
   const redis = createRedisConnection(`redis://127.0.0.1:${(mute.address() as AddressInfo).port}`, { deadlineMs })
-  const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 5 })
+  const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 5, deadlineMs })
   t.teardown(() => blocklist.close())
   redis.connect().catch(() => { /* It goes on trying. */ })
   await until('it accepted', () => sockets.length > 0)

@@ -30,12 +30,12 @@ t.test('with neither METRICS_PORT nor METRICS_TOKEN there are no metrics', async
 t.test('METRICS_TOKEN lets whoever sends it see them on the main port, and nobody else', async t => {
   const { logger, text } = keepLog()
   const app = await build(t, { ...await embeddedEnv(t), METRICS_TOKEN: token }, logger)
-  for (const authorization of [undefined, '', 'Bearer', 'Bearer ', `Basic ${token}`, token, `Bearer ${token} x`]) {
+  for (const authorization of [undefined, '', 'Bearer', 'Bearer ', `Basic ${token}`, token]) {
     const answer = await scrape(app, authorization)
     expectError(t, answer, 401, 'authorization_required', String(authorization))
     t.equal(answer.headers['www-authenticate'], 'Bearer realm="signout"')
   }
-  for (const wrong of [token.slice(0, -1), `${token}x`, token.toUpperCase(), 'x']) {
+  for (const wrong of [token.slice(0, -1), `${token}x`, token.toUpperCase(), 'x', `${token} x`]) {
     const answer = await scrape(app, `Bearer ${wrong}`)
     expectError(t, answer, 401, 'invalid_token', wrong)
     t.match(answer.headers['www-authenticate'], 'error="invalid_token"')

@@ -15,8 +15,7 @@ async function bareApp (t: Test, blocklist: Blocklist, options: Partial<AuthOpti
   t.teardown(() => app.close())
   await app.register(auth, {
     blocklist,
-    deadlineMs: 50,
-    jwt: { secret, verify: { algorithms: ['HS256'], allowedIss: issuer, allowedAud: issuer, clockTolerance: 5_000, cache: true } },
+    jwt: { secret, verify: { algorithms: ['HS256'], allowedIss: issuer, allowedAud: issuer, cache: true } },
     ...options
   })
   app.get('/me', { onRequest: app.authenticate }, async request => request.user)
@@ -24,7 +23,7 @@ async function bareApp (t: Test, blocklist: Blocklist, options: Partial<AuthOpti
   return app
 }
 
-const memory = () => createMemoryBlocklist({ leewaySeconds: 5 })
+const memory = () => createMemoryBlocklist({ leewaySeconds: 5, deadlineMs: 50 })
 /** A blocklist that answers look-ups in a way of its own. */
 const answering = (isRevoked: () => unknown) => ({ ...memory(), isRevoked } as unknown as Blocklist)
 

@@ -48,6 +48,7 @@ t.test('every code has its status and its sentence', async t => {
     too_many_requests: 429,
     internal_error: 500,
     revocation_unavailable: 503,
+    key_unavailable: 503,
     service_unavailable: 503
   }
   t.same([...errorCodes].sort(), Object.keys(statuses).sort())

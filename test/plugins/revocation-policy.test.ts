@@ -17,7 +17,7 @@ const sign = (payload: object) => forge(header, payload, hs256(secret))
 async function bareApp (t: Test, blocklist: Blocklist): Promise<FastifyInstance> {
   const app = Fastify()
   t.teardown(() => app.close())
-  await app.register(auth, { blocklist, deadlineMs: 100, jwt: { secret, verify: { algorithms: ['HS256'], allowedIss: issuer, allowedAud: issuer, clockTolerance: 5_000, cache: true } } })
+  await app.register(auth, { blocklist, jwt: { secret, verify: { algorithms: ['HS256'], allowedIss: issuer, allowedAud: issuer, cache: true } } })
   const onRequest = app.authenticate
   app.get('/allow', { onRequest, config: { onRevocationUnavailable: 'allow' } }, async request => ({ ...request.user, frozen: Object.isFrozen(request.user) }))
   app.get('/refuse', { onRequest, config: { onRevocationUnavailable: 'refuse' } }, async () => 'in')
@@ -28,7 +28,7 @@ async function bareApp (t: Test, blocklist: Blocklist): Promise<FastifyInstance>
 
 /** A blocklist that works until it is broken. */
 function breakable (): Blocklist & { isBroken: boolean } {
-  const memory = createMemoryBlocklist({ leewaySeconds: 5 })
+  const memory = createMemoryBlocklist({ leewaySeconds: 5, deadlineMs: 100 })
   return {
     ...memory,
     isBroken: false,
@@ -80,9 +80,9 @@ t.test('a token that is revoked, expired or wrong is refused on every route', as
 
 t.test('with a Redis that stalls, too', async t => {
   const server = await ownRedis(t)
-  const redis = createRedisConnection(server.url, { deadlineMs: 100 })
+  const redis = createRedisConnection(server.url)
   await redis.connect()
-  const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 0 })
+  const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 0, deadlineMs: 100 })
   t.teardown(() => blocklist.close())
   const app = await bareApp(t, blocklist)
   const token = sign({ ...goodClaims(issuer), iat: nowSeconds() + 4 })

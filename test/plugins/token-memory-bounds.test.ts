@@ -14,7 +14,7 @@ const sign = (payload: object) => forge({ alg: 'HS256', typ: 'JWT' }, payload, h
 async function bareApp (t: Test, verify: object, key: unknown = secret) {
   const app = Fastify() as unknown as FastifyInstance
   t.teardown(() => app.close())
-  await app.register(auth, { blocklist: createMemoryBlocklist({ leewaySeconds: 0 }), deadlineMs: 5_000, jwt: { secret: key, verify: { algorithms: ['HS256'], ...verify } } as unknown as AuthOptions['jwt'] })
+  await app.register(auth, { blocklist: createMemoryBlocklist({ leewaySeconds: 0, deadlineMs: 5_000 }), jwt: { secret: key, verify: { algorithms: ['HS256'], ...verify } } as unknown as AuthOptions['jwt'] })
   const users: unknown[] = []
   app.get('/me', { onRequest: app.authenticate }, async request => { users.push(request.user) })
   return { app, users, statusOf: async (token: string) => (await app.inject({ url: '/me', headers: bearer(token) })).statusCode }
@@ -67,7 +67,7 @@ t.test('a token that is not valid yet is remembered where that makes no differen
 t.test('nothing is remembered that is verified in a way that may change its mind', async t => {
   let isAllowed = true
   const sometimes = { test: () => isAllowed }
-  for (const verify of [{ allowedIss: sometimes }, { allowedIss: ['another', sometimes] }, { allowedIss: /somebody/g }, { maxAge: '1h' }, { clockTimestamp: Date.now() }]) {
+  for (const verify of [{ allowedIss: sometimes }, { allowedIss: ['another', sometimes] }, { allowedIss: /somebody/g }]) {
     const { users, statusOf } = await bareApp(t, verify)
     const token = sign(goodClaims(issuer))
     await statusOf(token)

@@ -15,10 +15,10 @@ const sign = (payload: object, key = secret) => forge({ alg: 'HS256', typ: 'JWT'
 const verify = { algorithms: ['HS256' as const], allowedIss: issuer }
 
 /** An app that tells which object a request got as its user: the same one means that the token was not verified again. */
-async function bareApp (t: Test, jwt: Partial<AuthOptions['jwt']> = {}, blocklist: Blocklist = createMemoryBlocklist({ leewaySeconds: 0 })) {
+async function bareApp (t: Test, jwt: Partial<AuthOptions['jwt']> = {}, blocklist: Blocklist = createMemoryBlocklist({ leewaySeconds: 0, deadlineMs: 5_000 })) {
   const app = Fastify() as unknown as FastifyInstance
   t.teardown(() => app.close())
-  await app.register(auth, { blocklist, deadlineMs: 5_000, jwt: { secret, verify, ...jwt } as AuthOptions['jwt'] })
+  await app.register(auth, { blocklist, jwt: { secret, verify, ...jwt } as AuthOptions['jwt'] })
   const users: unknown[] = []
   app.get('/me', { onRequest: app.authenticate }, async request => { users.push(request.user) })
   app.get('/other', { onRequest: async request => { await request.jwtVerify({ allowedIss: 'another' } as never) } }, async () => 'in')
@@ -85,7 +85,7 @@ t.test('a key function that fails without saying why lets nobody in, whether or 
     app.get('/await', { onRequest: async (request, reply) => { await app.authenticate(request, reply) } }, async () => 'in')
     const token = sign(goodClaims(issuer))
     const refused = async () => {
-      for (const url of ['/me', '/await']) t.match((await get(app, url, token)).statusCode, failure == null ? 401 : 500, `${failure}`)
+      for (const url of ['/me', '/await']) t.match((await get(app, url, token)).statusCode, failure == null ? 401 : 503, `${failure}`)
     }
     await refused()
     isBroken = false
@@ -111,10 +111,10 @@ t.test('a request that verifies more than one token at a time leaves nothing beh
 
 t.test('a verification that fails with nothing is a failure', async t => {
   const { app } = await bareApp(t)
-  const request = { headers: {}, jwtVerify: () => Promise.reject(undefined) } as unknown as FastifyRequest // eslint-disable-line prefer-promise-reject-errors
+  const request = { headers: {}, raw: { rawHeaders: [] }, jwtVerify: () => Promise.reject(undefined) } as unknown as FastifyRequest // eslint-disable-line prefer-promise-reject-errors
   const error = await new Promise(resolve => { app.authenticate(request, {} as FastifyReply, resolve) })
-  t.match(error, { message: 'The token could not be verified.' })
-  await t.rejects(app.authenticate(request, {} as FastifyReply), { message: 'The token could not be verified.' })
+  t.match(error, { code: 'invalid_token' })
+  await t.rejects(app.authenticate(request, {} as FastifyReply), { code: 'invalid_token' })
 })
 
 t.test('a token that is good for one tenant is not for another, though it is remembered', async t => {
@@ -170,9 +170,9 @@ t.test('app.authenticate is a hook with and without a callback', async t => {
 })
 
 t.test('each request keeps its own asynchronous context, though one command asks about all of them', async t => {
-  const redis = createRedisConnection(redisUrl(), { deadlineMs: 5_000 })
+  const redis = createRedisConnection(redisUrl())
   await redis.connect()
-  const blocklist = createRedisBlocklist({ redis, prefix: scratchPrefix(t), leewaySeconds: 0 })
+  const blocklist = createRedisBlocklist({ redis, prefix: scratchPrefix(t), leewaySeconds: 0, deadlineMs: 5_000 })
   t.teardown(() => blocklist.close())
   await blocklist.ready()
   const { app } = await bareApp(t, {}, blocklist)

@@ -29,7 +29,7 @@ async function redisBlocklist (t: Test): Promise<BlocklistUnderTest> {
   await redis.connect()
   const behind = new Redis(redisUrl())
   t.teardown(() => { behind.disconnect() })
-  const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds })
+  const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds, deadlineMs: 2_000 })
   t.teardown(() => blocklist.close())
   return {
     blocklist,

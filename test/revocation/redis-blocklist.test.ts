@@ -98,7 +98,7 @@ async function ownBlocklist (t: Test): Promise<{ behind: Redis, blocklist: Block
   t.teardown(() => { behind.disconnect() })
   const redis = createRedisConnection(url, { deadlineMs: 2_000 })
   await redis.connect()
-  const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 5 })
+  const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 5, deadlineMs: 2_000 })
   t.teardown(() => blocklist.close())
   return { behind, blocklist }
 }

@@ -10,7 +10,7 @@ const turn = () => new Promise<void>(resolve => { setImmediate(resolve) })
 /** A check of a blocklist that is asked by callback, and what came of it. */
 function checking (lookUp: Blocklist['lookUp'], deadlineMs = 10_000) {
   const counted: CheckResult[] = []
-  const check = createRevocationCheck({ ...createMemoryBlocklist({ leewaySeconds: 0 }), ...lookUp && { lookUp } }, deadlineMs, result => { counted.push(result) })
+  const check = createRevocationCheck({ ...createMemoryBlocklist({ leewaySeconds: 0, deadlineMs }), ...lookUp && { lookUp } }, result => { counted.push(result) })
   const codes: string[] = []
   const run = () => { check(claims, error => { codes.push(error?.code ?? 'accepted') }) }
   return { check, run, codes, counted }

@@ -26,15 +26,15 @@ export interface Replica {
 
 export async function startReplica (t: Test, url: string, leewaySeconds = 0): Promise<Replica> {
   const cutOffs: number[] = []
-  const redis = createRedisConnection(url, { deadlineMs: 500 })
+  const redis = createRedisConnection(url)
   await redis.connect()
-  const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds, onCutOff: issuedBefore => { cutOffs.push(issuedBefore) } })
+  const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds, deadlineMs: 500, onCutOff: issuedBefore => { cutOffs.push(issuedBefore) } })
   const app = Fastify()
   t.teardown(async () => {
     await app.close()
     await blocklist.close()
   })
-  await app.register(auth, { blocklist, deadlineMs: 1_000, jwt: { secret, sign: { expiresIn: '15m' }, verify: { clockTolerance: leewaySeconds * 1000, cache: true } } })
+  await app.register(auth, { blocklist, jwt: { secret, sign: { expiresIn: '15m' }, verify: { cache: true } } })
   app.get('/', { onRequest: app.authenticate }, async () => 'in')
   return {
     app,

@@ -1,0 +1,22 @@
+/** Describes a value that was passed by mistake, for an error message: what it is, in at most a few words. */
+export function shown (value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+  if (typeof value === 'function') return 'a function'
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'object' && value !== null) return 'an object'
+  return typeof value === 'bigint' ? `${value}n` : String(value)
+}
+
+/** Throws a TypeError if an option is given and not a function. */
+export function requireFunctions (options: object, names: readonly string[], prefix = ''): void {
+  for (const name of names) {
+    const value = (options as Record<string, unknown>)[name]
+    if (value !== undefined && typeof value !== 'function') throw new TypeError(`${prefix}${name} is ${shown(value)}; it must be a function.`)
+  }
+}
+
+/** Throws a TypeError unless a value is a number within bounds. `NaN` is within none. */
+export function requireNumber (name: string, value: unknown, unit: string, minimum: number, maximum: number): number {
+  if (typeof value === 'number' && value >= minimum && value <= maximum) return value
+  throw new TypeError(`${name} is ${shown(value)}; it must be a number of ${unit} from ${minimum} to ${maximum}.`)
+}
