@@ -17,7 +17,7 @@ const malformedCredentials = /^Bearer[ \t]+[^ \t]/i
  * Throws `authorization_required` if the request has no bearer token, and `invalid_token` if its credential is malformed.
  */
 export function bearerToken (request: CredentialRequest): string {
-  if (isRepeated(request)) throw new SignoutError('invalid_token')
+  if (isRepeated(request, headerName)) throw new SignoutError('invalid_token')
   const { authorization = '' } = request.headers
   const token = credentials.exec(authorization)?.[1]
   if (token !== undefined) return token
@@ -26,17 +26,22 @@ export function bearerToken (request: CredentialRequest): string {
 
 /** Returns the value of `Authorization`; undefined if the request has no such header, or more than one. */
 export function soleAuthorization (request: CredentialRequest): string | undefined {
-  return isRepeated(request) ? undefined : request.headers.authorization
+  return isRepeated(request, headerName) ? undefined : request.headers.authorization
 }
 
 const headerName = 'authorization'
 
-/** Node drops the second `Authorization` header. A proxy in front may have looked at that one. */
-function isRepeated ({ raw: { rawHeaders } }: CredentialRequest): boolean {
+/**
+ * Returns true if a request has a header more than once. Node drops the second `Authorization` or `Host`. A proxy in front may
+ * have looked at that one.
+ *
+ * @param header the name in lower case
+ */
+export function isRepeated ({ raw: { rawHeaders } }: Pick<CredentialRequest, 'raw'>, header: string): boolean {
   let count = 0
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] as string
-    if (name.length === headerName.length && name.toLowerCase() === headerName) count++
+    if (name.length === header.length && name.toLowerCase() === header) count++
   }
   return count > 1
 }

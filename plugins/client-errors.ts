@@ -8,9 +8,12 @@ const statusByNodeCode: Record<string, number> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408
 }
 
+/** How long a client that was answered may keep its side of the connection open, in milliseconds. */
+const lingerMs = 1_000
+
 /**
  * Answers bytes that are not HTTP, and requests that never arrived whole, in the shape of every other error. Node calls
- * this instead of Fastify, because there is no request yet.
+ * this instead of Fastify, because there is no request yet. Closes the connection after the answer.
  */
 export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -25,6 +28,17 @@ export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex)
     '',
     body
   ].join('\r\n'))
+  const timer = setTimeout(() => { socket.destroy() }, lingerMs).unref()
+  socket.once('close', () => { clearTimeout(timer) })
+}
+
+/**
+ * Answers a CONNECT request with 400. Node hands its socket over without a listener for errors, so a connection that the
+ * client resets would end the process.
+ */
+export function answerConnect (_request: IncomingMessage, socket: Duplex): void {
+  socket.on('error', () => { socket.destroy() })
+  answerClientError(new Error('CONNECT is for proxies.'), socket)
 }
 
 /**

@@ -1,7 +1,9 @@
+import type { Server } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { SignoutError } from '../src/errors.ts'
-import { answerClientError, answerExpectation } from './client-errors.ts'
+import { isRepeated } from './authorization.ts'
+import { answerClientError, answerConnect, answerExpectation } from './client-errors.ts'
 import { answerError } from './errors.ts'
 import { protectiveHeaders } from './protective-headers.ts'
 
@@ -44,16 +46,37 @@ export function listenerOptions ({ withinMs, checkEveryMs }: ArrivalBounds = def
 
 /** What every listener answers alike: errors are JSON, and every answer has the protective headers. */
 async function listener (app: FastifyInstance): Promise<void> {
-  app.server.on('checkExpectation', answerExpectation)
-  app.server.on('connect', (_request, socket) => { answerClientError(new Error('CONNECT is for proxies.'), socket) })
-  app.addHook('onRequest', ({ raw: { headers, httpVersion } }, _reply, done) => {
-    const isMissing = headers.host === undefined && httpVersion === '1.1'
-    done(isMissing ? new SignoutError('invalid_request', { description: 'An HTTP/1.1 request must have a Host header.' }) : undefined)
+  answerInsteadOfNode(app.server)
+  app.addHook('onListen', done => {
+    for (const server of furtherServers(app)) {
+      // Fastify forwards `upgrade` to a server on which nothing listens for it, and the socket would belong to nobody.
+      server.removeAllListeners('upgrade').on('clientError', answerClientError)
+      answerInsteadOfNode(server)
+    }
+    done()
+  })
+  app.addHook('onRequest', ({ raw, raw: { headers, httpVersion } }, _reply, done) => {
+    // RFC 9112, section 3.2.
+    const isWrong = (headers.host === undefined && httpVersion === '1.1') || isRepeated({ raw }, 'host')
+    done(isWrong ? new SignoutError('invalid_request', { description: 'An HTTP/1.1 request must have one Host header.' }) : undefined)
   })
   app.addHook('onSend', (_request, reply, payload, done) => {
     for (const [name, value] of Object.entries(protectiveHeaders)) if (!reply.hasHeader(name)) reply.header(name, value)
     done(null, payload)
   })
+}
+
+function answerInsteadOfNode (server: Server): void {
+  server.on('checkExpectation', answerExpectation).on('connect', answerConnect)
+}
+
+/**
+ * Returns the servers that Fastify has made beside `app.server`: with HOST=localhost it listens on each loopback address, and
+ * sets no handlers on the further ones. It has no public name for them.
+ */
+function furtherServers (app: FastifyInstance): Server[] {
+  const symbol = Object.getOwnPropertySymbols(app).find(({ description }) => description === 'fastify.serverBindings')
+  return symbol === undefined ? [] : (app as unknown as Record<symbol, Server[]>)[symbol] ?? []
 }
 
 export default fp(listener, { name: 'listener', fastify: '5.x' })

@@ -1,3 +1,5 @@
+import dns from 'node:dns'
+import { once } from 'node:events'
 import http, { type Server } from 'node:http'
 import { connect } from 'node:net'
 import Fastify from 'fastify'
@@ -12,15 +14,15 @@ import { embeddedEnv } from '../support/app.ts'
 type Listeners = Record<'the service' | 'METRICS_PORT' | 'the stand-in', string>
 
 /** Every kind of server that this process listens with: the service, METRICS_PORT, and the stand-in while Postgres is down. */
-async function openListeners (t: Test, arrival?: ArrivalBounds): Promise<Listeners> {
+async function openListeners (t: Test, arrival?: ArrivalBounds, host = '127.0.0.1'): Promise<Listeners> {
   const options = arrival === undefined ? {} : { arrival }
-  const app = buildApp(loadConfig({ ...await embeddedEnv(t), METRICS_PORT: '0' }), false, options)
+  const app = buildApp(loadConfig({ ...await embeddedEnv(t), HOST: host, METRICS_PORT: '0' }), false, options)
   const standIn = buildWaitingApp(Fastify().log, new AwayError('database', 'Postgres is down.'), options)
   t.teardown(() => Promise.all([app.close(), standIn.close()]))
   return {
-    'the service': await app.listen({ port: 0, host: '127.0.0.1' }),
+    'the service': await app.listen({ port: 0, host }),
     METRICS_PORT: String(await app.listenForScrapes()),
-    'the stand-in': await standIn.listen({ port: 0, host: '127.0.0.1' })
+    'the stand-in': await standIn.listen({ port: 0, host })
   }
 }
 
@@ -28,7 +30,7 @@ async function openListeners (t: Test, arrival?: ArrivalBounds): Promise<Listene
 function send (address: string, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = ''
-    connect(Number(new URL(address).port), '127.0.0.1')
+    connect(Number(new URL(address).port), new URL(address).hostname)
       .on('data', data => { answer += data.toString() })
       .on('close', () => { resolve(answer) })
       .on('error', reject)
@@ -62,6 +64,25 @@ function watchServers (t: Test): Server[] {
   return servers
 }
 
+t.test('a client that resets its CONNECT, or keeps its side open, neither ends the process nor keeps a connection', async t => {
+  const servers = watchServers(t)
+  await openListeners(t)
+  await Promise.all(servers.filter(server => server.listening).map(async server => {
+    const { port } = server.address() as { port: number }
+    for (const end of ['at once', 'after the answer', 'never']) {
+      const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {}).resume()
+      const [[socket]] = await Promise.all([once(server, 'connection'), once(client, 'connect')])
+      const closed = new Promise(resolve => { socket.on('close', resolve) })
+      client.write('CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n')
+      if (end === 'at once') setImmediate(() => { client.resetAndDestroy() })
+      if (end === 'after the answer') client.once('data', () => { client.resetAndDestroy() })
+      await closed
+      client.destroy()
+    }
+    t.equal((await fetch(`http://127.0.0.1:${port}/nowhere`)).headers.get('x-content-type-options'), 'nosniff', 'it still answers')
+  }))
+})
+
 function expectArrivalBounds (t: Test, servers: Server[]): void {
   const listening = servers.filter(server => server.listening)
   t.equal(listening.length, 3)
@@ -79,8 +100,10 @@ async function expectJson (t: Test, listeners: Listeners): Promise<void> {
     for (const path of ['/health/live', '/metrics', '/nowhere']) {
       const answer = await send(address, `GET ${path} HTTP/1.1\r\nConnection: close\r\n\r\n`)
       t.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/, `${name} ${path}`)
-      t.ok(answer.endsWith('\r\n\r\n{"error":"invalid_request","description":"An HTTP/1.1 request must have a Host header."}'), `${name} ${path}`)
+      t.ok(answer.endsWith('\r\n\r\n{"error":"invalid_request","description":"An HTTP/1.1 request must have one Host header."}'), `${name} ${path}`)
     }
+    const twoHosts = await send(address, 'GET /health/live HTTP/1.1\r\nHost: a\r\nhOST: a\r\nConnection: close\r\n\r\n')
+    t.match(twoHosts, /^HTTP\/1\.1 400 .*"An HTTP\/1\.1 request must have one Host header\."/s, `${name}: two hosts`)
     t.match(await send(address, 'CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n'), /^HTTP\/1\.1 400 Bad Request\r\n.*"error":"invalid_request"/s, `${name}: CONNECT`)
     t.match(await send(address, 'GET /nowhere HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 (404|503) .*"error":/s, `${name}: HTTP/1.0 needs none`)
     t.match(await send(address, 'POST /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n'), /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 (404|503) /, `${name}: 100-continue can be met`)
@@ -116,4 +139,19 @@ t.test('listeners with their real settings', async t => {
   t.test('each gives a request 30 s to arrive, headers included, and checks every 5 s', async t => { expectArrivalBounds(t, servers) })
   t.test('an Expect that cannot be met, a missing Host and CONNECT are answered in JSON', t => expectJson(t, listeners))
   t.test('every answer forbids guessing its type, and storing it unless it may be cached', t => expectProtectiveHeaders(t, listeners))
+})
+
+t.test('HOST=localhost has the same answers on each loopback address', async t => {
+  const { lookup } = dns
+  t.teardown(() => { dns.lookup = lookup })
+  const addresses = ['127.0.0.1', '127.0.0.2'].map(address => ({ address, family: 4 }))
+  dns.lookup = ((host: string, options: object, done: (error: null, found: object[]) => void) =>
+    host === 'localhost' && 'all' in options ? done(null, addresses) : lookup(host, options, done as never)) as typeof lookup
+  const listeners = await openListeners(t, undefined, 'localhost')
+  const others = Object.fromEntries(Object.entries(listeners).map(([name, address]) => [name, address.replace('127.0.0.1', '127.0.0.2')])) as Listeners
+  for (const [name, address] of Object.entries(others)) {
+    t.match(await send(address, 'nonsense\r\n\r\n'), /^HTTP\/1\.1 400 Bad Request\r\n.*"error":"invalid_request"/s, name)
+    t.match(await send(address, 'GET /nowhere HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: upgrade, close\r\n\r\n'), /^HTTP\/1\.1 (404|503) /, `${name}: upgrade`)
+  }
+  await expectJson(t, others)
 })
