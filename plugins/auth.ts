@@ -117,7 +117,7 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   app.decorate('verifySignature', createSignatureCheck(app.jwt, { memory, keys, checkClaims, findClockFault: options.findClockFault }))
   app.decorate('verifyToken', async token => {
     const claims = await app.verifySignature(token)
-    await isNotRevoked(claims)
+    await isNotRevoked(claims).catch(failure => { throw withClock(toTokenError(failure), options.findClockFault) })
     return claims
   })
 

@@ -12,7 +12,7 @@ import type { ProjectionShard } from '../src/revocation/projection.ts'
 import { auditRedis, describeFlaw, isAcknowledged, mayForget, reasonOf, type RedisFlaw } from '../src/revocation/redis-audit.ts'
 import { createRedisAuditor, recordServer } from '../src/revocation/redis-auditor.ts'
 import { silenceFor, type RedisConnectionOptions } from '../src/revocation/redis-connection.ts'
-import { createRedisLosses, type Loss, type RedisLosses } from '../src/revocation/redis-losses.ts'
+import { createRedisLosses, isWriteRefused, type Loss, type RedisLosses } from '../src/revocation/redis-losses.ts'
 import { createRedisShards, type RedisShards, type RedisShardsOptions } from '../src/revocation/redis-shards.ts'
 import { createRedisWatch, type RedisWatch } from '../src/revocation/redis-watch.ts'
 import type { RevocationLog } from '../src/revocation/revocation-log.ts'
@@ -111,7 +111,7 @@ function cannotAsk (topology: RedisTopology, cause: Error): Error {
   // Postgres could not be asked which logs are ours.
   if (cause instanceof SignoutError) return cause
   const server = `${variableOf(topology)}: the Redis at ${describeTopology(topology)}`
-  if (!refusal.test(cause.message)) return new AwayError('blocklist', `${server} does not answer when it is asked about itself (${cause.message}). See to it that it answers reads and writes.`, { cause })
+  if (!refusal.test(cause.message) || isWriteRefused(cause)) return new AwayError('blocklist', `${server} does not answer when it is asked about itself (${cause.message}). See to it that it answers reads and writes.`, { cause })
   return new StartupError(`${server} cannot be asked about itself (${cause.message}). Allow this user INFO, TIME and GET.`, { cause })
 }
 

@@ -1,5 +1,6 @@
 import type { FastifyJWTOptions } from '@fastify/jwt'
 import { SignoutError } from '../src/errors.ts'
+import { isThenable } from '../src/revocation/revocation-check.ts'
 import type { KeyUse } from '../src/tokens/verified-tokens.ts'
 import { toKeyError } from './auth-errors.ts'
 
@@ -57,7 +58,8 @@ function inOneWay (keyFunction: KeyFunction): FindKey {
       if (isLate) settle?.(error, key)
       else early ??= { error, key }
     }))
-    if (answered instanceof Promise) return answered.then(required, failed)
+    // Also a promise of a library's own, whose failure would be taken for a fault of the token.
+    if (isThenable(answered)) return Promise.resolve(answered).then(required, failed)
     if (answered !== undefined) return required(answered)
     if (early?.error) return failed(early.error)
     // A function without a third parameter never calls back: undefined is what it says.

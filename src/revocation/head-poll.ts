@@ -23,10 +23,11 @@ export function createHeadPoll (log: Pick<RevocationLog, 'readHead' | 'readAfter
   const judges: MarkerJudge[] = []
   let recent: ReadonlyMap<string, RecentRevocation> = new Map()
 
-  /** While a judge waits for the head it may be a long way to it, and no answer counts by its marker alone. */
+  /** While a judge waits for the head it may be a long way to it, and no answer that it judges counts by the marker alone. */
   async function read (): Promise<Awaited<ReturnType<RevocationLog['readHead']>>> {
-    if (judges.some(({ isWaiting }) => isWaiting)) return await log.readHead()
-    const { recent: found, ...head } = await log.readAfter(Math.min(...judges.map(({ position }) => position)))
+    const compared = judges.filter(({ isWaiting }) => !isWaiting)
+    if (compared.length === 0) return await log.readHead()
+    const { recent: found, ...head } = await log.readAfter(Math.min(...compared.map(({ position }) => position)))
     recent = byEntry(found)
     return head
   }

@@ -9,7 +9,7 @@ import { projectionKeys } from './redis-losses.ts'
 /** Something about a server that would break a promise: what it is, and what to do about it, in one sentence each. */
 export interface RedisFlaw {
   /** Of a Redis, except `record_clock`, which is the clock of Postgres, and `own_clock`, which is that of this machine. */
-  kind: 'eviction' | 'eviction_unknown' | 'role' | 'version' | 'clock' | 'foreign_log' | 'unaudited' | 'record_clock' | 'own_clock'
+  kind: 'eviction' | 'eviction_unknown' | 'role' | 'version' | 'clock' | 'foreign_log' | 'unaudited' | 'unsettled' | 'record_clock' | 'own_clock'
   /** Where the server is, where there are several. */
   at?: string | undefined
   /** Completes "the Redis at …", "Postgres" or "this machine". */

@@ -191,7 +191,10 @@ function createGuardedRead (guard: LogGuard, read: (keys: string[]) => Promise<A
     }
   }
 
-  /** An entry that is in the record and not in Redis. */
+  /**
+   * Refuses the entries that are in the record and not in Redis, once they are so old. An age is below 0 after the clock of
+   * Postgres was set back.
+   */
   function refuseRecorded (values: Value[], entries: string[], recorded: ReadonlyMap<string, RecentRevocation>, afterSeconds: number): Value[] {
     if (recorded.size === 0) return values
     return values.map((value, index) => {
@@ -219,6 +222,6 @@ function createGuardedRead (guard: LogGuard, read: (keys: string[]) => Promise<A
     if (doubt !== null) throw guard.refuse('The blocklist is behind the record, and there is a doubt about it.')
     const answer = await askRecord(behindAt, entries)
     guard.confirm(look, behindAt, answer.head)
-    return refuseRecorded(found, entries, answer.recent, 0)
+    return refuseRecorded(found, entries, answer.recent, -Infinity)
   }
 }

@@ -8,8 +8,11 @@ import { runScript, type RedisLink } from '../redis/link.ts'
  * there is a doubt, the marker is forgotten, once for all replicas, and everything is written again.
  */
 export interface RedisLosses {
-  /** Forgets the markers of those shards that may have lost something. Those that cannot be asked are left for the next time. */
-  check (): Promise<void>
+  /**
+   * Forgets the markers of those shards that may have lost something. Those that cannot be asked are left for the next time.
+   * Returns whether a marker had to be forgotten and Redis refused to write.
+   */
+  check (): Promise<boolean>
   /** Leaves a doubt: entries may be missing, whatever the markers say. Rejects unless every shard has it. */
   doubt (): Promise<void>
   /** Forgets the markers where there is a doubt, and the doubt. Rejects unless every shard has been asked. */
@@ -52,8 +55,9 @@ if type(noted) == 'table' and noted.err and string.find(noted.err, 'READONLY', 1
 
 const check = `${forgetWhatMayBeLost}\nreturn loss`
 
+/** Writes nothing where there is no doubt: a Redis that refuses writes refuses a DEL of a missing key too. */
 const settle = `
-if redis.call('DEL', KEYS[4]) == 1 then redis.call('DEL', KEYS[1]) end
+if redis.call('EXISTS', KEYS[4]) == 1 then redis.call('DEL', KEYS[1], KEYS[4]) end
 return 1
 `
 
@@ -70,6 +74,14 @@ export async function checkForLoss (link: RedisLink, prefix: string, onLoss?: (l
   if (loss !== '') onLoss?.(loss)
 }
 
+/**
+ * Whether Redis can be read and refuses to write: it is full, it cannot store its data, or it has too few replicas. Redis 6 says
+ * so in the middle of the message, where a script was refused.
+ */
+export function isWriteRefused (error: unknown): boolean {
+  return error instanceof Error && /\b(OOM|MISCONF|NOREPLICAS)\b/.test(error.message)
+}
+
 /** @param onLoss is told when a marker was forgotten */
 export function createRedisLosses ({ shards }: Pick<RedisConnections, 'shards'>, prefix: string, onLoss: (loss: Loss) => void): RedisLosses {
   const each = (work: (link: RedisLink, prefix: string) => Promise<unknown>) => Promise.allSettled(shards.map(({ tag, link }) => work(link, shardPrefix(prefix, tag))))
@@ -78,7 +90,11 @@ export function createRedisLosses ({ shards }: Pick<RedisConnections, 'shards'>,
     if (failed !== undefined) throw failed.reason
   }
   return {
-    async check () { await each((link, prefix) => checkForLoss(link, prefix, onLoss)) },
+    async check () {
+      const checks = await each((link, prefix) => checkForLoss(link, prefix, onLoss))
+      // The note may be refused: the script goes on then. To forget the marker is all that it cannot do without.
+      return checks.some(check => check.status === 'rejected' && isWriteRefused(check.reason))
+    },
     doubt: () => all((link, prefix) => link.run(redis => redis.set(projectionKeys(prefix).doubt, 1))),
     settle: () => all((link, prefix) => link.run(redis => runScript(redis, 'signoutSettle', settle, allKeys(prefix), [])))
   }

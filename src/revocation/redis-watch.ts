@@ -30,6 +30,13 @@ const everyMs = 10_000
 /** Between two looks, when the second one is wanted at once. */
 const hastenedMs = 50
 
+/** What is told while entries may be missing and the markers cannot be forgotten. */
+const unsettled: RedisFlaw = {
+  kind: 'unsettled',
+  what: 'may have dropped revocations, and refuses to forget the marker',
+  cure: 'Make it accept writes. The blocklist is rebuilt then.'
+}
+
 export function createRedisWatch ({ audit, takeSetBack = () => false, losses, onFlaws, forgetMarkers }: RedisWatchOptions): RedisWatch {
   let known = ''
   /** Whether entries may be missing because of what was found, and whether Redis says so to whoever comes later. */
@@ -55,15 +62,25 @@ export function createRedisWatch ({ audit, takeSetBack = () => false, losses, on
     known = found
   }
 
+  /** What could not be forgotten must not be trusted either: a Redis that refuses writes still answers look-ups. */
+  async function settleOrTell (): Promise<void> {
+    try {
+      await settle()
+    } catch (error) {
+      if (known === '') tell([unsettled])
+      throw error
+    }
+  }
+
   async function look (): Promise<void> {
-    await losses.check()
+    const wasRefused = await losses.check()
     const flaws = await audit()
     // Entries that ended while the clock was ahead are missing now that it is back.
-    if (takeSetBack() && !mayLack) {
+    if ((takeSetBack() || wasRefused) && !mayLack) {
       mayLack = true
       isDoubted = false
     }
-    if (flaws.length === 0) await settle()
+    if (flaws.length === 0) await settleOrTell()
     tell(flaws)
     if (flaws.some(mayForget)) await suspect()
   }

@@ -92,6 +92,7 @@ export function createRevocationCheck (blocklist: Blocklist, onChecked?: (result
   }
 }
 
-function isThenable (value: unknown): value is PromiseLike<unknown> {
+/** Whether a value is a promise, of any library. */
+export function isThenable (value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
 }

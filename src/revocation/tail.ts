@@ -172,7 +172,7 @@ function createRounds (options: TailOptions, startOverSoon: () => void, stopping
  * its data. NOREPLICAS and READONLY are other reasons. An old primary answers so, and another replica may reach the new one.
  */
 function refusesWrites (error: unknown): boolean {
-  return error instanceof Error && /^(OOM|MISCONF)\b/.test(error.message)
+  return error instanceof Error && /\b(OOM|MISCONF)\b/.test(error.message)
 }
 
 /** Rejects when no shard can be reached. */

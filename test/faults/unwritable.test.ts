@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import t from 'tap'
-import type { Env } from '../support/app.ts'
+import { build, type Env } from '../support/app.ts'
 import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
 import { readMetrics } from '../support/metrics.ts'
@@ -87,12 +87,25 @@ t.test('P1: a replica that reaches only a Redis that refuses writes refuses what
   await redis.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
   await untilAccepted(apps, good)
   for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '503 revocation_unavailable', 'it may not be refused everywhere yet')
+  await onPostgres(env, "update revocations set created_at = created_at + interval '1 hour'")
+  for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '503 revocation_unavailable', 'the clock of Postgres was set back')
+  await onPostgres(env, "update revocations set created_at = created_at - interval '1 hour'")
   await onPostgres(env, "update revocations set created_at = created_at - interval '10 seconds'")
   for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked', 'every replica knows by now')
   t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable', 'the logout itself, until Redis has it')
   for (const app of apps) t.equal(outcome(await get(app, '/token', good)), '200')
   await redis.admin.config('SET', 'maxmemory', '0')
   await until('Redis has it', async () => outcome(await logOut(a, leaving)) === '401 token_revoked')
+})
+
+t.test('a replica that starts while Redis refuses writes serves what is good, and refuses what is recorded', async t => {
+  const { a, env, redis, username, good } = await startReplicas(t)
+  await redis.admin.config('SET', 'min-replicas-to-write', '1')
+  const leaving = await signIn(a, username)
+  t.equal((await logOut(a, leaving)).statusCode, 503)
+  const late = await build(t, env)
+  await untilAccepted([late], good)
+  t.ok(refused.includes(outcome(await get(late, '/token', leaving))))
 })
 
 t.test('P2: a marker that is behind does not count with a doubt, without Postgres, beyond what was marked, nor too far behind', async t => {

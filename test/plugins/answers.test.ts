@@ -15,6 +15,7 @@ type Done = (error: unknown, key?: string) => void
 const forms: Record<string, (find: () => string | undefined) => unknown> = {
   promise: find => async () => find(),
   callback: find => (_request: unknown, _token: unknown, done: Done) => { tell(find, done) },
+  'promise of a library': find => () => ({ then: (...settle: Parameters<Promise<string>['then']>) => Promise.resolve().then(() => find() as string).then(...settle) }),
   'late callback': find => (_request: unknown, _token: unknown, done: Done) => { setImmediate(() => { tell(find, done) }) },
   'at once': find => () => find(),
   'public key of a pair': find => ({ private: secret, public: async () => find() })

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { createHeadPoll } from '../../src/revocation/head-poll.ts'
 import { createLogGuard, type LogGuard } from '../../src/revocation/log-guard.ts'
 import type { Head } from '../../src/revocation/revocation-log.ts'
 import { endingAt } from '../support/record.ts'
@@ -40,8 +41,7 @@ async function scene (t: Test, start: Partial<Head> = {}): Promise<Scene> {
   guard.start()
   function ask (marker: string | null, look = guard.look()): string | undefined {
     try {
-      guard.judge(look, marker)
-      return undefined
+      return guard.judge(look, marker) === undefined ? undefined : 'It is behind the record.'
     } catch (error) {
       return (error as Error).message
     }
@@ -89,7 +89,7 @@ t.test('a head that was being read when the connection changed says nothing', as
   await until('it asks again', () => reads.length === 2)
   reads[1]?.({ logId: ours, position: 1, marked: 1 })
   await new Promise(resolve => setImmediate(resolve))
-  t.throws(() => { guard.judge(guard.look(), at(0)) }, { message: /behind/ })
+  t.equal(guard.judge(guard.look(), at(0)), 0, 'it is behind')
   guard.judge(guard.look(), at(1))
 })
 
@@ -195,4 +195,36 @@ t.test('an untrusted blocklist says when to come back, within a minute, as far a
     return undefined
   }
   t.same([retryAfter(), retryAfter(0.2), retryAfter(7.1), retryAfter(900)], [1, 1, 8, 60])
+})
+
+t.test('what is recorded is refused early by one shard while another one waits to be compared', async t => {
+  const asked: number[] = []
+  const head = { logId: ours, position: 5, marked: 5 }
+  const log = endingAt(async () => head)
+  const heads = createHeadPoll({ ...log, readAfter: async position => { asked.push(position); return { ...head, recent: [{ scope: 'token', id: 'a', ageSeconds: 1 }] } } })
+  t.teardown(() => { heads.stop() })
+  const [compared] = [createLogGuard({ log, heads }), createLogGuard({ log, heads })]
+  heads.start()
+  await until('one shard is compared', () => { try { return compared.judge(compared.look(), at(5)) === undefined } catch { return false } })
+  await until('the rows are read', () => heads.recent.has('jti:a'), 3_000)
+  t.ok(asked.every(position => position === 5), 'from the marker of the shard that is compared')
+})
+
+t.test('P2: an answer that is behind counts by the record, unless that is another one, or a flaw was found since', async t => {
+  const { guard, record, told, ask } = await scene(t)
+  await until('it was compared', () => ask(at(4)) === 'It is behind the record.')
+  const look = guard.look()
+  const confirm = (change: Partial<Head> = {}) => { guard.confirm(look, 4, { ...record, ...change }) }
+  t.equal(guard.judge(look, at(4)), 4)
+  confirm()
+  confirm({ position: 5_004, marked: 4 })
+  t.same([guard.trust, told], ['behind', ['behind']])
+  t.throws(() => { confirm({ logId: theirs }) }, { message: /another record/ })
+  t.throws(() => { confirm({ marked: 3 }) }, { message: /beyond what the record has/ })
+  t.throws(() => { confirm({ position: 5_005 }) }, { message: /too far behind/, isRebuilding: true })
+  t.equal(guard.trust, 'untrusted')
+  guard.suspend('It evicts.')
+  t.throws(() => { confirm() }, { message: 'It evicts.' })
+  guard.suspend(undefined)
+  t.throws(() => { confirm() }, { message: /connection to the blocklist changed/ }, 'what was asked before the flaw was found')
 })

@@ -15,6 +15,8 @@ interface Scene {
   look (): Promise<string[]>
   /** Whether Redis can be written to. */
   redis: { isFull: boolean }
+  /** Whether a marker has to be forgotten, and Redis refuses to. */
+  note: { isWrong: boolean }
 }
 
 /** An auditor of one Redis, beside a Postgres whose clock is right. */
@@ -33,6 +35,7 @@ function auditorOf ({ admin }: OwnRedis, options: Partial<RedisAuditorOptions> =
 function scene (t: Test, audit: () => Promise<RedisFlaw[]>, takeSetBack = () => false): Scene {
   const told: string[] = []
   const redis = { isFull: false }
+  const note = { isWrong: false }
   const write = (what: string) => async () => {
     if (redis.isFull) throw new Error('OOM')
     told.push(what)
@@ -40,12 +43,12 @@ function scene (t: Test, audit: () => Promise<RedisFlaw[]>, takeSetBack = () => 
   const watch = createRedisWatch({
     audit,
     takeSetBack,
-    losses: { check: async () => {}, doubt: write('doubt'), settle: write('settle') },
+    losses: { check: async () => note.isWrong, doubt: write('doubt'), settle: write('settle') },
     onFlaws: flaws => { told.push(flaws.map(({ kind }) => kind).join() || 'none') },
     forgetMarkers: write('forget')
   })
   t.teardown(() => { watch.stop() })
-  return { watch, redis, async look () { told.length = 0; await watch.look().catch(() => {}); return [...told] } }
+  return { watch, redis, note, async look () { told.length = 0; await watch.look().catch(() => {}); return [...told] } }
 }
 
 t.test('P2: what was trusted while Redis might forget is forgotten before it is trusted again, be it for eviction or its clock', async t => {
@@ -84,11 +87,23 @@ t.test('P2: a clock of a server that was set back unnoticed makes everything be 
   t.same(await look(), [])
   isSetBack = true
   redis.isFull = true
-  t.same(await look(), [])
+  t.same(await look(), ['unsettled'], 'nothing is trusted until that can be done')
   isSetBack = false
-  redis.isFull = false
-  t.same(await look(), ['forget'], 'once that can be done')
   t.same(await look(), [])
+  redis.isFull = false
+  t.same(await look(), ['forget', 'none'])
+  t.same(await look(), [])
+})
+
+t.test('P2: nothing is trusted while Redis has evicted keys and refuses to forget the marker', async t => {
+  const { look, redis, note } = scene(t, async () => [])
+  redis.isFull = true
+  note.isWrong = true
+  t.same(await look(), ['unsettled'])
+  t.same(await look(), [], 'it is told once')
+  redis.isFull = false
+  note.isWrong = false
+  t.same(await look(), ['forget', 'none'])
 })
 
 t.test('a replica whose own clock is wrong is told of at once, and leaves no doubt', async t => {
