@@ -6,7 +6,7 @@ import { expectNeverAccepted, logOutFor, startReplicas } from '../support/replic
 import { until } from '../support/wait.ts'
 
 t.test('P2: the marker does not pass a revocation that has its position and is not committed yet', async t => {
-  const replicas = await startReplicas(t, { DATABASE_DEADLINE_MS: '8000' })
+  const replicas = await startReplicas(t, { DATABASE_DEADLINE_MS: '60000' })
   const { a, b, apps, env, redis, username, leaving } = replicas
   const marker = async () => Number(/\d+$/.exec(String(await redis.admin.get(`${env['BLOCKLIST_PREFIX']}generation`)))?.[0])
   const before = await marker()
