@@ -33,8 +33,8 @@ export interface Guard {
   look (): Look
   /**
    * Returns undefined when the answer that came with this marker counts. Returns the marker's position when the record has
-   * gone on without it: the answer then counts only if {@link Guard.confirm} accepts it. Throws an {@link UntrustedError}
-   * for every other answer.
+   * gone on without it, or has to be read again: the answer then counts only if {@link Guard.confirm} accepts it. Throws an
+   * {@link UntrustedError} for every other answer.
    */
   judge (look: Look, marker: string | null | undefined): number | undefined
   /**

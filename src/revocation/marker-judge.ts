@@ -19,8 +19,9 @@ export interface Flaw {
   /** Whether the blocklist lacks something that a replay brings. */
   isLacking: boolean
   /**
-   * The position of a marker whose only flaw is that the record has gone on without it. The answer counts if the record,
-   * asked after the look-up was sent, has nothing of it after that position.
+   * The position of a marker whose only flaw is that the record has gone on without it, or that the record as it was read last
+   * does not have the marker yet. The answer counts if the record, asked after the look-up was sent, has nothing of it after
+   * that position.
    */
   behindAt?: number
 }
@@ -136,7 +137,7 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
       }
       seen = Math.max(seen, marker.position)
       // Moved since, or of a past that the record has lost: reading the head again tells.
-      if (greatestPossible !== undefined && marker.position > greatestPossible) return { reason: 'The marker of the blocklist is beyond what was compared.', isLacking: false }
+      if (greatestPossible !== undefined && marker.position > greatestPossible) return { reason: 'The marker of the blocklist is beyond what was compared.', isLacking: false, behindAt: marker.position }
       if (marker.position < required) return { reason: 'The blocklist is behind the record.', isLacking: true, behindAt: marker.position }
       greatestPossible = undefined
       return undefined
