@@ -1,6 +1,6 @@
 import { createHeadPoll, type HeadPoll } from './head-poll.ts'
 import { positionReached } from './marker.ts'
-import { createMarkerJudge, type Look } from './marker-judge.ts'
+import { createMarkerJudge, type Look, type MarkerJudge } from './marker-judge.ts'
 import type { Progress } from './projection.ts'
 import { maxPositionsBehind, type Head, type RevocationLog } from './revocation-log.ts'
 
@@ -86,20 +86,14 @@ export function createLogGuard (options: LogGuardOptions): LogGuard {
   const heads = options.heads ?? createHeadPoll(log)
   heads.add(judge)
   const suspensions = new Map<string, string>()
-  let trust: Trust = 'untrusted'
+  const standing = createStanding(options.onTrust)
   /** Whether the blocklist was found to lack something, and did not count since. */
   let isRebuilding = false
   let reached = 0
   let progress: Progress | undefined
 
-  function change (next: Trust, reason?: string): void {
-    const hasChanged = trust !== next
-    trust = next
-    if (hasChanged) options.onTrust?.(next, reason)
-  }
-
   function refuse (reason: string): UntrustedError {
-    change('untrusted', reason)
+    standing.change('untrusted', reason)
     if (judge.isWaiting) heads.hasten()
     return new UntrustedError(reason, Math.min(60, Math.max(1, Math.ceil(progress?.remainingSeconds ?? 1))), progress, isRebuilding && suspensions.size === 0)
   }
@@ -110,19 +104,9 @@ export function createLogGuard (options: LogGuardOptions): LogGuard {
   }
 
   function accept (as: Trust): void {
-    change(as)
+    standing.change(as)
     isRebuilding = false
     progress = undefined
-  }
-
-  function findFlawOf (look: Look, position: number, { logId, marked, position: head }: Head): string | undefined {
-    const [suspended] = suspensions.values()
-    if (suspended !== undefined) return suspended
-    if (look.epoch !== judge.epoch) return 'The connection to the blocklist changed meanwhile.'
-    if (logId !== judge.logId) return 'The marker of the blocklist is of another record.'
-    if (position > marked) return 'The marker of the blocklist is beyond what the record has.'
-    if (head - position > maxPositionsBehind) return 'The blocklist is too far behind the record.'
-    return undefined
   }
 
   return {
@@ -140,7 +124,7 @@ export function createLogGuard (options: LogGuardOptions): LogGuard {
       return undefined
     },
     confirm (look, position, record) {
-      const flaw = findFlawOf(look, position, record)
+      const flaw = [...suspensions.values()][0] ?? findFlawOf(judge, look, position, record)
       isRebuilding ||= record.position - position > maxPositionsBehind
       if (flaw !== undefined) throw refuse(flaw)
       accept('behind')
@@ -160,9 +144,31 @@ export function createLogGuard (options: LogGuardOptions): LogGuard {
     },
     heard (heardProgress) { progress = heardProgress },
     get progress () { return progress },
-    get trust () { return trust },
+    get trust () { return standing.trust },
     get positions () { return { head: judge.head, marker: reached } },
     start: heads.start,
     stop: heads.stop
   }
+}
+
+/** What the last answer was worth. */
+function createStanding (onTrust: LogGuardOptions['onTrust']): { readonly trust: Trust, change (next: Trust, reason?: string): void } {
+  let trust: Trust = 'untrusted'
+  return {
+    get trust () { return trust },
+    change (next, reason) {
+      const hasChanged = trust !== next
+      trust = next
+      if (hasChanged) onTrust?.(next, reason)
+    }
+  }
+}
+
+/** Why an answer that is behind does not count, by the record as it was read after the look-up was sent. */
+function findFlawOf (judge: MarkerJudge, look: Look, position: number, { logId, marked, position: head }: Head): string | undefined {
+  if (look.epoch !== judge.epoch) return 'The connection to the blocklist changed meanwhile.'
+  if (logId !== judge.logId) return 'The marker of the blocklist is of another record.'
+  if (position > marked) return 'The marker of the blocklist is beyond what the record has.'
+  if (head - position > maxPositionsBehind) return 'The blocklist is too far behind the record.'
+  return undefined
 }

@@ -25,8 +25,7 @@ const bucketMs = 10_000
  * const blocklist = createMemoryBlocklist()
  */
 export function createMemoryBlocklist (options: MemoryBlocklistOptions = {}): Blocklist & { readonly deadlineMs: number, readonly size: number } {
-  if (typeof options !== 'object' || options === null) throw new TypeError(`createMemoryBlocklist takes its options as an object, and was given ${shown(options)}.`)
-  requireFunctions(options, ['now', 'onSetBack'])
+  checkOptions(options)
   const { leewaySeconds, deadlineMs } = readSettings(options)
   const { onSetBack, now = Date.now } = options
   const endsAtByKey = new Map<string, number>()
@@ -92,8 +91,11 @@ export function createMemoryBlocklist (options: MemoryBlocklistOptions = {}): Bl
       keysByBucket.clear()
     },
     /** How many entries are held, those included that have expired and were not swept yet. */
-    get size () {
-      return endsAtByKey.size
-    }
+    get size () { return endsAtByKey.size }
   }
+}
+
+function checkOptions (options: MemoryBlocklistOptions): void {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`createMemoryBlocklist takes its options as an object, and was given ${shown(options)}.`)
+  requireFunctions(options, ['now', 'onSetBack'])
 }
