@@ -57,7 +57,7 @@ const check = `${forgetWhatMayBeLost}\nreturn loss`
 
 /** Writes nothing where there is no doubt: a Redis that refuses writes refuses a DEL of a missing key too. */
 const settle = `
-if redis.call('EXISTS', KEYS[4]) == 1 then redis.call('DEL', KEYS[1], KEYS[4]) end
+if redis.call('GET', KEYS[4]) then redis.call('DEL', KEYS[1], KEYS[4]) end
 return 1
 `
 
