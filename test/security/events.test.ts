@@ -194,11 +194,13 @@ t.test('GET /me/security-events', t => onEachStorage(t, async (t, app) => {
 /** How Postgres searches for known places, with the rows that it visited. */
 async function explainKnownPlace (app: FastifyInstance, userId: string): Promise<string> {
   let plan = ''
-  const db = { execute: async (statement: object) => {
-    const { rows } = await app.database.run(db => db.execute(sql`explain (analyze, timing off) ${statement}`)) as unknown as { rows: Row[] }
-    plan = rows.map(row => row['QUERY PLAN']).join('\n')
-    return { rows }
-  } }
+  const db = {
+    execute: async (statement: object) => {
+      const { rows } = await app.database.run(db => db.execute(sql`explain (analyze, timing off) ${statement}`)) as unknown as { rows: Row[] }
+      plan = rows.map(row => row['QUERY PLAN']).join('\n')
+      return { rows }
+    }
+  }
   const database = { ...app.database, run: (work: (given: never) => unknown) => work(db as never) }
   await createEventRepository(database as typeof app.database, () => {}).hasSignedInFrom(userId, '198.51.100.1')
   return plan
