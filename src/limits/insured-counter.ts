@@ -36,7 +36,7 @@ const defaultRetryMs = 10_000
 export function createInsuredCounter (redis: RedisCounter, memory: MemoryCounter, { onFailed, retryMs = defaultRetryMs }: InsuredCounterOptions = {}): InsuredCounter {
   /** Reservations that may be held in Redis and are over, with their keys. */
   const undropped = new Map<string, string>()
-  let retry: NodeJS.Timeout | undefined
+  const retryLater = createRetry(retryMs, () => carryOver())
 
   /** Sends a command behind what Redis has to be told first. Undefined when Redis does not answer. */
   async function ask<T extends Tally> (key: string, command: () => Promise<T>): Promise<T | undefined> {
@@ -52,11 +52,7 @@ export function createInsuredCounter (redis: RedisCounter, memory: MemoryCounter
       return answer
     } catch {
       onFailed?.()
-      retry ??= setTimeout(() => {
-        retry = undefined
-        carryOver()
-      }, retryMs).unref()
-      return undefined
+      return retryLater()
     }
   }
 
@@ -75,11 +71,9 @@ export function createInsuredCounter (redis: RedisCounter, memory: MemoryCounter
   }
 
   async function carryOver (): Promise<void> {
-    const tasks = [
-      ...[...undropped].map(([id, key]) => ({ key, run: () => drop(id, key) })),
-      ...memory.uncarriedKeys().map(key => ({ key, run: () => carry(key) }))
-    ].filter(({ key }) => redis.isReady(key))
-    await runInBatches(tasks.map(({ run }) => run))
+    const drops = [...undropped].map(([id, key]) => ({ key, run: () => drop(id, key) }))
+    const carries = memory.uncarriedKeys().map(key => ({ key, run: () => carry(key) }))
+    await runInBatches([...drops, ...carries].filter(({ key }) => redis.isReady(key)).map(({ run }) => run))
   }
 
   return {
@@ -107,6 +101,18 @@ export function createInsuredCounter (redis: RedisCounter, memory: MemoryCounter
     },
     count: async key => await ask(key, () => redis.count(key)) ?? await memory.count(key),
     carryOver
+  }
+}
+
+/** Returns a function after whose call the work is done once, some time later, however often it is called until then. */
+function createRetry (afterMs: number, work: () => void): () => undefined {
+  let timer: NodeJS.Timeout | undefined
+  return () => {
+    timer ??= setTimeout(() => {
+      timer = undefined
+      work()
+    }, afterMs).unref()
+    return undefined
   }
 }
 
