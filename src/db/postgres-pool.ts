@@ -27,7 +27,7 @@ export interface PoolOptions {
 }
 
 export function createPool ({ url, name, max, connectDeadlineMs, answerDeadlineMs, settings = {} }: PoolOptions): pg.Pool {
-  return new pg.Pool({
+  const pool = new pg.Pool({
     connectionString: url,
     application_name: name,
     max,
@@ -36,6 +36,9 @@ export function createPool ({ url, name, max, connectDeadlineMs, answerDeadlineM
     query_timeout: answerDeadlineMs,
     ...settings
   })
+  // Without a listener, an idle connection that breaks would end the process. The next query opens another connection.
+  pool.on('error', () => {})
+  return pool
 }
 
 /** A pool, and the settings that each transaction on it must set, because its connections do not keep them. */
@@ -56,7 +59,8 @@ export interface OpenedPool {
 export async function openPool (options: PoolOptions, settings: ServerSettings): Promise<OpenedPool> {
   const pool = createPool({ ...options, settings })
   if (await areKept(pool, settings)) return { pool, perTransaction: {} }
-  await pool.end()
+  // A server that stalls now must not keep the start waiting for its goodbye.
+  pool.end().catch(() => {})
   return { pool: createPool(options), perTransaction: settings }
 }
 

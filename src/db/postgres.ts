@@ -103,7 +103,6 @@ async function withConnection<T> (
   work: (transaction: RunTransaction) => Promise<T>
 ): Promise<T> {
   const pool = createPool({ url, name: 'signout migration', max: 1, connectDeadlineMs: deadlineMs, answerDeadlineMs: statementDeadlineMs })
-  pool.on('error', () => { /* The next query on it rejects. */ })
   try {
     const client = await pool.connect().catch(cause => { throw cannotConnect(url, cause) })
     client.release()

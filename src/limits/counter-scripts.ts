@@ -9,6 +9,10 @@
  *          replicas. Every script therefore moves lapsed reservations first. They begin a window when their lease ended, not
  *          when a script came by. Those that lapsed more than a window ago are dropped. The time is that of Redis: replicas
  *          need not agree on it.
+ *
+ *          A script writes nothing before it must. Redis checks whether it is full only at the first write, and removing
+ *          passes that check: what follows in the script would grow a Redis that is full. A script that refuses writes
+ *          nothing at all, so it works while Redis can only be read.
  */
 const begin = `
 local window = tonumber(ARGV[1])
@@ -29,10 +33,15 @@ local function isFull(limit)
   return (redis.call('GET', KEYS[1]) or 0) + redis.call('ZCARD', KEYS[2]) >= tonumber(limit)
 end
 
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - window)
-local oldest = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
-if oldest and tonumber(oldest) <= now then
-  add(redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now), oldest + window - now)
+local function lapsedAt()
+  local oldest = tonumber(redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2])
+  return oldest and oldest <= now and oldest
+end
+
+if lapsedAt() then
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - window)
+  local oldest = lapsedAt()
+  if oldest then add(redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now), oldest + window - now) end
 end
 `
 

@@ -5,6 +5,8 @@ import type { RedisCounter } from './redis-counter.ts'
 export interface InsuredCounterOptions {
   /** Called when Redis failed a command over a connection. */
   onFailed?: () => void
+  /** How long after a failed command Redis is told again what was counted meanwhile, in milliseconds. */
+  retryMs?: number
 }
 
 /** Counts in Redis, and in memory while Redis does not answer. Never rejects. */
@@ -17,6 +19,8 @@ export interface InsuredCounter extends Counter {
 const maxUndropped = 1_000
 /** How many keys are carried over at once. */
 const carriedAtOnce = 50
+/** Far shorter than the lease of a reservation, which would lapse in Redis otherwise. */
+const defaultRetryMs = 10_000
 
 /**
  * Memory knows what Redis answered last, and goes on from there when Redis does not answer: an outage gives back nothing that
@@ -25,10 +29,14 @@ const carriedAtOnce = 50
  *
  * A command that Redis did not answer may have been executed. What it counted then counts twice: rather that than not at all.
  * A reservation does not, since Redis is told to drop it.
+ *
+ * A Redis that is full or cannot write refuses commands over a connection that stays open. So a failed command is followed by
+ * another try after a while, and not only by the one after a reconnection.
  */
-export function createInsuredCounter (redis: RedisCounter, memory: MemoryCounter, { onFailed }: InsuredCounterOptions = {}): InsuredCounter {
+export function createInsuredCounter (redis: RedisCounter, memory: MemoryCounter, { onFailed, retryMs = defaultRetryMs }: InsuredCounterOptions = {}): InsuredCounter {
   /** Reservations that may be held in Redis and are over, with their keys. */
   const undropped = new Map<string, string>()
+  const retryLater = createRetry(retryMs, () => carryOver())
 
   /** Sends a command behind what Redis has to be told first. Undefined when Redis does not answer. */
   async function ask<T extends Tally> (key: string, command: () => Promise<T>): Promise<T | undefined> {
@@ -44,7 +52,7 @@ export function createInsuredCounter (redis: RedisCounter, memory: MemoryCounter
       return answer
     } catch {
       onFailed?.()
-      return undefined
+      return retryLater()
     }
   }
 
@@ -60,6 +68,12 @@ export function createInsuredCounter (redis: RedisCounter, memory: MemoryCounter
   async function drop (id: string, key: string): Promise<void> {
     undropped.delete(id)
     if (await attempt(key, () => redis.settle(key, id, false)) === undefined) dropLater(key, id)
+  }
+
+  async function carryOver (): Promise<void> {
+    const drops = [...undropped].map(([id, key]) => ({ key, run: () => drop(id, key) }))
+    const carries = memory.uncarriedKeys().map(key => ({ key, run: () => carry(key) }))
+    await runInBatches([...drops, ...carries].filter(({ key }) => redis.isReady(key)).map(({ run }) => run))
   }
 
   return {
@@ -86,13 +100,19 @@ export function createInsuredCounter (redis: RedisCounter, memory: MemoryCounter
       return known
     },
     count: async key => await ask(key, () => redis.count(key)) ?? await memory.count(key),
-    async carryOver () {
-      const tasks = [
-        ...[...undropped].map(([id, key]) => ({ key, run: () => drop(id, key) })),
-        ...memory.uncarriedKeys().map(key => ({ key, run: () => carry(key) }))
-      ].filter(({ key }) => redis.isReady(key))
-      await runInBatches(tasks.map(({ run }) => run))
-    }
+    carryOver
+  }
+}
+
+/** Returns a function after whose call the work is done once, some time later, however often it is called until then. */
+function createRetry (afterMs: number, work: () => void): () => undefined {
+  let timer: NodeJS.Timeout | undefined
+  return () => {
+    timer ??= setTimeout(() => {
+      timer = undefined
+      work()
+    }, afterMs).unref()
+    return undefined
   }
 }
 

@@ -10,7 +10,7 @@ import { createPostgresTransaction } from '../../src/db/postgres-transaction.ts'
 import { openPostgres } from '../../src/db/postgres.ts'
 import { AwayError, StartupError } from '../../src/errors.ts'
 import { proxyTo } from '../support/proxy.ts'
-import { scratchDatabase } from '../support/services.ts'
+import { postgresUrl, scratchDatabase } from '../support/services.ts'
 
 t.test('ten that open an empty database at the same instant migrate it once', async t => {
   const url = await scratchDatabase(t)
@@ -69,4 +69,16 @@ t.test('what opening a Postgres throws says whether waiting may help', async t =
   const unknown = await messageOf(url.href)
   t.type(unknown, StartupError)
   t.notOk(unknown instanceof AwayError)
+})
+
+t.test('a connection that breaks while nothing uses it does not end the process', async t => {
+  const pool = createPool({ url: await scratchDatabase(t), name: 'test', max: 1, connectDeadlineMs: 5_000, answerDeadlineMs: 5_000 })
+  t.teardown(() => pool.end())
+  const { rows: [own] } = await pool.query('select pg_backend_pid() as pid')
+  const removed = new Promise(resolve => { pool.once('remove', resolve) })
+  const killer = createPool({ url: postgresUrl(), name: 'test', max: 1, connectDeadlineMs: 5_000, answerDeadlineMs: 5_000 })
+  t.teardown(() => killer.end())
+  await killer.query('select pg_terminate_backend($1)', [own.pid])
+  await removed
+  t.equal((await pool.query('select 1')).rowCount, 1)
 })

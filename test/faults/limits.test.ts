@@ -141,6 +141,27 @@ t.test('a Redis that refuses to count is said so once, and the limits hold', asy
   t.equal(count(lost), 0)
 })
 
+t.test('a Redis that is full is not grown by guesses, the limits hold, and it counts again once it has room', async t => {
+  const watched = await watchedApp(t)
+  const { server, app, count } = watched
+  await server.admin.config('SET', 'maxmemory', '1')
+  await expectLimited(t, app)
+  t.equal(await countKeys(server), 0)
+  await until('it is told', () => count('Redis refuses to count attempts') === 1)
+  await server.admin.config('SET', 'maxmemory', '0')
+  await expectCountedInRedis(t, watched)
+  t.equal(count(lost), 0)
+})
+
+t.test('a Redis that can only be read goes on refusing what is used up', async t => {
+  const { app, server, count } = await watchedApp(t, { LIMIT_REGISTER_BY_IP: '3/900' })
+  t.equal(await countRegistrations(app, 3), 3)
+  await server.admin.config('SET', 'min-replicas-to-write', '3')
+  t.equal(await countRegistrations(app, 3), 0)
+  await new Promise(resolve => { setTimeout(resolve, 100) })
+  t.equal(count('Redis refuses to count attempts'), 0, 'by its own count')
+})
+
 t.test('a Redis that forgets its scripts, and everything else, goes on counting', async t => {
   const watched = await watchedApp(t)
   const behind = new Redis(watched.server.url)

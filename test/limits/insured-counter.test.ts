@@ -7,6 +7,7 @@ import { createRedisCounter, type RedisCounter } from '../../src/limits/redis-co
 import { connectionsTo } from '../../src/redis/connections.ts'
 import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
 import { redisUrl, scratchPrefix } from '../support/services.ts'
+import { until } from '../support/wait.ts'
 
 const size = { attempts: 4, windowMs: 900_000, leaseMs: 60_000 }
 
@@ -15,7 +16,7 @@ type Failure = 'is not connected' | 'never gets a command' | 'executes a command
 const failures: Failure[] = ['is not connected', 'never gets a command', 'executes a command, and its answer is lost']
 
 /** A counter in Redis, with memory beside it, and what it takes to make Redis fail. */
-async function insured (t: Test) {
+async function insured (t: Test, retryMs?: number) {
   const redis = createRedisConnection(redisUrl(), { deadlineMs: 2_000 })
   t.teardown(() => { redis.disconnect() })
   await redis.connect()
@@ -34,7 +35,7 @@ async function insured (t: Test) {
     carry: (key, uncarried) => through(() => real.carry(key, uncarried))
   }
   const memory = createMemoryCounter(size)
-  return { counter: createInsuredCounter(failing, memory), real, memory, state }
+  return { counter: createInsuredCounter(failing, memory, retryMs === undefined ? {} : { retryMs }), real, memory, state }
 }
 
 async function countAdmitted (counter: Counter, key: string, attempts: number): Promise<number> {
@@ -86,6 +87,17 @@ for (const failure of failures) {
     else t.equal(wrong + underWay, 2)
   })
 }
+
+t.test('a Redis that refused commands over an open connection is told what it missed, though nothing is asked again', async t => {
+  const { counter, real, state } = await insured(t, 20)
+  t.match(await counter.reserve('right', 'first'), { isAdmitted: true })
+  state.failure = 'never gets a command'
+  t.match(await counter.settle('right', 'first', false), { wasHeld: true })
+  t.equal(await countAdmitted(counter, 'counted', 2), 2)
+  state.failure = undefined
+  await until('the reservation is dropped', async () => (await real.settle('right', 'none', false)).underWay === 0)
+  await until('the attempts are counted', async () => (await real.settle('counted', 'none', false)).wrong === 2)
+})
 
 t.test('a reservation that Redis has lost gets no verdict', async t => {
   const { counter, real } = await insured(t)

@@ -1,5 +1,7 @@
+import { sql } from 'drizzle-orm'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
+import { createEventRepository } from '../../src/security/event-repository.ts'
 import { build, onEachStorage, serversEnv } from '../support/app.ts'
 import { recordTrips } from '../support/blocklist.ts'
 import { everyRow, query, type Row } from '../support/database.ts'
@@ -187,4 +189,31 @@ t.test('GET /me/security-events', t => onEachStorage(t, async (t, app) => {
     }
     expectError(t, await ask(app, 'GET', '/me/security-events'), 401, 'authorization_required')
   })
+}))
+
+/** How Postgres searches for known places, with the rows that it visited. */
+async function explainKnownPlace (app: FastifyInstance, userId: string): Promise<string> {
+  let plan = ''
+  const db = {
+    execute: async (statement: object) => {
+      const { rows } = await app.database.run(db => db.execute(sql`explain (analyze, timing off) ${statement}`)) as unknown as { rows: Row[] }
+      plan = rows.map(row => row['QUERY PLAN']).join('\n')
+      return { rows }
+    }
+  }
+  const database = { ...app.database, run: (work: (given: never) => unknown) => work(db as never) }
+  await createEventRepository(database as typeof app.database, () => {}).hasSignedInFrom(userId, '198.51.100.1')
+  return plan
+}
+
+t.test('whether a place is known is found with as few rows for an account with a long history as for none', t => onEachStorage(t, async (t, app) => {
+  const { id } = await withSessions(app, 1)
+  await query(app, `insert into security_events (type, user_id, ip, at) select 'refresh', '${id}', '203.0.113.7', now() from generate_series(1, 3000)`)
+  await query(app, `insert into sessions select (jsonb_populate_record(s, jsonb_build_object('id', gen_random_uuid(), 'ended_at', now(),
+    'refresh_token_hash', '\\x' || md5(n::text)))).* from sessions s, generate_series(1, 3000) n where user_id = '${id}'`)
+  for (const table of ['security_events', 'sessions']) await query(app, `analyze ${table}`)
+  const plan = await explainKnownPlace(app, id)
+  t.notMatch(plan, /Removed by Filter: \d{2}/, plan)
+  t.match(plan, 'security_events_by_place')
+  t.match(plan, 'sessions_by_place')
 }))

@@ -1,0 +1,2 @@
+CREATE INDEX "security_events_by_place" ON "security_events" USING btree ("user_id","ip") WHERE type in ('login', 'password_changed') and actor_id is null;--> statement-breakpoint
+CREATE INDEX "sessions_by_place" ON "sessions" USING btree ("user_id","ip") WHERE ("sessions"."rotated_at" is null and "sessions"."ended_at" is null);
