@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
+import type { Pool } from 'pg'
 import { AwayError, StartupError } from '../errors.ts'
 import { readClockOf, type ClockReading } from '../clocks/clock-reading.ts'
 import { describeUrl } from '../describe-url.ts'
@@ -97,6 +98,12 @@ async function inspect (db: Drizzle): Promise<PostgresFindings> {
   return { pendingMigrations, revocationLogIds: logs.map(({ id }) => id), clock, isReadOnly: await readReadOnly(db) }
 }
 
+/** Opens a connection of the pool. Rejects also where the driver throws at once, such as for a certificate that cannot be read. */
+async function openOne (pool: Pool): Promise<void> {
+  const client = await pool.connect()
+  client.release()
+}
+
 /** Opens one connection, which any pooler accepts: each transaction sets the deadlines. Closes it after the work. */
 async function withConnection<T> (
   { url, deadlineMs, statementDeadlineMs }: PostgresOptions & { statementDeadlineMs: number },
@@ -104,8 +111,7 @@ async function withConnection<T> (
 ): Promise<T> {
   const pool = createPool({ url, name: 'signout migration', max: 1, connectDeadlineMs: deadlineMs, answerDeadlineMs: statementDeadlineMs })
   try {
-    const client = await pool.connect().catch(cause => { throw cannotConnect(url, cause) })
-    client.release()
+    await openOne(pool).catch(cause => { throw cannotConnect(url, cause) })
     return await work(createPostgresTransaction(pool, deadlineSettings(statementDeadlineMs)))
   } finally {
     // A stalled server must not keep the start waiting for its goodbye.
