@@ -128,6 +128,8 @@ export async function startSentinelGroup (t: Test, { lines = () => [], sentinelL
     await startNode(t, Number(primaryPort), options(Number(primaryPort), [])),
     ...await Promise.all(others.map(port => startNode(t, port, options(port, [`replicaof 127.0.0.1 ${primaryPort}`]))))
   ]
+  // A replica that has never been in step is not promoted, and sentinels ask only every ten seconds whether it is.
+  for (const replica of servers.slice(1)) await until('the replica is in step', async () => await infoOf(replica, 'master_link_status') === 'up', 20_000)
   const sentinels = await Promise.all(ports.slice(3).map(port => startNode(t, port, {
     sentinel: true,
     lines: [
@@ -146,8 +148,10 @@ export async function startSentinelGroup (t: Test, { lines = () => [], sentinelL
   await until('the sentinels know each other and the replicas', async () => (await Promise.all(sentinels.map(async ({ admin }) => {
     const fields = await admin.call('SENTINEL', 'master', masterName) as string[]
     const read = (name: string) => fields[fields.indexOf(name) + 1]
-    return read('num-other-sentinels') === '2' && read('num-slaves') === '2'
-  }))).every(Boolean), 20_000)
+    const replicas = await admin.call('SENTINEL', 'replicas', masterName) as string[][]
+    const areInStep = replicas.every(fields => fields[fields.indexOf('master-link-status') + 1] === 'ok')
+    return read('num-other-sentinels') === '2' && read('num-slaves') === '2' && areInStep
+  }))).every(Boolean), 30_000)
   return {
     servers,
     sentinels,
