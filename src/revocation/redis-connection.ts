@@ -64,7 +64,26 @@ export function createRedisConnection (server: string | RedisOptions, options: R
     lost = false
     options.onRestored?.()
   })
+  goOnConnecting(redis)
   return redis
+}
+
+/**
+ * Connects again when ioredis has given up by itself. It does so for good when its failover detector hears of a new primary
+ * while it asks the sentinels for the primary.
+ */
+function goOnConnecting (redis: Redis): void {
+  let isClosed = false
+  const disconnect = redis.disconnect.bind(redis)
+  redis.disconnect = (reconnect = false) => {
+    isClosed ||= !reconnect
+    disconnect(reconnect)
+  }
+  redis.on('end', () => {
+    if (isClosed) return
+    // When it rejects, the connection has ended again.
+    setTimeout(() => { if (!isClosed) redis.connect().catch(() => {}) }, retryDelay(1)).unref()
+  })
 }
 
 /** How long a connection may be silent on which a command may take so long. */

@@ -9,6 +9,7 @@ import { testFault } from '../support/fault.ts'
 import { get, logOut, signIn, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { redisUrl } from '../support/services.ts'
 import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { timed, until } from '../support/wait.ts'
 import { entryKey } from '../../src/revocation/revocation.ts'
@@ -144,4 +145,19 @@ t.test('settings of the blocklist: its deadline, its prefix and the leeway', asy
   t.equal(value?.statusCode, 503)
   t.ok(elapsedMs > 2_300, `it waited ${Math.round(elapsedMs)} ms`)
   proxy.resume()
+})
+
+t.test('a connection that ioredis gives up while it is made is made again, unless it was closed', async t => {
+  const redis = createRedisConnection(redisUrl(), { deadlineMs: 2_000 })
+  t.teardown(() => { redis.disconnect() })
+  const connecting = redis.connect()
+  // What its failover detector does.
+  Reflect.get(redis, 'connector').disconnect()
+  await t.rejects(connecting, { message: /closed/ })
+  await until('it is made again', () => redis.status === 'ready')
+  t.equal(await redis.ping(), 'PONG')
+  redis.disconnect()
+  await until('it is closed', () => redis.status === 'end')
+  await new Promise(resolve => setTimeout(resolve, 250))
+  t.equal(redis.status, 'end', 'and stays so')
 })
