@@ -6,18 +6,18 @@ import type { RedisConnections } from '../src/redis/connections.ts'
 import { openRedis, type OpenRedis } from '../src/redis/open-redis.ts'
 import { describeTopology, variableOf, type RedisTopology } from '../src/redis/topology.ts'
 import type { BreakerOptions } from '../src/revocation/breaker.ts'
-import { clockFlaws } from '../src/revocation/clock-audit.ts'
-import type { Trust } from '../src/revocation/log-guard.ts'
-import type { ProjectionShard } from '../src/revocation/projection.ts'
-import { auditRedis, describeFlaw, isAcknowledged, mayForget, reasonOf, type RedisFlaw } from '../src/revocation/redis-audit.ts'
-import { createRedisAuditor, recordServer } from '../src/revocation/redis-auditor.ts'
-import { silenceFor, type RedisConnectionOptions } from '../src/revocation/redis-connection.ts'
-import { createRedisLosses, isWriteRefused, type Loss, type RedisLosses } from '../src/revocation/redis-losses.ts'
-import { createRedisShards, type RedisShards, type RedisShardsOptions } from '../src/revocation/redis-shards.ts'
-import { createRedisWatch, type RedisWatch } from '../src/revocation/redis-watch.ts'
-import type { RevocationLog } from '../src/revocation/revocation-log.ts'
-import type { Tail } from '../src/revocation/tail.ts'
-import type { BlocklistOptions, OpenedBlocklist } from './blocklist.ts'
+import { clockFlaws, createRedisAuditor, recordServer } from '../src/redis/health/auditor.ts'
+import type { Trust } from '../src/trust/by-record.ts'
+import type { ProjectionShard } from '../src/record/projection.ts'
+import { auditRedis, describeFlaw, isAcknowledged, mayForget, reasonOf, type RedisFlaw } from '../src/redis/health/examination.ts'
+import { silenceFor, type RedisConnectionOptions } from '../src/redis/connection.ts'
+import { createRedisLosses, isWriteRefused, type Loss } from '../src/record/losses.ts'
+import { createOwnershipCheck } from '../src/record/ownership.ts'
+import { createRedisShards, type RedisShards, type RedisShardsOptions } from '../src/blocklist/shards.ts'
+import { createRedisWatch, type RedisLosses, type RedisWatch } from '../src/redis/health/watch.ts'
+import type { RevocationLog } from '../src/record/record.ts'
+import type { Tail } from '../src/record/projector.ts'
+import type { BlocklistOptions, OpenedBlocklist } from '../src/blocklist/opened.ts'
 
 export interface InRedisOptions extends BlocklistOptions {
   log: RevocationLog
@@ -41,7 +41,7 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
   const replicated = await openReplicated(app, redis, config)
   const onLoss = createLossReport(app)
   const losses = createRedisLosses(tailConnections, prefix, onLoss)
-  const audit = { prefix, clocks, listLogIds: () => log.listIds() }
+  const audit = { prefix, clocks, holdsForeign: createOwnershipCheck(prefix, () => log.listIds()) }
   const isBelieved = (flaw: RedisFlaw) => isAcknowledged(flaw, config.REDIS_NOEVICTION_ACKNOWLEDGED)
   const findClockFlaws = () => clockFlaws(clocks.compare(), leewaySeconds)
   const auditAll = async () => {
@@ -122,7 +122,7 @@ async function refuseFlaws (app: FastifyInstance, topology: RedisTopology, { aud
   const refused = flaws.filter(flaw => !isBelieved(flaw))
   if (refused[0] !== undefined) {
     // Whoever starts later cannot see any more what it may have dropped. What is somebody else's is left as it is.
-    if (refused.some(mayForget) && !flaws.some(({ kind }) => kind === 'foreign_log')) await losses.doubt().catch(() => {})
+    if (refused.some(mayForget) && !flaws.some(({ kind }) => kind === 'foreign_record')) await losses.doubt().catch(() => {})
     throw new StartupError(describeFlaw(refused[0], topology))
   }
   for (const flaw of flaws) app.log.warn(`The Redis at ${flaw.at ?? describeTopology(topology)} ${flaw.what}. It is believed to be noeviction, since REDIS_NOEVICTION_ACKNOWLEDGED says so.`)

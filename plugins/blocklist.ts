@@ -1,15 +1,14 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { createClocks, type Clocks } from '../src/clocks/clocks.ts'
-import type { Config } from '../src/config.ts'
 import type { Blocklist, BlocklistSettings } from '../src/revocation/blocklist.ts'
-import { readBlocklistStatus } from '../src/revocation/blocklist-status.ts'
-import { withDeadline } from '../src/revocation/deadline.ts'
-import { createEmbeddedBlocklist } from '../src/revocation/embedded-blocklist.ts'
-import type { LogGuard } from '../src/revocation/log-guard.ts'
-import type { ProjectionShard } from '../src/revocation/projection.ts'
-import { createRevocationLog, type RevocationLog } from '../src/revocation/revocation-log.ts'
-import { createTail, type Tail } from '../src/revocation/tail.ts'
+import { readBlocklistStatus } from '../src/blocklist/status.ts'
+import { withDeadline } from '../src/timing/deadline.ts'
+import { createEmbeddedBlocklist } from '../src/blocklist/embedded.ts'
+import type { ProjectionShard } from '../src/record/projection.ts'
+import { createRevocationLog, type RevocationLog } from '../src/record/record.ts'
+import { createTail, type Tail } from '../src/record/projector.ts'
+import type { BlocklistOptions, OpenedBlocklist } from '../src/blocklist/opened.ts'
 import { openInRedis } from './blocklist-in-redis.ts'
 
 declare module 'fastify' {
@@ -21,26 +20,10 @@ declare module 'fastify' {
   }
 }
 
-export interface BlocklistOptions {
-  config: Pick<Config, 'storage' | 'CLOCK_LEEWAY' | 'BLOCKLIST_DEADLINE_MS' | 'BLOCKLIST_PREFIX' | 'BLOCKLIST_WAIT_REPLICAS' | 'REDIS_NOEVICTION_ACKNOWLEDGED'>
-  /** Opens none, so that what is ended is recorded while Redis is away. Those that reach it bring it up with the record. */
-  isAway?: boolean
-}
-
 /** How long the start waits for the blocklist to be up with the record. Then it listens, and answers 503 until it is. */
 const catchUpPatienceMs = 5_000
 
 type Settings = Required<BlocklistSettings>
-
-/** A blocklist and what keeps it up with the record. */
-export interface OpenedBlocklist {
-  blocklist: Blocklist
-  /** None where the blocklist is away. */
-  tail?: Tail
-  /** What judges its answers, where that is needed. */
-  guard?: Pick<LogGuard, 'trust' | 'positions' | 'progress'>
-  close (): Promise<void>
-}
 
 /** Opens the blocklist that the configuration names, in Redis or in the memory of this process, and keeps it up with the record. */
 async function blocklist (app: FastifyInstance, options: BlocklistOptions): Promise<void> {

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { openDataDir } from '../src/db/data-dir.ts'
+import { openDataDir } from '../src/db/embedded/data-dir.ts'
 import type { Database } from '../src/db/database.ts'
-import { openEmbedded } from '../src/db/embedded.ts'
-import { openPostgres } from '../src/db/postgres.ts'
+import { openEmbedded } from '../src/db/embedded/embedded.ts'
+import { openPostgres } from '../src/db/postgres/postgres.ts'
 import type { Config } from '../src/config.ts'
 
 declare module 'fastify' {

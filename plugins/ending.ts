@@ -4,7 +4,7 @@ import { SignoutError } from '../src/errors.ts'
 import { RecordedError } from '../src/revocation/blocklist.ts'
 import { findSession, sessionOf, type Session } from '../src/sessions/session-repository.ts'
 import type { AccessTokenClaims } from '../src/tokens/claims.ts'
-import { bearerToken } from './authorization.ts'
+import { bearerToken } from './auth/authorization.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -11,7 +11,7 @@ import { createRedisCounter } from '../src/limits/redis-counter.ts'
 import { createWaitingRoom } from '../src/limits/waiting-room.ts'
 import { openRedis } from '../src/redis/open-redis.ts'
 import type { RedisTopology } from '../src/redis/topology.ts'
-import { withDeadline } from '../src/revocation/deadline.ts'
+import { withDeadline } from '../src/timing/deadline.ts'
 import { attemptLeaseMs } from '../src/users/password-check.ts'
 
 declare module 'fastify' {

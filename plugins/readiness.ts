@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { createReadiness, type Readiness } from '../src/readiness.ts'
+import { createReadiness, type Readiness } from '../src/monitoring/readiness.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

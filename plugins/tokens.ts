@@ -8,8 +8,8 @@ import { AccessTokenClaims } from '../src/tokens/claims.ts'
 import { createKeyEncryption } from '../src/tokens/key-encryption.ts'
 import { createKeyRepository } from '../src/tokens/key-repository.ts'
 import { openKeyRing, type KeyRing } from '../src/tokens/key-ring.ts'
-import { signingAlgorithm } from '../src/tokens/public-jwk.ts'
-import auth, { type JwtOptions } from './auth.ts'
+import { signingAlgorithm } from '../src/db/public-jwk.ts'
+import auth, { type JwtOptions } from './auth/auth.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

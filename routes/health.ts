@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { notReady } from '../src/errors.ts'
-import { Health, answer, failures } from '../src/schemas.ts'
+import { Health, answer, failures } from '../src/schemas/schemas.ts'
 
 const health: FastifyPluginAsyncTypebox = async app => {
   app.get('/health/live', {

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { RevocationQuery, RevocationRequest, RevocationResult, adminFailures, answer, bodyFailures, failures, ref, toRevocationRequest, toRevocationResult } from '../src/schemas.ts'
+import { RevocationQuery, RevocationRequest, RevocationResult, adminFailures, answer, bodyFailures, failures, ref, toRevocationRequest, toRevocationResult } from '../src/schemas/schemas.ts'
 
 const revocations: FastifyPluginAsyncTypebox = async app => {
   app.post('/revocations', {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs, styleText } from 'node:util'
 import { packageRoot } from '../src/package-root.ts'
-import { readEnv } from '../src/read-env.ts'
+import { readEnv } from '../src/input/read-env.ts'
 import { keptSecret, readState } from './services/state.ts'
 
 const maxReplicas = 50

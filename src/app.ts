@@ -1,20 +1,20 @@
-import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import accounts from '../plugins/accounts.ts'
 import blocklist from '../plugins/blocklist.ts'
-import client, { trustProxies } from '../plugins/client.ts'
-import closing from '../plugins/closing.ts'
+import client, { trustProxies } from '../plugins/http/requester.ts'
+import closing from '../plugins/http/closing.ts'
 import database from '../plugins/database.ts'
 import ending from '../plugins/ending.ts'
-import errors from '../plugins/errors.ts'
-import listener, { listenerOptions, type ArrivalBounds } from '../plugins/listener.ts'
-import { serializeError, serializeRequest } from '../plugins/log-serializers.ts'
+import errors from '../plugins/http/errors.ts'
+import listener, { listenerOptions, type ArrivalBounds } from '../plugins/http/listener.ts'
+import { serializeError, serializeRequest } from '../plugins/http/log-serializers.ts'
 import maintenance from '../plugins/maintenance.ts'
 import metrics from '../plugins/metrics.ts'
-import openapi from '../plugins/openapi.ts'
+import openapi from '../plugins/http/openapi.ts'
 import rateLimits from '../plugins/rate-limits.ts'
 import readiness from '../plugins/readiness.ts'
 import tokens from '../plugins/tokens.ts'
-import validation from '../plugins/validation.ts'
+import validation from '../plugins/http/validation.ts'
 import login from '../routes/auth/login.ts'
 import logout from '../routes/auth/logout.ts'
 import refresh from '../routes/auth/refresh.ts'
@@ -32,7 +32,8 @@ import userSessions from '../routes/users/sessions.ts'
 import users from '../routes/users/users.ts'
 import jwks from '../routes/well-known/jwks.ts'
 import type { Config } from './config.ts'
-import { escapeLogLine } from './escape-text.ts'
+import { SignoutError, type AwayError } from './errors.ts'
+import { escapeLogLine } from './input/escape-text.ts'
 import { version } from './package-root.ts'
 
 /** The settings of the log, but for how requests and errors are written, which keeps secrets out of it. */
@@ -98,5 +99,32 @@ export function buildApp (config: Config, logger: LoggerOptions | false = { leve
   app.register(metricsText)
   app.register(openapiDocument)
 
+  return app as unknown as FastifyInstance
+}
+
+/**
+ * Builds the stand-in that answers 503 while the service cannot start, because Postgres is down. `/health/live` answers 200.
+ *
+ * @param arrival how long a request may take to arrive; defaults to 30 s
+ */
+export function buildWaitingApp (log: FastifyBaseLogger, outage: AwayError, { arrival }: { arrival?: ArrivalBounds } = {}): FastifyInstance {
+  const app = Fastify({
+    ...listenerOptions(arrival),
+    loggerInstance: log,
+    // Everything is answered at once, so there is nothing to wait for when it makes room for the service.
+    forceCloseConnections: true
+  })
+  app.register(errors)
+  app.register(listener)
+  // Of what the service has, only its health is there.
+  app.after(() => {
+    app.addHook('onRequest', async ({ is404 }) => {
+      if (is404) throw new SignoutError('service_unavailable', { cause: outage })
+    })
+  })
+  app.register(validation)
+  app.register(readiness)
+  app.after(() => { app.readiness.add(outage.what, () => Promise.reject(outage)) })
+  app.register(health)
   return app as unknown as FastifyInstance
 }

@@ -1,6 +1,6 @@
 import type { Database, Drizzle } from './db/database.ts'
-import type { Revocation } from './revocation/revocation.ts'
-import { appendRevocations, type RecordedRevocation } from './revocation/revocation-log.ts'
+import type { Revocation } from './entries/revocation.ts'
+import { appendRevocations, type RecordedRevocation } from './record/record.ts'
 import type { Revoker } from './revocation/revoker.ts'
 import { countEvent, insertEvents } from './security/event-repository.ts'
 import type { AnnounceEvent, SecurityEvent } from './security/security-events.ts'

@@ -73,7 +73,7 @@ t.test('three replicas stand behind one balancer on port 8080, and may finish wh
   t.same(services.balancer.depends_on, { api: { condition: 'service_healthy' } })
   t.same(services.api.networks, ['default', 'front'])
   t.same(services.balancer.networks, ['front'], 'the balancer cannot reach the data')
-  const graceMs = Number(/graceMs = ([\d_]+)/.exec(read('src/serve.ts'))?.[1]?.replaceAll('_', ''))
+  const graceMs = Number(/graceMs = ([\d_]+)/.exec(read('src/server.ts'))?.[1]?.replaceAll('_', ''))
   t.ok(Number.parseInt(services.api.stop_grace_period) * 1_000 > graceMs, 'longer than the grace of the server')
   for (const [name, { restart }] of Object.entries(services)) t.equal(restart, 'unless-stopped', name)
 })

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import t from 'tap'
 import { loadConfig, Settings } from '../src/config.ts'
-import { describeUrl } from '../src/describe-url.ts'
+import { describeUrl } from '../src/input/describe-url.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { secret } from './support/app.ts'
 

@@ -57,7 +57,7 @@ t.test('the app of docs/plugin.md works', async t => {
   const file = join(scratchFolder(t), 'app.mts')
   const local = (path: string) => JSON.stringify(import.meta.resolve(path))
   writeFileSync(file, code
-    .replace("'signout'", JSON.stringify(pathToFileURL(join(packageRoot, 'plugins', 'auth.ts')).href))
+    .replace("'signout'", JSON.stringify(pathToFileURL(join(packageRoot, 'plugins', 'auth', 'auth.ts')).href))
     .replace("'fastify'", local('fastify'))
     .replace('my-app:', scratchPrefix(t)))
   const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', `

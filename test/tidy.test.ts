@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
+import { basename, dirname, join, normalize } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
 import { packageRoot } from '../src/package-root.ts'
@@ -10,6 +10,9 @@ const maxFileLines = 250
 const maxFunctionLines = 70
 const maxTestLines = 40
 const maxHandlerLines = 10
+const maxFilesInFolder = 12
+/** What may lie at the top of `src`: what starts the rest, and what belongs to no room. */
+const looseFiles = ['app.ts', 'cli.ts', 'config.ts', 'errors.ts', 'package-root.ts', 'server.ts', 'unit-of-work.ts']
 
 const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: packageRoot, encoding: 'utf8' }).trim().split('\n')
 const sources = tracked.filter(path => /\.(ts|js)$/.test(path) && !path.endsWith('.d.ts'))
@@ -47,9 +50,31 @@ t.test('the top level is the one that was agreed', async t => {
 })
 
 t.test('src knows nothing of HTTP, of plugins and of routes', async t => {
-  for (const path of inFolder('src').filter(path => !['src/app.ts', 'src/waiting-app.ts', 'src/server.ts'].includes(path))) {
+  for (const path of inFolder('src').filter(path => !['src/app.ts'].includes(path))) {
     t.notOk(importsOf(path).some(imported => /^(plugins|routes|test|scripts)\//.test(imported)), `${path} imports its own folder only`)
     t.notMatch(read(path), /from '(@fastify\/(?!type-provider)[^']*|fastify[^']*|node:http)'/, `${path} does not import Fastify`)
+  }
+})
+
+t.test('files never import each other in a circle, types included', async t => {
+  t.same(findCircles(new Map(sources.map(path => [path, importsOf(path)]))), [])
+})
+
+t.test('the folders of src form a stack: none imports one that imports it, types included', async t => {
+  const graph = new Map<string, string[]>()
+  for (const path of inFolder('src')) {
+    const imported = importsOf(path).filter(to => to.startsWith('src/')).map(roomOf).filter(room => room !== roomOf(path))
+    graph.set(roomOf(path), [...graph.get(roomOf(path)) ?? [], ...imported])
+  }
+  t.same(findCircles(graph), [])
+})
+
+t.test('a folder has about twelve files, and few lie loose at the top of src', async t => {
+  const product = sources.filter(path => /^(src|plugins|routes)\//.test(path))
+  for (const folder of new Set(product.map(path => dirname(path)))) {
+    const files = product.filter(path => dirname(path) === folder).map(path => basename(path))
+    t.ok(files.length <= maxFilesInFolder, `${folder} has ${files.length} files`)
+    if (folder === 'src') t.same(files.sort(), looseFiles)
   }
 })
 
@@ -62,7 +87,7 @@ t.test('plugins import src, never routes, and are named and wrapped', async t =>
 
 t.test('routes import schemas, errors and types of src, no plugin and no other route, and are not wrapped', async t => {
   for (const path of inFolder('routes')) {
-    t.same(importsOf(path).filter(imported => !['src/schemas.ts', 'src/errors.ts'].includes(imported)), [], path)
+    t.same(importsOf(path).filter(imported => !['src/schemas/schemas.ts', 'src/errors.ts'].includes(imported)), [], path)
     t.notMatch(read(path), 'fastify-plugin', path)
   }
 })
@@ -120,6 +145,25 @@ t.test('the repository names no machine', async t => {
     t.notMatch(read(path), /\/(work|home\/\w+|Users\/\w+)\/\w|registry\.\w+\.\w+/, path)
   }
 })
+
+/** The folder of src that a file belongs to, of which folders inside it are parts; a loose file is a room of its own. */
+function roomOf (path: string): string {
+  return path.split('/').slice(0, 2).join('/')
+}
+
+/** The circles of a graph, each as the way round; empty when there is none. */
+function findCircles (graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const circles: string[] = []
+  const finished = new Set<string>()
+  function walk (node: string, way: readonly string[]): void {
+    if (way.includes(node)) circles.push([...way.slice(way.indexOf(node)), node].join(' -> '))
+    if (finished.has(node) || way.includes(node)) return
+    for (const next of graph.get(node) ?? []) walk(next, [...way, node])
+    finished.add(node)
+  }
+  for (const node of graph.keys()) walk(node, [])
+  return circles
+}
 
 /** The lines of the tests inside a test, which count for themselves. */
 function nestedTestLines (test: ts.Node): number {

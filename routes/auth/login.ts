@@ -1,5 +1,5 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Credentials, TokenPair, answer, bodyFailures, failures, ref, toTokenPair } from '../../src/schemas.ts'
+import { Credentials, TokenPair, answer, bodyFailures, failures, ref, toTokenPair } from '../../src/schemas/schemas.ts'
 
 const login: FastifyPluginAsyncTypebox = async app => {
   app.post('/login', {

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { SignoutError } from '../../src/errors.ts'
-import { LoggedOut, LogoutQuery, LogoutRequest, answer, bodyFailures, failures, ref, tokenFailures } from '../../src/schemas.ts'
+import { LoggedOut, LogoutQuery, LogoutRequest, answer, bodyFailures, failures, ref, tokenFailures } from '../../src/schemas/schemas.ts'
 
 const logout: FastifyPluginAsyncTypebox = async app => {
   app.post('/logout', {

@@ -1,5 +1,5 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { RefreshRequest, TokenPair, answer, bodyFailures, failures, ref, toTokenPair } from '../../src/schemas.ts'
+import { RefreshRequest, TokenPair, answer, bodyFailures, failures, ref, toTokenPair } from '../../src/schemas/schemas.ts'
 
 const refresh: FastifyPluginAsyncTypebox = async app => {
   app.post('/refresh', {

@@ -1,5 +1,5 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Registration, UserAccount, answer, bodyFailures, failures, ref, toUserAccount } from '../../src/schemas.ts'
+import { Registration, UserAccount, answer, bodyFailures, failures, ref, toUserAccount } from '../../src/schemas/schemas.ts'
 
 const register: FastifyPluginAsyncTypebox = async app => {
   app.post('/register', {

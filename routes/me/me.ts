@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { AccountDeletion, UserAccount, answer, bodyFailures, failures, noContent, ref, toUserAccount, tokenFailures, wrongPassword } from '../../src/schemas.ts'
+import { AccountDeletion, UserAccount, answer, bodyFailures, failures, noContent, ref, toUserAccount, tokenFailures, wrongPassword } from '../../src/schemas/schemas.ts'
 
 const me: FastifyPluginAsyncTypebox = async app => {
   app.get('/me', {

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { PageQuery, SecurityEventPage, answer, failures, toSecurityEventPage, tokenFailures } from '../../src/schemas.ts'
+import { PageQuery, SecurityEventPage, answer, failures, toSecurityEventPage, tokenFailures } from '../../src/schemas/schemas.ts'
 
 const securityEvents: FastifyPluginAsyncTypebox = async app => {
   app.get('/me/security-events', {

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { IdParams, NoBody, Sessions, SessionsQuery, answer, bodyFailures, failures, noContent, toSessions, tokenFailures } from '../../src/schemas.ts'
+import { IdParams, NoBody, Sessions, SessionsQuery, answer, bodyFailures, failures, noContent, toSessions, tokenFailures } from '../../src/schemas/schemas.ts'
 
 const sessions: FastifyPluginAsyncTypebox = async app => {
   app.get('/me/sessions', {

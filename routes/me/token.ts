@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { TokenInfo, answer, failures, tokenFailures } from '../../src/schemas.ts'
+import { TokenInfo, answer, failures, tokenFailures } from '../../src/schemas/schemas.ts'
 
 const token: FastifyPluginAsyncTypebox = async app => {
   app.get('/token', {

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { IdParams, NoBody, Sessions, adminFailures, answer, bodyFailures, failures, noContent, toSessions } from '../../src/schemas.ts'
+import { IdParams, NoBody, Sessions, adminFailures, answer, bodyFailures, failures, noContent, toSessions } from '../../src/schemas/schemas.ts'
 
 const admin = { tags: ['administration'], security: [{ bearer: [] }] }
 

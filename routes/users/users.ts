@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { IdParams, ManagedUser, NoBody, PageQuery, RoleChange, StatusChange, UserPage, adminFailures, answer, bodyFailures, failures, noContent, ref, toManagedUser, toUserPage } from '../../src/schemas.ts'
+import { IdParams, ManagedUser, NoBody, PageQuery, RoleChange, StatusChange, UserPage, adminFailures, answer, bodyFailures, failures, noContent, ref, toManagedUser, toUserPage } from '../../src/schemas/schemas.ts'
 
 const admin = { tags: ['administration'], security: [{ bearer: [] }] }
 

@@ -1,5 +1,5 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { JsonWebKeySet, answer, failures } from '../../src/schemas.ts'
+import { JsonWebKeySet, answer, failures } from '../../src/schemas/schemas.ts'
 
 /** Long enough to take the load off, short enough for a new key to be known soon. */
 const maxAgeSeconds = 300

@@ -9,7 +9,7 @@ import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { AccessTokenClaims } from '../tokens/claims.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockUser } from '../users/user-repository.ts'
-import { parseUuid } from '../uuid.ts'
+import { parseUuid } from '../input/uuid.ts'
 import { lockForAct, recordAct, type Administrator } from './administrator.ts'
 
 /** What is to be revoked: one token by its claims, one session, or all sessions of a user. */

@@ -1,11 +1,11 @@
 import type { Database } from '../db/database.ts'
 import { SignoutError } from '../errors.ts'
-import { readCursor, toPage, type Page, type PageRequest } from '../pages.ts'
+import { readCursor, toPage, type Page, type PageRequest } from '../input/pages.ts'
 import { isDeletionRecorded } from '../security/event-repository.ts'
 import type { SessionEnder } from '../sessions/session-ender.ts'
 import { listSessions, sessionsOf, type Session } from '../sessions/session-repository.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
-import { deleteAccount } from '../users/account-deletion.ts'
+import { deleteAccount } from '../accounts/account-deletion.ts'
 import { isActiveAdmin, lockUserAndAdmins, updateUser, type Role, type Status, type User, type UserRepository } from '../users/user-repository.ts'
 import { lockForAct, recordAct, requireRight, type Administrator } from './administrator.ts'
 

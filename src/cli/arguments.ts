@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander'
 import { isUsername } from '../users/credentials.ts'
-import { parseUuid } from '../uuid.ts'
+import { parseUuid } from '../input/uuid.ts'
 
 /** With an offset: an instant, whatever the time zone of this machine is. */
 const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/

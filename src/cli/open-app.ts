@@ -1,7 +1,7 @@
 import { buildApp, type AppOptions } from '../app.ts'
 import { loadConfig, type Config } from '../config.ts'
 import { AwayError, SignoutError } from '../errors.ts'
-import { readEnv } from '../read-env.ts'
+import { readEnv } from '../input/read-env.ts'
 import { CommandError } from './failure.ts'
 
 export type App = ReturnType<typeof buildApp>

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
-import { escapeText } from '../escape-text.ts'
+import { escapeText } from '../input/escape-text.ts'
 import { version } from '../package-root.ts'
-import { parseUuid } from '../uuid.ts'
+import { parseUuid } from '../input/uuid.ts'
 import { parseExpiry, parseToken, parseUsername } from './arguments.ts'
 import { label } from './terminal.ts'
 
@@ -42,17 +42,17 @@ export function createProgram ({ onServing }: ProgramOptions): Command {
     .description('run the server, as npm start does, until SIGTERM or Ctrl-C')
     .action(async () => {
       onServing()
-      await (await import('../serve.ts')).serve()
+      await import('../server.ts')
     })
   program.command('migrate')
     .description('bring the tables of the database up to date, which every start of the server does too')
-    .action(async () => { await (await import('./migrate.ts')).migrate() })
+    .action(async () => { await (await import('./commands/migrate.ts')).migrate() })
   program.command('check-config')
     .description('check all settings, print what is in effect without secrets, and ask whether Postgres and Redis can be reached; writes nothing')
-    .action(async () => { await (await import('./check-config.ts')).printConfigCheck() })
+    .action(async () => { await (await import('./commands/check-config.ts')).printConfigCheck() })
   program.command('adopt-blocklist')
     .description('take over the blocklist that another database keeps under BLOCKLIST_PREFIX, and make it from this one; stop the service of the other first')
-    .action(async () => { await (await import('./adopt-blocklist.ts')).adoptBlocklist() })
+    .action(async () => { await (await import('./commands/adopt-blocklist.ts')).adoptBlocklist() })
   addUserCommands(program.command('user').description('create, disable and enable users'))
   addSessionCommands(program.command('sessions').description('show sessions'))
   addRevoke(program)
@@ -67,15 +67,15 @@ function addUserCommands (user: Command): void {
     .description('create a user. The password is asked for on a terminal, without showing it; otherwise it is the first line of the standard input')
     .argument('<name>', 'the username', parseUsername)
     .option('--admin', 'the user may administer others')
-    .action(async (name: string, { admin }: { admin?: true }) => { await (await import('./users.ts')).createUser(name, admin === true ? 'admin' : 'user') })
+    .action(async (name: string, { admin }: { admin?: true }) => { await (await import('./commands/users.ts')).createUser(name, admin === true ? 'admin' : 'user') })
   user.command('disable')
     .description('disable a user, and end all sessions')
     .argument('<user>', 'a username or an id')
-    .action(async (user: string) => { await (await import('./users.ts')).setUserStatus(user, 'disabled') })
+    .action(async (user: string) => { await (await import('./commands/users.ts')).setUserStatus(user, 'disabled') })
   user.command('enable')
     .description('let a user who was disabled sign in again')
     .argument('<user>', 'a username or an id')
-    .action(async (user: string) => { await (await import('./users.ts')).setUserStatus(user, 'active') })
+    .action(async (user: string) => { await (await import('./commands/users.ts')).setUserStatus(user, 'active') })
 }
 
 function addSessionCommands (sessions: Command): void {
@@ -83,7 +83,7 @@ function addSessionCommands (sessions: Command): void {
     .description('list the live sessions of a user, newest first')
     .argument('<user>', 'a username or an id')
     .option('--json', 'as JSON')
-    .action(async (user: string, { json }: { json?: true }) => { await (await import('./sessions.ts')).printSessions(user, json === true) })
+    .action(async (user: string, { json }: { json?: true }) => { await (await import('./commands/sessions.ts')).printSessions(user, json === true) })
 }
 
 interface RevokeOptions {
@@ -110,7 +110,7 @@ function addRevoke (program: Command): void {
       if (sessionText !== undefined && session === undefined) command.error('error: --session takes the id of a session (a UUID): signout sessions list USER shows them.')
       if (text !== undefined && token === undefined) command.error('error: --token takes an access token (a JWT), or its jti (a UUID).')
       if (expiresAt !== undefined && token === undefined) command.error('error: --expires-at goes with --token alone.')
-      await (await import('./revoke.ts')).revoke({ user, session, token, expiresAt }, dryRun === true)
+      await (await import('./commands/revoke.ts')).revoke({ user, session, token, expiresAt }, dryRun === true)
     })
 }
 

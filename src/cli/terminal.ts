@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import type { WriteStream } from 'node:tty'
-import { escapeText } from '../escape-text.ts'
+import { escapeText } from '../input/escape-text.ts'
 
 type Style = Parameters<typeof styleText>[0]
 

@@ -1,7 +1,7 @@
 import { and, isNotNull, isNull, sql, type SQL } from 'drizzle-orm'
 import { bigint, boolean, customType, index, inet, integer, jsonb, pgTable, text, timestamp, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
-import type { RevocationScope } from '../revocation/revocation.ts'
-import type { PublicJwk } from '../tokens/public-jwk.ts'
+import type { RevocationScope } from '../entries/revocation.ts'
+import type { PublicJwk } from './public-jwk.ts'
 import { foldedCase } from './case-folding.ts'
 
 /** Instants are kept in UTC with the millisecond precision that JavaScript has. */

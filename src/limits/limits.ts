@@ -1,5 +1,5 @@
 import { createHmac, hkdfSync, randomUUID } from 'node:crypto'
-import { placeOf } from '../client.ts'
+import { placeOf } from '../input/requester.ts'
 import { foldCase } from '../db/case-folding.ts'
 import { SignoutError, type RateLimit } from '../errors.ts'
 import type { Admission, Counter } from './counter.ts'

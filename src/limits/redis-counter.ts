@@ -1,10 +1,10 @@
-import { DeadlineError } from '../revocation/deadline.ts'
+import { DeadlineError } from '../timing/deadline.ts'
 import type { RedisShard } from '../redis/connections.ts'
-import { shardOf } from '../redis/hash-tags.ts'
+import { shardOf } from '../redis/cluster/hash-tags.ts'
 import { runScript } from '../redis/link.ts'
 import type { Admission, Counter, CounterSize, Settlement, Tally } from './counter.ts'
 import { carryScript, countScript, reserveScript, settleScript } from './counter-scripts.ts'
-import { withLoopDeadline } from './loop-deadline.ts'
+import { withLoopDeadline } from '../timing/loop-deadline.ts'
 import type { Uncarried } from './memory-counter.ts'
 
 export interface RedisCounterOptions {

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { toPlainError } from '../revocation/redis-connection.ts'
+import { toPlainError } from './connection.ts'
 
 /**
  * The way to the server that has a part of the blocklist: one connection at a time, to one server or, in a cluster, to

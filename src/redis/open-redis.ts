@@ -1,9 +1,9 @@
 import { AwayError, StartupError } from '../errors.ts'
-import { withDeadline } from '../revocation/deadline.ts'
-import { createRedisConnection, type RedisConnectionOptions } from '../revocation/redis-connection.ts'
-import { connectToCluster } from './cluster.ts'
+import { withDeadline } from '../timing/deadline.ts'
+import { createRedisConnection, type RedisConnectionOptions } from './connection.ts'
+import { connectToCluster } from './cluster/connections.ts'
 import { connectionsTo, type RedisConnections } from './connections.ts'
-import { createSlotMap } from './slot-map.ts'
+import { createSlotMap } from './cluster/slot-map.ts'
 import { describeTopology, toNodeOptions, toRedisOptions, variableOf, type ClusterTopology, type RedisAddress, type RedisTopology } from './topology.ts'
 
 /** The servers of Redis, however they are arranged. */

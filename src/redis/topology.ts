@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { X509Certificate } from 'node:crypto'
 import type { RedisOptions } from 'ioredis'
-import { describeUrl } from '../describe-url.ts'
+import { describeUrl } from '../input/describe-url.ts'
 import { StartupError } from '../errors.ts'
 
 /** How the servers of Redis are arranged, and how they are reached. */

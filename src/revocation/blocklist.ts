@@ -1,5 +1,5 @@
-import { requireNumber } from '../check-options.ts'
-import type { RevocableClaims, Revocation } from './revocation.ts'
+import { requireNumber } from '../input/check-options.ts'
+import type { RevocableClaims, Revocation } from '../entries/revocation.ts'
 
 /** Told the answer of a look-up, or why there is none. */
 export type LookupAnswered = (error: unknown, isRevoked?: boolean) => void

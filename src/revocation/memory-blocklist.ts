@@ -1,6 +1,6 @@
-import { requireFunctions, shown } from '../check-options.ts'
+import { requireFunctions, shown } from '../input/check-options.ts'
 import { BlocklistClosedError, readSettings, type Blocklist, type BlocklistSettings } from './blocklist.ts'
-import { checkRevocations, entryEndsAt, entryKey, type Revocation, type RevocationScope } from './revocation.ts'
+import { checkRevocations, entryEndsAt, entryKey, type Revocation, type RevocationScope } from '../entries/revocation.ts'
 
 export interface MemoryBlocklistOptions extends BlocklistSettings {
   /** Called when the clock was set back by more than the leeway: entries may have ended too early. */

@@ -1,9 +1,9 @@
 import { AsyncResource } from 'node:async_hooks'
 import { SignoutError } from '../errors.ts'
 import { RecordedError, deadlineOf, type Blocklist } from './blocklist.ts'
-import { createDeadlines, type DeadlineError, type Deadlines, type Wait, type Waiting } from './deadline.ts'
-import { UntrustedError } from './log-guard.ts'
-import type { RevocableClaims } from './revocation.ts'
+import { createDeadlines, type DeadlineError, type Deadlines, type Wait, type Waiting } from '../timing/deadline.ts'
+import { UntrustedError } from '../trust/by-record.ts'
+import type { RevocableClaims } from '../entries/revocation.ts'
 
 /**
  * Calls back once, within the deadline, and where it can before it returns: without an error when the blocklist says that

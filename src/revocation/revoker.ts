@@ -1,7 +1,7 @@
 import { SignoutError } from '../errors.ts'
 import { deadlineOf, type Blocklist } from './blocklist.ts'
-import { withDeadline } from './deadline.ts'
-import { checkRevocations, type Revocation } from './revocation.ts'
+import { withDeadline } from '../timing/deadline.ts'
+import { checkRevocations, type Revocation } from '../entries/revocation.ts'
 
 /** Revokes tokens and sessions. */
 export interface Revoker {

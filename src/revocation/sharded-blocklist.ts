@@ -1,6 +1,6 @@
 import type { Blocklist, LookupAnswered } from './blocklist.ts'
 import type { RedisBlocklist } from './redis-blocklist.ts'
-import { checkRevocations, type RevocableClaims, type Revocation } from './revocation.ts'
+import { checkRevocations, type RevocableClaims, type Revocation } from '../entries/revocation.ts'
 
 /**
  * A blocklist in parts, each of which is a complete one for the subjects that belong to it. A revocation without a subject

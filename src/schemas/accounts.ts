@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox'
-import type { Page } from '../pages.ts'
+import type { Page } from '../input/pages.ts'
 import type { RecordedEvent } from '../security/security-events.ts'
 import { securityEventTypes } from '../security/security-events.ts'
 import { passwordMaxLength, usernamePattern } from '../users/credentials.ts'

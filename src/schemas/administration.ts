@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
 import type { RevocationOutcome, RevocationRequest as Requested } from '../administration/revocation-requests.ts'
-import type { Page } from '../pages.ts'
+import type { Page } from '../input/pages.ts'
 import type { User } from '../users/user-repository.ts'
 import { component, defaulted, GivenUuid, Instant, NextCursor, ref, strict, Uuid } from './component.ts'
 

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { PublicJwk } from '../tokens/public-jwk.ts'
+import { PublicJwk } from '../db/public-jwk.ts'
 import { component, strict } from './component.ts'
 
 export const Health = component('Health', Type.Object({

@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox'
-import { userAgentMaxLength } from '../client.ts'
+import { userAgentMaxLength } from '../input/requester.ts'
 import type { Session as SessionRow } from '../sessions/session-repository.ts'
 import type { TokenPair as IssuedPair } from '../sessions/token-pair.ts'
 import { AccessTokenClaims } from '../tokens/claims.ts'

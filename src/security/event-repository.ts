@@ -1,11 +1,11 @@
 import { and, desc, eq, lt, sql } from 'drizzle-orm'
-import { canonicalIp, placeOf } from '../client.ts'
+import { canonicalIp, placeOf } from '../input/requester.ts'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Database, Drizzle } from '../db/database.ts'
 import { rowLimit } from '../db/row-limit.ts'
 import { securityEvents, sessions } from '../db/tables.ts'
-import { readCursor, toPage, type Page, type PageRequest } from '../pages.ts'
-import { canonicalId } from '../uuid.ts'
+import { readCursor, toPage, type Page, type PageRequest } from '../input/pages.ts'
+import { canonicalId } from '../input/uuid.ts'
 import type { AnnounceEvent, RecordedEvent, SecurityEvent } from './security-events.ts'
 
 /** Writes events, inside the transaction of what they tell of. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Client } from '../client.ts'
+import type { Client } from '../input/requester.ts'
 import { readClock } from '../db/clock.ts'
 import { SignoutError } from '../errors.ts'
 import type { EventRepository } from '../security/event-repository.ts'

@@ -1,4 +1,4 @@
-import type { Client } from '../client.ts'
+import type { Client } from '../input/requester.ts'
 import { readClock } from '../db/clock.ts'
 import type { Database } from '../db/database.ts'
 import { SignoutError, type ErrorCode } from '../errors.ts'

@@ -1,4 +1,4 @@
-import type { Client } from '../client.ts'
+import type { Client } from '../input/requester.ts'
 import type { Unit } from '../unit-of-work.ts'
 import type { SessionEnder } from './session-ender.ts'
 import { sessionWithId, type Session } from './session-repository.ts'

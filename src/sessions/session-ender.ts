@@ -1,6 +1,6 @@
 import type { Drizzle } from '../db/database.ts'
 import type { EndReason } from '../db/tables.ts'
-import type { Revocation } from '../revocation/revocation.ts'
+import type { Revocation } from '../entries/revocation.ts'
 import type { Unit } from '../unit-of-work.ts'
 import { findEndedWithLiveTokens, findThoseThatCanEnd, markEnded, type EndedSession, type Which } from './session-repository.ts'
 

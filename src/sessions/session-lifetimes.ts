@@ -1,4 +1,4 @@
-import { canonicalIp, userAgentMaxLength, type Client } from '../client.ts'
+import { canonicalIp, userAgentMaxLength, type Client } from '../input/requester.ts'
 
 /** How long sessions live, in seconds. */
 export interface SessionLifetimes {

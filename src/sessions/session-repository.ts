@@ -3,7 +3,7 @@ import { clockTimestamp } from '../db/clock.ts'
 import type { Drizzle } from '../db/database.ts'
 import { rowLimit } from '../db/row-limit.ts'
 import { sessions, spentRefreshTokens, type EndReason } from '../db/tables.ts'
-import { canonicalId } from '../uuid.ts'
+import { canonicalId } from '../input/uuid.ts'
 
 export type Session = typeof sessions.$inferSelect
 export type NewSession = typeof sessions.$inferInsert

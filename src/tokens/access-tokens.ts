@@ -3,7 +3,7 @@ import { compactVerify, importSPKI, SignJWT } from 'jose'
 import { Compile } from 'typebox/compile'
 import { AccessTokenClaims } from './claims.ts'
 import type { KeyRing } from './key-ring.ts'
-import { signingAlgorithm } from './public-jwk.ts'
+import { signingAlgorithm } from '../db/public-jwk.ts'
 
 const claimsCheck = Compile(AccessTokenClaims)
 

@@ -1,8 +1,8 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { SignoutError } from '../errors.ts'
-import { maxIdLength, maxNumericDate } from '../revocation/revocation.ts'
-import { canonicalUuidPattern } from '../uuid.ts'
+import { maxIdLength, maxNumericDate } from '../entries/revocation.ts'
+import { canonicalUuidPattern } from '../input/uuid.ts'
 
 const Identifier = Type.String({ minLength: 1, maxLength: maxIdLength })
 /** Our own ids have one form. In another one the blocklist would not recognise them. */

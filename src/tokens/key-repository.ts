@@ -1,7 +1,7 @@
 import { isNull } from 'drizzle-orm'
 import type { Database } from '../db/database.ts'
 import { signingKeys } from '../db/tables.ts'
-import type { PublicJwk } from './public-jwk.ts'
+import type { PublicJwk } from '../db/public-jwk.ts'
 
 /** A signing key as it is kept: its private part is readable only with the service's secret. */
 export interface StoredKey {

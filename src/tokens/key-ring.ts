@@ -2,7 +2,7 @@ import { calculateJwkThumbprint, exportJWK, exportSPKI, generateKeyPair, importJ
 import { StartupError } from '../errors.ts'
 import type { KeyEncryption } from './key-encryption.ts'
 import type { KeyRepository, StoredKey } from './key-repository.ts'
-import { signingAlgorithm, type PublicJwk } from './public-jwk.ts'
+import { signingAlgorithm, type PublicJwk } from '../db/public-jwk.ts'
 
 /** The key that signs new tokens. */
 export interface SigningKey {

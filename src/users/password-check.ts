@@ -1,4 +1,4 @@
-import type { Client } from '../client.ts'
+import type { Client } from '../input/requester.ts'
 import type { Limits } from '../limits/limits.ts'
 import type { EventRepository } from '../security/event-repository.ts'
 import { normalizePassword } from './credentials.ts'

@@ -4,7 +4,7 @@ import { foldCase, foldedCase } from '../db/case-folding.ts'
 import type { Database, Drizzle } from '../db/database.ts'
 import { rowLimit } from '../db/row-limit.ts'
 import { users, type Role } from '../db/tables.ts'
-import { canonicalId } from '../uuid.ts'
+import { canonicalId } from '../input/uuid.ts'
 
 /** Someone who can sign in. */
 export type User = typeof users.$inferSelect

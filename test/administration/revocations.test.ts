@@ -7,7 +7,7 @@ import { aSession, ask, ended, expectError, isAccepted, refusals, sessionIdOf, s
 import { keepLog } from '../support/log.ts'
 import { openSession, password, refresh, type Pair } from '../support/people.ts'
 import { ed25519, forge, goodClaims, nowSeconds, strangersKey } from '../support/tokens.ts'
-import { entryKey } from '../../src/revocation/revocation.ts'
+import { entryKey } from '../../src/entries/revocation.ts'
 
 const good = { access: undefined, refresh: undefined }
 

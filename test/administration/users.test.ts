@@ -1,7 +1,7 @@
 import { decodeJwt } from 'jose'
 import t from 'tap'
 import type { Drizzle } from '../../src/db/database.ts'
-import { createRevocationLog } from '../../src/revocation/revocation-log.ts'
+import { createRevocationLog } from '../../src/record/record.ts'
 import { findSession, listSessions, lockSession, sessionOf } from '../../src/sessions/session-repository.ts'
 import { createUserRepository, deleteUser, lockUser, lockUserAndAdmins, updateUser } from '../../src/users/user-repository.ts'
 import { onEachStorage } from '../support/app.ts'

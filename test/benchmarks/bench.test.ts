@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
 import { undisturbed } from '../support/undisturbed.ts'
-import type { BenchResult } from './report.ts'
+import type { BenchResult } from './result.ts'
 
 const run = (program: string, args: string[]) => spawnSync(...undisturbed(program, args), { cwd: packageRoot, encoding: 'utf8', timeout: 240_000 })
 /** What `npm run bench` runs once it has compiled it, which the first test lets it do. */

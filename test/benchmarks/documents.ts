@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { packageRoot } from '../../src/package-root.ts'
 import { toInputs } from './capacity/inputs.ts'
 import { formatCapacity } from './capacity/report.ts'
-import { formatReport, type BenchResult } from './report.ts'
+import { formatReport } from './report.ts'
+import type { BenchResult } from './result.ts'
 
 const command = '`npm run bench -- --write`'
 const [begin, end] = [`<!-- What follows is written by ${command}. -->`, `<!-- What precedes is written by ${command}. -->`]

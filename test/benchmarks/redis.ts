@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { ServicesError, findFreePort, findProgramFolder } from '../../scripts/services/programs.ts'
 import { createRedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
-import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
+import { createRedisConnection } from '../../src/redis/connection.ts'
 import { nowSeconds } from '../support/tokens.ts'
 import { pinned } from './processes.ts'
 

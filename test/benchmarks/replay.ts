@@ -1,8 +1,8 @@
-import { openPostgres } from '../../src/db/postgres.ts'
-import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
-import { createRedisProjection } from '../../src/revocation/redis-projection.ts'
-import { createRevocationLog } from '../../src/revocation/revocation-log.ts'
-import { createTail, type Replay } from '../../src/revocation/tail.ts'
+import { openPostgres } from '../../src/db/postgres/postgres.ts'
+import { createRedisConnection } from '../../src/redis/connection.ts'
+import { createRedisProjection } from '../../src/record/redis-projection.ts'
+import { createRevocationLog } from '../../src/record/record.ts'
+import { createTail, type Replay } from '../../src/record/projector.ts'
 import { answer, givenArgument } from './processes.ts'
 
 export interface ReplaySubject {

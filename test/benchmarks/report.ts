@@ -1,30 +1,13 @@
 import { acts } from './acts.ts'
 import type { LookupsMeasurement } from './lookups.ts'
 import type { Measurement } from './measure.ts'
-import type { Machine } from './processes.ts'
-import { timesRoundsForFivePercent, type Cell, type MemoryMeasurement, type ReplayResult } from './scenes.ts'
+import { timesRoundsForFivePercent, type Cell } from './scenes.ts'
 import { spreadOf, type Spread } from './statistics.ts'
 import type { ServiceResult } from './storm.ts'
+import type { BenchResult } from './result.ts'
 import { judge } from './targets.ts'
 import { tokenCount } from './tokens.ts'
 import { variants, type VariantName } from './variants.ts'
-
-/** All that one run of the benchmark has found; a part that was left out is undefined. */
-export interface BenchResult {
-  startedAt: string
-  command: string
-  rounds: number
-  secondsEach: number
-  machine: Machine
-  /** Of the last minute, before and after. */
-  loadAverage: [number, number]
-  cells: Cell[]
-  sizes?: Record<string, Measurement[]>
-  lookups?: LookupsMeasurement[]
-  memory?: MemoryMeasurement[]
-  service?: ServiceResult
-  replay?: ReplayResult
-}
 
 const withSpread = ({ median, min, max }: Spread, digits: number) => `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`
 const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`

@@ -1,5 +1,5 @@
 import type { Measurement } from './measure.ts'
-import type { BenchResult } from './report.ts'
+import type { BenchResult } from './result.ts'
 import { spreadOf, type Spread } from './statistics.ts'
 import type { Algorithm } from './tokens.ts'
 import type { VariantName } from './variants.ts'

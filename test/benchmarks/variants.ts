@@ -1,9 +1,10 @@
 import fastifyJwt, { type FastifyJWTOptions } from '@fastify/jwt'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
+import { existsSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { join } from 'node:path'
-import type * as Signout from '../../plugins/auth.ts'
+import type * as Signout from '../../plugins/auth/auth.ts'
 import { issuer, maxRememberedTokens, type Keys } from './tokens.ts'
 
 /** What one route is guarded with. All else is the same for all of them. */
@@ -79,5 +80,8 @@ function jwtOptions ({ algorithm, verifying, signing }: Keys) {
 }
 
 async function importSignout (build = join(import.meta.dirname, '..', '..')): Promise<typeof Signout> {
-  return await import(pathToFileURL(join(build, 'plugins', 'auth.js')).href) as typeof Signout
+  // A build that is compared with may be older, from before the plugin had a folder of its own.
+  const file = ['plugins/auth/auth.js', 'plugins/auth.js'].map(path => join(build, path)).find(existsSync)
+  if (file === undefined) throw new Error(`${build} holds no build of signout.`)
+  return await import(pathToFileURL(file).href) as typeof Signout
 }

@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose'
 import t, { type Test } from 'tap'
-import { describeUrl } from '../../src/describe-url.ts'
+import { describeUrl } from '../../src/input/describe-url.ts'
 import { build, serversEnv, type Env } from '../support/app.ts'
 import { fail } from '../support/cli.ts'
 import { outcome } from '../support/device.ts'

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { ClockReading } from '../../src/clocks/clock-reading.ts'
 import { createClocks, type Clocks } from '../../src/clocks/clocks.ts'
 import type { ClockServer } from '../../src/clocks/compare-clocks.ts'
-import { clockFlaws } from '../../src/revocation/clock-audit.ts'
+import { clockFlaws } from '../../src/redis/health/auditor.ts'
 
 const redis: ClockServer = { kind: 'redis', at: 'there' }
 const postgres: ClockServer = { kind: 'postgres' }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { hashTags, shardOf } from '../../src/redis/hash-tags.ts'
+import { hashTags, shardOf } from '../../src/redis/cluster/hash-tags.ts'
 import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
 import { expectLogoutsToHold } from '../support/leaving.ts'

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis'
 import { decodeJwt } from 'jose'
 import t from 'tap'
 import { createRedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
-import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
+import { createRedisConnection } from '../../src/redis/connection.ts'
 import { build, serversEnv } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { get, logOut, signIn, signUp } from '../support/people.ts'
@@ -12,7 +12,7 @@ import { ownRedis } from '../support/redis-server.ts'
 import { redisUrl } from '../support/services.ts'
 import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { timed, until } from '../support/wait.ts'
-import { entryKey } from '../../src/revocation/revocation.ts'
+import { entryKey } from '../../src/entries/revocation.ts'
 
 const revocation = { scope: 'token', id: 'a', expiresAt: nowSeconds() + 60 } as const
 

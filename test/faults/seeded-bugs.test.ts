@@ -14,7 +14,7 @@ const bounds = { blocklistDeadlineMs: 60_000, databaseDeadlineMs: 60_000, margin
  * Replicas remember the rows that they read with the head of the record, and refuse their tokens. That hides most mistakes for a
  * second or two.
  */
-const rememberNoRows: Patch = { file: 'src/revocation/head-poll.ts', find: 'recent = byEntry(found)', replace: 'recent = new Map()' }
+const rememberNoRows: Patch = { file: 'src/trust/head-poll.ts', find: 'recent = byEntry(found)', replace: 'recent = new Map()' }
 
 async function judge (t: Test, { settings = {}, run }: Schedule, patches: Patch[] = []): Promise<Violation[]> {
   const stage = await setStage(t, await loadCopy(t, patches), settings)

@@ -7,7 +7,7 @@ import { redisServer } from '../support/redis-group.ts'
 import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
 import { logOutFor, startReplicasOn, type Replicas } from '../support/replicas.ts'
 import { timed, until } from '../support/wait.ts'
-import { entryKey } from '../../src/revocation/revocation.ts'
+import { entryKey } from '../../src/entries/revocation.ts'
 
 const deadlineMs = 400
 /** Far beyond the deadline, far below what waiting one after another would take. */

@@ -4,7 +4,7 @@ import { createInsuredCounter } from '../../src/limits/insured-counter.ts'
 import { createMemoryCounter } from '../../src/limits/memory-counter.ts'
 import { createRedisCounter } from '../../src/limits/redis-counter.ts'
 import { connectionsTo } from '../../src/redis/connections.ts'
-import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
+import { createRedisConnection } from '../../src/redis/connection.ts'
 import { randomName, redisUrl, scratchPrefix } from '../support/services.ts'
 import { until } from '../support/wait.ts'
 

@@ -1,11 +1,11 @@
 import t, { type Test } from 'tap'
 import type { Counter } from '../../src/limits/counter.ts'
 import { createInsuredCounter } from '../../src/limits/insured-counter.ts'
-import { withLoopDeadline } from '../../src/limits/loop-deadline.ts'
+import { withLoopDeadline } from '../../src/timing/loop-deadline.ts'
 import { createMemoryCounter } from '../../src/limits/memory-counter.ts'
 import { createRedisCounter, type RedisCounter } from '../../src/limits/redis-counter.ts'
 import { connectionsTo } from '../../src/redis/connections.ts'
-import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
+import { createRedisConnection } from '../../src/redis/connection.ts'
 import { redisUrl, scratchPrefix } from '../support/services.ts'
 import { until } from '../support/wait.ts'
 

@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import auth, { createMemoryBlocklist, type AuthOptions, type Blocklist, type Revocation } from '../../plugins/auth.ts'
+import auth, { createMemoryBlocklist, type AuthOptions, type Blocklist, type Revocation } from '../../plugins/auth/auth.ts'
 import { createDraw, pick, type Draw } from '../support/draw.ts'
 import { bearer } from '../support/people.ts'
 import { forge, goodClaims, hs256 } from '../support/tokens.ts'

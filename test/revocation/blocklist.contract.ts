@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import type { Blocklist } from '../../src/revocation/blocklist.ts'
-import { entryEndsAt } from '../../src/revocation/revocation.ts'
+import { entryEndsAt } from '../../src/entries/revocation.ts'
 import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { until } from '../support/wait.ts'
 

@@ -1,10 +1,10 @@
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import { createEmbeddedBlocklist } from '../../src/revocation/embedded-blocklist.ts'
+import { createEmbeddedBlocklist } from '../../src/blocklist/embedded.ts'
 import { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
 import { createRedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
-import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
-import { entryEndsAt } from '../../src/revocation/revocation.ts'
+import { createRedisConnection } from '../../src/redis/connection.ts'
+import { entryEndsAt } from '../../src/entries/revocation.ts'
 import { redisUrl, scratchPrefix } from '../support/services.ts'
 import { testBlocklist, type BlocklistUnderTest } from './blocklist.contract.ts'
 

@@ -8,13 +8,13 @@ import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import type { Blocklist } from '../../src/revocation/blocklist.ts'
 import { createRedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
-import { createRedisConnection } from '../../src/revocation/redis-connection.ts'
+import { createRedisConnection } from '../../src/redis/connection.ts'
 import { build, scratchFolder, serversEnv } from '../support/app.ts'
 import { bearer, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { until } from '../support/wait.ts'
-import { entryKey } from '../../src/revocation/revocation.ts'
+import { entryKey } from '../../src/entries/revocation.ts'
 
 /** How often Redis has executed a command. */
 async function callsOf (redis: Redis, command: string): Promise<number> {

@@ -5,7 +5,7 @@ import { entriesInRedis } from '../support/blocklist.ts'
 import { query, sessionRow } from '../support/database.ts'
 import { ask, aSession, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions } from '../support/expect.ts'
 import { openSession, refresh, type Pair } from '../support/people.ts'
-import { entryKey } from '../../src/revocation/revocation.ts'
+import { entryKey } from '../../src/entries/revocation.ts'
 
 const done = { message: 'Successfully logged out' }
 

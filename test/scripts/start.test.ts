@@ -86,6 +86,6 @@ t.test('the package has what its exports name, and the built plugin is the plugi
   for (const target of Object.values(exports)) {
     for (const path of typeof target === 'string' ? [target] : Object.values(target)) t.ok(existsSync(join(packageRoot, path)), path)
   }
-  const plugin = await import(join(packageRoot, 'dist', 'plugins', 'auth.js')) as Record<string, unknown>
+  const plugin = await import(join(packageRoot, 'dist', 'plugins', 'auth', 'auth.js')) as Record<string, unknown>
   t.same(Object.keys(plugin).sort(), ['SignoutError', 'createMemoryBlocklist', 'createRedisBlocklist', 'createRedisConnection', 'default'])
 })

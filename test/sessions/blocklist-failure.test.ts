@@ -1,7 +1,7 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { decodeJwt } from 'jose'
 import t from 'tap'
-import type { Revocation } from '../../src/revocation/revocation.ts'
+import type { Revocation } from '../../src/entries/revocation.ts'
 import { onEachStorage } from '../support/app.ts'
 import { breakBlocklist, recordTrips } from '../support/blocklist.ts'
 import { query } from '../support/database.ts'

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
-import type { Revocation } from '../../src/revocation/revocation.ts'
+import type { Revocation } from '../../src/entries/revocation.ts'
 import type { Env } from './app.ts'
 
 /** From now on the blocklist cannot be written, until the function that this answers is called. */

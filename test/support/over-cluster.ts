@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { hashTags, shardOf } from '../../src/redis/hash-tags.ts'
+import { hashTags, shardOf } from '../../src/redis/cluster/hash-tags.ts'
 import { signUp } from './people.ts'
 import { startCluster, type RedisCluster } from './redis-cluster.ts'
 import type { Node } from './redis-group.ts'

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { Head, RevocationLog } from '../../src/revocation/revocation-log.ts'
+import type { Head, RevocationLog } from '../../src/record/record.ts'
 import type { Env } from './app.ts'
 
 /** Runs statements on a database, past the service. */

@@ -8,7 +8,7 @@ import { build, serversEnv, type Env } from './app.ts'
 import { bearer, get, password, refresh, type Pair } from './people.ts'
 import { randomName, redisUrl } from './services.ts'
 import { stepThrough, type Stepper } from './steps.ts'
-import { entryKey } from '../../src/revocation/revocation.ts'
+import { entryKey } from '../../src/entries/revocation.ts'
 
 /** Two replicas on one Postgres and one Redis, whose every step can be held, and what is behind them. */
 export interface Stage {

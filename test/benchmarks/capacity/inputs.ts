@@ -1,5 +1,5 @@
 import type { ActMeasurement } from '../acts.ts'
-import type { BenchResult } from '../report.ts'
+import type { BenchResult } from '../result.ts'
 import { spreadOf } from '../statistics.ts'
 
 /** What something costs that goes together with others: so much for itself, and its share of what all of them cost together. */

@@ -13,7 +13,7 @@ export interface Bug {
 export const bugs: Bug[] = [
   {
     title: 'the replay writes nothing and moves the marker',
-    patch: { file: 'src/revocation/replay.ts', find: '&& includes(row)', replace: '&& false' },
+    patch: { file: 'src/record/catch-up.ts', find: '&& includes(row)', replace: '&& false' },
     schedule: 'Redis forgets everything',
     finds: 'accepted after its end'
   },
@@ -25,7 +25,7 @@ export const bugs: Bug[] = [
   },
   {
     title: 'the marker is ignored',
-    patch: { file: 'src/revocation/marker-judge.ts', find: 'findFlaw (look, text) {', replace: 'findFlaw (look, text) { return undefined' },
+    patch: { file: 'src/trust/marker-check.ts', find: 'findFlaw (look, text) {', replace: 'findFlaw (look, text) { return undefined' },
     schedule: 'Redis forgets everything while Postgres is away',
     finds: 'accepted after its end'
   },
@@ -47,13 +47,13 @@ export const bugs: Bug[] = [
   },
   {
     title: 'the tail does not wait for logouts that are being committed',
-    patch: { file: 'src/revocation/revocation-log.ts', find: 'await db.execute(sql`select pg_advisory_xact_lock(', replace: 'await db.execute(sql`select abs(' },
+    patch: { file: 'src/record/record.ts', find: 'await db.execute(sql`select pg_advisory_xact_lock(', replace: 'await db.execute(sql`select abs(' },
     schedule: 'a commit takes long, and Redis falls back to what it was meanwhile',
     finds: 'accepted after its end'
   },
   {
     title: 'scripts of the tail do not check the marker, which is what does without a fencing token',
-    patch: { file: 'src/revocation/redis-projection.ts', find: '~= ARGV[1]', replace: "== 'what is never there'" },
+    patch: { file: 'src/record/redis-projection.ts', find: '~= ARGV[1]', replace: "== 'what is never there'" },
     schedule: 'Redis forgets everything between two steps of the tail',
     finds: 'accepted after its end'
   },
@@ -65,7 +65,7 @@ export const bugs: Bug[] = [
   },
   {
     title: 'an entry expires with its token, without the margin for clocks',
-    patch: { file: 'src/revocation/revocation.ts', find: 'expiresAt + 3 * leewaySeconds', replace: 'expiresAt' },
+    patch: { file: 'src/entries/revocation.ts', find: 'expiresAt + 3 * leewaySeconds', replace: 'expiresAt' },
     schedule: 'a token is used within the leeway after its expiry',
     finds: 'accepted after refused'
   },
@@ -77,25 +77,25 @@ export const bugs: Bug[] = [
   },
   {
     title: 'a look-up whose marker is behind takes what the record said before it',
-    patch: { file: 'src/revocation/record-question.ts', find: '    next = undefined\n', replace: '' },
+    patch: { file: 'src/trust/record-question.ts', find: '    next = undefined\n', replace: '' },
     schedule: 'a replica reaches only an old primary of Redis',
     finds: 'accepted after its end'
   },
   {
     title: 'the record is asked from the last row that was seen',
-    patch: { file: 'src/revocation/record-question.ts', find: 'await log.readAfter(round.position, [...round.entries].map(idOf))', replace: 'await log.readAfter(Math.max(round.position, log.lastSeen ?? 0), [...round.entries].map(idOf)); log.lastSeen = head.position' },
+    patch: { file: 'src/trust/record-question.ts', find: 'await log.readAfter(round.position, [...round.entries].map(idOf))', replace: 'await log.readAfter(Math.max(round.position, log.lastSeen ?? 0), [...round.entries].map(idOf)); log.lastSeen = head.position' },
     schedule: 'a replica reaches only an old primary of Redis, and a commit takes long',
     finds: 'accepted after its end'
   },
   {
     title: 'what stands in the place of the marker during a rebuild counts as one',
-    patch: { file: 'src/revocation/marker-judge.ts', find: 'const marker = parseMarker(text)', replace: "const marker = parseMarker(text) ?? (text?.startsWith('claim-') ? { logId, position: Number(text.split(':')[1]) } : undefined)" },
+    patch: { file: 'src/trust/marker-check.ts', find: 'const marker = parseMarker(text)', replace: "const marker = parseMarker(text) ?? (text?.startsWith('claim-') ? { logId, position: Number(text.split(':')[1]) } : undefined)" },
     schedule: 'a rebuild of another record has come as far as the marker was',
     finds: 'accepted after its end'
   },
   {
     title: 'a marker that is behind is not compared with what was marked',
-    patch: { file: 'src/revocation/log-guard.ts', find: 'if (position > marked) return', replace: 'if (position < 0) return' },
+    patch: { file: 'src/trust/by-record.ts', find: 'if (position > marked) return', replace: 'if (position < 0) return' },
     schedule: 'a replica reaches only an old primary of Redis, and Postgres is restored from a backup',
     finds: 'accepted after its end'
   }

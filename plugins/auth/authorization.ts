@@ -1,0 +1,47 @@
+import { SignoutError } from '../../src/errors.ts'
+
+/** What the header is read from: a request of Fastify. */
+export interface CredentialRequest {
+  headers: { authorization?: string | undefined }
+  raw: { rawHeaders: readonly string[] }
+}
+
+/** The scheme, one space or more (RFC 9110, section 11.4), and a token (RFC 6750, section 2.1). */
+const credentials = /^Bearer +([\w~+/.-]+=*)$/i
+/** The scheme, and something else than a token. */
+const malformedCredentials = /^Bearer[ \t]+[^ \t]/i
+
+/**
+ * Returns the bearer token of a request.
+ *
+ * Throws `authorization_required` if the request has no bearer token, and `invalid_token` if its credential is malformed.
+ */
+export function bearerToken (request: CredentialRequest): string {
+  if (isRepeated(request, headerName)) throw new SignoutError('invalid_token')
+  const { authorization = '' } = request.headers
+  const token = credentials.exec(authorization)?.[1]
+  if (token !== undefined) return token
+  throw new SignoutError(malformedCredentials.test(authorization) ? 'invalid_token' : 'authorization_required')
+}
+
+/** Returns the value of `Authorization`; undefined if the request has no such header, or more than one. */
+export function soleAuthorization (request: CredentialRequest): string | undefined {
+  return isRepeated(request, headerName) ? undefined : request.headers.authorization
+}
+
+const headerName = 'authorization'
+
+/**
+ * Returns true if a request has a header more than once. Node drops the second `Authorization` or `Host`. A proxy in front may
+ * have looked at that one.
+ *
+ * @param header the name in lower case
+ */
+export function isRepeated ({ raw: { rawHeaders } }: Pick<CredentialRequest, 'raw'>, header: string): boolean {
+  let count = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] as string
+    if (name.length === header.length && name.toLowerCase() === header) count++
+  }
+  return count > 1
+}

@@ -1,0 +1,84 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { toDatabaseError } from '../../src/db/database-errors.ts'
+import { SignoutError, type ErrorCode, type ErrorDetail, type RateLimit } from '../../src/errors.ts'
+import { challenge } from '../auth/errors.ts'
+import { protectiveHeaders } from './protective-headers.ts'
+
+const codeByStatus: Record<number, ErrorCode> = {
+  400: 'invalid_request',
+  404: 'not_found',
+  413: 'payload_too_large',
+  415: 'unsupported_media_type'
+}
+
+/** Answers every error in one shape: `{error, description}`, and `details` for a request that does not validate. */
+async function errors (app: FastifyInstance): Promise<void> {
+  app.setErrorHandler<FastifyError>(answerError)
+  app.setNotFoundHandler((request, reply) => answerError(new SignoutError('not_found'), request, reply))
+}
+
+/**
+ * Sends the answer to an error, and logs the error if it is a fault of the service. The headers follow from the error
+ * alone: what a route or `app.authenticate` had set before the failure is replaced or removed.
+ */
+export function answerError (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const known = toSignoutError(error)
+  if (known.statusCode >= 500) request.log.error({ err: known.cause ?? known, code: known.code }, known.message)
+  setOrRemove(reply, 'retry-after', known.retryAfterSeconds)
+  // RFC 9110, section 15.5.2: a 401 has a challenge. RFC 6750, section 3.1: the challenge names the missing scope.
+  const isChallenge = known.statusCode === 401 || known.code === 'forbidden'
+  setOrRemove(reply, 'www-authenticate', isChallenge ? challenge('signout', known) : undefined)
+  if (known.limit !== undefined) reply.headers(rateLimitFields(known.limit, known.retryAfterSeconds))
+  // Set here too: for an address that Fastify cannot read it calls this function and no hooks.
+  reply.headers(protectiveHeaders)
+  return reply.code(known.statusCode).send({
+    error: known.code,
+    description: known.message,
+    ...(known.details && { details: known.details })
+  })
+}
+
+function setOrRemove (reply: FastifyReply, name: string, value: string | number | undefined): void {
+  if (value === undefined) reply.removeHeader(name)
+  else reply.header(name, value)
+}
+
+/**
+ * The fields of draft-ietf-httpapi-ratelimit-headers, for a limit that is used up. Other answers do not have them: how much
+ * is left would tell one who guesses how much others have guessed.
+ */
+function rateLimitFields ({ name, attempts, windowSeconds }: RateLimit, resetSeconds = windowSeconds): Record<string, string> {
+  return {
+    'ratelimit-policy': `"${name}";q=${attempts};w=${windowSeconds}`,
+    ratelimit: `"${name}";r=0;t=${resetSeconds}`
+  }
+}
+
+/** What is answered to what was thrown. Anything can be, nothing included. */
+export function toSignoutError (thrown: unknown): SignoutError {
+  const error = toDatabaseError(thrown)
+  if (error instanceof SignoutError) return error
+  const { validation, validationContext, statusCode = 500 } = (error ?? {}) as Partial<FastifyError>
+  if (validation !== undefined) {
+    const description = `The ${validationContext ?? 'request'} does not match its schema.`
+    return new SignoutError('invalid_request', { description, details: validation.map(toDetail) })
+  }
+  const code = codeByStatus[statusCode]
+  if (code !== undefined) return new SignoutError(code, { cause: error })
+  return new SignoutError(statusCode > 400 && statusCode < 500 ? 'invalid_request' : 'internal_error', { cause: error })
+}
+
+/** Ajv names a property that is missing, or is not known, beside the path of the object that it belongs to. */
+function toDetail ({ instancePath, params, message = 'is invalid' }: NonNullable<FastifyError['validation']>[number]): ErrorDetail {
+  if (typeof params['missingProperty'] === 'string') return { path: pointer(instancePath, params['missingProperty']), message: 'is missing' }
+  if (typeof params['additionalProperty'] === 'string') return { path: pointer(instancePath, params['additionalProperty']), message: 'is not known here' }
+  return { path: instancePath, message }
+}
+
+/** RFC 6901, section 3. What a client made up is not repeated at any length. */
+function pointer (parent: string, property: string): string {
+  return `${parent}/${property.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`
+}
+
+export default fp(errors, { name: 'errors', fastify: '5.x' })

@@ -1,0 +1,50 @@
+import { DrizzleQueryError } from 'drizzle-orm/errors'
+import type { FastifyRequest } from 'fastify'
+import { canonicalIp } from '../../src/input/requester.ts'
+import { parseUuid } from '../../src/input/uuid.ts'
+
+export type SerializedError = {
+  type: string
+  message: string
+  code?: string
+  cause?: SerializedError
+  stack: string
+}
+
+/**
+ * What the log says of an error: what it is and where it came from, and nothing that a library hung on it. ioredis' errors
+ * carry the command with its arguments, the password of AUTH among them; Drizzle's messages carry the query's parameters.
+ */
+export function serializeError (error: unknown): SerializedError {
+  if (!(error instanceof Error)) return { type: typeof error, message: String(error), stack: '' }
+  if (error instanceof DrizzleQueryError) return serializeError(error.cause)
+  const { name, message, stack } = error
+  const code = (error as { code?: unknown }).code
+  return {
+    type: name,
+    message,
+    ...(typeof code === 'string' && { code }),
+    ...(error.cause !== undefined && { cause: serializeError(error.cause) }),
+    stack: stack ?? ''
+  }
+}
+
+/** What the log says of a request: no headers, and no query, in which clients put tokens. */
+export function serializeRequest (request: FastifyRequest) {
+  return {
+    method: request.method,
+    url: loggedPath(request.url),
+    host: request.host,
+    remoteAddress: canonicalIp(request.ip) ?? request.ip,
+    remotePort: request.socket.remotePort ?? 0
+  }
+}
+
+/** Shorter than any token, METRICS_TOKEN included, and as long as any segment of our routes. */
+const shortSegment = /^[\w.~-]{0,15}$/
+
+/** Returns the path of an address. A segment that could be a token is hidden. */
+function loggedPath (url: string): string {
+  const [path = ''] = url.split(/[?#]/, 1)
+  return path.split('/').map(segment => shortSegment.test(segment) || parseUuid(segment) !== undefined ? segment : '[hidden]').join('/')
+}

@@ -1,0 +1,52 @@
+import { compile } from '@fastify/proxy-addr'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { canonicalIp, withoutPort, type Client } from '../../src/input/requester.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who sent the request. TRUST_PROXY decides what its address is. */
+    readonly client: Client
+  }
+}
+
+export interface ClientOptions {
+  /** The time in milliseconds, from any start. It must not go back. */
+  now?: () => number
+}
+
+/** How often the log repeats that a proxy sends no addresses, in milliseconds. */
+const repeatAfterMs = 60_000
+/** How many characters of such a value are logged. */
+const loggedLength = 100
+
+/**
+ * Returns Fastify's `trustProxy` for the addresses and ranges of proxies. A proxy that is listed in `X-Forwarded-For` with
+ * a port is trusted like one without.
+ */
+export function trustProxies (ranges: string[]): (address: string, hop: number) => boolean {
+  const isTrusted = compile(ranges)
+  return (address, hop) => isTrusted(withoutPort(address), hop)
+}
+
+async function client (app: FastifyInstance, { now = () => performance.now() }: ClientOptions): Promise<void> {
+  let silentUntil = -Infinity
+
+  function warn ({ ip, ips }: FastifyRequest): void {
+    if (now() < silentUntil) return
+    silentUntil = now() + repeatAfterMs
+    app.log.warn({ address: ip.slice(0, loggedLength), source: ips?.at(-2) },
+      'X-Forwarded-For holds no IP address. Its clients share one rate limit, and their sessions have no address. Configure the proxy that is the source to send addresses.')
+  }
+
+  app.decorateRequest('client', {
+    getter () {
+      const ip = canonicalIp(this.ip)
+      // A connection that has closed has no address, which is no fault of a proxy.
+      if (ip === undefined && this.ip !== undefined) warn(this as FastifyRequest)
+      return { ip, userAgent: this.headers['user-agent'] }
+    }
+  })
+}
+
+export default fp(client, { name: 'client', fastify: '5.x' })

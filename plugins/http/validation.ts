@@ -1,0 +1,85 @@
+import { isUtf8 } from 'node:buffer'
+import AjvCompiler from '@fastify/ajv-compiler'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { SignoutError } from '../../src/errors.ts'
+import { components } from '../../src/schemas/schemas.ts'
+
+const buildCompiler = AjvCompiler()
+
+/**
+ * Ajv's own coercion stays off: it accepts `-Infinity`, `0x10` and ` 5` as integers, and does not apply the bounds to what is
+ * not finite. Unknown properties are refused, not dropped. All mistakes are found, not only the first.
+ */
+const ajvOptions = {
+  allErrors: true,
+  coerceTypes: false,
+  removeAdditional: false,
+  keywords: [{ keyword: 'x-lower-cased', type: 'string', schemaType: 'boolean', modifying: true, validate: lowerCase }]
+} satisfies AjvCompiler.Options
+
+interface Place {
+  parentData: Record<string | number, unknown>
+  parentDataProperty: string | number
+}
+
+/** Replaces a text by itself in lower case: the canonical form of a UUID. */
+function lowerCase (_isWanted: boolean, text: string, _schema: unknown, place?: Place): true {
+  if (place !== undefined) place.parentData[place.parentDataProperty] = text.toLowerCase()
+  return true
+}
+
+/** How many mistakes an answer names: more than a body of ours has properties. What a client made up is not repeated at any length. */
+const maxMistakes = 10
+
+interface RoutePart {
+  httpPart: string
+  schema: { properties?: Record<string, { type?: unknown }> }
+}
+
+/** Makes the validators of bodies, which are taken as they are, and of queries and parameters, which are text. */
+const buildValidator: AjvCompiler.BuildCompilerFromPool = schemas => {
+  const compileBody = buildCompiler(schemas, { customOptions: { ...ajvOptions, useDefaults: false } })
+  const compileText = buildCompiler(schemas, { customOptions: { ...ajvOptions, useDefaults: true } })
+  return route => {
+    const { httpPart, schema } = route as RoutePart
+    const isText = httpPart !== 'body'
+    const validate = (isText ? compileText : compileBody)(route)
+    // What Ajv hangs on its function, such as the schema, stays there for Fastify.
+    return Object.assign((sent: Record<string, unknown>) => {
+      if (isText) readText(sent, schema)
+      return validate(sent) === true || { error: validate.errors?.slice(0, maxMistakes) }
+    }, validate)
+  }
+}
+
+/** Replaces each text by the integer or the boolean that the schema asks for, if the text is the plain form of one. */
+function readText (sent: Record<string, unknown>, { properties = {} }: RoutePart['schema']): void {
+  for (const [name, { type }] of Object.entries(properties)) {
+    const text = sent[name]
+    if (typeof text !== 'string') continue
+    if (type === 'integer' && /^\d{1,15}$/.test(text)) sent[name] = Number(text)
+    if (type === 'boolean' && /^(true|false)$/.test(text)) sent[name] = text === 'true'
+  }
+}
+
+async function validation (app: FastifyInstance): Promise<void> {
+  app.setSchemaController({ compilersFactory: { buildValidator } })
+  for (const schema of components) app.addSchema(schema)
+
+  // A client that always names a content type may send no body with it, where none is asked for: `curl -d ''` does.
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  app.removeContentTypeParser(['application/json', 'text/plain'])
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    if (body.length === 0) done(null, undefined)
+    // Decoded leniently, different bodies would become the same, and different passwords equal.
+    else if (!isUtf8(body)) done(new SignoutError('invalid_request'))
+    else parseJson(request, body.toString(), done)
+  })
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
+    if (body === '') done(null, undefined)
+    else done(new SignoutError('unsupported_media_type'))
+  })
+}
+
+export default fp(validation, { name: 'validation', fastify: '5.x' })

@@ -1,0 +1,65 @@
+import type { Client } from '../input/requester.ts'
+import type { Database } from '../db/database.ts'
+import { SignoutError } from '../errors.ts'
+import { requireLive, type OwnSession } from '../sessions/logout.ts'
+import type { SessionEnder } from '../sessions/session-ender.ts'
+import { findSession, forgetPlaces, sessionOf, sessionsOf } from '../sessions/session-repository.ts'
+import type { Perform, Unit } from '../unit-of-work.ts'
+import { isUnchanged, repeatedly, type Reauthenticate } from './reauthentication.ts'
+import { deleteUser, lockUserAndAdmins, type User } from '../users/user-repository.ts'
+
+export interface AccountDeletionOptions {
+  database: Database
+  reauthenticate: Reauthenticate
+  perform: Perform
+  ender: SessionEnder
+}
+
+/**
+ * Deletes the account and ends all its sessions. Repeating it revokes them again, whoever deleted the account: then no
+ * password is asked for, since there is none. Rejects with `invalid_credentials` (403) for a wrong password, and `last_admin`.
+ */
+export type DeleteOwnAccount = (own: OwnSession, password: string, client: Client) => Promise<void>
+
+export function createAccountDeletion ({ database, reauthenticate, perform, ender }: AccountDeletionOptions): DeleteOwnAccount {
+  async function repeatDeletion (own: OwnSession): Promise<void> {
+    const session = await database.run(db => findSession(db, sessionOf(own.userId, own.sessionId)))
+    if (session?.endReason !== 'account_deleted') throw new SignoutError('invalid_token')
+    await perform(unit => ender.revokeEnded(unit, sessionsOf(own.userId)))
+  }
+
+  async function deleteOnce (own: OwnSession, password: string, client: Client): Promise<void> {
+    await repeatedly(async () => {
+      const { user } = await reauthenticate(own, [password], client)
+      return await perform(async unit => {
+        const locked = await lockUserAndAdmins(unit.db, user.id)
+        if (!isUnchanged(user, locked.user)) return false
+        await requireLive(unit, own)
+        await deleteAccount(unit, ender, user, locked.hasOtherAdmin)
+        unit.record({ type: 'account_deleted', userId: user.id, sessionId: own.sessionId, ip: client.ip })
+        return true
+      })
+    })
+  }
+
+  return async (own, password, client) => {
+    try {
+      await deleteOnce(own, password, client)
+    } catch (error) {
+      // Nobody is there any more: this was asked for before, or just now by another request that was faster.
+      if (!(error instanceof SignoutError && error.code === 'invalid_token')) throw error
+      await repeatDeletion(own)
+    }
+  }
+}
+
+/**
+ * Deletes a user that is locked. Their sessions stay as having ended, without what says where they were; what is recorded
+ * of them stays for its retention.
+ */
+export async function deleteAccount (unit: Unit, ender: SessionEnder, user: User, hasOtherAdmin: boolean): Promise<void> {
+  if (user.role === 'admin' && !hasOtherAdmin) throw new SignoutError('last_admin')
+  await ender.end(unit, sessionsOf(user.id), 'account_deleted')
+  await forgetPlaces(unit.db, user.id)
+  await deleteUser(unit.db, user.id)
+}

@@ -1,0 +1,43 @@
+import type { Client } from '../input/requester.ts'
+import { SignoutError } from '../errors.ts'
+import { createAccountDeletion, type AccountDeletionOptions, type DeleteOwnAccount } from './account-deletion.ts'
+import { acceptNewPassword } from '../users/credentials.ts'
+import { createPasswordChange, type ChangePassword, type PasswordChangeOptions } from './password-change.ts'
+import { createReauthentication, type ReauthenticationOptions } from './reauthentication.ts'
+import { insertUser, type Role, type User } from '../users/user-repository.ts'
+
+export type AccountsOptions = Omit<ReauthenticationOptions & PasswordChangeOptions & AccountDeletionOptions, 'reauthenticate'>
+
+/** What people do about their own accounts. */
+export interface Accounts {
+  /** Rejects with `invalid_request` for a password that will not do, `username_taken` when somebody has the name. */
+  register (username: string, password: string, client: Client, role?: Role): Promise<User>
+  /** The user that a token speaks for. Rejects with `invalid_token` when there is none any more. */
+  get (id: string): Promise<User>
+  changePassword: ChangePassword
+  delete: DeleteOwnAccount
+}
+
+export function createAccounts (options: AccountsOptions): Accounts {
+  const { users, passwords, perform, passwordMinLength } = options
+  const withReauthentication = { ...options, reauthenticate: createReauthentication(options) }
+
+  return {
+    async register (username, password, client, role = 'user') {
+      const passwordHash = await passwords.hash(acceptNewPassword(password, passwordMinLength))
+      return await perform(async unit => {
+        const user = await insertUser(unit.db, { username, passwordHash, role })
+        if (user === undefined) throw new SignoutError('username_taken')
+        unit.record({ type: 'registered', userId: user.id, ip: client.ip, details: { role } })
+        return user
+      })
+    },
+    async get (id) {
+      const user = await users.findById(id)
+      if (user === undefined) throw new SignoutError('invalid_token')
+      return user
+    },
+    changePassword: createPasswordChange(withReauthentication),
+    delete: createAccountDeletion(withReauthentication)
+  }
+}

@@ -1,0 +1,26 @@
+import { loadConfig } from '../../config.ts'
+import { readEnv } from '../../input/read-env.ts'
+import { shardPrefix } from '../../redis/connections.ts'
+import { openRedis } from '../../redis/open-redis.ts'
+import { describeTopology } from '../../redis/topology.ts'
+import { createRedisProjection } from '../../record/redis-projection.ts'
+import { CommandError } from '../failure.ts'
+import { patient } from '../open-app.ts'
+import { print } from '../terminal.ts'
+
+/**
+ * Makes the blocklist under a prefix that of this database: whoever starts next fills it from its own record. What the other
+ * database has revoked stays in it until it expires, which harms nobody.
+ */
+export async function adoptBlocklist (): Promise<void> {
+  const { storage, BLOCKLIST_PREFIX: prefix, BLOCKLIST_DEADLINE_MS: deadlineMs, CLOCK_LEEWAY: leewaySeconds } = patient(loadConfig(readEnv()))
+  if (storage.kind === 'embedded') throw new CommandError('In embedded mode the blocklist is in the memory of the server, and belongs to nobody else.')
+  const redis = openRedis(storage.redis)
+  try {
+    const { shards } = await redis.connect({ deadlineMs })
+    await Promise.all(shards.map(({ tag, link }) => createRedisProjection({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds }).forgetMarker()))
+  } finally {
+    redis.close()
+  }
+  print(`The blocklist under the prefix ${prefix} at ${describeTopology(storage.redis)} is made from this database from now on.`)
+}

@@ -1,0 +1,71 @@
+import { createInterface, type Interface } from 'node:readline'
+import { Writable } from 'node:stream'
+import type { ReadStream } from 'node:tty'
+import { CommandError } from '../failure.ts'
+
+/** Far more than the longest password needs. */
+const maxLineBytes = 65_536
+
+/**
+ * A password that is being chosen: asked for twice on a terminal, which does not show it; otherwise the first line of the
+ * standard input. Never an argument: those are seen by all users of the machine, and kept in the history of the shell.
+ */
+export async function readNewPassword (): Promise<string> {
+  return process.stdin.isTTY ? await askTwice(process.stdin) : await readLine(process.stdin)
+}
+
+async function askTwice (terminal: ReadStream): Promise<string> {
+  // The prompts go where messages go, so that the answer of the command can be redirected.
+  const ask = (prompt: string) => process.stderr.write(prompt)
+  // In its terminal mode readline does the echo itself, and here it goes nowhere.
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => { done() } })
+  const lines = createInterface({ input: terminal, output: nowhere, terminal: true, historySize: 0 })
+  try {
+    ask('Password: ')
+    const password = await nextLine(lines)
+    ask('\nThe same again: ')
+    const repeated = await nextLine(lines)
+    if (repeated !== password) throw new CommandError('These were two different passwords, so nothing was done: try again.')
+    return password
+  } finally {
+    ask('\n')
+    lines.close()
+  }
+}
+
+function nextLine (lines: Interface): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => { reject(new CommandError('No password was given, so nothing was done.')) }
+    lines.once('line', line => {
+      lines.off('close', giveUp)
+      resolve(line)
+    })
+    // Ctrl-C and Ctrl-D close it.
+    lines.once('close', giveUp)
+  })
+}
+
+/** Does not wait for the end of the input: whoever writes it may keep it open. */
+async function readLine (input: NodeJS.ReadableStream): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of input as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    size += chunk.length
+    if (chunk.includes('\n') || size > maxLineBytes) break
+  }
+  const bytes = Buffer.concat(chunks)
+  const end = bytes.indexOf('\n')
+  const line = decode(end < 0 ? bytes : bytes.subarray(0, end)).replace(/\r$/, '')
+  if (line === '') throw new CommandError('No password was given: type it on a terminal, or write it to the standard input, as its first line.')
+  return line
+}
+
+function decode (bytes: Buffer): string {
+  try {
+    // What is not UTF-8 would become replacement characters, and different passwords the same one.
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw new CommandError('The password on the standard input is not UTF-8.')
+  }
+}

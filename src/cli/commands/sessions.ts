@@ -1,0 +1,30 @@
+import { toSessions } from '../../schemas/schemas.ts'
+import type { Session } from '../../sessions/session-repository.ts'
+import { requireUser, unknownUser } from './find-user.ts'
+import { orNotFound } from '../failure.ts'
+import { withApp } from '../open-app.ts'
+import { print, printTable } from '../terminal.ts'
+
+export async function printSessions (text: string, asJson: boolean): Promise<void> {
+  await withApp(async app => {
+    const { id, username } = await requireUser(app, text)
+    const sessions = await orNotFound(app.userAdministration.listSessions(id), unknownUser(text))
+    if (asJson) print(JSON.stringify(toJson(sessions), null, 2))
+    else if (sessions.length === 0) print(`${username} (${id}) has no live sessions.`)
+    else printTable(toRows(sessions))
+  })
+}
+
+/** As the API shows them, but that none is the current one: no session asks. */
+function toJson (sessions: Session[]): object[] {
+  return toSessions(sessions, '').map(({ current, ...session }) => session)
+}
+
+function toRows (sessions: Session[]): string[][] {
+  const rows = sessions.map(({ id, createdAt, lastUsedAt, expiresAt, ip, userAgent }) => [id, ...[createdAt, lastUsedAt, expiresAt].map(toSecond), ip ?? '-', userAgent ?? '-'])
+  return [['ID', 'CREATED', 'LAST USED', 'EXPIRES', 'IP', 'USER AGENT'], ...rows]
+}
+
+function toSecond (at: Date): string {
+  return at.toISOString().replace(/\.\d+Z$/, 'Z')
+}

@@ -1,0 +1,45 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PGlite } from '@electric-sql/pglite'
+import { drizzle } from 'drizzle-orm/pglite'
+import { StartupError } from '../../errors.ts'
+import { createDatabase, type Database } from '../database.ts'
+import { applyMigrations } from '../migrator.ts'
+
+/**
+ * Opens the embedded Postgres (PGlite) in a folder, and brings its tables up to date. It survives a killed process,
+ * not a power cut: it does not wait for the disk.
+ *
+ * Throws a {@link StartupError} when what is in the folder is no database, or a damaged one.
+ *
+ * The caller must hold the lock of the folder: two processes on one folder destroy each other's rows in silence.
+ *
+ * @param dataDir the folder; without one the database lives in memory, for tests
+ */
+export async function openEmbedded (dataDir?: string): Promise<Database> {
+  const { client, db, folder } = await openUpToDate(dataDir)
+  return createDatabase({
+    run: work => work(db),
+    description: folder === undefined ? 'embedded Postgres in memory' : `embedded Postgres in ${folder}`,
+    transaction: work => db.transaction(work),
+    close: () => client.close()
+  })
+}
+
+/** Brings the tables in a folder up to date, as `openEmbedded` does. Answers how many migrations were applied. */
+export async function migrateEmbedded (dataDir: string): Promise<number> {
+  const { client, applied } = await openUpToDate(dataDir)
+  await client.close()
+  return applied
+}
+
+async function openUpToDate (dataDir: string | undefined) {
+  const folder = dataDir === undefined ? undefined : join(dataDir, 'postgres')
+  if (folder !== undefined) await mkdir(folder, { recursive: true, mode: 0o700 })
+  const client = await PGlite.create(folder).catch(cause => {
+    throw new StartupError(`DATA_DIR: the database in ${folder} cannot be opened (${(cause as Error).message}). Restore it from a backup, or name another folder.`, { cause })
+  })
+  const db = drizzle({ client })
+  const applied = await applyMigrations(work => db.transaction(work), 0)
+  return { client, db, folder, applied }
+}

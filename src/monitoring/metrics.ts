@@ -1,0 +1,87 @@
+import { Registry } from 'prom-client'
+import type { Clocks } from '../clocks/clocks.ts'
+import type { BlocklistStatus } from '../blocklist/status.ts'
+import { BreakerOpenError } from '../revocation/breaker.ts'
+import type { SettledBatch } from '../revocation/coalescer.ts'
+import { UntrustedError } from '../trust/by-record.ts'
+import type { CheckResult } from '../revocation/revocation-check.ts'
+import type { RecordedRevocation } from '../record/record.ts'
+import type { Replay } from '../record/projector.ts'
+import { exposeClocks, exposeCounts, exposeLookups, exposeStatus } from './exposition.ts'
+import { collectProcessMetrics } from './process-metrics.ts'
+import { createCounts } from './counts.ts'
+import type { UnavailableCause } from './unavailable.ts'
+
+/**
+ * What operators see of the service. It is told what happens, and says all of it when it is scraped. Nothing that it is told
+ * of a person, a session or a token is kept: no label has more values than are written in the code.
+ */
+export interface Metrics {
+  /** Called for each request, so it does no more than add. */
+  checked (result: CheckResult): void
+  lookedUp (batch: SettledBatch): void
+  breakerOpened (): void
+  breakerClosed (): void
+  caughtUp (replay: Replay): void
+  revoked (revocations: readonly RecordedRevocation[]): void
+  answeredUnavailable (cause: UnavailableCause): void
+  /** Says who is asked, on each scrape, how the blocklist is. It answers within a bound, and does not reject. */
+  askBlocklist (read: () => Promise<BlocklistStatus>): void
+  /** Sets what is read on each scrape to find by how much clocks differ. */
+  askClocks (read: () => Clocks['differences']): void
+  /** Everything, in the text format of Prometheus. */
+  scrape (): Promise<string>
+  readonly contentType: string
+  /** Starts to measure the process itself, which costs a little even where nothing happens. */
+  start (): void
+  stop (): void
+}
+
+export function createMetrics (): Metrics {
+  const register = new Registry()
+  const counts = createCounts()
+  let status: BlocklistStatus | undefined
+  let readStatus: (() => Promise<BlocklistStatus>) | undefined
+  let readClocks: (() => Clocks['differences']) | undefined
+  let stopProcessMetrics: (() => void) | undefined
+
+  exposeCounts(register, counts)
+  exposeStatus(register, () => status)
+  exposeClocks(register, () => readClocks?.() ?? [])
+  const { lookupSeconds, lookupSize } = exposeLookups(register)
+
+  return {
+    checked (result) { counts.checks[result]++ },
+    lookedUp ({ lookups, seconds, error }) {
+      // What the breaker refuses was never sent.
+      if (error instanceof BreakerOpenError) return
+      const isAnswered = error === undefined || error instanceof UntrustedError
+      lookupSeconds[isAnswered ? 'answered' : 'failed'].observe(seconds)
+      lookupSize.observe(lookups)
+    },
+    breakerOpened () {
+      counts.breaker.isOpen = true
+      counts.breaker.openings++
+    },
+    breakerClosed () { counts.breaker.isOpen = false },
+    caughtUp ({ from, entries, seconds }) {
+      const replays = counts.replays[from === undefined ? 'rebuild' : 'catch_up']
+      replays.count++
+      replays.entries += entries
+      replays.seconds += seconds
+    },
+    revoked (revocations) {
+      for (const { scope, reason } of revocations) counts.countRevocation(scope, reason)
+    },
+    answeredUnavailable (cause) { counts.unavailable[cause]++ },
+    askBlocklist (read) { readStatus = read },
+    askClocks (read) { readClocks = read },
+    async scrape () {
+      status = await readStatus?.()
+      return await register.metrics()
+    },
+    contentType: register.contentType,
+    start () { stopProcessMetrics ??= collectProcessMetrics(register) },
+    stop () { stopProcessMetrics?.() }
+  }
+}

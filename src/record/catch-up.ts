@@ -1,0 +1,155 @@
+import { withDeadline } from '../timing/deadline.ts'
+import { advanceClaim, formatMarker, type LogPosition } from './marker.ts'
+import type { Progress, ProjectionShard } from './projection.ts'
+import type { LoggedRevocation, PositionRange, RevocationLog } from './record.ts'
+
+export interface ReplayOptions {
+  log: Pick<RevocationLog, 'readLive' | 'countRows'>
+  /** Called after each page of rows, while there are more. */
+  onPage: () => Promise<unknown>
+  /** Once it is aborted, nothing is begun any more: the markers and claims stay where they are. */
+  stopping: AbortSignal
+  /** How long a step may take before its shard is left behind, in milliseconds; as long as it likes when it is left out. */
+  stepDeadlineMs?: number | undefined
+}
+
+/** A shard that is behind the record, and where it is. */
+export interface Lag {
+  shard: ProjectionShard
+  /** What stands in the place of the marker: the marker, or a claim. */
+  found: string
+  from: LogPosition | undefined
+}
+
+/** What the blocklist was brought up with. */
+export interface Replay {
+  /** Where it began; undefined when it began with nothing. */
+  from: LogPosition | undefined
+  to: LogPosition
+  /** Rows of the record. */
+  entries: number
+  seconds: number
+}
+
+/** How a replay ended. The shards that were left behind do not keep the others from theirs. */
+export interface ReplayEnd {
+  /** What was done, unless no shard came through, or it was stopped before. */
+  replay: Replay | undefined
+  /** Whether a step of any shard was refused: somebody else was at it, and it has to start over. */
+  wasRefused: boolean
+  /** What kept a shard from its part, if anything did. */
+  failure: unknown
+}
+
+type Page = Awaited<ReturnType<RevocationLog['readLive']>>
+
+/** Rows that are read at once. While they are written the next ones are read. */
+const pageSize = 5_000
+/** One step writes at most this many entries, so that it never keeps Redis from others for long. */
+const maxEntriesPerStep = 1_000
+/** What an entry is thought to take until it has shown what it takes. */
+const guessedSecondsPerEntry = 15 / 1_000_000
+
+/** Whether there is so much to write that it takes more than a moment. */
+export function isFarBehind (from: LogPosition | undefined, to: LogPosition): boolean {
+  return from === undefined || to.position - from.position > pageSize
+}
+
+/**
+ * Writes to each shard the rows after its marker that belong to it, or all when it has none, up to a head that is settled, and
+ * moves its marker past them, step by step. The record is read once for all of them.
+ */
+export async function replay ({ log, onPage, stopping, stepDeadlineMs }: ReplayOptions, lags: readonly Lag[], to: LogPosition): Promise<ReplayEnd> {
+  const startedAt = performance.now()
+  const range = { after: Math.min(...lags.map(({ from }) => from?.position ?? 0)), upTo: to.position }
+  // Only a replay that takes long tells how far it has come.
+  const total = range.upTo - range.after > pageSize ? await countRows(log, range) : 0
+  const end: ReplayEnd = { replay: undefined, wasRefused: false, failure: undefined }
+  let entries = 0
+  let writingSince = startedAt
+  let writers = lags.map(lag => createWriter(lag))
+
+  /** Each step of each, of which those drop out that are refused or fail. */
+  async function keep (write: (writer: ShardWriter) => Promise<boolean>): Promise<void> {
+    const done = await Promise.allSettled(writers.map(writer => stepDeadlineMs === undefined ? write(writer) : withDeadline(write(writer), stepDeadlineMs)))
+    writers = writers.filter((_, index) => {
+      const step = done[index]
+      if (step?.status === 'fulfilled' && step.value) return true
+      if (step?.status === 'rejected') end.failure ??= step.reason
+      else end.wasRefused = true
+      return false
+    })
+  }
+
+  for (let reading: Promise<Page> | undefined = log.readLive(range, pageSize); reading !== undefined;) {
+    const { rows, next }: Page = await reading
+    if (stopping.aborted) return end
+    if (entries === 0) writingSince = performance.now()
+    reading = next === undefined ? undefined : log.readLive({ ...range, after: next }, pageSize)
+    // Whatever goes wrong below goes wrong first.
+    reading?.catch(() => {})
+    const secondsEach = entries === 0 ? guessedSecondsPerEntry : secondsSince(writingSince) / entries
+    await keep(writer => writer.write(rows, count => progressOf(entries + count, total, secondsEach)))
+    entries += rows.length
+    if (writers.length === 0) return end
+    if (next !== undefined) await onPage()
+  }
+  await keep(writer => writer.finish(to))
+  if (writers.length > 0) {
+    const from = lags.every(({ from }) => from !== undefined) ? { ...to, position: range.after } : undefined
+    end.replay = { from, to, entries, seconds: secondsSince(startedAt) }
+  }
+  return end
+}
+
+/** Counting many rows may take longer than a statement may. The positions are as good a guess where few rows have expired. */
+async function countRows (log: ReplayOptions['log'], range: PositionRange): Promise<number> {
+  try {
+    return await log.countRows(range)
+  } catch {
+    return range.upTo - range.after
+  }
+}
+
+interface ShardWriter {
+  /** Writes those of a page that belong to the shard. Answers false when it was refused. */
+  write (rows: readonly LoggedRevocation[], progressAt: (rows: number) => Progress | undefined): Promise<boolean>
+  /** Moves the marker to the end, or puts it where a claim was. */
+  finish (to: LogPosition): Promise<boolean>
+}
+
+function createWriter ({ shard: { projection, includes }, found, from }: Lag): ShardWriter {
+  let current = found
+  const nameAt = (position: number) => from === undefined ? advanceClaim(found, position) : formatMarker({ ...from, position })
+
+  /** Each step goes on from where the one before it leaves off, so they can be sent without waiting for one another. */
+  function advance (rows: readonly LoggedRevocation[], progress: Progress | undefined): Promise<boolean> {
+    const next = nameAt((rows.at(-1) as LoggedRevocation).position)
+    const step = projection.advance(current, next, rows, progress)
+    current = next
+    return step
+  }
+
+  return {
+    async write (page, progressAt) {
+      const rows = page.filter(row => row.position > (from?.position ?? 0) && includes(row))
+      const steps: Array<Promise<boolean>> = []
+      for (let start = 0; start < rows.length; start += maxEntriesPerStep) {
+        const chunk = rows.slice(start, start + maxEntriesPerStep)
+        // How far it has come is told in rows of the record, of which some belong to others.
+        steps.push(advance(chunk, progressAt(Math.round(page.length * (start + chunk.length) / rows.length))))
+      }
+      return (await Promise.all(steps)).every(Boolean)
+    },
+    finish: to => projection.advance(current, formatMarker(to), [])
+  }
+}
+
+function progressOf (done: number, total: number, secondsEach: number): Progress | undefined {
+  if (total === 0) return undefined
+  return { done, total: Math.max(total, done), remainingSeconds: Math.max(0, total - done) * secondsEach }
+}
+
+function secondsSince (time: number): number {
+  return (performance.now() - time) / 1000
+}

@@ -1,0 +1,24 @@
+import * as accounts from './accounts.ts'
+import * as administration from './administration.ts'
+import type { Component } from './component.ts'
+import { ErrorBody } from './errors.ts'
+import * as operations from './operations.ts'
+import * as sessions from './sessions.ts'
+
+/** What travels over the wire, each shape declared once. */
+export * from './accounts.ts'
+export * from './administration.ts'
+export * from './component.ts'
+export * from './errors.ts'
+export * from './operations.ts'
+export * from './sessions.ts'
+
+/** All named components. */
+export const components: Component[] = [
+  ...[accounts, administration, sessions, operations].flatMap(shapes => (Object.values(shapes) as unknown[]).filter(isComponent)),
+  ErrorBody
+]
+
+function isComponent (shape: unknown): shape is Component {
+  return typeof shape === 'object' && shape !== null && '$id' in shape
+}

@@ -1,0 +1,123 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import auth, { createMemoryBlocklist, createRedisBlocklist, createRedisConnection, type Blocklist } from '../../../plugins/auth/auth.ts'
+import { loadConfig } from '../../../src/config.ts'
+import { build, buildUnready, embeddedEnv } from '../../support/app.ts'
+import { get } from '../../support/people.ts'
+import { ownRedis } from '../../support/redis-server.ts'
+import { forge, goodClaims, hs256, nowSeconds, wrongTokens } from '../../support/tokens.ts'
+import { until } from '../../support/wait.ts'
+
+const secret = 'the secret of somebody else\'s app'
+const issuer = 'somebody-else'
+const header = { alg: 'HS256', typ: 'JWT' }
+const sign = (payload: object) => forge(header, payload, hs256(secret))
+
+/** An app with a route that allows, one that refuses, and one that says nothing. */
+async function bareApp (t: Test, blocklist: Blocklist): Promise<FastifyInstance> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(auth, { blocklist, jwt: { secret, verify: { algorithms: ['HS256'], allowedIss: issuer, allowedAud: issuer, cache: true } } })
+  const onRequest = app.authenticate
+  app.get('/allow', { onRequest, config: { onRevocationUnavailable: 'allow' } }, async request => ({ ...request.user, frozen: Object.isFrozen(request.user) }))
+  app.get('/refuse', { onRequest, config: { onRevocationUnavailable: 'refuse' } }, async () => 'in')
+  app.get('/silent', { onRequest }, async () => 'in')
+  app.get('/raw', { onRequest: async request => { await request.jwtVerify() }, config: { onRevocationUnavailable: 'allow' } }, async () => 'in')
+  return app
+}
+
+/** A blocklist that works until it is broken. */
+function breakable (): Blocklist & { isBroken: boolean } {
+  const memory = createMemoryBlocklist({ leewaySeconds: 5, deadlineMs: 100 })
+  return {
+    ...memory,
+    isBroken: false,
+    isRevoked (claims) { return this.isBroken ? Promise.reject(new Error('ECONNREFUSED')) : memory.isRevoked(claims) }
+  }
+}
+
+t.test('a route may accept what cannot be checked, and its answer says so; every other route refuses (P3)', async t => {
+  const blocklist = breakable()
+  const app = await bareApp(t, blocklist)
+  const claims = goodClaims(issuer)
+  const token = sign(claims)
+  t.notOk((await get(app, '/allow', token)).headers['x-revocation-check'], 'nothing is said while it is checked')
+
+  blocklist.isBroken = true
+  const allowed = await get(app, '/allow', token)
+  t.equal(allowed.statusCode, 200)
+  t.equal(allowed.headers['x-revocation-check'], 'unavailable')
+  t.notOk(allowed.headers['retry-after'])
+  t.same(allowed.json(), { ...claims, frozen: true })
+  for (const url of ['/refuse', '/silent', '/raw']) {
+    const refused = await get(app, url, token)
+    t.equal(refused.statusCode, 503, url)
+    t.equal(refused.json().code, 'revocation_unavailable', url)
+    t.notOk(refused.headers['x-revocation-check'], url)
+  }
+  blocklist.isBroken = false
+  t.notOk((await get(app, '/allow', token)).headers['x-revocation-check'], 'nor once it is checked again')
+})
+
+t.test('a token that is revoked, expired or wrong is refused on every route', async t => {
+  const blocklist = breakable()
+  const app = await bareApp(t, blocklist)
+  const claims = goodClaims(issuer)
+  await app.revoker.revoke([{ scope: 'token', id: String(claims['jti']), expiresAt: Number(claims['exp']) }])
+  const revoked = await get(app, '/allow', sign(claims))
+  t.equal(revoked.statusCode, 401)
+  t.equal(revoked.json().code, 'token_revoked')
+  blocklist.isBroken = true
+  for (const [name, { header, payload, code = 'invalid_token' }] of Object.entries(wrongTokens({ alg: 'HS256', typ: 'JWT' }, goodClaims(issuer)))) {
+    const answer = await get(app, '/allow', forge(header, payload, hs256(secret)))
+    t.equal(answer.statusCode, 401, name)
+    t.equal(answer.json().code, code, name)
+    t.notOk(answer.headers['x-revocation-check'], name)
+  }
+  t.equal((await get(app, '/allow', forge(header, goodClaims(issuer), hs256('x'.repeat(32))))).statusCode, 401, 'another secret')
+  t.equal((await app.inject('/allow')).statusCode, 401, 'no token')
+})
+
+t.test('with a Redis that stalls, too', async t => {
+  const server = await ownRedis(t)
+  const redis = createRedisConnection(server.url)
+  await redis.connect()
+  const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 0, deadlineMs: 100 })
+  t.teardown(() => blocklist.close())
+  const app = await bareApp(t, blocklist)
+  const token = sign({ ...goodClaims(issuer), iat: nowSeconds() + 4 })
+  await until('it is checked', async () => (await get(app, '/silent', token)).statusCode === 200)
+  server.pause()
+  for (let round = 0; round < 5; round++) {
+    const [allowed, refused] = await Promise.all([get(app, '/allow', token), get(app, '/silent', token)])
+    t.equal(allowed.statusCode, 200)
+    t.equal(allowed.headers['x-revocation-check'], 'unavailable')
+    t.equal(refused.statusCode, 503)
+  }
+  server.resume()
+  await until('it is checked again', async () => !((await get(app, '/allow', token)).headers['x-revocation-check']))
+  t.equal((await get(app, '/silent', token)).statusCode, 200)
+})
+
+t.test('what is no policy is refused when the route is registered', async t => {
+  const app = await bareApp(t, breakable())
+  for (const wrong of ['alow', 'ALLOW', true, null, ['allow'], {}]) {
+    t.throws(() => {
+      // @ts-expect-error: the type says so before
+      app.get('/wrong', { config: { onRevocationUnavailable: wrong } }, async () => 'in')
+    }, { message: /^The route GET \/wrong has the config onRevocationUnavailable: .*\. It must be 'allow' or 'refuse'\.$/ }, JSON.stringify(wrong))
+  }
+})
+
+t.test('the OpenAPI document says which routes have a policy of their own', async t => {
+  const app = buildUnready(t, loadConfig(await embeddedEnv(t)))
+  app.after(() => {
+    app.get('/lenient', { schema: { operationId: 'lenient' }, config: { onRevocationUnavailable: 'allow' } }, async () => 'in')
+    app.get('/bare', { config: { onRevocationUnavailable: 'refuse' } }, async () => 'in')
+  })
+  await app.ready()
+  const { paths } = app.swagger() as { paths: Record<string, { get?: Record<string, unknown> }> }
+  t.match(paths['/lenient']?.get, { operationId: 'lenient', 'x-on-revocation-unavailable': 'allow' })
+  t.match(paths['/bare']?.get, { 'x-on-revocation-unavailable': 'refuse' })
+  t.notOk(JSON.stringify((await build(t, await embeddedEnv(t))).swagger()).includes('x-on-revocation-unavailable'), 'none of the service itself has')
+})

@@ -1,0 +1,110 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import auth, { createMemoryBlocklist, type AuthOptions } from '../../../plugins/auth/auth.ts'
+import { build, embeddedEnv } from '../../support/app.ts'
+import { bearer, get, signUp } from '../../support/people.ts'
+import { forge, goodClaims, hs256, nowSeconds } from '../../support/tokens.ts'
+import { until } from '../../support/wait.ts'
+
+const secret = 'the secret of somebody else\'s app'
+const issuer = 'somebody-else'
+const sign = (payload: object) => forge({ alg: 'HS256', typ: 'JWT' }, payload, hs256(secret))
+
+/** An app that tells which object a request got as its user: the same one means that the token was not verified again. */
+async function bareApp (t: Test, verify: object, key: unknown = secret) {
+  const app = Fastify() as unknown as FastifyInstance
+  t.teardown(() => app.close())
+  await app.register(auth, { blocklist: createMemoryBlocklist({ leewaySeconds: 0, deadlineMs: 5_000 }), jwt: { secret: key, verify: { algorithms: ['HS256'], ...verify } } as unknown as AuthOptions['jwt'] })
+  const users: unknown[] = []
+  app.get('/me', { onRequest: app.authenticate }, async request => { users.push(request.user) })
+  return { app, users, statusOf: async (token: string) => (await app.inject({ url: '/me', headers: bearer(token) })).statusCode }
+}
+
+t.test('a token that expires while its key is waited for is refused, though it is remembered', async t => {
+  const waiting: Array<() => void> = []
+  let isSlow = false
+  const { statusOf, app } = await bareApp(t, {}, async () => {
+    if (isSlow) await new Promise<void>(resolve => { waiting.push(resolve) })
+    return secret
+  })
+  const exp = nowSeconds() + 3
+  const token = sign({ ...goodClaims(issuer), exp })
+  t.equal(await statusOf(token), 200)
+  isSlow = true
+  const asked = [statusOf(token), app.verifyToken(token).then(() => 200, ({ statusCode }) => statusCode)]
+  await until('both wait for the key', () => waiting.length === 2)
+  t.ok(Date.now() < exp * 1000, 'they came in time')
+  await until('the token has expired', () => Date.now() > exp * 1000)
+  isSlow = false
+  for (const release of waiting) release()
+  t.same(await Promise.all(asked), [401, 401])
+})
+
+t.test('a remembered token is too old as soon as any other is', async t => {
+  const { users, statusOf } = await bareApp(t, { maxAge: 3 })
+  const token = sign({ ...goodClaims(issuer), iat: nowSeconds() - 1 })
+  t.same([await statusOf(token), await statusOf(token)], [200, 200])
+  t.equal(users[0], users[1], 'it is remembered')
+  await until('it is too old', async () => await statusOf(token) === 401)
+})
+
+t.test('a token is remembered for no longer than cacheTTL', async t => {
+  const { users, statusOf } = await bareApp(t, { cacheTTL: 400 })
+  const token = sign(goodClaims(issuer))
+  await until('it is verified again', async () => await statusOf(token) === 200 && users.at(-1) !== users[0])
+  t.same(users.at(-1), users[0])
+})
+
+t.test('a token that is not valid yet is remembered where that makes no difference, and nowhere else', async t => {
+  const token = sign({ ...goodClaims(issuer), nbf: nowSeconds() + 60 })
+  const strict = await bareApp(t, {})
+  t.same([await strict.statusOf(token), await strict.statusOf(token)], [401, 401])
+  const lax = await bareApp(t, { ignoreNotBefore: true })
+  t.same([await lax.statusOf(token), await lax.statusOf(token)], [200, 200])
+  t.equal(lax.users[0], lax.users[1])
+})
+
+t.test('nothing is remembered that is verified in a way that may change its mind', async t => {
+  let isAllowed = true
+  const sometimes = { test: () => isAllowed }
+  for (const verify of [{ allowedIss: sometimes }, { allowedIss: ['another', sometimes] }, { allowedIss: /somebody/g }]) {
+    const { users, statusOf } = await bareApp(t, verify)
+    const token = sign(goodClaims(issuer))
+    await statusOf(token)
+    await statusOf(token)
+    t.not(users[0], users[1], JSON.stringify(verify))
+  }
+  const { statusOf } = await bareApp(t, { allowedIss: sometimes })
+  const token = sign(goodClaims(issuer))
+  t.equal(await statusOf(token), 200)
+  isAllowed = false
+  t.equal(await statusOf(token), 401)
+})
+
+t.test('the number of remembered tokens has a bound', async t => {
+  for (const cache of [Infinity, NaN, -1, 1.5]) {
+    await t.rejects(bareApp(t, { cache }), { name: 'TypeError', message: /jwt\.verify\.cache must be true, false, or how many/ })
+  }
+})
+
+t.test('a key function cannot change the token that it is asked about for whoever asks next', async t => {
+  const seen: unknown[] = []
+  const { statusOf } = await bareApp(t, {}, async (_request: unknown, token: { header?: object }) => {
+    seen.push(token)
+    return secret
+  })
+  const token = sign(goodClaims(issuer))
+  for (let use = 0; use < 2; use++) t.equal(await statusOf(token), 200)
+  t.ok(Object.isFrozen(seen.at(-1)))
+})
+
+t.test('the service accepts no remembered token of a key that its key ring has lost', async t => {
+  const app = await build(t, await embeddedEnv(t))
+  const { token } = await signUp(app)
+  for (let use = 0; use < 2; use++) t.equal((await get(app, '/token', token)).statusCode, 200)
+  const { publicKeyPem } = app.keyRing
+  app.keyRing.publicKeyPem = () => undefined
+  t.equal((await get(app, '/token', token)).json().error, 'invalid_token')
+  app.keyRing.publicKeyPem = publicKeyPem
+  t.equal((await get(app, '/token', token)).statusCode, 200)
+})

@@ -1,0 +1,188 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import t, { type Test } from 'tap'
+import auth, { createMemoryBlocklist, createRedisBlocklist, createRedisConnection, type AuthOptions, type Blocklist } from '../../../plugins/auth/auth.ts'
+import { createKeySource } from '../../../plugins/auth/key-source.ts'
+import { createTokenMemory } from '../../../plugins/auth/token-memory.ts'
+import { bearer, get } from '../../support/people.ts'
+import { redisUrl, scratchPrefix } from '../../support/services.ts'
+import { forge, goodClaims, hs256, nowSeconds } from '../../support/tokens.ts'
+import { until } from '../../support/wait.ts'
+
+const secret = 'the secret of somebody else\'s app'
+const issuer = 'somebody-else'
+const sign = (payload: object, key = secret) => forge({ alg: 'HS256', typ: 'JWT' }, payload, hs256(key))
+const verify = { algorithms: ['HS256' as const], allowedIss: issuer }
+
+/** An app that tells which object a request got as its user: the same one means that the token was not verified again. */
+async function bareApp (t: Test, jwt: Partial<AuthOptions['jwt']> = {}, blocklist: Blocklist = createMemoryBlocklist({ leewaySeconds: 0, deadlineMs: 5_000 })) {
+  const app = Fastify() as unknown as FastifyInstance
+  t.teardown(() => app.close())
+  await app.register(auth, { blocklist, jwt: { secret, verify, ...jwt } as AuthOptions['jwt'] })
+  const users: unknown[] = []
+  app.get('/me', { onRequest: app.authenticate }, async request => { users.push(request.user) })
+  app.get('/other', { onRequest: async request => { await request.jwtVerify({ allowedIss: 'another' } as never) } }, async () => 'in')
+  return { app, users, statusOf: async (token: string, headers: object = {}) => (await app.inject({ url: '/me', headers: { ...bearer(token), ...headers } })).statusCode }
+}
+
+t.test('a token is verified once, and then remembered unless that is turned off', async t => {
+  for (const [cache, isRemembered] of [[undefined, true], [true, true], [10, true], [false, false], [0, false]] as const) {
+    const { app, users, statusOf } = await bareApp(t, { verify: { ...verify, ...cache !== undefined && { cache } } })
+    t.notOk(app.jwt.options.verify.cache, 'there are not two memories')
+    const token = sign(goodClaims(issuer))
+    t.same([await statusOf(token), await statusOf(token)], [200, 200])
+    t.equal(users[0] === users[1], isRemembered, `cache: ${cache}`)
+    t.same(users[0], users[1])
+  }
+})
+
+t.test('forged tokens drive no good one out', async t => {
+  const { users, statusOf } = await bareApp(t, { verify: { ...verify, cache: 2 } })
+  const token = sign(goodClaims(issuer))
+  await statusOf(token)
+  for (let round = 0; round < 10; round++) t.equal(await statusOf(sign(goodClaims(issuer), 'x'.repeat(32))), 401)
+  await statusOf(token)
+  t.equal(users[0], users[1])
+})
+
+t.test('a remembered token expires like any other', async t => {
+  const { statusOf, app } = await bareApp(t)
+  const token = sign({ ...goodClaims(issuer), exp: nowSeconds() + 2 })
+  t.equal(await statusOf(token), 200)
+  await until('it has expired', async () => await statusOf(token) === 401)
+  t.equal((await get(app, '/me', token)).json().code, 'token_expired')
+})
+
+t.test('a remembered token is refused once its key is gone, or is another, however the key is told', async t => {
+  type Done = (error: Error | null, key?: unknown) => void
+  const forms: Record<string, (key: () => unknown) => unknown> = {
+    'at once': key => () => key() ?? '',
+    promise: key => async () => key(),
+    callback: key => (_request: unknown, _token: unknown, done: Done) => { done(null, key()) },
+    'late callback': key => (_request: unknown, _token: unknown, done: Done) => { setImmediate(() => { done(null, key()) }) },
+    buffer: key => () => Buffer.from(String(key() ?? ''))
+  }
+  for (const [name, form] of Object.entries(forms)) {
+    let key: string | undefined = secret
+    const { app, users, statusOf } = await bareApp(t, { secret: form(() => key) as never })
+    const token = sign(goodClaims(issuer))
+    t.same([await statusOf(token), await statusOf(token)], [200, 200], name)
+    t.equal(users[0], users[1], `${name}: it is remembered`)
+    for (const other of ['x'.repeat(32), undefined]) {
+      key = other
+      t.equal(await statusOf(token), 401, `${name}: ${other}`)
+      await t.rejects(app.verifyToken(token), { code: 'invalid_token' })
+    }
+    key = secret
+    t.equal(await statusOf(token), 200, `${name}: and accepted again with the key that it was signed with`)
+  }
+})
+
+t.test('a key function that fails without saying why lets nobody in, whether or not the token is remembered', async t => {
+  for (const failure of [undefined, null, 'no error', new Error('no key server')]) {
+    let isBroken = true
+    const { app, statusOf } = await bareApp(t, { secret: (async () => { if (isBroken) throw failure; return secret }) as never })
+    app.get('/await', { onRequest: async (request, reply) => { await app.authenticate(request, reply) } }, async () => 'in')
+    const token = sign(goodClaims(issuer))
+    const refused = async () => {
+      for (const url of ['/me', '/await']) t.match((await get(app, url, token)).statusCode, failure == null ? 401 : 503, `${failure}`)
+    }
+    await refused()
+    isBroken = false
+    t.equal(await statusOf(token), 200)
+    isBroken = true
+    await refused()
+  }
+})
+
+t.test('a request that verifies more than one token at a time leaves nothing behind, since whose key is whose is not known', async t => {
+  const keys = createKeySource((async () => secret) as never)
+  const memory = createTokenMemory({ verify }, 0, keys)
+  const findKey = keys.secret as unknown as (request: object, token: string) => Promise<string>
+  for (const [tokens, isRemembered] of [[['a'], true], [['a', 'b'], false], [[], false]] as const) {
+    const request = {}
+    const authorization = `Bearer ${tokens.join()}`
+    const remember = memory.watch(request, authorization)
+    for (const token of tokens) await findKey(request, token)
+    remember({ jti: 'a', exp: nowSeconds() + 60 })
+    t.equal(await memory.recall(request, authorization) !== undefined, isRemembered, `${tokens.length} keys`)
+  }
+})
+
+t.test('a verification that fails with nothing is a failure', async t => {
+  const { app } = await bareApp(t)
+  const request = { headers: {}, raw: { rawHeaders: [] }, jwtVerify: () => Promise.reject(undefined) } as unknown as FastifyRequest // eslint-disable-line prefer-promise-reject-errors
+  const error = await new Promise(resolve => { app.authenticate(request, {} as FastifyReply, resolve) })
+  t.match(error, { code: 'invalid_token' })
+  await t.rejects(app.authenticate(request, {} as FastifyReply), { code: 'invalid_token' })
+})
+
+t.test('a token that is good for one tenant is not for another, though it is remembered', async t => {
+  const keys: Record<string, string> = { 'a.example': secret, 'b.example': 'x'.repeat(32) }
+  const { statusOf } = await bareApp(t, { secret: ((request: FastifyRequest | undefined) => keys[request?.hostname ?? 'a.example']) as never })
+  const token = sign(goodClaims(issuer))
+  t.equal(await statusOf(token, { host: 'a.example' }), 200)
+  t.equal(await statusOf(token, { host: 'b.example' }), 401)
+  t.equal(await statusOf(token, { host: 'a.example' }), 200)
+})
+
+t.test('what was verified with options of its own says nothing about what is not, and the other way round', async t => {
+  const { app, statusOf } = await bareApp(t)
+  const [ours, theirs] = [sign(goodClaims(issuer)), sign(goodClaims('another'))]
+  for (let round = 0; round < 2; round++) {
+    t.same([await statusOf(ours), await statusOf(theirs)], [200, 401])
+    t.same([(await get(app, '/other', ours)).statusCode, (await get(app, '/other', theirs)).statusCode], [401, 200])
+  }
+})
+
+t.test('only what the header alone says is remembered', async t => {
+  const token = sign(goodClaims(issuer))
+  const sources: Record<string, Partial<AuthOptions['jwt']>> = {
+    'a cookie': { cookie: { cookieName: 'token', signed: false } },
+    'a place of its own': { verify: { ...verify, extractToken: request => String(request.headers['x-token'] ?? '') } }
+  }
+  for (const [name, jwt] of Object.entries(sources)) {
+    const { app } = await bareApp(t, jwt)
+    app.addHook('onRequest', async request => { Object.assign(request, { cookies: { token: request.headers['x-token'] } }) })
+    const statuses = async (authorization: string) => [
+      (await app.inject({ url: '/me', headers: { authorization, 'x-token': token } })).statusCode,
+      (await app.inject({ url: '/me', headers: { authorization } })).statusCode
+    ]
+    for (const authorization of ['Basic YTpi', 'x']) t.same(await statuses(authorization), [200, 401], `${name}: ${authorization}`)
+    if (name === 'a place of its own') t.same(await statuses(`Bearer ${sign(goodClaims('another'))}`), [200, 401], name)
+  }
+})
+
+t.test('app.authenticate is a hook with and without a callback', async t => {
+  const { app } = await bareApp(t)
+  app.get('/await', { onRequest: async (request, reply) => { await app.authenticate(request, reply) } }, async request => request.user)
+  app.get('/handler', { preHandler: [(request, reply, done) => { app.authenticate(request, reply, done) }] }, async request => request.user)
+  const claims = goodClaims(issuer)
+  const [good, bad] = [sign(claims), sign(claims, 'x'.repeat(32))]
+  for (const url of ['/await', '/handler']) {
+    for (let round = 0; round < 2; round++) t.same((await get(app, url, good)).json(), claims, url)
+    const refused = await get(app, url, bad)
+    t.equal(refused.statusCode, 401)
+    t.ok(refused.headers['www-authenticate'])
+  }
+  await app.revoker.revoke([{ scope: 'token', id: String(claims['jti']), expiresAt: Number(claims['exp']) }])
+  for (const url of ['/await', '/handler']) t.equal((await get(app, url, good)).json().code, 'token_revoked', url)
+})
+
+t.test('each request keeps its own asynchronous context, though one command asks about all of them', async t => {
+  const redis = createRedisConnection(redisUrl())
+  await redis.connect()
+  const blocklist = createRedisBlocklist({ redis, prefix: scratchPrefix(t), leewaySeconds: 0, deadlineMs: 5_000 })
+  t.teardown(() => blocklist.close())
+  await blocklist.ready()
+  const { app } = await bareApp(t, {}, blocklist)
+  const storage = new AsyncLocalStorage<string>()
+  app.addHook('onRequest', (request, _reply, done) => { storage.run(String(request.headers['x-name']), done) })
+  app.get('/name', { onRequest: app.authenticate }, async () => storage.getStore())
+  const names = Array.from({ length: 50 }, (_, index) => `request ${index}`)
+  const tokens = names.map(() => sign(goodClaims(issuer)))
+  for (let round = 0; round < 2; round++) {
+    const answers = await Promise.all(names.map(async (name, index) => (await app.inject({ url: '/name', headers: { ...bearer(tokens[index] ?? ''), 'x-name': name } })).body))
+    t.same(answers, names, round === 0 ? 'at first' : 'when the tokens are remembered')
+  }
+})

@@ -1,0 +1,48 @@
+import { decodeJwt } from 'jose'
+import t from 'tap'
+import { appendRevocations } from '../../src/record/record.ts'
+import { get, signIn } from '../support/people.ts'
+import { expectNeverAccepted, logOutFor, startReplicas } from '../support/replicas.ts'
+import { until } from '../support/wait.ts'
+
+t.test('P2: the marker does not pass a revocation that has its position and is not committed yet', async t => {
+  const replicas = await startReplicas(t, { DATABASE_DEADLINE_MS: '60000' })
+  const { a, b, apps, env, redis, username, leaving } = replicas
+  const marker = async () => Number(/\d+$/.exec(String(await redis.admin.get(`${env['BLOCKLIST_PREFIX']}generation`)))?.[0])
+  const before = await marker()
+  let commit = () => {}
+  const gate = new Promise<void>(resolve => { commit = resolve })
+  const { jti = '', exp = 0 } = decodeJwt(leaving)
+  let hasPosition = false
+  // What a logout does that takes its time, and whose process ends before it has written to Redis.
+  const slow = a.database.transaction(async db => {
+    await appendRevocations(db, [{ scope: 'token', id: jti, expiresAt: exp, reason: 'logout' }])
+    hasPosition = true
+    await gate
+  })
+  await until('it has its position', () => hasPosition)
+  const overtaking = await signIn(b, username)
+  await logOutFor(t, b, overtaking)
+  t.equal((await get(a, '/token', overtaking)).statusCode, 401, 'others do not wait for it')
+  await new Promise(resolve => setTimeout(resolve, 1_500))
+  t.equal(await marker(), before, 'the tail does')
+  const { position: head } = await a.revocationLog.readHead()
+  t.equal(head, before + 3)
+  commit()
+  await slow
+  await until('it takes effect', async () => (await get(b, '/token', leaving)).statusCode === 401)
+  t.equal(await marker(), head)
+  await expectNeverAccepted(t, replicas, leaving, async () => { await redis.admin.flushall() })
+  for (const app of apps) t.equal((await get(app, '/token', overtaking)).statusCode, 401)
+})
+
+t.test('P2: one that is rolled back leaves a gap, for which nobody waits', async t => {
+  const { a, apps, good, username } = await startReplicas(t)
+  await t.rejects(a.database.transaction(async db => {
+    await appendRevocations(db, [{ scope: 'token', id: 'never', expiresAt: 0, reason: 'logout' }])
+    throw new Error('It changes its mind.')
+  }), { message: 'It changes its mind.' })
+  await logOutFor(t, a, await signIn(a, username))
+  await new Promise(resolve => setTimeout(resolve, 6_000))
+  for (const app of apps) t.equal((await get(app, '/token', good)).statusCode, 200)
+})

@@ -1,0 +1,140 @@
+import t, { type Test } from 'tap'
+import { connectionsTo } from '../../src/redis/connections.ts'
+import { createRedisLosses, projectionKeys, type Loss } from '../../src/record/losses.ts'
+import type { RedisLosses } from '../../src/redis/health/watch.ts'
+import { createRedisProjection } from '../../src/record/redis-projection.ts'
+import { newClaim } from '../../src/record/marker.ts'
+import { evictWhatEnds, ownRedis, type OwnRedis } from '../support/redis-server.ts'
+import { until } from '../support/wait.ts'
+
+const logId = '00000000-0000-4000-8000-000000000001'
+const marker = `${logId}:5`
+const keys = projectionKeys('p:')
+
+interface Scene {
+  redis: OwnRedis
+  losses: RedisLosses
+  told: Loss[]
+  /** Puts the marker there, checks, and answers what is left of it. */
+  check (): Promise<string | null>
+  found (): Promise<string | null>
+}
+
+async function scene (t: Test): Promise<Scene> {
+  const redis = await ownRedis(t)
+  const told: Loss[] = []
+  const losses = createRedisLosses(connectionsTo(redis.admin, 'there'), 'p:', loss => { told.push(loss) })
+  const found = () => redis.admin.get(keys.marker)
+  return {
+    redis,
+    losses,
+    told,
+    found,
+    async check () {
+      await redis.admin.set(keys.marker, marker)
+      await losses.check()
+      return await found()
+    }
+  }
+}
+
+/** As if the note had been made by another server, so many seconds ago. */
+async function noteAnother ({ admin }: OwnRedis, secondsAgo: number): Promise<void> {
+  const [seconds] = await admin.time()
+  await admin.set(keys.server, `${'a'.repeat(40)}:0:${Number(seconds) - secondsAgo}`)
+}
+
+t.test('P2: a marker that is older than an eviction is forgotten, once, however long ago that was', async t => {
+  const { redis, losses, told, check } = await scene(t)
+  t.equal(await check(), marker, 'a blocklist of a release that made no note is believed')
+  t.equal(await check(), marker)
+  await redis.admin.set('p:jti:x', 1, 'EX', 1_000)
+  await evictWhatEnds(redis)
+  t.equal(await check(), null)
+  t.same(told, ['evicted'])
+  t.equal(await check(), marker, 'what is written after that is believed')
+  t.same(told, ['evicted'])
+  await redis.admin.config('RESETSTAT')
+  t.equal(await check(), null, 'nor does it help that somebody has set the count to 0')
+  await redis.admin.del(keys.server)
+  t.equal(await check(), marker)
+  redis.admin.disconnect()
+  await t.resolves(losses.check(), 'a server that is away is left for the next time')
+})
+
+t.test('P2: without a note a server that has evicted is not believed', async t => {
+  const { redis, told, check } = await scene(t)
+  await redis.admin.set('another:key', 1, 'EX', 1_000)
+  await evictWhatEnds(redis)
+  t.equal(await check(), null)
+  t.same(told, ['evicted'])
+})
+
+t.test('P2: another server is believed only if the one before was asked a moment ago, and it was there then', async t => {
+  const { redis, told, check } = await scene(t)
+  await noteAnother(redis, 1)
+  t.equal(await check(), null, 'it has just been started, and the note is from before')
+  t.equal(told.pop(), 'replaced')
+  await until('it has been there for a while', async () => Number(/uptime_in_seconds:(\d+)/.exec(await redis.admin.info('server'))?.[1]) >= 5)
+  await noteAnother(redis, 0)
+  t.equal(await check(), marker)
+  for (const secondsAgo of [12, 3_600, -12]) {
+    await noteAnother(redis, secondsAgo)
+    t.equal(await check(), null, `${secondsAgo} s ago`)
+    t.equal(told.pop(), 'replaced')
+  }
+  await redis.admin.set('another:key', 1, 'EX', 1_000)
+  await evictWhatEnds(redis)
+  await noteAnother(redis, 0)
+  t.equal(await check(), null, 'and not if it has evicted itself')
+})
+
+t.test('P2: the tail begins anew when keys were evicted before it looks, or while it writes', async t => {
+  const { redis } = await scene(t)
+  const told: Loss[] = []
+  const projection = createRedisProjection({ redis: redis.admin, prefix: 'p:', leewaySeconds: 5, onLoss: loss => { told.push(loss) } })
+  const evictOne = async () => { await redis.admin.set('p:jti:x', 1, 'EX', 1_000); await evictWhatEnds(redis) }
+  const first = await projection.begin(logId, newClaim(logId))
+  await evictOne()
+  t.equal(await projection.advance(first, marker, []), false)
+  const second = await projection.begin(logId, newClaim(logId))
+  t.equal(await projection.advance(second, marker, []), true)
+  t.equal(await projection.begin(logId, newClaim(logId)), marker)
+  await evictOne()
+  const claim = newClaim(logId)
+  t.equal(await projection.begin(logId, claim), claim)
+  t.same(told, ['evicted'])
+})
+
+t.test('P2: a doubt is settled by one of those who come later, and once', async t => {
+  const { redis, losses, found } = await scene(t)
+  await redis.admin.set(keys.marker, marker)
+  await losses.settle()
+  t.equal(await found(), marker, 'there was none')
+  await losses.doubt()
+  await losses.settle()
+  t.equal(await found(), null)
+  await redis.admin.set(keys.marker, marker)
+  await losses.settle()
+  t.equal(await found(), marker)
+  redis.admin.disconnect()
+  await t.rejects(losses.doubt())
+  await t.rejects(losses.settle())
+})
+
+t.test('P2: a Redis that refuses writes is asked whether it may have lost something, and it is told if it has', async t => {
+  const { redis: { admin }, losses, found } = await scene(t)
+  await admin.set(keys.marker, marker)
+  t.equal(await losses.check(), false)
+  await admin.config('SET', 'min-replicas-to-write', '1')
+  t.equal(await losses.check(), false, 'the note cannot be renewed, and is right')
+  await t.resolves(losses.settle(), 'there is no doubt')
+  await admin.config('SET', 'min-replicas-to-write', '0')
+  await admin.set('another:key', 1, 'EX', 1_000)
+  await evictWhatEnds({ admin } as OwnRedis)
+  await admin.set(keys.doubt, 1)
+  await admin.config('SET', 'min-replicas-to-write', '1')
+  t.equal(await losses.check(), true, 'the marker has to be forgotten, and cannot be')
+  await t.rejects(losses.settle(), /NOREPLICAS/)
+  t.equal(await found(), marker)
+})

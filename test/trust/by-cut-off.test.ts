@@ -1,0 +1,143 @@
+import { randomUUID } from 'node:crypto'
+import { Redis } from 'ioredis'
+import t, { type Test } from 'tap'
+import { createCutOff } from '../../src/trust/by-cut-off.ts'
+import { linkTo } from '../../src/redis/link.ts'
+import { createRedisConnection } from '../../src/redis/connection.ts'
+import { administer, cutOffKey, expectRecovery, prefix, startReplica } from '../support/cut-off.ts'
+import { proxyTo } from '../support/proxy.ts'
+import { ownRedis } from '../support/redis-server.ts'
+import { nowSeconds } from '../support/tokens.ts'
+import { until } from '../support/wait.ts'
+import { entryKey } from '../../src/entries/revocation.ts'
+
+const secondsOf = (text: string | null) => Number(text?.split(':')[0])
+
+async function connect (t: Test, url: string): Promise<Redis> {
+  const redis = createRedisConnection(url, { deadlineMs: 2_000 })
+  t.teardown(() => { redis.disconnect() })
+  await redis.connect()
+  return redis
+}
+
+t.test('the cut-off is the next whole second after the time of Redis and the leeway, and never moves back', async t => {
+  const { url } = await ownRedis(t)
+  const redis = await connect(t, url)
+  const behind = await connect(t, url)
+  const cutOff = createCutOff({ link: linkTo(redis), prefix, leewaySeconds: 5 })
+  const earliest = nowSeconds() + 6
+  await cutOff.compare()
+  t.ok(cutOff.seconds >= earliest && cutOff.seconds <= nowSeconds() + 6, `${cutOff.seconds - nowSeconds()} s from now`)
+  t.equal(cutOff.refuses(cutOff.seconds), false)
+  t.equal(cutOff.refuses(cutOff.seconds - 1), true)
+  t.equal(cutOff.refuses(cutOff.seconds - 0.001), true)
+  t.equal(cutOff.refuses(undefined), true)
+  t.equal(cutOff.refuses(NaN), true)
+
+  const far = cutOff.seconds + 1_000
+  await behind.set(cutOffKey, `${far}:another:history`)
+  await cutOff.compare()
+  t.equal(cutOff.seconds, far + 1, 'later than what another clock has set')
+  await behind.del(cutOffKey)
+  await cutOff.compare()
+  t.equal(cutOff.seconds, far + 2, 'later than what it has seen')
+  const [found, before] = [await behind.get(cutOffKey), await behind.info('commandstats')]
+  await cutOff.compare()
+  t.equal(await behind.get(cutOffKey), found)
+  const writes = /cmdstat_set:calls=\d+/
+  t.equal(writes.exec(await behind.info('commandstats'))?.[0], writes.exec(before)?.[0], 'and is left alone when nothing is wrong')
+})
+
+t.test('a look-up that was sent before the comparison does not count, nor one on another connection', async t => {
+  const { url, port } = await ownRedis(t)
+  const proxy = await proxyTo(t, '127.0.0.1', port)
+  const redis = await connect(t, `redis://127.0.0.1:${proxy.port}`)
+  const behind = await connect(t, url)
+  const cutOff = createCutOff({ link: linkTo(redis), prefix, leewaySeconds: 0 })
+  const early = cutOff.look()
+  await cutOff.compare()
+  const text = await behind.get(cutOffKey)
+  t.throws(() => { cutOff.judge(early, text) }, { name: 'UntrustedError' })
+  const look = cutOff.look()
+  cutOff.judge(look, text)
+
+  proxy.lead(port)
+  await until('it is connected again', () => redis.status !== 'ready')
+  await until('it is connected again', () => cutOff.isTrusted)
+  t.throws(() => { cutOff.judge(look, text) }, { name: 'UntrustedError' })
+  cutOff.judge(cutOff.look(), text)
+
+  const lookAtLater = cutOff.look()
+  const later = `${cutOff.seconds + 7}:${text?.split(':').slice(1).join(':')}`
+  cutOff.judge(lookAtLater, later)
+  t.equal(cutOff.seconds, secondsOf(later), 'a later one that another replica has set is taken over')
+  cutOff.judge(lookAtLater, text)
+  const lookAfter = cutOff.look()
+  t.throws(() => { cutOff.judge(lookAfter, text) }, { name: 'UntrustedError' }, 'and going back is noticed')
+})
+
+t.test('whatever stands in the place of the cut-off but a right one is replaced by a later one', async t => {
+  const { url } = await ownRedis(t)
+  const a = await startReplica(t, url)
+  const revoked = await a.issue()
+  await a.revoke(revoked)
+  const behind = await connect(t, url)
+  const right = await behind.get(cutOffKey) ?? ''
+  for (const wrong of [undefined, '', 'nonsense', `${nowSeconds() - 1_000}:${right.split(':').slice(1).join(':')}`, right.replace(/:\w+:/, ':another:'), right.replace(/:\w+$/, ':another')]) {
+    const before = a.cutOffs.at(-1) ?? 0
+    await behind.del(prefix + entryKey('token', String(a.app.jwt.decode<{ jti: string }>(revoked)?.jti)), cutOffKey)
+    if (wrong !== undefined) await behind.set(cutOffKey, wrong)
+    await expectRecovery(t, [a], revoked)
+    t.ok((a.cutOffs.at(-1) ?? 0) > before, JSON.stringify(wrong))
+  }
+})
+
+t.test('a replica that cannot set the cut-off accepts nothing', async t => {
+  const server = await ownRedis(t)
+  const admin = await connect(t, server.url)
+  const a = await startReplica(t, server.url)
+  const kept = await a.issue()
+  const tokens = [kept]
+  const expectNothing = async (name: string) => {
+    const statuses = new Set<number>()
+    for (const start = Date.now(); Date.now() < start + 500;) for (const token of tokens) statuses.add(await a.statusOf(token))
+    t.same([...statuses], [503], name)
+    await t.rejects(a.blocklist.ready(), { code: 'revocation_unavailable' }, name)
+    await t.rejects(a.blocklist.ping(), name)
+  }
+  await admin.acl('SETUSER', 'default', '-set')
+  await admin.flushall()
+  await expectNothing('an ACL')
+  await admin.acl('SETUSER', 'default', '+set')
+  await expectRecovery(t, [a], kept)
+
+  const issued = await a.issue()
+  t.equal(await a.statusOf(issued), 200)
+  tokens[0] = issued
+  await admin.replicaof('127.0.0.1', 1)
+  await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  await until('it is connected again', async () => String(await admin.client('LIST')).trim().split('\n').length === 2)
+  await expectNothing('a primary that was made a replica')
+  await admin.replicaof('NO', 'ONE')
+  await expectRecovery(t, [a], issued)
+})
+
+t.test('tokens that are issued within the leeway after the cut-off was set are refused, and ready() waits until they are not', async t => {
+  const { url } = await ownRedis(t)
+  const a = await startReplica(t, url, 1)
+  await until('the cut-off is set', async () => a.cutOffs.length === 1)
+  const early = a.app.jwt.sign({ jti: randomUUID() })
+  t.equal(await a.statusOf(early), 401)
+  await a.blocklist.ready()
+  t.ok(Date.now() >= (a.cutOffs[0] ?? 0) * 1000)
+  t.equal(await a.statusOf(early), 401, 'it stays refused')
+  t.equal(await a.statusOf(a.app.jwt.sign({ jti: randomUUID() })), 200)
+  t.equal(await a.statusOf(a.app.jwt.sign({ jti: randomUUID() }, { noTimestamp: true })), 401, 'without an iat nobody knows')
+  const startedAt = performance.now()
+  await a.blocklist.ready()
+  t.ok(performance.now() - startedAt < 500, 'and then it is at once')
+
+  await administer(url, redis => redis.set(cutOffKey, `${nowSeconds() + 3_600}:another:history`))
+  await until('the later one is noticed', async () => await a.statusOf(early) !== 200 && a.cutOffs.length === 2)
+  await t.rejects(a.blocklist.ready(), { code: 'revocation_unavailable', cause: { message: /further off than the leeway explains/ } })
+})

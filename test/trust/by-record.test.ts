@@ -1,0 +1,232 @@
+import t, { type Test } from 'tap'
+import { createHeadPoll } from '../../src/trust/head-poll.ts'
+import { createLogGuard, type LogGuard } from '../../src/trust/by-record.ts'
+import type { Head } from '../../src/record/record.ts'
+import { endingAt } from '../support/record.ts'
+import { until } from '../support/wait.ts'
+
+const ours = '00000000-0000-4000-8000-000000000001'
+const theirs = '00000000-0000-4000-8000-000000000002'
+const at = (position: number, logId = ours) => `${logId}:${position}`
+
+interface Scene {
+  guard: LogGuard
+  /** What Postgres says. */
+  record: Head
+  /** Whether Postgres answers. */
+  database: { isAway: boolean, reads: number }
+  clock: { now: number }
+  told: string[]
+  /** The reason for which an answer with that marker does not count, or undefined when it does. */
+  ask (marker: string | null): string | undefined
+  /** What it reads once a second, or sooner, until it is so. */
+  untilTrusted (marker: string): Promise<void>
+}
+
+async function scene (t: Test, start: Partial<Head> = {}): Promise<Scene> {
+  const record = { logId: ours, position: 5, marked: 5, ...start }
+  const database = { isAway: false, reads: 0 }
+  const clock = { now: 1_000_000 }
+  const told: string[] = []
+  const guard = createLogGuard({
+    log: endingAt(async () => {
+      if (database.isAway) throw new Error('The database is away.')
+      database.reads++
+      return { ...record }
+    }),
+    now: () => clock.now,
+    onTrust: (trust, reason) => { told.push(trust === 'trusted' ? 'trusts' : reason ?? trust) }
+  })
+  t.teardown(() => { guard.stop() })
+  guard.start()
+  function ask (marker: string | null, look = guard.look()): string | undefined {
+    try {
+      return guard.judge(look, marker) === undefined ? undefined : 'It is behind the record.'
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+  return { guard, record, database, clock, told, ask, untilTrusted: marker => until('it trusts', () => ask(marker) === undefined, 3_000) }
+}
+
+t.test('nothing counts before it was compared with the record, and then what has reached its head does', async t => {
+  const { ask, guard, told, database } = await scene(t)
+  t.match(ask(at(5)), 'not been compared')
+  await until('the head is read', () => database.reads > 0 && ask(at(4)) !== 'The blocklist has not been compared with the record yet.')
+  t.match(ask(at(4)), 'behind the record')
+  t.equal(ask(at(5)), undefined)
+  t.equal(guard.trust, 'trusted')
+  t.same(told, ['trusts'])
+  t.same(guard.positions, { head: 5, marker: 5 })
+})
+
+t.test('after another connection nothing counts until the head was read again and is reached', async t => {
+  const { ask, guard, record, database, untilTrusted } = await scene(t)
+  await untilTrusted(at(5))
+  const before = guard.look()
+  database.isAway = true
+  Object.assign(record, { position: 7, marked: 7 })
+  guard.connectionChanged()
+  t.match(ask(at(7)), 'not been compared')
+  await new Promise(resolve => setTimeout(resolve, 250))
+  t.match(ask(at(7)), 'not been compared', 'however long the database is away')
+  database.isAway = false
+  await until('it was compared', () => /behind/.test(String(ask(at(5)))))
+  t.equal(ask(at(7)), undefined)
+  t.throws(() => { guard.judge(before, at(7)) }, { message: /connection to the blocklist changed/ }, 'nor what was asked on the one before')
+})
+
+t.test('a head that was being read when the connection changed says nothing', async t => {
+  const reads: Array<(head: Head) => void> = []
+  const guard = createLogGuard({ log: endingAt(() => new Promise(resolve => { reads.push(resolve) })) })
+  t.teardown(() => { guard.stop() })
+  guard.start()
+  await until('it asks', () => reads.length === 1)
+  guard.connectionChanged()
+  reads[0]?.({ logId: ours, position: 0, marked: 0 })
+  await new Promise(resolve => setImmediate(resolve))
+  t.throws(() => { guard.judge(guard.look(), at(0)) }, { message: /not been compared/ })
+  await until('it asks again', () => reads.length === 2)
+  reads[1]?.({ logId: ours, position: 1, marked: 1 })
+  await new Promise(resolve => setImmediate(resolve))
+  t.equal(guard.judge(guard.look(), at(0)), 0, 'it is behind')
+  guard.judge(guard.look(), at(1))
+})
+
+t.test('a missing marker, a claim, another log and a marker that has gone back each end the trust until it was compared again', async t => {
+  const { ask, told, untilTrusted } = await scene(t)
+  for (const [marker, reason] of [
+    [null, /lost its marker/],
+    [`claim-${theirs}:5`, /lost its marker/],
+    ['', /lost its marker/],
+    [at(9, theirs), /another record/],
+    [at(4), /gone back/]
+  ] as const) {
+    await untilTrusted(at(5))
+    t.match(ask(marker), reason)
+    t.match(ask(at(5)), 'not been compared')
+  }
+  t.equal(told.filter(line => line !== 'trusts').length, 5)
+})
+
+t.test('a record that was restored, and written anew to a Redis that was empty, is trusted though it ends earlier', async t => {
+  const stage = await scene(t, { position: 1_000, marked: 1_000 })
+  const { ask, record, untilTrusted } = stage
+  await untilTrusted(at(1_000))
+  Object.assign(record, { position: 900, marked: 900 })
+  t.match(ask(null), 'lost its marker')
+  await untilTrusted(at(900))
+  t.match(ask(at(899)), 'gone back', 'from then on it may not go back')
+})
+
+t.test('a look-up that was sent before another one saw more has not gone back', async t => {
+  const { guard, ask, untilTrusted } = await scene(t)
+  await untilTrusted(at(5))
+  const early = guard.look()
+  t.equal(ask(at(6)), undefined)
+  guard.judge(early, at(5))
+  t.match(ask(at(5)), 'gone back', 'one that was sent after it has')
+})
+
+t.test('a marker beyond what was ever to be marked is not believed, until the record says that it was', async t => {
+  const { ask, guard, record, untilTrusted, database } = await scene(t)
+  await until('the head is read', () => database.reads > 0 && ask(at(4)) !== 'The blocklist has not been compared with the record yet.')
+  const look = guard.look()
+  t.equal(guard.judge(look, at(6)), 6, 'the record is asked')
+  t.throws(() => { guard.confirm(look, 6, { ...record }) }, { message: /beyond what the record has/ })
+  const { reads } = database
+  await until('the record is read again', () => database.reads > reads + 1)
+  t.equal(ask(at(6)), 'It is behind the record.', 'since the record still knows nothing of it')
+  Object.assign(record, { position: 6, marked: 6 })
+  await untilTrusted(at(6))
+  t.equal(ask(at(7)), undefined, 'later it may move on without being compared')
+})
+
+t.test('a record that goes on growing does not put off the trust: what was its head first is enough', async t => {
+  const { ask, record, database } = await scene(t)
+  await until('the head is read', () => database.reads > 0 && ask(at(4)) !== 'The blocklist has not been compared with the record yet.')
+  Object.assign(record, { position: 7, marked: 6 })
+  t.equal(ask(at(6)), 'It is behind the record.')
+  const { reads } = database
+  await until('it is read again', () => database.reads > reads + 1 || ask(at(6)) === undefined, 3_000)
+  t.equal(ask(at(6)), undefined, 'the marker has moved since, and is behind the head already')
+})
+
+t.test('a record with another name makes what was trusted untrusted', async t => {
+  const { ask, record, untilTrusted } = await scene(t)
+  await untilTrusted(at(5))
+  Object.assign(record, { logId: theirs, position: 2, marked: 0 })
+  await until('it is noticed', () => ask(at(5)) !== undefined, 3_000)
+  await until('it was compared', () => /another record|compared/.test(String(ask(at(5)))))
+  t.match(ask(at(5)), /another record|compared/)
+  record.marked = 2
+  await untilTrusted(at(2, theirs))
+})
+
+t.test('what is suspended is refused whatever the marker says, and compared again after that', async t => {
+  const { ask, guard, untilTrusted } = await scene(t)
+  await untilTrusted(at(5))
+  guard.suspend('It evicts.')
+  t.equal(ask(at(5)), 'It evicts.')
+  guard.suspend(undefined)
+  t.match(ask(at(5)), 'not been compared')
+  await untilTrusted(at(5))
+})
+
+t.test('a clock that is set back does not keep it from comparing', async t => {
+  const { now } = Date
+  let setBackMs = 0
+  Date.now = () => now() - setBackMs
+  t.teardown(() => { Date.now = now })
+  const guard = createLogGuard({ log: endingAt(async () => ({ logId: ours, position: 0, marked: 0 })) })
+  t.teardown(() => { guard.stop() })
+  guard.start()
+  const trusts = () => { try { guard.judge(guard.look(), at(0)); return true } catch { return false } }
+  await until('it trusts', trusts)
+  setBackMs = 3_600_000
+  guard.connectionChanged()
+  await until('it trusts again', trusts, 2_000)
+  t.equal(guard.trust, 'trusted')
+})
+
+t.test('an untrusted blocklist says when to come back, within a minute, as far as it has heard of a rebuild', async t => {
+  const { guard } = await scene(t)
+  const retryAfter = (remainingSeconds?: number) => {
+    guard.heard(remainingSeconds === undefined ? undefined : { done: 1, total: 2, remainingSeconds })
+    try { guard.judge(guard.look(), null) } catch (error) { return (error as { retryAfterSeconds: number }).retryAfterSeconds }
+    return undefined
+  }
+  t.same([retryAfter(), retryAfter(0.2), retryAfter(7.1), retryAfter(900)], [1, 1, 8, 60])
+})
+
+t.test('what is recorded is refused early by one shard while another one waits to be compared', async t => {
+  const asked: number[] = []
+  const head = { logId: ours, position: 5, marked: 5 }
+  const log = endingAt(async () => head)
+  const heads = createHeadPoll({ ...log, readAfter: async position => { asked.push(position); return { ...head, recent: [{ scope: 'token', id: 'a', ageSeconds: 1 }] } } })
+  t.teardown(() => { heads.stop() })
+  const [compared] = [createLogGuard({ log, heads }), createLogGuard({ log, heads })]
+  heads.start()
+  await until('one shard is compared', () => { try { return compared.judge(compared.look(), at(5)) === undefined } catch { return false } })
+  await until('the rows are read', () => heads.recent.has('jti:a'), 3_000)
+  t.ok(asked.every(position => position === 5), 'from the marker of the shard that is compared')
+})
+
+t.test('P2: an answer that is behind counts by the record, unless that is another one, or a flaw was found since', async t => {
+  const { guard, record, told, ask } = await scene(t)
+  await until('it was compared', () => ask(at(4)) === 'It is behind the record.')
+  const look = guard.look()
+  const confirm = (change: Partial<Head> = {}) => { guard.confirm(look, 4, { ...record, ...change }) }
+  t.equal(guard.judge(look, at(4)), 4)
+  confirm()
+  confirm({ position: 5_004, marked: 4 })
+  t.same([guard.trust, told], ['behind', ['behind']])
+  t.throws(() => { confirm({ logId: theirs }) }, { message: /another record/ })
+  t.throws(() => { confirm({ marked: 3 }) }, { message: /beyond what the record has/ })
+  t.throws(() => { confirm({ position: 5_005 }) }, { message: /too far behind/, isRebuilding: true })
+  t.equal(guard.trust, 'untrusted')
+  guard.suspend('It evicts.')
+  t.throws(() => { confirm() }, { message: 'It evicts.' })
+  guard.suspend(undefined)
+  t.throws(() => { confirm() }, { message: /connection to the blocklist changed/ }, 'what was asked before the flaw was found')
+})

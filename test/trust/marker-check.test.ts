@@ -1,0 +1,78 @@
+import t from 'tap'
+import { createMarkerJudge } from '../../src/trust/marker-check.ts'
+
+const logId = '00000000-0000-4000-8000-000000000001'
+const marker = (position: number) => `${logId}:${position}`
+const pollMs = 900
+
+/** A judge that has come to trust a marker at 5, and a record whose head is at 6 from now on. */
+function scene () {
+  const start = 1_000_000
+  let now = start
+  const judge = createMarkerJudge(() => now)
+  const read = (position: number, ask = judge.ask()) => { judge.learn({ logId, position, marked: position }, ask) }
+  const isTrusted = (position: number) => judge.findFlaw(judge.look(), marker(position)) === undefined
+  read(5)
+  isTrusted(5)
+  return {
+    judge,
+    read,
+    isTrusted,
+    pass (ms: number) { now += ms },
+    /** Lets the head be asked for at a fixed rate, and the old marker be looked up all the time. Answers for how long it was trusted. */
+    untilDistrusted ({ tookMs = 0, fails = (poll: number) => poll < 0 } = {}): number {
+      const asked: Array<{ ask: ReturnType<typeof judge.ask>, answered: number }> = []
+      for (let ms = 0; ms <= 60_000; ms += 10, now += 10) {
+        const poll = ms / pollMs
+        // The first one is just too early to see the new head.
+        if (poll > 0 && Number.isInteger(poll) && !fails(poll)) asked.push({ ask: judge.ask(), answered: ms + tookMs })
+        while (asked[0] !== undefined && asked[0].answered <= ms) read(6, asked.shift()?.ask)
+        if (!isTrusted(5)) return ms
+      }
+      return Infinity
+    }
+  }
+}
+
+t.test('P1: a marker that nobody moves any more is trusted for less than five seconds after the head has moved on', async t => {
+  t.ok(scene().untilDistrusted() < 4_600)
+  for (const tookMs of [100, 500, 1_000, 1_500, 2_000]) {
+    const trustedMs = scene().untilDistrusted({ tookMs })
+    t.ok(trustedMs < 5_000, `${trustedMs} ms, where reading the head takes ${tookMs} ms`)
+  }
+})
+
+t.test('P1: a read of the head that fails now and then does not put that off for ever', async t => {
+  for (const every of [2, 3, 4]) {
+    for (let first = 0; first < every; first++) {
+      const trustedMs = scene().untilDistrusted({ fails: poll => poll % every === first })
+      // The time in which the head could not be read comes on top.
+      t.ok(trustedMs < 5_000 + 2 * pollMs, `${trustedMs} ms, where one of ${every} fails`)
+    }
+  }
+})
+
+t.test('a marker that has not reached a head that was read long ago is not trusted, and the one that has is, at once', async t => {
+  const { read, isTrusted, pass } = scene()
+  read(8)
+  for (let poll = 0; poll < 3; poll++) { pass(pollMs); read(8) }
+  pass(799)
+  t.ok(isTrusted(5), 'it has three and a half seconds')
+  pass(1)
+  t.notOk(isTrusted(5))
+  t.notOk(isTrusted(7))
+  t.ok(isTrusted(8))
+})
+
+t.test('a record that cannot be read takes back nothing that was trusted, though its head was not reached yet', async t => {
+  const { read, isTrusted, pass } = scene()
+  read(6)
+  pass(pollMs)
+  read(6)
+  for (let second = 0; second < 60; second++) { pass(1_000); t.ok(isTrusted(5)) }
+  read(6)
+  t.ok(isTrusted(5), 'nor when it can be read again: whoever keeps up the blocklist could not read it either')
+  for (let poll = 0; poll < 2; poll++) { pass(pollMs); read(6); t.ok(isTrusted(5)) }
+  pass(pollMs)
+  t.notOk(isTrusted(5))
+})
