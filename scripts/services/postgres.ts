@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { composeUp, hasDockerEngine } from './docker.ts'
 import { install } from './install.ts'
-import { ServicesError, findFreePort, findProgramFolder, run } from './programs.ts'
+import { ServicesError, findFreePort, findProgramFolder, run, succeeds } from './programs.ts'
 import { servicesDir, type PostgresService } from './state.ts'
 
 /** Finds, starts or installs a Postgres, in that order. */
@@ -31,12 +31,12 @@ async function start (before: PostgresService | undefined): Promise<PostgresServ
 }
 
 /** Starts a Postgres of its own for who stops it again. It waits for the disk, as one that matters does. */
-export async function scratchPostgres (): Promise<{ url: string, stop: () => void }> {
+export async function scratchPostgres (): Promise<{ url: string, dataDir: string, stop: () => void }> {
   const service = await startIn(makeScratchDir, '')
-  return { url: service.url, stop: () => { stopPostgres(service) } }
+  return { url: service.url, dataDir: service.dataDir, stop: () => { stopPostgres(service) } }
 }
 
-async function startIn (makeDir: (user: User) => string, more: string): Promise<PostgresService> {
+async function startIn (makeDir: (user: User) => string, more: string): Promise<PostgresService & { dataDir: string }> {
   const binDir = findProgramFolder('initdb', 'pg_ctl')
   if (binDir === undefined) throw new ServicesError('Postgres was installed, and its programs initdb and pg_ctl are nowhere: name a running one in DATABASE_URL.')
   const user = unprivilegedUser()
@@ -51,10 +51,15 @@ async function startIn (makeDir: (user: User) => string, more: string): Promise<
 /** Ends the Postgres that we started, and removes its data. */
 export function stopPostgres ({ dataDir, binDir }: PostgresService): void {
   if (dataDir === undefined || binDir === undefined || !existsSync(dataDir)) return
-  if (existsSync(join(dataDir, 'postmaster.pid'))) {
+  // A server that was killed, or went down with the machine, leaves its postmaster.pid behind.
+  if (existsSync(join(dataDir, 'postmaster.pid')) && isRunning(binDir, dataDir)) {
     run(join(binDir, 'pg_ctl'), ['-w', '-m', 'immediate', '-D', dataDir, 'stop'], { ...unprivilegedUser(), cwd: '/' })
   }
   rmSync(dataDir, { recursive: true, force: true })
+}
+
+function isRunning (binDir: string, dataDir: string): boolean {
+  return succeeds(join(binDir, 'pg_ctl'), ['-D', dataDir, 'status'], { ...unprivilegedUser(), cwd: '/' })
 }
 
 interface User { uid?: number, gid?: number }

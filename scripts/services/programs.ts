@@ -34,8 +34,8 @@ export function run (program: string, args: string[], options: { uid?: number, g
 }
 
 /** Whether a program can be run and says that all is well. */
-export function succeeds (program: string, args: string[]): boolean {
-  return spawnSync(program, args, { stdio: 'ignore', timeout: 10_000 }).status === 0
+export function succeeds (program: string, args: string[], options: { uid?: number, gid?: number, cwd?: string } = {}): boolean {
+  return spawnSync(program, args, { ...options, stdio: 'ignore', timeout: 10_000 }).status === 0
 }
 
 /** A port of this machine's loopback address that nothing listens on at this moment. */

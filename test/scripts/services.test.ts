@@ -1,0 +1,25 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { scratchPostgres } from '../../scripts/services/postgres.ts'
+import { until } from '../support/wait.ts'
+
+t.test('a Postgres that was killed leaves its pid file behind, and its data is removed all the same', async t => {
+  const { dataDir, stop } = await scratchPostgres()
+  t.teardown(() => { rmSync(dataDir, { recursive: true, force: true }) })
+  const pidFile = join(dataDir, 'postmaster.pid')
+  const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0])
+  process.kill(pid, 'SIGKILL')
+  await until('Postgres has ended', () => !isRunning(pid))
+  t.ok(existsSync(pidFile))
+  t.doesNotThrow(stop)
+  t.notOk(existsSync(dataDir))
+})
+
+function isRunning (pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
