@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import type { Limits } from '../../src/limits/limits.ts'
-import { build, onEachStorage, serversEnv, type Env } from '../support/app.ts'
+import { build, onEachStorage, patient, serversEnv, type Env } from '../support/app.ts'
 import { randomName, redisUrl } from '../support/services.ts'
 
 const strange = async () => false
@@ -18,7 +18,7 @@ async function refusalOf (limits: Limits, account: string, ip: string | undefine
 async function onEachLimits (t: Test, settings: Env, test: (t: Test, limits: Limits) => Promise<void>): Promise<void> {
   await onEachStorage(t, (t, app) => test(t, app.limits), settings)
   await t.test('two replicas', async t => {
-    const env = { ...await serversEnv(t), ...settings }
+    const env = { ...await serversEnv(t), ...patient, ...settings }
     await test(t, inTurn(await build(t, env), await build(t, env)))
   })
 }
