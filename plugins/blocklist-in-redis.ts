@@ -15,61 +15,61 @@ import { createRedisLosses, isWriteRefused, type Loss } from '../src/record/loss
 import { createOwnershipCheck } from '../src/record/ownership.ts'
 import { createRedisShards, type RedisShards, type RedisShardsOptions } from '../src/blocklist/shards.ts'
 import { createRedisWatch, type RedisLosses, type RedisWatch } from '../src/redis/health/watch.ts'
-import type { RevocationLog } from '../src/record/record.ts'
-import type { Tail } from '../src/record/projector.ts'
+import type { RevocationRecord } from '../src/record/record.ts'
+import type { Projector } from '../src/record/projector.ts'
 import type { BlocklistOptions, OpenedBlocklist } from '../src/blocklist/opened.ts'
 
 export interface InRedisOptions extends BlocklistOptions {
-  log: RevocationLog
+  record: RevocationRecord
   clocks: Clocks
-  openTail: (shards: ProjectionShard[]) => Tail
+  openProjector: (shards: ProjectionShard[]) => Projector
 }
 
 /** A script of a rebuild writes a thousand entries: no look-up waits for it, and it may take longer than one. */
 const rebuildDeadlineMs = 5_000
 
 /** Opens the blocklist in Redis, however its servers are arranged. */
-export async function openInRedis (app: FastifyInstance, topology: RedisTopology, { log, clocks, config, openTail }: InRedisOptions): Promise<OpenedBlocklist> {
+export async function openInRedis (app: FastifyInstance, topology: RedisTopology, { record, clocks, config, openProjector }: InRedisOptions): Promise<OpenedBlocklist> {
   const { BLOCKLIST_DEADLINE_MS: deadlineMs, BLOCKLIST_PREFIX: prefix, CLOCK_LEEWAY: leewaySeconds } = config
   const redis = openRedis(topology)
   // Before anything can fail: what was opened is closed however the start ends.
   app.addHook('onClose', async () => { redis.close() })
   const connections = await connect(app, redis, { deadlineMs }, 'The connection to Redis', 'Requests with a token get 503 until it is back.')
   // Patient with a script, and not with a network that has swallowed it: something is always answered while scripts are under way.
-  const tailDeadlines = { deadlineMs: Math.max(deadlineMs, rebuildDeadlineMs), silenceMs: silenceFor(deadlineMs) }
-  const tailConnections = await connect(app, redis, tailDeadlines, 'The second connection to Redis', 'The blocklist is not kept up with the record until it is back.')
+  const projectorDeadlines = { deadlineMs: Math.max(deadlineMs, rebuildDeadlineMs), silenceMs: silenceFor(deadlineMs) }
+  const projectorConnections = await connect(app, redis, projectorDeadlines, 'The second connection to Redis', 'The blocklist is not kept up with the record until it is back.')
   const replicated = await openReplicated(app, redis, config)
   const onLoss = createLossReport(app)
-  const losses = createRedisLosses(tailConnections, prefix, onLoss)
-  const audit = { prefix, clocks, holdsForeign: createOwnershipCheck(prefix, () => log.listIds()) }
+  const losses = createRedisLosses(projectorConnections, prefix, onLoss)
+  const audit = { prefix, clocks, holdsForeign: createOwnershipCheck(prefix, () => record.listNames()) }
   const isBelieved = (flaw: RedisFlaw) => isAcknowledged(flaw, config.REDIS_NOEVICTION_ACKNOWLEDGED)
   const findClockFlaws = () => clockFlaws(clocks.compare(), leewaySeconds)
   const auditAll = async () => {
-    const readRecordClock = clocks.read(recordServer, () => log.readClock())
-    const [flaws] = await Promise.all([Promise.all(tailConnections.servers().map(server => auditRedis({ ...server, ...audit }))), readRecordClock])
+    const readRecordClock = clocks.read(recordServer, () => record.readClock())
+    const [flaws] = await Promise.all([Promise.all(projectorConnections.servers().map(server => auditRedis({ ...server, ...audit }))), readRecordClock])
     return [...findClockFlaws(), ...flaws.flat()]
   }
   await refuseFlaws(app, topology, { losses, isBelieved, audit: auditAll })
   const shards = createRedisShards({
     connections,
-    tailConnections,
+    projectorConnections,
     replicated,
     prefix,
     leewaySeconds,
     deadlineMs,
-    log,
-    onDistrust: () => { tail.wake() },
+    record,
+    onDistrust: () => { projector.wake() },
     onTrust: (trust, reason) => { reportTrust(app, trust, reason) },
     onLoss,
     onTorn: (tag, reason) => app.log.warn({ tag, reason }, 'A part of the blocklist was moved in the cluster, and is made again from the record. Requests with a token that belongs to it get 503 until it is.'),
-    onMended: () => { tail.wake() },
+    onMended: () => { projector.wake() },
     breaker: watchBreaker(app),
     onLookup: app.metrics.lookedUp
   })
-  const tail = openTail(shards.projections)
-  for (const { link } of tailConnections.shards) link.onChanged(isReady => { if (isReady) tail.wake() })
-  const findFlaws = createRedisAuditor({ ...audit, leewaySeconds, readRecordClock: () => log.readClock(), servers: () => tailConnections.servers(), answers: shards.answers })
-  const watch = createWatch(app, topology, { audit: async () => (await findFlaws()).filter(flaw => !isBelieved(flaw)), clocks, losses, shards, tail })
+  const projector = openProjector(shards.projections)
+  for (const { link } of projectorConnections.shards) link.onChanged(isReady => { if (isReady) projector.wake() })
+  const findFlaws = createRedisAuditor({ ...audit, leewaySeconds, readRecordClock: () => record.readClock(), servers: () => projectorConnections.servers(), answers: shards.answers })
+  const watch = createWatch(app, topology, { audit: async () => (await findFlaws()).filter(flaw => !isBelieved(flaw)), clocks, losses, shards, projector })
   clocks.start(dispute => {
     logDispute(app, dispute)
     watch.clocksChanged(findClockFlaws())
@@ -78,13 +78,13 @@ export async function openInRedis (app: FastifyInstance, topology: RedisTopology
   shards.guard.start()
   return {
     blocklist: shards.blocklist,
-    tail,
+    projector,
     guard: shards.guard,
     async close () {
       shards.stop()
       clocks.stop()
       watch.stop()
-      await tail.stop()
+      await projector.stop()
       await shards.blocklist.close()
     }
   }
@@ -132,10 +132,10 @@ async function refuseFlaws (app: FastifyInstance, topology: RedisTopology, { aud
 interface Watched extends Pick<Start, 'audit' | 'losses'> {
   clocks: Clocks
   shards: RedisShards
-  tail: Tail
+  projector: Projector
 }
 
-function createWatch (app: FastifyInstance, topology: RedisTopology, { audit, clocks, losses, shards, tail }: Watched): RedisWatch {
+function createWatch (app: FastifyInstance, topology: RedisTopology, { audit, clocks, losses, shards, projector }: Watched): RedisWatch {
   return createRedisWatch({
     audit,
     takeSetBack: () => clocks.takeSetBack(),
@@ -143,7 +143,7 @@ function createWatch (app: FastifyInstance, topology: RedisTopology, { audit, cl
     onFlaws: flaws => {
       for (const flaw of flaws) app.log.error(`${describeFlaw(flaw, topology)} Until then requests with a token get 503.`)
       shards.suspend(flaws[0] && reasonOf(flaws[0]))
-      if (flaws.length === 0) tail.wake()
+      if (flaws.length === 0) projector.wake()
     },
     forgetMarkers: () => shards.forgetMarkers()
   })

@@ -37,7 +37,7 @@ async function ending (app: FastifyInstance): Promise<void> {
   async function authenticateFromRecord (request: FastifyRequest, mustBeLive: boolean): Promise<void> {
     const { claims, session } = await readRecord(request)
     if (session === undefined || (mustBeLive && session.endedAt !== null)) await refuseEverywhere(claims)
-    else if (await app.revocationLog.hasToken(claims.jti) && session.endedAt === null) await refuseEverywhere(claims)
+    else if (await app.revocationRecord.hasToken(claims.jti) && session.endedAt === null) await refuseEverywhere(claims)
     request.user = claims
   }
 

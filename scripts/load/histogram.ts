@@ -57,8 +57,8 @@ export function latenciesOf (histogram: Histogram): Latencies | undefined {
 export function distributionOf (histogram: Histogram): [percentile: number, ms: number][] {
   const points: [number, number][] = []
   // Evenly spaced on the axis that HDR plots have, which is the logarithm of 1 / (1 - percentile).
-  for (let tail = 1; histogram.totalCount > 0 && tail <= histogram.totalCount; tail *= 10 ** (1 / 16)) {
-    const percentile = 100 * (1 - 1 / tail)
+  for (let projector = 1; histogram.totalCount > 0 && projector <= histogram.totalCount; projector *= 10 ** (1 / 16)) {
+    const percentile = 100 * (1 - 1 / projector)
     points.push([percentile, toMs(histogram.getValueAtPercentile(percentile))])
   }
   return points

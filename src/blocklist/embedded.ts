@@ -41,9 +41,9 @@ export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): { blo
     },
     projection: {
       async reach () { /* It is in this process. */ },
-      async begin (logId, claim) {
-        if (parseMarker(marker)?.logId !== logId) marker = claim
-        return marker ?? claim
+      async begin (recordId, draft) {
+        if (parseMarker(marker)?.recordId !== recordId) marker = draft
+        return marker ?? draft
       },
       async advance (from, to, revocations) {
         if (marker !== from) return false

@@ -1,9 +1,9 @@
-import type { LogGuard } from '../trust/by-record.ts'
+import type { RecordTrust } from '../trust/by-record.ts'
 import type { Projection } from '../record/projection.ts'
 
 export interface MenderOptions {
   projection: Projection
-  guard: Pick<LogGuard, 'suspend'>
+  guard: Pick<RecordTrust, 'suspend'>
   /** Told when the marker is gone, so that the shard is made again. */
   onMended: () => void
 }

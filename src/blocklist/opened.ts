@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts'
-import type { Tail } from '../record/projector.ts'
+import type { Projector } from '../record/projector.ts'
 import type { Blocklist } from '../revocation/blocklist.ts'
-import type { LogGuard } from '../trust/by-record.ts'
+import type { RecordTrust } from '../trust/by-record.ts'
 
 export interface BlocklistOptions {
   config: Pick<Config, 'storage' | 'CLOCK_LEEWAY' | 'BLOCKLIST_DEADLINE_MS' | 'BLOCKLIST_PREFIX' | 'BLOCKLIST_WAIT_REPLICAS' | 'REDIS_NOEVICTION_ACKNOWLEDGED'>
@@ -13,8 +13,8 @@ export interface BlocklistOptions {
 export interface OpenedBlocklist {
   blocklist: Blocklist
   /** None where the blocklist is away. */
-  tail?: Tail
+  projector?: Projector
   /** What judges its answers, where that is needed. */
-  guard?: Pick<LogGuard, 'trust' | 'positions' | 'progress'>
+  guard?: Pick<RecordTrust, 'trust' | 'positions' | 'progress'>
   close (): Promise<void>
 }

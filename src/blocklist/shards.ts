@@ -5,14 +5,14 @@ import type { Blocklist } from '../revocation/blocklist.ts'
 import type { BreakerOptions } from '../revocation/breaker.ts'
 import type { SettledBatch } from '../revocation/coalescer.ts'
 import { createHeadPoll } from '../trust/head-poll.ts'
-import { createLogGuard, UntrustedError, type LogGuard, type Trust } from '../trust/by-record.ts'
+import { createRecordTrust, UntrustedError, type RecordTrust, type Trust } from '../trust/by-record.ts'
 import { createMender } from './mender.ts'
 import type { Projection, ProjectionShard } from '../record/projection.ts'
 import { createRecordQuestion } from '../trust/record-question.ts'
 import { createRedisBlocklist } from '../revocation/redis-blocklist.ts'
 import type { Loss } from '../record/losses.ts'
 import { createRedisProjection } from '../record/redis-projection.ts'
-import type { RevocationLog } from '../record/record.ts'
+import type { RevocationRecord } from '../record/record.ts'
 import { createShardedBlocklist } from '../revocation/sharded-blocklist.ts'
 
 export interface RedisShardsOptions {
@@ -21,12 +21,12 @@ export interface RedisShardsOptions {
   /** For logouts that wait until so many replicas of Redis have them. */
   replicated?: { connections: RedisConnections, replicas: number, deadlineMs: number } | undefined
   /** For keeping the blocklist up: nobody waits behind a rebuild. */
-  tailConnections: RedisConnections
+  projectorConnections: RedisConnections
   prefix: string
   leewaySeconds: number
   /** How long a look-up or a logout may take, in milliseconds. Defaults to 250. */
   deadlineMs?: number
-  log: Pick<RevocationLog, 'readHead' | 'readAfter'>
+  record: Pick<RevocationRecord, 'readHead' | 'readAfter'>
   /** Called when the answers of any shard do not count any more. */
   onDistrust: () => void
   /** Called when the answers of all shards together are worth something else: as much as those of the worst shard. */
@@ -35,7 +35,7 @@ export interface RedisShardsOptions {
   onLoss: (loss: Loss) => void
   /** Told when a shard has to be made again, since it was moved. */
   onTorn: (tag: string, reason: string) => void
-  /** Told when the marker of such a shard is gone, so that the tail makes it again. */
+  /** Told when the marker of such a shard is gone, so that the projector makes it again. */
   onMended: () => void
   breaker: BreakerOptions
   onLookup: (batch: SettledBatch) => void
@@ -44,10 +44,10 @@ export interface RedisShardsOptions {
 /** The blocklist in Redis: one shard on a single primary, several in a cluster, each with a marker and a judge of its own. */
 export interface RedisShards {
   blocklist: Blocklist
-  /** The shards as their tail sees them. */
+  /** The shards as their projector sees them. */
   projections: ProjectionShard[]
   /** What judges the answers, of all shards together. */
-  guard: Pick<LogGuard, 'start' | 'trust' | 'positions' | 'progress'>
+  guard: Pick<RecordTrust, 'start' | 'trust' | 'positions' | 'progress'>
   /**
    * Refuses everything for a reason that no marker shows, until it is called without one. Meanwhile nothing is kept up from here, but by
    * whoever finds nothing wrong: what is written may be lost again.
@@ -62,24 +62,24 @@ export interface RedisShards {
 }
 
 export function createRedisShards (options: RedisShardsOptions): RedisShards {
-  const { connections, tailConnections, prefix, leewaySeconds, deadlineMs, log } = options
-  const heads = createHeadPoll(log)
+  const { connections, projectorConnections, prefix, leewaySeconds, deadlineMs, record } = options
+  const heads = createHeadPoll(record)
   const atEndOfTurn = createTurn()
-  const record = createRecordQuestion(log)
+  const question = createRecordQuestion(record)
   const trust = countTrust(connections.shards.length, options)
   const breaker = countBreakers(options.breaker)
-  const tailShards = tailConnections.shards
-  const projections = tailShards.map(({ tag, link }) => createRedisProjection({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, onLoss: options.onLoss }))
-  const guards = connections.shards.map((_, shard) => createLogGuard({ log, heads, onTrust: trust.of(shard) }))
+  const projectorShards = projectorConnections.shards
+  const projections = projectorShards.map(({ tag, link }) => createRedisProjection({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, onLoss: options.onLoss }))
+  const guards = connections.shards.map((_, shard) => createRecordTrust({ record, heads, onTrust: trust.of(shard) }))
   const menders = guards.map((guard, shard) => createMender({ projection: projections[shard] as Projection, guard, onMended: options.onMended }))
   const blocklists = connections.shards.map(({ tag, link }, shard) => {
-    const guard = guards[shard] as LogGuard
+    const guard = guards[shard] as RecordTrust
     const writer = options.replicated?.connections.shards[shard]?.link
     const replicated = options.replicated && writer && { ...options.replicated, link: writer }
     // What is known of a shard was known on one connection.
     link.onChanged(() => { guard.connectionChanged() })
-    for (const torn of [link, tailShards[shard]?.link]) torn?.onTorn(reason => { if (menders[shard]?.mend(reason)) options.onTorn(tag, reason) })
-    return createRedisBlocklist({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, deadlineMs, guard, record, recent: () => heads.recent, onLoss: options.onLoss, breaker, replicated, atEndOfTurn, onLookup: options.onLookup })
+    for (const torn of [link, projectorShards[shard]?.link]) torn?.onTorn(reason => { if (menders[shard]?.mend(reason)) options.onTorn(tag, reason) })
+    return createRedisBlocklist({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, deadlineMs, guard, record: question, recent: () => heads.recent, onLoss: options.onLoss, breaker, replicated, atEndOfTurn, onLookup: options.onLookup })
   })
   let suspended: string | undefined
   async function reach (projection: Projection): Promise<void> {
@@ -111,7 +111,7 @@ export function createRedisShards (options: RedisShardsOptions): RedisShards {
   }
 }
 
-/** Reports the trust in all shards together, so that a log has a line for each outage and not for each shard. */
+/** Reports the trust in all shards together, so that a record has a line for each outage and not for each shard. */
 function countTrust (shards: number, { onDistrust, onTrust }: RedisShardsOptions): { of (shard: number): (trust: Trust, reason?: string) => void } {
   const each = Array.from({ length: shards }, (): Trust => 'untrusted')
   return {
@@ -139,7 +139,7 @@ function countBreakers ({ onOpen, onClose, ...rest }: BreakerOptions): BreakerOp
   }
 }
 
-function unite (guards: readonly LogGuard[]): RedisShards['guard'] {
+function unite (guards: readonly RecordTrust[]): RedisShards['guard'] {
   return {
     start () { for (const guard of guards) guard.start() },
     get trust () { return worst(guards.map(({ trust }) => trust)) },

@@ -1,6 +1,6 @@
 import type { Blocklist } from '../revocation/blocklist.ts'
 import { withDeadline } from '../timing/deadline.ts'
-import { UntrustedError, type LogGuard } from '../trust/by-record.ts'
+import { UntrustedError, type RecordTrust } from '../trust/by-record.ts'
 import type { Progress } from '../record/projection.ts'
 
 /**
@@ -24,7 +24,7 @@ export interface BlocklistStatus {
  *
  * @param deadlineMs how long it may take, in milliseconds
  */
-export async function readBlocklistStatus (blocklist: Blocklist, deadlineMs: number, guard?: Pick<LogGuard, 'trust' | 'positions' | 'progress'>): Promise<BlocklistStatus> {
+export async function readBlocklistStatus (blocklist: Blocklist, deadlineMs: number, guard?: Pick<RecordTrust, 'trust' | 'positions' | 'progress'>): Promise<BlocklistStatus> {
   const error: unknown = await withDeadline(blocklist.ping(), deadlineMs).then(() => undefined, error => error)
   const { head, marker } = guard?.positions ?? { head: undefined, marker: 0 }
   return {

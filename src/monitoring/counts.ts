@@ -7,13 +7,13 @@ import { unavailableCauses, type UnavailableCause } from './unavailable.ts'
 type Reason = RecordedRevocation['reason']
 
 /** What brings a blocklist up with the record: all of it, or what it lacks. */
-export type ReplayKind = 'rebuild' | 'catch_up'
+export type CatchUpKind = 'rebuild' | 'catch_up'
 
 /** Plain numbers, to which something is added when it happens, and which are read when somebody asks. */
 export interface Counts {
   checks: Record<CheckResult, number>
   breaker: { isOpen: boolean, openings: number }
-  replays: Record<ReplayKind, { count: number, entries: number, seconds: number }>
+  catchUps: Record<CatchUpKind, { count: number, entries: number, seconds: number }>
   unavailable: Record<UnavailableCause, number>
   readonly revocations: ReadonlyArray<{ scope: RevocationScope, reason: Reason, count: number }>
   countRevocation (scope: RevocationScope, reason: Reason): void
@@ -31,7 +31,7 @@ export function createCounts (): Counts {
   return {
     checks: { accepted: 0, revoked: 0, unavailable: 0 },
     breaker: { isOpen: false, openings: 0 },
-    replays: { rebuild: { count: 0, entries: 0, seconds: 0 }, catch_up: { count: 0, entries: 0, seconds: 0 } },
+    catchUps: { rebuild: { count: 0, entries: 0, seconds: 0 }, catch_up: { count: 0, entries: 0, seconds: 0 } },
     unavailable: Object.fromEntries(unavailableCauses.map(cause => [cause, 0])) as Record<UnavailableCause, number>,
     revocations,
     countRevocation (scope, reason) {

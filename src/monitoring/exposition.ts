@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { Clocks } from '../clocks/clocks.ts'
 import { blocklistStates, type BlocklistStatus } from '../blocklist/status.ts'
-import type { Counts, ReplayKind } from './counts.ts'
+import type { Counts, CatchUpKind } from './counts.ts'
 
 /** A value of a metric, and the labels that tell it from the others. */
 type Sample<Label extends string> = [labels: Partial<Record<Label, string>>, value: number]
@@ -58,7 +58,7 @@ export function exposeLookups (register: Registry) {
   }
 }
 
-export function exposeCounts (register: Registry, { checks, breaker, replays, unavailable, revocations }: Counts): void {
+export function exposeCounts (register: Registry, { checks, breaker, catchUps, unavailable, revocations }: Counts): void {
   expose(Counter, { register, name: 'signout_checks_total', help: 'Checks of an access token against the blocklist, by what came of them.', labelNames: ['result'] },
     () => Object.entries(checks).map(([result, count]) => [{ result }, count]))
   expose(Counter, { register, name: 'signout_revocations_total', help: 'Tokens and sessions that were revoked here, by what was revoked and why.', labelNames: ['scope', 'reason'] },
@@ -69,10 +69,10 @@ export function exposeCounts (register: Registry, { checks, breaker, replays, un
     () => [[{}, Number(breaker.isOpen)]])
   expose(Counter, { register, name: 'signout_breaker_openings_total', help: 'How often look-ups have begun to be refused at once, since Redis had not been answering in time.' },
     () => [[{}, breaker.openings]])
-  const ofReplays = (number: 'count' | 'entries' | 'seconds') => () => Object.entries(replays).map(([kind, replay]): Sample<'kind'> => [{ kind: kind as ReplayKind }, replay[number]])
-  expose(Counter, { register, name: 'signout_replays_total', help: 'Replays of the record into the blocklist that this replica has finished: rebuilds from nothing, and what it lacked.', labelNames: ['kind'] }, ofReplays('count'))
-  expose(Counter, { register, name: 'signout_replay_entries_total', help: 'Revocations that finished replays have written into the blocklist.', labelNames: ['kind'] }, ofReplays('entries'))
-  expose(Counter, { register, name: 'signout_replay_seconds_total', help: 'How long finished replays took, together.', labelNames: ['kind'] }, ofReplays('seconds'))
+  const ofCatchUps = (number: 'count' | 'entries' | 'seconds') => () => Object.entries(catchUps).map(([kind, caughtUp]): Sample<'kind'> => [{ kind: kind as CatchUpKind }, caughtUp[number]])
+  expose(Counter, { register, name: 'signout_replays_total', help: 'Replays of the record into the blocklist that this replica has finished: rebuilds from nothing, and what it lacked.', labelNames: ['kind'] }, ofCatchUps('count'))
+  expose(Counter, { register, name: 'signout_replay_entries_total', help: 'Revocations that finished replays have written into the blocklist.', labelNames: ['kind'] }, ofCatchUps('entries'))
+  expose(Counter, { register, name: 'signout_replay_seconds_total', help: 'How long finished replays took, together.', labelNames: ['kind'] }, ofCatchUps('seconds'))
 }
 
 /** @param read what was found out for this scrape */

@@ -6,7 +6,7 @@ import type { SettledBatch } from '../revocation/coalescer.ts'
 import { UntrustedError } from '../trust/by-record.ts'
 import type { CheckResult } from '../revocation/revocation-check.ts'
 import type { RecordedRevocation } from '../record/record.ts'
-import type { Replay } from '../record/projector.ts'
+import type { CatchUp } from '../record/projector.ts'
 import { exposeClocks, exposeCounts, exposeLookups, exposeStatus } from './exposition.ts'
 import { collectProcessMetrics } from './process-metrics.ts'
 import { createCounts } from './counts.ts'
@@ -22,7 +22,7 @@ export interface Metrics {
   lookedUp (batch: SettledBatch): void
   breakerOpened (): void
   breakerClosed (): void
-  caughtUp (replay: Replay): void
+  caughtUp (catchUp: CatchUp): void
   revoked (revocations: readonly RecordedRevocation[]): void
   answeredUnavailable (cause: UnavailableCause): void
   /** Says who is asked, on each scrape, how the blocklist is. It answers within a bound, and does not reject. */
@@ -65,10 +65,10 @@ export function createMetrics (): Metrics {
     },
     breakerClosed () { counts.breaker.isOpen = false },
     caughtUp ({ from, entries, seconds }) {
-      const replays = counts.replays[from === undefined ? 'rebuild' : 'catch_up']
-      replays.count++
-      replays.entries += entries
-      replays.seconds += seconds
+      const catchUps = counts.catchUps[from === undefined ? 'rebuild' : 'catch_up']
+      catchUps.count++
+      catchUps.entries += entries
+      catchUps.seconds += seconds
     },
     revoked (revocations) {
       for (const { scope, reason } of revocations) counts.countRevocation(scope, reason)

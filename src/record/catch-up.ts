@@ -1,13 +1,13 @@
 import { withDeadline } from '../timing/deadline.ts'
-import { advanceClaim, formatMarker, type LogPosition } from './marker.ts'
+import { advanceDraft, formatMarker, type RecordPosition } from './marker.ts'
 import type { Progress, ProjectionShard } from './projection.ts'
-import type { LoggedRevocation, PositionRange, RevocationLog } from './record.ts'
+import type { LoggedRevocation, PositionRange, RevocationRecord } from './record.ts'
 
-export interface ReplayOptions {
-  log: Pick<RevocationLog, 'readLive' | 'countRows'>
+export interface CatchUpOptions {
+  record: Pick<RevocationRecord, 'readLive' | 'countRows'>
   /** Called after each page of rows, while there are more. */
   onPage: () => Promise<unknown>
-  /** Once it is aborted, nothing is begun any more: the markers and claims stay where they are. */
+  /** Once it is aborted, nothing is begun any more: the markers and drafts stay where they are. */
   stopping: AbortSignal
   /** How long a step may take before its shard is left behind, in milliseconds; as long as it likes when it is left out. */
   stepDeadlineMs?: number | undefined
@@ -16,32 +16,32 @@ export interface ReplayOptions {
 /** A shard that is behind the record, and where it is. */
 export interface Lag {
   shard: ProjectionShard
-  /** What stands in the place of the marker: the marker, or a claim. */
+  /** What stands in the place of the marker: the marker, or a draft. */
   found: string
-  from: LogPosition | undefined
+  from: RecordPosition | undefined
 }
 
 /** What the blocklist was brought up with. */
-export interface Replay {
+export interface CatchUp {
   /** Where it began; undefined when it began with nothing. */
-  from: LogPosition | undefined
-  to: LogPosition
+  from: RecordPosition | undefined
+  to: RecordPosition
   /** Rows of the record. */
   entries: number
   seconds: number
 }
 
-/** How a replay ended. The shards that were left behind do not keep the others from theirs. */
-export interface ReplayEnd {
+/** How catching up ended. The shards that were left behind do not keep the others from theirs. */
+export interface CatchUpEnd {
   /** What was done, unless no shard came through, or it was stopped before. */
-  replay: Replay | undefined
+  catchUp: CatchUp | undefined
   /** Whether a step of any shard was refused: somebody else was at it, and it has to start over. */
   wasRefused: boolean
   /** What kept a shard from its part, if anything did. */
   failure: unknown
 }
 
-type Page = Awaited<ReturnType<RevocationLog['readLive']>>
+type Page = Awaited<ReturnType<RevocationRecord['readLive']>>
 
 /** Rows that are read at once. While they are written the next ones are read. */
 const pageSize = 5_000
@@ -51,7 +51,7 @@ const maxEntriesPerStep = 1_000
 const guessedSecondsPerEntry = 15 / 1_000_000
 
 /** Whether there is so much to write that it takes more than a moment. */
-export function isFarBehind (from: LogPosition | undefined, to: LogPosition): boolean {
+export function isFarBehind (from: RecordPosition | undefined, to: RecordPosition): boolean {
   return from === undefined || to.position - from.position > pageSize
 }
 
@@ -59,12 +59,12 @@ export function isFarBehind (from: LogPosition | undefined, to: LogPosition): bo
  * Writes to each shard the rows after its marker that belong to it, or all when it has none, up to a head that is settled, and
  * moves its marker past them, step by step. The record is read once for all of them.
  */
-export async function replay ({ log, onPage, stopping, stepDeadlineMs }: ReplayOptions, lags: readonly Lag[], to: LogPosition): Promise<ReplayEnd> {
+export async function catchUp ({ record, onPage, stopping, stepDeadlineMs }: CatchUpOptions, lags: readonly Lag[], to: RecordPosition): Promise<CatchUpEnd> {
   const startedAt = performance.now()
   const range = { after: Math.min(...lags.map(({ from }) => from?.position ?? 0)), upTo: to.position }
-  // Only a replay that takes long tells how far it has come.
-  const total = range.upTo - range.after > pageSize ? await countRows(log, range) : 0
-  const end: ReplayEnd = { replay: undefined, wasRefused: false, failure: undefined }
+  // Only what takes long tells how far it has come.
+  const total = range.upTo - range.after > pageSize ? await countRows(record, range) : 0
+  const end: CatchUpEnd = { catchUp: undefined, wasRefused: false, failure: undefined }
   let entries = 0
   let writingSince = startedAt
   let writers = lags.map(lag => createWriter(lag))
@@ -81,11 +81,11 @@ export async function replay ({ log, onPage, stopping, stepDeadlineMs }: ReplayO
     })
   }
 
-  for (let reading: Promise<Page> | undefined = log.readLive(range, pageSize); reading !== undefined;) {
+  for (let reading: Promise<Page> | undefined = record.readLive(range, pageSize); reading !== undefined;) {
     const { rows, next }: Page = await reading
     if (stopping.aborted) return end
     if (entries === 0) writingSince = performance.now()
-    reading = next === undefined ? undefined : log.readLive({ ...range, after: next }, pageSize)
+    reading = next === undefined ? undefined : record.readLive({ ...range, after: next }, pageSize)
     // Whatever goes wrong below goes wrong first.
     reading?.catch(() => {})
     const secondsEach = entries === 0 ? guessedSecondsPerEntry : secondsSince(writingSince) / entries
@@ -97,15 +97,15 @@ export async function replay ({ log, onPage, stopping, stepDeadlineMs }: ReplayO
   await keep(writer => writer.finish(to))
   if (writers.length > 0) {
     const from = lags.every(({ from }) => from !== undefined) ? { ...to, position: range.after } : undefined
-    end.replay = { from, to, entries, seconds: secondsSince(startedAt) }
+    end.catchUp = { from, to, entries, seconds: secondsSince(startedAt) }
   }
   return end
 }
 
 /** Counting many rows may take longer than a statement may. The positions are as good a guess where few rows have expired. */
-async function countRows (log: ReplayOptions['log'], range: PositionRange): Promise<number> {
+async function countRows (record: CatchUpOptions['record'], range: PositionRange): Promise<number> {
   try {
-    return await log.countRows(range)
+    return await record.countRows(range)
   } catch {
     return range.upTo - range.after
   }
@@ -114,13 +114,13 @@ async function countRows (log: ReplayOptions['log'], range: PositionRange): Prom
 interface ShardWriter {
   /** Writes those of a page that belong to the shard. Answers false when it was refused. */
   write (rows: readonly LoggedRevocation[], progressAt: (rows: number) => Progress | undefined): Promise<boolean>
-  /** Moves the marker to the end, or puts it where a claim was. */
-  finish (to: LogPosition): Promise<boolean>
+  /** Moves the marker to the end, or puts it where a draft was. */
+  finish (to: RecordPosition): Promise<boolean>
 }
 
 function createWriter ({ shard: { projection, includes }, found, from }: Lag): ShardWriter {
   let current = found
-  const nameAt = (position: number) => from === undefined ? advanceClaim(found, position) : formatMarker({ ...from, position })
+  const nameAt = (position: number) => from === undefined ? advanceDraft(found, position) : formatMarker({ ...from, position })
 
   /** Each step goes on from where the one before it leaves off, so they can be sent without waiting for one another. */
   function advance (rows: readonly LoggedRevocation[], progress: Progress | undefined): Promise<boolean> {

@@ -45,8 +45,8 @@ return 1
 `
 
 /** What stands in Redis beside the entries. */
-export function projectionKeys (prefix: string): { marker: string, progress: string, server: string, doubt: string } {
-  return { marker: `${prefix}generation`, progress: `${prefix}rebuild`, server: `${prefix}server`, doubt: `${prefix}doubt` }
+export function projectionKeys (prefix: string): { marker: string, progress: string, note: string, doubt: string } {
+  return { marker: `${prefix}marker`, progress: `${prefix}progress`, note: `${prefix}note`, doubt: `${prefix}doubt` }
 }
 
 const allKeys = (prefix: string) => Object.values(projectionKeys(prefix))

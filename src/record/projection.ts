@@ -1,19 +1,19 @@
 import type { Revocation } from '../entries/revocation.ts'
 
 /**
- * The blocklist as its tail sees it: a projection of the record, which may be lost at any time and is made again.
+ * The blocklist as its projector sees it: a projection of the record, which may be lost at any time and is made again.
  *
- * Each step checks that the marker, or the claim in its place, is exactly what the tail last saw or put there, does its
+ * Each step checks that the marker, or the draft in its place, is exactly what the projector last saw or put there, does its
  * part, and leaves the next one: whatever has happened to the blocklist in between, whoever else is at it, and however late
  * a step arrives, what the marker says stays true (docs/revocation.md). All of them reject within a bound.
  */
 export interface Projection {
   /** Rejects when it cannot be reached. */
   reach (): Promise<void>
-  /** Answers the marker if it is of this log. Puts the claim in its place if it is not, and answers that. */
-  begin (logId: string, claim: string): Promise<string>
+  /** Answers the marker if it is of this record. Puts the draft in its place if it is not, and answers that. */
+  begin (recordId: string, draft: string): Promise<string>
   /**
-   * Adds entries, never shortening one, and moves the marker or the claim, all or nothing. Answers false, having done
+   * Adds entries, never shortening one, and moves the marker or the draft, all or nothing. Answers false, having done
    * nothing, when what stands there is not `from`.
    */
   advance (from: string, to: string, revocations: readonly Revocation[], progress?: Progress): Promise<boolean>

@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { withDeadline } from '../timing/deadline.ts'
-import { newClaim, parseMarker, type LogPosition } from './marker.ts'
+import { newDraft, parseMarker, type RecordPosition } from './marker.ts'
 import type { ProjectionShard } from './projection.ts'
-import { isFarBehind, replay, type Lag, type Replay } from './catch-up.ts'
-import type { RevocationLog } from './record.ts'
+import { isFarBehind, catchUp, type Lag, type CatchUp } from './catch-up.ts'
+import type { RevocationRecord } from './record.ts'
 
-export type { Replay } from './catch-up.ts'
+export type { CatchUp } from './catch-up.ts'
 
-export interface TailOptions {
-  log: RevocationLog
+export interface ProjectorOptions {
+  record: RevocationRecord
   shards: readonly ProjectionShard[]
-  onCaughtUp?: (replay: Replay) => void
+  onCaughtUp?: (catchUp: CatchUp) => void
   /** Told when the record had lost its end, and goes on under another name. */
-  onLogRenamed?: (marker: LogPosition, head: LogPosition) => void
+  onRecordRenamed?: (marker: RecordPosition, head: RecordPosition) => void
   /** Told of what keeps it from its work, once until it works again. */
   onFailure?: (error: unknown) => void
 }
@@ -26,7 +26,7 @@ export interface TailOptions {
  * Of a blocklist in several shards each has a marker of its own. One that cannot be reached or refuses a step is left behind
  * until the next round, and one that has much to catch up with does so on its own, while the rounds of the others go on.
  */
-export interface Tail {
+export interface Projector {
   start (): void
   /** Does a round now instead of when it is due. */
   wake (): void
@@ -37,7 +37,7 @@ export interface Tail {
 }
 
 const intervalMs = 1_000
-/** Soon, and not so soon that a tail that is refused again and again does nothing else. */
+/** Soon, and not so soon that a projector that is refused again and again does nothing else. */
 const startOverMs = 50
 /** Longer than a round that has nothing to do; and whoever takes over has moved the marker before replicas stop trusting it. */
 const leaseSeconds = 2
@@ -45,7 +45,7 @@ const leaseSeconds = 2
 /** How long one shard may keep the others waiting: what it was asked may still be done, and it is looked at again in the next round. */
 const shardDeadlineMs = 1_000
 
-export function createTail (options: TailOptions): Tail {
+export function createProjector (options: ProjectorOptions): Projector {
   let timer: NodeJS.Timeout | undefined
   let running: Promise<unknown> | undefined
   let isStarted = false
@@ -91,7 +91,7 @@ export function createTail (options: TailOptions): Tail {
   }
 }
 
-/** What a tail does, without its clock. */
+/** What a projector does, without its clock. */
 interface Rounds {
   /** Does the next one. What takes long goes on after it. */
   next (): Promise<void>
@@ -101,10 +101,10 @@ interface Rounds {
   release (): Promise<void>
 }
 
-function createRounds (options: TailOptions, startOverSoon: () => void, stopping: AbortSignal): Rounds {
-  const { log, shards } = options
+function createRounds (options: ProjectorOptions, startOverSoon: () => void, stopping: AbortSignal): Rounds {
+  const { record, shards } = options
   const holder = randomUUID()
-  const keepLease = () => log.lease(holder, leaseSeconds)
+  const keepLease = () => record.lease(holder, leaseSeconds)
   let hasLease = false
   let hasFailed = false
   /** What takes long, and whose it is. */
@@ -118,19 +118,19 @@ function createRounds (options: TailOptions, startOverSoon: () => void, stopping
 
   /** Lets another replica take over at once, which waits for the lease to run out otherwise. */
   async function release (): Promise<void> {
-    if (hasLease) await log.release(holder).catch(() => {})
+    if (hasLease) await record.release(holder).catch(() => {})
     hasLease = false
   }
 
-  async function bringUp (lags: readonly Lag[], to: LogPosition, stepDeadlineMs?: number): Promise<void> {
-    const { replay: done, wasRefused, failure } = await replay({ log, onPage: keepLease, stopping, stepDeadlineMs }, lags, to)
+  async function bringUp (lags: readonly Lag[], to: RecordPosition, stepDeadlineMs?: number): Promise<void> {
+    const { catchUp: done, wasRefused, failure } = await catchUp({ record, onPage: keepLease, stopping, stepDeadlineMs }, lags, to)
     if (done !== undefined) options.onCaughtUp?.(done)
     // Starting over is part of the work.
     if (wasRefused) startOverSoon()
     if (failure !== undefined) throw failure
   }
 
-  function rebuild (lags: readonly Lag[], to: LogPosition): void {
+  function rebuild (lags: readonly Lag[], to: RecordPosition): void {
     beingRebuilt = new Set(lags.map(({ shard }) => shard))
     rebuilding = bringUp(lags, to).then(() => { hasFailed = false }, fail).finally(() => {
       rebuilding = undefined
@@ -188,7 +188,7 @@ async function reachAny (shards: readonly ProjectionShard[]): Promise<void> {
 interface Survey {
   /** Those that are behind, and how far they have to come. */
   lags: readonly Lag[]
-  to?: LogPosition
+  to?: RecordPosition
   hasToStartOver?: boolean
   /** What kept it from looking at one of them. */
   failure?: unknown
@@ -197,30 +197,30 @@ interface Survey {
 const nothingToDo: Survey = { lags: [] }
 const startOver: Survey = { lags: [], hasToStartOver: true }
 
-/** Looks which shards are behind the record, and puts a claim where there is no marker of it. */
-async function look ({ log, onLogRenamed }: TailOptions, shards: readonly ProjectionShard[]): Promise<Survey> {
+/** Looks which shards are behind the record, and puts a draft where there is no marker of it. */
+async function look ({ record, onRecordRenamed }: ProjectorOptions, shards: readonly ProjectionShard[]): Promise<Survey> {
   if (shards.length === 0) return nothingToDo
-  const { logId } = await log.readHead()
+  const { recordId } = await record.readHead()
   const begun = await Promise.allSettled(shards.map(async (shard): Promise<Lag> => {
-    const found = await withDeadline(shard.projection.begin(logId, newClaim(logId)), shardDeadlineMs)
+    const found = await withDeadline(shard.projection.begin(recordId, newDraft(recordId)), shardDeadlineMs)
     return { shard, found, from: parseMarker(found) }
   }))
   // Read after the markers: whoever moved one had recorded before that it would.
-  const head = await log.readHead()
-  if (head.logId !== logId) return startOver
+  const head = await record.readHead()
+  if (head.recordId !== recordId) return startOver
   const found = begun.flatMap(begun => begun.status === 'fulfilled' ? [begun.value] : [])
   const failure: unknown = begun.find(begun => begun.status === 'rejected')?.reason
   const ahead = found.find(({ from }) => from !== undefined && from.position > head.marked)
   if (ahead?.from !== undefined) {
     // The record has lost its end: it was restored from a backup. What the blocklist has beyond stays there.
-    if (await log.rename(logId)) onLogRenamed?.(ahead.from, head)
+    if (await record.rename(recordId)) onRecordRenamed?.(ahead.from, head)
     return startOver
   }
   // No position has been given out beyond it.
   if (found.every(({ from }) => from?.position === head.position)) return { lags: [], failure }
-  const settled = await log.settleHead()
+  const settled = await record.settleHead()
   const lags = found.filter(({ from }) => from === undefined || from.position < settled.position)
   if (lags.length === 0) return { lags, failure }
-  if (settled.logId !== logId || !await log.willMark(settled)) return startOver
+  if (settled.recordId !== recordId || !await record.willMark(settled)) return startOver
   return { lags, to: settled, failure }
 }

@@ -4,7 +4,7 @@ import { clockTimestamp, readClock } from '../db/clock.ts'
 import type { Database, Drizzle } from '../db/database.ts'
 import { rowLimit } from '../db/row-limit.ts'
 import { revocationLogs, revocations, revocationTail, type EndReason } from '../db/tables.ts'
-import type { LogPosition } from './marker.ts'
+import type { RecordPosition } from './marker.ts'
 import type { Revocation, RevocationScope } from '../entries/revocation.ts'
 
 /** A revocation as it is recorded: with its reason, and whose it was as far as that is known. */
@@ -19,8 +19,8 @@ export interface PositionRange {
 }
 
 /** The end of the record. */
-export interface Head extends LogPosition {
-  /** The greatest position that the marker was ever to be moved to, in this log. A marker beyond it is of a past that is lost. */
+export interface Head extends RecordPosition {
+  /** The greatest position that the marker was ever to be moved to, in this record. A marker beyond it is of a past that is lost. */
   marked: number
 }
 
@@ -40,7 +40,7 @@ export interface RecordAfter extends Head {
   recent: RecentRevocation[]
 }
 
-/** How many positions {@link RevocationLog.readAfter} goes back at most. */
+/** How many positions {@link RevocationRecord.readAfter} goes back at most. */
 export const maxPositionsBehind = 5_000
 
 /**
@@ -64,7 +64,7 @@ export async function appendRevocations (db: Drizzle, added: readonly RecordedRe
 }
 
 /** The record, as those read it who keep the blocklist up with it. */
-export interface RevocationLog {
+export interface RevocationRecord {
   /** How far positions have been given out. Some of the last may not be committed yet, and none that was answered is beyond. */
   readHead (): Promise<Head>
   /**
@@ -76,8 +76,8 @@ export interface RevocationLog {
   readAfter (position: number, ids?: readonly string[]): Promise<RecordAfter>
   /** The same, once every row up to it is committed, or will never be. */
   settleHead (): Promise<Head>
-  /** Records, before it is done, that the marker will be moved there. Answers false when the log has another name by now. */
-  willMark (position: LogPosition): Promise<boolean>
+  /** Records, before it is done, that the marker will be moved there. Answers false when the record has another name by now. */
+  willMark (position: RecordPosition): Promise<boolean>
   /**
    * The rows of a range of positions whose tokens could still be accepted somewhere, in their order, out of so many rows.
    * `next` is after which position to go on; undefined when there are no more.
@@ -87,23 +87,23 @@ export interface RevocationLog {
   countRows (range: PositionRange): Promise<number>
   /** The clock of whoever keeps the record, in milliseconds since the epoch. */
   readClock (): Promise<number>
-  /** Every name that the log has had, the present one first. */
-  listIds (): Promise<string[]>
+  /** Every name that the record has had, the present one first. */
+  listNames (): Promise<string[]>
   /** Whether one token alone is on record as revoked. */
   hasToken (jti: string): Promise<boolean>
   /**
-   * Gives the log another name, unless it has another one than this already, so that no marker that was written for it is
+   * Gives the record another name, unless it has another one than this already, so that no marker that was written for it is
    * believed any more. Answers whether it did.
    */
   rename (from: string): Promise<boolean>
-  /** Takes or keeps the lease of the tail. Answers false while somebody else has it. */
+  /** Takes or keeps the lease of the projector. Answers false while somebody else has it. */
   lease (holder: string, seconds: number): Promise<boolean>
   /** Lets another have the lease at once. */
   release (holder: string): Promise<void>
 }
 
 /** @param leewaySeconds by how much clocks may differ */
-export function createRevocationLog (database: Database, leewaySeconds: number): RevocationLog {
+export function createRevocationRecord (database: Database, leewaySeconds: number): RevocationRecord {
   return {
     readHead: () => database.run(readHead),
     readAfter: (position, ids) => database.run(db => readAfter(db, position, ids)),
@@ -131,7 +131,7 @@ export function createRevocationLog (database: Database, leewaySeconds: number):
       return row?.count ?? 0
     },
     readClock: async () => (await database.run(readClock)).getTime(),
-    async listIds () {
+    async listNames () {
       const rows = await database.run(db => db.select({ id: revocationLogs.id }).from(revocationLogs).orderBy(desc(revocationLogs.number)))
       return rows.map(({ id }) => id)
     },
@@ -140,17 +140,17 @@ export function createRevocationLog (database: Database, leewaySeconds: number):
         .where(and(eq(revocations.id, jti), eq(revocations.scope, 'token'))).limit(1))
       return found.length > 0
     },
-    async willMark ({ logId, position }) {
+    async willMark ({ recordId, position }) {
       // Durable before anything rests on it, which is what a transaction of ours is.
       const marked = await database.transaction(db => db.update(revocationLogs)
         .set({ marked: sql`greatest(${revocationLogs.marked}, ${position}::bigint)` })
-        .where(sql`${revocationLogs.id} = ${logId}::uuid and ${revocationLogs.number} = (select max(number) from ${revocationLogs})`)
+        .where(sql`${revocationLogs.id} = ${recordId}::uuid and ${revocationLogs.number} = (select max(number) from ${revocationLogs})`)
         .returning({ id: revocationLogs.id }))
       return marked.length > 0
     },
     rename: from => database.transaction(async db => {
       await db.execute(sql`lock table ${revocationLogs} in exclusive mode`)
-      if ((await readHead(db)).logId !== from) return false
+      if ((await readHead(db)).recordId !== from) return false
       await db.insert(revocationLogs).values({ id: randomUUID(), createdAt: clockTimestamp })
       return true
     }),
@@ -168,12 +168,12 @@ export function createRevocationLog (database: Database, leewaySeconds: number):
 }
 
 async function readHead (db: Drizzle): Promise<Head> {
-  const { rows } = await db.execute(sql`select log.id, log.marked::float8,
+  const { rows } = await db.execute(sql`select record.id, record.marked::float8,
     (select case when is_called then last_value else 0 end from revocations_position_seq)::float8 as position
-    from ${revocationLogs} log order by log.number desc limit 1`) as { rows: Array<{ id: string, marked: number, position: number }> }
+    from ${revocationLogs} record order by record.number desc limit 1`) as { rows: Array<{ id: string, marked: number, position: number }> }
   const [head] = rows
   if (head === undefined) throw new Error('The record of revocations has no name.')
-  return { logId: head.id, position: head.position, marked: head.marked }
+  return { recordId: head.id, position: head.position, marked: head.marked }
 }
 
 /**
@@ -185,14 +185,14 @@ async function readAfter (db: Drizzle, position: number, ids?: readonly string[]
   const among = ids === undefined ? sql`true` : sql`replace(id, '-', '') in (select replace(name, '-', '') from json_array_elements_text(${JSON.stringify(ids)}::json) as name)`
   const { rows } = await db.execute(sql`with head as materialized (
       select case when is_called then last_value else 0 end as position from revocations_position_seq
-    ), log as (select id, marked from ${revocationLogs} order by number desc limit 1)
-    select log.id, log.marked::float8, head.position::float8 as position, (
+    ), record as (select id, marked from ${revocationLogs} order by number desc limit 1)
+    select record.id, record.marked::float8, head.position::float8 as position, (
       select coalesce(json_agg(json_build_array(scope, id, extract(epoch from ${clockTimestamp} - created_at))), '[]')
       from (select scope, id, created_at from ${revocations}
         where position > greatest(${position}::bigint, head.position - ${maxPositionsBehind}::bigint) and ${among}) as recent) as recent
-    from log, head`) as { rows: Array<{ id: string, marked: number, position: number, recent: Array<[RevocationScope, string, number]> }> }
+    from record, head`) as { rows: Array<{ id: string, marked: number, position: number, recent: Array<[RevocationScope, string, number]> }> }
   const [found] = rows
   if (found === undefined) throw new Error('The record of revocations has no name.')
   const recent = found.recent.map(([scope, id, ageSeconds]) => ({ scope, id, ageSeconds }))
-  return { logId: found.id, position: found.position, marked: found.marked, recent }
+  return { recordId: found.id, position: found.position, marked: found.marked, recent }
 }

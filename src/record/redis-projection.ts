@@ -29,7 +29,7 @@ redis.call('SET', KEYS[1], ARGV[2])
 return {ARGV[2], loss}
 `
 
-/** The marker is moved last: until then what it says is true of whatever is there. A replay during which keys were evicted starts over. */
+/** The marker is moved last: until then what it says is true of whatever is there. A rebuild during which keys were evicted starts over. */
 const advance = `
 ${forgetWhatMayBeLost}
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -41,14 +41,14 @@ return 1
 `
 
 export function createRedisProjection ({ redis, prefix, leewaySeconds, onLoss }: RedisProjectionOptions): Projection {
-  const { marker, progress: progressKey, server } = projectionKeys(prefix)
+  const { marker, progress: progressKey, note } = projectionKeys(prefix)
   const link = 'run' in redis ? redis : linkTo(redis)
   return {
     async reach () {
       await link.run(redis => redis.get(marker))
     },
-    async begin (logId, claim) {
-      const [found, loss] = await link.run(redis => runScript<[string, Loss | '']>(redis, 'signoutBegin', begin, [marker, progressKey, server], [logId, claim]))
+    async begin (recordId, draft) {
+      const [found, loss] = await link.run(redis => runScript<[string, Loss | '']>(redis, 'signoutBegin', begin, [marker, progressKey, note], [recordId, draft]))
       if (loss !== '') onLoss?.(loss)
       return found
     },
@@ -56,7 +56,7 @@ export function createRedisProjection ({ redis, prefix, leewaySeconds, onLoss }:
       const entries = revocations.map(({ scope, id }) => prefix + entryKey(scope, id))
       const ends = revocations.map(({ expiresAt }) => entryEndsAt(expiresAt, leewaySeconds))
       const told = progress === undefined ? '' : JSON.stringify(progress)
-      return await link.run(redis => runScript<number>(redis, 'signoutAdvance', advance, [marker, progressKey, server, ...entries], [from, to, told, ...ends])) === 1
+      return await link.run(redis => runScript<number>(redis, 'signoutAdvance', advance, [marker, progressKey, note, ...entries], [from, to, told, ...ends])) === 1
     },
     async forgetMarker () {
       await link.run(redis => redis.del(marker))

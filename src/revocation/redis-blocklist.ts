@@ -6,7 +6,7 @@ import { BlocklistClosedError, RecordedError, readSettings, type Blocklist, type
 import { createBreaker, type BreakerOptions } from './breaker.ts'
 import { createCoalescer, type ReadMany, type SettledBatch, type Value } from './coalescer.ts'
 import { createCutOff, untilPassed, type CutOff } from '../trust/by-cut-off.ts'
-import type { LogGuard } from '../trust/by-record.ts'
+import type { RecordTrust } from '../trust/by-record.ts'
 import type { RecordAnswer, RecordQuestion } from '../trust/record-question.ts'
 import type { RecentRevocation } from '../record/record.ts'
 import { boundCommands } from '../redis/connection.ts'
@@ -29,7 +29,7 @@ export interface RedisBlocklistOptions extends BlocklistSettings {
    * counts. Without one there is no record, and a cut-off stands in for it: tokens issued before Redis last may have
    * forgotten something are refused.
    */
-  guard?: LogGuard
+  guard?: RecordTrust
   /** Asks the record where a marker is behind. With a guard only; without it such an answer does not count. */
   record?: RecordQuestion
   /** The revocations that the record was found to hold after the marker. They may only add refusals. */
@@ -177,7 +177,7 @@ function createRead (link: RedisLink, options: RedisBlocklistOptions, cutOff: Cu
  * Reads entries with the marker of the record. While answers do not count by the marker alone, the progress of the rebuild and
  * the doubt are read as well, so that the error says when to come back.
  */
-function createGuardedRead (guard: LogGuard, read: (keys: string[]) => Promise<Array<string | null>>, check: (onLoss: RedisBlocklistOptions['onLoss']) => Promise<void>, { prefix, record, recent, onLoss }: RedisBlocklistOptions): ReadMany {
+function createGuardedRead (guard: RecordTrust, read: (keys: string[]) => Promise<Array<string | null>>, check: (onLoss: RedisBlocklistOptions['onLoss']) => Promise<void>, { prefix, record, recent, onLoss }: RedisBlocklistOptions): ReadMany {
   const keys = projectionKeys(prefix)
   let checkedIn: number | undefined
   const nameOf = (key: string) => key.slice(prefix.length)

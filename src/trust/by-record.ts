@@ -1,8 +1,8 @@
 import { createHeadPoll, type HeadPoll } from './head-poll.ts'
 import { positionReached } from '../record/marker.ts'
-import { createMarkerJudge, type Look, type MarkerJudge } from './marker-check.ts'
+import { createMarkerCheck, type Look, type MarkerCheck } from './marker-check.ts'
 import type { Progress } from '../record/projection.ts'
-import { maxPositionsBehind, type Head, type RevocationLog } from '../record/record.ts'
+import { maxPositionsBehind, type Head, type RevocationRecord } from '../record/record.ts'
 
 /** The blocklist answers, and what it answers counts for nothing now: it may have forgotten something. */
 export class UntrustedError extends Error {
@@ -11,7 +11,7 @@ export class UntrustedError extends Error {
   readonly retryAfterSeconds: number
   /** How far a rebuild has come, while there is one. */
   readonly progress: Progress | undefined
-  /** Whether it lacks something that a replay brings, so that waiting for that is all there is to do. */
+  /** Whether it lacks something that catching up brings, so that waiting for that is all there is to do. */
   readonly isRebuilding: boolean
   constructor (reason: string, retryAfterSeconds: number, progress?: Progress, isRebuilding = progress !== undefined) {
     super(reason)
@@ -53,9 +53,9 @@ export interface Guard {
  */
 export type Trust = 'trusted' | 'behind' | 'untrusted'
 
-export interface LogGuardOptions {
+export interface RecordTrustOptions {
   /** Tells the head of the record. */
-  log: Pick<RevocationLog, 'readHead' | 'readAfter'>
+  record: Pick<RevocationRecord, 'readHead' | 'readAfter'>
   /** Reads it for several guards at once; each has its own otherwise. */
   heads?: HeadPoll
   /** Called when answers become worth something else, with the reason when they do not count any more. */
@@ -64,7 +64,7 @@ export interface LogGuardOptions {
   now?: () => number
 }
 
-export interface LogGuard extends Guard {
+export interface RecordTrust extends Guard {
   /** To be called when the connection was made, or lost. */
   connectionChanged (): void
   /** Refuses everything for a reason that no marker shows, until it is called without one by the same. */
@@ -74,16 +74,16 @@ export interface LogGuard extends Guard {
   readonly progress: Progress | undefined
   /** What the last answer was worth. */
   readonly trust: Trust
-  /** The head that was read last, and how far the marker, or the claim in its place, had come when it was seen last. */
+  /** The head that was read last, and how far the marker, or the draft in its place, had come when it was seen last. */
   readonly positions: { head: number | undefined, marker: number }
   start (): void
   stop (): void
 }
 
-export function createLogGuard (options: LogGuardOptions): LogGuard {
-  const { log, now = () => performance.now() } = options
-  const judge = createMarkerJudge(now)
-  const heads = options.heads ?? createHeadPoll(log)
+export function createRecordTrust (options: RecordTrustOptions): RecordTrust {
+  const { record, now = () => performance.now() } = options
+  const judge = createMarkerCheck(now)
+  const heads = options.heads ?? createHeadPoll(record)
   heads.add(judge)
   const suspensions = new Map<string, string>()
   const standing = createStanding(options.onTrust)
@@ -112,7 +112,7 @@ export function createLogGuard (options: LogGuardOptions): LogGuard {
   return {
     look: () => judge.look(),
     judge (look, marker) {
-      reached = positionReached(marker, judge.logId)
+      reached = positionReached(marker, judge.recordId)
       const [suspended] = suspensions.values()
       const flaw = suspended === undefined ? judge.findFlaw(look, marker) : { reason: suspended, isLacking: false }
       if (flaw?.behindAt !== undefined) return flaw.behindAt
@@ -152,7 +152,7 @@ export function createLogGuard (options: LogGuardOptions): LogGuard {
 }
 
 /** What the last answer was worth. */
-function createStanding (onTrust: LogGuardOptions['onTrust']): { readonly trust: Trust, change (next: Trust, reason?: string): void } {
+function createStanding (onTrust: RecordTrustOptions['onTrust']): { readonly trust: Trust, change (next: Trust, reason?: string): void } {
   let trust: Trust = 'untrusted'
   return {
     get trust () { return trust },
@@ -165,9 +165,9 @@ function createStanding (onTrust: LogGuardOptions['onTrust']): { readonly trust:
 }
 
 /** Why an answer that is behind does not count, by the record as it was read after the look-up was sent. */
-function findFlawOf (judge: MarkerJudge, look: Look, position: number, { logId, marked, position: head }: Head): string | undefined {
+function findFlawOf (judge: MarkerCheck, look: Look, position: number, { recordId, marked, position: head }: Head): string | undefined {
   if (look.epoch !== judge.epoch) return 'The connection to the blocklist changed meanwhile.'
-  if (logId !== judge.logId) return 'The marker of the blocklist is of another record.'
+  if (recordId !== judge.recordId) return 'The marker of the blocklist is of another record.'
   if (position > marked) return 'The marker of the blocklist is beyond what the record has.'
   if (head - position > maxPositionsBehind) return 'The blocklist is too far behind the record.'
   return undefined

@@ -1,6 +1,6 @@
 import { createPoll, type Poll } from '../timing/poll.ts'
-import type { MarkerJudge } from './marker-check.ts'
-import type { RecentRevocation, RevocationLog } from '../record/record.ts'
+import type { MarkerCheck } from './marker-check.ts'
+import type { RecentRevocation, RevocationRecord } from '../record/record.ts'
 import { entryKey } from '../entries/revocation.ts'
 
 /** Reads the head of the record again and again, and tells those who judge markers by it: one query for all of them. */
@@ -11,7 +11,7 @@ export interface HeadPoll extends Poll {
    */
   readonly recent: ReadonlyMap<string, RecentRevocation>
   /** What is read from now on is told to this one. */
-  add (judge: MarkerJudge): void
+  add (judge: MarkerCheck): void
 }
 
 const pollMs = 900
@@ -19,15 +19,15 @@ const compareAgainMs = 100
 /** A record that is slow is asked no less often. More at once than a deadline of the database has room for would only make it slower. */
 const maxAtOnce = 3
 
-export function createHeadPoll (log: Pick<RevocationLog, 'readHead' | 'readAfter'>): HeadPoll {
-  const judges: MarkerJudge[] = []
+export function createHeadPoll (record: Pick<RevocationRecord, 'readHead' | 'readAfter'>): HeadPoll {
+  const judges: MarkerCheck[] = []
   let recent: ReadonlyMap<string, RecentRevocation> = new Map()
 
   /** While a judge waits for the head it may be a long way to it, and no answer that it judges counts by the marker alone. */
-  async function read (): Promise<Awaited<ReturnType<RevocationLog['readHead']>>> {
+  async function read (): Promise<Awaited<ReturnType<RevocationRecord['readHead']>>> {
     const compared = judges.filter(({ isWaiting }) => !isWaiting)
-    if (compared.length === 0) return await log.readHead()
-    const { recent: found, ...head } = await log.readAfter(Math.min(...compared.map(({ position }) => position)))
+    if (compared.length === 0) return await record.readHead()
+    const { recent: found, ...head } = await record.readAfter(Math.min(...compared.map(({ position }) => position)))
     recent = byEntry(found)
     return head
   }

@@ -1,4 +1,4 @@
-import { parseMarker, type LogPosition } from '../record/marker.ts'
+import { parseMarker, type RecordPosition } from '../record/marker.ts'
 import type { Head } from '../record/record.ts'
 
 /** What was known when a look-up was sent. */
@@ -16,7 +16,7 @@ export interface Ask {
 /** Why an answer does not count. */
 export interface Flaw {
   reason: string
-  /** Whether the blocklist lacks something that a replay brings. */
+  /** Whether the blocklist lacks something that catching up brings. */
   isLacking: boolean
   /**
    * The position of a marker whose only flaw is that the record has gone on without it, or that the record as it was read last
@@ -27,13 +27,13 @@ export interface Flaw {
 }
 
 /** What has been found out about a marker, and whether an answer that came with it counts. Knows no clock but the given one. */
-export interface MarkerJudge {
+export interface MarkerCheck {
   /** Changes with everything after which what was known before is worth nothing. */
   readonly epoch: number
   /** Whether the head of the record has to be read before anything counts. */
   readonly isWaiting: boolean
   /** The name of the record, and its head, as they were read last. */
-  readonly logId: string | undefined
+  readonly recordId: string | undefined
   readonly head: number | undefined
   /** The greatest position that a marker has had since the last comparison; 0 when none was seen. */
   readonly position: number
@@ -91,10 +91,10 @@ function createHeadHistory (now: () => number): HeadHistory {
   }
 }
 
-export function createMarkerJudge (now: () => number): MarkerJudge {
+export function createMarkerCheck (now: () => number): MarkerCheck {
   const heads = createHeadHistory(now)
   let epoch = 0
-  let logId: string | undefined
+  let recordId: string | undefined
   /** The greatest position that was seen since it was compared last. */
   let seen = 0
   /** What the marker must have reached; undefined until the head was read. */
@@ -121,7 +121,7 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
   return {
     get epoch () { return epoch },
     get isWaiting () { return required === undefined || greatestPossible !== undefined },
-    get logId () { return logId },
+    get recordId () { return recordId },
     get head () { return lastHead },
     get position () { return seen },
     look: () => ({ epoch, position: seen }),
@@ -130,7 +130,7 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
       raiseRequired()
       if (required === undefined) return { reason: 'The blocklist has not been compared with the record yet.', isLacking: false }
       const marker = parseMarker(text)
-      const loss = findLoss(marker, logId, look.position)
+      const loss = findLoss(marker, recordId, look.position)
       if (marker === undefined || loss !== undefined) {
         forget()
         return { reason: loss ?? '', isLacking: true }
@@ -146,8 +146,8 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
     learn (head, ask) {
       heads.answered()
       if (ask.epoch !== epoch) return
-      if (logId !== undefined && head.logId !== logId) forget()
-      logId = head.logId
+      if (recordId !== undefined && head.recordId !== recordId) forget()
+      recordId = head.recordId
       // Also while it waits. What it waits for may never come, since it was lost in a restore; but it is not put off because
       // others go on logging out, or it would wait for as long as they do.
       if (required === undefined || greatestPossible !== undefined) {
@@ -163,9 +163,9 @@ export function createMarkerJudge (now: () => number): MarkerJudge {
 }
 
 /** What cannot be, unless the blocklist has lost something. */
-function findLoss (marker: LogPosition | undefined, logId: string | undefined, position: number): string | undefined {
+function findLoss (marker: RecordPosition | undefined, recordId: string | undefined, position: number): string | undefined {
   if (marker === undefined) return 'The blocklist has lost its marker.'
-  if (marker.logId !== logId) return 'The marker of the blocklist is of another record.'
+  if (marker.recordId !== recordId) return 'The marker of the blocklist is of another record.'
   if (marker.position < position) return 'The marker of the blocklist has gone back.'
   return undefined
 }

@@ -1,5 +1,5 @@
 import { byEntry } from './head-poll.ts'
-import type { Head, RecentRevocation, RevocationLog } from '../record/record.ts'
+import type { Head, RecentRevocation, RevocationRecord } from '../record/record.ts'
 
 /** What the record holds after a marker: its end, and the revocations that were asked for, by the names of their entries. */
 export interface RecordAnswer {
@@ -35,8 +35,8 @@ interface Round {
 /** While Postgres takes long, questions gather for as long as its deadline. Their requests have had their 503 by then. */
 const maxEntries = 20_000
 
-/** @param log the record, each read of which has a deadline */
-export function createRecordQuestion (log: Pick<RevocationLog, 'readAfter'>): RecordQuestion {
+/** @param record the record, each read of which has a deadline */
+export function createRecordQuestion (record: Pick<RevocationRecord, 'readAfter'>): RecordQuestion {
   let underWay: Promise<unknown> = Promise.resolve()
   let next: Round | undefined
 
@@ -44,7 +44,7 @@ export function createRecordQuestion (log: Pick<RevocationLog, 'readAfter'>): Re
     await before
     next = undefined
     // From the lowest marker: a row that one of the others has already passed is a revocation all the same.
-    const { recent, ...head } = await log.readAfter(round.position, [...round.entries].map(idOf))
+    const { recent, ...head } = await record.readAfter(round.position, [...round.entries].map(idOf))
     return { head, recent: byEntry(recent) }
   }
 

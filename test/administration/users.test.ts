@@ -1,7 +1,7 @@
 import { decodeJwt } from 'jose'
 import t from 'tap'
 import type { Drizzle } from '../../src/db/database.ts'
-import { createRevocationLog } from '../../src/record/record.ts'
+import { createRevocationRecord } from '../../src/record/record.ts'
 import { findSession, listSessions, lockSession, sessionOf } from '../../src/sessions/session-repository.ts'
 import { createUserRepository, deleteUser, lockUser, lockUserAndAdmins, updateUser } from '../../src/users/user-repository.ts'
 import { onEachStorage } from '../support/app.ts'
@@ -89,7 +89,7 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
   })
 
   await t.test('and the repositories refuse a limit that would return the whole table', async t => {
-    const readLive = createRevocationLog(app.database, 0).readLive
+    const readLive = createRevocationRecord(app.database, 0).readLive
     const lists: Record<string, (limit: number) => Promise<unknown>> = {
       users: limit => createUserRepository(app.database).list({ limit }),
       sessions: limit => app.database.run(db => listSessions(db, adminId, 'live', limit)),

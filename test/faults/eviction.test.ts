@@ -52,7 +52,7 @@ testFault(t, {
 }, async t => {
   const { a, apps, env, redis, good, leaving } = await startReplicas(t)
   await logOutFor(t, a, leaving)
-  await until('all of it is marked', async () => Number((await redis.admin.get(`${env['BLOCKLIST_PREFIX']}generation`))?.split(':')[1]) > 0)
+  await until('all of it is marked', async () => Number((await redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`))?.split(':')[1]) > 0)
   await Promise.all(apps.map(app => app.close()))
   await evictWhatEnds(redis)
   const refused = buildUnready(t, loadConfig(env))
@@ -76,7 +76,7 @@ testFault(t, {
   const replicas = await startReplicas(t)
   const { a, env, redis, leaving } = replicas
   await logOutFor(t, a, leaving)
-  const marker = `${env['BLOCKLIST_PREFIX']}generation`
+  const marker = `${env['BLOCKLIST_PREFIX']}marker`
   await until('all of it is marked', async () => Number((await redis.admin.get(marker))?.split(':')[1]) > 0)
   const left = await redis.snapshot((await redis.admin.keys(`${env['BLOCKLIST_PREFIX']}sid:*`)))
   await redis.kill()

@@ -128,7 +128,7 @@ t.test('what is refused by the record is refused by every replica from then on',
   const { a, b, leaving, ...replicas } = await startReplicas(t, env, { REDIS_URL: redis.url })
   const { jti } = decodeJwt(leaving)
   // Nobody brings the record to Redis, nor could whoever revoked the token.
-  await until('nobody else is the tail', async () => (await onPostgres(replicas.env, 'update revocation_tail set holder = gen_random_uuid(), held_until = now() + interval \'1 hour\' returning holder')).length === 1)
+  await until('nobody else is the projector', async () => (await onPostgres(replicas.env, 'update revocation_tail set holder = gen_random_uuid(), held_until = now() + interval \'1 hour\' returning holder')).length === 1)
   await onPostgres(replicas.env, `insert into revocations (scope, id, expires_at, reason, created_at) values ('token', '${jti}', now() + interval '1 hour', 'token_revoked', now())`)
   proxy.reset()
   let said = ''

@@ -101,7 +101,7 @@ testFault(t, {
   recovers: 'by itself, within seconds of the clock being right'
 }, async t => {
   const it = await scene(t)
-  const marker = await it.redis.admin.get(`${it.env['BLOCKLIST_PREFIX']}generation`)
+  const marker = await it.redis.admin.get(`${it.env['BLOCKLIST_PREFIX']}marker`)
   for (const seconds of [4, -4, 8, -8, 3_600, -3_600]) {
     await t.test(`${seconds} s`, async t => {
       const [pair, leaving] = [await openSession(it.well, it.username), await openSession(it.well, it.username)]
@@ -138,7 +138,7 @@ async function expectNoRebuild (t: Test, { redis, env, log }: Scene, marker: str
   const prefix = String(env['BLOCKLIST_PREFIX'])
   t.notMatch(log(), 'made again')
   t.equal(await redis.admin.get(`${prefix}doubt`), null)
-  t.equal((await redis.admin.get(`${prefix}generation`))?.split(':')[0], marker?.split(':')[0])
+  t.equal((await redis.admin.get(`${prefix}marker`))?.split(':')[0], marker?.split(':')[0])
 }
 
 /** Within the leeway nothing happens: what it issues is accepted by the others, and the other way round. */

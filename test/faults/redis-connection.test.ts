@@ -136,7 +136,7 @@ t.test('settings of the blocklist: its deadline, its prefix and the leeway', asy
   const ada = await signUp(app, 'ada')
   const { jti, sid, exp } = decodeJwt(ada.token)
   await logOut(app, ada.token)
-  t.same((await behind.keys('*')).sort(), ['mine:generation', `mine:${entryKey('token', String(jti))}`, 'mine:server', `mine:${entryKey('session', String(sid))}`])
+  t.same((await behind.keys('*')).sort(), ['mine:marker', `mine:${entryKey('token', String(jti))}`, 'mine:note', `mine:${entryKey('session', String(sid))}`])
   for (const key of await behind.keys('mine:?i?:*')) t.equal(await behind.pexpiretime(key), (Number(exp) + 60) * 1000)
 
   const token = await signIn(app, 'ada')

@@ -57,16 +57,16 @@ testFault(t, {
 
 async function markerKey (node: Node, slot: number): Promise<string> {
   const keys = await node.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 100) as string[]
-  return keys.find(key => key.endsWith(':generation')) ?? ''
+  return keys.find(key => key.endsWith(':marker')) ?? ''
 }
 
 /** The entries of the token that is logged out are at the other primary, the marker is where it was. */
 async function tearApart ({ a, cluster, slot, owner, other }: OverCluster): Promise<void> {
-  const { logId, position } = await a.revocationLog.readHead()
-  await until('the marker is past them', async () => await owner.admin.get(await markerKey(owner, slot)) === `${logId}:${position}`)
+  const { recordId, position } = await a.revocationRecord.readHead()
+  await until('the marker is past them', async () => await owner.admin.get(await markerKey(owner, slot)) === `${recordId}:${position}`)
   await cluster.beginMove(slot, owner, other)
   const keys = await owner.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 100) as string[]
-  await owner.admin.call('MIGRATE', '127.0.0.1', other.port, '', 0, 5_000, 'KEYS', ...keys.filter(key => !key.endsWith(':generation')))
+  await owner.admin.call('MIGRATE', '127.0.0.1', other.port, '', 0, 5_000, 'KEYS', ...keys.filter(key => !key.endsWith(':marker')))
 }
 
 testFault(t, {

@@ -36,7 +36,7 @@ testFault(t, {
 
   leader.child.kill('SIGKILL')
   await leader.ended
-  t.equal(await statusOf(b, '/logout', during, 'POST'), 200, 'nobody waits for the tail')
+  t.equal(await statusOf(b, '/logout', during, 'POST'), 200, 'nobody waits for the projector')
   t.equal(await statusOf(c, '/token', during), 401)
   await redis.admin.flushall()
   t.not(await statusOf(b, '/token', before), 200, 'what Redis has lost is not known until another has taken over')

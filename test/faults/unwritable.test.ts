@@ -115,7 +115,7 @@ t.test('P2: a marker that is behind does not count with a doubt, without Postgre
   const doubt = `${env['BLOCKLIST_PREFIX']}doubt`
   const ask = async () => outcome(await get(a, '/token', good))
   const untilCounted = () => untilAccepted(apps, good)
-  await until('the marker is there', async () => /:[1-9]/.test(String(await admin.get(`${env['BLOCKLIST_PREFIX']}generation`))))
+  await until('the marker is there', async () => /:[1-9]/.test(String(await admin.get(`${env['BLOCKLIST_PREFIX']}marker`))))
   // Neither the marker nor what is to be marked moves on.
   await onPostgres(env, "update revocation_tail set holder = gen_random_uuid(), held_until = now() + interval '5 minutes'")
   await advance(env, 1)

@@ -1,10 +1,10 @@
 import type { Asking, Protocol } from './protocol.ts'
 import { has, isCommitted, noAsk, type Ask, type Redis, type State, type Step } from './state.ts'
-import { checkEvictions } from './tail-steps.ts'
+import { checkEvictions } from './projector-steps.ts'
 
 /**
  * The look-ups whose marker is behind: they count if the record, asked after they were sent, has nothing of them after the
- * marker. Such a look-up may be made at any time here, by whatever marker of our record there is: it claims no more than others.
+ * marker. Such a look-up may be made at any time here, by whatever marker of our record there is: it drafts no more than others.
  */
 export function stepsOfAsking (state: State, protocol: Protocol): Step[] {
   const { replica } = state
@@ -30,8 +30,8 @@ function places ({ redis, saved, redisFaultsLeft }: State): Place[] {
 
 /** The position to ask from, if there is any. */
 function positionIn ({ marker }: Redis, state: State, { onlyMarkers }: Asking): number | undefined {
-  if (marker.claim !== 0) return onlyMarkers ? undefined : marker.position
-  return marker.logId !== 0 && marker.logId === state.replica.logId ? marker.position : undefined
+  if (marker.draft !== 0) return onlyMarkers ? undefined : marker.position
+  return marker.recordId !== 0 && marker.recordId === state.replica.recordId ? marker.position : undefined
 }
 
 const bitsOf = (state: State, test: (logout: State['logouts'][number], index: number) => boolean) =>
@@ -44,13 +44,13 @@ function lookUp (state: State, asking: Asking, { redis, where, faults }: Place):
   // A look-up that lacks nothing accepts nothing that was revoked, whatever the record says.
   const missing = bitsOf(state, ({ phase }, index) => phase === 'answered' && !has(redis.entries, index))
   if (position === undefined || missing === 0) return []
-  const ask = { ...state.replica.ask, isOpen: 1, logId: state.replica.logId, position, logouts: missing }
+  const ask = { ...state.replica.ask, isOpen: 1, recordId: state.replica.recordId, position, logouts: missing }
   return [{ label: `a look-up in ${where} finds a marker at ${position} that is behind`, state: withAsk(state, ask, faults) }]
 }
 
 const rowsAfter = (state: State, position: number) => bitsOf(state, logout => isCommitted(logout) && logout.position > position)
-const isOurs = ({ log, replica }: State, { onlyMarkers, comparesMarked }: Asking) =>
-  (!onlyMarkers || log.id === replica.ask.logId) && (!comparesMarked || replica.ask.position <= log.marked)
+const isOurs = ({ record, replica }: State, { onlyMarkers, comparesMarked }: Asking) =>
+  (!onlyMarkers || record.id === replica.ask.recordId) && (!comparesMarked || replica.ask.position <= record.marked)
 
 function askRecord (state: State, asking: Asking): Step {
   const { ask } = state.replica
@@ -70,8 +70,8 @@ function judge (before: State, after: State, accepted: number): Step {
 /** The record is read about a look-up that went before. */
 function askBeforeLookUp (state: State, asking: Asking, { redis }: Place): Step[] {
   const position = positionIn(redis, state, asking)
-  if (position === undefined || (asking.comparesMarked && position > state.log.marked)) return []
-  const ask = { ...state.replica.ask, isOpen: 1, logId: state.replica.logId, position, logouts: rowsAfter(state, position) }
+  if (position === undefined || (asking.comparesMarked && position > state.record.marked)) return []
+  const ask = { ...state.replica.ask, isOpen: 1, recordId: state.replica.recordId, position, logouts: rowsAfter(state, position) }
   return [{ label: `the record is asked for rows after ${position}`, state: withAsk(state, ask) }]
 }
 

@@ -3,7 +3,7 @@ import { distrust, reconnect } from './replica.ts'
 import { emptyRedis, goneLogout, has, isCommitted, type Log, type Logout, type Redis, type State, type Step } from './state.ts'
 
 /**
- * What can go wrong next. Deaths of tails are among their own steps, late commands among those of the writers. A replica that is reconnected
+ * What can go wrong next. Deaths of projectors are among their own steps, late commands among those of the writers. A replica that is reconnected
  * for no reason is like one that has just started, and a replica may start at any time here: that needs no step.
  */
 export function stepsOfFaults (state: State, protocol: Protocol): Step[] {
@@ -20,7 +20,7 @@ export function stepsOfFaults (state: State, protocol: Protocol): Step[] {
 }
 
 const same = (a: Redis, b: Redis) => a.entries === b.entries && a.evicted === b.evicted &&
-  a.marker.logId === b.marker.logId && a.marker.position === b.marker.position && a.marker.claim === b.marker.claim
+  a.marker.recordId === b.marker.recordId && a.marker.position === b.marker.position && a.marker.draft === b.marker.draft
 
 /** A failover to a copy that lagged, an old snapshot, or a restart without data: Redis is what it was before, and every connection is new. */
 function restoreRedis (state: State, protocol: Protocol): Step {
@@ -29,7 +29,7 @@ function restoreRedis (state: State, protocol: Protocol): Step {
 
 /**
  * Redis drops an entry while the replica does not run, or does not trust it any more: one that runs finds it out within seconds, in which it
- * accepts what was dropped. Tails are told nothing.
+ * accepts what was dropped. Projectors are told nothing.
  */
 function evict (state: State): Step[] {
   const { redis, replica } = state
@@ -40,16 +40,16 @@ function evict (state: State): Step[] {
 
 /**
  * Postgres is restored from a backup, which may be of any earlier moment: it has some of the rows, every one up to what was marked by then, and
- * a head that is not below either. Neither the writers nor the tails nor the replica are told.
+ * a head that is not below either. Neither the writers nor the projectors nor the replica are told.
  */
 function restorePostgres (state: State, protocol: Protocol): Step[] {
   const steps: Step[] = []
   const committed = state.logouts.reduce((bits, logout, index) => isCommitted(logout) ? bits | 1 << index : bits, 0)
   for (let rows = 0; rows <= committed; rows++) {
     if ((rows & ~committed) !== 0) continue
-    for (let head = 0; head <= state.log.head; head++) {
-      for (let marked = 0; marked <= (protocol.recordsMarks ? Math.min(head, state.log.marked) : 0); marked++) {
-        const backup = { id: state.log.id, head, marked }
+    for (let head = 0; head <= state.record.head; head++) {
+      for (let marked = 0; marked <= (protocol.recordsMarks ? Math.min(head, state.record.marked) : 0); marked++) {
+        const backup = { id: state.record.id, head, marked }
         if (state.logouts.every((logout, index) => !isCommitted(logout) || fits(logout, has(rows, index), backup))) steps.push(restoreTo(state, backup, rows))
       }
     }
@@ -60,8 +60,8 @@ function restorePostgres (state: State, protocol: Protocol): Step[] {
 const fits = ({ position }: Logout, kept: boolean, { head, marked }: Log) => kept ? position <= head : position > marked
 
 /** A logout the record of which is gone is beyond any promise. */
-function restoreTo (state: State, log: Log, rows: number): Step {
+function restoreTo (state: State, record: Log, rows: number): Step {
   const logouts = state.logouts.map((logout, index) =>
     logout.phase === 'open' || (isCommitted(logout) && !has(rows, index)) ? goneLogout : logout)
-  return { label: `Postgres is restored from a backup in which the head is ${log.head}`, state: { ...state, logouts, log }, note: 'Postgres restored' }
+  return { label: `Postgres is restored from a backup in which the head is ${record.head}`, state: { ...state, logouts, record }, note: 'Postgres restored' }
 }

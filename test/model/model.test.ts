@@ -5,18 +5,18 @@ import { search, type Found } from './search.ts'
 import type { Bounds } from './state.ts'
 
 /** Together they take some twenty seconds of one core; each fault that is added multiplies them by four or more. */
-const wide: Bounds = { logouts: 2, tails: 2, redisFaults: 1, postgresFaults: 0 }
+const wide: Bounds = { logouts: 2, projectors: 2, redisFaults: 1, postgresFaults: 0 }
 const searches: Bounds[] = [
   wide,
-  { logouts: 2, tails: 1, redisFaults: 2, postgresFaults: 0 },
-  { logouts: 3, tails: 1, redisFaults: 1, postgresFaults: 0 }
+  { logouts: 2, projectors: 1, redisFaults: 2, postgresFaults: 0 },
+  { logouts: 3, projectors: 1, redisFaults: 1, postgresFaults: 0 }
 ]
-const withPostgres: Bounds = { logouts: 2, tails: 1, redisFaults: 1, postgresFaults: 1 }
-const withEvictions: Bounds = { logouts: 2, tails: 1, redisFaults: 1, postgresFaults: 0, evictions: 1 }
+const withPostgres: Bounds = { logouts: 2, projectors: 1, redisFaults: 1, postgresFaults: 1 }
+const withEvictions: Bounds = { logouts: 2, projectors: 1, redisFaults: 1, postgresFaults: 0, evictions: 1 }
 
 const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? '' : 's'}`
-const describe = ({ logouts, tails, redisFaults, postgresFaults, evictions = 0 }: Bounds) =>
-  `${count(logouts, 'logout')}, ${count(tails, 'tail')}, ${count(redisFaults, 'fault')} of Redis, ${count(evictions, 'eviction')} and ${count(postgresFaults, 'restored backup')} of Postgres`
+const describe = ({ logouts, projectors, redisFaults, postgresFaults, evictions = 0 }: Bounds) =>
+  `${count(logouts, 'logout')}, ${count(projectors, 'projector')}, ${count(redisFaults, 'fault')} of Redis, ${count(evictions, 'eviction')} and ${count(postgresFaults, 'restored backup')} of Postgres`
 
 function expectNoViolation (t: Test, protocol: Protocol, bounds: Bounds): Found {
   const found = search(protocol, bounds, 50)
@@ -27,8 +27,8 @@ function expectNoViolation (t: Test, protocol: Protocol, bounds: Bounds): Found 
   for (const note of ['logouts answered 200', 'commands executed late', 'full replays', 'unrevoked tokens accepted', 'revoked tokens refused', 'look-ups refused (503)', 'faults of Redis'] as const) {
     t.ok(counts[note] > 100, note)
   }
-  if (bounds.tails > 1) t.ok(counts['scripts refused'] > 100, 'scripts refused')
-  if (bounds.postgresFaults > 0) t.ok(counts['new log ids'] > 100 && counts['Postgres restored'] > 100, 'new log ids')
+  if (bounds.projectors > 1) t.ok(counts['scripts refused'] > 100, 'scripts refused')
+  if (bounds.postgresFaults > 0) t.ok(counts['new record ids'] > 100 && counts['Postgres restored'] > 100, 'new record ids')
   if (bounds.evictions !== undefined) t.ok(counts['evictions'] > 100, 'evictions')
   t.ok(samples.length > 100)
   t.same(samples.map(state => findNoRecovery(state, protocol)).filter(wrong => wrong !== undefined), [], 'and it recovers from every state that was tried')
@@ -50,13 +50,13 @@ for (const bounds of [withPostgres, withEvictions]) {
 const parts: [what: string, protocol: Protocol, bounds: Bounds][] = [
   ['the barrier', { ...chained, barrier: false }, wide],
   ['the check in every script', { ...chained, checks: false }, wide],
-  ['the claim before the head is read', { ...chained, claims: false }, wide],
-  ['the progress in the claim', { ...chained, tellsProgress: false }, wide],
+  ['the draft before the head is read', { ...chained, drafts: false }, wide],
+  ['the progress in the draft', { ...chained, tellsProgress: false }, wide],
   ['the comparison after a reconnect', { ...chained, comparesAfterReconnect: false }, wide],
-  ['the log id', { ...chained, logId: false }, withPostgres],
+  ['the record id', { ...chained, recordId: false }, withPostgres],
   ['the record of what will be marked', { ...chained, recordsMarks: false }, withPostgres],
   ['the note of what was evicted', { ...chained, notesEvictions: false }, withEvictions],
-  ['the rule that only the tail moves the marker', { ...chained, writersMove: true }, wide],
+  ['the rule that only the projector moves the marker', { ...chained, writersMove: true }, wide],
   ['the rule that the record is asked after the look-up', { ...chained, asking: { ...asking, asksAfter: false } }, wide],
   ['the rule that it is asked from the marker, not from the last row', { ...chained, asking: { ...asking, fromMarker: false } }, wide],
   ['the rule that what stands there during a rebuild is no marker', { ...chained, asking: { ...asking, onlyMarkers: false } }, withPostgres],

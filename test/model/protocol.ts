@@ -1,16 +1,16 @@
 /** The parts of the protocol, each of which can be taken out to see what it is there for. */
 export interface Protocol {
-  /** Whether each script checks that the marker is exactly what this tail last saw or put there. */
+  /** Whether each script checks that the marker is exactly what this projector last saw or put there. */
   readonly checks: boolean
-  /** Whether a tail waits, before it reads the head, for every transaction that has a position and is not committed. */
+  /** Whether a projector waits, before it reads the head, for every transaction that has a position and is not committed. */
   readonly barrier: boolean
-  /** Whether a tail that finds no marker puts a claim there before it reads the head. */
-  readonly claims: boolean
-  /** Whether that claim tells how far the replay has come. */
+  /** Whether a projector that finds no marker puts a draft there before it reads the head. */
+  readonly drafts: boolean
+  /** Whether that draft tells how far the replay has come. */
   readonly tellsProgress: boolean
-  /** Whether the marker names the log that it belongs to. */
-  readonly logId: boolean
-  /** Whether a tail records in Postgres what it will mark before it marks it: a marker beyond that is of a past that Postgres has lost. */
+  /** Whether the marker names the record that it belongs to. */
+  readonly recordId: boolean
+  /** Whether a projector records in Postgres what it will mark before it marks it: a marker beyond that is of a past that Postgres has lost. */
   readonly recordsMarks: boolean
   /** Whether a replica that was reconnected to Redis compares the marker with Postgres before it trusts it, as it does when it starts. */
   readonly comparesAfterReconnect: boolean
@@ -41,9 +41,9 @@ export const asking: Asking = { asksAfter: true, fromMarker: true, onlyMarkers: 
 export const chained: Protocol = {
   checks: true,
   barrier: true,
-  claims: true,
+  drafts: true,
   tellsProgress: true,
-  logId: true,
+  recordId: true,
   recordsMarks: true,
   comparesAfterReconnect: true,
   notesEvictions: true,

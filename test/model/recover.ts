@@ -1,18 +1,18 @@
 import type { Protocol } from './protocol.ts'
 import { distrust, stepsOfReplica } from './replica.ts'
-import { has, idleTail, isCommitted, type State } from './state.ts'
-import { stepsOfTail } from './tail.ts'
+import { has, idleProjector, isCommitted, type State } from './state.ts'
+import { stepsOfProjector } from './projector.ts'
 import { stepsOfWriters } from './writers.ts'
 
 /**
- * What happens in a state once nothing fails any more and one tail is left: open transactions are committed, the tail goes round, the replica reads
+ * What happens in a state once nothing fails any more and one projector is left: open transactions are committed, the projector goes round, the replica reads
  * the head again, as it does every second. Answers what is wrong with the outcome, which has to be trust, and exactly the committed logouts refused.
  */
 export function findNoRecovery (state: State, protocol: Protocol): string | undefined {
   let now = state
   while (now.logouts.some(({ phase }) => phase === 'open')) now = stepsOfWriters(now, protocol).find(({ label }) => label.includes('commits'))?.state ?? now
-  now = { ...now, tails: now.tails.map(() => idleTail), replica: distrust(now.replica) }
-  for (let steps = 0; steps < 40; steps++) now = stepsOfTail(now, 0, protocol)[0]?.state ?? now
+  now = { ...now, projectors: now.projectors.map(() => idleProjector), replica: distrust(now.replica) }
+  for (let steps = 0; steps < 40; steps++) now = stepsOfProjector(now, 0, protocol)[0]?.state ?? now
   now = stepsOfReplica(now, protocol)[1]?.state ?? now
   const note = stepsOfReplica(now, protocol)[0]?.note
   if (note !== 'revoked tokens refused' && note !== 'unrevoked tokens accepted') return `the replica does not trust what it finds: ${note}`

@@ -1,7 +1,7 @@
 import type { Protocol } from './protocol.ts'
 import { stepsOfAsking } from './asking.ts'
 import { has, isCommitted, noAsk, type Replica, type State, type Step } from './state.ts'
-import { checkEvictions } from './tail-steps.ts'
+import { checkEvictions } from './projector-steps.ts'
 
 /** What a replica that checks tokens can do next: compare with Postgres, or look all tokens up. */
 export function stepsOfReplica (state: State, protocol: Protocol): Step[] {
@@ -15,10 +15,10 @@ export function stepsOfReplica (state: State, protocol: Protocol): Step[] {
  * waits it reads again, since others go on: then the first head is enough, unless a restore has lost it.
  */
 function compare ({ replica, ...state }: State): Step {
-  const { id, head, marked } = state.log
-  const required = replica.phase === 'waiting' && replica.logId === id ? Math.min(replica.required, head) : head
+  const { id, head, marked } = state.record
+  const required = replica.phase === 'waiting' && replica.recordId === id ? Math.min(replica.required, head) : head
   const label = `the replica reads in Postgres that the marker has to reach ${id}:${required}`
-  return { label, state: { ...state, replica: { phase: 'waiting', logId: id, required, marked, ask: replica.logId === id ? replica.ask : noAsk } } }
+  return { label, state: { ...state, replica: { phase: 'waiting', recordId: id, required, marked, ask: replica.recordId === id ? replica.ask : noAsk } } }
 }
 
 /** One MGET of the marker and of every entry. It starts here, so that whatever was answered before has to be refused. */
@@ -37,7 +37,7 @@ function lookUp (found: State, protocol: Protocol): Step {
   return { label, state: { ...state, replica }, note: revoked ? 'revoked tokens refused' : 'unrevoked tokens accepted' }
 }
 
-const marksOurs = ({ redis: { marker }, replica }: State) => marker.claim === 0 && marker.logId !== 0 && marker.logId === replica.logId
+const marksOurs = ({ redis: { marker }, replica }: State) => marker.draft === 0 && marker.recordId !== 0 && marker.recordId === replica.recordId
 
 /** What a replica makes of the marker it finds. */
 function seeMarker (state: State, protocol: Protocol): Replica {
@@ -45,7 +45,7 @@ function seeMarker (state: State, protocol: Protocol): Replica {
   if (replica.phase === 'untrusted') return replica
   if (!marksOurs(state)) {
     // A missing marker is refused and no more: the next one can only be newer than whatever was answered before it went missing.
-    return marker.logId === 0 ? replica : distrust(replica)
+    return marker.recordId === 0 ? replica : distrust(replica)
   }
   if (replica.phase === 'waiting') {
     if (marker.position < replica.required) return replica
@@ -55,11 +55,11 @@ function seeMarker (state: State, protocol: Protocol): Replica {
 }
 
 function showMarker ({ redis: { marker } }: State): string {
-  if (marker.claim !== 0) return 'a replay under way'
-  return marker.logId === 0 ? 'no marker' : `the marker ${marker.logId}:${marker.position}`
+  if (marker.draft !== 0) return 'a replay under way'
+  return marker.recordId === 0 ? 'no marker' : `the marker ${marker.recordId}:${marker.position}`
 }
 
-export const distrust = (replica: Replica): Replica => ({ phase: 'untrusted', logId: replica.logId, required: 0, marked: 0, ask: { ...noAsk, lastRow: replica.ask.lastRow } })
+export const distrust = (replica: Replica): Replica => ({ phase: 'untrusted', recordId: replica.recordId, required: 0, marked: 0, ask: { ...noAsk, lastRow: replica.ask.lastRow } })
 
 /** A replica whose connection was lost. */
 export function reconnect (replica: Replica, protocol: Protocol): Replica {

@@ -1,9 +1,9 @@
-import { canonicalKey, swapsTails } from './canonical.ts'
+import { canonicalKey, swapsProjectors } from './canonical.ts'
 import { stepsOfFaults } from './faults.ts'
 import type { Protocol } from './protocol.ts'
 import { stepsOfReplica } from './replica.ts'
 import { decode, firstState, notes, type Bounds, type Note, type State, type Step } from './state.ts'
-import { stepsOfTails } from './tails.ts'
+import { stepsOfProjectors } from './projectors.ts'
 import { stepsOfWriters } from './writers.ts'
 
 export interface Found {
@@ -42,7 +42,7 @@ export function search (whole: Protocol, bounds: Bounds, sampleEvery = Infinity)
 }
 
 function stepsOf (state: State, protocol: Protocol): Step[] {
-  return [...stepsOfReplica(state, protocol), ...stepsOfWriters(state, protocol), ...stepsOfTails(state, protocol), ...stepsOfFaults(state, protocol)]
+  return [...stepsOfReplica(state, protocol), ...stepsOfWriters(state, protocol), ...stepsOfProjectors(state, protocol), ...stepsOfFaults(state, protocol)]
 }
 
 function traceTo (key: string, parents: Map<string, string>, protocol: Protocol, bounds: Bounds): string[] {
@@ -51,8 +51,8 @@ function traceTo (key: string, parents: Map<string, string>, protocol: Protocol,
   let swapped = false
   return path.slice(1).map((next, index) => {
     const step = stepsOf(decode(path[index] as string, bounds), protocol).find(step => canonicalKey(step.state, protocol) === next) as Step
-    const label = swapped ? step.label.replace(/tail ([AB])/g, (_, name) => `tail ${name === 'A' ? 'B' : 'A'}`) : step.label
-    if (swapsTails(step.state, protocol)) swapped = !swapped
+    const label = swapped ? step.label.replace(/projector ([AB])/g, (_, name) => `projector ${name === 'A' ? 'B' : 'A'}`) : step.label
+    if (swapsProjectors(step.state, protocol)) swapped = !swapped
     return label
   })
 }

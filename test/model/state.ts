@@ -1,17 +1,17 @@
 /**
- * A state of the model: Postgres, Redis, the logouts, the tails and one replica that looks tokens up, all as small numbers.
+ * A state of the model: Postgres, Redis, the logouts, the projectors and one replica that looks tokens up, all as small numbers.
  * One such replica stands for any number: it writes nothing, so what one of them accepts does not depend on the others.
  */
 export interface State {
   /** Each ends one token, and is a writer of its own. They are allocated in order, since they differ in nothing else. */
   readonly logouts: readonly Logout[]
-  readonly log: Log
-  /** The greatest log id that was ever made; a restored Postgres does not know it, but a random id is never made twice. */
-  readonly logIds: number
+  readonly record: Log
+  /** The greatest record id that was ever made; a restored Postgres does not know it, but a random id is never made twice. */
+  readonly recordIds: number
   readonly redis: Redis
   /** What Redis was at some earlier moment: a snapshot, or how far a replica of Redis has come. Empty at first. */
   readonly saved: Redis
-  readonly tails: readonly Tail[]
+  readonly projectors: readonly Projector[]
   readonly replica: Replica
   readonly redisFaultsLeft: number
   readonly postgresFaultsLeft: number
@@ -25,22 +25,22 @@ export interface State {
 export const logoutPhases = ['idle', 'open', 'committed', 'recorded', 'answered', 'gone'] as const
 export interface Logout { readonly phase: typeof logoutPhases[number], readonly position: number }
 
-/** The log in Postgres. `head` is the last value of the sequence, `marked` the greatest position a tail has said it will mark. */
+/** The record in Postgres. `head` is the last value of the sequence, `marked` the greatest position a projector has said it will mark. */
 export interface Log { readonly id: number, readonly head: number, readonly marked: number }
 
 /** `entries` are bits, one for each logout. `evicted` is 1 from when keys were evicted until somebody has compared the count with the note. */
 export interface Redis { readonly entries: number, readonly marker: Marker, readonly evicted: number }
 
-/** `claim` names a replay that is under way and has come to `position`; 0 is none. A missing marker is all zeroes. */
-export interface Marker { readonly logId: number, readonly position: number, readonly claim: number }
+/** `draft` names a replay that is under way and has come to `position`; 0 is none. A missing marker is all zeroes. */
+export interface Marker { readonly recordId: number, readonly position: number, readonly draft: number }
 
-export const tailPhases = ['idle', 'read', 'writing'] as const
-export interface Tail {
-  readonly phase: typeof tailPhases[number]
-  /** The name of its claim in the marker; 0 when it has none. */
+export const projectorPhases = ['idle', 'read', 'writing'] as const
+export interface Projector {
+  readonly phase: typeof projectorPhases[number]
+  /** The name of its draft in the marker; 0 when it has none. */
   readonly token: number
-  readonly logId: number
-  /** How far Redis is, as this tail believes. */
+  readonly recordId: number
+  /** How far Redis is, as this projector believes. */
   readonly position: number
   readonly head: number
 }
@@ -48,7 +48,7 @@ export interface Tail {
 export const replicaPhases = ['untrusted', 'waiting', 'trusted'] as const
 export interface Replica {
   readonly phase: typeof replicaPhases[number]
-  readonly logId: number
+  readonly recordId: number
   /** The position that the marker has to reach while it waits, and the one that it cannot be beyond. */
   readonly required: number
   readonly marked: number
@@ -59,25 +59,25 @@ export interface Replica {
  * A look-up whose marker is behind, until the record was asked. `logouts` are bits: those answered before the look-up whose
  * entries it did not find; or, where the record is asked first, those that it has. `lastRow` is the last row ever seen.
  */
-export interface Ask { readonly isOpen: number, readonly logId: number, readonly position: number, readonly logouts: number, readonly lastRow: number }
-export const noAsk: Ask = { isOpen: 0, logId: 0, position: 0, logouts: 0, lastRow: 0 }
+export interface Ask { readonly isOpen: number, readonly recordId: number, readonly position: number, readonly logouts: number, readonly lastRow: number }
+export const noAsk: Ask = { isOpen: 0, recordId: 0, position: 0, logouts: 0, lastRow: 0 }
 
-export const noMarker: Marker = { logId: 0, position: 0, claim: 0 }
+export const noMarker: Marker = { recordId: 0, position: 0, draft: 0 }
 export const emptyRedis: Redis = { entries: 0, marker: noMarker, evicted: 0 }
 export const goneLogout: Logout = { phase: 'gone', position: 0 }
-export const idleTail: Tail = { phase: 'idle', token: 0, logId: 0, position: 0, head: 0 }
+export const idleProjector: Projector = { phase: 'idle', token: 0, recordId: 0, position: 0, head: 0 }
 
-export interface Bounds { readonly logouts: number, readonly tails: number, readonly redisFaults: number, readonly postgresFaults: number, readonly evictions?: number }
+export interface Bounds { readonly logouts: number, readonly projectors: number, readonly redisFaults: number, readonly postgresFaults: number, readonly evictions?: number }
 
 export function firstState (bounds: Bounds): State {
   return {
     logouts: Array.from({ length: bounds.logouts }, () => ({ phase: 'idle', position: 0 })),
-    log: { id: 1, head: 0, marked: 0 },
-    logIds: 1,
+    record: { id: 1, head: 0, marked: 0 },
+    recordIds: 1,
     redis: emptyRedis,
     saved: emptyRedis,
-    tails: Array.from({ length: bounds.tails }, () => idleTail),
-    replica: { phase: 'untrusted', logId: 0, required: 0, marked: 0, ask: noAsk },
+    projectors: Array.from({ length: bounds.projectors }, () => idleProjector),
+    replica: { phase: 'untrusted', recordId: 0, required: 0, marked: 0, ask: noAsk },
     redisFaultsLeft: bounds.redisFaults,
     postgresFaultsLeft: bounds.postgresFaults,
     evictionsLeft: bounds.evictions ?? 0
@@ -86,7 +86,7 @@ export function firstState (bounds: Bounds): State {
 
 /** One step of one actor. `violation` says what it broke; `note` is what a search counts. */
 export interface Step { readonly label: string, readonly state: State, readonly violation?: string, readonly note?: Note }
-export const notes = ['logouts answered 200', 'commands executed late', 'scripts refused', 'full replays', 'unrevoked tokens accepted', 'revoked tokens refused', 'look-ups refused (503)', 'look-ups confirmed by the record', 'new log ids', 'faults of Redis', 'Postgres restored', 'evictions'] as const
+export const notes = ['logouts answered 200', 'commands executed late', 'scripts refused', 'full replays', 'unrevoked tokens accepted', 'revoked tokens refused', 'look-ups refused (503)', 'look-ups confirmed by the record', 'new record ids', 'faults of Redis', 'Postgres restored', 'evictions'] as const
 export type Note = typeof notes[number]
 
 export const isCommitted = ({ phase }: Logout): boolean => phase === 'committed' || phase === 'recorded' || phase === 'answered'
@@ -95,35 +95,35 @@ export const replaceAt = <T>(items: readonly T[], index: number, item: T): T[] =
 
 /** A state as a string, and back. */
 export function encode (state: State): string {
-  const { log, redis, saved, replica } = state
+  const { record, redis, saved, replica } = state
   const numbers = [
-    log.id, log.head, log.marked, state.logIds,
-    redis.entries, redis.marker.logId, redis.marker.position, redis.marker.claim, redis.evicted,
-    saved.entries, saved.marker.logId, saved.marker.position, saved.marker.claim, saved.evicted,
-    replicaPhases.indexOf(replica.phase), replica.logId, replica.required, replica.marked,
-    replica.ask.isOpen, replica.ask.logId, replica.ask.position, replica.ask.logouts, replica.ask.lastRow,
+    record.id, record.head, record.marked, state.recordIds,
+    redis.entries, redis.marker.recordId, redis.marker.position, redis.marker.draft, redis.evicted,
+    saved.entries, saved.marker.recordId, saved.marker.position, saved.marker.draft, saved.evicted,
+    replicaPhases.indexOf(replica.phase), replica.recordId, replica.required, replica.marked,
+    replica.ask.isOpen, replica.ask.recordId, replica.ask.position, replica.ask.logouts, replica.ask.lastRow,
     state.redisFaultsLeft, state.postgresFaultsLeft, state.evictionsLeft
   ]
   for (const logout of state.logouts) numbers.push(logoutPhases.indexOf(logout.phase), logout.position)
-  for (const tail of state.tails) numbers.push(tailPhases.indexOf(tail.phase), tail.token, tail.logId, tail.position, tail.head)
+  for (const projector of state.projectors) numbers.push(projectorPhases.indexOf(projector.phase), projector.token, projector.recordId, projector.position, projector.head)
   return String.fromCharCode(...numbers)
 }
 
 export function decode (key: string, bounds: Bounds): State {
   let at = 0
   const next = () => key.charCodeAt(at++)
-  const redis = (): Redis => ({ entries: next(), marker: { logId: next(), position: next(), claim: next() }, evicted: next() })
-  const log = { id: next(), head: next(), marked: next() }
+  const redis = (): Redis => ({ entries: next(), marker: { recordId: next(), position: next(), draft: next() }, evicted: next() })
+  const record = { id: next(), head: next(), marked: next() }
   return {
-    log,
-    logIds: next(),
+    record,
+    recordIds: next(),
     redis: redis(),
     saved: redis(),
-    replica: { phase: replicaPhases[next()] ?? 'untrusted', logId: next(), required: next(), marked: next(), ask: { isOpen: next(), logId: next(), position: next(), logouts: next(), lastRow: next() } },
+    replica: { phase: replicaPhases[next()] ?? 'untrusted', recordId: next(), required: next(), marked: next(), ask: { isOpen: next(), recordId: next(), position: next(), logouts: next(), lastRow: next() } },
     redisFaultsLeft: next(),
     postgresFaultsLeft: next(),
     evictionsLeft: next(),
     logouts: Array.from({ length: bounds.logouts }, () => ({ phase: logoutPhases[next()] ?? 'idle', position: next() })),
-    tails: Array.from({ length: bounds.tails }, () => ({ phase: tailPhases[next()] ?? 'idle', token: next(), logId: next(), position: next(), head: next() }))
+    projectors: Array.from({ length: bounds.projectors }, () => ({ phase: projectorPhases[next()] ?? 'idle', token: next(), recordId: next(), position: next(), head: next() }))
   }
 }

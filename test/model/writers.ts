@@ -29,14 +29,14 @@ export function stepsOfWriters (state: State, protocol: Protocol): Step[] {
 
 /** Takes the lock, shared, and a position. Postgres gives out positions in order; they are committed in any. */
 function open (state: State, index: number): Step {
-  const head = state.log.head + 1
-  return { label: `${name(index)} is given position ${head}`, state: { ...change(state, index, { phase: 'open', position: head }), log: { ...state.log, head } } }
+  const head = state.record.head + 1
+  return { label: `${name(index)} is given position ${head}`, state: { ...change(state, index, { phase: 'open', position: head }), record: { ...state.record, head } } }
 }
 
 function write (state: State, index: number, { position }: Logout, protocol: Protocol): State {
   const redis: Redis = { ...state.redis, entries: state.redis.entries | 1 << index }
-  if (!protocol.writersMove || (redis.marker.logId === state.log.id && redis.marker.position >= position)) return { ...state, redis }
-  return { ...state, redis: { ...redis, marker: { logId: state.log.id, position, claim: 0 } } }
+  if (!protocol.writersMove || (redis.marker.recordId === state.record.id && redis.marker.position >= position)) return { ...state, redis }
+  return { ...state, redis: { ...redis, marker: { recordId: state.record.id, position, draft: 0 } } }
 }
 
 const change = (state: State, index: number, logout: Logout): State => ({ ...state, logouts: replaceAt(state.logouts, index, logout) })

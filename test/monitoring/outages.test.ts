@@ -23,7 +23,7 @@ const valueOf = async (app: FastifyInstance, name: string) => (await readMetrics
 async function record (env: Env, rows: number): Promise<void> {
   const postgres = new pg.Client({ connectionString: env['DATABASE_URL'] })
   await postgres.connect()
-  // As whoever revokes does: otherwise the tail might see positions whose rows are not committed yet.
+  // As whoever revokes does: otherwise the projector might see positions whose rows are not committed yet.
   await postgres.query('begin')
   await postgres.query('select pg_advisory_xact_lock_shared(7366721)')
   await postgres.query(`insert into revocations (scope, id, expires_at, reason, created_at)

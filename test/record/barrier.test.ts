@@ -8,7 +8,7 @@ import { until } from '../support/wait.ts'
 t.test('P2: the marker does not pass a revocation that has its position and is not committed yet', async t => {
   const replicas = await startReplicas(t, { DATABASE_DEADLINE_MS: '60000' })
   const { a, b, apps, env, redis, username, leaving } = replicas
-  const marker = async () => Number(/\d+$/.exec(String(await redis.admin.get(`${env['BLOCKLIST_PREFIX']}generation`)))?.[0])
+  const marker = async () => Number(/\d+$/.exec(String(await redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`)))?.[0])
   const before = await marker()
   let commit = () => {}
   const gate = new Promise<void>(resolve => { commit = resolve })
@@ -25,8 +25,8 @@ t.test('P2: the marker does not pass a revocation that has its position and is n
   await logOutFor(t, b, overtaking)
   t.equal((await get(a, '/token', overtaking)).statusCode, 401, 'others do not wait for it')
   await new Promise(resolve => setTimeout(resolve, 1_500))
-  t.equal(await marker(), before, 'the tail does')
-  const { position: head } = await a.revocationLog.readHead()
+  t.equal(await marker(), before, 'the projector does')
+  const { position: head } = await a.revocationRecord.readHead()
   t.equal(head, before + 3)
   commit()
   await slow

@@ -3,12 +3,12 @@ import { connectionsTo } from '../../src/redis/connections.ts'
 import { createRedisLosses, projectionKeys, type Loss } from '../../src/record/losses.ts'
 import type { RedisLosses } from '../../src/redis/health/watch.ts'
 import { createRedisProjection } from '../../src/record/redis-projection.ts'
-import { newClaim } from '../../src/record/marker.ts'
+import { newDraft } from '../../src/record/marker.ts'
 import { evictWhatEnds, ownRedis, type OwnRedis } from '../support/redis-server.ts'
 import { until } from '../support/wait.ts'
 
-const logId = '00000000-0000-4000-8000-000000000001'
-const marker = `${logId}:5`
+const recordId = '00000000-0000-4000-8000-000000000001'
+const marker = `${recordId}:5`
 const keys = projectionKeys('p:')
 
 interface Scene {
@@ -41,7 +41,7 @@ async function scene (t: Test): Promise<Scene> {
 /** As if the note had been made by another server, so many seconds ago. */
 async function noteAnother ({ admin }: OwnRedis, secondsAgo: number): Promise<void> {
   const [seconds] = await admin.time()
-  await admin.set(keys.server, `${'a'.repeat(40)}:0:${Number(seconds) - secondsAgo}`)
+  await admin.set(keys.note, `${'a'.repeat(40)}:0:${Number(seconds) - secondsAgo}`)
 }
 
 t.test('P2: a marker that is older than an eviction is forgotten, once, however long ago that was', async t => {
@@ -56,7 +56,7 @@ t.test('P2: a marker that is older than an eviction is forgotten, once, however 
   t.same(told, ['evicted'])
   await redis.admin.config('RESETSTAT')
   t.equal(await check(), null, 'nor does it help that somebody has set the count to 0')
-  await redis.admin.del(keys.server)
+  await redis.admin.del(keys.note)
   t.equal(await check(), marker)
   redis.admin.disconnect()
   await t.resolves(losses.check(), 'a server that is away is left for the next time')
@@ -89,20 +89,20 @@ t.test('P2: another server is believed only if the one before was asked a moment
   t.equal(await check(), null, 'and not if it has evicted itself')
 })
 
-t.test('P2: the tail begins anew when keys were evicted before it looks, or while it writes', async t => {
+t.test('P2: the projector begins anew when keys were evicted before it looks, or while it writes', async t => {
   const { redis } = await scene(t)
   const told: Loss[] = []
   const projection = createRedisProjection({ redis: redis.admin, prefix: 'p:', leewaySeconds: 5, onLoss: loss => { told.push(loss) } })
   const evictOne = async () => { await redis.admin.set('p:jti:x', 1, 'EX', 1_000); await evictWhatEnds(redis) }
-  const first = await projection.begin(logId, newClaim(logId))
+  const first = await projection.begin(recordId, newDraft(recordId))
   await evictOne()
   t.equal(await projection.advance(first, marker, []), false)
-  const second = await projection.begin(logId, newClaim(logId))
+  const second = await projection.begin(recordId, newDraft(recordId))
   t.equal(await projection.advance(second, marker, []), true)
-  t.equal(await projection.begin(logId, newClaim(logId)), marker)
+  t.equal(await projection.begin(recordId, newDraft(recordId)), marker)
   await evictOne()
-  const claim = newClaim(logId)
-  t.equal(await projection.begin(logId, claim), claim)
+  const draft = newDraft(recordId)
+  t.equal(await projection.begin(recordId, draft), draft)
   t.same(told, ['evicted'])
 })
 

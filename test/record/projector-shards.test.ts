@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { createEmbeddedBlocklist } from '../../src/blocklist/embedded.ts'
 import { createHeadPoll } from '../../src/trust/head-poll.ts'
-import { createLogGuard } from '../../src/trust/by-record.ts'
+import { createRecordTrust } from '../../src/trust/by-record.ts'
 import type { Projection } from '../../src/record/projection.ts'
-import type { LoggedRevocation, RevocationLog } from '../../src/record/record.ts'
-import { createTail, type Tail } from '../../src/record/projector.ts'
+import type { LoggedRevocation, RevocationRecord } from '../../src/record/record.ts'
+import { createProjector, type Projector } from '../../src/record/projector.ts'
 import { nowSeconds } from '../support/tokens.ts'
 import { timed, until } from '../support/wait.ts'
 import { endingAt } from '../support/record.ts'
@@ -19,7 +19,7 @@ interface Shard {
 }
 
 interface Scene {
-  tail: Tail
+  projector: Projector
   odd: Shard
   even: Shard
   failures: unknown[]
@@ -35,7 +35,7 @@ const expiresAt = nowSeconds() + 60
 
 function scene (t: Test): Scene {
   const rows: LoggedRevocation[] = []
-  const head = { logId: randomUUID(), position: 0, marked: 0 }
+  const head = { recordId: randomUUID(), position: 0, marked: 0 }
   const inRange = ({ after, upTo }: { after: number, upTo: number }) => rows.filter(({ position }) => position > after && position <= upTo)
   const make = (): { shard: Shard, projection: Projection } => {
     const { blocklist, projection } = createEmbeddedBlocklist({ leewaySeconds: 5 })
@@ -63,7 +63,7 @@ function scene (t: Test): Scene {
   }
   const [odd, even] = [make(), make()]
   const scene = { odd: odd.shard, even: even.shard, failures: [] as unknown[], pages: 0 }
-  const log: RevocationLog = {
+  const record: RevocationRecord = {
     ...endingAt(async () => ({ ...head })),
     settleHead: async () => ({ ...head }),
     async willMark ({ position }) { head.marked = Math.max(head.marked, position); return true },
@@ -74,24 +74,24 @@ function scene (t: Test): Scene {
     },
     countRows: async range => inRange(range).length,
     readClock: async () => Date.now(),
-    listIds: async () => [head.logId],
+    listNames: async () => [head.recordId],
     hasToken: async () => false,
     rename: async () => true,
     lease: async () => true,
     release: async () => {}
   }
-  const tail = createTail({
-    log,
+  const projector = createProjector({
+    record,
     shards: [
       { projection: odd.projection, includes: ({ subject }) => subject !== 'even' },
       { projection: even.projection, includes: ({ subject }) => subject !== 'odd' }
     ],
     onFailure: error => { scene.failures.push(error) }
   })
-  t.teardown(() => tail.stop())
+  t.teardown(() => projector.stop())
   const add = (subject?: string) => { rows.push({ position: ++head.position, scope: 'token', id: String(head.position), expiresAt, ...subject !== undefined && { subject } }) }
   return Object.assign(scene, {
-    tail,
+    projector,
     append (count: number) { for (let added = 0; added < count; added++) add(head.position % 2 === 0 ? 'odd' : 'even') },
     appendForAll () { add() }
   })
@@ -99,58 +99,58 @@ function scene (t: Test): Scene {
 
 t.test('each shard has the rows that belong to it, and those that may belong to any; the record is read once for all', async t => {
   const scenery = scene(t)
-  const { tail, odd, even, append, appendForAll } = scenery
+  const { projector, odd, even, append, appendForAll } = scenery
   append(4)
   appendForAll()
-  await tail.round()
+  await projector.round()
   t.same([1, 2, 3, 4, 5].map(odd.isRevoked), [true, false, true, false, true])
   t.same([1, 2, 3, 4, 5].map(even.isRevoked), [false, true, false, true, true])
   t.equal(scenery.pages, 1)
 })
 
 t.test('each shard goes on from its own last step, and both end at the head', async t => {
-  const { tail, odd, even, append } = scene(t)
+  const { projector, odd, even, append } = scene(t)
   append(12_001)
-  await tail.round()
+  await projector.round()
   append(2)
-  await tail.round()
+  await projector.round()
   for (const { steps } of [odd, even]) {
     for (let step = 1; step < steps.length; step++) {
-      // The first replay ends with the marker, from which the next one goes on.
+      // The first rebuild ends with the marker, from which the next one goes on.
       t.equal(steps[step]?.[0], steps[step - 1]?.[1])
     }
     t.match(steps.at(-1)?.[1], /:12003$/)
   }
 })
 
-t.test('a shard that cannot be reached, at the beginning or in mid-replay, keeps no other from its rows, and comes later', async t => {
-  const { tail, odd, even, append, failures } = scene(t)
+t.test('a shard that cannot be reached, at the beginning or while it catches up, keeps no other from its rows, and comes later', async t => {
+  const { projector, odd, even, append, failures } = scene(t)
   append(10)
   odd.meddle = () => { throw new Error('It is away.') }
-  await tail.round()
+  await projector.round()
   t.equal(even.isRevoked(2), true)
   t.throws(() => odd.isRevoked(1), { name: 'UntrustedError' })
   t.equal(failures.length, 1)
   let asked = 0
   odd.meddle = () => { if (++asked === 2) throw new Error('It went away.') }
   append(2)
-  await tail.round()
+  await projector.round()
   t.equal(even.isRevoked(12), true)
   t.throws(() => odd.isRevoked(1), { name: 'UntrustedError' })
   odd.meddle = undefined
-  await tail.round()
+  await projector.round()
   t.same([1, 9, 11].map(odd.isRevoked), [true, true, true])
 })
 
-t.test('a shard that hangs, when it is looked at or in mid-replay, does not keep the others from their rows', async t => {
-  const { tail, odd, even, append, failures } = scene(t)
-  await tail.round()
+t.test('a shard that hangs, when it is looked at or while it catches up, does not keep the others from their rows', async t => {
+  const { projector, odd, even, append, failures } = scene(t)
+  await projector.round()
   let asked = 0
   for (const hangsAt of [1, 2]) {
     append(2)
     asked = 0
     odd.meddle = () => ++asked >= hangsAt ? new Promise(() => {}) : undefined
-    const { elapsedMs } = await timed(() => tail.round())
+    const { elapsedMs } = await timed(() => projector.round())
     // Replicas give a marker three and a half seconds.
     t.ok(elapsedMs < 2_500, `the round took ${Math.round(elapsedMs)} ms`)
     t.equal(even.isRevoked(2 * hangsAt), true)
@@ -159,18 +159,18 @@ t.test('a shard that hangs, when it is looked at or in mid-replay, does not keep
 })
 
 t.test('while one shard is made again, the rounds of the other go on', async t => {
-  const { tail, odd, even, append } = scene(t)
+  const { projector, odd, even, append } = scene(t)
   append(8_000)
-  await tail.round()
+  await projector.round()
   await odd.forget()
   let goOn = (): void => {}
   const held = new Promise<void>(resolve => { goOn = resolve })
   let asked = 0
   odd.meddle = () => ++asked > 1 ? held : undefined
-  tail.start()
+  projector.start()
   await until('the rebuild is under way', () => asked > 1)
   append(2)
-  tail.wake()
+  projector.wake()
   await until('the other one is up with the record', () => even.isRevoked(8_002), 3_000)
   t.throws(() => odd.isRevoked(1), { name: 'UntrustedError' })
   goOn()
@@ -180,9 +180,9 @@ t.test('while one shard is made again, the rounds of the other go on', async t =
 
 t.test('the head is read once for all that judge by it', async t => {
   let reads = 0
-  const log = endingAt(async () => { reads++; return { logId: '00000000-0000-4000-8000-000000000001', position: 3, marked: 3 } })
-  const heads = createHeadPoll(log)
-  const guards = Array.from({ length: 16 }, () => createLogGuard({ log, heads }))
+  const record = endingAt(async () => { reads++; return { recordId: '00000000-0000-4000-8000-000000000001', position: 3, marked: 3 } })
+  const heads = createHeadPoll(record)
+  const guards = Array.from({ length: 16 }, () => createRecordTrust({ record, heads }))
   t.teardown(() => { heads.stop() })
   for (const guard of guards) guard.start()
   await until('all of them know it', () => guards.every(({ positions }) => positions.head === 3))

@@ -84,10 +84,10 @@ t.test('what has expired is dropped from memory without a scan, however it is us
 t.test('P2: the blocklist of a single process is rebuilt when the clock was ahead for a while, and entries ended too early', async t => {
   let now = 1_000_000
   const { blocklist, projection } = createEmbeddedBlocklist({ leewaySeconds, now: () => now })
-  const logId = '00000000-0000-4000-8000-000000000001'
+  const recordId = '00000000-0000-4000-8000-000000000001'
   async function rebuild (): Promise<void> {
-    await projection.begin(logId, 'claim')
-    await projection.advance('claim', `${logId}:1`, [{ scope: 'token', id: 'a', expiresAt: 1_600 }])
+    await projection.begin(recordId, 'claim')
+    await projection.advance('claim', `${recordId}:1`, [{ scope: 'token', id: 'a', expiresAt: 1_600 }])
   }
   await rebuild()
   t.equal(await blocklist.isRevoked({ jti: 'a' }), true)

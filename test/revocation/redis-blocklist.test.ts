@@ -87,7 +87,7 @@ t.test('200 concurrent authenticated requests send at most 40 look-up commands (
     const sent = await callsOf(behind, 'mget') - before
     t.same(statuses, Array.from({ length: 200 }, () => 200), name)
     t.ok(sent >= 1 && sent <= 40, `${name}: ${sent} commands`)
-    t.ok(await others() - othersBefore < 10, 'and no others, but for the tail, which looks at the marker once a second')
+    t.ok(await others() - othersBefore < 10, 'and no others, but for the projector, which looks at the marker once a second')
   }
 })
 

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { Head, RevocationLog } from '../../src/record/record.ts'
+import type { Head, RevocationRecord } from '../../src/record/record.ts'
 import type { Env } from './app.ts'
 
 /** Runs statements on a database, past the service. */
@@ -20,6 +20,6 @@ export async function fillRecord (env: Env, count: number, expiresIn = '1 hour')
 }
 
 /** A record that ends where the function says, and holds no revocation after any marker. */
-export function endingAt (readHead: () => Promise<Head>): Pick<RevocationLog, 'readHead' | 'readAfter'> {
+export function endingAt (readHead: () => Promise<Head>): Pick<RevocationRecord, 'readHead' | 'readAfter'> {
   return { readHead, readAfter: async () => ({ ...await readHead(), recent: [] }) }
 }

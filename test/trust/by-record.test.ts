@@ -1,16 +1,16 @@
 import t, { type Test } from 'tap'
 import { createHeadPoll } from '../../src/trust/head-poll.ts'
-import { createLogGuard, type LogGuard } from '../../src/trust/by-record.ts'
+import { createRecordTrust, type RecordTrust } from '../../src/trust/by-record.ts'
 import type { Head } from '../../src/record/record.ts'
 import { endingAt } from '../support/record.ts'
 import { until } from '../support/wait.ts'
 
 const ours = '00000000-0000-4000-8000-000000000001'
 const theirs = '00000000-0000-4000-8000-000000000002'
-const at = (position: number, logId = ours) => `${logId}:${position}`
+const at = (position: number, recordId = ours) => `${recordId}:${position}`
 
 interface Scene {
-  guard: LogGuard
+  guard: RecordTrust
   /** What Postgres says. */
   record: Head
   /** Whether Postgres answers. */
@@ -24,12 +24,12 @@ interface Scene {
 }
 
 async function scene (t: Test, start: Partial<Head> = {}): Promise<Scene> {
-  const record = { logId: ours, position: 5, marked: 5, ...start }
+  const record = { recordId: ours, position: 5, marked: 5, ...start }
   const database = { isAway: false, reads: 0 }
   const clock = { now: 1_000_000 }
   const told: string[] = []
-  const guard = createLogGuard({
-    log: endingAt(async () => {
+  const guard = createRecordTrust({
+    record: endingAt(async () => {
       if (database.isAway) throw new Error('The database is away.')
       database.reads++
       return { ...record }
@@ -78,26 +78,26 @@ t.test('after another connection nothing counts until the head was read again an
 
 t.test('a head that was being read when the connection changed says nothing', async t => {
   const reads: Array<(head: Head) => void> = []
-  const guard = createLogGuard({ log: endingAt(() => new Promise(resolve => { reads.push(resolve) })) })
+  const guard = createRecordTrust({ record: endingAt(() => new Promise(resolve => { reads.push(resolve) })) })
   t.teardown(() => { guard.stop() })
   guard.start()
   await until('it asks', () => reads.length === 1)
   guard.connectionChanged()
-  reads[0]?.({ logId: ours, position: 0, marked: 0 })
+  reads[0]?.({ recordId: ours, position: 0, marked: 0 })
   await new Promise(resolve => setImmediate(resolve))
   t.throws(() => { guard.judge(guard.look(), at(0)) }, { message: /not been compared/ })
   await until('it asks again', () => reads.length === 2)
-  reads[1]?.({ logId: ours, position: 1, marked: 1 })
+  reads[1]?.({ recordId: ours, position: 1, marked: 1 })
   await new Promise(resolve => setImmediate(resolve))
   t.equal(guard.judge(guard.look(), at(0)), 0, 'it is behind')
   guard.judge(guard.look(), at(1))
 })
 
-t.test('a missing marker, a claim, another log and a marker that has gone back each end the trust until it was compared again', async t => {
+t.test('a missing marker, a draft, another record and a marker that has gone back each end the trust until it was compared again', async t => {
   const { ask, told, untilTrusted } = await scene(t)
   for (const [marker, reason] of [
     [null, /lost its marker/],
-    [`claim-${theirs}:5`, /lost its marker/],
+    [`draft-${theirs}:5`, /lost its marker/],
     ['', /lost its marker/],
     [at(9, theirs), /another record/],
     [at(4), /gone back/]
@@ -155,7 +155,7 @@ t.test('a record that goes on growing does not put off the trust: what was its h
 t.test('a record with another name makes what was trusted untrusted', async t => {
   const { ask, record, untilTrusted } = await scene(t)
   await untilTrusted(at(5))
-  Object.assign(record, { logId: theirs, position: 2, marked: 0 })
+  Object.assign(record, { recordId: theirs, position: 2, marked: 0 })
   await until('it is noticed', () => ask(at(5)) !== undefined, 3_000)
   await until('it was compared', () => /another record|compared/.test(String(ask(at(5)))))
   t.match(ask(at(5)), /another record|compared/)
@@ -178,7 +178,7 @@ t.test('a clock that is set back does not keep it from comparing', async t => {
   let setBackMs = 0
   Date.now = () => now() - setBackMs
   t.teardown(() => { Date.now = now })
-  const guard = createLogGuard({ log: endingAt(async () => ({ logId: ours, position: 0, marked: 0 })) })
+  const guard = createRecordTrust({ record: endingAt(async () => ({ recordId: ours, position: 0, marked: 0 })) })
   t.teardown(() => { guard.stop() })
   guard.start()
   const trusts = () => { try { guard.judge(guard.look(), at(0)); return true } catch { return false } }
@@ -201,11 +201,11 @@ t.test('an untrusted blocklist says when to come back, within a minute, as far a
 
 t.test('what is recorded is refused early by one shard while another one waits to be compared', async t => {
   const asked: number[] = []
-  const head = { logId: ours, position: 5, marked: 5 }
-  const log = endingAt(async () => head)
-  const heads = createHeadPoll({ ...log, readAfter: async position => { asked.push(position); return { ...head, recent: [{ scope: 'token', id: 'a', ageSeconds: 1 }] } } })
+  const head = { recordId: ours, position: 5, marked: 5 }
+  const record = endingAt(async () => head)
+  const heads = createHeadPoll({ ...record, readAfter: async position => { asked.push(position); return { ...head, recent: [{ scope: 'token', id: 'a', ageSeconds: 1 }] } } })
   t.teardown(() => { heads.stop() })
-  const [compared] = [createLogGuard({ log, heads }), createLogGuard({ log, heads })]
+  const [compared] = [createRecordTrust({ record, heads }), createRecordTrust({ record, heads })]
   heads.start()
   await until('one shard is compared', () => { try { return compared.judge(compared.look(), at(5)) === undefined } catch { return false } })
   await until('the rows are read', () => heads.recent.has('jti:a'), 3_000)
@@ -221,7 +221,7 @@ t.test('P2: an answer that is behind counts by the record, unless that is anothe
   confirm()
   confirm({ position: 5_004, marked: 4 })
   t.same([guard.trust, told], ['behind', ['behind']])
-  t.throws(() => { confirm({ logId: theirs }) }, { message: /another record/ })
+  t.throws(() => { confirm({ recordId: theirs }) }, { message: /another record/ })
   t.throws(() => { confirm({ marked: 3 }) }, { message: /beyond what the record has/ })
   t.throws(() => { confirm({ position: 5_005 }) }, { message: /too far behind/, isRebuilding: true })
   t.equal(guard.trust, 'untrusted')

@@ -1,16 +1,16 @@
 import t from 'tap'
-import { createMarkerJudge } from '../../src/trust/marker-check.ts'
+import { createMarkerCheck } from '../../src/trust/marker-check.ts'
 
-const logId = '00000000-0000-4000-8000-000000000001'
-const marker = (position: number) => `${logId}:${position}`
+const recordId = '00000000-0000-4000-8000-000000000001'
+const marker = (position: number) => `${recordId}:${position}`
 const pollMs = 900
 
 /** A judge that has come to trust a marker at 5, and a record whose head is at 6 from now on. */
 function scene () {
   const start = 1_000_000
   let now = start
-  const judge = createMarkerJudge(() => now)
-  const read = (position: number, ask = judge.ask()) => { judge.learn({ logId, position, marked: position }, ask) }
+  const judge = createMarkerCheck(() => now)
+  const read = (position: number, ask = judge.ask()) => { judge.learn({ recordId, position, marked: position }, ask) }
   const isTrusted = (position: number) => judge.findFlaw(judge.look(), marker(position)) === undefined
   read(5)
   isTrusted(5)

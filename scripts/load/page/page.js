@@ -8,7 +8,7 @@ const requestNames = { 'sign-in': 'sign-in', token: 'GET /token', me: 'GET /me',
 
 const perSecond = pick => timeline.map(point => (pick(point) ?? 0) / point.seconds)
 const rounded = (value, digits) => value == null ? '–' : value.toLocaleString('en', { maximumFractionDigits: digits })
-const percentile = tail => rounded(100 - 100 / tail, 5)
+const percentile = projector => rounded(100 - 100 / projector, 5)
 
 const wholeSteps = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400]
 
@@ -35,7 +35,7 @@ const plots = {
       x: longest.map((_, index) => 10 ** (index / 16)),
       xScale: { time: false, distr: 3 },
       xAxis: { label: 'percentile (%)', splits: () => longest.flatMap((_, index) => index % 16 === 0 ? [10 ** (index / 16)] : []), values: (_, splits) => splits.map(percentile), filter: (_, splits) => splits },
-      xValue: tail => `${percentile(tail)} %`,
+      xValue: projector => `${percentile(projector)} %`,
       series: lines.map(([label, points, color, width]) => ({ label, color, width, points: { show: false }, values: longest.map((_, index) => points[index]?.[1] ?? null) }))
     }
   },

@@ -72,7 +72,7 @@ async function reachRedis (config: Config, topology: RedisTopology, { postgres, 
   const redis = openRedis(topology)
   try {
     const connections = await redis.connect({ deadlineMs })
-    const ours = await postgres.then(({ revocationLogIds }) => ({ holdsForeign: createOwnershipCheck(prefix, async () => revocationLogIds) }), () => ({}))
+    const ours = await postgres.then(({ recordIds }) => ({ holdsForeign: createOwnershipCheck(prefix, async () => recordIds) }), () => ({}))
     const flaws = (await Promise.all(connections.servers().map(server => auditRedis({ ...server, prefix, clocks, ...ours })))).flat()
     const refused = flaws.filter(flaw => !isAcknowledged(flaw, REDIS_NOEVICTION_ACKNOWLEDGED))
     if (refused.length > 0) throw new CommandError(...refused.map(flaw => describeFlaw(flaw, topology)))

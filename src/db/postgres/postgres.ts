@@ -73,7 +73,7 @@ export async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Pr
 export interface PostgresFindings {
   pendingMigrations: number
   /** Every name that its record of revocations has had; none while there is no such record. */
-  revocationLogIds: string[]
+  recordIds: string[]
   clock: ClockReading
   /** Whether it refuses writes: it is a standby, or set so. */
   isReadOnly: boolean
@@ -95,7 +95,7 @@ async function inspect (db: Drizzle): Promise<PostgresFindings> {
   const { rows: [record] } = await db.execute(sql`select to_regclass('revocation_logs') is not null as exists`) as { rows: Array<{ exists: boolean }> }
   const logs = record?.exists === true ? await db.select({ id: revocationLogs.id }).from(revocationLogs) : []
   const clock = await readClockOf(async () => (await readClock(db)).getTime(), () => performance.now())
-  return { pendingMigrations, revocationLogIds: logs.map(({ id }) => id), clock, isReadOnly: await readReadOnly(db) }
+  return { pendingMigrations, recordIds: logs.map(({ id }) => id), clock, isReadOnly: await readReadOnly(db) }
 }
 
 /** Opens a connection of the pool. Rejects also where the driver throws at once, such as for a certificate that cannot be read. */

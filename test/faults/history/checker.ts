@@ -66,7 +66,7 @@ const isOf = (spell: Spell, operation: Operation) => spell.replica === 'all' || 
 
 /**
  * A replica that reaches only a Redis that was replaced cannot know better for a while, and the others cannot know what it has
- * written there until the tail brings them that.
+ * written there until the projector brings them that.
  */
 function isExcused ({ partitions }: History, operation: Operation, because: Operation): boolean {
   const isPartitioned = (one: Operation) => partitions.some(spell => isOf(spell, one) && overlaps(spell, one))

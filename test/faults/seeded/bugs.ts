@@ -38,23 +38,23 @@ export const bugs: Bug[] = [
   const { revoke } = shards.blocklist
   shards.blocklist.revoke = async revocations => {
     await revoke(revocations)
-    const { logId, position } = await log.readHead()
-    await connections.shards[0].link.run(redis => redis.set(prefix + 'generation', logId + ':' + position))
+    const { recordId, position } = await record.readHead()
+    await connections.shards[0].link.run(redis => redis.set(prefix + 'marker', recordId + ':' + position))
   }`
     },
-    schedule: 'Redis forgets everything, and somebody logs out before the tail comes',
+    schedule: 'Redis forgets everything, and somebody logs out before the projector comes',
     finds: 'accepted after its end'
   },
   {
-    title: 'the tail does not wait for logouts that are being committed',
+    title: 'the projector does not wait for logouts that are being committed',
     patch: { file: 'src/record/record.ts', find: 'await db.execute(sql`select pg_advisory_xact_lock(', replace: 'await db.execute(sql`select abs(' },
     schedule: 'a commit takes long, and Redis falls back to what it was meanwhile',
     finds: 'accepted after its end'
   },
   {
-    title: 'scripts of the tail do not check the marker, which is what does without a fencing token',
+    title: 'scripts of the projector do not check the marker, which is what does without a fencing token',
     patch: { file: 'src/record/redis-projection.ts', find: '~= ARGV[1]', replace: "== 'what is never there'" },
-    schedule: 'Redis forgets everything between two steps of the tail',
+    schedule: 'Redis forgets everything between two steps of the projector',
     finds: 'accepted after its end'
   },
   {
@@ -83,13 +83,13 @@ export const bugs: Bug[] = [
   },
   {
     title: 'the record is asked from the last row that was seen',
-    patch: { file: 'src/trust/record-question.ts', find: 'await log.readAfter(round.position, [...round.entries].map(idOf))', replace: 'await log.readAfter(Math.max(round.position, log.lastSeen ?? 0), [...round.entries].map(idOf)); log.lastSeen = head.position' },
+    patch: { file: 'src/trust/record-question.ts', find: 'await record.readAfter(round.position, [...round.entries].map(idOf))', replace: 'await record.readAfter(Math.max(round.position, record.lastSeen ?? 0), [...round.entries].map(idOf)); record.lastSeen = head.position' },
     schedule: 'a replica reaches only an old primary of Redis, and a commit takes long',
     finds: 'accepted after its end'
   },
   {
     title: 'what stands in the place of the marker during a rebuild counts as one',
-    patch: { file: 'src/trust/marker-check.ts', find: 'const marker = parseMarker(text)', replace: "const marker = parseMarker(text) ?? (text?.startsWith('claim-') ? { logId, position: Number(text.split(':')[1]) } : undefined)" },
+    patch: { file: 'src/trust/marker-check.ts', find: 'const marker = parseMarker(text)', replace: "const marker = parseMarker(text) ?? (text?.startsWith('draft-') ? { recordId, position: Number(text.split(':')[1]) } : undefined)" },
     schedule: 'a rebuild of another record has come as far as the marker was',
     finds: 'accepted after its end'
   },

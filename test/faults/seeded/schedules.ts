@@ -50,7 +50,7 @@ export const schedules = {
       await stage.redis.admin.client('UNPAUSE')
     }
   },
-  'Redis forgets everything, and somebody logs out before the tail comes': {
+  'Redis forgets everything, and somebody logs out before the projector comes': {
     async run (stage) {
       const [first, second] = [await stage.signIn(), await stage.signIn()]
       confirm(await stage.logOut(first))
@@ -84,7 +84,7 @@ export const schedules = {
       await stage.use(leaving)
     }
   },
-  'Redis forgets everything between two steps of the tail': {
+  'Redis forgets everything between two steps of the projector': {
     async run (stage) {
       const [first, second] = [await stage.signIn(), await stage.signIn()]
       confirm(await stage.logOut(first))
@@ -132,7 +132,7 @@ export const schedules = {
       await stage.sql("update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'")
       const position = (await stage.redis.admin.get(stage.marker))?.split(':')[1]
       await stage.redis.admin.flushall()
-      await stage.redis.admin.set(stage.marker, `claim-${randomUUID()}/${randomUUID()}:${position}`)
+      await stage.redis.admin.set(stage.marker, `draft-${randomUUID()}/${randomUUID()}:${position}`)
       confirm(await stage.logOutWithRefreshToken(second))
       await stage.use(good)
       await stage.use(first)

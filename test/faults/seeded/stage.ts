@@ -73,8 +73,8 @@ export async function setStage (t: Owner, { buildApp, loadConfig }: Service, set
     recorder,
     redis,
     postgres,
-    marker: 'seeded:generation',
-    note: 'seeded:server',
+    marker: 'seeded:marker',
+    note: 'seeded:note',
     sql: async statement => (await database.query<Record<string, unknown>>(statement)).rows,
     async signIn () {
       const { tokens, operation } = await signIn()
@@ -93,7 +93,7 @@ export async function setStage (t: Owner, { buildApp, loadConfig }: Service, set
       await database.query("update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'")
       const old = await ownRedis(t)
       // Without the note: a copy that was there all the while has one of its own.
-      const snapshot = await redis.snapshot(['seeded:server'])
+      const snapshot = await redis.snapshot(['seeded:note'])
       await old.kill()
       await old.start(snapshot)
       redisOfSecond.lead(old.port)

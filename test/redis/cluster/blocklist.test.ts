@@ -12,7 +12,7 @@ import { endingAt } from '../../support/record.ts'
 import { until } from '../../support/wait.ts'
 
 const leewaySeconds = 2
-const head = { logId: randomUUID(), position: 0, marked: 0 }
+const head = { recordId: randomUUID(), position: 0, marked: 0 }
 
 interface Opened extends BlocklistUnderTest {
   shards: RedisShards
@@ -28,13 +28,13 @@ async function open (t: Test, cluster: RedisCluster): Promise<Opened> {
   const connections = await redis.connect({ deadlineMs: 2_000 })
   const ignore = () => {}
   const shards = createRedisShards({
-    connections, tailConnections: connections, prefix, leewaySeconds, log: endingAt(async () => head), onDistrust: ignore, onTrust: ignore, onLoss: ignore, onTorn: ignore, onMended: ignore, breaker: {}, onLookup: ignore
+    connections, projectorConnections: connections, prefix, leewaySeconds, record: endingAt(async () => head), onDistrust: ignore, onTrust: ignore, onLoss: ignore, onTorn: ignore, onMended: ignore, breaker: {}, onLookup: ignore
   })
   t.teardown(() => { shards.stop() })
-  for (const { projection } of shards.projections) await projection.advance(await projection.begin(head.logId, `claim-${randomUUID()}:0`), `${head.logId}:0`, [])
+  for (const { projection } of shards.projections) await projection.advance(await projection.begin(head.recordId, `draft-${randomUUID()}:0`), `${head.recordId}:0`, [])
   shards.guard.start()
   await until('it is trusted', () => shards.blocklist.ping().then(() => true, () => false))
-  const entries = async () => (await cluster.keys(`${prefix}*`)).filter(key => !/:(generation|server)$/.test(key))
+  const entries = async () => (await cluster.keys(`${prefix}*`)).filter(key => !/:(marker|note)$/.test(key))
   return {
     blocklist: shards.blocklist,
     shards,

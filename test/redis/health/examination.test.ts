@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { createClocks } from '../../../src/clocks/clocks.ts'
 import { loadConfig } from '../../../src/config.ts'
 import { clockFlaws } from '../../../src/redis/health/auditor.ts'
-import { newClaim } from '../../../src/record/marker.ts'
+import { newDraft } from '../../../src/record/marker.ts'
 import { createOwnershipCheck } from '../../../src/record/ownership.ts'
 import { auditRedis, type RedisFlaw } from '../../../src/redis/health/examination.ts'
 import { build, buildUnready, serversEnv, type Env } from '../../support/app.ts'
@@ -72,10 +72,10 @@ t.test('P2: the service does not start on the blocklist of another database', as
   const server = await ownRedis(t)
   const env: Env = { ...await serversEnv(t), REDIS_URL: server.url }
   await (await build(t, env)).close()
-  const marker = await server.admin.get(`${env['BLOCKLIST_PREFIX']}generation`)
+  const marker = await server.admin.get(`${env['BLOCKLIST_PREFIX']}marker`)
   const said = await startOn(t, server.url, { BLOCKLIST_PREFIX: String(env['BLOCKLIST_PREFIX']) })
   t.match(said, `REDIS_URL: the Redis at ${server.url} holds the blocklist of another database under the prefix ${env['BLOCKLIST_PREFIX']}. Choose another BLOCKLIST_PREFIX`)
-  t.equal(await server.admin.get(`${env['BLOCKLIST_PREFIX']}generation`), marker, 'and leaves it as it was')
+  t.equal(await server.admin.get(`${env['BLOCKLIST_PREFIX']}marker`), marker, 'and leaves it as it was')
   await build(t, env)
   t.equal(await startOn(t, server.url), undefined, 'under another prefix there is room')
 })
@@ -101,8 +101,8 @@ t.test('P2: a marker or a claim of another record is a flaw; one of ours, of any
   const ids = [randomUUID(), randomUUID()]
   const audit = async () => (await auditRedis({ redis: server.admin, prefix: 'p:', clocks: createClocks({ leewaySeconds }), holdsForeign: createOwnershipCheck('p:', async () => ids) })).map(({ kind }) => kind)
   t.same(await audit(), [])
-  for (const [marker, flaws] of [[`${ids[0]}:7`, []], [`${ids[1]}:7`, []], [newClaim(String(ids[1])), []], [`${randomUUID()}:7`, ['foreign_record']], [newClaim(randomUUID()), ['foreign_record']]] as const) {
-    await server.admin.set('p:generation', marker)
+  for (const [marker, flaws] of [[`${ids[0]}:7`, []], [`${ids[1]}:7`, []], [newDraft(String(ids[1])), []], [`${randomUUID()}:7`, ['foreign_record']], [newDraft(randomUUID()), ['foreign_record']]] as const) {
+    await server.admin.set('p:marker', marker)
     t.same(await audit(), flaws, marker)
   }
   server.admin.disconnect()

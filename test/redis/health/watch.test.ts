@@ -130,7 +130,7 @@ t.test('what makes no Redis forget is lifted without a replay', async t => {
 
 t.test('P2: eviction and a wrong clock are found while Postgres is away', async t => {
   const server = await ownRedis(t)
-  await server.admin.set('p:generation', '00000000-0000-4000-8000-000000000001:5')
+  await server.admin.set('p:marker', '00000000-0000-4000-8000-000000000001:5')
   const record = { isAway: false, ids: [] as string[] }
   const audit = auditorOf(server, {
     holdsForeign: createOwnershipCheck('p:', async () => { if (record.isAway) throw new Error('The database is away.'); return record.ids })
