@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { SignoutError } from '../src/errors.ts'
-import { RecordedError } from '../src/revocation/blocklist.ts'
+import { RecordedError } from '../src/trust/trust.ts'
 import { findSession, sessionOf, type Session } from '../src/sessions/session-repository.ts'
 import type { AccessTokenClaims } from '../src/tokens/claims.ts'
 import { bearerToken } from './auth/authorization.ts'

@@ -24,7 +24,7 @@ export type { RevocableClaims, Revocation } from '../../src/entries/revocation.t
 export type { Revoker } from '../../src/revocation/revoker.ts'
 export type { RevocableTokenClaims } from '../../src/tokens/claims.ts'
 export { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
-export { createRedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
+export { createRedisBlocklist } from '../../src/revocation/public-blocklist.ts'
 export { createRedisConnection } from '../../src/redis/public-connection.ts'
 export type { AuthOptions, JwtOptions } from './options.ts'
 

@@ -1,5 +1,5 @@
 import type { Blocklist } from '../revocation/blocklist.ts'
-import { UntrustedError } from '../trust/by-record.ts'
+import { UntrustedError } from '../trust/trust.ts'
 import { parseMarker } from '../record/marker.ts'
 import { createMemoryBlocklist, type MemoryBlocklistOptions } from '../revocation/memory-blocklist.ts'
 import type { Projection } from '../record/projection.ts'

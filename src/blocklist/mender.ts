@@ -1,52 +1,54 @@
-import type { RecordTrust } from '../trust/by-record.ts'
+import type { BlocklistEmitter } from '../events/blocklist-events.ts'
 import type { Projection } from '../record/projection.ts'
+import { createPoll } from '../timing/poll.ts'
+import type { Standing } from '../trust/standing.ts'
 
 export interface MenderOptions {
   projection: Projection
-  guard: Pick<RecordTrust, 'suspend'>
-  /** Told when the marker is gone, so that the shard is made again. */
-  onMended: () => void
+  standing: Pick<Standing, 'suspend'>
+  /** Gets `shardReset`. */
+  events: BlocklistEmitter
 }
 
 /**
- * Sees to it that a shard is made again whose keys may have been left behind when it was moved between servers of a cluster: a
- * move that is broken off, or whose source fails over in the middle of it, can leave the marker where entries are missing. The
- * marker is forgotten as soon as any server can be told to, and nothing counts until then.
+ * Has a shard rebuilt after it was moved between servers of a cluster. A move that is broken off, or whose source fails over in the
+ * middle of it, can leave the marker where entries are missing. The marker is forgotten as soon as a server accepts that, and no
+ * answer of the shard counts until then.
  */
 export interface Mender {
-  /** Answers false when it is at it already. */
+  /** Returns false when it is under way already. */
   mend (reason: string): boolean
   stop (): void
 }
 
 const tryAgainMs = 250
 
-export function createMender ({ projection, guard, onMended }: MenderOptions): Mender {
-  let isAtIt = false
-  let isStopped = false
+/** Creates the mender of one shard. */
+export function createMender ({ projection, standing, events }: MenderOptions): Mender {
+  let isMending = false
+  const poll = createPoll(forget, { everyMs: tryAgainMs, hastenedMs: 0 })
 
   async function forget (): Promise<void> {
-    if (isStopped) return
     try {
       await projection.forgetMarker()
     } catch {
-      // While it is moved the marker may be in neither place.
-      setTimeout(forget, tryAgainMs).unref()
+      // While the shard is moved, the marker may be on neither server.
       return
     }
-    isAtIt = false
-    guard.suspend(undefined, 'mender')
-    onMended()
+    poll.stop()
+    isMending = false
+    standing.suspend(undefined, 'mender')
+    events.emit('shardReset')
   }
 
   return {
     mend (reason) {
-      if (isAtIt) return false
-      isAtIt = true
-      guard.suspend(reason, 'mender')
-      forget()
+      if (isMending) return false
+      isMending = true
+      standing.suspend(reason, 'mender')
+      poll.start()
       return true
     },
-    stop () { isStopped = true }
+    stop: () => { poll.stop() }
   }
 }

@@ -1,154 +1,173 @@
-import { shardPrefix, type RedisConnections } from '../redis/connections.ts'
+import { writeEntriesScript } from '../entries/write-entries.ts'
+import type { BlocklistEmitter, TrustState } from '../events/blocklist-events.ts'
+import type { Projection, ProjectionShard } from '../record/projection.ts'
+import type { RevocationRecord } from '../record/record.ts'
+import { createRedisProjection } from '../record/redis-projection.ts'
+import { createBreaker, withBreaker, type BreakerOptions } from '../redis/breaker.ts'
 import { shardOf } from '../redis/cluster/hash-tags.ts'
 import { createTurn } from '../redis/cluster/read-together.ts'
+import { shardPrefix, type RedisConnections } from '../redis/connections.ts'
+import { runScript, type RedisLink } from '../redis/link.ts'
 import type { Blocklist } from '../revocation/blocklist.ts'
-import type { BreakerOptions } from '../revocation/breaker.ts'
-import type { SettledBatch } from '../revocation/coalescer.ts'
-import { createHeadPoll } from '../trust/head-poll.ts'
-import { createRecordTrust, UntrustedError, type RecordTrust, type Trust } from '../trust/by-record.ts'
-import { createMender } from './mender.ts'
-import type { Projection, ProjectionShard } from '../record/projection.ts'
-import { createRecordQuestion } from '../trust/record-question.ts'
-import { createRedisBlocklist } from '../revocation/redis-blocklist.ts'
-import type { Loss } from '../record/losses.ts'
-import { createRedisProjection } from '../record/redis-projection.ts'
-import type { RevocationRecord } from '../record/record.ts'
+import { createBlocklistInRedis, maxEntriesPerWrite, type RedisBlocklist } from '../revocation/redis-blocklist.ts'
+import { createReplicatedWrites } from '../revocation/replicated-writes.ts'
 import { createShardedBlocklist } from '../revocation/sharded-blocklist.ts'
+import { createRecordTrust } from '../trust/by-record.ts'
+import { createHeadPoll } from '../trust/head-poll.ts'
+import { createRecordQuestion } from '../trust/record-question.ts'
+import { createStanding, type Standing } from '../trust/standing.ts'
+import { UntrustedError } from '../trust/trust.ts'
+import { createMender } from './mender.ts'
+import type { TrustStatus } from './status.ts'
 
-export interface RedisShardsOptions {
+export interface ShardsOptions {
   /** For look-ups and logouts. */
   connections: RedisConnections
-  /** For logouts that wait until so many replicas of Redis have them. */
-  replicated?: { connections: RedisConnections, replicas: number, deadlineMs: number } | undefined
-  /** For keeping the blocklist up: nobody waits behind a rebuild. */
+  /** For logouts that wait until so many Redis replicas have them. */
+  replicated?: ReplicatedConnections | undefined
+  /** For the projector: no request waits behind a rebuild. */
   projectorConnections: RedisConnections
   prefix: string
   leewaySeconds: number
-  /** How long a look-up or a logout may take, in milliseconds. Defaults to 250. */
-  deadlineMs?: number
+  /** How long a look-up or a logout may take, in milliseconds. */
+  deadlineMs: number
   record: Pick<RevocationRecord, 'readHead' | 'readAfter'>
-  /** Called when the answers of any shard do not count any more. */
-  onDistrust: () => void
-  /** Called when the answers of all shards together are worth something else: as much as those of the worst shard. */
-  onTrust: (trust: Trust, reason?: string) => void
-  /** Told when the marker of a shard was forgotten, since Redis may have lost something. */
-  onLoss: (loss: Loss) => void
-  /** Told when a shard has to be made again, since it was moved. */
-  onTorn: (tag: string, reason: string) => void
-  /** Told when the marker of such a shard is gone, so that the projector makes it again. */
-  onMended: () => void
-  breaker: BreakerOptions
-  onLookup: (batch: SettledBatch) => void
+  events: BlocklistEmitter
 }
 
-/** The blocklist in Redis: one shard on a single primary, several in a cluster, each with a marker and a judge of its own. */
-export interface RedisShards {
+/** A connection whose writes wait for Redis replicas. */
+export interface ReplicatedConnections {
+  connections: RedisConnections
+  /** How many Redis replicas must have a write. */
+  replicas: number
+  deadlineMs: number
+}
+
+/** The blocklist in Redis: one shard on a single primary, several in a cluster, each with a marker and a standing of its own. */
+export interface Shards {
   blocklist: Blocklist
-  /** The shards as their projector sees them. */
+  /** The shards as the projector sees them. */
   projections: ProjectionShard[]
-  /** What judges the answers, of all shards together. */
-  guard: Pick<RecordTrust, 'start' | 'trust' | 'positions' | 'progress'>
+  /** What the answers of all shards together are worth. */
+  status: TrustStatus
+  /** Begins to read the head of the record. No answer counts before. */
+  start (): void
   /**
-   * Refuses everything for a reason that no marker shows, until it is called without one. Meanwhile nothing is kept up from here, but by
-   * whoever finds nothing wrong: what is written may be lost again.
+   * Refuses every answer for a reason that no marker shows, until it is called without one. This replica's projector rests
+   * meanwhile: what it wrote might be lost again.
    */
   suspend (reason: string | undefined): void
-  /** Whether look-ups are answered for all shards with these tags, whatever the answers are worth. */
+  /** Returns true if Redis answers look-ups for all shards with these tags, whatever the answers are worth. */
   answers (tags: readonly string[]): Promise<boolean>
-  /** Forgets the markers of all, so that everything is written again. */
+  /** Forgets the markers of all shards, so that the projector writes everything again. */
   forgetMarkers (): Promise<void>
-  /** Compares and mends no more. */
   stop (): void
 }
 
-export function createRedisShards (options: RedisShardsOptions): RedisShards {
-  const { connections, projectorConnections, prefix, leewaySeconds, deadlineMs, record } = options
+/** Creates the shards of the blocklist on connections that are open. */
+export function createShards (options: ShardsOptions): Shards {
+  const { connections, projectorConnections, prefix, leewaySeconds, record, events } = options
   const heads = createHeadPoll(record)
   const atEndOfTurn = createTurn()
   const question = createRecordQuestion(record)
-  const trust = countTrust(connections.shards.length, options)
-  const breaker = countBreakers(options.breaker)
-  const projectorShards = projectorConnections.shards
-  const projections = projectorShards.map(({ tag, link }) => createRedisProjection({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, onLoss: options.onLoss }))
-  const guards = connections.shards.map((_, shard) => createRecordTrust({ record, heads, onTrust: trust.of(shard) }))
-  const menders = guards.map((guard, shard) => createMender({ projection: projections[shard] as Projection, guard, onMended: options.onMended }))
-  const blocklists = connections.shards.map(({ tag, link }, shard) => {
-    const guard = guards[shard] as RecordTrust
-    const writer = options.replicated?.connections.shards[shard]?.link
-    const replicated = options.replicated && writer && { ...options.replicated, link: writer }
-    // What is known of a shard was known on one connection.
-    link.onChanged(() => { guard.connectionChanged() })
-    for (const torn of [link, projectorShards[shard]?.link]) torn?.onTorn(reason => { if (menders[shard]?.mend(reason)) options.onTorn(tag, reason) })
-    return createRedisBlocklist({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, deadlineMs, guard, record: question, recent: () => heads.recent, onLoss: options.onLoss, breaker, replicated, atEndOfTurn, onLookup: options.onLookup })
+  const reporter = createTrustReporter(connections.shards.length, events)
+  const breaker = countBreakers(events)
+  const projections = projectorConnections.shards.map(({ tag, link }) =>
+    createRedisProjection({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds, events }))
+  const standings = connections.shards.map((_, shard) => createStanding({ heads, onChanged: reporter.of(shard) }))
+  const menders = standings.map((standing, shard) =>
+    createMender({ projection: projections[shard] as Projection, standing, events }))
+  const blocklists = connections.shards.map(({ tag, link }, shard): RedisBlocklist => {
+    const standing = standings[shard] as Standing
+    // What is known of a shard was learnt on one connection.
+    link.onChanged(() => { standing.connectionChanged() })
+    for (const torn of [link, projectorConnections.shards[shard]?.link]) {
+      torn?.onTorn(reason => { if (menders[shard]?.mend(reason)) events.emit('shardMoved', tag, reason) })
+    }
+    const own = { ...options, link: withBreaker(link, createBreaker(breaker)), prefix: shardPrefix(prefix, tag) }
+    const trust = createRecordTrust({ ...own, standing, question, recent: () => heads.recent })
+    return createBlocklistInRedis({ ...own, trust, write: createWrite(link, shard, options), atEndOfTurn, onClose: () => { link.close() } })
   })
-  let suspended: string | undefined
-  async function reach (projection: Projection): Promise<void> {
-    if (suspended !== undefined) throw new Error(suspended)
-    await projection.reach()
-  }
   const shardFor = (subject: string) => shardOf(subject, blocklists.length)
+  let suspended: string | undefined
   return {
     blocklist: createShardedBlocklist(blocklists, shardFor),
     projections: projections.map((projection, shard) => ({
-      projection: { ...projection, reach: () => reach(projection) },
+      projection: {
+        ...projection,
+        async reach () {
+          if (suspended !== undefined) throw new Error(suspended)
+          await projection.reach()
+        }
+      },
       includes: ({ subject }) => subject === undefined || shardFor(subject) === shard
     })),
-    guard: unite(guards),
+    status: unite(standings),
+    start: heads.start,
     suspend (reason) {
       suspended = reason
-      for (const guard of guards) guard.suspend(reason)
+      for (const standing of standings) standing.suspend(reason)
     },
     async answers (tags) {
       const asked = blocklists.filter((_, shard) => tags.includes(connections.shards[shard]?.tag ?? ''))
-      const answers = await Promise.all(asked.map(blocklist => blocklist.ping().then(() => true, error => error instanceof UntrustedError)))
-      return answers.every(Boolean)
+      const pings = asked.map(blocklist => blocklist.ping().then(() => true, error => error instanceof UntrustedError))
+      return (await Promise.all(pings)).every(Boolean)
     },
+    async forgetMarkers () { await Promise.all(projections.map(projection => projection.forgetMarker())) },
     stop () {
-      for (const guard of guards) guard.stop()
+      heads.stop()
       for (const mender of menders) mender.stop()
-    },
-    async forgetMarkers () { await Promise.all(projections.map(projection => projection.forgetMarker())) }
+    }
   }
 }
 
-/** Reports the trust in all shards together, so that a record has a line for each outage and not for each shard. */
-function countTrust (shards: number, { onDistrust, onTrust }: RedisShardsOptions): { of (shard: number): (trust: Trust, reason?: string) => void } {
-  const each = Array.from({ length: shards }, (): Trust => 'untrusted')
+/** Logouts go over the connection of look-ups; over one of their own where they wait for Redis replicas. */
+function createWrite (link: RedisLink, shard: number, { replicated }: ShardsOptions): (keys: string[], ends: number[]) => Promise<unknown> {
+  const replicatedLink = replicated?.connections.shards[shard]?.link
+  if (replicated !== undefined && replicatedLink !== undefined) {
+    return createReplicatedWrites({ ...replicated, link: replicatedLink }, writeEntriesScript, maxEntriesPerWrite)
+  }
+  return (keys, ends) => link.run(redis => runScript(redis, 'signoutWriteEntries', writeEntriesScript, keys, ends))
+}
+
+/** Emits the trust in all shards together, so that an outage is one event and not one for each shard. */
+function createTrustReporter (shards: number, events: BlocklistEmitter): { of (shard: number): (trust: TrustState, reason?: string) => void } {
+  const each = Array.from({ length: shards }, (): TrustState => 'untrusted')
   return {
     of: shard => (trust, reason) => {
       const before = worst(each)
       each[shard] = trust
       const after = worst(each)
-      if (after !== before) onTrust(after, reason)
-      if (trust === 'untrusted') onDistrust()
+      if (after !== before) events.emit('trustChanged', after, reason)
+      if (trust === 'untrusted') events.emit('shardUntrusted')
     }
   }
 }
 
-function worst (all: readonly Trust[]): Trust {
+function worst (all: readonly TrustState[]): TrustState {
   return (['untrusted', 'behind'] as const).find(trust => all.includes(trust)) ?? 'trusted'
 }
 
-/** As if the breakers of all shards were one, which is open while any is. */
-function countBreakers ({ onOpen, onClose, ...rest }: BreakerOptions): BreakerOptions {
+/** As if the breakers of all shards were one, which is open while any of them is. */
+function countBreakers (events: BlocklistEmitter): BreakerOptions {
   let open = 0
   return {
-    ...rest,
-    onOpen () { if (open++ === 0) onOpen?.() },
-    onClose () { if (--open === 0) onClose?.() }
+    onOpen () { if (open++ === 0) events.emit('breakerOpened') },
+    onClose () { if (--open === 0) events.emit('breakerClosed') }
   }
 }
 
-function unite (guards: readonly RecordTrust[]): RedisShards['guard'] {
+function unite (standings: readonly Standing[]): TrustStatus {
   return {
-    start () { for (const guard of guards) guard.start() },
-    get trust () { return worst(guards.map(({ trust }) => trust)) },
+    get trust () { return worst(standings.map(({ trust }) => trust)) },
     get positions () {
-      const all = guards.map(({ positions }) => positions)
+      const all = standings.map(({ positions }) => positions)
       return { head: all[0]?.head, marker: Math.min(...all.map(({ marker }) => marker)) }
     },
     get progress () {
-      return guards.map(({ progress }) => progress).reduce((slowest, progress) => (progress?.remainingSeconds ?? -1) > (slowest?.remainingSeconds ?? -1) ? progress : slowest, undefined)
+      const remaining = ({ progress }: Standing) => progress?.remainingSeconds ?? -1
+      const [slowest] = [...standings].sort((a, b) => remaining(b) - remaining(a))
+      return slowest?.progress
     }
   }
 }

@@ -1,37 +1,47 @@
+import type { TrustState } from '../events/blocklist-events.ts'
+import type { Progress } from '../record/projection.ts'
 import type { Blocklist } from '../revocation/blocklist.ts'
 import { withDeadline } from '../timing/deadline.ts'
-import { UntrustedError, type RecordTrust } from '../trust/by-record.ts'
-import type { Progress } from '../record/projection.ts'
+import { UntrustedError } from '../trust/trust.ts'
 
 /**
  * Whether look-ups count now. `behind`: they do, but Redis lacks the newest revocations, and the record is asked about those.
- * `rebuilding`, `untrusted` and `unreachable`: they do not, since revocations are missing, or may be, or nothing is answered.
+ * `rebuilding`, `untrusted` and `unreachable`: they do not, because revocations are missing, may be missing, or Redis does not
+ * answer.
  */
 export const blocklistStates = ['trusted', 'behind', 'rebuilding', 'untrusted', 'unreachable'] as const
 export type BlocklistState = typeof blocklistStates[number]
 
-/** How a blocklist is, for those who look after it. */
+/** The state of a blocklist, for operators. */
 export interface BlocklistStatus {
   state: BlocklistState
-  /** How many positions of the record it lacks, as far as is known. */
+  /** How many positions of the record the blocklist lacks, as far as is known. */
   positionsBehind: number | undefined
   /** How far a rebuild has come, while there is one that takes its time. */
   progress: Progress | undefined
 }
 
+/** What the answers of all shards together are worth. */
+export interface TrustStatus {
+  readonly trust: TrustState
+  /** The head of the record that was read last, and the position of the marker that is farthest behind. */
+  readonly positions: { head: number | undefined, marker: number }
+  readonly progress: Progress | undefined
+}
+
 /**
- * Asks a blocklist how it is. What it was found to be last is not enough: where nobody signs in, nobody has asked for long.
+ * Asks a blocklist for its state. The last answer is not enough: where nobody signs in, it may be old.
  *
- * @param deadlineMs how long it may take, in milliseconds
+ * @param deadlineMs the longest wait, in milliseconds
  */
-export async function readBlocklistStatus (blocklist: Blocklist, deadlineMs: number, guard?: Pick<RecordTrust, 'trust' | 'positions' | 'progress'>): Promise<BlocklistStatus> {
+export async function readBlocklistStatus (blocklist: Blocklist, deadlineMs: number, status?: TrustStatus): Promise<BlocklistStatus> {
   const error: unknown = await withDeadline(blocklist.ping(), deadlineMs).then(() => undefined, error => error)
-  const { head, marker } = guard?.positions ?? { head: undefined, marker: 0 }
+  const { head, marker } = status?.positions ?? { head: undefined, marker: 0 }
   return {
-    state: error === undefined && guard?.trust === 'behind' ? 'behind' : toState(error),
+    state: error === undefined && status?.trust === 'behind' ? 'behind' : toState(error),
     // The head is read once a second, and the marker may have passed it since.
     positionsBehind: head === undefined ? undefined : Math.max(0, head - marker),
-    progress: guard?.progress
+    progress: status?.progress
   }
 }
 

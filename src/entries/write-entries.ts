@@ -1,20 +1,34 @@
 /**
- * Lua that writes the entries KEYS from `first` on, which end at ARGV from `firstEnd` on (milliseconds since the epoch), and
- * never shortens one. `first` and `firstEnd` are where the entries and their ends begin, counted from 0.
+ * A Lua function that writes entries, and never shortens one: `write_entries(keys, first_key, ends, first_end)`. The entry
+ * `keys[first_key]` ends at `ends[first_end]`, in milliseconds since the epoch, and so on to the end of `keys`.
  *
- * An existing entry without an end is left alone: it lasts longer than any. One of another type is an error (GET says
- * WRONGTYPE): MGET would answer nil for it. The time that is left is read with PTTL, which is a millisecond coarse, and
- * since `exp` is in whole seconds that cannot hide a real difference. The value is a small integer, which Redis shares
- * instead of storing. PXAT is known since Redis 6.2.
+ * An entry that has no end is left alone: it lasts longer than any. A key of another type is an error (GET says WRONGTYPE): MGET
+ * would answer nil for it. PTTL is a millisecond coarse, which hides no real difference, since `exp` is in whole seconds. The value
+ * is a small integer, which Redis shares instead of storing. PXAT needs Redis 6.2.
  */
-export const neverShorten = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-for i = 1, #KEYS - first do
-  local key, ends = KEYS[first + i], ARGV[firstEnd + i]
-  local left = redis.call('GET', key) and redis.call('PTTL', key) or -2
-  if tonumber(ends) > now and (left == -2 or (left >= 0 and now + left < tonumber(ends))) then
-    redis.call('SET', key, 1, 'PXAT', ends)
+export const writeEntriesFunction = `
+local function write_entries (keys, first_key, ends, first_end)
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  for index = 0, #keys - first_key do
+    local key, ends_at = keys[first_key + index], ends[first_end + index]
+    local left = redis.call('GET', key) and redis.call('PTTL', key) or -2
+    if tonumber(ends_at) > now and (left == -2 or (left >= 0 and now + left < tonumber(ends_at))) then
+      redis.call('SET', key, 1, 'PXAT', ends_at)
+    end
   end
 end
+`
+
+/**
+ * Writes entries.
+ *
+ * KEYS     the entries
+ * ARGV     when each ends, in milliseconds since the epoch
+ * Returns  nothing
+ * Why      A script compares and writes in one step: two revocations of one session never shorten each other's entry.
+ */
+export const writeEntriesScript = `
+${writeEntriesFunction}
+write_entries(KEYS, 1, ARGV, 1)
 `

@@ -1,12 +1,11 @@
 import { Registry } from 'prom-client'
 import type { Clocks } from '../clocks/clocks.ts'
 import type { BlocklistStatus } from '../blocklist/status.ts'
-import { BreakerOpenError } from '../revocation/breaker.ts'
-import type { SettledBatch } from '../revocation/coalescer.ts'
-import { UntrustedError } from '../trust/by-record.ts'
+import type { BlocklistEmitter } from '../events/blocklist-events.ts'
+import { BreakerOpenError } from '../redis/breaker.ts'
+import { UntrustedError } from '../trust/trust.ts'
 import type { CheckResult } from '../revocation/revocation-check.ts'
 import type { RecordedRevocation } from '../record/record.ts'
-import type { CatchUp } from '../record/projector.ts'
 import { exposeClocks, exposeCounts, exposeLookups, exposeStatus } from './exposition.ts'
 import { collectProcessMetrics } from './process-metrics.ts'
 import { createCounts } from './counts.ts'
@@ -19,10 +18,8 @@ import type { UnavailableCause } from './unavailable.ts'
 export interface Metrics {
   /** Called for each request, so it does no more than add. */
   checked (result: CheckResult): void
-  lookedUp (batch: SettledBatch): void
-  breakerOpened (): void
-  breakerClosed (): void
-  caughtUp (catchUp: CatchUp): void
+  /** Counts what happens to the blocklist. */
+  listenTo (events: BlocklistEmitter): void
   revoked (revocations: readonly RecordedRevocation[]): void
   answeredUnavailable (cause: UnavailableCause): void
   /** Says who is asked, on each scrape, how the blocklist is. It answers within a bound, and does not reject. */
@@ -52,23 +49,25 @@ export function createMetrics (): Metrics {
 
   return {
     checked (result) { counts.checks[result]++ },
-    lookedUp ({ lookups, seconds, error }) {
-      // What the breaker refuses was never sent.
-      if (error instanceof BreakerOpenError) return
-      const isAnswered = error === undefined || error instanceof UntrustedError
-      lookupSeconds[isAnswered ? 'answered' : 'failed'].observe(seconds)
-      lookupSize.observe(lookups)
-    },
-    breakerOpened () {
-      counts.breaker.isOpen = true
-      counts.breaker.openings++
-    },
-    breakerClosed () { counts.breaker.isOpen = false },
-    caughtUp ({ from, entries, seconds }) {
-      const catchUps = counts.catchUps[from === undefined ? 'rebuild' : 'catch_up']
-      catchUps.count++
-      catchUps.entries += entries
-      catchUps.seconds += seconds
+    listenTo (events) {
+      events.on('lookedUp', ({ lookUps, seconds, error }) => {
+        // What the breaker refuses was never sent.
+        if (error instanceof BreakerOpenError) return
+        const isAnswered = error === undefined || error instanceof UntrustedError
+        lookupSeconds[isAnswered ? 'answered' : 'failed'].observe(seconds)
+        lookupSize.observe(lookUps)
+      })
+      events.on('breakerOpened', () => {
+        counts.breaker.isOpen = true
+        counts.breaker.openings++
+      })
+      events.on('breakerClosed', () => { counts.breaker.isOpen = false })
+      events.on('caughtUp', ({ from, entries, seconds }) => {
+        const catchUps = counts.catchUps[from === undefined ? 'rebuild' : 'catch_up']
+        catchUps.count++
+        catchUps.entries += entries
+        catchUps.seconds += seconds
+      })
     },
     revoked (revocations) {
       for (const { scope, reason } of revocations) counts.countRevocation(scope, reason)

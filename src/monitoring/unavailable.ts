@@ -1,9 +1,9 @@
 import { DatabaseError, DatabaseUnreachableError } from '../db/database-errors.ts'
 import { ClockDisputeError, NotReadyError, type SignoutError } from '../errors.ts'
-import { BreakerOpenError } from '../revocation/breaker.ts'
+import { BreakerOpenError } from '../redis/breaker.ts'
 import { LapsedAttemptError } from '../limits/limits.ts'
 import { DeadlineError } from '../timing/deadline.ts'
-import { UntrustedError } from '../trust/by-record.ts'
+import { UntrustedError } from '../trust/trust.ts'
 import { TooManyHashesError } from '../users/password-hasher.ts'
 
 /** Why requests get 503. */

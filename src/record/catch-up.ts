@@ -1,3 +1,4 @@
+import type { CatchUp } from '../events/blocklist-events.ts'
 import { withDeadline } from '../timing/deadline.ts'
 import { advanceDraft, formatMarker, type RecordPosition } from './marker.ts'
 import type { Progress, ProjectionShard } from './projection.ts'
@@ -19,16 +20,6 @@ export interface Lag {
   /** What stands in the place of the marker: the marker, or a draft. */
   found: string
   from: RecordPosition | undefined
-}
-
-/** What the blocklist was brought up with. */
-export interface CatchUp {
-  /** Where it began; undefined when it began with nothing. */
-  from: RecordPosition | undefined
-  to: RecordPosition
-  /** Rows of the record. */
-  entries: number
-  seconds: number
 }
 
 /** How catching up ended. The shards that were left behind do not keep the others from theirs. */

@@ -1,12 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import type { RecordPosition } from '../events/blocklist-events.ts'
 
-/** A place in the record of revocations: up to here, in that record. */
-export interface RecordPosition {
-  /** Names the record. It gets another name when it loses its end. */
-  recordId: string
-  /** 0 is before the first row. */
-  position: number
-}
+export type { RecordPosition }
 
 /** The marker as it stands in Redis: "this holds every live row of that record up to this position". */
 export function formatMarker ({ recordId, position }: RecordPosition): string {
@@ -42,4 +37,9 @@ export function ownerOf (text: string | null | undefined): string | undefined {
 /** The same draft, further on. */
 export function advanceDraft (draft: string, position: number): string {
   return draft.replace(/\d+$/, String(position))
+}
+
+/** Returns the keys that stand in Redis beside the entries of a shard. */
+export function projectionKeys (prefix: string): { marker: string, progress: string, note: string, doubt: string } {
+  return { marker: `${prefix}marker`, progress: `${prefix}progress`, note: `${prefix}note`, doubt: `${prefix}doubt` }
 }

@@ -1,8 +1,7 @@
 import type { Redis } from 'ioredis'
 import { shardPrefix } from '../redis/connections.ts'
 import { OwnerUnknownError, type ExaminedServer } from '../redis/health/examination.ts'
-import { projectionKeys } from './losses.ts'
-import { ownerOf } from './marker.ts'
+import { ownerOf, projectionKeys } from './marker.ts'
 
 /**
  * Makes the check whether a Redis holds the blocklist of another record, by the markers and draft markers under a prefix. It

@@ -1,20 +1,16 @@
 import { randomUUID } from 'node:crypto'
+import type { BlocklistEmitter } from '../events/blocklist-events.ts'
 import { withDeadline } from '../timing/deadline.ts'
 import { newDraft, parseMarker, type RecordPosition } from './marker.ts'
 import type { ProjectionShard } from './projection.ts'
-import { isFarBehind, catchUp, type Lag, type CatchUp } from './catch-up.ts'
+import { isFarBehind, catchUp, type Lag } from './catch-up.ts'
 import type { RevocationRecord } from './record.ts'
-
-export type { CatchUp } from './catch-up.ts'
 
 export interface ProjectorOptions {
   record: RevocationRecord
   shards: readonly ProjectionShard[]
-  onCaughtUp?: (catchUp: CatchUp) => void
-  /** Told when the record had lost its end, and goes on under another name. */
-  onRecordRenamed?: (marker: RecordPosition, head: RecordPosition) => void
-  /** Told of what keeps it from its work, once until it works again. */
-  onFailure?: (error: unknown) => void
+  /** Gets `caughtUp`, `recordRenamed` and `projectorFailed`. */
+  events?: BlocklistEmitter | undefined
 }
 
 /**
@@ -112,7 +108,7 @@ function createRounds (options: ProjectorOptions, startOverSoon: () => void, sto
   let beingRebuilt: ReadonlySet<ProjectionShard> = new Set()
 
   function fail (error: unknown): void {
-    if (!hasFailed) options.onFailure?.(error)
+    if (!hasFailed) options.events?.emit('projectorFailed', error)
     hasFailed = true
   }
 
@@ -124,7 +120,7 @@ function createRounds (options: ProjectorOptions, startOverSoon: () => void, sto
 
   async function bringUp (lags: readonly Lag[], to: RecordPosition, stepDeadlineMs?: number): Promise<void> {
     const { catchUp: done, wasRefused, failure } = await catchUp({ record, onPage: keepLease, stopping, stepDeadlineMs }, lags, to)
-    if (done !== undefined) options.onCaughtUp?.(done)
+    if (done !== undefined) options.events?.emit('caughtUp', done)
     // Starting over is part of the work.
     if (wasRefused) startOverSoon()
     if (failure !== undefined) throw failure
@@ -198,7 +194,7 @@ const nothingToDo: Survey = { lags: [] }
 const startOver: Survey = { lags: [], hasToStartOver: true }
 
 /** Looks which shards are behind the record, and puts a draft where there is no marker of it. */
-async function look ({ record, onRecordRenamed }: ProjectorOptions, shards: readonly ProjectionShard[]): Promise<Survey> {
+async function look ({ record, events }: ProjectorOptions, shards: readonly ProjectionShard[]): Promise<Survey> {
   if (shards.length === 0) return nothingToDo
   const { recordId } = await record.readHead()
   const begun = await Promise.allSettled(shards.map(async (shard): Promise<Lag> => {
@@ -213,7 +209,7 @@ async function look ({ record, onRecordRenamed }: ProjectorOptions, shards: read
   const ahead = found.find(({ from }) => from !== undefined && from.position > head.marked)
   if (ahead?.from !== undefined) {
     // The record has lost its end: it was restored from a backup. What the blocklist has beyond stays there.
-    if (await record.rename(recordId)) onRecordRenamed?.(ahead.from, head)
+    if (await record.rename(recordId)) events?.emit('recordRenamed', ahead.from, head)
     return startOver
   }
   // No position has been given out beyond it.

@@ -1,9 +1,6 @@
 import { requireNumber } from '../input/check-options.ts'
 import type { RevocableClaims, Revocation } from '../entries/revocation.ts'
 
-/** Told the answer of a look-up, or why there is none. */
-export type LookupAnswered = (error: unknown, isRevoked?: boolean) => void
-
 /**
  * The set of tokens and sessions that have been revoked and have not yet expired.
  *
@@ -37,12 +34,6 @@ export interface Blocklist {
    * Rejects, or throws, when the blocklist cannot be asked: that is neither "revoked" nor "not revoked".
    */
   isRevoked (claims: RevocableClaims): boolean | Promise<boolean>
-
-  /**
-   * The same without a promise, which is what the check of each request asks where there is one. Calls back once, at once or
-   * later, and never twice: with an error, or with the answer.
-   */
-  lookUp? (claims: RevocableClaims, answered: LookupAnswered): void
 
   /** Resolves when look-ups can be answered now, and rejects when they cannot. */
   ping (): Promise<void>
@@ -87,22 +78,3 @@ export class BlocklistClosedError extends Error {
     super('The blocklist is closed.')
   }
 }
-
-/**
- * What a look-up fails with when the revocation is recorded, and the blocklist does not have it yet.
- *
- * A replica that has just been told of the revocation must not answer 401 `token_revoked` before every other replica refuses
- * the token too. Until then it answers 503, as it does to the logout itself.
- */
-export class RecordedError extends Error {
-  override readonly name = 'RecordedError'
-  /** Whether every replica that can read the record refuses the token by now. */
-  readonly isInForce: boolean
-  constructor (ageSeconds: number) {
-    super('The revocation is recorded, and the blocklist does not have it yet.')
-    this.isInForce = ageSeconds >= inForceAfterSeconds
-  }
-}
-
-/** Replicas read new rows within two seconds, and find a marker that is behind within five. Twice that, for slow commits. */
-const inForceAfterSeconds = 10

@@ -1,52 +1,46 @@
-/** The value of a key; `null` where there is none; an error where no answer about this key counts, unlike those about others. */
-export type Value = string | null | Error
+import type { LookUpBatch } from '../events/blocklist-events.ts'
+import type { Value } from '../trust/trust.ts'
 
-/** Reads the values of `keys` in one command, in their order. */
-export type ReadMany = (keys: string[]) => Promise<Value[]>
+/** Reads the values of entries in one command, in their order. */
+export type ReadMany = (names: readonly string[]) => Promise<readonly Value[]>
 
-/** Asks whether any of the keys exists, and is called back once: with an error, or with the answer. */
-export type AnyExists = (keys: string[], answered: (error: unknown, anyExists?: boolean) => void) => void
+/** Returns whether any of the entries exists. Rejects when the command failed, or when the answer about one does not count. */
+export type AnyExists = (names: readonly string[]) => Promise<boolean>
 
-/** A batch that has been settled. */
-export interface SettledBatch {
-  /** How many look-ups it carried. */
-  lookups: number
-  seconds: number
-  /** What it failed with; undefined when it was answered. */
-  error: unknown
+export interface CoalescerOptions {
+  /** A batch that would grow beyond this many entries is sent at once, and another is opened. */
+  maxEntries: number
+  /** Called with each batch, once its look-ups are settled. It must not throw. */
+  onSettled?: ((batch: LookUpBatch) => void) | undefined
+  /** Does work at the end of this turn of the event loop. Defaults to `setImmediate`. */
+  atEndOfTurn?: ((work: () => void) => void) | undefined
 }
 
-interface Member {
-  /** Where this member's keys end in the batch; they begin where those of the member before it end. */
+interface LookUp {
+  /** Where this look-up's entries end in the batch; they begin where those of the look-up before it end. */
   end: number
-  answered: Parameters<AnyExists>[1]
+  resolve (anyExists: boolean): void
+  reject (error: unknown): void
 }
 
 interface Batch {
-  keys: string[]
-  members: Member[]
+  names: string[]
+  lookUps: LookUp[]
 }
 
 /**
- * Turns the look-ups of one turn of the event loop into one command: the first look-up opens a batch, and the
- * batch is closed and sent at the end of the turn. This is what makes the check nearly free (P7).
+ * Turns the look-ups of one turn of the event loop into one command: the first look-up opens a batch, and the batch is closed and
+ * sent at the end of the turn. This makes the check nearly free (P7).
  *
- * A look-up never joins a batch that has been sent, since the answer may be older than the look-up. A batch
- * that fails fails its own members and nothing else.
- *
- * Callbacks, since this is done for every request: a promise for each would cost more than its share of the command. They
- * are called from the batch, not from where the look-up began: `createRevocationCheck` leads back there.
- *
- * @param readMany sends the command
- * @param maxKeys a batch that would grow beyond this many keys is sent at once, and another is opened
- * @param onSettled is told of each batch, once its look-ups are settled. It must not throw.
- * @param atEndOfTurn does work at the end of this turn of the event loop
+ * A look-up never joins a batch that was sent, because the answer may be older than the look-up. A batch that fails rejects its
+ * own look-ups and no others.
  */
-export function createCoalescer (readMany: ReadMany, maxKeys: number, onSettled?: (batch: SettledBatch) => void, atEndOfTurn: (work: () => void) => void = setImmediate): AnyExists {
+export function createCoalescer (readMany: ReadMany, options: CoalescerOptions): AnyExists {
+  const { maxEntries, onSettled, atEndOfTurn = setImmediate } = options
   let open: Batch | undefined
 
   function openBatch (): Batch {
-    const batch: Batch = { keys: [], members: [] }
+    const batch: Batch = { names: [], lookUps: [] }
     atEndOfTurn(() => { if (open === batch) sendOpenBatch() })
     return batch
   }
@@ -57,41 +51,40 @@ export function createCoalescer (readMany: ReadMany, maxKeys: number, onSettled?
     if (batch !== undefined) settle(batch, readMany, onSettled)
   }
 
-  return function anyExists (keys, answered) {
-    if (open !== undefined && open.keys.length + keys.length > maxKeys) sendOpenBatch()
-    open ??= openBatch()
-    for (const key of keys) open.keys.push(key)
-    open.members.push({ end: open.keys.length, answered })
+  return function anyExists (names) {
+    if (open !== undefined && open.names.length + names.length > maxEntries) sendOpenBatch()
+    const batch = open ??= openBatch()
+    for (const name of names) batch.names.push(name)
+    return new Promise((resolve, reject) => { batch.lookUps.push({ end: batch.names.length, resolve, reject }) })
   }
 }
 
-async function settle ({ keys, members }: Batch, readMany: ReadMany, onSettled?: (batch: SettledBatch) => void): Promise<void> {
+async function settle ({ names, lookUps }: Batch, readMany: ReadMany, onSettled: CoalescerOptions['onSettled']): Promise<void> {
   const startedAt = performance.now()
-  let values: Value[] = []
-  let failure: unknown
+  let error: unknown
   try {
-    values = await readMany(keys)
-    if (values.length !== keys.length) throw new Error(`${keys.length} keys were asked for and ${values.length} answered.`)
-  } catch (error) {
-    failure = error ?? new Error('The command failed and did not say why.')
+    const values = await readMany(names)
+    if (values.length !== names.length) throw new Error(`${names.length} entries were asked for and ${values.length} answered.`)
+    share(values, lookUps)
+  } catch (cause) {
+    error = cause ?? new Error('The command failed and did not say why.')
+    for (const { reject } of lookUps) reject(error)
   }
-  let start = 0
-  for (const { end, answered } of members) {
+  onSettled?.({ lookUps: lookUps.length, seconds: (performance.now() - startedAt) / 1000, error })
+}
+
+/** Gives each look-up its part of the answer. An error about an entry fails a look-up only if no other entry was found for it. */
+function share (values: readonly Value[], lookUps: readonly LookUp[]): void {
+  let index = 0
+  for (const { end, resolve, reject } of lookUps) {
     let anyExists = false
-    let failureOfKey: Error | undefined
-    for (; start < end; start++) {
-      const value = values[start]
-      if (value instanceof Error) failureOfKey ??= value
+    let failure: Error | undefined
+    for (; index < end; index++) {
+      const value = values[index]
+      if (value instanceof Error) failure ??= value
       else anyExists ||= value !== null
     }
-    try {
-      if (failure !== undefined) answered(failure)
-      else if (failureOfKey !== undefined && !anyExists) answered(failureOfKey)
-      else answered(undefined, anyExists)
-    } catch (error) {
-      // What one look-up's caller does wrong is thrown where nobody waits behind it.
-      process.nextTick(() => { throw error })
-    }
+    if (failure !== undefined && !anyExists) reject(failure)
+    else resolve(anyExists)
   }
-  onSettled?.({ lookups: members.length, seconds: (performance.now() - startedAt) / 1000, error: failure })
 }

@@ -1,98 +1,58 @@
-import { AsyncResource } from 'node:async_hooks'
 import { SignoutError } from '../errors.ts'
-import { RecordedError, deadlineOf, type Blocklist } from './blocklist.ts'
-import { createDeadlines, type DeadlineError, type Deadlines, type Wait, type Waiting } from '../timing/deadline.ts'
-import { UntrustedError } from '../trust/by-record.ts'
 import type { RevocableClaims } from '../entries/revocation.ts'
+import { createBound } from '../timing/deadline.ts'
+import { RecordedError, UntrustedError } from '../trust/trust.ts'
+import { deadlineOf, type Blocklist } from './blocklist.ts'
 
 /**
- * Calls back once, within the deadline, and where it can before it returns: without an error when the blocklist says that
- * the claims were not revoked. Otherwise with `token_revoked` when it says that they were, and with `revocation_unavailable`
- * when it says nothing (P3). The callback runs in the asynchronous context of the caller.
+ * Calls back once, within the deadline: without an error when the blocklist says that the token was not revoked. Otherwise with
+ * `token_revoked` when it says that the token was revoked, and with `revocation_unavailable` when it does not answer (P3). Calls back
+ * before it returns if the blocklist answers at once. The callback runs in the asynchronous context of the caller.
  */
 export type RevocationCheck = (claims: RevocableClaims, done: CheckDone) => void
 export type CheckDone = (error: SignoutError | undefined) => void
 
-/** What came of a check. */
+/** The result of a check. */
 export type CheckResult = 'accepted' | 'revoked' | 'unavailable'
 
-type Conclude = (error: unknown, isRevoked: unknown, done: CheckDone) => void
-
-/** A check that is waiting for its answer. It leads back to where it began: to the request, as `AsyncLocalStorage` knows it. */
-class PendingCheck extends AsyncResource implements Waiting {
-  readonly #conclude: Conclude
-  readonly #done: CheckDone
-  readonly #wait: Wait
-  #isSettled = false
-
-  constructor (conclude: Conclude, done: CheckDone, deadlines: Deadlines) {
-    super('SignoutCheck')
-    this.#conclude = conclude
-    this.#done = done
-    this.#wait = deadlines.begin(this)
-  }
-
-  settle (error: unknown, isRevoked?: unknown): void {
-    if (this.#isSettled) return
-    this.#isSettled = true
-    this.#wait.end()
-    this.runInAsyncScope(this.#conclude, undefined, error, isRevoked, this.#done)
-  }
-
-  expire (error: DeadlineError): void {
-    this.settle(error)
-  }
-}
-
 /**
- * Makes the check of a blocklist, which has as long as it says, see {@link Blocklist.deadlineMs}.
+ * Creates the check of a blocklist, which has as long as {@link Blocklist.deadlineMs} says.
  *
- * @param onChecked is told what came of each check. It must be quick, and must not throw.
+ * @param onChecked called with the result of each check. It must be quick, and must not throw.
  */
 export function createRevocationCheck (blocklist: Blocklist, onChecked?: (result: CheckResult) => void): RevocationCheck {
-  const deadlines = createDeadlines(deadlineOf(blocklist))
+  const bound = createBound(deadlineOf(blocklist))
 
-  /** Any blocklist can be plugged in, and one that answers nothing must not let everybody in. */
-  function conclude (error: unknown, isRevoked: unknown, done: CheckDone): void {
-    if (error instanceof RecordedError && error.isInForce) {
+  function fail (cause: unknown, done: CheckDone): void {
+    if (cause instanceof RecordedError && cause.isInForce) {
       onChecked?.('revoked')
-      return done(new SignoutError('token_revoked', { cause: error }))
+      return done(new SignoutError('token_revoked', { cause }))
     }
-    const hasAnswered = (error === undefined || error === null) && typeof isRevoked === 'boolean'
-    if (!hasAnswered) {
-      onChecked?.('unavailable')
-      const cause = error ?? new TypeError('The blocklist answered neither true nor false.')
-      return done(new SignoutError('revocation_unavailable', { cause, ...cause instanceof UntrustedError && { retryAfterSeconds: cause.retryAfterSeconds } }))
-    }
+    onChecked?.('unavailable')
+    const retryAfter = cause instanceof UntrustedError && { retryAfterSeconds: cause.retryAfterSeconds }
+    done(new SignoutError('revocation_unavailable', { cause, ...retryAfter }))
+  }
+
+  /** Any blocklist can be plugged in, and one that answers with anything but a boolean must not let a request pass. */
+  function conclude (isRevoked: unknown, done: CheckDone): void {
+    if (typeof isRevoked !== 'boolean') return fail(new TypeError('The blocklist answered neither true nor false.'), done)
     onChecked?.(isRevoked ? 'revoked' : 'accepted')
     done(isRevoked ? new SignoutError('token_revoked') : undefined)
   }
 
-  function ask (claims: RevocableClaims, answered: (error: unknown, isRevoked?: unknown) => void): void {
-    if (blocklist.lookUp !== undefined) return blocklist.lookUp(claims, answered)
-    const asked: unknown = blocklist.isRevoked(claims)
-    if (isThenable(asked)) asked.then(isRevoked => { answered(undefined, isRevoked) }, error => { answered(error) })
-    else answered(undefined, asked)
-  }
-
   return function checkRevocation (claims, done) {
-    let early: { error: unknown, isRevoked?: unknown } | undefined
-    let pending: PendingCheck | undefined
+    let answer: unknown
     try {
-      ask(claims, (error, isRevoked) => {
-        if (pending === undefined) early ??= { error, isRevoked }
-        else pending.settle(error, isRevoked)
-      })
+      answer = blocklist.isRevoked(claims)
     } catch (error) {
-      early = { error }
+      return fail(error, done)
     }
-    // Not in the callback: an error that `done` throws is none of the blocklist's.
-    if (early !== undefined) conclude(early.error, early.isRevoked, done)
-    else pending = new PendingCheck(conclude, done, deadlines)
+    if (!isThenable(answer)) return conclude(answer, done)
+    bound(answer).then(isRevoked => { conclude(isRevoked, done) }, error => { fail(error, done) })
   }
 }
 
-/** Whether a value is a promise, of any library. */
+/** Returns true for a promise, of any library. */
 export function isThenable (value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
 }

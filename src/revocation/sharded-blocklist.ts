@@ -1,50 +1,43 @@
-import type { Blocklist, LookupAnswered } from './blocklist.ts'
-import type { RedisBlocklist } from './redis-blocklist.ts'
 import { checkRevocations, type RevocableClaims, type Revocation } from '../entries/revocation.ts'
+import type { Blocklist } from './blocklist.ts'
+import type { RedisBlocklist } from './redis-blocklist.ts'
 
 /**
- * A blocklist in parts, each of which is a complete one for the subjects that belong to it. A revocation without a subject
- * goes to every part; so a token of any subject has all that concerns it in its own. A token without a subject is looked up in every part.
+ * Creates a blocklist of several shards, each of which is complete for the subjects that belong to it. A revocation without a
+ * subject goes to every shard, so the shard of a subject has every revocation that concerns its tokens. A token without a subject is
+ * looked up in every shard.
  *
- * @param shardOf which part a subject belongs to
+ * @param shardOf returns the index of the shard that a subject belongs to
  */
-export function createShardedBlocklist (parts: readonly RedisBlocklist[], shardOf: (subject: string) => number): Blocklist {
-  const [only] = parts
-  if (parts.length === 1 && only !== undefined) return only
+export function createShardedBlocklist (shards: readonly RedisBlocklist[], shardOf: (subject: string) => number): Blocklist {
+  const [only] = shards
+  if (shards.length === 1 && only !== undefined) return only
+  const shardFor = <T>(all: readonly T[], subject: string) => all[shardOf(subject)] as T
 
   async function isRevokedAnywhere (claims: RevocableClaims): Promise<boolean> {
-    const answers = await Promise.all(parts.map(async part => await part.isRevoked(claims)))
+    const answers = await Promise.all(shards.map(async shard => await shard.isRevoked(claims)))
     return answers.includes(true)
   }
 
-  function lookUp (claims: RevocableClaims, answered: LookupAnswered): void {
-    if (claims.sub !== undefined) return partFor(parts, claims.sub).lookUp(claims, answered)
-    isRevokedAnywhere(claims).then(isRevoked => { answered(undefined, isRevoked) }, answered)
-  }
-
   return {
-    // All parts have the same settings.
+    // All shards have the same settings.
     leewaySeconds: only?.leewaySeconds ?? NaN,
     deadlineMs: only?.deadlineMs,
     async revoke (revocations) {
       checkRevocations(revocations)
-      const shares = parts.map((): Revocation[] => [])
+      const shares = shards.map((): Revocation[] => [])
       for (const revocation of revocations) {
-        for (const share of revocation.subject === undefined ? shares : [partFor(shares, revocation.subject)]) share.push(revocation)
+        const { subject } = revocation
+        for (const share of subject === undefined ? shares : [shardFor(shares, subject)]) share.push(revocation)
       }
-      await Promise.all(parts.map(async (part, index) => {
+      await Promise.all(shards.map(async (shard, index) => {
         const share = shares[index] ?? []
-        // One that is closed says so even where there is nothing to do.
-        if (share.length > 0 || revocations.length === 0) await part.revoke(share)
+        // A closed shard rejects even if it has nothing to write.
+        if (share.length > 0 || revocations.length === 0) await shard.revoke(share)
       }))
     },
-    lookUp,
-    isRevoked: claims => claims.sub === undefined ? isRevokedAnywhere(claims) : partFor(parts, claims.sub).isRevoked(claims),
-    async ping () { await Promise.all(parts.map(part => part.ping())) },
-    async close () { await Promise.all(parts.map(part => part.close())) }
-  }
-
-  function partFor<T> (all: readonly T[], subject: string): T {
-    return all[shardOf(subject)] as T
+    isRevoked: claims => claims.sub === undefined ? isRevokedAnywhere(claims) : shardFor(shards, claims.sub).isRevoked(claims),
+    async ping () { await Promise.all(shards.map(shard => shard.ping())) },
+    async close () { await Promise.all(shards.map(shard => shard.close())) }
   }
 }

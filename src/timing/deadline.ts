@@ -20,69 +20,46 @@ export function withDeadline<T> (promise: T | PromiseLike<T>, deadlineMs: number
   })
 }
 
-/** Something that is waited for. It must take it well to be told that it has expired when it has not. */
-export interface Waiting {
-  expire (error: DeadlineError): void
-}
+/** Bounds promises as {@link withDeadline} does, with one timer for all that begin in one turn of the event loop. */
+export type Bound = <T>(promise: PromiseLike<T>) => Promise<T>
 
-/** Bounds how long things are waited for. */
-export interface Deadlines {
-  /** From now on it has `deadlineMs`. Answers what has to be called, once, when it need not be bounded any more. */
-  begin (waiting: Waiting): Wait
-}
-
-/** Things that began in the same turn of the event loop, and have one timer. */
-export interface Wait {
-  end (): void
+/** The promises that began in one turn. */
+interface Turn {
+  timer: NodeJS.Timeout
+  waiting: Set<(error: DeadlineError) => void>
 }
 
 /**
- * One timer for all that begins in one turn of the event loop, instead of one for each: what is done for every request is to
- * cost little. It is set when the first of them begins, so that none gets more than `deadlineMs`.
+ * Creates a bound for what every request waits for: a timer for each request would cost more than the rest of the check. The timer
+ * of a turn is set when its first promise begins, so that none waits longer than the deadline.
+ *
+ * @param deadlineMs the longest wait, in milliseconds
  */
-export function createDeadlines (deadlineMs: number): Deadlines {
-  let open: ReturnType<typeof createWait> | undefined
+export function createBound (deadlineMs: number): Bound {
+  let open: Turn | undefined
 
-  function createWait () {
-    const members: Waiting[] = []
-    let ended = 0
-    let isOpen = true
+  function openTurn (): Turn {
+    const waiting: Turn['waiting'] = new Set()
     const timer = setTimeout(() => {
-      for (const waiting of members) {
-        try {
-          waiting.expire(new DeadlineError(deadlineMs))
-        } catch (error) {
-          // What one does wrong is thrown where nobody waits behind it.
-          process.nextTick(() => { throw error })
-        }
-      }
+      const error = new DeadlineError(deadlineMs)
+      for (const expire of waiting) expire(error)
     }, deadlineMs)
-    const stopWhenOver = () => { if (!isOpen && ended === members.length) clearTimeout(timer) }
-    return {
-      members,
-      close () {
-        isOpen = false
-        stopWhenOver()
-      },
-      end () {
-        ended++
-        stopWhenOver()
-      }
-    }
+    setImmediate(() => {
+      open = undefined
+      if (waiting.size === 0) clearTimeout(timer)
+    })
+    return { timer, waiting }
   }
 
-  return {
-    begin (waiting) {
-      if (open === undefined) {
-        const opened = createWait()
-        open = opened
-        setImmediate(() => {
-          open = undefined
-          opened.close()
-        })
-      }
-      open.members.push(waiting)
-      return open
+  return promise => new Promise((resolve, reject) => {
+    const { waiting, timer } = open ??= openTurn()
+    const turn = open
+    waiting.add(reject)
+    function end (): void {
+      waiting.delete(reject)
+      // While the turn is open, others may join it.
+      if (waiting.size === 0 && open !== turn) clearTimeout(timer)
     }
-  }
+    promise.then(value => { end(); resolve(value) }, error => { end(); reject(error) })
+  })
 }

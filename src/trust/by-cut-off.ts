@@ -1,5 +1,5 @@
 import { runScript, type RedisLink } from '../redis/link.ts'
-import { UntrustedError } from './by-record.ts'
+import { UntrustedError, type Trust } from './trust.ts'
 
 /**
  * What keeps a revoked token refused when there is no record to make a blocklist again from: an instant in Redis before which
@@ -18,9 +18,9 @@ export interface CutOff {
   compare (): Promise<void>
   /** To be called when a look-up is sent. */
   look (): CutOffLook
-  /** Throws an {@link UntrustedError} unless the answer that came with this cut-off counts. */
-  judge (look: CutOffLook, text: string | null | undefined): void
-  /** Whether a token was issued before the cut-off, for look-ups that have been judged. Without an `iat` it may have been. */
+  /** Accepts an answer by the cut-off that came with it. Throws an {@link UntrustedError} when the answer does not count. */
+  accept (look: CutOffLook, text: string | null | undefined): void
+  /** Whether a token was issued before the cut-off, for look-ups that were accepted. Without an `iat` it may have been. */
   refuses (iat: number | undefined): boolean
   /** In seconds since the epoch, as `iat` is; 0 until it is known. Tokens issued from then on count. */
   readonly seconds: number
@@ -44,16 +44,20 @@ export interface CutOffOptions {
   /** By how many seconds clocks may differ. */
   leewaySeconds: number
   /** Told when tokens issued before an instant, in seconds since the epoch, are refused from now on. */
-  onMoved?: (seconds: number) => void
+  onMoved?: ((seconds: number) => void) | undefined
 }
 
 /**
- * Answers the cut-off if it is of this process and history and not before what the caller has seen, and sets a later one
- * if it is not: several replicas that find the same thing wrong set it once. All of it in one step, so that Redis cannot
- * become another in between.
+ * Reads the cut-off, or moves it.
  *
- * Every token that was issued until now, by a clock that is ahead of this one by the leeway, has an `iat` of at most this time
- * plus the leeway, and in whole seconds: the cut-off is the next whole second.
+ * KEYS[1]  the cut-off: `seconds:run_id:master_replid`
+ * ARGV[1]  the leeway, in seconds
+ * ARGV[2]  the greatest cut-off that the caller has seen, in seconds since the epoch
+ * Returns  the cut-off: the one that is there if it is of this process and history and not before what the caller has seen;
+ *          otherwise a later one
+ * Why      One step, so that Redis cannot be replaced in between, and several replicas that find the same fault set one cut-off.
+ *          A token that was issued until now, by a clock that is ahead by the leeway, has an `iat` of at most this time plus the
+ *          leeway, in whole seconds. So the cut-off is the next whole second.
  */
 const compareOrMove = `
 local replication = redis.call('INFO', 'replication')
@@ -73,6 +77,24 @@ redis.call('SET', KEYS[1], moved)
 return moved
 `
 
+/** Trust by a cut-off, where there is no record: each answer counts by the cut-off that is read in the same command. */
+export function createCutOffTrust (options: CutOffOptions): Trust {
+  const { link, prefix, leewaySeconds } = options
+  const cutOff = createCutOff(options)
+  async function read (names: readonly string[]): ReturnType<Trust['read']> {
+    if (!cutOff.isTrusted) await cutOff.compare()
+    const look = cutOff.look()
+    const [text, ...values] = await link.read([cutOff.key, ...names.map(name => prefix + name)])
+    cutOff.accept(look, text)
+    return values
+  }
+  return {
+    read,
+    refuses: issuedAt => cutOff.refuses(issuedAt),
+    untilReady: () => untilPassed(cutOff, leewaySeconds, () => read([]))
+  }
+}
+
 export function createCutOff ({ link, prefix, leewaySeconds, onMoved }: CutOffOptions): CutOff {
   const key = `${prefix}cut-off`
   /** Counts connections: what is known of Redis was known on one. */
@@ -89,7 +111,7 @@ export function createCutOff ({ link, prefix, leewaySeconds, onMoved }: CutOffOp
 
   async function compareOn (asked: number): Promise<void> {
     const found = parse(await link.run(redis => runScript<string>(redis, 'signoutCompareOrMove', compareOrMove, [key], [leewaySeconds, seen])))
-    if (found === undefined) throw new UntrustedError('The cut-off of the blocklist is none.', 1)
+    if (found === undefined) throw new UntrustedError('The cut-off key does not hold a valid value.', 1)
     if (asked !== connection) throw new UntrustedError('The connection to the blocklist changed meanwhile.', 1)
     learn(found.seconds)
     comparison = { ids: found.ids }
@@ -126,7 +148,7 @@ export function createCutOff ({ link, prefix, leewaySeconds, onMoved }: CutOffOp
     get isTrusted () { return comparison !== undefined },
     get seconds () { return seen },
     look: () => ({ comparison, seconds: seen }),
-    judge (look, text) {
+    accept (look, text) {
       if (look.comparison === undefined || look.comparison !== comparison) throw new UntrustedError('The blocklist was not compared with its cut-off before it was asked.', 1)
       const found = parse(text)
       if (found === undefined || found.ids !== comparison.ids || found.seconds < look.seconds) {

@@ -17,20 +17,12 @@ export async function benchCoalescer (turns: number, lookupsPerTurn: number): Pr
   const anyExists = createCoalescer(async keys => {
     commands++
     return keys.map(key => key.endsWith('0') ? '1' : null)
-  }, 998)
+  }, { maxEntries: 998 })
   let found = 0
   const startedAt = performance.now()
   for (let turn = 0; turn < turns; turn++) {
-    await new Promise<void>((resolve, reject) => {
-      let open = lookupsPerTurn
-      for (let index = 0; index < lookupsPerTurn; index++) {
-        anyExists([`jti:${index}`, `sid:x${index}`], (error, exists) => {
-          if (error !== undefined) return reject(error)
-          if (exists === true) found++
-          if (--open === 0) resolve()
-        })
-      }
-    })
+    const answers = Array.from({ length: lookupsPerTurn }, (_, index) => anyExists([`jti:${index}`, `sid:x${index}`]))
+    for (const exists of await Promise.all(answers)) if (exists) found++
   }
   const lookups = turns * lookupsPerTurn
   return { lookups, found, commands, microsEach: (performance.now() - startedAt) * 1000 / lookups }

@@ -2,7 +2,8 @@ import { openPostgres } from '../../src/db/postgres/postgres.ts'
 import { createRedisConnection } from '../../src/redis/connection.ts'
 import { createRedisProjection } from '../../src/record/redis-projection.ts'
 import { createRevocationRecord } from '../../src/record/record.ts'
-import { createProjector, type CatchUp } from '../../src/record/projector.ts'
+import { createBlocklistEvents, type CatchUp } from '../../src/events/blocklist-events.ts'
+import { createProjector } from '../../src/record/projector.ts'
 import { answer, givenArgument } from './processes.ts'
 
 export interface ReplaySubject {
@@ -20,11 +21,13 @@ await redis.connect()
 async function replayAll (): Promise<CatchUp> {
   let done: CatchUp | undefined
   let failure: unknown
+  const events = createBlocklistEvents()
+  events.on('caughtUp', catchUp => { done = catchUp })
+  events.on('projectorFailed', error => { failure = error })
   const projector = createProjector({
     record: createRevocationRecord(database, leewaySeconds),
     shards: [{ projection: createRedisProjection({ redis, prefix: 'bench:', leewaySeconds }), includes: () => true }],
-    onCaughtUp: replay => { done = replay },
-    onFailure: error => { failure = error }
+    events
   })
   await projector.round()
   await projector.stop()

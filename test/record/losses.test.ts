@@ -1,9 +1,10 @@
 import t, { type Test } from 'tap'
 import { connectionsTo } from '../../src/redis/connections.ts'
-import { createRedisLosses, projectionKeys, type Loss } from '../../src/record/losses.ts'
+import { createBlocklistEvents, type BlocklistEmitter, type Loss } from '../../src/events/blocklist-events.ts'
+import { createRedisLosses } from '../../src/record/losses.ts'
 import type { RedisLosses } from '../../src/redis/health/watch.ts'
 import { createRedisProjection } from '../../src/record/redis-projection.ts'
-import { newDraft } from '../../src/record/marker.ts'
+import { newDraft, projectionKeys } from '../../src/record/marker.ts'
 import { evictWhatEnds, ownRedis, type OwnRedis } from '../support/redis-server.ts'
 import { until } from '../support/wait.ts'
 
@@ -20,10 +21,17 @@ interface Scene {
   found (): Promise<string | null>
 }
 
+/** Events of a blocklist, of which the losses are put into a list. */
+function telling (told: Loss[]): BlocklistEmitter {
+  const events = createBlocklistEvents()
+  events.on('markerForgotten', loss => { told.push(loss) })
+  return events
+}
+
 async function scene (t: Test): Promise<Scene> {
   const redis = await ownRedis(t)
   const told: Loss[] = []
-  const losses = createRedisLosses(connectionsTo(redis.admin, 'there'), 'p:', loss => { told.push(loss) })
+  const losses = createRedisLosses(connectionsTo(redis.admin, 'there'), 'p:', telling(told))
   const found = () => redis.admin.get(keys.marker)
   return {
     redis,
@@ -92,7 +100,7 @@ t.test('P2: another server is believed only if the one before was asked a moment
 t.test('P2: the projector begins anew when keys were evicted before it looks, or while it writes', async t => {
   const { redis } = await scene(t)
   const told: Loss[] = []
-  const projection = createRedisProjection({ redis: redis.admin, prefix: 'p:', leewaySeconds: 5, onLoss: loss => { told.push(loss) } })
+  const projection = createRedisProjection({ redis: redis.admin, prefix: 'p:', leewaySeconds: 5, events: telling(told) })
   const evictOne = async () => { await redis.admin.set('p:jti:x', 1, 'EX', 1_000); await evictWhatEnds(redis) }
   const first = await projection.begin(recordId, newDraft(recordId))
   await evictOne()

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
+import { createBlocklistEvents } from '../../src/events/blocklist-events.ts'
 import { createEmbeddedBlocklist } from '../../src/blocklist/embedded.ts'
 import { createHeadPoll } from '../../src/trust/head-poll.ts'
-import { createRecordTrust } from '../../src/trust/by-record.ts'
+import { createStanding } from '../../src/trust/standing.ts'
 import type { Projection } from '../../src/record/projection.ts'
 import type { LoggedRevocation, RevocationRecord } from '../../src/record/record.ts'
 import { createProjector, type Projector } from '../../src/record/projector.ts'
@@ -80,13 +81,15 @@ function scene (t: Test): Scene {
     lease: async () => true,
     release: async () => {}
   }
+  const events = createBlocklistEvents()
+  events.on('projectorFailed', error => { scene.failures.push(error) })
   const projector = createProjector({
     record,
     shards: [
       { projection: odd.projection, includes: ({ subject }) => subject !== 'even' },
       { projection: even.projection, includes: ({ subject }) => subject !== 'odd' }
     ],
-    onFailure: error => { scene.failures.push(error) }
+    events
   })
   t.teardown(() => projector.stop())
   const add = (subject?: string) => { rows.push({ position: ++head.position, scope: 'token', id: String(head.position), expiresAt, ...subject !== undefined && { subject } }) }
@@ -178,13 +181,13 @@ t.test('while one shard is made again, the rounds of the other go on', async t =
   t.equal(odd.isRevoked(1), true)
 })
 
-t.test('the head is read once for all that judge by it', async t => {
+t.test('the head is read once for all shards', async t => {
   let reads = 0
   const record = endingAt(async () => { reads++; return { recordId: '00000000-0000-4000-8000-000000000001', position: 3, marked: 3 } })
   const heads = createHeadPoll(record)
-  const guards = Array.from({ length: 16 }, () => createRecordTrust({ record, heads }))
+  const standings = Array.from({ length: 16 }, () => createStanding({ heads }))
   t.teardown(() => { heads.stop() })
-  for (const guard of guards) guard.start()
-  await until('all of them know it', () => guards.every(({ positions }) => positions.head === 3))
+  heads.start()
+  await until('all of them know it', () => standings.every(({ positions }) => positions.head === 3))
   t.ok(reads <= 2, `${reads} queries`)
 })

@@ -57,23 +57,23 @@ t.test('a look-up that was sent before the comparison does not count, nor one on
   const early = cutOff.look()
   await cutOff.compare()
   const text = await behind.get(cutOffKey)
-  t.throws(() => { cutOff.judge(early, text) }, { name: 'UntrustedError' })
+  t.throws(() => { cutOff.accept(early, text) }, { name: 'UntrustedError' })
   const look = cutOff.look()
-  cutOff.judge(look, text)
+  cutOff.accept(look, text)
 
   proxy.lead(port)
   await until('it is connected again', () => redis.status !== 'ready')
   await until('it is connected again', () => cutOff.isTrusted)
-  t.throws(() => { cutOff.judge(look, text) }, { name: 'UntrustedError' })
-  cutOff.judge(cutOff.look(), text)
+  t.throws(() => { cutOff.accept(look, text) }, { name: 'UntrustedError' })
+  cutOff.accept(cutOff.look(), text)
 
   const lookAtLater = cutOff.look()
   const later = `${cutOff.seconds + 7}:${text?.split(':').slice(1).join(':')}`
-  cutOff.judge(lookAtLater, later)
+  cutOff.accept(lookAtLater, later)
   t.equal(cutOff.seconds, secondsOf(later), 'a later one that another replica has set is taken over')
-  cutOff.judge(lookAtLater, text)
+  cutOff.accept(lookAtLater, text)
   const lookAfter = cutOff.look()
-  t.throws(() => { cutOff.judge(lookAfter, text) }, { name: 'UntrustedError' }, 'and going back is noticed')
+  t.throws(() => { cutOff.accept(lookAfter, text) }, { name: 'UntrustedError' }, 'and going back is noticed')
 })
 
 t.test('whatever stands in the place of the cut-off but a right one is replaced by a later one', async t => {

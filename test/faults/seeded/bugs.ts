@@ -32,9 +32,9 @@ export const bugs: Bug[] = [
   {
     title: 'a logout moves the marker',
     patch: {
-      file: 'plugins/blocklist-in-redis.ts',
-      find: 'shards.guard.start()',
-      replace: `shards.guard.start()
+      file: 'src/blocklist/open-in-redis.ts',
+      find: 'shards.start()',
+      replace: `shards.start()
   const { revoke } = shards.blocklist
   shards.blocklist.revoke = async revocations => {
     await revoke(revocations)
@@ -53,7 +53,7 @@ export const bugs: Bug[] = [
   },
   {
     title: 'scripts of the projector do not check the marker, which is what does without a fencing token',
-    patch: { file: 'src/record/redis-projection.ts', find: '~= ARGV[1]', replace: "== 'what is never there'" },
+    patch: { file: 'src/record/scripts.ts', find: '~= ARGV[1]', replace: "== 'what is never there'" },
     schedule: 'Redis forgets everything between two steps of the projector',
     finds: 'accepted after its end'
   },
@@ -95,7 +95,7 @@ export const bugs: Bug[] = [
   },
   {
     title: 'a marker that is behind is not compared with what was marked',
-    patch: { file: 'src/trust/by-record.ts', find: 'if (position > marked) return', replace: 'if (position < 0) return' },
+    patch: { file: 'src/trust/standing.ts', find: 'if (position > marked) return', replace: 'if (position < 0) return' },
     schedule: 'a replica reaches only an old primary of Redis, and Postgres is restored from a backup',
     finds: 'accepted after its end'
   }

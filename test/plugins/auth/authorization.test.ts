@@ -59,10 +59,10 @@ t.test('the service reads a token after several spaces, on every way in', async 
   t.equal((await app.inject({ url: '/token', headers: { authorization } })).statusCode, 200)
   t.equal((await app.inject({ url: '/metrics', headers: { authorization: `Bearer   ${scrapeToken}` } })).statusCode, 200)
   t.equal((await app.inject({ url: '/metrics', headers: { authorization: `Bearer\t${scrapeToken}` } })).json().error, 'invalid_token')
-  const { lookUp } = app.blocklist
-  app.blocklist.lookUp = () => { throw new Error('ECONNREFUSED') }
+  const { isRevoked } = app.blocklist
+  app.blocklist.isRevoked = () => { throw new Error('ECONNREFUSED') }
   t.equal((await app.inject({ method: 'POST', url: '/logout', headers: { authorization } })).statusCode, 200, 'by the record, while the blocklist cannot be read')
-  Object.assign(app.blocklist, { lookUp })
+  Object.assign(app.blocklist, { isRevoked })
   t.equal((await get(app, '/token', token)).json().error, 'token_revoked')
 })
 

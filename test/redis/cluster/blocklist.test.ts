@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { openRedis } from '../../../src/redis/open-redis.ts'
-import { createRedisShards, type RedisShards } from '../../../src/blocklist/shards.ts'
+import { createBlocklistEvents } from '../../../src/events/blocklist-events.ts'
+import { createShards, type Shards } from '../../../src/blocklist/shards.ts'
 import type { Blocklist } from '../../../src/revocation/blocklist.ts'
 import { testBlocklist, type BlocklistUnderTest } from '../../revocation/blocklist.contract.ts'
 import { startCluster, type RedisCluster } from '../../support/redis-cluster.ts'
@@ -15,7 +16,7 @@ const leewaySeconds = 2
 const head = { recordId: randomUUID(), position: 0, marked: 0 }
 
 interface Opened extends BlocklistUnderTest {
-  shards: RedisShards
+  shards: Shards
   prefix: string
 }
 
@@ -26,13 +27,14 @@ async function open (t: Test, cluster: RedisCluster): Promise<Opened> {
   const redis = openRedis({ kind: 'cluster', nodes: [{ host: '127.0.0.1', port: Number(first?.port) }], user: {}, tls: false })
   t.teardown(() => { redis.close() })
   const connections = await redis.connect({ deadlineMs: 2_000 })
-  const ignore = () => {}
-  const shards = createRedisShards({
-    connections, projectorConnections: connections, prefix, leewaySeconds, record: endingAt(async () => head), onDistrust: ignore, onTrust: ignore, onLoss: ignore, onTorn: ignore, onMended: ignore, breaker: {}, onLookup: ignore
+  const record = endingAt(async () => head)
+  const events = createBlocklistEvents()
+  const shards = createShards({
+    connections, projectorConnections: connections, prefix, leewaySeconds, deadlineMs: 2_000, record, events
   })
   t.teardown(() => { shards.stop() })
   for (const { projection } of shards.projections) await projection.advance(await projection.begin(head.recordId, `draft-${randomUUID()}:0`), `${head.recordId}:0`, [])
-  shards.guard.start()
+  shards.start()
   await until('it is trusted', () => shards.blocklist.ping().then(() => true, () => false))
   const entries = async () => (await cluster.keys(`${prefix}*`)).filter(key => !/:(marker|note)$/.test(key))
   return {

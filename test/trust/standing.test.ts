@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { createHeadPoll } from '../../src/trust/head-poll.ts'
-import { createRecordTrust, type RecordTrust } from '../../src/trust/by-record.ts'
+import { createStanding, type Standing } from '../../src/trust/standing.ts'
 import type { Head } from '../../src/record/record.ts'
 import { endingAt } from '../support/record.ts'
 import { until } from '../support/wait.ts'
@@ -10,7 +10,7 @@ const theirs = '00000000-0000-4000-8000-000000000002'
 const at = (position: number, recordId = ours) => `${recordId}:${position}`
 
 interface Scene {
-  guard: RecordTrust
+  standing: Standing
   /** What Postgres says. */
   record: Head
   /** Whether Postgres answers. */
@@ -28,69 +28,71 @@ async function scene (t: Test, start: Partial<Head> = {}): Promise<Scene> {
   const database = { isAway: false, reads: 0 }
   const clock = { now: 1_000_000 }
   const told: string[] = []
-  const guard = createRecordTrust({
-    record: endingAt(async () => {
-      if (database.isAway) throw new Error('The database is away.')
-      database.reads++
-      return { ...record }
-    }),
+  const heads = createHeadPoll(endingAt(async () => {
+    if (database.isAway) throw new Error('The database is away.')
+    database.reads++
+    return { ...record }
+  }))
+  const standing = createStanding({
+    heads,
     now: () => clock.now,
-    onTrust: (trust, reason) => { told.push(trust === 'trusted' ? 'trusts' : reason ?? trust) }
+    onChanged: (trust, reason) => { told.push(trust === 'trusted' ? 'trusts' : reason ?? trust) }
   })
-  t.teardown(() => { guard.stop() })
-  guard.start()
-  function ask (marker: string | null, look = guard.look()): string | undefined {
+  t.teardown(() => { heads.stop() })
+  heads.start()
+  function ask (marker: string | null, look = standing.look()): string | undefined {
     try {
-      return guard.judge(look, marker) === undefined ? undefined : 'It is behind the record.'
+      return standing.accept(look, marker) === undefined ? undefined : 'It is behind the record.'
     } catch (error) {
       return (error as Error).message
     }
   }
-  return { guard, record, database, clock, told, ask, untilTrusted: marker => until('it trusts', () => ask(marker) === undefined, 3_000) }
+  return { standing, record, database, clock, told, ask, untilTrusted: marker => until('it trusts', () => ask(marker) === undefined, 3_000) }
 }
 
 t.test('nothing counts before it was compared with the record, and then what has reached its head does', async t => {
-  const { ask, guard, told, database } = await scene(t)
+  const { ask, standing, told, database } = await scene(t)
   t.match(ask(at(5)), 'not been compared')
   await until('the head is read', () => database.reads > 0 && ask(at(4)) !== 'The blocklist has not been compared with the record yet.')
   t.match(ask(at(4)), 'behind the record')
   t.equal(ask(at(5)), undefined)
-  t.equal(guard.trust, 'trusted')
+  t.equal(standing.trust, 'trusted')
   t.same(told, ['trusts'])
-  t.same(guard.positions, { head: 5, marker: 5 })
+  t.same(standing.positions, { head: 5, marker: 5 })
 })
 
 t.test('after another connection nothing counts until the head was read again and is reached', async t => {
-  const { ask, guard, record, database, untilTrusted } = await scene(t)
+  const { ask, standing, record, database, untilTrusted } = await scene(t)
   await untilTrusted(at(5))
-  const before = guard.look()
+  const before = standing.look()
   database.isAway = true
   Object.assign(record, { position: 7, marked: 7 })
-  guard.connectionChanged()
+  standing.connectionChanged()
   t.match(ask(at(7)), 'not been compared')
   await new Promise(resolve => setTimeout(resolve, 250))
   t.match(ask(at(7)), 'not been compared', 'however long the database is away')
   database.isAway = false
   await until('it was compared', () => /behind/.test(String(ask(at(5)))))
   t.equal(ask(at(7)), undefined)
-  t.throws(() => { guard.judge(before, at(7)) }, { message: /connection to the blocklist changed/ }, 'nor what was asked on the one before')
+  t.throws(() => { standing.accept(before, at(7)) }, { message: /connection to the blocklist changed/ }, 'nor what was asked on the one before')
 })
 
 t.test('a head that was being read when the connection changed says nothing', async t => {
   const reads: Array<(head: Head) => void> = []
-  const guard = createRecordTrust({ record: endingAt(() => new Promise(resolve => { reads.push(resolve) })) })
-  t.teardown(() => { guard.stop() })
-  guard.start()
+  const heads = createHeadPoll(endingAt(() => new Promise(resolve => { reads.push(resolve) })))
+  const standing = createStanding({ heads })
+  t.teardown(() => { heads.stop() })
+  heads.start()
   await until('it asks', () => reads.length === 1)
-  guard.connectionChanged()
+  standing.connectionChanged()
   reads[0]?.({ recordId: ours, position: 0, marked: 0 })
   await new Promise(resolve => setImmediate(resolve))
-  t.throws(() => { guard.judge(guard.look(), at(0)) }, { message: /not been compared/ })
+  t.throws(() => { standing.accept(standing.look(), at(0)) }, { message: /not been compared/ })
   await until('it asks again', () => reads.length === 2)
   reads[1]?.({ recordId: ours, position: 1, marked: 1 })
   await new Promise(resolve => setImmediate(resolve))
-  t.equal(guard.judge(guard.look(), at(0)), 0, 'it is behind')
-  guard.judge(guard.look(), at(1))
+  t.equal(standing.accept(standing.look(), at(0)), 0, 'it is behind')
+  standing.accept(standing.look(), at(1))
 })
 
 t.test('a missing marker, a draft, another record and a marker that has gone back each end the trust until it was compared again', async t => {
@@ -120,20 +122,20 @@ t.test('a record that was restored, and written anew to a Redis that was empty, 
 })
 
 t.test('a look-up that was sent before another one saw more has not gone back', async t => {
-  const { guard, ask, untilTrusted } = await scene(t)
+  const { standing, ask, untilTrusted } = await scene(t)
   await untilTrusted(at(5))
-  const early = guard.look()
+  const early = standing.look()
   t.equal(ask(at(6)), undefined)
-  guard.judge(early, at(5))
+  standing.accept(early, at(5))
   t.match(ask(at(5)), 'gone back', 'one that was sent after it has')
 })
 
 t.test('a marker beyond what was ever to be marked is not believed, until the record says that it was', async t => {
-  const { ask, guard, record, untilTrusted, database } = await scene(t)
+  const { ask, standing, record, untilTrusted, database } = await scene(t)
   await until('the head is read', () => database.reads > 0 && ask(at(4)) !== 'The blocklist has not been compared with the record yet.')
-  const look = guard.look()
-  t.equal(guard.judge(look, at(6)), 6, 'the record is asked')
-  t.throws(() => { guard.confirm(look, 6, { ...record }) }, { message: /beyond what the record has/ })
+  const look = standing.look()
+  t.equal(standing.accept(look, at(6)), 6, 'the record is asked')
+  t.throws(() => { standing.confirm(look, 6, { ...record }) }, { message: /beyond what the record has/ })
   const { reads } = database
   await until('the record is read again', () => database.reads > reads + 1)
   t.equal(ask(at(6)), 'It is behind the record.', 'since the record still knows nothing of it')
@@ -164,11 +166,11 @@ t.test('a record with another name makes what was trusted untrusted', async t =>
 })
 
 t.test('what is suspended is refused whatever the marker says, and compared again after that', async t => {
-  const { ask, guard, untilTrusted } = await scene(t)
+  const { ask, standing, untilTrusted } = await scene(t)
   await untilTrusted(at(5))
-  guard.suspend('It evicts.')
+  standing.suspend('It evicts.')
   t.equal(ask(at(5)), 'It evicts.')
-  guard.suspend(undefined)
+  standing.suspend(undefined)
   t.match(ask(at(5)), 'not been compared')
   await untilTrusted(at(5))
 })
@@ -178,22 +180,23 @@ t.test('a clock that is set back does not keep it from comparing', async t => {
   let setBackMs = 0
   Date.now = () => now() - setBackMs
   t.teardown(() => { Date.now = now })
-  const guard = createRecordTrust({ record: endingAt(async () => ({ recordId: ours, position: 0, marked: 0 })) })
-  t.teardown(() => { guard.stop() })
-  guard.start()
-  const trusts = () => { try { guard.judge(guard.look(), at(0)); return true } catch { return false } }
+  const heads = createHeadPoll(endingAt(async () => ({ recordId: ours, position: 0, marked: 0 })))
+  const standing = createStanding({ heads })
+  t.teardown(() => { heads.stop() })
+  heads.start()
+  const trusts = () => { try { standing.accept(standing.look(), at(0)); return true } catch { return false } }
   await until('it trusts', trusts)
   setBackMs = 3_600_000
-  guard.connectionChanged()
+  standing.connectionChanged()
   await until('it trusts again', trusts, 2_000)
-  t.equal(guard.trust, 'trusted')
+  t.equal(standing.trust, 'trusted')
 })
 
 t.test('an untrusted blocklist says when to come back, within a minute, as far as it has heard of a rebuild', async t => {
-  const { guard } = await scene(t)
+  const { standing } = await scene(t)
   const retryAfter = (remainingSeconds?: number) => {
-    guard.heard(remainingSeconds === undefined ? undefined : { done: 1, total: 2, remainingSeconds })
-    try { guard.judge(guard.look(), null) } catch (error) { return (error as { retryAfterSeconds: number }).retryAfterSeconds }
+    standing.noteProgress(remainingSeconds === undefined ? undefined : { done: 1, total: 2, remainingSeconds })
+    try { standing.accept(standing.look(), null) } catch (error) { return (error as { retryAfterSeconds: number }).retryAfterSeconds }
     return undefined
   }
   t.same([retryAfter(), retryAfter(0.2), retryAfter(7.1), retryAfter(900)], [1, 1, 8, 60])
@@ -205,28 +208,28 @@ t.test('what is recorded is refused early by one shard while another one waits t
   const record = endingAt(async () => head)
   const heads = createHeadPoll({ ...record, readAfter: async position => { asked.push(position); return { ...head, recent: [{ scope: 'token', id: 'a', ageSeconds: 1 }] } } })
   t.teardown(() => { heads.stop() })
-  const [compared] = [createRecordTrust({ record, heads }), createRecordTrust({ record, heads })]
+  const [compared] = [createStanding({ heads }), createStanding({ heads })]
   heads.start()
-  await until('one shard is compared', () => { try { return compared.judge(compared.look(), at(5)) === undefined } catch { return false } })
+  await until('one shard is compared', () => { try { return compared.accept(compared.look(), at(5)) === undefined } catch { return false } })
   await until('the rows are read', () => heads.recent.has('jti:a'), 3_000)
   t.ok(asked.every(position => position === 5), 'from the marker of the shard that is compared')
 })
 
 t.test('P2: an answer that is behind counts by the record, unless that is another one, or a flaw was found since', async t => {
-  const { guard, record, told, ask } = await scene(t)
+  const { standing, record, told, ask } = await scene(t)
   await until('it was compared', () => ask(at(4)) === 'It is behind the record.')
-  const look = guard.look()
-  const confirm = (change: Partial<Head> = {}) => { guard.confirm(look, 4, { ...record, ...change }) }
-  t.equal(guard.judge(look, at(4)), 4)
+  const look = standing.look()
+  const confirm = (change: Partial<Head> = {}) => { standing.confirm(look, 4, { ...record, ...change }) }
+  t.equal(standing.accept(look, at(4)), 4)
   confirm()
   confirm({ position: 5_004, marked: 4 })
-  t.same([guard.trust, told], ['behind', ['behind']])
+  t.same([standing.trust, told], ['behind', ['behind']])
   t.throws(() => { confirm({ recordId: theirs }) }, { message: /another record/ })
   t.throws(() => { confirm({ marked: 3 }) }, { message: /beyond what the record has/ })
   t.throws(() => { confirm({ position: 5_005 }) }, { message: /too far behind/, isRebuilding: true })
-  t.equal(guard.trust, 'untrusted')
-  guard.suspend('It evicts.')
+  t.equal(standing.trust, 'untrusted')
+  standing.suspend('It evicts.')
   t.throws(() => { confirm() }, { message: 'It evicts.' })
-  guard.suspend(undefined)
+  standing.suspend(undefined)
   t.throws(() => { confirm() }, { message: /connection to the blocklist changed/ }, 'what was asked before the flaw was found')
 })

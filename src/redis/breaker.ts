@@ -1,3 +1,5 @@
+import type { RedisLink } from './link.ts'
+
 /** What is refused at once, since what it would ask has not been answering. */
 export class BreakerOpenError extends Error {
   override readonly name = 'BreakerOpenError'
@@ -59,5 +61,17 @@ export function createBreaker ({ onOpen, onClose, now = () => performance.now() 
         isProbing = false
       }
     }
+  }
+}
+
+/** Returns a link whose reads and commands go through a breaker. Listeners and `close` stay those of the link. */
+export function withBreaker (link: RedisLink, breaker: Breaker): RedisLink {
+  return {
+    get isReady () { return link.isReady },
+    run: command => breaker.run(() => link.run(command)),
+    read: keys => breaker.run(() => link.read(keys)),
+    onChanged: listener => { link.onChanged(listener) },
+    onTorn: listener => { link.onTorn(listener) },
+    close: () => { link.close() }
   }
 }

@@ -1,0 +1,100 @@
+import type { Clocks } from '../clocks/clocks.ts'
+import type { Storage } from '../config.ts'
+import type { BlocklistEmitter } from '../events/blocklist-events.ts'
+import { createProjector } from '../record/projector.ts'
+import type { RevocationRecord } from '../record/record.ts'
+import type { Blocklist } from '../revocation/blocklist.ts'
+import { createEmbeddedBlocklist } from './embedded.ts'
+import type { BlocklistConfig, KeptBlocklist } from './kept-blocklist.ts'
+import { openInRedis } from './open-in-redis.ts'
+import { readBlocklistStatus, type BlocklistStatus } from './status.ts'
+
+export interface OpenBlocklistOptions {
+  config: BlocklistConfig
+  storage: Storage
+  record: RevocationRecord
+  /** Compares the clocks of this machine, Redis and Postgres while the blocklist is in Redis. */
+  clocks: Clocks
+  /** Gets everything that happens to the blocklist. */
+  events: BlocklistEmitter
+  /** Opens no blocklist: revocations are recorded while Redis is down, and other replicas write them to Redis. */
+  isAway?: boolean
+}
+
+/** The blocklist of the service. */
+export interface OpenedBlocklist {
+  blocklist: Blocklist
+  /** Starts the projector. Resolves when look-ups count, at the latest after five seconds. */
+  start (): Promise<void>
+  /** Asks the blocklist for its state. Resolves within the deadline of the blocklist. */
+  readStatus (): Promise<BlocklistStatus>
+  /** Whether Redis lacks the newest revocations, and Postgres is asked about those. */
+  readonly isBehind: boolean
+  /** Stops the projector, and closes all connections. */
+  close (): Promise<void>
+}
+
+/** How long the start waits for the blocklist. Then the service listens, and answers 503 until the blocklist is up with the record. */
+const startDeadlineMs = 5_000
+const askAgainMs = 20
+
+/**
+ * Opens the blocklist that the settings name, in Redis or in the memory of this process. The projector of one replica keeps it up
+ * with the record.
+ *
+ * Rejects with a `StartupError` when the settings are wrong, and with an `AwayError` when Redis is down.
+ *
+ * @example
+ * const { blocklist, start, close } = await openBlocklist({ config, storage, record, clocks, events: createBlocklistEvents() })
+ * await start()
+ */
+export async function openBlocklist (options: OpenBlocklistOptions): Promise<OpenedBlocklist> {
+  const { blocklist, status, projector, close } = await openKept(options)
+  return {
+    blocklist,
+    async start () {
+      projector?.start()
+      if (projector !== undefined) await untilAnswered(blocklist)
+    },
+    readStatus: () => readBlocklistStatus(blocklist, options.config.deadlineMs, status),
+    get isBehind () { return status?.trust === 'behind' },
+    close
+  }
+}
+
+async function openKept ({ storage, isAway = false, ...options }: OpenBlocklistOptions): Promise<KeptBlocklist> {
+  if (isAway) return openNone(options.config)
+  return storage.kind === 'embedded' ? openInMemory(options) : await openInRedis({ ...options, topology: storage.redis })
+}
+
+/** A blocklist that can neither be read nor written. */
+function openNone ({ leewaySeconds, deadlineMs }: BlocklistConfig): KeptBlocklist {
+  const fail = () => Promise.reject(new Error('The blocklist is away.'))
+  const close = async () => { /* There is nothing to close. */ }
+  return { blocklist: { leewaySeconds, deadlineMs, revoke: fail, isRevoked: fail, ping: fail, close }, close }
+}
+
+function openInMemory ({ record, events, config: { leewaySeconds, deadlineMs } }: Omit<OpenBlocklistOptions, 'storage'>): KeptBlocklist {
+  const { blocklist, projection } = createEmbeddedBlocklist({ leewaySeconds, deadlineMs, onSetBack: () => { events.emit('clockSetBack') } })
+  const projector = createProjector({ record, shards: [{ projection, includes: () => true }], events })
+  return {
+    blocklist,
+    projector,
+    async close () {
+      await projector.stop()
+      await blocklist.close()
+    }
+  }
+}
+
+async function untilAnswered (blocklist: Blocklist): Promise<void> {
+  const giveUpAt = performance.now() + startDeadlineMs
+  while (performance.now() < giveUpAt) {
+    try {
+      await blocklist.ping()
+      return
+    } catch {
+      await new Promise(resolve => { setTimeout(resolve, askAgainMs) })
+    }
+  }
+}

@@ -1,0 +1,140 @@
+import type { TrustState } from '../events/blocklist-events.ts'
+import { positionReached } from '../record/marker.ts'
+import type { Progress } from '../record/projection.ts'
+import { maxPositionsBehind, type Head } from '../record/record.ts'
+import type { HeadPoll } from './head-poll.ts'
+import { createMarkerCheck, type Look, type MarkerCheck } from './marker-check.ts'
+import { UntrustedError } from './trust.ts'
+
+export interface StandingOptions {
+  /** Reads the head of the record, for the standings of all shards at once. */
+  heads: HeadPoll
+  /** Called when the answers become worth something else, with the reason when they do not count any more. */
+  onChanged?: (trust: TrustState, reason?: string) => void
+  /** A clock that does not go back, in milliseconds. */
+  now?: () => number
+}
+
+/**
+ * What the answers of one shard are worth, by the marker that comes with each (P2).
+ *
+ * An answer counts only if it came on the connection on which Redis was asked, its marker is of the record as it is now, and the
+ * marker has not gone back. After a new connection, and after each of these failed, no answer counts until the marker has reached
+ * the head of the record as it was read afterwards: every revocation that was answered to anyone is before that head.
+ */
+export interface Standing {
+  /** To be called when a look-up is sent. */
+  look (): Look
+  /**
+   * Accepts an answer by the marker that came with it. Returns undefined when the answer counts. Returns the position of a marker
+   * that the record has outgrown, or that has to be compared again: the answer then counts only if {@link Standing.confirm} accepts
+   * it. Throws an {@link UntrustedError} for every other answer.
+   */
+  accept (look: Look, marker: string | null | undefined): number | undefined
+  /**
+   * Accepts an answer whose marker is behind, by the record as it was read after the look-up was sent. Throws an
+   * {@link UntrustedError} when something has changed since, when the record has lost what the marker stands for, or when the
+   * marker is too far behind for all revocations after it to have been read.
+   */
+  confirm (look: Look, position: number, record: Head): void
+  /** Notes that an answer does not count, and returns the error that says so. */
+  refuse (reason: string): UntrustedError
+  /** To be called when the connection opened or closed. */
+  connectionChanged (): void
+  /** Refuses every answer for a reason that no marker shows, until it is called without one by the same caller. */
+  suspend (reason: string | undefined, by?: 'audit' | 'mender'): void
+  /** Notes how far a rebuild has come, for `Retry-After`. */
+  noteProgress (progress: Progress | undefined): void
+  readonly progress: Progress | undefined
+  /** What the last answer was worth. */
+  readonly trust: TrustState
+  /** The head that was read last, and the position of the marker or draft marker that was seen last. */
+  readonly positions: { head: number | undefined, marker: number }
+}
+
+/** Creates the standing of one shard. It trusts nothing at first. */
+export function createStanding ({ heads, onChanged, now = () => performance.now() }: StandingOptions): Standing {
+  const marker = createMarkerCheck(now)
+  heads.add(marker)
+  const suspensions = new Map<string, string>()
+  let trust: TrustState = 'untrusted'
+  /** Whether the blocklist was found to lack something, and no answer has counted since. */
+  let isRebuilding = false
+  let reached = 0
+  let progress: Progress | undefined
+
+  function change (next: TrustState, reason?: string): void {
+    const hasChanged = trust !== next
+    trust = next
+    if (hasChanged) onChanged?.(next, reason)
+  }
+
+  function refuse (reason: string): UntrustedError {
+    change('untrusted', reason)
+    if (marker.isWaiting) heads.hasten()
+    return new UntrustedError(reason, retryAfter(progress), progress, isRebuilding && suspensions.size === 0)
+  }
+
+  function distrust (reason: string): void {
+    marker.forget()
+    refuse(reason)
+  }
+
+  function count (as: TrustState): void {
+    change(as)
+    isRebuilding = false
+    progress = undefined
+  }
+
+  return {
+    look: () => marker.look(),
+    accept (look, text) {
+      reached = positionReached(text, marker.recordId)
+      const [suspended] = suspensions.values()
+      const flaw = suspended === undefined ? marker.findFlaw(look, text) : { reason: suspended, isLacking: false }
+      if (flaw?.behindAt !== undefined) return flaw.behindAt
+      if (flaw !== undefined) {
+        isRebuilding ||= flaw.isLacking
+        throw refuse(flaw.reason)
+      }
+      count('trusted')
+      return undefined
+    },
+    confirm (look, position, record) {
+      const [suspended] = suspensions.values()
+      const flaw = suspended ?? findFlawOf(marker, look, position, record)
+      isRebuilding ||= record.position - position > maxPositionsBehind
+      if (flaw !== undefined) throw refuse(flaw)
+      count('behind')
+    },
+    refuse,
+    connectionChanged () {
+      isRebuilding = false
+      distrust('The connection to the blocklist changed.')
+    },
+    suspend (reason, by = 'audit') {
+      if (reason === undefined) return void suspensions.delete(by)
+      suspensions.set(by, reason)
+      distrust(reason)
+    },
+    noteProgress (noted) { progress = noted },
+    get progress () { return progress },
+    get trust () { return trust },
+    get positions () { return { head: marker.head, marker: reached } }
+  }
+}
+
+const maxRetryAfterSeconds = 60
+
+function retryAfter (progress: Progress | undefined): number {
+  return Math.min(maxRetryAfterSeconds, Math.max(1, Math.ceil(progress?.remainingSeconds ?? 1)))
+}
+
+/** Why an answer that is behind does not count, by the record as it was read after the look-up was sent. */
+function findFlawOf (marker: MarkerCheck, look: Look, position: number, { recordId, marked, position: head }: Head): string | undefined {
+  if (look.epoch !== marker.epoch) return 'The connection to the blocklist changed meanwhile.'
+  if (recordId !== marker.recordId) return 'The marker of the blocklist is of another record.'
+  if (position > marked) return 'The marker of the blocklist is beyond what the record has.'
+  if (head - position > maxPositionsBehind) return 'The blocklist is too far behind the record.'
+  return undefined
+}
