@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import { openBlocklist, type OpenedBlocklist } from '../src/blocklist/open-blocklist.ts'
 import { createClocks, type Clocks } from '../src/clocks/clocks.ts'
 import type { Config } from '../src/config.ts'
+import { sqlDatabaseOf } from '../src/db/statements.ts'
 import { createBlocklistEvents } from '../src/events/blocklist-events.ts'
 import { logBlocklistEvents } from '../src/monitoring/log-blocklist.ts'
 import { createRevocationRecord, type RevocationRecord } from '../src/record/record.ts'
@@ -29,7 +30,7 @@ async function blocklist (app: FastifyInstance, { config, isAway = false }: Bloc
   const events = createBlocklistEvents()
   logBlocklistEvents(events, app.log)
   app.metrics.listenTo(events)
-  const record = createRevocationRecord(app.database, config.CLOCK_LEEWAY)
+  const record = createRevocationRecord(sqlDatabaseOf(app.database), config.CLOCK_LEEWAY)
   const clocks = createClocks({ leewaySeconds: config.CLOCK_LEEWAY })
   const opened = await openBlocklist({
     config: {

@@ -1,4 +1,5 @@
 import type { Database, Drizzle } from './db/database.ts'
+import { sqlOf } from './db/statements.ts'
 import type { Revocation } from './entries/revocation.ts'
 import { appendRevocations, type RecordedRevocation } from './record/record.ts'
 import type { Revoker } from './revocation/revoker.ts'
@@ -65,7 +66,7 @@ export function createPerform ({ database, revoker, announce, onRevoked }: Perfo
       })
       await insertEvents(db, events)
       for (const event of counted) await countEvent(db, event)
-      await appendRevocations(db, [...claimed, ...unclaimed])
+      await appendRevocations(sqlOf(db), [...claimed, ...unclaimed])
       return result
     })
     const result = await performed.catch(async error => {

@@ -2,7 +2,7 @@ import type { CatchUp } from '../events/blocklist-events.ts'
 import { withDeadline } from '../timing/deadline.ts'
 import { advanceDraft, formatMarker, type RecordPosition } from './marker.ts'
 import type { Progress, ProjectionShard } from './projection.ts'
-import type { LoggedRevocation, PositionRange, RevocationRecord } from './record.ts'
+import type { RecordRow, PositionRange, RevocationRecord } from './record.ts'
 
 export interface CatchUpOptions {
   record: Pick<RevocationRecord, 'readLive' | 'countRows'>
@@ -104,7 +104,7 @@ async function countRows (record: CatchUpOptions['record'], range: PositionRange
 
 interface ShardWriter {
   /** Writes those of a page that belong to the shard. Answers false when it was refused. */
-  write (rows: readonly LoggedRevocation[], progressAt: (rows: number) => Progress | undefined): Promise<boolean>
+  write (rows: readonly RecordRow[], progressAt: (rows: number) => Progress | undefined): Promise<boolean>
   /** Moves the marker to the end, or puts it where a draft was. */
   finish (to: RecordPosition): Promise<boolean>
 }
@@ -114,8 +114,8 @@ function createWriter ({ shard: { projection, includes }, found, from }: Lag): S
   const nameAt = (position: number) => from === undefined ? advanceDraft(found, position) : formatMarker({ ...from, position })
 
   /** Each step goes on from where the one before it leaves off, so they can be sent without waiting for one another. */
-  function advance (rows: readonly LoggedRevocation[], progress: Progress | undefined): Promise<boolean> {
-    const next = nameAt((rows.at(-1) as LoggedRevocation).position)
+  function advance (rows: readonly RecordRow[], progress: Progress | undefined): Promise<boolean> {
+    const next = nameAt((rows.at(-1) as RecordRow).position)
     const step = projection.advance(current, next, rows, progress)
     current = next
     return step

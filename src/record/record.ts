@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { and, asc, desc, eq, gt, lte, sql } from 'drizzle-orm'
-import { clockTimestamp, readClock } from '../db/clock.ts'
-import type { Database, Drizzle } from '../db/database.ts'
 import { rowLimit } from '../db/row-limit.ts'
-import { revocationLogs, revocations, revocationTail, type EndReason } from '../db/tables.ts'
+import type { Sql, SqlDatabase } from '../db/sql.ts'
+import type { EndReason } from '../db/tables.ts'
 import type { RecordPosition } from './marker.ts'
 import type { Revocation, RevocationScope } from '../entries/revocation.ts'
 
@@ -20,12 +18,12 @@ export interface PositionRange {
 
 /** The end of the record. */
 export interface Head extends RecordPosition {
-  /** The greatest position that the marker was ever to be moved to, in this record. A marker beyond it is of a past that is lost. */
+  /** The greatest position that the marker was ever to be moved to, in this record. A marker beyond it is from a lost past. */
   marked: number
 }
 
 /** A revocation from the record. */
-export interface LoggedRevocation extends Revocation {
+export interface RecordRow extends Revocation {
   position: number
 }
 
@@ -50,17 +48,18 @@ export const maxPositionsBehind = 5_000
 const barrier = 7_366_721
 
 /**
- * Records revocations, in the transaction of what ends. Once it is committed they take effect by themselves, whatever
- * happens to the blocklist.
+ * Records revocations, in the transaction of the change that causes them. Once it is committed they take effect automatically,
+ * whatever happens to the blocklist.
  */
-export async function appendRevocations (db: Drizzle, added: readonly RecordedRevocation[]): Promise<void> {
+export async function appendRevocations (sql: Sql, added: readonly RecordedRevocation[]): Promise<void> {
   if (added.length === 0) return
-  await db.execute(sql`select pg_advisory_xact_lock_shared(${barrier}::bigint)`)
-  // In one parameter: a statement has 65,535 of them at the most, which an ending of very many sessions would exceed.
-  const rows = JSON.stringify(added.map(({ scope, id, subject, expiresAt, reason }) => ({ scope, id, subject, expires_at: expiresAt, reason })))
-  await db.execute(sql`insert into ${revocations} (scope, id, subject, reason, expires_at, created_at)
-    select scope, id, subject, reason, to_timestamp(expires_at), ${clockTimestamp}
-    from json_to_recordset(${rows}::json) as added (scope text, id text, subject uuid, reason text, expires_at float8)`)
+  await sql.query('select pg_advisory_xact_lock_shared($1::bigint)', [barrier])
+  // One parameter for all rows: a statement has at most 65,535 of them.
+  const rows = added.map(({ expiresAt, ...row }) => ({ ...row, expires_at: expiresAt }))
+  await sql.query(`insert into revocations (scope, id, subject, reason, expires_at, created_at)
+    select scope, id, subject, reason, to_timestamp(expires_at), clock_timestamp()
+    from json_to_recordset($1::json) as added (scope text, id text, subject uuid, reason text, expires_at float8)`,
+  [JSON.stringify(rows)])
 }
 
 /** The record, as those read it who keep the blocklist up with it. */
@@ -82,7 +81,7 @@ export interface RevocationRecord {
    * The rows of a range of positions whose tokens could still be accepted somewhere, in their order, out of so many rows.
    * `next` is after which position to go on; undefined when there are no more.
    */
-  readLive (range: PositionRange, limit: number): Promise<{ rows: LoggedRevocation[], next: number | undefined }>
+  readLive (range: PositionRange, limit: number): Promise<{ rows: RecordRow[], next: number | undefined }>
   /** How many rows there are, those included that nobody needs any more. */
   countRows (range: PositionRange): Promise<number>
   /** The clock of whoever keeps the record, in milliseconds since the epoch. */
@@ -102,97 +101,105 @@ export interface RevocationRecord {
   release (holder: string): Promise<void>
 }
 
-/** @param leewaySeconds by how much clocks may differ */
-export function createRevocationRecord (database: Database, leewaySeconds: number): RevocationRecord {
+/**
+ * Creates the record in a database that has its tables.
+ *
+ * @param leewaySeconds by how many seconds clocks may differ
+ */
+export function createRevocationRecord (database: SqlDatabase, leewaySeconds: number): RevocationRecord {
   return {
-    readHead: () => database.run(readHead),
-    readAfter: (position, ids) => database.run(db => readAfter(db, position, ids)),
-    settleHead: () => database.transaction(async db => {
-      await db.execute(sql`select pg_advisory_xact_lock(${barrier}::bigint)`)
-      return await readHead(db)
+    readHead: () => readHead(database),
+    readAfter: (position, ids) => readAfter(database, position, ids),
+    settleHead: () => database.transaction(async sql => {
+      await sql.query('select pg_advisory_xact_lock($1::bigint)', [barrier])
+      return await readHead(sql)
     }),
-    readLive: ({ after, upTo }, limit) => database.run(async db => {
-      // Only the order of positions decides what is read: with more to go by, and no statistics yet after many logouts at
-      // once, Postgres sorts all rows for each page. One row of JSON for a page is five times as fast as a row for each.
-      const scanned = db.select().from(revocations).where(gt(revocations.position, after)).orderBy(asc(revocations.position)).limit(rowLimit(limit))
-      const { rows } = await db.execute(sql`select count(*)::int as count, max(position)::float8 as last, coalesce(
-        json_agg(json_build_array(position, scope, id, date_part('epoch', expires_at), subject) order by position)
-        filter (where position <= ${upTo}::bigint and expires_at + make_interval(secs => ${3 * leewaySeconds}::float8) > statement_timestamp()), '[]') as live
-        from (${scanned}) as revocations`) as { rows: Array<{ count: number, last: number, live: Array<[number, RevocationScope, string, number, string | null]> }> }
-      const { count, last, live } = rows[0] ?? { count: 0, last: 0, live: [] }
-      return {
-        rows: live.map(([position, scope, id, expiresAt, subject]) => ({ position, scope, id, expiresAt, ...subject !== null && { subject } })),
-        next: count === limit && last < upTo ? last : undefined
-      }
-    }),
+    readLive: (range, limit) => readLive(database, leewaySeconds, range, limit),
     async countRows ({ after, upTo }) {
-      const [row] = await database.run(db => db.select({ count: sql<number>`count(*)::int` }).from(revocations)
-        .where(and(gt(revocations.position, after), lte(revocations.position, upTo))))
+      const [row] = await database.query<{ count: number }>(
+        'select count(*)::int as count from revocations where position > $1::bigint and position <= $2::bigint', [after, upTo])
       return row?.count ?? 0
     },
-    readClock: async () => (await database.run(readClock)).getTime(),
+    async readClock () {
+      const [row] = await database.query<{ now_ms: number }>('select (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms')
+      return Math.floor(row?.now_ms ?? NaN)
+    },
     async listNames () {
-      const rows = await database.run(db => db.select({ id: revocationLogs.id }).from(revocationLogs).orderBy(desc(revocationLogs.number)))
+      const rows = await database.query<{ id: string }>('select id from revocation_logs order by number desc')
       return rows.map(({ id }) => id)
     },
     async hasToken (jti) {
-      const found = await database.run(db => db.select({ position: revocations.position }).from(revocations)
-        .where(and(eq(revocations.id, jti), eq(revocations.scope, 'token'))).limit(1))
+      const found = await database.query("select 1 from revocations where id = $1 and scope = 'token' limit 1", [jti])
       return found.length > 0
     },
-    async willMark ({ recordId, position }) {
-      // Durable before anything rests on it, which is what a transaction of ours is.
-      const marked = await database.transaction(db => db.update(revocationLogs)
-        .set({ marked: sql`greatest(${revocationLogs.marked}, ${position}::bigint)` })
-        .where(sql`${revocationLogs.id} = ${recordId}::uuid and ${revocationLogs.number} = (select max(number) from ${revocationLogs})`)
-        .returning({ id: revocationLogs.id }))
+    // Durable before anything rests on it, as a transaction of ours is.
+    willMark: ({ recordId, position }) => database.transaction(async sql => {
+      const marked = await sql.query(`update revocation_logs set marked = greatest(marked, $1::bigint)
+        where id = $2::uuid and number = (select max(number) from revocation_logs) returning id`, [position, recordId])
       return marked.length > 0
-    },
-    rename: from => database.transaction(async db => {
-      await db.execute(sql`lock table ${revocationLogs} in exclusive mode`)
-      if ((await readHead(db)).recordId !== from) return false
-      await db.insert(revocationLogs).values({ id: randomUUID(), createdAt: clockTimestamp })
+    }),
+    rename: from => database.transaction(async sql => {
+      await sql.query('lock table revocation_logs in exclusive mode')
+      if ((await readHead(sql)).recordId !== from) return false
+      await sql.query('insert into revocation_logs (id, created_at) values ($1::uuid, clock_timestamp())', [randomUUID()])
       return true
     }),
     async lease (holder, seconds) {
-      const taken = await database.run(db => db.update(revocationTail)
-        .set({ holder, heldUntil: sql`${clockTimestamp} + make_interval(secs => ${seconds}::float8)` })
-        .where(sql`${revocationTail.holder} = ${holder}::uuid or ${revocationTail.heldUntil} < ${clockTimestamp}`)
-        .returning({ holder: revocationTail.holder }))
+      const taken = await database.query(`update revocation_tail
+        set holder = $1::uuid, held_until = clock_timestamp() + make_interval(secs => $2::float8)
+        where holder = $1::uuid or held_until < clock_timestamp() returning holder`, [holder, seconds])
       return taken.length > 0
     },
     async release (holder) {
-      await database.run(db => db.update(revocationTail).set({ heldUntil: sql`'epoch'` }).where(sql`${revocationTail.holder} = ${holder}::uuid`))
+      await database.query("update revocation_tail set held_until = 'epoch' where holder = $1::uuid", [holder])
     }
   }
 }
 
-async function readHead (db: Drizzle): Promise<Head> {
-  const { rows } = await db.execute(sql`select record.id, record.marked::float8,
+async function readHead (sql: Sql): Promise<Head> {
+  const [head] = await sql.query<{ id: string, marked: number, position: number }>(`select log.id, log.marked::float8,
     (select case when is_called then last_value else 0 end from revocations_position_seq)::float8 as position
-    from ${revocationLogs} record order by record.number desc limit 1`) as { rows: Array<{ id: string, marked: number, position: number }> }
-  const [head] = rows
-  if (head === undefined) throw new Error('The record of revocations has no name.')
+    from revocation_logs log order by log.number desc limit 1`)
+  if (head === undefined) throw new Error('The record of revocations has no id.')
   return { recordId: head.id, position: head.position, marked: head.marked }
 }
 
 /**
- * The sequence is read in the same statement as the rows, but not from the same snapshot. It may therefore be ahead of them,
- * by revocations that are not committed yet, and never behind.
+ * Reads the sequence in the same statement as the rows, but not from the same snapshot. The sequence may therefore be ahead of the
+ * rows, by revocations that are not committed yet, and never behind.
  */
-async function readAfter (db: Drizzle, position: number, ids?: readonly string[]): Promise<RecordAfter> {
-  // In one parameter: a statement has 65,535 of them at most.
-  const among = ids === undefined ? sql`true` : sql`replace(id, '-', '') in (select replace(name, '-', '') from json_array_elements_text(${JSON.stringify(ids)}::json) as name)`
-  const { rows } = await db.execute(sql`with head as materialized (
+async function readAfter (sql: Sql, position: number, ids?: readonly string[]): Promise<RecordAfter> {
+  // One parameter for all ids: a statement has at most 65,535 of them.
+  const among = ids === undefined ? 'true' : "replace(id, '-', '') in (select replace(name, '-', '') from json_array_elements_text($3::json) as name)"
+  type Found = { id: string, marked: number, position: number, recent: Array<[RevocationScope, string, number]> }
+  const [found] = await sql.query<Found>(`with head as materialized (
       select case when is_called then last_value else 0 end as position from revocations_position_seq
-    ), record as (select id, marked from ${revocationLogs} order by number desc limit 1)
-    select record.id, record.marked::float8, head.position::float8 as position, (
-      select coalesce(json_agg(json_build_array(scope, id, extract(epoch from ${clockTimestamp} - created_at))), '[]')
-      from (select scope, id, created_at from ${revocations}
-        where position > greatest(${position}::bigint, head.position - ${maxPositionsBehind}::bigint) and ${among}) as recent) as recent
-    from record, head`) as { rows: Array<{ id: string, marked: number, position: number, recent: Array<[RevocationScope, string, number]> }> }
-  const [found] = rows
-  if (found === undefined) throw new Error('The record of revocations has no name.')
+    ), log as (select id, marked from revocation_logs order by number desc limit 1)
+    select log.id, log.marked::float8, head.position::float8 as position, (
+      select coalesce(json_agg(json_build_array(scope, id, extract(epoch from clock_timestamp() - created_at))), '[]')
+      from (select scope, id, created_at from revocations
+        where position > greatest($1::bigint, head.position - $2::bigint) and ${among}) as recent) as recent
+    from log, head`, [position, maxPositionsBehind, ...ids === undefined ? [] : [JSON.stringify(ids)]])
+  if (found === undefined) throw new Error('The record of revocations has no id.')
   const recent = found.recent.map(([scope, id, ageSeconds]) => ({ scope, id, ageSeconds }))
   return { recordId: found.id, position: found.position, marked: found.marked, recent }
+}
+
+/**
+ * Only the order of positions decides what is read: with more conditions, and no statistics yet after many logouts at once,
+ * Postgres sorts all rows for each page. One row of JSON for a page is five times as fast as a row for each revocation.
+ */
+async function readLive (sql: Sql, leewaySeconds: number, { after, upTo }: PositionRange, limit: number): ReturnType<RevocationRecord['readLive']> {
+  type Live = [position: number, scope: RevocationScope, id: string, expiresAt: number, subject: string | null]
+  const rows = await sql.query<{ count: number, last: number, live: Live[] }>(`
+    select count(*)::int as count, max(position)::float8 as last, coalesce(
+      json_agg(json_build_array(position, scope, id, date_part('epoch', expires_at), subject) order by position)
+      filter (where position <= $1::bigint and expires_at + make_interval(secs => $2::float8) > statement_timestamp()), '[]') as live
+    from (select * from revocations where position > $3::bigint order by position limit $4::int) as revocations`,
+  [upTo, 3 * leewaySeconds, after, rowLimit(limit)])
+  const { count, last, live } = rows[0] ?? { count: 0, last: 0, live: [] }
+  return {
+    rows: live.map(([position, scope, id, expiresAt, subject]) => ({ position, scope, id, expiresAt, ...subject !== null && { subject } })),
+    next: count === limit && last < upTo ? last : undefined
+  }
 }

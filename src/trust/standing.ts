@@ -113,7 +113,8 @@ export function createStanding ({ heads, onChanged, now = () => performance.now(
       distrust('The connection to the blocklist changed.')
     },
     suspend (reason, by = 'audit') {
-      if (reason === undefined) return void suspensions.delete(by)
+      suspensions.delete(by)
+      if (reason === undefined) return
       suspensions.set(by, reason)
       distrust(reason)
     },

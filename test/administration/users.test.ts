@@ -7,6 +7,7 @@ import { createUserRepository, deleteUser, lockUser, lockUserAndAdmins, updateUs
 import { onEachStorage } from '../support/app.ts'
 import { aSession, ask, expectError, isAccepted, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
 import { refresh, signUp, type Pair } from '../support/people.ts'
+import { sqlDatabaseOf } from '../../src/db/statements.ts'
 
 interface Listed {
   users: Array<{ id: string }>
@@ -89,7 +90,7 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
   })
 
   await t.test('and the repositories refuse a limit that would return the whole table', async t => {
-    const readLive = createRevocationRecord(app.database, 0).readLive
+    const readLive = createRevocationRecord(sqlDatabaseOf(app.database), 0).readLive
     const lists: Record<string, (limit: number) => Promise<unknown>> = {
       users: limit => createUserRepository(app.database).list({ limit }),
       sessions: limit => app.database.run(db => listSessions(db, adminId, 'live', limit)),

@@ -5,6 +5,7 @@ import { createRevocationRecord } from '../../src/record/record.ts'
 import { createBlocklistEvents, type CatchUp } from '../../src/events/blocklist-events.ts'
 import { createProjector } from '../../src/record/projector.ts'
 import { answer, givenArgument } from './processes.ts'
+import { sqlDatabaseOf } from '../../src/db/statements.ts'
 
 export interface ReplaySubject {
   databaseUrl: string
@@ -25,7 +26,7 @@ async function replayAll (): Promise<CatchUp> {
   events.on('caughtUp', catchUp => { done = catchUp })
   events.on('projectorFailed', error => { failure = error })
   const projector = createProjector({
-    record: createRevocationRecord(database, leewaySeconds),
+    record: createRevocationRecord(sqlDatabaseOf(database), leewaySeconds),
     shards: [{ projection: createRedisProjection({ redis, prefix: 'bench:', leewaySeconds }), includes: () => true }],
     events
   })

@@ -4,6 +4,7 @@ import { appendRevocations } from '../../src/record/record.ts'
 import { get, signIn } from '../support/people.ts'
 import { expectNeverAccepted, logOutFor, startReplicas } from '../support/replicas.ts'
 import { until } from '../support/wait.ts'
+import { sqlOf } from '../../src/db/statements.ts'
 
 t.test('P2: the marker does not pass a revocation that has its position and is not committed yet', async t => {
   const replicas = await startReplicas(t, { DATABASE_DEADLINE_MS: '60000' })
@@ -16,7 +17,7 @@ t.test('P2: the marker does not pass a revocation that has its position and is n
   let hasPosition = false
   // What a logout does that takes its time, and whose process ends before it has written to Redis.
   const slow = a.database.transaction(async db => {
-    await appendRevocations(db, [{ scope: 'token', id: jti, expiresAt: exp, reason: 'logout' }])
+    await appendRevocations(sqlOf(db), [{ scope: 'token', id: jti, expiresAt: exp, reason: 'logout' }])
     hasPosition = true
     await gate
   })
@@ -39,7 +40,7 @@ t.test('P2: the marker does not pass a revocation that has its position and is n
 t.test('P2: one that is rolled back leaves a gap, for which nobody waits', async t => {
   const { a, apps, good, username } = await startReplicas(t)
   await t.rejects(a.database.transaction(async db => {
-    await appendRevocations(db, [{ scope: 'token', id: 'never', expiresAt: 0, reason: 'logout' }])
+    await appendRevocations(sqlOf(db), [{ scope: 'token', id: 'never', expiresAt: 0, reason: 'logout' }])
     throw new Error('It changes its mind.')
   }), { message: 'It changes its mind.' })
   await logOutFor(t, a, await signIn(a, username))

@@ -3,12 +3,12 @@ import t from 'tap'
 import { newDraft } from '../../src/record/marker.ts'
 import type { Progress, Projection } from '../../src/record/projection.ts'
 import { catchUp } from '../../src/record/catch-up.ts'
-import type { LoggedRevocation, RevocationRecord } from '../../src/record/record.ts'
+import type { RecordRow, RevocationRecord } from '../../src/record/record.ts'
 
 t.test('how long a rebuild will take is told by how fast it writes, and not by how long it took to begin', async t => {
   const recordId = randomUUID()
   const expiresAt = Math.floor(Date.now() / 1000) + 600
-  const rows = Array.from({ length: 10_000 }, (_, index): LoggedRevocation => ({ position: index + 1, scope: 'token', id: String(index), expiresAt }))
+  const rows = Array.from({ length: 10_000 }, (_, index): RecordRow => ({ position: index + 1, scope: 'token', id: String(index), expiresAt }))
   const record: Pick<RevocationRecord, 'readLive' | 'countRows'> = {
     async countRows () { await new Promise(resolve => setTimeout(resolve, 1_000)); return rows.length },
     async readLive ({ after, upTo }, limit) {

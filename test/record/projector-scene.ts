@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Test } from 'tap'
 import { createEmbeddedBlocklist } from '../../src/blocklist/embedded.ts'
 import type { Projection } from '../../src/record/projection.ts'
-import type { Head, LoggedRevocation, RevocationRecord } from '../../src/record/record.ts'
+import type { Head, RecordRow, RevocationRecord } from '../../src/record/record.ts'
 import { createBlocklistEvents, type CatchUp } from '../../src/events/blocklist-events.ts'
 import { createProjector, type Projector } from '../../src/record/projector.ts'
 import { nowSeconds } from '../support/tokens.ts'
@@ -12,7 +12,7 @@ export const expiresAt = nowSeconds() + 60
 
 export interface Scene {
   projector: Projector
-  rows: LoggedRevocation[]
+  rows: RecordRow[]
   head: Head
   /** Whether the lease can be had. */
   lease: { isFree: boolean, holders: string[], released: number }
@@ -32,7 +32,7 @@ export interface Scene {
 export function scene (t: Test): Scene {
   const { blocklist, projection } = createEmbeddedBlocklist({ leewaySeconds: 5 })
   const meddle: Scene['meddle'] = {}
-  const rows: LoggedRevocation[] = []
+  const rows: RecordRow[] = []
   const head = { recordId: randomUUID(), position: 0, marked: 0 }
   const lease = { isFree: true, holders: [] as string[], released: 0 }
   const calls: string[] = []

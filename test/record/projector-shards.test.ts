@@ -5,7 +5,7 @@ import { createEmbeddedBlocklist } from '../../src/blocklist/embedded.ts'
 import { createHeadPoll } from '../../src/trust/head-poll.ts'
 import { createStanding } from '../../src/trust/standing.ts'
 import type { Projection } from '../../src/record/projection.ts'
-import type { LoggedRevocation, RevocationRecord } from '../../src/record/record.ts'
+import type { RecordRow, RevocationRecord } from '../../src/record/record.ts'
 import { createProjector, type Projector } from '../../src/record/projector.ts'
 import { nowSeconds } from '../support/tokens.ts'
 import { timed, until } from '../support/wait.ts'
@@ -35,7 +35,7 @@ interface Scene {
 const expiresAt = nowSeconds() + 60
 
 function scene (t: Test): Scene {
-  const rows: LoggedRevocation[] = []
+  const rows: RecordRow[] = []
   const head = { recordId: randomUUID(), position: 0, marked: 0 }
   const inRange = ({ after, upTo }: { after: number, upTo: number }) => rows.filter(({ position }) => position > after && position <= upTo)
   const make = (): { shard: Shard, projection: Projection } => {

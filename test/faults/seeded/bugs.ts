@@ -47,7 +47,7 @@ export const bugs: Bug[] = [
   },
   {
     title: 'the projector does not wait for logouts that are being committed',
-    patch: { file: 'src/record/record.ts', find: 'await db.execute(sql`select pg_advisory_xact_lock(', replace: 'await db.execute(sql`select abs(' },
+    patch: { file: 'src/record/record.ts', find: "sql.query('select pg_advisory_xact_lock(", replace: "sql.query('select abs(" },
     schedule: 'a commit takes long, and Redis falls back to what it was meanwhile',
     finds: 'accepted after its end'
   },
