@@ -1,8 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { packageRoot } from '../../src/package-root.ts'
-import { toInputs } from './capacity/inputs.ts'
-import { formatCapacity } from './capacity/report.ts'
+import { formatCapacity, toInputs } from './capacity.ts'
 import { formatReport } from './report.ts'
 import type { BenchResult } from './result.ts'
 
@@ -12,13 +11,10 @@ const [begin, end] = [`<!-- What follows is written by ${command}. -->`, `<!-- W
 /** A document cannot be written. */
 export class DocumentError extends Error {}
 
-export const inputsFile = join(packageRoot, 'docs', 'capacity.json')
-
-/** Puts what was measured into the documents, between the lines that say so. What capacity is reckoned from is kept beside it. */
+/** Puts the measured tables into the documents, between the lines that say so. */
 export function writeDocuments (result: BenchResult): void {
   const inputs = toInputs(result)
   if (inputs === undefined) throw new DocumentError('Something is missing that docs/capacity.md needs.')
-  writeFileSync(inputsFile, `${JSON.stringify(inputs, null, 2)}\n`)
   replaceIn('benchmarks.md', formatReport(result))
   replaceIn('capacity.md', formatCapacity(inputs))
 }

@@ -1,6 +1,18 @@
-import type { ActMeasurement } from '../acts.ts'
-import type { BenchResult } from '../result.ts'
-import { spreadOf } from '../statistics.ts'
+import type { ActMeasurement } from './acts.ts'
+import type { BenchResult } from './result.ts'
+import { spreadOf } from './statistics.ts'
+
+const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+const table = (head: readonly string[], rows: readonly string[][]) => [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
+
+/** Three digits count, as much as these figures are good for. */
+const number = (value: number) => value >= 100 ? Math.round(Number(value.toPrecision(3))).toLocaleString('en') : Number(value.toPrecision(3)).toString()
+
+function bytes (value: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
+  const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, value)) / 3))
+  return `${number(value / 1000 ** step)} ${units[step]}`
+}
 
 /** What something costs that goes together with others: so much for itself, and its share of what all of them cost together. */
 export interface SharedCost {
@@ -10,7 +22,7 @@ export interface SharedCost {
   togetherMicros: number
 }
 
-/** All that docs/capacity.md rests on: medians of one run of the benchmark. */
+/** What docs/capacity.md holds: medians of one run of the benchmark. */
 export interface CapacityInputs {
   measuredAt: string
   machine: string
@@ -70,7 +82,24 @@ export function fit (points: ReadonlyArray<{ together: number, micros: number }>
   return { eachMicros: Math.max(0, meanY - slope * meanX), togetherMicros: slope }
 }
 
-/** What each of so many costs that go together. */
-export function costEach ({ eachMicros, togetherMicros }: SharedCost, together: number): number {
-  return eachMicros + togetherMicros / together
+/** The table of docs/capacity.md. */
+export function formatCapacity (inputs: CapacityInputs): string {
+  const { check, lookup, acts } = inputs
+  const part = (name: string) => `\`npm run bench -- --only ${name}\``
+  const actRow = (act: keyof typeof acts) => [`\`POST /${act}\`: the service, Postgres, Redis`, `${number(acts[act].cpuMicros)}, ${number(acts[act].postgresMicros)}, ${number(acts[act].redisMicros)} µs`, part('service')]
+  return [
+    `Medians, measured at ${inputs.measuredAt} on one core each: ${inputs.machine}. Processor time, in microseconds; the process that serves, Postgres and Redis each by themselves.`,
+    table(['what', 'how much', 'measured by'], [
+      ['a checked request, in the process that serves it', `${number(check.eachMicros)} µs, and ${number(check.togetherMicros)} µs for all of one turn of the event loop`, part('variants')],
+      ['the same at 50 connections, in the service', `${number(inputs.serviceCheckMicros)} µs`, part('service')],
+      ['a look-up, in Redis', `${number(lookup.eachMicros)} µs, and ${number(lookup.togetherMicros)} µs for all of one command`, part('lookups')],
+      ['a look-up, in a Redis of a cluster', `${number(inputs.lookupInClusterMicros)} µs`, part('lookups')],
+      actRow('login'),
+      actRow('refresh'),
+      actRow('logout'),
+      ['a logout in Redis\' memory, for as long as its tokens could live', bytes(inputs.bytesPerLogout), part('memory')],
+      ['a session, a security event and a revocation in Postgres', `${bytes(inputs.bytesPerSession)}, ${bytes(inputs.bytesPerEvent)}, ${bytes(inputs.bytesPerRevocation)}`, `${part('service')}, ${part('replay')}`],
+      ['a million revocations replayed into an empty Redis', `${number(inputs.replaySecondsPerMillion)} s`, part('replay')]
+    ])
+  ].join('\n\n')
 }
