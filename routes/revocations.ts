@@ -14,7 +14,7 @@ const revocations: FastifyPluginAsyncTypebox = async app => {
       body: ref(RevocationRequest),
       response: { 200: answer(RevocationResult, 'What was revoked, everywhere.'), ...failures(...bodyFailures, ...adminFailures, 'not_found') }
     }
-  }, async ({ user, query: { dry_run: dryRun }, body, client: { ip } }) => {
+  }, async ({ user, query: { dry_run: dryRun }, body, requester: { ip } }) => {
     const request = toRevocationRequest(body)
     const { preview, revoke } = app.revocationRequests
     return toRevocationResult(dryRun ? await preview(request) : await revoke(request, { id: user.sub, sid: user.sid, ip }), dryRun)

@@ -1,7 +1,7 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import accounts from '../plugins/accounts.ts'
 import blocklist from '../plugins/blocklist.ts'
-import client, { trustProxies } from '../plugins/http/requester.ts'
+import requester, { trustProxies } from '../plugins/http/requester.ts'
 import closing from '../plugins/http/closing.ts'
 import database from '../plugins/database.ts'
 import ending from '../plugins/ending.ts'
@@ -68,7 +68,7 @@ export function buildApp (config: Config, logger: LoggerOptions | false = { leve
   app.register(errors)
   app.register(listener)
   app.register(closing, { patienceMs: closingPatienceMs })
-  app.register(client)
+  app.register(requester)
   app.register(validation)
   app.register(openapi, { version })
   app.register(readiness)

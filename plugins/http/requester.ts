@@ -1,16 +1,16 @@
 import { compile } from '@fastify/proxy-addr'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { canonicalIp, withoutPort, type Client } from '../../src/input/requester.ts'
+import { canonicalIp, withoutPort, type Requester } from '../../src/input/requester.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Who sent the request. TRUST_PROXY decides what its address is. */
-    readonly client: Client
+    readonly requester: Requester
   }
 }
 
-export interface ClientOptions {
+export interface RequesterOptions {
   /** The time in milliseconds, from any start. It must not go back. */
   now?: () => number
 }
@@ -29,7 +29,7 @@ export function trustProxies (ranges: string[]): (address: string, hop: number) 
   return (address, hop) => isTrusted(withoutPort(address), hop)
 }
 
-async function client (app: FastifyInstance, { now = () => performance.now() }: ClientOptions): Promise<void> {
+async function requester (app: FastifyInstance, { now = () => performance.now() }: RequesterOptions): Promise<void> {
   let silentUntil = -Infinity
 
   function warn ({ ip, ips }: FastifyRequest): void {
@@ -39,7 +39,7 @@ async function client (app: FastifyInstance, { now = () => performance.now() }: 
       'X-Forwarded-For holds no IP address. Its clients share one rate limit, and their sessions have no address. Configure the proxy that is the source to send addresses.')
   }
 
-  app.decorateRequest('client', {
+  app.decorateRequest('requester', {
     getter () {
       const ip = canonicalIp(this.ip)
       // A connection that has closed has no address, which is no fault of a proxy.
@@ -49,4 +49,4 @@ async function client (app: FastifyInstance, { now = () => performance.now() }: 
   })
 }
 
-export default fp(client, { name: 'client', fastify: '5.x' })
+export default fp(requester, { name: 'requester', fastify: '5.x' })

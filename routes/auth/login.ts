@@ -16,7 +16,7 @@ const login: FastifyPluginAsyncTypebox = async app => {
     }
   }, async request => {
     const { username, password } = request.body
-    const pair = await app.sessions.login(username, password, request.client)
+    const pair = await app.sessions.login(username, password, request.requester)
     return toTokenPair(pair)
   })
 }

@@ -21,12 +21,12 @@ const logout: FastifyPluginAsyncTypebox = async app => {
       }
     }
   }, async request => {
-    const { query: { scope = 'session' }, body, client } = request
+    const { query: { scope = 'session' }, body, requester } = request
     const hasAccessToken = request.headers.authorization !== undefined
     const refreshToken = body?.refresh_token
     if (hasAccessToken && refreshToken !== undefined) throw new SignoutError('invalid_request', { description: 'Send an access token or a refresh token, not both.' })
-    if (hasAccessToken) await app.sessions.logout.withAccessToken(request.user, scope, client)
-    else if (refreshToken !== undefined) await app.sessions.logout.withRefreshToken(refreshToken, scope, client)
+    if (hasAccessToken) await app.sessions.logout.withAccessToken(request.user, scope, requester)
+    else if (refreshToken !== undefined) await app.sessions.logout.withRefreshToken(refreshToken, scope, requester)
     else throw new SignoutError('authorization_required')
     return { message: 'Successfully logged out' as const }
   })

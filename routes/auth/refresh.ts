@@ -16,7 +16,7 @@ const refresh: FastifyPluginAsyncTypebox = async app => {
       }
     }
   }, async request => {
-    const pair = await app.sessions.refresh(request.body.refresh_token, request.client)
+    const pair = await app.sessions.refresh(request.body.refresh_token, request.requester)
     return toTokenPair(pair)
   })
 }

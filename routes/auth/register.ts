@@ -16,8 +16,8 @@ const register: FastifyPluginAsyncTypebox = async app => {
     }
   }, async (request, reply) => {
     const { username, password } = request.body
-    await app.limits.register(request.client.ip)
-    const user = await app.accounts.register(username, password, request.client)
+    await app.limits.register(request.requester.ip)
+    const user = await app.accounts.register(username, password, request.requester)
     return reply.code(201).header('location', '/me').send(toUserAccount(user))
   })
 }

@@ -26,8 +26,8 @@ const me: FastifyPluginAsyncTypebox = async app => {
         ...failures(...bodyFailures, ...tokenFailures, wrongPassword, 'last_admin', 'too_many_requests', 'service_unavailable')
       }
     }
-  }, async ({ user: { sub: userId, sid: sessionId }, body, client }, reply) => {
-    await app.accounts.delete({ userId, sessionId }, body.password, client)
+  }, async ({ user: { sub: userId, sid: sessionId }, body, requester }, reply) => {
+    await app.accounts.delete({ userId, sessionId }, body.password, requester)
     return reply.code(204).send(null)
   })
 }

@@ -15,8 +15,8 @@ const password: FastifyPluginAsyncTypebox = async app => {
         ...failures(...bodyFailures, ...tokenFailures, wrongPassword, 'too_many_requests', 'service_unavailable')
       }
     }
-  }, async ({ user: { sub: userId, sid: sessionId }, body, client }, reply) => {
-    await app.accounts.changePassword({ userId, sessionId }, body.current_password, body.new_password, client)
+  }, async ({ user: { sub: userId, sid: sessionId }, body, requester }, reply) => {
+    await app.accounts.changePassword({ userId, sessionId }, body.current_password, body.new_password, requester)
     return reply.code(204).send(null)
   })
 }

@@ -28,8 +28,8 @@ const sessions: FastifyPluginAsyncTypebox = async app => {
         ...failures(...bodyFailures, ...tokenFailures, 'not_found', 'service_unavailable')
       }
     }
-  }, async ({ user: { sub: userId, sid: sessionId }, params, client }, reply) => {
-    await app.sessions.logout.fromList({ userId, sessionId }, params.id, client)
+  }, async ({ user: { sub: userId, sid: sessionId }, params, requester }, reply) => {
+    await app.sessions.logout.fromList({ userId, sessionId }, params.id, requester)
     return reply.code(204).send(null)
   })
 }

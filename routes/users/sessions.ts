@@ -25,7 +25,7 @@ const sessions: FastifyPluginAsyncTypebox = async app => {
       body: NoBody,
       response: { 204: noContent('They have ended, everywhere.'), ...failures(...bodyFailures, ...adminFailures, 'not_found') }
     }
-  }, async ({ user, params, client: { ip } }, reply) => {
+  }, async ({ user, params, requester: { ip } }, reply) => {
     await app.userAdministration.endSessions(params.id, { id: user.sub, sid: user.sid, ip })
     return reply.code(204).send(null)
   })

@@ -36,7 +36,7 @@ const users: FastifyPluginAsyncTypebox = async app => {
       body: ref(RoleChange),
       response: { 200: answer(ManagedUser, 'The user as it is now.'), ...failures(...bodyFailures, ...adminFailures, 'not_found', 'last_admin') }
     }
-  }, async ({ user, params, body, client: { ip } }) => {
+  }, async ({ user, params, body, requester: { ip } }) => {
     return toManagedUser(await app.userAdministration.setRole(params.id, body.role, { id: user.sub, sid: user.sid, ip }))
   })
 
@@ -50,7 +50,7 @@ const users: FastifyPluginAsyncTypebox = async app => {
       body: ref(StatusChange),
       response: { 200: answer(ManagedUser, 'The user as it is now.'), ...failures(...bodyFailures, ...adminFailures, 'not_found', 'last_admin') }
     }
-  }, async ({ user, params, body, client: { ip } }) => {
+  }, async ({ user, params, body, requester: { ip } }) => {
     return toManagedUser(await app.userAdministration.setStatus(params.id, body.status, { id: user.sub, sid: user.sid, ip }))
   })
 
@@ -64,7 +64,7 @@ const users: FastifyPluginAsyncTypebox = async app => {
       body: NoBody,
       response: { 204: noContent('There is no such user any more.'), ...failures(...bodyFailures, ...adminFailures, 'not_found', 'last_admin') }
     }
-  }, async ({ user, params, client: { ip } }, reply) => {
+  }, async ({ user, params, requester: { ip } }, reply) => {
     await app.userAdministration.delete(params.id, { id: user.sub, sid: user.sid, ip })
     return reply.code(204).send(null)
   })

@@ -1,4 +1,4 @@
-import type { Client } from '../input/requester.ts'
+import type { Requester } from '../input/requester.ts'
 import type { Database } from '../db/database.ts'
 import { SignoutError } from '../errors.ts'
 import { requireLive, type OwnSession } from '../sessions/logout.ts'
@@ -19,7 +19,7 @@ export interface AccountDeletionOptions {
  * Deletes the account and ends all its sessions. Repeating it revokes them again, whoever deleted the account: then no
  * password is asked for, since there is none. Rejects with `invalid_credentials` (403) for a wrong password, and `last_admin`.
  */
-export type DeleteOwnAccount = (own: OwnSession, password: string, client: Client) => Promise<void>
+export type DeleteOwnAccount = (own: OwnSession, password: string, requester: Requester) => Promise<void>
 
 export function createAccountDeletion ({ database, reauthenticate, perform, ender }: AccountDeletionOptions): DeleteOwnAccount {
   async function repeatDeletion (own: OwnSession): Promise<void> {
@@ -28,23 +28,23 @@ export function createAccountDeletion ({ database, reauthenticate, perform, ende
     await perform(unit => ender.revokeEnded(unit, sessionsOf(own.userId)))
   }
 
-  async function deleteOnce (own: OwnSession, password: string, client: Client): Promise<void> {
+  async function deleteOnce (own: OwnSession, password: string, requester: Requester): Promise<void> {
     await repeatedly(async () => {
-      const { user } = await reauthenticate(own, [password], client)
+      const { user } = await reauthenticate(own, [password], requester)
       return await perform(async unit => {
         const locked = await lockUserAndAdmins(unit.db, user.id)
         if (!isUnchanged(user, locked.user)) return false
         await requireLive(unit, own)
         await deleteAccount(unit, ender, user, locked.hasOtherAdmin)
-        unit.record({ type: 'account_deleted', userId: user.id, sessionId: own.sessionId, ip: client.ip })
+        unit.record({ type: 'account_deleted', userId: user.id, sessionId: own.sessionId, ip: requester.ip })
         return true
       })
     })
   }
 
-  return async (own, password, client) => {
+  return async (own, password, requester) => {
     try {
-      await deleteOnce(own, password, client)
+      await deleteOnce(own, password, requester)
     } catch (error) {
       // Nobody is there any more: this was asked for before, or just now by another request that was faster.
       if (!(error instanceof SignoutError && error.code === 'invalid_token')) throw error

@@ -1,4 +1,4 @@
-import type { Client } from '../input/requester.ts'
+import type { Requester } from '../input/requester.ts'
 import { SignoutError } from '../errors.ts'
 import { createAccountDeletion, type AccountDeletionOptions, type DeleteOwnAccount } from './account-deletion.ts'
 import { acceptNewPassword } from '../users/credentials.ts'
@@ -11,7 +11,7 @@ export type AccountsOptions = Omit<ReauthenticationOptions & PasswordChangeOptio
 /** What people do about their own accounts. */
 export interface Accounts {
   /** Rejects with `invalid_request` for a password that will not do, `username_taken` when somebody has the name. */
-  register (username: string, password: string, client: Client, role?: Role): Promise<User>
+  register (username: string, password: string, requester: Requester, role?: Role): Promise<User>
   /** The user that a token speaks for. Rejects with `invalid_token` when there is none any more. */
   get (id: string): Promise<User>
   changePassword: ChangePassword
@@ -23,12 +23,12 @@ export function createAccounts (options: AccountsOptions): Accounts {
   const withReauthentication = { ...options, reauthenticate: createReauthentication(options) }
 
   return {
-    async register (username, password, client, role = 'user') {
+    async register (username, password, requester, role = 'user') {
       const passwordHash = await passwords.hash(acceptNewPassword(password, passwordMinLength))
       return await perform(async unit => {
         const user = await insertUser(unit.db, { username, passwordHash, role })
         if (user === undefined) throw new SignoutError('username_taken')
-        unit.record({ type: 'registered', userId: user.id, ip: client.ip, details: { role } })
+        unit.record({ type: 'registered', userId: user.id, ip: requester.ip, details: { role } })
         return user
       })
     },

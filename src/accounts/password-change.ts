@@ -1,4 +1,4 @@
-import type { Client } from '../input/requester.ts'
+import type { Requester } from '../input/requester.ts'
 import { requireLive, type OwnSession } from '../sessions/logout.ts'
 import type { SessionEnder } from '../sessions/session-ender.ts'
 import { otherSessionsOf } from '../sessions/session-repository.ts'
@@ -23,14 +23,14 @@ export interface PasswordChangeOptions {
  * again what it ended. Rejects with `invalid_credentials` (403) for a wrong current password, which counts as a failed
  * login does.
  */
-export type ChangePassword = (own: OwnSession, currentPassword: string, newPassword: string, client: Client) => Promise<void>
+export type ChangePassword = (own: OwnSession, currentPassword: string, newPassword: string, requester: Requester) => Promise<void>
 
 export function createPasswordChange ({ reauthenticate, passwords, perform, ender, requireClock, passwordMinLength }: PasswordChangeOptions): ChangePassword {
-  return async (own, currentPassword, newPassword, client) => {
+  return async (own, currentPassword, newPassword, requester) => {
     requireClock()
     const accepted = acceptNewPassword(newPassword, passwordMinLength, '/new_password')
     await repeatedly(async () => {
-      const { user, matching } = await reauthenticate(own, [currentPassword, accepted], client)
+      const { user, matching } = await reauthenticate(own, [currentPassword, accepted], requester)
       const isSetAlready = matching === 1
       const passwordHash = isSetAlready ? user.passwordHash : await passwords.hash(accepted)
       return await perform(async unit => {
@@ -42,7 +42,7 @@ export function createPasswordChange ({ reauthenticate, passwords, perform, ende
         } else {
           await updateUser(unit.db, user.id, { passwordHash })
           const ended = await ender.end(unit, others, 'password_changed')
-          unit.record({ type: 'password_changed', userId: user.id, sessionId: own.sessionId, ip: client.ip, details: { sessions: ended.length } })
+          unit.record({ type: 'password_changed', userId: user.id, sessionId: own.sessionId, ip: requester.ip, details: { sessions: ended.length } })
         }
         return true
       })

@@ -1,4 +1,4 @@
-import type { Client } from '../input/requester.ts'
+import type { Requester } from '../input/requester.ts'
 import { SignoutError } from '../errors.ts'
 import type { OwnSession } from '../sessions/logout.ts'
 import type { PasswordCheck } from '../users/password-check.ts'
@@ -14,14 +14,14 @@ export interface ReauthenticationOptions {
  *
  * Rejects with `invalid_credentials` (403) when none is, and with `invalid_token` when there is no such user any more.
  */
-export type Reauthenticate = (own: OwnSession, candidates: string[], client: Client) => Promise<{ user: User, matching: number }>
+export type Reauthenticate = (own: OwnSession, candidates: string[], requester: Requester) => Promise<{ user: User, matching: number }>
 
 export function createReauthentication ({ users, checkPassword }: ReauthenticationOptions): Reauthenticate {
-  return async (own, candidates, client) => {
+  return async (own, candidates, requester) => {
     const user = await users.findById(own.userId)
     if (user === undefined) throw new SignoutError('invalid_token')
-    const matching = await checkPassword({ username: user.username, user, passwords: candidates, client, failure: 'password_check_failed' })
-    // Not 401: the token is well, and a client must not conclude that it is not.
+    const matching = await checkPassword({ username: user.username, user, passwords: candidates, requester, failure: 'password_check_failed' })
+    // Not 401: the token is well, and a requester must not conclude that it is not.
     if (matching < 0) throw new SignoutError('invalid_credentials', { statusCode: 403, description: 'The password is wrong.' })
     return { user, matching }
   }

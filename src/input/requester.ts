@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /** Who sent a request, as far as a request tells. */
-export interface Client {
+export interface Requester {
   /** The address, as text. `undefined` where there is none, as on the command line. */
   ip?: string | undefined
   /** The `User-Agent` header. */

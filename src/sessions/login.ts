@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Client } from '../input/requester.ts'
+import type { Requester } from '../input/requester.ts'
 import { readClock } from '../db/clock.ts'
 import { SignoutError } from '../errors.ts'
 import type { EventRepository } from '../security/event-repository.ts'
@@ -35,27 +35,27 @@ export interface LoginOptions {
  * Rejects with `invalid_credentials`, which does not tell an unknown username from a wrong password, with
  * `account_disabled` for a right one, and with `too_many_requests`.
  */
-export type Login = (username: string, password: string, client: Client) => Promise<TokenPair>
+export type Login = (username: string, password: string, requester: Requester) => Promise<TokenPair>
 
 export function createLogin (options: LoginOptions): Login {
   const { users, events, checkPassword, perform, accessTokens } = options
-  return async function login (username, password, client) {
+  return async function login (username, password, requester) {
     // Before the password is hashed, which is not for nothing then. A clock that is set later is found when the token is planned.
     options.requireClock()
     const user = isUsername(username) ? await users.findByUsername(username) : undefined
-    const matching = await checkPassword({ username, user, passwords: [password], client, failure: 'login_failed' })
+    const matching = await checkPassword({ username, user, passwords: [password], requester, failure: 'login_failed' })
     if (user === undefined || matching < 0) throw new SignoutError('invalid_credentials')
     if (user.status !== 'active') {
-      await events.countFailure({ type: 'login_failed', userId: user.id, ip: client.ip })
+      await events.countFailure({ type: 'login_failed', userId: user.id, ip: requester.ip })
       throw new SignoutError('account_disabled')
     }
-    const planned = await perform(unit => openSession(unit, options, user, client))
+    const planned = await perform(unit => openSession(unit, options, user, requester))
     return await signPair(accessTokens, planned)
   }
 }
 
 /** @param verified the user as it was when its password was verified, which takes long enough for things to change */
-async function openSession (unit: Unit, options: LoginOptions, verified: User, client: Client): Promise<PlannedPair> {
+async function openSession (unit: Unit, options: LoginOptions, verified: User, requester: Requester): Promise<PlannedPair> {
   const { accessTokens, refreshTokens, lifetimes, maxSessions, ender } = options
   const user = await lockUser(unit.db, verified.id, 'no key update')
   if (user === undefined || user.passwordHash !== verified.passwordHash) throw new SignoutError('invalid_credentials')
@@ -69,7 +69,7 @@ async function openSession (unit: Unit, options: LoginOptions, verified: User, c
     id: randomUUID(),
     userId: user.id,
     createdAt: now,
-    ...usedBy(client),
+    ...usedBy(requester),
     ...usedAt(now, maxExpiresAt, lifetimes),
     maxExpiresAt,
     refreshTokenHash: hashRefreshToken(refreshToken) as Uint8Array,
@@ -77,11 +77,11 @@ async function openSession (unit: Unit, options: LoginOptions, verified: User, c
     ...rememberValidity(validity)
   }
   await insertSession(unit.db, session)
-  unit.record({ type: 'login', userId: user.id, sessionId: session.id, ip: client.ip })
+  unit.record({ type: 'login', userId: user.id, sessionId: session.id, ip: requester.ip })
 
   const surplus = await findSurplusSessions(unit.db, user.id, maxSessions)
   // Whoever signs in is not told what else ends. A login that failed for that would have to be tried again, and end another.
   const ended = surplus.length > 0 ? await ender.endInTime(unit, sessionsWithIds(surplus), 'too_many_sessions') : []
-  for (const sessionId of ended) unit.record({ type: 'session_ended', userId: user.id, sessionId, ip: client.ip, details: { reason: 'too_many_sessions' } })
+  for (const sessionId of ended) unit.record({ type: 'session_ended', userId: user.id, sessionId, ip: requester.ip, details: { reason: 'too_many_sessions' } })
   return { user, session, refreshToken, validity, plannedAt: now, expiresInSeconds: validity.expiresAt - validity.issuedAt }
 }

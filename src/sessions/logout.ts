@@ -1,4 +1,4 @@
-import type { Client } from '../input/requester.ts'
+import type { Requester } from '../input/requester.ts'
 import { readClock } from '../db/clock.ts'
 import type { Database } from '../db/database.ts'
 import { SignoutError, type ErrorCode } from '../errors.ts'
@@ -42,34 +42,34 @@ export interface LogoutOptions {
  */
 export interface Logout {
   /** Ends sessions in the name of a verified access token. */
-  withAccessToken (claims: AccessTokenClaims, scope: LogoutScope, client: Client): Promise<void>
+  withAccessToken (claims: AccessTokenClaims, scope: LogoutScope, requester: Requester): Promise<void>
   /**
    * Ends sessions in the name of a refresh token, for whoever has no good access token any more. Rejects with
    * `invalid_token` for what is none, and with `refresh_token_reused` for a spent one, whose session ends all the same.
    * One that has expired ends its own session at the most: for others it is `token_expired`, and `service_unavailable` while
    * clocks differ too much to tell.
    */
-  withRefreshToken (refreshToken: string, scope: LogoutScope, client: Client): Promise<void>
+  withRefreshToken (refreshToken: string, scope: LogoutScope, requester: Requester): Promise<void>
   /** Ends one session of a user. Rejects with `not_found` when the user has no such session. */
-  fromList (own: OwnSession, sessionId: string, client: Client): Promise<void>
+  fromList (own: OwnSession, sessionId: string, requester: Requester): Promise<void>
 }
 
 export function createLogout ({ database, perform, ender, requireClock, graceSeconds }: LogoutOptions): Logout {
-  async function logOut (unit: Unit, own: OwnSession, scope: LogoutScope, client: Client): Promise<string[]> {
+  async function logOut (unit: Unit, own: OwnSession, scope: LogoutScope, requester: Requester): Promise<string[]> {
     // Whoever opens or refreshes a session waits for this, or this for them, so that none slips through.
     if (scope !== 'session') await lockUser(unit.db, own.userId, 'update')
     // Repeated, the end of all finds its own session ended too, and no other one to end.
     if (scope === 'others' || (scope === 'all' && await hasOthers(unit, own))) await requireLive(unit, own)
     const ended = await ender.end(unit, selected(own, scope), 'logout')
     // Those that include the own session end none only where that has ended before: then they are repeated.
-    if (scope === 'others' || ended.length > 0) unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: client.ip, details: { scope, sessions: ended.length } })
+    if (scope === 'others' || ended.length > 0) unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: requester.ip, details: { scope, sessions: ended.length } })
     return ended
   }
 
   return {
-    async withAccessToken (claims, scope, client) {
+    async withAccessToken (claims, scope, requester) {
       await perform(async unit => {
-        const ended = await logOut(unit, ownSession(claims), scope, client)
+        const ended = await logOut(unit, ownSession(claims), scope, requester)
         if (scope === 'others') return
         // The token itself too, whatever is known of its session.
         const token: Revocation = { scope: 'token', id: claims.jti, expiresAt: claims.exp, subject: claims.sub }
@@ -77,7 +77,7 @@ export function createLogout ({ database, perform, ender, requireClock, graceSec
         else unit.revokeAgain([token, { scope: 'session', id: claims.sid, expiresAt: claims.exp, subject: claims.sub }])
       })
     },
-    async withRefreshToken (refreshToken, scope, client) {
+    async withRefreshToken (refreshToken, scope, requester) {
       const hash = hashRefreshToken(refreshToken)
       const found = hash && await database.run(db => findSessionOfRefreshToken(db, hash))
       if (hash === undefined || found === undefined) throw new SignoutError('invalid_token')
@@ -89,16 +89,16 @@ export function createLogout ({ database, perform, ender, requireClock, graceSec
         if (Buffer.compare(session.refreshTokenHash, hash) === 0) {
           // Found in an old backup it must sign nobody out. Of a session that has ended it can only repeat its end.
           if (scope !== 'session' && session.endedAt === null && session.expiresAt <= await readClock(unit.db)) return 'token_expired'
-          await logOut(unit, own, scope, client)
+          await logOut(unit, own, scope, requester)
           return
         }
-        await endReused(unit, { ender, graceSeconds }, session, await readClock(unit.db), client)
+        await endReused(unit, { ender, graceSeconds }, session, await readClock(unit.db), requester)
         return 'refresh_token_reused'
       })
       if (failure === 'token_expired') requireClock()
       if (failure !== undefined) throw new SignoutError(failure)
     },
-    async fromList (own, sessionId, client) {
+    async fromList (own, sessionId, requester) {
       await perform(async unit => {
         const which = sessionOf(own.userId, sessionId)
         if (await findSession(unit.db, which) === undefined) throw new SignoutError('not_found')
@@ -107,7 +107,7 @@ export function createLogout ({ database, perform, ender, requireClock, graceSec
           await requireLive(unit, own)
         }
         const ended = await ender.end(unit, which, 'ended_by_owner')
-        if (ended.length > 0) unit.record({ type: 'session_ended', userId: own.userId, sessionId, ip: client.ip, details: { reason: 'ended_by_owner' } })
+        if (ended.length > 0) unit.record({ type: 'session_ended', userId: own.userId, sessionId, ip: requester.ip, details: { reason: 'ended_by_owner' } })
       })
     }
   }

@@ -1,4 +1,4 @@
-import type { Client } from '../input/requester.ts'
+import type { Requester } from '../input/requester.ts'
 import { readClock } from '../db/clock.ts'
 import type { Database } from '../db/database.ts'
 import { SignoutError, type ErrorCode } from '../errors.ts'
@@ -36,18 +36,18 @@ export interface RefreshOptions {
  *
  * But not for an honest race or a lost answer: within the grace, the token that was just spent gets the same pair again.
  */
-export type Refresh = (refreshToken: string, client: Client) => Promise<TokenPair>
+export type Refresh = (refreshToken: string, requester: Requester) => Promise<TokenPair>
 
 export function createRefresh (options: RefreshOptions): Refresh {
   const { database, perform, limits, accessTokens } = options
-  return async function refresh (token, client) {
+  return async function refresh (token, requester) {
     const hash = hashRefreshToken(token)
     const found = hash && await database.run(db => findSessionOfRefreshToken(db, hash))
     if (hash === undefined || found === undefined) throw new SignoutError('invalid_token')
     // Before anything is judged by time: whether the session has expired, and whether a spent token has its grace.
     options.requireClock()
     await limits.refresh(found.id)
-    const outcome = await perform(unit => exchange(unit, options, found, { token, hash, client }))
+    const outcome = await perform(unit => exchange(unit, options, found, { token, hash, requester }))
     if (typeof outcome === 'string') throw new SignoutError(outcome)
     return await signPair(accessTokens, outcome)
   }
@@ -57,7 +57,7 @@ export function createRefresh (options: RefreshOptions): Refresh {
 interface Presented {
   token: string
   hash: Uint8Array
-  client: Client
+  requester: Requester
 }
 
 /** Answers what went wrong instead of throwing it: what was found out about the session must be committed. */
@@ -72,18 +72,18 @@ async function exchange (unit: Unit, options: RefreshOptions, found: Pick<Sessio
 
   if (session.endedAt !== null || user === undefined) {
     if (isLive || user === undefined) await ender.revokeEnded(unit, sessionWithId(session.id))
-    else await endReused(unit, options, session, now, presented.client)
+    else await endReused(unit, options, session, now, presented.requester)
     return !isLive && session.endReason === 'refresh_token_reused' ? 'refresh_token_reused' : 'token_revoked'
   }
   const isExpired = session.expiresAt <= now
   if (isLive) return isExpired ? 'token_expired' : await renew(unit, options, user, session, now, presented)
   if (isInGrace(session, presented, now, graceSeconds, refreshTokens)) return isExpired ? 'token_expired' : repeat(options, user, session, now, presented)
-  await endReused(unit, options, session, now, presented.client)
+  await endReused(unit, options, session, now, presented.requester)
   return 'refresh_token_reused'
 }
 
 /** Spends the live token. */
-async function renew (unit: Unit, options: RefreshOptions, user: User, session: Session, now: Date, { token, client }: Presented): Promise<PlannedPair> {
+async function renew (unit: Unit, options: RefreshOptions, user: User, session: Session, now: Date, { token, requester }: Presented): Promise<PlannedPair> {
   const { accessTokens, refreshTokens, lifetimes, graceSeconds } = options
   const salt = createRotationSalt()
   const refreshToken = refreshTokens.deriveSuccessor(token, session.id, salt)
@@ -91,7 +91,7 @@ async function renew (unit: Unit, options: RefreshOptions, user: User, session: 
   const used = usedAt(now, session.maxExpiresAt, lifetimes)
   await rotate(unit.db, session, {
     ...used,
-    ...usedBy(client),
+    ...usedBy(requester),
     ...rememberValidity(validity),
     refreshTokenHash: hashRefreshToken(refreshToken) as Uint8Array,
     rotationSalt: graceSeconds > 0 ? salt : null,
@@ -99,7 +99,7 @@ async function renew (unit: Unit, options: RefreshOptions, user: User, session: 
     // Of an earlier token the lifetime may have been longer.
     accessExpiresAt: new Date(Math.max(session.accessExpiresAt.getTime(), validity.expiresAt * 1000))
   })
-  unit.record({ type: 'refresh', userId: user.id, sessionId: session.id, ip: client.ip })
+  unit.record({ type: 'refresh', userId: user.id, sessionId: session.id, ip: requester.ip })
   return { user, session: { id: session.id, expiresAt: used.expiresAt }, refreshToken, validity, plannedAt: now, expiresInSeconds: validity.expiresAt - validity.issuedAt }
 }
 

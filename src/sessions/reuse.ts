@@ -1,4 +1,4 @@
-import type { Client } from '../input/requester.ts'
+import type { Requester } from '../input/requester.ts'
 import type { Unit } from '../unit-of-work.ts'
 import type { SessionEnder } from './session-ender.ts'
 import { sessionWithId, type Session } from './session-repository.ts'
@@ -19,9 +19,9 @@ export interface ReuseOptions {
  *
  * @param now by Postgres' clock
  */
-export async function endReused (unit: Unit, { ender, graceSeconds }: ReuseOptions, session: Session, now: Date, client: Client): Promise<void> {
+export async function endReused (unit: Unit, { ender, graceSeconds }: ReuseOptions, session: Session, now: Date, requester: Requester): Promise<void> {
   const ended = await ender.end(unit, sessionWithId(session.id), 'refresh_token_reused')
-  const event = { type: 'refresh_token_reused', userId: session.userId, sessionId: session.id, ip: client.ip } as const
+  const event = { type: 'refresh_token_reused', userId: session.userId, sessionId: session.id, ip: requester.ip } as const
   if (ended.length > 0) unit.record(event)
   else if (session.endReason !== 'refresh_token_reused' && !couldBeGrace(session, now, graceSeconds)) unit.count(event)
 }

@@ -1,4 +1,4 @@
-import { canonicalIp, userAgentMaxLength, type Client } from '../input/requester.ts'
+import { canonicalIp, userAgentMaxLength, type Requester } from '../input/requester.ts'
 
 /** How long sessions live, in seconds. */
 export interface SessionLifetimes {
@@ -14,6 +14,6 @@ export function usedAt (now: Date, maxExpiresAt: Date, { idleSeconds }: SessionL
 }
 
 /** What a login or a refresh says of where a session was used. */
-export function usedBy ({ ip, userAgent }: Client): { ip: string | null, userAgent: string | null } {
+export function usedBy ({ ip, userAgent }: Requester): { ip: string | null, userAgent: string | null } {
   return { ip: canonicalIp(ip) ?? null, userAgent: userAgent?.slice(0, userAgentMaxLength).toWellFormed().replaceAll('\0', '') ?? null }
 }

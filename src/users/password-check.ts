@@ -1,4 +1,4 @@
-import type { Client } from '../input/requester.ts'
+import type { Requester } from '../input/requester.ts'
 import type { Limits } from '../limits/limits.ts'
 import type { EventRepository } from '../security/event-repository.ts'
 import { normalizePassword } from './credentials.ts'
@@ -18,7 +18,7 @@ export interface PasswordQuestion {
   user: User | undefined
   /** Tried in this order. */
   passwords: string[]
-  client: Client
+  requester: Requester
   /** How a wrong password is recorded. */
   failure: 'login_failed' | 'password_check_failed'
 }
@@ -50,16 +50,16 @@ export const attemptLeaseMs = maxPasswords * maxVerificationMs
 const noUserId = '00000000-0000-0000-0000-000000000000'
 
 export function createPasswordCheck ({ passwords: hasher, limits, events }: PasswordCheckOptions): PasswordCheck {
-  return async ({ username, user, passwords, client, failure }) => {
+  return async ({ username, user, passwords, requester, failure }) => {
     const attempt = await limits.attemptPassword({
       account: username,
-      ip: client.ip,
+      ip: requester.ip,
       async isKnownPlace () {
-        const isKnown = await events.hasSignedInFrom(user?.id ?? noUserId, client.ip)
+        const isKnown = await events.hasSignedInFrom(user?.id ?? noUserId, requester.ip)
         return isKnown && user !== undefined
       }
     })
-    const recordFailure = () => events.countFailure({ type: failure, userId: user?.id, ip: client.ip })
+    const recordFailure = () => events.countFailure({ type: failure, userId: user?.id, ip: requester.ip })
     for (const [index, password] of passwords.entries()) {
       // What is not well-formed has no encoding, and would match whatever stands for it there.
       const passwordHash = password.isWellFormed() ? user?.passwordHash : undefined

@@ -1,6 +1,6 @@
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
-import client, { trustProxies } from '../../../plugins/http/requester.ts'
+import requester, { trustProxies } from '../../../plugins/http/requester.ts'
 import { serializeRequest } from '../../../plugins/http/log-serializers.ts'
 import { keepLog } from '../../support/log.ts'
 
@@ -11,8 +11,8 @@ function behindProxies (t: Test) {
   const log = keepLog()
   const clock = { nowMs: 0 }
   const app = Fastify({ logger: { ...log.logger, level: 'warn' }, trustProxy: trustProxies(['10.0.0.0/8', 'fd00::/8', '192.0.2.1']) })
-  app.register(client, { now: () => clock.nowMs })
-  app.get('/', async request => ({ ip: request.client.ip ?? null, logged: serializeRequest(request).remoteAddress }))
+  app.register(requester, { now: () => clock.nowMs })
+  app.get('/', async request => ({ ip: request.requester.ip ?? null, logged: serializeRequest(request).remoteAddress }))
   t.teardown(() => app.close())
   const ask = async (forwarded: string, remoteAddress = proxy) => (await app.inject({ url: '/', remoteAddress, headers: { 'x-forwarded-for': forwarded } })).json() as { ip: string | null, logged: string }
   return { ask, warnings: log.lines, clock }
