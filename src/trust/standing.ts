@@ -57,6 +57,7 @@ export function createStanding ({ heads, onChanged, now = () => performance.now(
   const marker = createMarkerCheck(now)
   heads.add(marker)
   const suspensions = new Map<string, string>()
+  const firstSuspension = () => [...suspensions.values()][0]
   let trust: TrustState = 'untrusted'
   /** Whether the blocklist was found to lack something, and no answer has counted since. */
   let isRebuilding = false
@@ -64,20 +65,15 @@ export function createStanding ({ heads, onChanged, now = () => performance.now(
   let progress: Progress | undefined
 
   function change (next: TrustState, reason?: string): void {
-    const hasChanged = trust !== next
+    if (trust === next) return
     trust = next
-    if (hasChanged) onChanged?.(next, reason)
+    onChanged?.(next, reason)
   }
 
   function refuse (reason: string): UntrustedError {
     change('untrusted', reason)
     if (marker.isWaiting) heads.hasten()
     return new UntrustedError(reason, retryAfter(progress), progress, isRebuilding && suspensions.size === 0)
-  }
-
-  function distrust (reason: string): void {
-    marker.forget()
-    refuse(reason)
   }
 
   function count (as: TrustState): void {
@@ -90,7 +86,7 @@ export function createStanding ({ heads, onChanged, now = () => performance.now(
     look: () => marker.look(),
     accept (look, text) {
       reached = positionReached(text, marker.recordId)
-      const [suspended] = suspensions.values()
+      const suspended = firstSuspension()
       const flaw = suspended === undefined ? marker.findFlaw(look, text) : { reason: suspended, isLacking: false }
       if (flaw?.behindAt !== undefined) return flaw.behindAt
       if (flaw !== undefined) {
@@ -101,8 +97,7 @@ export function createStanding ({ heads, onChanged, now = () => performance.now(
       return undefined
     },
     confirm (look, position, record) {
-      const [suspended] = suspensions.values()
-      const flaw = suspended ?? findFlawOf(marker, look, position, record)
+      const flaw = firstSuspension() ?? findFlawOf(marker, look, position, record)
       isRebuilding ||= record.position - position > maxPositionsBehind
       if (flaw !== undefined) throw refuse(flaw)
       count('behind')
@@ -110,13 +105,15 @@ export function createStanding ({ heads, onChanged, now = () => performance.now(
     refuse,
     connectionChanged () {
       isRebuilding = false
-      distrust('The connection to the blocklist changed.')
+      marker.forget()
+      refuse('The connection to the blocklist changed.')
     },
     suspend (reason, by = 'audit') {
       suspensions.delete(by)
       if (reason === undefined) return
       suspensions.set(by, reason)
-      distrust(reason)
+      marker.forget()
+      refuse(reason)
     },
     noteProgress (noted) { progress = noted },
     get progress () { return progress },
