@@ -11,20 +11,38 @@ const errors = {
   invalid_token: { statusCode: 401, description: 'The token is invalid.' },
   token_expired: { statusCode: 401, description: 'The token has expired.' },
   token_revoked: { statusCode: 401, description: 'The token has been revoked.' },
-  refresh_token_reused: { statusCode: 401, description: 'The refresh token had been used before, so its session has ended.' },
+  refresh_token_reused: {
+    statusCode: 401,
+    description: 'The refresh token had been used before, so its session has ended.'
+  },
   invalid_credentials: { statusCode: 401, description: 'The username or the password is wrong.' },
   forbidden: { statusCode: 403, description: 'The token does not permit this request.' },
   account_disabled: { statusCode: 403, description: 'The account is disabled.' },
   not_found: { statusCode: 404, description: 'There is nothing at this address.' },
   username_taken: { statusCode: 409, description: 'This username is taken.' },
-  last_admin: { statusCode: 409, description: 'The last administrator can be neither demoted nor disabled nor deleted.' },
+  last_admin: {
+    statusCode: 409,
+    description: 'The last administrator can be neither demoted nor disabled nor deleted.'
+  },
   payload_too_large: { statusCode: 413, description: 'The request body is too large.' },
   unsupported_media_type: { statusCode: 415, description: 'The request body must be application/json.' },
   too_many_requests: { statusCode: 429, description: 'There were too many attempts. Wait before the next one.' },
   internal_error: { statusCode: 500, description: 'The server failed. The cause is in its log.' },
-  revocation_unavailable: { statusCode: 503, description: 'The blocklist of revoked tokens cannot be asked now. Try again.', retryAfterSeconds: 1 },
-  key_unavailable: { statusCode: 503, description: 'The key of the token cannot be read now. Try again.', retryAfterSeconds: 1 },
-  service_unavailable: { statusCode: 503, description: 'The service cannot answer now. Try again.', retryAfterSeconds: 1 }
+  revocation_unavailable: {
+    statusCode: 503,
+    description: 'The blocklist of revoked tokens cannot be asked now. Try again.',
+    retryAfterSeconds: 1
+  },
+  key_unavailable: {
+    statusCode: 503,
+    description: 'The key of the token cannot be read now. Try again.',
+    retryAfterSeconds: 1
+  },
+  service_unavailable: {
+    statusCode: 503,
+    description: 'The service cannot answer now. Try again.',
+    retryAfterSeconds: 1
+  }
 } as const satisfies Record<string, { statusCode: number, description: string, retryAfterSeconds?: number }>
 
 /** A code that an error body can carry in its `error` member. */
@@ -74,7 +92,9 @@ export class SignoutError extends Error {
   readonly details: ErrorDetail[] | undefined
 
   constructor (code: ErrorCode, options: SignoutErrorOptions = {}) {
-    if (!Object.hasOwn(errors, code)) throw new TypeError(`There is no error code ${JSON.stringify(code)}. The codes are ${errorCodes.join(', ')}.`)
+    if (!Object.hasOwn(errors, code)) {
+      throw new TypeError(`There is no error code ${JSON.stringify(code)}. The codes are ${errorCodes.join(', ')}.`)
+    }
     const known: { statusCode: number, description: string, retryAfterSeconds?: number } = errors[code]
     super(options.description ?? known.description, { cause: options.cause })
     this.code = code
@@ -95,7 +115,10 @@ export class StartupError extends Error {
   override readonly name = 'StartupError'
 }
 
-/** A server that the service needs cannot be reached now, which may pass by itself. That it is not set up well is another thing. */
+/**
+ * A server that the service needs cannot be reached now, which may pass by itself. That it is not set up well is
+ * another thing.
+ */
 export class AwayError extends StartupError {
   readonly what: 'database' | 'blocklist'
 
@@ -105,7 +128,10 @@ export class AwayError extends StartupError {
   }
 }
 
-/** Two clocks differ by more than the leeway. The message says which, and by how much. It holds nothing that a client must not read. */
+/**
+ * Two clocks differ by more than the leeway. The message says which, and by how much. It holds nothing that a client
+ * must not read.
+ */
 export class ClockDisputeError extends Error {
   override readonly name = 'ClockDisputeError'
 }
@@ -123,17 +149,24 @@ export class NotReadyError extends SignoutError {}
 export function notReady (parts: NotReady[]): SignoutError {
   const rebuilds = parts.flatMap(({ reason }) => isRebuild(reason) ? [reason] : [])
   const names = parts.map(({ name, reason }) => {
-    if (isRebuild(reason)) return `${name} (rebuilding, ${Math.floor(100 * reason.progress.done / reason.progress.total)} %)`
+    if (isRebuild(reason)) {
+      return `${name} (rebuilding, ${Math.floor((100 * reason.progress.done) / reason.progress.total)} %)`
+    }
     return reason instanceof ClockDisputeError ? `${name} (${reason.message})` : name
   })
   return new NotReadyError('service_unavailable', {
     description: `Not ready: ${names.join(', ')}.`,
     cause: causeOf(parts[0]?.reason),
-    ...rebuilds.length > 0 && { retryAfterSeconds: Math.max(...rebuilds.map(({ retryAfterSeconds }) => retryAfterSeconds)) }
+    ...(rebuilds.length > 0 && {
+      retryAfterSeconds: Math.max(...rebuilds.map(({ retryAfterSeconds }) => retryAfterSeconds))
+    })
   })
 }
 
-/** What is logged of a part that is not ready: the fault itself, which an error that may be answered carries as its cause. */
+/**
+ * What is logged of a part that is not ready: the fault itself, which an error that may be answered carries as its
+ * cause.
+ */
 function causeOf (reason: unknown): unknown {
   return reason instanceof SignoutError ? reason.cause ?? reason : reason
 }
@@ -154,8 +187,14 @@ export interface ListenAddress {
 /** What to change when an address cannot be listened on. What has nothing to do with that is returned as it is. */
 export function explainListenError (error: unknown, { host, port, portSetting }: ListenAddress): unknown {
   switch ((error as NodeJS.ErrnoException).code) {
-    case 'EADDRINUSE': return new StartupError(`${portSetting} ${port} on ${host} is in use: stop what listens there, or choose another port.`)
-    case 'EACCES': return new StartupError(`${portSetting} ${port} on ${host} may not be opened by this user: choose a port from 1024.`)
+    case 'EADDRINUSE':
+      return new StartupError(
+        `${portSetting} ${port} on ${host} is in use: stop what listens there, or choose another port.`
+      )
+    case 'EACCES':
+      return new StartupError(
+        `${portSetting} ${port} on ${host} may not be opened by this user: choose a port from 1024.`
+      )
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND': return new StartupError(`HOST ${host} is not an address of this machine.`)
     default: return error

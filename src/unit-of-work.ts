@@ -17,26 +17,26 @@ export interface Unit {
   /** Takes tokens or sessions back: on record with the transaction, and refused as soon as it is committed. */
   revoke (revocations: readonly RecordedRevocation[]): void
   /**
-   * The same for what the answer claims nothing of: on record with the transaction, and refused as soon as the blocklist
-   * has it. That is tried at once, and where it fails, nobody is told: whoever keeps the blocklist up with the record
-   * brings it, within seconds of the blocklist being back.
+   * The same for what the answer claims nothing of: on record with the transaction, and refused as soon as the
+   * blocklist has it. That is tried at once, and where it fails, nobody is told: whoever keeps the blocklist up with
+   * the record brings it, within seconds of the blocklist being back.
    */
   revokeInTime (revocations: readonly RecordedRevocation[]): void
   /**
-   * Writes the blocklist again for what is on record already, since whoever did it may not have been able to. That is done even
-   * if the work then throws: a refusal because something has ended says so, and must be true everywhere.
+   * Writes the blocklist again for what is on record already, since whoever did it may not have been able to. That is
+   * done even if the work then throws: a refusal because something has ended says so, and must be true everywhere.
    */
   revokeAgain (revocations: readonly Revocation[]): void
 }
 
 /**
- * Performs work as one act, in the only order in which nothing is claimed that is not true (P4): what it changed and the
- * events that it recorded are committed; then the blocklist has what it revoked; then this resolves. Only what is to be
- * revoked in time is not waited for beyond one try.
+ * Performs work as one act, in the only order in which nothing is claimed that is not true (P4): what it changed and
+ * the events that it recorded are committed; then the blocklist has what it revoked; then this resolves. Only what is
+ * to be revoked in time is not waited for beyond one try.
  *
- * Rejects with what the work throws, and then nothing has happened; with `service_unavailable` when the database does not
- * answer; with `revocation_unavailable` when the blocklist does not, and then the record stands. Work that finds its change
- * made already must revoke again, so that repeating it is what cures that.
+ * Rejects with what the work throws, and then nothing has happened; with `service_unavailable` when the database does
+ * not answer; with `revocation_unavailable` when the blocklist does not, and then the record stands. Work that finds
+ * its change made already must revoke again, so that repeating it is what cures that.
  */
 export type Perform = <T>(work: (unit: Unit) => Promise<T>) => Promise<T>
 

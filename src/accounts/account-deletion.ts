@@ -17,11 +17,17 @@ export interface AccountDeletionOptions {
 
 /**
  * Deletes the account and ends all its sessions. Repeating it revokes them again, whoever deleted the account: then no
- * password is asked for, since there is none. Rejects with `invalid_credentials` (403) for a wrong password, and `last_admin`.
+ * password is asked for, since there is none. Rejects with `invalid_credentials` (403) for a wrong password, and
+ * `last_admin`.
  */
 export type DeleteOwnAccount = (own: OwnSession, password: string, requester: Requester) => Promise<void>
 
-export function createAccountDeletion ({ database, reauthenticate, perform, ender }: AccountDeletionOptions): DeleteOwnAccount {
+export function createAccountDeletion ({
+  database,
+  reauthenticate,
+  perform,
+  ender
+}: AccountDeletionOptions): DeleteOwnAccount {
   async function repeatDeletion (own: OwnSession): Promise<void> {
     const session = await database.run(db => findSession(db, sessionOf(own.userId, own.sessionId)))
     if (session?.endReason !== 'account_deleted') throw new SignoutError('invalid_token')
@@ -54,10 +60,15 @@ export function createAccountDeletion ({ database, reauthenticate, perform, ende
 }
 
 /**
- * Deletes a user that is locked. Their sessions stay as having ended, without what says where they were; what is recorded
- * of them stays for its retention.
+ * Deletes a user that is locked. Their sessions stay as having ended, without what says where they were; what is
+ * recorded of them stays for its retention.
  */
-export async function deleteAccount (unit: Unit, ender: SessionEnder, user: User, hasOtherAdmin: boolean): Promise<void> {
+export async function deleteAccount (
+  unit: Unit,
+  ender: SessionEnder,
+  user: User,
+  hasOtherAdmin: boolean
+): Promise<void> {
   if (user.role === 'admin' && !hasOtherAdmin) throw new SignoutError('last_admin')
   await ender.end(unit, sessionsOf(user.id), 'account_deleted')
   await forgetPlaces(unit.db, user.id)

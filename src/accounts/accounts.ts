@@ -6,7 +6,10 @@ import { createPasswordChange, type ChangePassword, type PasswordChangeOptions }
 import { createReauthentication, type ReauthenticationOptions } from './reauthentication.ts'
 import { insertUser, type Role, type User } from '../users/user-repository.ts'
 
-export type AccountsOptions = Omit<ReauthenticationOptions & PasswordChangeOptions & AccountDeletionOptions, 'reauthenticate'>
+export type AccountsOptions = Omit<
+  ReauthenticationOptions & PasswordChangeOptions & AccountDeletionOptions,
+  'reauthenticate'
+>
 
 /** What people do about their own accounts. */
 export interface Accounts {

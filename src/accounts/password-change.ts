@@ -19,13 +19,25 @@ export interface PasswordChangeOptions {
 }
 
 /**
- * Sets a new password and ends all other sessions of the user. Repeating it once it is done changes nothing, and revokes
- * again what it ended. Rejects with `invalid_credentials` (403) for a wrong current password, which counts as a failed
- * login does.
+ * Sets a new password and ends all other sessions of the user. Repeating it once it is done changes nothing, and
+ * revokes again what it ended. Rejects with `invalid_credentials` (403) for a wrong current password, which counts as a
+ * failed login does.
  */
-export type ChangePassword = (own: OwnSession, currentPassword: string, newPassword: string, requester: Requester) => Promise<void>
+export type ChangePassword = (
+  own: OwnSession,
+  currentPassword: string,
+  newPassword: string,
+  requester: Requester
+) => Promise<void>
 
-export function createPasswordChange ({ reauthenticate, passwords, perform, ender, requireClock, passwordMinLength }: PasswordChangeOptions): ChangePassword {
+export function createPasswordChange ({
+  reauthenticate,
+  passwords,
+  perform,
+  ender,
+  requireClock,
+  passwordMinLength
+}: PasswordChangeOptions): ChangePassword {
   return async (own, currentPassword, newPassword, requester) => {
     requireClock()
     const accepted = acceptNewPassword(newPassword, passwordMinLength, '/new_password')
@@ -42,7 +54,13 @@ export function createPasswordChange ({ reauthenticate, passwords, perform, ende
         } else {
           await updateUser(unit.db, user.id, { passwordHash })
           const ended = await ender.end(unit, others, 'password_changed')
-          unit.record({ type: 'password_changed', userId: user.id, sessionId: own.sessionId, ip: requester.ip, details: { sessions: ended.length } })
+          unit.record({
+            type: 'password_changed',
+            userId: user.id,
+            sessionId: own.sessionId,
+            ip: requester.ip,
+            details: { sessions: ended.length }
+          })
         }
         return true
       })

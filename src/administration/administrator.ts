@@ -17,15 +17,18 @@ export type Administrator =
 export async function lockForAct (unit: Unit, by: Administrator, userId?: string): Promise<User | undefined> {
   const ids = [by.id, userId].filter(id => id !== undefined)
   const locked = new Map<string, User | undefined>()
-  for (const id of [...new Set(ids)].sort()) locked.set(id, await lockUser(unit.db, id, id === userId ? 'update' : 'share'))
+  for (const id of [...new Set(ids)].sort()) {
+    locked.set(id, await lockUser(unit.db, id, id === userId ? 'update' : 'share'))
+  }
   if (by.id !== undefined) await requireRight(unit, by, locked.get(by.id))
   return userId === undefined ? undefined : locked.get(userId)
 }
 
 /**
- * A token says what its user was when it was issued, and is good until the blocklist knows better; and a request may have
- * waited for others since it was let in. So whoever acts on others is looked at once more, with their row locked: throws
- * `token_revoked` when the session has ended, and `forbidden` for no administrator. Nobody signs in on the command line.
+ * A token says what its user was when it was issued, and is good until the blocklist knows better; and a request may
+ * have waited for others since it was let in. So whoever acts on others is looked at once more, with their row locked:
+ * throws `token_revoked` when the session has ended, and `forbidden` for no administrator. Nobody signs in on the
+ * command line.
  *
  * @param admin the row of the administrator, if there is one: locked, so that whoever takes the right away waits
  */
@@ -39,5 +42,10 @@ export async function requireRight (unit: Unit, by: Administrator, admin: User |
 
 /** Records what an administrator did. */
 export function recordAct (unit: Unit, event: SecurityEvent, by: Administrator): void {
-  unit.record({ ...event, actorId: by.id, ip: by.ip, details: { ...event.details, by: by.id === undefined ? 'operator' : 'admin' } })
+  unit.record({
+    ...event,
+    actorId: by.id,
+    ip: by.ip,
+    details: { ...event.details, by: by.id === undefined ? 'operator' : 'admin' }
+  })
 }

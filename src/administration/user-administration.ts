@@ -6,7 +6,15 @@ import type { SessionEnder } from '../sessions/session-ender.ts'
 import { listSessions, sessionsOf, type Session } from '../sessions/session-repository.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { deleteAccount } from '../accounts/account-deletion.ts'
-import { isActiveAdmin, lockUserAndAdmins, updateUser, type Role, type Status, type User, type UserRepository } from '../users/user-repository.ts'
+import {
+  isActiveAdmin,
+  lockUserAndAdmins,
+  updateUser,
+  type Role,
+  type Status,
+  type User,
+  type UserRepository
+} from '../users/user-repository.ts'
 import { lockForAct, recordAct, requireRight, type Administrator } from './administrator.ts'
 
 export interface UserAdministrationOptions {
@@ -19,8 +27,8 @@ export interface UserAdministrationOptions {
 /**
  * What administrators do to other people's accounts, for as long as they may: each act rejects with `token_revoked` or
  * `forbidden` for one who may no longer. Each rejects with `not_found` for a user that is not there; those that
- * would take the last administrator away with `last_admin`; those that end sessions with `revocation_unavailable`, and may
- * then be repeated: what is so already stays so, and what has ended is revoked again.
+ * would take the last administrator away with `last_admin`; those that end sessions with `revocation_unavailable`, and
+ * may then be repeated: what is so already stays so, and what has ended is revoked again.
  */
 export interface UserAdministration {
   /** Users in the order of their registration. */
@@ -41,7 +49,8 @@ const cursorForm = /^\d{1,14} [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 /** How many sessions one answer lists: more than a user may have. */
 const maxListedSessions = 1_000
 
-export function createUserAdministration ({ database, users, perform, ender }: UserAdministrationOptions): UserAdministration {
+export function createUserAdministration (options: UserAdministrationOptions): UserAdministration {
+  const { database, users, perform, ender } = options
   async function get (id: string): Promise<User> {
     const user = await users.findById(id)
     if (user === undefined) throw new SignoutError('not_found')
@@ -49,7 +58,12 @@ export function createUserAdministration ({ database, users, perform, ender }: U
   }
 
   /** Changes one column of a user, and ends the user's sessions if it was another before. */
-  async function change<K extends 'role' | 'status'> (id: string, column: K, value: User[K], by: Administrator): Promise<User> {
+  async function change<K extends 'role' | 'status'> (
+    id: string,
+    column: K,
+    value: User[K],
+    by: Administrator
+  ): Promise<User> {
     return await perform(async unit => {
       const { user, hasOtherAdmin } = await lockWithAdmins(unit, id, by)
       if (user === undefined) throw new SignoutError('not_found')
@@ -61,7 +75,8 @@ export function createUserAdministration ({ database, users, perform, ender }: U
       if (isActiveAdmin(user) && !isActiveAdmin(changed) && !hasOtherAdmin) throw new SignoutError('last_admin')
       await updateUser(unit.db, id, { [column]: value })
       const ended = await ender.end(unit, sessionsOf(id), column === 'role' ? 'role_changed' : 'account_disabled')
-      recordAct(unit, { type: column === 'role' ? 'role_changed' : 'status_changed', userId: id, details: { [column]: value, sessions: ended.length } }, by)
+      const type = column === 'role' ? 'role_changed' : 'status_changed'
+      recordAct(unit, { type, userId: id, details: { [column]: value, sessions: ended.length } }, by)
       return changed
     })
   }
@@ -69,7 +84,10 @@ export function createUserAdministration ({ database, users, perform, ender }: U
   return {
     async list ({ cursor, limit }) {
       const [at, after] = readCursor(cursor, cursorForm)?.split(' ') ?? []
-      const found = await users.list({ after: at === undefined || after === undefined ? undefined : { createdAt: new Date(Number(at)), id: after }, limit: limit + 1 })
+      const found = await users.list({
+        after: at === undefined || after === undefined ? undefined : { createdAt: new Date(Number(at)), id: after },
+        limit: limit + 1
+      })
       return toPage(found, limit, user => `${user.createdAt.getTime()} ${user.id}`)
     },
     get,

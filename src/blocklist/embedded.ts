@@ -5,11 +5,14 @@ import { createMemoryBlocklist, type MemoryBlocklistOptions } from '../revocatio
 import type { Projection } from '../record/projection.ts'
 
 /**
- * The blocklist of a single process, in its memory, as a projection of the record: it is filled from it at start, and counts
- * from then on. While the process runs, nothing is lost from it but by a clock that is ahead for a while: entries end too early
- * then. So it is rebuilt when the clock was set back.
+ * The blocklist of a single process, in its memory, as a projection of the record: it is filled from it at start, and
+ * counts from then on. While the process runs, nothing is lost from it but by a clock that is ahead for a while:
+ * entries end too early then. So it is rebuilt when the clock was set back.
  */
-export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): { blocklist: Blocklist, projection: Projection } {
+export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): {
+  blocklist: Blocklist
+  projection: Projection
+} {
   let marker: string | undefined
   const memory = createMemoryBlocklist({
     ...options,
@@ -19,7 +22,9 @@ export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): { blo
     }
   })
   function requireMarker (): void {
-    if (parseMarker(marker) === undefined) throw new UntrustedError('The blocklist has not been filled from the record yet.', 1, undefined, true)
+    if (parseMarker(marker) === undefined) {
+      throw new UntrustedError('The blocklist has not been filled from the record yet.', 1, undefined, true)
+    }
   }
   return {
     blocklist: {

@@ -11,9 +11,9 @@ export interface MenderOptions {
 }
 
 /**
- * Has a shard rebuilt after it was moved between servers of a cluster. A move that is broken off, or whose source fails over in the
- * middle of it, can leave the marker where entries are missing. The marker is forgotten as soon as a server accepts that, and no
- * answer of the shard counts until then.
+ * Has a shard rebuilt after it was moved between servers of a cluster. A move that is broken off, or whose source fails
+ * over in the middle of it, can leave the marker where entries are missing. The marker is forgotten as soon as a server
+ * accepts that, and no answer of the shard counts until then.
  */
 export interface Mender {
   /** Returns false when it is under way already. */

@@ -34,19 +34,22 @@ export interface OpenedBlocklist {
   close (): Promise<void>
 }
 
-/** How long the start waits for the blocklist. Then the service listens, and answers 503 until the blocklist is up with the record. */
+/**
+ * How long the start waits for the blocklist. Then the service listens, and answers 503 until the blocklist is up with
+ * the record.
+ */
 const startDeadlineMs = 5_000
 const askAgainMs = 20
 
 /**
- * Opens the blocklist that the settings name, in Redis or in the memory of this process. The projector of one replica keeps it up
- * with the record.
+ * Opens the blocklist that the settings name, in Redis or in the memory of this process. The projector of one replica
+ * keeps it up with the record.
  *
  * Rejects with a `StartupError` when the settings are wrong, and with an `AwayError` when Redis is down.
  *
  * @example
- * const { blocklist, start, close } = await openBlocklist({ config, storage, record, clocks, events: createBlocklistEvents() })
- * await start()
+ * const { blocklist, start, close } = await openBlocklist({ config, storage, record, clocks, events:
+ * createBlocklistEvents() }) await start()
  */
 export async function openBlocklist (options: OpenBlocklistOptions): Promise<OpenedBlocklist> {
   const { blocklist, status, projector, close } = await openKept(options)
@@ -64,7 +67,9 @@ export async function openBlocklist (options: OpenBlocklistOptions): Promise<Ope
 
 async function openKept ({ storage, isAway = false, ...options }: OpenBlocklistOptions): Promise<KeptBlocklist> {
   if (isAway) return openNone(options.config)
-  return storage.kind === 'embedded' ? openInMemory(options) : await openInRedis({ ...options, topology: storage.redis })
+  return storage.kind === 'embedded'
+    ? openInMemory(options)
+    : await openInRedis({ ...options, topology: storage.redis })
 }
 
 /** A blocklist that can neither be read nor written. */
@@ -74,8 +79,18 @@ function openNone ({ leewaySeconds, deadlineMs }: BlocklistConfig): KeptBlocklis
   return { blocklist: { leewaySeconds, deadlineMs, revoke: fail, isRevoked: fail, ping: fail, close }, close }
 }
 
-function openInMemory ({ record, events, config: { leewaySeconds, deadlineMs } }: Omit<OpenBlocklistOptions, 'storage'>): KeptBlocklist {
-  const { blocklist, projection } = createEmbeddedBlocklist({ leewaySeconds, deadlineMs, onSetBack: () => { events.emit('clockSetBack') } })
+function openInMemory ({
+  record,
+  events,
+  config: { leewaySeconds, deadlineMs }
+}: Omit<OpenBlocklistOptions, 'storage'>): KeptBlocklist {
+  const { blocklist, projection } = createEmbeddedBlocklist({
+    leewaySeconds,
+    deadlineMs,
+    onSetBack: () => {
+      events.emit('clockSetBack')
+    }
+  })
   const projector = createProjector({ record, shards: [{ projection, includes: () => true }], events })
   return {
     blocklist,

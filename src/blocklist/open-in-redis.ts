@@ -38,7 +38,13 @@ export async function openInRedis (options: OpenInRedisOptions): Promise<KeptBlo
 }
 
 async function openOn (redis: OpenRedis, options: OpenInRedisOptions): Promise<KeptBlocklist> {
-  const { topology, record, clocks, events, config: { deadlineMs, prefix, leewaySeconds, noevictionAcknowledged } } = options
+  const {
+    topology,
+    record,
+    clocks,
+    events,
+    config: { deadlineMs, prefix, leewaySeconds, noevictionAcknowledged }
+  } = options
   const connections = await connect(redis, events, 'look-ups', { deadlineMs })
   // A script may take long. A network that swallows packets may not: something is always answered while scripts run.
   const patient = { deadlineMs: Math.max(deadlineMs, rebuildDeadlineMs), silenceMs: silenceFor(deadlineMs) }
@@ -48,13 +54,28 @@ async function openOn (redis: OpenRedis, options: OpenInRedisOptions): Promise<K
   const audit = createAudit(projectorConnections, options)
   const isBelieved = (flaw: RedisFlaw) => isAcknowledged(flaw, noevictionAcknowledged)
   await refuseFlaws({ topology, audit: audit.now, isAcknowledged: isBelieved, losses, events })
-  const shards = createShards({ connections, projectorConnections, replicated, prefix, leewaySeconds, deadlineMs, record, events })
+  const shards = createShards({
+    connections,
+    projectorConnections,
+    replicated,
+    prefix,
+    leewaySeconds,
+    deadlineMs,
+    record,
+    events
+  })
   const projector = createProjector({ record, shards: shards.projections, events })
   events.on('shardUntrusted', projector.wake)
   events.on('shardReset', projector.wake)
   for (const { link } of projectorConnections.shards) link.onChanged(isReady => { if (isReady) projector.wake() })
   const findFlaws = audit.repeated(shards)
-  const watch = createWatch({ ...options, audit: async () => (await findFlaws()).filter(flaw => !isBelieved(flaw)), losses, shards, projector })
+  const watch = createWatch({
+    ...options,
+    audit: async () => (await findFlaws()).filter(flaw => !isBelieved(flaw)),
+    losses,
+    shards,
+    projector
+  })
   clocks.start(dispute => {
     events.emit('clocksChanged', dispute?.description, clocks.differences)
     watch.clocksChanged(clockFlaws(clocks.compare(), leewaySeconds))
@@ -76,17 +97,26 @@ async function openOn (redis: OpenRedis, options: OpenInRedisOptions): Promise<K
   }
 }
 
-/** Two ways to audit: all of it once, at start; and again and again, when a server that does not answer keeps its flaws. */
-function createAudit ({ servers }: RedisConnections, { record, clocks, config: { prefix, leewaySeconds } }: OpenInRedisOptions) {
+/**
+ * Two ways to audit: all of it once, at start; and again and again, when a server that does not answer keeps its flaws.
+ */
+function createAudit (
+  { servers }: RedisConnections,
+  { record, clocks, config: { prefix, leewaySeconds } }: OpenInRedisOptions
+) {
   const common = { prefix, clocks, holdsForeign: createOwnershipCheck(prefix, () => record.listNames()) }
   const readRecordClock = () => record.readClock()
   return {
     async now (): Promise<RedisFlaw[]> {
       const reading = clocks.read(recordServer, readRecordClock)
-      const [flaws] = await Promise.all([Promise.all(servers().map(server => auditRedis({ ...server, ...common }))), reading])
+      const [flaws] = await Promise.all([
+        Promise.all(servers().map(server => auditRedis({ ...server, ...common }))),
+        reading
+      ])
       return [...clockFlaws(clocks.compare(), leewaySeconds), ...flaws.flat()]
     },
-    repeated: ({ answers }: Pick<Shards, 'answers'>) => createRedisAuditor({ ...common, leewaySeconds, readRecordClock, servers, answers })
+    repeated: ({ answers }: Pick<Shards, 'answers'>) =>
+      createRedisAuditor({ ...common, leewaySeconds, readRecordClock, servers, answers })
   }
 }
 
@@ -112,7 +142,10 @@ function createWatch ({ topology, audit, clocks, losses, events, shards, project
 }
 
 /** WAIT delays every later command on its connection, so look-ups have another. */
-async function openReplicated (redis: OpenRedis, { events, config: { waitReplicas, deadlineMs } }: OpenInRedisOptions): Promise<ReplicatedConnections | undefined> {
+async function openReplicated (
+  redis: OpenRedis,
+  { events, config: { waitReplicas, deadlineMs } }: OpenInRedisOptions
+): Promise<ReplicatedConnections | undefined> {
   if (waitReplicas === 0) return undefined
   // Redis says how many replicas have the write when the time is up, and that answer takes its time too.
   const connections = await connect(redis, events, 'replicated writes', { deadlineMs: 2 * deadlineMs })
@@ -121,7 +154,12 @@ async function openReplicated (redis: OpenRedis, { events, config: { waitReplica
 
 type Deadlines = Pick<RedisConnectionOptions, 'deadlineMs' | 'silenceMs'>
 
-function connect (redis: OpenRedis, events: BlocklistEmitter, purpose: ConnectionPurpose, deadlines: Deadlines): Promise<RedisConnections> {
+function connect (
+  redis: OpenRedis,
+  events: BlocklistEmitter,
+  purpose: ConnectionPurpose,
+  deadlines: Deadlines
+): Promise<RedisConnections> {
   return redis.connect({
     ...deadlines,
     onLost: error => { events.emit('connectionLost', purpose, error) },

@@ -43,7 +43,10 @@ export interface ReplicatedConnections {
   deadlineMs: number
 }
 
-/** The blocklist in Redis: one shard on a single primary, several in a cluster, each with a marker and a standing of its own. */
+/**
+ * The blocklist in Redis: one shard on a single primary, several in a cluster, each with a marker and a standing of its
+ * own.
+ */
 export interface Shards {
   blocklist: Blocklist
   /** The shards as the projector sees them. */
@@ -53,8 +56,8 @@ export interface Shards {
   /** Begins to read the head of the record. No answer counts before. */
   start (): void
   /**
-   * Refuses every answer for a reason that no marker shows, until it is called without one. This replica's projector rests
-   * meanwhile: what it wrote might be lost again.
+   * Refuses every answer for a reason that no marker shows, until it is called without one. This replica's projector
+   * rests meanwhile: what it wrote might be lost again.
    */
   suspend (reason: string | undefined): void
   /** Returns true if Redis answers look-ups for all shards with these tags, whatever the answers are worth. */
@@ -86,7 +89,15 @@ export function createShards (options: ShardsOptions): Shards {
     }
     const own = { ...options, link: withBreaker(link, createBreaker(breaker)), prefix: shardPrefix(prefix, tag) }
     const trust = createRecordTrust({ ...own, standing, question, recent: () => heads.recent })
-    return createBlocklistInRedis({ ...own, trust, write: createWrite(link, shard, options), atEndOfTurn, onClose: () => { link.close() } })
+    return createBlocklistInRedis({
+      ...own,
+      trust,
+      write: createWrite(link, shard, options),
+      atEndOfTurn,
+      onClose: () => {
+        link.close()
+      }
+    })
   })
   const shardFor = (subject: string) => shardOf(subject, blocklists.length)
   let suspended: string | undefined
@@ -122,7 +133,11 @@ export function createShards (options: ShardsOptions): Shards {
 }
 
 /** Logouts go over the connection of look-ups; over one of their own where they wait for Redis replicas. */
-function createWrite (link: RedisLink, shard: number, { replicated }: ShardsOptions): (keys: string[], ends: number[]) => Promise<unknown> {
+function createWrite (
+  link: RedisLink,
+  shard: number,
+  { replicated }: ShardsOptions
+): (keys: string[], ends: number[]) => Promise<unknown> {
   const replicatedLink = replicated?.connections.shards[shard]?.link
   if (replicated !== undefined && replicatedLink !== undefined) {
     return createReplicatedWrites({ ...replicated, link: replicatedLink }, writeEntriesScript, maxEntriesPerWrite)
@@ -131,7 +146,10 @@ function createWrite (link: RedisLink, shard: number, { replicated }: ShardsOpti
 }
 
 /** Emits the trust in all shards together, so that an outage is one event and not one for each shard. */
-function createTrustReporter (shards: number, events: BlocklistEmitter): { of (shard: number): (trust: TrustState, reason?: string) => void } {
+function createTrustReporter (
+  shards: number,
+  events: BlocklistEmitter
+): { of(shard: number): (trust: TrustState, reason?: string) => void } {
   const each = Array.from({ length: shards }, (): TrustState => 'untrusted')
   return {
     of: shard => (trust, reason) => {

@@ -5,9 +5,9 @@ import { withDeadline } from '../timing/deadline.ts'
 import { UntrustedError } from '../trust/trust.ts'
 
 /**
- * Whether look-ups count now. `behind`: they do, but Redis lacks the newest revocations, and the record is asked about those.
- * `rebuilding`, `untrusted` and `unreachable`: they do not, because revocations are missing, may be missing, or Redis does not
- * answer.
+ * Whether look-ups count now. `behind`: they do, but Redis lacks the newest revocations, and the record is asked about
+ * those. `rebuilding`, `untrusted` and `unreachable`: they do not, because revocations are missing, may be missing, or
+ * Redis does not answer.
  */
 export const blocklistStates = ['trusted', 'behind', 'rebuilding', 'untrusted', 'unreachable'] as const
 export type BlocklistState = typeof blocklistStates[number]
@@ -34,7 +34,11 @@ export interface TrustStatus {
  *
  * @param deadlineMs the longest wait, in milliseconds
  */
-export async function readBlocklistStatus (blocklist: Blocklist, deadlineMs: number, status?: TrustStatus): Promise<BlocklistStatus> {
+export async function readBlocklistStatus (
+  blocklist: Blocklist,
+  deadlineMs: number,
+  status?: TrustStatus
+): Promise<BlocklistStatus> {
   const error: unknown = await withDeadline(blocklist.ping(), deadlineMs).then(() => undefined, error => error)
   const { head, marker } = status?.positions ?? { head: undefined, marker: 0 }
   return {

@@ -1,6 +1,6 @@
 /**
- * By how much a clock is ahead of the monotonic clock of this process, in milliseconds: between these two values. The monotonic
- * clock cannot be set, so a reading stays true when the clock of this machine is set.
+ * By how much a clock is ahead of the monotonic clock of this process, in milliseconds: between these two values. The
+ * monotonic clock cannot be set, so a reading stays true when the clock of this machine is set.
  */
 export interface ClockReading {
   atLeastMs: number
@@ -34,7 +34,10 @@ export function readOwnClock (now: () => number, monotonic: () => number): Clock
   return { atLeastMs: aheadMs, atMostMs: aheadMs + resolutionMs, readAtMs }
 }
 
-/** By how many milliseconds one clock is ahead of another at the least; behind is negative, and 0 means that they may agree. */
+/**
+ * By how many milliseconds one clock is ahead of another at the least; behind is negative, and 0 means that they may
+ * agree.
+ */
 export function aheadOf (one: ClockReading, other: ClockReading): number {
   const driftMs = driftMsPerMs * Math.abs(one.readAtMs - other.readAtMs)
   const ahead = one.atLeastMs - other.atMostMs - driftMs

@@ -1,6 +1,15 @@
 import { ClockDisputeError, SignoutError } from '../errors.ts'
 import { aheadOf, readClockOf, readOwnClock, type ClockReading } from './clock-reading.ts'
-import { areApart, compareClocks, farthest, keyOfDispute, keyOfServer, type ClockDispute, type ClockServer, type KnownClock } from './compare-clocks.ts'
+import {
+  areApart,
+  compareClocks,
+  farthest,
+  keyOfDispute,
+  keyOfServer,
+  type ClockDispute,
+  type ClockServer,
+  type KnownClock
+} from './compare-clocks.ts'
 
 export interface ClocksOptions {
   /** By how many seconds clocks may differ. */
@@ -12,11 +21,12 @@ export interface ClocksOptions {
 }
 
 /**
- * Compares the clock of this machine with those of Redis and Postgres. While any two of them differ by more than the leeway, no
- * token is issued, and none is refused for its time. Which of them is wrong does not matter for that.
+ * Compares the clock of this machine with those of Redis and Postgres. While any two of them differ by more than the
+ * leeway, no token is issued, and none is refused for its time. Which of them is wrong does not matter for that.
  *
- * A server is asked only when it is audited. In between, the monotonic clock tells what the server's clock says, so a step of the
- * own clock is found without asking anybody. Where no server was read, as in the embedded mode, nothing ever differs.
+ * A server is asked only when it is audited. In between, the monotonic clock tells what the server's clock says, so a
+ * step of the own clock is found without asking anybody. Where no server was read, as in the embedded mode, nothing
+ * ever differs.
  */
 export interface Clocks {
   /** Reads the clock of a server. Rejects when the server cannot be asked; what was read before counts until it can. */
@@ -31,14 +41,21 @@ export interface Clocks {
   findFault (): ClockDisputeError | undefined
   /** Throws 503 `service_unavailable` when clocks differ. To be called before anything is issued. */
   requireAgreement (): void
-  /** Whether the clock of a server was set back since this was called last: Redis may have dropped entries before their time. */
+  /**
+   * Whether the clock of a server was set back since this was called last: Redis may have dropped entries before their
+   * time.
+   */
   takeSetBack (): boolean
-  /** By how many seconds the clock of each kind of server is ahead of that of this machine; of several the one that differs most. */
+  /**
+   * By how many seconds the clock of each kind of server is ahead of that of this machine; of several the one that
+   * differs most.
+   */
   readonly differences: ReadonlyArray<{ clock: ClockServer['kind'], aheadSeconds: number }>
   /**
    * Compares every second.
    *
-   * @param onChange called when clocks begin to differ, when others do than before, and when they agree again: then without a dispute
+   * @param onChange called when clocks begin to differ, when others do than before, and when they agree again: then
+   * without a dispute
    */
   start (onChange: (dispute: ClockDispute | undefined) => void): void
   stop (): void
@@ -84,7 +101,12 @@ export function createClocks (options: ClocksOptions): Clocks {
     findFault,
     requireAgreement () {
       const cause = findFault()
-      if (cause !== undefined) throw new SignoutError('service_unavailable', { cause, description: 'The clocks of the servers differ too much. Try again.' })
+      if (cause !== undefined) {
+        throw new SignoutError('service_unavailable', {
+          cause,
+          description: 'The clocks of the servers differ too much. Try again.'
+        })
+      }
     },
     takeSetBack: servers.takeSetBack,
     get differences () {
@@ -118,7 +140,9 @@ function createServerClocks (leewayMs: number, readOwn: () => ClockReading) {
   function forget (present: readonly ClockServer[]): void {
     const own = readOwn()
     const keys = new Set(present.map(keyOfServer))
-    const isConfirmed = [...clocks.values()].some(({ isRenewed, reading }) => isRenewed && !areApart(reading, own, leewayMs))
+    const isConfirmed = [...clocks.values()].some(
+      ({ isRenewed, reading }) => isRenewed && !areApart(reading, own, leewayMs)
+    )
     for (const [key, { isRenewed, wasRight, reading }] of clocks) {
       // The monotonic clock may have stood still, as it does while a virtual machine is suspended.
       const isOutdated = !isRenewed && wasRight && isConfirmed && areApart(reading, own, leewayMs)

@@ -25,29 +25,42 @@ export interface WrongClock {
 /** Two clocks differ by more than the leeway. */
 export interface ClockDispute {
   /**
-   * By how many milliseconds the clock of this machine is ahead of all others, if it is the only wrong one; behind is negative.
-   * Undefined when a server may be wrong.
+   * By how many milliseconds the clock of this machine is ahead of all others, if it is the only wrong one; behind is
+   * negative. Undefined when a server may be wrong.
    */
   ownAheadMs: number | undefined
   /** The servers whose clocks differ from that of this machine. None when only two servers differ from each other. */
   wrong: WrongClock[]
-  /** Which clocks differ, and by how much, for people. It names no address, since `/health/ready` says it to everybody. */
+  /**
+   * Which clocks differ, and by how much, for people. It names no address, since `/health/ready` says it to everybody.
+   */
   description: string
 }
 
 const names = { redis: 'Redis', postgres: 'Postgres' }
 
 /** Compares every clock with every other. Returns undefined when they agree. */
-export function compareClocks (own: ClockReading, known: readonly KnownClock[], leewayMs: number): ClockDispute | undefined {
+export function compareClocks (
+  own: ClockReading,
+  known: readonly KnownClock[],
+  leewayMs: number
+): ClockDispute | undefined {
   const wrong = known.filter(({ reading }) => areApart(reading, own, leewayMs))
   const split = findSplit(known, leewayMs)
   if (wrong.length === 0 && split === undefined) return undefined
   const aheads = wrong.map(({ server, reading }) => ({ server, aheadMs: aheadOf(reading, own) }))
   // One server alone does not tell who is wrong. Nor do servers that were set together, as those of one host are.
-  const isOwn = split === undefined && new Set(known.map(({ server }) => server.kind)).size > 1 && !wrong.some(({ wasSet }) => wasSet)
+  const isOwn =
+    split === undefined &&
+    new Set(known.map(({ server }) => server.kind)).size > 1 &&
+    !wrong.some(({ wasSet }) => wasSet)
   if (!isOwn) return { ownAheadMs: undefined, wrong: aheads, description: describe(aheads, split) }
   const ownAheadMs = -farthest(aheads)
-  return { ownAheadMs, wrong: aheads, description: `this machine's clock is ${describeAhead(ownAheadMs)} those of Redis and Postgres` }
+  return {
+    ownAheadMs,
+    wrong: aheads,
+    description: `this machine's clock is ${describeAhead(ownAheadMs)} those of Redis and Postgres`
+  }
 }
 
 export function areApart (one: ClockReading, other: ClockReading, leewayMs: number): boolean {
@@ -62,7 +75,10 @@ export function farthest (clocks: ReadonlyArray<{ aheadMs: number }>): number {
 /** Changes when other clocks differ than before, or when another one is the wrong one. */
 export function keyOfDispute (dispute: ClockDispute | undefined): string {
   if (dispute === undefined) return ''
-  return [dispute.ownAheadMs === undefined ? 'servers' : 'own', ...dispute.wrong.map(({ server }) => keyOfServer(server))].join()
+  return [
+    dispute.ownAheadMs === undefined ? 'servers' : 'own',
+    ...dispute.wrong.map(({ server }) => keyOfServer(server))
+  ].join()
 }
 
 export function keyOfServer ({ kind, at = '' }: ClockServer): string {
@@ -84,13 +100,21 @@ interface Split {
 function findSplit (known: readonly KnownClock[], leewayMs: number): Split | undefined {
   for (const [index, one] of known.entries()) {
     const other = known.slice(index + 1).find(({ reading }) => areApart(one.reading, reading, leewayMs))
-    if (other !== undefined) return { one: one.server, other: other.server, aheadMs: aheadOf(one.reading, other.reading) }
+    if (other !== undefined) {
+      return { one: one.server, other: other.server, aheadMs: aheadOf(one.reading, other.reading) }
+    }
   }
   return undefined
 }
 
 function describe (wrong: readonly WrongClock[], split: Split | undefined): string {
-  if (wrong.length > 0) return wrong.map(({ server, aheadMs }) => `the clock of ${names[server.kind]} is ${describeAhead(aheadMs)} that of this machine`).join(', ')
+  if (wrong.length > 0) {
+    return wrong
+      .map(
+        ({ server, aheadMs }) => `the clock of ${names[server.kind]} is ${describeAhead(aheadMs)} that of this machine`
+      )
+      .join(', ')
+  }
   if (split === undefined) return ''
   const { one, other, aheadMs } = split
   return `the clock of ${names[one.kind]} is ${describeAhead(aheadMs)} that of ${one.kind === other.kind ? 'another ' : ''}${names[other.kind]}`

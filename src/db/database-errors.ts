@@ -18,7 +18,9 @@ export class DatabaseError extends Error {
   readonly sqlState: string
 
   constructor (sqlState: string, constraint: string | undefined) {
-    super(`The database refused a query with SQLSTATE ${sqlState}${constraint === undefined ? '' : ` (${constraint})`}.`)
+    super(
+      `The database refused a query with SQLSTATE ${sqlState}${constraint === undefined ? '' : ` (${constraint})`}.`
+    )
     this.sqlState = sqlState
   }
 }
@@ -38,7 +40,9 @@ export function toDatabaseError (error: unknown): unknown {
   const cause = error.cause as { code?: unknown, constraint?: string, message?: string } | undefined
   const sqlState = typeof cause?.code === 'string' && sqlStateForm.test(cause.code) ? cause.code : undefined
   if (sqlState === undefined) {
-    return new SignoutError('service_unavailable', { cause: new DatabaseUnreachableError(`The database cannot be reached: ${cause?.message ?? 'no reason given'}`) })
+    return new SignoutError('service_unavailable', {
+      cause: new DatabaseUnreachableError(`The database cannot be reached: ${cause?.message ?? 'no reason given'}`)
+    })
   }
   const refused = new DatabaseError(sqlState, cause?.constraint)
   return unavailable.test(sqlState) ? new SignoutError('service_unavailable', { cause: refused }) : refused

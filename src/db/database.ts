@@ -14,24 +14,24 @@ export interface Database {
   /** What it is, for people; never holds a password. */
   readonly description: string
   /**
-   * Runs a query, or several, each within the database's deadline. Behind a pooler they share a transaction, so after a query
-   * that failed no other one succeeds.
+   * Runs a query, or several, each within the database's deadline. Behind a pooler they share a transaction, so after a
+   * query that failed no other one succeeds.
    *
    * Rejects with `service_unavailable` when the database cannot answer now, and with a {@link DatabaseError} when
    * it refuses the query. Neither holds the query's parameters, as Drizzle's own errors do.
    */
   run<T> (query: (db: Drizzle) => PromiseLike<T>): Promise<T>
   /**
-   * Runs work in one transaction: all of it is committed, durably, or none. Every statement, and every lock that it waits
-   * for, is bounded by the database's deadline, and so is the time between statements.
+   * Runs work in one transaction: all of it is committed, durably, or none. Every statement, and every lock that it
+   * waits for, is bounded by the database's deadline, and so is the time between statements.
    *
-   * Rejects as `run` does, or with what the work itself throws, in which case nothing was committed. When a commit was not
-   * confirmed it may have happened: that is `service_unavailable` too.
+   * Rejects as `run` does, or with what the work itself throws, in which case nothing was committed. When a commit was
+   * not confirmed it may have happened: that is `service_unavailable` too.
    */
   transaction: RunTransaction
   /**
-   * Resolves if rows can be written now, within the database's deadline. Rejects with `service_unavailable` otherwise: after
-   * a failover, connections may lead to a standby, which can be read and not written.
+   * Resolves if rows can be written now, within the database's deadline. Rejects with `service_unavailable` otherwise:
+   * after a failover, connections may lead to a standby, which can be read and not written.
    */
   checkWritable (): Promise<void>
   /** Releases the connections, once queries that are under way are finished. May be called again. */
@@ -43,13 +43,17 @@ export class ReadOnlyError extends Error {
   override readonly name = 'ReadOnlyError'
 
   constructor () {
-    super('The database is read-only: it may be a standby. Name the primary, or turn default_transaction_read_only off.')
+    super(
+      'The database is read-only: it may be a standby. Name the primary, or turn default_transaction_read_only off.'
+    )
   }
 }
 
 /** Returns whether Postgres refuses writes: because it is a standby, or because it is set so. */
 export async function readReadOnly (db: Drizzle): Promise<boolean> {
-  const { rows } = await db.execute(sql`select current_setting('transaction_read_only') <> 'off' as is_read_only`) as unknown as { rows: Array<{ is_read_only: boolean }> }
+  const { rows } = (await db.execute(
+    sql`select current_setting('transaction_read_only') <> 'off' as is_read_only`
+  )) as unknown as { rows: Array<{ is_read_only: boolean }> }
   return rows[0]?.is_read_only !== false
 }
 

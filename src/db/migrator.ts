@@ -12,9 +12,9 @@ const retryMs = 100
 /**
  * Applies the migrations that are missing, all of them or none, and returns how many were missing.
  *
- * Replicas may call this at the same time: one of them migrates, the others wait. The lock belongs to a transaction. A lock
- * of a session would stay with a connection that a pooler hands to somebody else. Drizzle's own migrator takes no lock, and
- * would end the transaction that holds one.
+ * Replicas may call this at the same time: one of them migrates, the others wait. The lock belongs to a transaction. A
+ * lock of a session would stay with a connection that a pooler hands to somebody else. Drizzle's own migrator takes no
+ * lock, and would end the transaction that holds one.
  *
  * While a replica waits, it asks again and again instead of queueing for the lock: a queue of replicas could use up the
  * connections of a pooler that other replicas need.
@@ -29,7 +29,9 @@ export async function applyMigrations (transaction: RunTransaction, patienceMs: 
     const applied = await transaction(tryToApply)
     if (applied !== undefined) return applied
     if (performance.now() > giveUpAt) {
-      throw new Error(`another process has held the advisory lock ${migrationLock}, which is for migrations, for more than ${patienceMs / 1000} s`)
+      throw new Error(
+        `another process has held the advisory lock ${migrationLock}, which is for migrations, for more than ${patienceMs / 1000} s`
+      )
     }
     // Replicas that were started together do not ask at the same instant again.
     await setTimeout(retryMs * (0.5 + Math.random()))
@@ -48,20 +50,27 @@ async function tryToApply (db: Drizzle): Promise<number | undefined> {
   // Asked again: another replica may have finished between the first question and the lock.
   const pending = await findPending(db)
   await db.execute(sql`create schema if not exists drizzle`)
-  await db.execute(sql`create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`)
+  await db.execute(
+    sql`create table if not exists drizzle.__drizzle_migrations
+      (id serial primary key, hash text not null, created_at bigint)`
+  )
   for (const migration of pending) await apply(db, migration)
   return pending.length
 }
 
 async function takeLock (db: Drizzle): Promise<boolean> {
-  const { rows } = await db.execute(sql`select pg_try_advisory_xact_lock(${migrationLock}::bigint) as taken`) as { rows: Array<{ taken: boolean }> }
+  const { rows } = (await db.execute(sql`select pg_try_advisory_xact_lock(${migrationLock}::bigint) as taken`)) as {
+    rows: Array<{ taken: boolean }>
+  }
   return rows[0]?.taken === true
 }
 
 /** The table is the one of Drizzle's own migrator, which earlier releases used. */
 async function apply (db: Drizzle, { sql: statements, hash, folderMillis }: MigrationMeta): Promise<void> {
   for (const statement of statements) await db.execute(sql.raw(statement))
-  await db.execute(sql`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${folderMillis}::bigint)`)
+  await db.execute(
+    sql`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${folderMillis}::bigint)`
+  )
 }
 
 /** By the rule of Drizzle's own migrator: the migrations that are later than the last one that was applied. */
@@ -70,11 +79,22 @@ async function findPending (db: Drizzle): Promise<MigrationMeta[]> {
   return readMigrationFiles({ migrationsFolder }).filter(({ folderMillis }) => folderMillis > appliedUpTo)
 }
 
-/** Reads the catalog like any table. `to_regclass` could miss a table that another transaction has made since this one began. */
+/**
+ * Reads the catalog like any table. `to_regclass` could miss a table that another transaction has made since this one
+ * began.
+ */
 async function findLastApplied (db: Drizzle): Promise<number> {
-  const { rows: [table] } = await db.execute(sql`select exists (select from pg_catalog.pg_tables
-    where schemaname = 'drizzle' and tablename = '__drizzle_migrations') as known`) as { rows: Array<{ known: boolean }> }
+  const {
+    rows: [table]
+  } = (await db.execute(sql`select exists (select from pg_catalog.pg_tables
+    where schemaname = 'drizzle' and tablename = '__drizzle_migrations') as known`)) as {
+    rows: Array<{ known: boolean }>
+  }
   if (table?.known !== true) return -Infinity
-  const { rows: [last] } = await db.execute(sql`select max(created_at)::float8 as at from drizzle.__drizzle_migrations`) as { rows: Array<{ at: number | null }> }
+  const {
+    rows: [last]
+  } = (await db.execute(sql`select max(created_at)::float8 as at from drizzle.__drizzle_migrations`)) as {
+    rows: Array<{ at: number | null }>
+  }
   return last?.at ?? -Infinity
 }

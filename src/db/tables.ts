@@ -1,5 +1,18 @@
 import { and, isNotNull, isNull, sql, type SQL } from 'drizzle-orm'
-import { bigint, boolean, customType, index, inet, integer, jsonb, pgTable, text, timestamp, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
+import {
+  bigint,
+  boolean,
+  customType,
+  index,
+  inet,
+  integer,
+  jsonb,
+  pgTable,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid
+} from 'drizzle-orm/pg-core'
 import type { RevocationScope } from '../entries/revocation.ts'
 import type { PublicJwk } from './public-jwk.ts'
 import { foldedCase } from './case-folding.ts'
@@ -38,40 +51,46 @@ export const users = pgTable('users', {
 ])
 
 /** Rows outlive the user, so that an ending can be repeated: there is no foreign key. */
-export const sessions = pgTable('sessions', {
-  /** `sid` of its access tokens. */
-  id: uuid('id').primaryKey(),
-  userId: uuid('user_id').notNull(),
-  createdAt: instant('created_at').notNull(),
-  /** When it was opened or refreshed last. */
-  lastUsedAt: instant('last_used_at').notNull(),
-  /** When it ends unless it is refreshed before, and never after `max_expires_at`. */
-  expiresAt: instant('expires_at').notNull(),
-  maxExpiresAt: instant('max_expires_at').notNull(),
-  endedAt: instant('ended_at'),
-  endReason: text('end_reason').$type<EndReason>(),
-  ip: inet('ip'),
-  userAgent: text('user_agent'),
-  /** When the last of its access tokens expires: until then, its end must be known to the blocklist. */
-  accessExpiresAt: instant('access_expires_at').notNull(),
-  /** SHA-256 of the one refresh token that is live. */
-  refreshTokenHash: bytes('refresh_token_hash').notNull(),
-  /** The access token that was issued together with it, for answering the same pair again. */
-  accessTokenId: uuid('access_token_id').notNull(),
-  accessTokenIssuedAt: instant('access_token_issued_at').notNull(),
-  accessTokenExpiresAt: instant('access_token_expires_at').notNull(),
-  /** What the live refresh token was derived with from its predecessor. Null once the predecessor's grace is over. */
-  rotationSalt: bytes('rotation_salt'),
-  rotatedAt: instant('rotated_at')
-}, table => [
-  uniqueIndex('sessions_refresh_token').on(table.refreshTokenHash),
-  index('sessions_of_user').on(table.userId, table.createdAt),
-  // Known places. Otherwise the search takes longer the more sessions an account has, which tells that it exists.
-  index('sessions_by_place').on(table.userId, table.ip).where(and(isNull(table.rotatedAt), isNull(table.endedAt)) as SQL),
-  index('sessions_in_grace').on(table.rotatedAt).where(isNotNull(table.rotationSalt)),
-  index('sessions_by_end').on(sql`coalesce(${table.endedAt}, ${table.expiresAt})`),
-  index('sessions_by_access_end').on(table.accessExpiresAt)
-])
+export const sessions = pgTable(
+  'sessions',
+  {
+    /** `sid` of its access tokens. */
+    id: uuid('id').primaryKey(),
+    userId: uuid('user_id').notNull(),
+    createdAt: instant('created_at').notNull(),
+    /** When it was opened or refreshed last. */
+    lastUsedAt: instant('last_used_at').notNull(),
+    /** When it ends unless it is refreshed before, and never after `max_expires_at`. */
+    expiresAt: instant('expires_at').notNull(),
+    maxExpiresAt: instant('max_expires_at').notNull(),
+    endedAt: instant('ended_at'),
+    endReason: text('end_reason').$type<EndReason>(),
+    ip: inet('ip'),
+    userAgent: text('user_agent'),
+    /** When the last of its access tokens expires: until then, its end must be known to the blocklist. */
+    accessExpiresAt: instant('access_expires_at').notNull(),
+    /** SHA-256 of the one refresh token that is live. */
+    refreshTokenHash: bytes('refresh_token_hash').notNull(),
+    /** The access token that was issued together with it, for answering the same pair again. */
+    accessTokenId: uuid('access_token_id').notNull(),
+    accessTokenIssuedAt: instant('access_token_issued_at').notNull(),
+    accessTokenExpiresAt: instant('access_token_expires_at').notNull(),
+    /** What the live refresh token was derived with from its predecessor. Null once the predecessor's grace is over. */
+    rotationSalt: bytes('rotation_salt'),
+    rotatedAt: instant('rotated_at')
+  },
+  table => [
+    uniqueIndex('sessions_refresh_token').on(table.refreshTokenHash),
+    index('sessions_of_user').on(table.userId, table.createdAt),
+    // Known places. Otherwise the search takes longer the more sessions an account has, which tells that it exists.
+    index('sessions_by_place')
+      .on(table.userId, table.ip)
+      .where(and(isNull(table.rotatedAt), isNull(table.endedAt)) as SQL),
+    index('sessions_in_grace').on(table.rotatedAt).where(isNotNull(table.rotationSalt)),
+    index('sessions_by_end').on(sql`coalesce(${table.endedAt}, ${table.expiresAt})`),
+    index('sessions_by_access_end').on(table.accessExpiresAt)
+  ]
+)
 
 /** SHA-256 of every refresh token that was used, for as long as its session is kept. */
 export const spentRefreshTokens = pgTable('spent_refresh_tokens', {
@@ -81,30 +100,36 @@ export const spentRefreshTokens = pgTable('spent_refresh_tokens', {
   index('spent_refresh_tokens_of_session').on(table.sessionId)
 ])
 
-export const securityEvents = pgTable('security_events', {
-  position: bigint('position', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
-  type: text('type').notNull(),
-  /** Whose account it is about. Null for a login with a username that nobody has. */
-  userId: uuid('user_id'),
-  /** Who did it, when it was not the user: an administrator. */
-  actorId: uuid('actor_id'),
-  sessionId: uuid('session_id'),
-  /** For what is counted together, the place: an IPv6 /64. */
-  ip: inet('ip'),
-  /** What else there is to say, such as the scope of a logout. */
-  details: jsonb('details').$type<Record<string, string | number>>(),
-  at: instant('at').notNull(),
-  /** How many there were, where they are counted together. */
-  count: integer('count').notNull().default(1),
-  /** Names those that are counted together. */
-  countedAs: text('counted_as')
-}, table => [
-  uniqueIndex('security_events_counted').on(table.countedAs),
-  index('security_events_of_user').on(table.userId, table.position),
-  // Known places. Otherwise the search takes longer the more events an account has, which tells that it exists.
-  index('security_events_by_place').on(table.userId, table.ip).where(sql`type in ('login', 'password_changed') and actor_id is null`),
-  index('security_events_by_age').on(table.at)
-])
+export const securityEvents = pgTable(
+  'security_events',
+  {
+    position: bigint('position', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    type: text('type').notNull(),
+    /** Whose account it is about. Null for a login with a username that nobody has. */
+    userId: uuid('user_id'),
+    /** Who did it, when it was not the user: an administrator. */
+    actorId: uuid('actor_id'),
+    sessionId: uuid('session_id'),
+    /** For what is counted together, the place: an IPv6 /64. */
+    ip: inet('ip'),
+    /** What else there is to say, such as the scope of a logout. */
+    details: jsonb('details').$type<Record<string, string | number>>(),
+    at: instant('at').notNull(),
+    /** How many there were, where they are counted together. */
+    count: integer('count').notNull().default(1),
+    /** Names those that are counted together. */
+    countedAs: text('counted_as')
+  },
+  table => [
+    uniqueIndex('security_events_counted').on(table.countedAs),
+    index('security_events_of_user').on(table.userId, table.position),
+    // Known places. Otherwise the search takes longer the more events an account has, which tells that it exists.
+    index('security_events_by_place')
+      .on(table.userId, table.ip)
+      .where(sql`type in ('login', 'password_changed') and actor_id is null`),
+    index('security_events_by_age').on(table.at)
+  ]
+)
 
 export const signingKeys = pgTable('signing_keys', {
   kid: text('kid').primaryKey(),
@@ -139,7 +164,10 @@ export const revocations = pgTable('revocations', {
   index('revocations_by_id').on(table.id)
 ])
 
-/** The names that the record has had. The newest is its name; it gets another when it loses its end, in a restore from a backup. */
+/**
+ * The names that the record has had. The newest is its name; it gets another when it loses its end, in a restore from a
+ * backup.
+ */
 export const revocationLogs = pgTable('revocation_logs', {
   number: bigint('number', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   id: uuid('id').notNull(),

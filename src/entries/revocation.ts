@@ -30,27 +30,47 @@ export const maxIdLength = 255
 export const maxNumericDate = 253_402_300_799
 
 /**
- * Throws a TypeError that names the first mistake in a list of revocations. Without it a mistake would revoke nothing, or keep
- * an entry for thousands of years.
+ * Throws a TypeError that names the first mistake in a list of revocations. Without it a mistake would revoke nothing,
+ * or keep an entry for thousands of years.
  *
- * Checked: that it is an array; of each revocation `scope`, `id` (a text of 1 to 255 characters), `expiresAt` (a finite number of seconds, up to
- * the year 9999) and `subject` (a text, if it is given).
+ * Checked: that it is an array; of each revocation `scope`, `id` (a text of 1 to 255 characters), `expiresAt` (a finite
+ * number of seconds, up to the year 9999) and `subject` (a text, if it is given).
  */
 export function checkRevocations (revocations: unknown): asserts revocations is readonly Revocation[] {
-  if (!Array.isArray(revocations)) throw new TypeError(`revoke() takes a list of revocations, [{ scope, id, expiresAt }], and was given ${shown(revocations)}.`)
+  if (!Array.isArray(revocations)) {
+    throw new TypeError(
+      `revoke() takes a list of revocations, [{ scope, id, expiresAt }], and was given ${shown(revocations)}.`
+    )
+  }
   for (const [index, revocation] of revocations.entries()) checkRevocation(`revocations[${index}]`, revocation)
 }
 
 function checkRevocation (name: string, revocation: unknown): void {
-  if (typeof revocation !== 'object' || revocation === null) throw new TypeError(`${name} is ${shown(revocation)}; it must be { scope, id, expiresAt }.`)
-  const { scope, id, expiresAt, subject } = revocation as Record<keyof Revocation, unknown>
-  if (scope !== 'token' && scope !== 'session') throw new TypeError(`${name}.scope is ${shown(scope)}; it must be 'token' or 'session'.`)
-  if (typeof id !== 'string' || id === '' || id.length > maxIdLength) {
-    throw new TypeError(`${name}.id is ${shown(id)}; it must be the jti of a token or the sid of a session, with 1 to ${maxIdLength} characters.`)
+  if (typeof revocation !== 'object' || revocation === null) {
+    throw new TypeError(`${name} is ${shown(revocation)}; it must be { scope, id, expiresAt }.`)
   }
-  if (typeof expiresAt !== 'number' || !Number.isFinite(expiresAt)) throw new TypeError(`${name}.expiresAt is ${shown(expiresAt)}; it must be the exp of the token, in seconds since the epoch.`)
-  if (expiresAt > maxNumericDate) throw new TypeError(`${name}.expiresAt is ${expiresAt}; it must be in seconds since the epoch. It looks like milliseconds: divide it by 1000.`)
-  if (subject !== undefined && (typeof subject !== 'string' || subject === '')) throw new TypeError(`${name}.subject is ${shown(subject)}; it must be the sub of the token, or be left out.`)
+  const { scope, id, expiresAt, subject } = revocation as Record<keyof Revocation, unknown>
+  if (scope !== 'token' && scope !== 'session') {
+    throw new TypeError(`${name}.scope is ${shown(scope)}; it must be 'token' or 'session'.`)
+  }
+  if (typeof id !== 'string' || id === '' || id.length > maxIdLength) {
+    throw new TypeError(
+      `${name}.id is ${shown(id)}; it must be the jti of a token or the sid of a session, with 1 to ${maxIdLength} characters.`
+    )
+  }
+  if (typeof expiresAt !== 'number' || !Number.isFinite(expiresAt)) {
+    throw new TypeError(
+      `${name}.expiresAt is ${shown(expiresAt)}; it must be the exp of the token, in seconds since the epoch.`
+    )
+  }
+  if (expiresAt > maxNumericDate) {
+    throw new TypeError(
+      `${name}.expiresAt is ${expiresAt}; it must be in seconds since the epoch. It looks like milliseconds: divide it by 1000.`
+    )
+  }
+  if (subject !== undefined && (typeof subject !== 'string' || subject === '')) {
+    throw new TypeError(`${name}.subject is ${shown(subject)}; it must be the sub of the token, or be left out.`)
+  }
 }
 
 /**
@@ -67,15 +87,27 @@ function checkRevocation (name: string, revocation: unknown): void {
  */
 export function entryEndsAt (expiresAt: number, leewaySeconds: number): number {
   if (!Number.isFinite(expiresAt)) throw new TypeError('A revocation needs an expiresAt, in seconds since the epoch.')
-  return Math.ceil((expiresAt + 3 * leewaySeconds) * 1000)
+  return Math.ceil((expiresAt + entryMarginSeconds(leewaySeconds)) * 1000)
 }
 
 /**
- * The name of an entry in a blocklist. Scopes cannot collide, whatever the ids are. A UUID (RFC 9562, section 4) goes without its
- * hyphens: with the default prefix a key then takes 48 bytes of Redis' memory instead of 64.
+ * Returns by how many seconds an entry outlives its token: three times the leeway, see {@link entryEndsAt}. Everything
+ * that keeps revocations for as long as a token could be accepted goes by this number: Redis, the record, pruning.
+ */
+export function entryMarginSeconds (leewaySeconds: number): number {
+  return 3 * leewaySeconds
+}
+
+/**
+ * The name of an entry in a blocklist. Scopes cannot collide, whatever the ids are. A UUID (RFC 9562, section 4) goes
+ * without its hyphens: with the default prefix a key then takes 48 bytes of Redis' memory instead of 64.
  */
 export function entryKey (scope: RevocationScope, id: string): string {
-  if (typeof id !== 'string' || id === '') throw new TypeError(`The ${scope === 'token' ? 'jti' : 'sid'} is ${shown(id)}; it must be a text that is not empty.`)
+  if (typeof id !== 'string' || id === '') {
+    throw new TypeError(
+      `The ${scope === 'token' ? 'jti' : 'sid'} is ${shown(id)}; it must be a text that is not empty.`
+    )
+  }
   return (scope === 'token' ? 'jti:' : 'sid:') + withoutHyphens(id)
 }
 
@@ -83,6 +115,11 @@ const hyphen = 45
 
 /** By place instead of by an expression: this is done twice for each request. */
 function withoutHyphens (id: string): string {
-  const isLikeUuid = id.length === 36 && id.charCodeAt(8) === hyphen && id.charCodeAt(13) === hyphen && id.charCodeAt(18) === hyphen && id.charCodeAt(23) === hyphen
+  const isLikeUuid =
+    id.length === 36 &&
+    id.charCodeAt(8) === hyphen &&
+    id.charCodeAt(13) === hyphen &&
+    id.charCodeAt(18) === hyphen &&
+    id.charCodeAt(23) === hyphen
   return isLikeUuid ? id.slice(0, 8) + id.slice(9, 13) + id.slice(14, 18) + id.slice(19, 23) + id.slice(24) : id
 }

@@ -32,8 +32,8 @@ export interface CatchUp {
 export type Loss = 'evicted' | 'replaced'
 
 /**
- * What the answers of the blocklist are worth. `trusted`: they count by the marker alone. `behind`: they count because the
- * record was asked as well. `untrusted`: they do not count.
+ * What the answers of the blocklist are worth. `trusted`: they count by the marker alone. `behind`: they count because
+ * the record was asked as well. `untrusted`: they do not count.
  */
 export type TrustState = 'trusted' | 'behind' | 'untrusted'
 

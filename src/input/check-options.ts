@@ -11,7 +11,9 @@ export function shown (value: unknown): string {
 export function requireFunctions (options: object, names: readonly string[], prefix = ''): void {
   for (const name of names) {
     const value = (options as Record<string, unknown>)[name]
-    if (value !== undefined && typeof value !== 'function') throw new TypeError(`${prefix}${name} is ${shown(value)}; it must be a function.`)
+    if (value !== undefined && typeof value !== 'function') {
+      throw new TypeError(`${prefix}${name} is ${shown(value)}; it must be a function.`)
+    }
   }
 }
 

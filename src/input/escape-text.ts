@@ -1,9 +1,12 @@
-/** Controls, format characters such as bidirectional overrides and zero-width spaces, unassigned ones, and line separators. */
+/**
+ * Controls, format characters such as bidirectional overrides and zero-width spaces, unassigned ones, and line
+ * separators.
+ */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/gu
 
 /**
- * Returns a text in which every character that a terminal may obey, or that hides or reorders text, is written as `\u009b`.
- * Strangers choose parts of what is logged and printed: addresses, user agents, names of hosts.
+ * Returns a text in which every character that a terminal may obey, or that hides or reorders text, is written as
+ * `\u009b`. Strangers choose parts of what is logged and printed: addresses, user agents, names of hosts.
  *
  * JSON stays JSON, and means the same.
  */
@@ -17,15 +20,17 @@ export function escapeText (text: string): string {
 const suspicious = /\\[bfnrtu]|[^\P{C}\n]|[\p{Zl}\p{Zp}]/u
 
 /**
- * Returns a line of the log, which is JSON, with all of its texts escaped. The lines of a `stack` stay lines. Programs that
- * decode the JSON and print a text, as `jq -r` does, print it escaped, too.
+ * Returns a line of the log, which is JSON, with all of its texts escaped. The lines of a `stack` stay lines. Programs
+ * that decode the JSON and print a text, as `jq -r` does, print it escaped, too.
  */
 export function escapeLogLine (line: string): string {
   return suspicious.test(line) ? `${JSON.stringify(escapeValue(JSON.parse(line)))}\n` : line
 }
 
 function escapeValue (value: unknown, key?: string): unknown {
-  if (typeof value === 'string') return key === 'stack' ? value.split('\n').map(escapeText).join('\n') : escapeText(value)
+  if (typeof value === 'string') {
+    return key === 'stack' ? value.split('\n').map(escapeText).join('\n') : escapeText(value)
+  }
   if (Array.isArray(value)) return value.map(item => escapeValue(item))
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [escapeText(name), escapeValue(item, name)]))

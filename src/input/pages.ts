@@ -35,6 +35,10 @@ export function readCursor (cursor: string | undefined, form: RegExp): string | 
   if (cursor === undefined) return undefined
   const position = Buffer.from(cursor, 'base64url').toString()
   // Node ignores what is no base64url: of its many spellings only ours is accepted.
-  if (!form.test(position) || encodeCursor(position) !== cursor) throw new SignoutError('invalid_request', { details: [{ path: '/cursor', message: 'must be the next_cursor of a page' }] })
+  if (!form.test(position) || encodeCursor(position) !== cursor) {
+    throw new SignoutError('invalid_request', {
+      details: [{ path: '/cursor', message: 'must be the next_cursor of a page' }]
+    })
+  }
   return position
 }

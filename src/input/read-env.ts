@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { StartupError } from '../errors.ts'
 
-/** The variables of the environment, and those of a `.env` file in the working directory where the environment has none. */
+/**
+ * The variables of the environment, and those of a `.env` file in the working directory where the environment has none.
+ */
 export function readEnv (): Record<string, string | undefined> {
   return { ...readDotEnv(), ...process.env }
 }

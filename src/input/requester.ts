@@ -25,8 +25,8 @@ export function withoutPort (text: string): string {
 }
 
 /**
- * Returns an address in its one canonical form: without port, brackets and zone, and IPv4 as IPv4 where it is mapped into
- * IPv6. Returns `undefined` if the text is no address.
+ * Returns an address in its one canonical form: without port, brackets and zone, and IPv4 as IPv4 where it is mapped
+ * into IPv6. Returns `undefined` if the text is no address.
  */
 export function canonicalIp (ip: string | undefined): string | undefined {
   const [address = ''] = withoutPort(ip ?? '').split('%')

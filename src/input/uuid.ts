@@ -5,21 +5,22 @@ const canonicalUuid = new RegExp(canonicalUuidPattern)
 /**
  * Returns the canonical form of a UUID in any case of its letters; undefined for any other text.
  *
- * Postgres compares UUIDs without regard to case. JavaScript and Redis do not, so a UUID from outside must be parsed before
- * anything is compared with it.
+ * Postgres compares UUIDs without regard to case. JavaScript and Redis do not, so a UUID from outside must be parsed
+ * before anything is compared with it.
  *
  * @example
  * parseUuid('3F0F2C9E-5B0A-4A53-9D0C-0F7F9F4A1F7E') // '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e'
  */
 export function parseUuid (text: string): string | undefined {
   const lowerCase = text.toLowerCase()
-  // Lower-casing changes the length of some letters and makes ASCII of others, such as the Kelvin sign: none of them is hexadecimal.
+  // Lower-casing changes the length of some letters and makes ASCII of others, such as the Kelvin sign: none of them is
+  // hexadecimal.
   return canonicalUuid.test(lowerCase) ? lowerCase : undefined
 }
 
 /**
- * Returns an id that is in its canonical form. Throws a TypeError for any other text: somebody forgot to parse it, and a
- * comparison with it could be wrong.
+ * Returns an id that is in its canonical form. Throws a TypeError for any other text: somebody forgot to parse it, and
+ * a comparison with it could be wrong.
  */
 export function canonicalId (id: string): string {
   if (!canonicalUuid.test(id)) throw new TypeError('An id must be a UUID in lower case: parse it where it comes in.')

@@ -5,12 +5,12 @@
  * KEYS[2]  a sorted set: the ids of the reservations, each with the end of its lease (milliseconds since the epoch)
  * ARGV[1]  the length of a window, in milliseconds
  * Returns  { 1 or 0, wrong attempts, reservations, milliseconds until the window ends }
- * Why      Reservations of a replica that was killed must count as wrong attempts, or an attacker could profit from killing
- *          replicas. Every script therefore moves lapsed reservations first. They begin a window when their lease ended, not
- *          when a script came by. Those that lapsed more than a window ago are dropped. The time is that of Redis: replicas
+ * Why Reservations of a replica that was killed must count as wrong attempts, or an attacker could profit from killing
+ * replicas. Every script therefore moves lapsed reservations first. They begin a window when their lease ended, not
+ * when a script came by. Those that lapsed more than a window ago are dropped. The time is that of Redis: replicas
  *          need not agree on it.
  *
- *          A script writes nothing before it must. Redis checks whether it is full only at the first write, and removing
+ * A script writes nothing before it must. Redis checks whether it is full only at the first write, and removing
  *          passes that check: what follows in the script would grow a Redis that is full. A script that refuses writes
  *          nothing at all, so it works while Redis can only be read.
  */
@@ -52,7 +52,7 @@ end
  * ARGV[3]  the id of the reservation
  * ARGV[4]  its lease, in milliseconds
  * Returns  first 1 if the attempt is admitted, 0 if it is not and nothing was changed
- * Why      Comparing and reserving are one step, so that attempts at the same time cannot exceed the limit together. The set
+ * Why Comparing and reserving are one step, so that attempts at the same time cannot exceed the limit together. The set
  *          outlives the lease by a window, so that a lapsed reservation can still be counted.
  */
 export const reserveScript = `${begin}

@@ -20,8 +20,8 @@ export interface Settlement extends Tally {
 /**
  * Counts attempts under one limit.
  *
- * An attempt is admitted while wrong attempts and attempts under way are together below the limit. So attempts at the same
- * time cannot exceed the limit together, and one that turns out right never changes what others have used up.
+ * An attempt is admitted while wrong attempts and attempts under way are together below the limit. So attempts at the
+ * same time cannot exceed the limit together, and one that turns out right never changes what others have used up.
  *
  * Each method is one atomic step for its key, across all users of the counter. None of them changes anything when it
  * refuses. A window begins with the first attempt that counts in it, and later ones do not prolong it.
@@ -30,12 +30,13 @@ export interface Counter {
   /**
    * Admits an attempt and reserves its place.
    *
-   * @param id names the reservation, and no other. It lapses after the lease of the counter, and counts as a wrong attempt from then on.
+   * @param id names the reservation, and no other. It lapses after the lease of the counter, and counts as a wrong
+   * attempt from then on.
    */
   reserve (key: string, id: string): Promise<Admission>
   /**
-   * Ends a reservation: it becomes a wrong attempt, or is dropped without a trace. Does nothing for a reservation that is not
-   * held, so repeating it is safe.
+   * Ends a reservation: it becomes a wrong attempt, or is dropped without a trace. Does nothing for a reservation that
+   * is not held, so repeating it is safe.
    */
   settle (key: string, id: string, isWrong: boolean): Promise<Settlement>
   /** Admits an attempt that counts whatever becomes of it. */

@@ -23,17 +23,19 @@ const carriedAtOnce = 50
 const defaultRetryMs = 10_000
 
 /**
- * Memory knows what Redis answered last, and goes on from there when Redis does not answer: an outage gives back nothing that
- * this replica knows to be used up. When Redis answers again, it is told what was counted meanwhile, before anything else is
- * asked about the same key.
+ * Memory knows what Redis answered last, and goes on from there when Redis does not answer: an outage gives back
+ * nothing that this replica knows to be used up. When Redis answers again, it is told what was counted meanwhile,
+ * before anything else is asked about the same key.
  *
- * A command that Redis did not answer may have been executed. What it counted then counts twice: rather that than not at all.
- * A reservation does not, since Redis is told to drop it.
+ * A command that Redis did not answer may have been executed. What it counted then counts twice: rather that than not
+ * at all. A reservation does not, since Redis is told to drop it.
  *
- * A Redis that is full or cannot write refuses commands over a connection that stays open. So a failed command is followed by
- * another try after a while, and not only by the one after a reconnection.
+ * A Redis that is full or cannot write refuses commands over a connection that stays open. So a failed command is
+ * followed by another try after a while, and not only by the one after a reconnection.
  */
-export function createInsuredCounter (redis: RedisCounter, memory: MemoryCounter, { onFailed, retryMs = defaultRetryMs }: InsuredCounterOptions = {}): InsuredCounter {
+export function createInsuredCounter (
+  redis: RedisCounter, memory: MemoryCounter, { onFailed, retryMs = defaultRetryMs }: InsuredCounterOptions = {}
+): InsuredCounter {
   /** Reservations that may be held in Redis and are over, with their keys. */
   const undropped = new Map<string, string>()
   const retryLater = createRetry(retryMs, () => carryOver())
@@ -89,22 +91,21 @@ export function createInsuredCounter (redis: RedisCounter, memory: MemoryCounter
     },
     async settle (key, id, isWrong) {
       const known = await memory.settle(key, id, isWrong)
-      if (known.isOwn) {
-        if (redis.isReady(key)) carry(key)
-        return known
-      }
+      if (known.isOwn && redis.isReady(key)) carry(key)
+      if (known.isOwn) return known
       const answer = await ask(key, () => redis.settle(key, id, isWrong))
-      if (answer !== undefined) return answer
       // A wrong attempt lapses in Redis, and then counts there too.
-      if (!isWrong) dropLater(key, id)
-      return known
+      if (answer === undefined && !isWrong) dropLater(key, id)
+      return answer ?? known
     },
     count: async key => await ask(key, () => redis.count(key)) ?? await memory.count(key),
     carryOver
   }
 }
 
-/** Returns a function after whose call the work is done once, some time later, however often it is called until then. */
+/**
+ * Returns a function after whose call the work is done once, some time later, however often it is called until then.
+ */
 function createRetry (afterMs: number, work: () => void): () => undefined {
   let timer: NodeJS.Timeout | undefined
   return () => {

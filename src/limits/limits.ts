@@ -7,8 +7,8 @@ import type { LimitName } from './rates.ts'
 import type { Try, WaitingRoom } from './waiting-room.ts'
 
 /**
- * An attempt at a password that was admitted and is under way. It must be ended once, by one of these, before its requester
- * is answered. Each resolves when that is counted.
+ * An attempt at a password that was admitted and is under way. It must be ended once, by one of these, before its
+ * requester is answered. Each resolves when that is counted.
  */
 export interface PasswordAttempt {
   /** The password was right: nothing is counted. Rejects with `service_unavailable` if the attempt has lapsed. */
@@ -23,7 +23,9 @@ export interface PasswordGuess {
   /** The username, in any case of its letters. There may be no such account: that makes no difference. */
   account: string
   ip: string | undefined
-  /** Whether the account's password was proved there before. Only asked when the limit of the account alone is used up. */
+  /**
+   * Whether the account's password was proved there before. Only asked when the limit of the account alone is used up.
+   */
   isKnownPlace: () => Promise<boolean>
 }
 
@@ -33,13 +35,14 @@ export interface PasswordGuess {
  */
 export interface Limits {
   /**
-   * Admits an attempt at a password, before the password is verified. Three limits apply: by account, by IP and by both. Only
-   * wrong passwords use them up. An attempt that one limit refuses leaves the others as they were.
+   * Admits an attempt at a password, before the password is verified. Three limits apply: by account, by IP and by
+   * both. Only wrong passwords use them up. An attempt that one limit refuses leaves the others as they were.
    *
-   * While only attempts under way are in the way, it waits for them, and rejects with `too_many_requests` after seconds.
+   * While only attempts under way are in the way, it waits for them, and rejects with `too_many_requests` after
+   * seconds.
    *
-   * Where `isKnownPlace` answers true the limit by account alone does not apply: strangers can use it up, and would lock
-   * the owner out.
+   * Where `isKnownPlace` answers true the limit by account alone does not apply: strangers can use it up, and would
+   * lock the owner out.
    *
    * An attempt lapses when it takes too long, and counts as a wrong one then.
    */
@@ -64,8 +67,8 @@ export class LapsedAttemptError extends Error {
 }
 
 /**
- * Where a proxy passes on what is no address. They share one place: to let them pass unlimited would invite everybody to
- * come without an address.
+ * Where a proxy passes on what is no address. They share one place: to let them pass unlimited would invite everybody
+ * to come without an address.
  */
 const unknownPlace = 'unknown'
 
@@ -128,7 +131,11 @@ export function createLimits ({ rateOf, counterOf, room, secret }: LimitsOptions
       const hash = hashAccount(account)
       const place = placeOf(ip) ?? unknownPlace
       // From the narrowest to the widest: whoever is refused has not touched, for an instant even, what others share.
-      const counts = [{ ...byAccountAndIp, key: `${hash}:${place}` }, { ...byIp, key: place }, { ...byAccount, key: hash }]
+      const counts = [
+        { ...byAccountAndIp, key: `${hash}:${place}` },
+        { ...byIp, key: place },
+        { ...byAccount, key: hash }
+      ]
       const names = counts.map(nameOf)
       const giveUp = (busy: string) => tooMany((counts[names.indexOf(busy)] as Count).rate, 0)
       return await room.run(names, place, () => attempt(counts, isKnownPlace), giveUp)
@@ -148,7 +155,9 @@ export const noLimits: Limits = {
 function toAttempt (settle: (isWrong: boolean) => Promise<boolean>): PasswordAttempt {
   async function conclude (isWrong: boolean): Promise<void> {
     if (await settle(isWrong)) return
-    throw new SignoutError('service_unavailable', { cause: new LapsedAttemptError('The password took too long to check, so the attempt counts as a wrong one.') })
+    throw new SignoutError('service_unavailable', {
+      cause: new LapsedAttemptError('The password took too long to check, so the attempt counts as a wrong one.')
+    })
   }
   return {
     succeed: () => conclude(false),
@@ -163,8 +172,8 @@ function tooMany (limit: RateLimit, windowMs: number): SignoutError {
 }
 
 /**
- * A username is personal data, and people type passwords where it belongs; what Redis holds must not tell either. Without
- * the secret, a hash of something that short could be found by trying.
+ * A username is personal data, and people type passwords where it belongs; what Redis holds must not tell either.
+ * Without the secret, a hash of something that short could be found by trying.
  */
 function createAccountHash (secret: string): (account: string) => string {
   const key = new Uint8Array(hkdfSync('sha256', secret, '', 'signout accounts in limits', 32))

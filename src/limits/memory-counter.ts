@@ -23,8 +23,8 @@ export interface Uncarried {
 }
 
 /**
- * Counts in the memory of this process, which is the whole count in the embedded mode. Beside Redis it also keeps what Redis
- * answered last, so that counting goes on from there when Redis does not answer.
+ * Counts in the memory of this process, which is the whole count in the embedded mode. Beside Redis it also keeps what
+ * Redis answered last, so that counting goes on from there when Redis does not answer.
  */
 export interface MemoryCounter extends Counter {
   settle (key: string, id: string, isWrong: boolean): Promise<MemorySettlement>
@@ -111,7 +111,10 @@ function createEntries (windowMs: number, maxKeys: number, now: () => number): E
  * Memory is bounded: beyond `maxKeys`, keys with few attempts are forgotten first. So a flood of made-up names does not
  * make an account's limit start again. A reservation that is forgotten has lapsed.
  */
-export function createMemoryCounter (size: CounterSize, { maxKeys = defaultMaxKeys, now = () => performance.now() }: MemoryCounterOptions = {}): MemoryCounter {
+export function createMemoryCounter (
+  size: CounterSize,
+  { maxKeys = defaultMaxKeys, now = () => performance.now() }: MemoryCounterOptions = {}
+): MemoryCounter {
   const { attempts, windowMs, leaseMs } = size
   const { find, open, closeIfEmpty, all } = createEntries(windowMs, maxKeys, now)
 

@@ -1,7 +1,10 @@
 import type { Settings } from '../config.ts'
 import type { RateLimit } from '../errors.ts'
 
-/** Every limit, by the name that clients read in the RateLimit header field, and the setting that says how much it lets pass. */
+/**
+ * Every limit, by the name that clients read in the RateLimit header field, and the setting that says how much it lets
+ * pass.
+ */
 const settingOf = {
   'password-by-account': 'LIMIT_PASSWORD_BY_ACCOUNT',
   'password-by-ip': 'LIMIT_PASSWORD_BY_IP',

@@ -24,7 +24,10 @@ export interface RedisCounter extends Counter {
   carry (key: string, uncarried: Uncarried): Promise<Tally>
 }
 
-export function createRedisCounter ({ attempts, windowMs, leaseMs }: CounterSize, { shards, prefix, deadlineMs }: RedisCounterOptions): RedisCounter {
+export function createRedisCounter (
+  { attempts, windowMs, leaseMs }: CounterSize,
+  { shards, prefix, deadlineMs }: RedisCounterOptions
+): RedisCounter {
   const shardFor = (key: string) => shards[shardOf(prefix + key, shards.length)] as RedisShard
 
   /** The keys of one shard carry its tag, so that both are on one server. */
@@ -34,14 +37,23 @@ export function createRedisCounter ({ attempts, windowMs, leaseMs }: CounterSize
     return [`${prefix}${key}${suffix}`, `${prefix}${key}:under-way${suffix}`]
   }
 
-  async function run (key: string, name: string, script: string, ...args: Array<string | number>): Promise<Tally & { flag: boolean }> {
+  async function run (
+    key: string,
+    name: string,
+    script: string,
+    ...args: Array<string | number>
+  ): Promise<Tally & { flag: boolean }> {
     const { link } = shardFor(key)
     if (!link.isReady) throw new Error('Redis is not connected.')
     const [flag, wrong, underWay, leftMs] = await link.run(async redis => {
       try {
-        return await withLoopDeadline(runScript<[number, number, number, number]>(redis, name, script, keysOf(key), [windowMs, ...args]), deadlineMs)
+        return await withLoopDeadline(
+          runScript<[number, number, number, number]>(redis, name, script, keysOf(key), [windowMs, ...args]),
+          deadlineMs
+        )
       } catch (error) {
-        // Later attempts need not wait: they are counted in memory. Not `disconnect`, which waits for a server that hangs.
+        // Later attempts need not wait: they are counted in memory. Not `disconnect`, which waits for a server that
+        // hangs.
         if (error instanceof DeadlineError) redis.stream.destroy(error)
         throw error
       }
@@ -59,6 +71,7 @@ export function createRedisCounter ({ attempts, windowMs, leaseMs }: CounterSize
       const { flag, ...tally } = await run(key, 'signoutSettle', settleScript, id, isWrong ? 1 : 0)
       return { wasHeld: flag, ...tally }
     },
-    carry: (key, uncarried) => run(key, 'signoutCarry', carryScript, uncarried.attempts, Math.max(1, Math.ceil(uncarried.windowMs)))
+    carry: (key, uncarried) =>
+      run(key, 'signoutCarry', carryScript, uncarried.attempts, Math.max(1, Math.ceil(uncarried.windowMs)))
   }
 }

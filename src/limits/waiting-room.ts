@@ -8,19 +8,28 @@ export interface WaitingRoomOptions {
   maxWaitMs?: number
 }
 
-/** Where attempts wait while other attempts are in their way. Names say what is in the way; each has a line of its own. */
+/**
+ * Where attempts wait while other attempts are in their way. Names say what is in the way; each has a line of its own.
+ */
 export interface WaitingRoom {
   /**
-   * Tries at once, and again when what is in the way may have passed. Behind others who wait for one of the names it does not
-   * overtake: then the first try waits as well.
+   * Tries at once, and again when what is in the way may have passed. Behind others who wait for one of the names it
+   * does not overtake: then the first try waits as well.
    *
    * @param names what may be in the way
    * @param place where the attempt comes from. Places take turns.
    * @param attempt is not called again after it has answered a result. What it throws is thrown.
    * @param giveUp makes the error for an attempt that has waited too long, or for which there is no room
    */
-  run<T> (names: readonly string[], place: string, attempt: () => Promise<Try<T>>, giveUp: (busy: string) => Error): Promise<T>
-  /** Says that something may have passed. Other replicas do not say so: the first of each line tries again now and then. */
+  run<T>(
+    names: readonly string[],
+    place: string,
+    attempt: () => Promise<Try<T>>,
+    giveUp: (busy: string) => Error
+  ): Promise<T>
+  /**
+   * Says that something may have passed. Other replicas do not say so: the first of each line tries again now and then.
+   */
   wake (name: string): void
   /** How many wait. */
   readonly size: number
@@ -48,12 +57,15 @@ const defaultMaxWaitMs = 10_000
 const [minRetryMs, maxRetryMs] = [10, 250]
 
 /**
- * Waiting is bounded in number and in time. When there is no room, the place that has most waiters loses its last one. So one
- * address can neither fill the room nor make others wait behind all of its attempts.
+ * Waiting is bounded in number and in time. When there is no room, the place that has most waiters loses its last one.
+ * So one address can neither fill the room nor make others wait behind all of its attempts.
  *
  * One waiter of a line tries at a time, so a line costs no more than a few tries a second while nothing happens.
  */
-export function createWaitingRoom ({ maxWaiting = defaultMaxWaiting, maxWaitMs = defaultMaxWaitMs }: WaitingRoomOptions = {}): WaitingRoom {
+export function createWaitingRoom ({
+  maxWaiting = defaultMaxWaiting,
+  maxWaitMs = defaultMaxWaitMs
+}: WaitingRoomOptions = {}): WaitingRoom {
   const lines = new Map<string, Line>()
   let size = 0
 
@@ -127,7 +139,11 @@ interface Outcomes<T> {
   fail: (error: unknown) => void
 }
 
-function createWaiter<T> (place: string, attempt: () => Promise<Try<T>>, { resolve, reject, fail }: Outcomes<T>): Waiter {
+function createWaiter<T> (
+  place: string,
+  attempt: () => Promise<Try<T>>,
+  { resolve, reject, fail }: Outcomes<T>
+): Waiter {
   return {
     place,
     isLate: false,
@@ -171,10 +187,15 @@ function remove ({ places }: Line, waiter: Waiter): boolean {
   return true
 }
 
-/** Takes the last waiter of the place that has most, and says for what it waited. Undefined if `place` would then have most. */
+/**
+ * Takes the last waiter of the place that has most, and says for what it waited. Undefined if `place` would then have
+ * most.
+ */
 function takeFromLargest (lines: Map<string, Line>, place: string): [Waiter, string] | undefined {
   const counts = new Map<string, number>()
-  for (const { places } of lines.values()) for (const [place, { length }] of places) counts.set(place, (counts.get(place) ?? 0) + length)
+  for (const { places } of lines.values()) {
+    for (const [place, { length }] of places) counts.set(place, (counts.get(place) ?? 0) + length)
+  }
   const [largest] = [...counts].sort(([, a], [, b]) => b - a)
   if (largest === undefined || largest[1] <= (counts.get(place) ?? 0) + 1) return undefined
   for (const [name, line] of lines) {

@@ -1,6 +1,7 @@
-import { sql } from 'drizzle-orm'
+import { sql, type SQL } from 'drizzle-orm'
 import type { Drizzle } from '../db/database.ts'
 import { revocations, securityEvents, sessions, spentRefreshTokens } from '../db/tables.ts'
+import { entryMarginSeconds } from '../entries/revocation.ts'
 import type { Chore } from './janitor.ts'
 
 export interface ChoreOptions {
@@ -13,57 +14,65 @@ export interface ChoreOptions {
 /** Small enough that nobody waits for a batch. */
 const batchSize = 500
 const everyMinuteMs = 60_000
-/** How long a salt may outlive its grace, at the most. It is worth nothing by then, but it is promised to be deleted. */
+/** How long a salt may outlive its grace. It is worth nothing by then, but it is promised to be deleted. */
 const saltsEveryMs = 5_000
 
 const ago = (seconds: number) => sql`clock_timestamp() - make_interval(secs => ${seconds}::float8)`
 
-/** Everything that the service clears away by itself. */
+/** Everything that the service clears away automatically. */
 export function createChores (options: ChoreOptions): Chore[] {
   const { graceSeconds, sessionRetentionSeconds, eventRetentionSeconds, leewaySeconds } = options
+  const marginSeconds = entryMarginSeconds(leewaySeconds)
   /** Over for long enough, and without an access token that an ending would have to revoke again. */
   const isDue = sql`coalesce(${sessions.endedAt}, ${sessions.expiresAt}) < ${ago(sessionRetentionSeconds)}
-    and ${sessions.accessExpiresAt} < ${ago(3 * leewaySeconds)}`
+    and ${sessions.accessExpiresAt} < ${ago(marginSeconds)}`
   return [
     {
       name: 'salts of rotations whose grace is over',
       everyMs: saltsEveryMs,
-      clearBatch: async db => await countRows(db, sql`update ${sessions} set rotation_salt = null where id in (
-        select id from ${sessions} where ${sessions.rotationSalt} is not null and ${sessions.rotatedAt} < ${ago(graceSeconds)}
-        limit ${batchSize} for update skip locked) returning id`) === batchSize
+      clearBatch: clearing(sql`update ${sessions} set rotation_salt = null where id in (
+        select id from ${sessions}
+        where ${sessions.rotationSalt} is not null and ${sessions.rotatedAt} < ${ago(graceSeconds)}
+        limit ${batchSize} for update skip locked) returning id`)
     },
     {
       // Before their sessions, which a batch of could have very many of them.
       name: 'spent refresh tokens of old sessions',
       everyMs: everyMinuteMs,
-      clearBatch: async db => await countRows(db, sql`delete from ${spentRefreshTokens} where hash in (
-        select ${spentRefreshTokens.hash} from ${spentRefreshTokens} join ${sessions} on ${sessions.id} = ${spentRefreshTokens.sessionId}
-        where ${isDue} limit ${batchSize}) returning 1`) === batchSize
+      clearBatch: clearing(sql`delete from ${spentRefreshTokens} where hash in (
+        select ${spentRefreshTokens.hash} from ${spentRefreshTokens}
+        join ${sessions} on ${sessions.id} = ${spentRefreshTokens.sessionId}
+        where ${isDue} limit ${batchSize}) returning 1`)
     },
     {
       name: 'old sessions',
       everyMs: everyMinuteMs,
-      clearBatch: async db => await countRows(db, sql`delete from ${sessions} where id in (
+      clearBatch: clearing(sql`delete from ${sessions} where id in (
         select id from ${sessions} where ${isDue}
         and not exists (select from ${spentRefreshTokens} where ${spentRefreshTokens.sessionId} = ${sessions.id})
-        limit ${batchSize} for update skip locked) returning id`) === batchSize
+        limit ${batchSize} for update skip locked) returning id`)
     },
     {
       name: 'revocations of tokens that have expired',
       everyMs: everyMinuteMs,
-      clearBatch: async db => await countRows(db, sql`delete from ${revocations} where position in (
-        select position from ${revocations} where ${revocations.expiresAt} < ${ago(3 * leewaySeconds)} limit ${batchSize}) returning position`) === batchSize
+      clearBatch: clearing(sql`delete from ${revocations} where position in (
+        select position from ${revocations} where ${revocations.expiresAt} < ${ago(marginSeconds)}
+        limit ${batchSize}) returning position`)
     },
     {
       name: 'old security events',
       everyMs: everyMinuteMs,
-      clearBatch: async db => await countRows(db, sql`delete from ${securityEvents} where position in (
-        select position from ${securityEvents} where ${securityEvents.at} < ${ago(eventRetentionSeconds)} limit ${batchSize}) returning position`) === batchSize
+      clearBatch: clearing(sql`delete from ${securityEvents} where position in (
+        select position from ${securityEvents} where ${securityEvents.at} < ${ago(eventRetentionSeconds)}
+        limit ${batchSize}) returning position`)
     }
   ]
 }
 
-async function countRows (db: Drizzle, statement: ReturnType<typeof sql>): Promise<number> {
-  const { rows } = await db.execute(statement) as { rows: unknown[] }
-  return rows.length
+/** Makes a chore's batch of a statement that returns a row for each row that it clears. Resolves to true if there may be more. */
+function clearing (statement: SQL): Chore['clearBatch'] {
+  return async (db: Drizzle) => {
+    const { rows } = await db.execute(statement) as { rows: unknown[] }
+    return rows.length === batchSize
+  }
 }

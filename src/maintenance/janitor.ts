@@ -73,6 +73,8 @@ export function createJanitor ({ database, chores, onFailure }: JanitorOptions):
 }
 
 async function takeLock (db: Drizzle, number: number): Promise<boolean> {
-  const { rows } = await db.execute(sql`select pg_try_advisory_xact_lock(${lockNamespace}::int, ${number}::int) as taken`) as { rows: Array<{ taken: boolean }> }
+  const { rows } = (await db.execute(
+    sql`select pg_try_advisory_xact_lock(${lockNamespace}::int, ${number}::int) as taken`
+  )) as { rows: Array<{ taken: boolean }> }
   return rows[0]?.taken === true
 }

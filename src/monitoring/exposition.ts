@@ -14,7 +14,11 @@ interface Description<Label extends string> {
 }
 
 /** A counter, or a gauge, whose values are fetched when it is read. */
-function expose<Label extends string> (Kind: typeof Counter | typeof Gauge, description: Description<Label>, read: () => Array<Sample<Label>>): void {
+function expose<Label extends string> (
+  Kind: typeof Counter | typeof Gauge,
+  description: Description<Label>,
+  read: () => Array<Sample<Label>>
+): void {
   const { name, help, labelNames = [], register } = description
   const metric = new Kind<string>({
     name,
@@ -58,42 +62,104 @@ export function exposeLookups (register: Registry) {
   }
 }
 
-export function exposeCounts (register: Registry, { checks, breaker, catchUps, unavailable, revocations }: Counts): void {
-  expose(Counter, { register, name: 'signout_checks_total', help: 'Checks of an access token against the blocklist, by what came of them.', labelNames: ['result'] },
-    () => Object.entries(checks).map(([result, count]) => [{ result }, count]))
-  expose(Counter, { register, name: 'signout_revocations_total', help: 'Tokens and sessions that were revoked here, by what was revoked and why.', labelNames: ['scope', 'reason'] },
-    () => revocations.map(({ scope, reason, count }) => [{ scope, reason }, count]))
-  expose(Counter, { register, name: 'signout_unavailable_answers_total', help: 'Requests that were answered 503, by cause.', labelNames: ['cause'] },
-    () => Object.entries(unavailable).map(([cause, count]) => [{ cause }, count]))
-  expose(Gauge, { register, name: 'signout_breaker_open', help: 'Whether look-ups are refused at once, since Redis has not been answering in time: 1 or 0.' },
-    () => [[{}, Number(breaker.isOpen)]])
-  expose(Counter, { register, name: 'signout_breaker_openings_total', help: 'How often look-ups have begun to be refused at once, since Redis had not been answering in time.' },
-    () => [[{}, breaker.openings]])
-  const ofCatchUps = (number: 'count' | 'entries' | 'seconds') => () => Object.entries(catchUps).map(([kind, caughtUp]): Sample<'kind'> => [{ kind: kind as CatchUpKind }, caughtUp[number]])
-  expose(Counter, { register, name: 'signout_replays_total', help: 'Replays of the record into the blocklist that this replica has finished: rebuilds from nothing, and what it lacked.', labelNames: ['kind'] }, ofCatchUps('count'))
-  expose(Counter, { register, name: 'signout_replay_entries_total', help: 'Revocations that finished replays have written into the blocklist.', labelNames: ['kind'] }, ofCatchUps('entries'))
-  expose(Counter, { register, name: 'signout_replay_seconds_total', help: 'How long finished replays took, together.', labelNames: ['kind'] }, ofCatchUps('seconds'))
+export function exposeCounts (register: Registry, counts: Counts): void {
+  const { checks, breaker, catchUps, unavailable, revocations } = counts
+  expose(Counter, {
+    register,
+    name: 'signout_checks_total',
+    help: 'Checks of an access token against the blocklist, by what came of them.',
+    labelNames: ['result']
+  }, () => Object.entries(checks).map(([result, count]) => [{ result }, count]))
+  expose(Counter, {
+    register,
+    name: 'signout_revocations_total',
+    help: 'Tokens and sessions that were revoked here, by what was revoked and why.',
+    labelNames: ['scope', 'reason']
+  }, () => revocations.map(({ scope, reason, count }) => [{ scope, reason }, count]))
+  expose(Counter, {
+    register,
+    name: 'signout_unavailable_answers_total',
+    help: 'Requests that were answered 503, by cause.',
+    labelNames: ['cause']
+  }, () => Object.entries(unavailable).map(([cause, count]) => [{ cause }, count]))
+  expose(Gauge, {
+    register,
+    name: 'signout_breaker_open',
+    help: 'Whether look-ups are refused at once, since Redis has not been answering in time: 1 or 0.'
+  }, () => [[{}, Number(breaker.isOpen)]])
+  expose(Counter, {
+    register,
+    name: 'signout_breaker_openings_total',
+    help: 'How often look-ups have begun to be refused at once, since Redis had not been answering in time.'
+  }, () => [[{}, breaker.openings]])
+  exposeCatchUps(register, catchUps)
+}
+
+function exposeCatchUps (register: Registry, catchUps: Counts['catchUps']): void {
+  const ofCatchUps = (number: 'count' | 'entries' | 'seconds') => () =>
+    Object.entries(catchUps).map(([kind, caughtUp]): Sample<'kind'> => [
+      { kind: kind as CatchUpKind },
+      caughtUp[number]
+    ])
+  expose(Counter, {
+    register,
+    name: 'signout_replays_total',
+    help: 'Replays of the record into the blocklist that this replica has finished: rebuilds from nothing, and what it lacked.',
+    labelNames: ['kind']
+  }, ofCatchUps('count'))
+  expose(Counter, {
+    register,
+    name: 'signout_replay_entries_total',
+    help: 'Revocations that finished replays have written into the blocklist.',
+    labelNames: ['kind']
+  }, ofCatchUps('entries'))
+  expose(Counter, {
+    register,
+    name: 'signout_replay_seconds_total',
+    help: 'How long finished replays took, together.',
+    labelNames: ['kind']
+  }, ofCatchUps('seconds'))
 }
 
 /** @param read what was found out for this scrape */
 export function exposeStatus (register: Registry, read: () => BlocklistStatus | undefined): void {
-  expose(Gauge, { register, name: 'signout_blocklist_state', help: 'How the blocklist is, asked just now: 1 for that state, 0 for the others.', labelNames: ['state'] },
-    () => blocklistStates.map(state => [{ state }, Number(read()?.state === state)]))
-  expose(Gauge, { register, name: 'signout_blocklist_positions_behind', help: 'How many positions of the record the blocklist in Redis lacks. Not there in the embedded mode.' },
-    () => {
-      const behind = read()?.positionsBehind
-      return behind === undefined ? [] : [[{}, behind]]
-    })
-  expose(Gauge, { register, name: 'signout_replay_progress_entries', help: 'Revocations that the rebuild that is under way has written, whichever replica does it; 0 while there is none.' },
-    () => [[{}, read()?.progress?.done ?? 0]])
-  expose(Gauge, { register, name: 'signout_replay_expected_entries', help: 'Revocations that the rebuild that is under way has to write; 0 while there is none.' },
-    () => [[{}, read()?.progress?.total ?? 0]])
-  expose(Gauge, { register, name: 'signout_replay_remaining_seconds', help: 'How long the rebuild that is under way will take from now on, as far as one can tell; 0 while there is none.' },
-    () => [[{}, read()?.progress?.remainingSeconds ?? 0]])
+  expose(Gauge, {
+    register,
+    name: 'signout_blocklist_state',
+    help: 'How the blocklist is, asked just now: 1 for that state, 0 for the others.',
+    labelNames: ['state']
+  }, () => blocklistStates.map(state => [{ state }, Number(read()?.state === state)]))
+  expose(Gauge, {
+    register,
+    name: 'signout_blocklist_positions_behind',
+    help: 'How many positions of the record the blocklist in Redis lacks. Not there in the embedded mode.'
+  }, () => {
+    const behind = read()?.positionsBehind
+    return behind === undefined ? [] : [[{}, behind]]
+  })
+  expose(Gauge, {
+    register,
+    name: 'signout_replay_progress_entries',
+    help: 'Revocations that the rebuild that is under way has written, whichever replica does it; 0 while there is none.'
+  }, () => [[{}, read()?.progress?.done ?? 0]])
+  expose(Gauge, {
+    register,
+    name: 'signout_replay_expected_entries',
+    help: 'Revocations that the rebuild that is under way has to write; 0 while there is none.'
+  }, () => [[{}, read()?.progress?.total ?? 0]])
+  expose(Gauge, {
+    register,
+    name: 'signout_replay_remaining_seconds',
+    help: 'How long the rebuild that is under way will take from now on, as far as one can tell; 0 while there is none.'
+  }, () => [[{}, read()?.progress?.remainingSeconds ?? 0]])
 }
 
 /** @param read returns the differences as they are now */
 export function exposeClocks (register: Registry, read: () => Clocks['differences']): void {
-  expose(Gauge, { register, name: 'signout_clock_ahead_seconds', help: 'By how many seconds the clock of Redis or Postgres is ahead of that of this machine; behind is negative. Not there in the embedded mode.', labelNames: ['clock'] },
-    () => read().map(({ clock, aheadSeconds }) => [{ clock }, aheadSeconds]))
+  expose(Gauge, {
+    register,
+    name: 'signout_clock_ahead_seconds',
+    help: 'By how many seconds the clock of Redis or Postgres is ahead of that of this machine; behind is negative. Not there in the embedded mode.',
+    labelNames: ['clock']
+  }, () => read().map(({ clock, aheadSeconds }) => [{ clock }, aheadSeconds]))
 }

@@ -12,13 +12,23 @@ export interface EventLogger {
 
 const connections: Record<ConnectionPurpose, { name: string, consequence: string }> = {
   'look-ups': { name: 'The connection to Redis', consequence: 'Requests with a token get 503 until it is back.' },
-  projector: { name: 'The second connection to Redis', consequence: 'The blocklist is not kept up with the record until it is back.' },
+  projector: {
+    name: 'The second connection to Redis',
+    consequence: 'The blocklist is not kept up with the record until it is back.'
+  },
   'replicated writes': { name: 'The third connection to Redis', consequence: 'Logouts get 503 until it is back.' }
 }
 
 const losses: Record<Loss, { level: 'warn' | 'error', message: string }> = {
-  evicted: { level: 'error', message: 'Redis has dropped keys, revocations maybe among them: the blocklist is made again from the record.' },
-  replaced: { level: 'warn', message: 'The Redis of before was not asked for a while, and this one may have dropped revocations: the blocklist is made again from the record.' }
+  evicted: {
+    level: 'error',
+    message: 'Redis has dropped keys, revocations maybe among them: the blocklist is made again from the record.'
+  },
+  replaced: {
+    level: 'warn',
+    message:
+      'The Redis of before was not asked for a while, and this one may have dropped revocations: the blocklist is made again from the record.'
+  }
 }
 
 /** Several shards find the same loss at once. */
@@ -28,36 +38,75 @@ const lossEveryMs = 1_000
 export function logBlocklistEvents (events: BlocklistEmitter, log: EventLogger): void {
   events.on('trustChanged', (trust, reason) => { logTrust(log, trust, reason) })
   events.on('caughtUp', catchUp => { logCatchUp(log, catchUp) })
-  events.on('breakerOpened', () => { log.warn({}, 'Redis does not answer in time. Requests with a token get 503 at once until it does.') })
+  events.on('breakerOpened', () => {
+    log.warn({}, 'Redis does not answer in time. Requests with a token get 503 at once until it does.')
+  })
   events.on('breakerClosed', () => { log.info({}, 'Redis answers in time again.') })
-  events.on('markerForgotten', atMostEvery(lossEveryMs, (loss: Loss) => { log[losses[loss].level]({}, losses[loss].message) }))
-  events.on('shardMoved', (tag, reason) => { log.warn({ tag, reason }, 'A part of the blocklist was moved in the cluster, and is made again from the record. Requests with a token that belongs to it get 503 until it is.') })
-  events.on('recordRenamed', (marker, head) => { log.error({ marker, head }, 'The record of revocations has lost its end: the database was restored from a backup. The record has a new id, and the blocklist is made again.') })
-  events.on('projectorFailed', err => { log.warn({ err }, 'The blocklist cannot be kept up with the record. It is tried again every second.') })
-  events.on('connectionLost', (purpose, err) => { log.warn({ err }, `${connections[purpose].name} is lost. ${connections[purpose].consequence}`) })
+  events.on(
+    'markerForgotten',
+    atMostEvery(lossEveryMs, (loss: Loss) => {
+      log[losses[loss].level]({}, losses[loss].message)
+    })
+  )
+  events.on('shardMoved', (tag, reason) => {
+    log.warn(
+      { tag, reason },
+      'A part of the blocklist was moved in the cluster, and is made again from the record. Requests with a token that belongs to it get 503 until it is.'
+    )
+  })
+  events.on('recordRenamed', (marker, head) => {
+    log.error(
+      { marker, head },
+      'The record of revocations has lost its end: the database was restored from a backup. The record has a new id, and the blocklist is made again.'
+    )
+  })
+  events.on('projectorFailed', err => {
+    log.warn({ err }, 'The blocklist cannot be kept up with the record. It is tried again every second.')
+  })
+  events.on('connectionLost', (purpose, err) => {
+    log.warn({ err }, `${connections[purpose].name} is lost. ${connections[purpose].consequence}`)
+  })
   events.on('connectionRestored', purpose => { log.info({}, `${connections[purpose].name} is back.`) })
   events.on('flawsFound', descriptions => {
     for (const description of descriptions) log.error({}, `${description} Until then requests with a token get 503.`)
   })
-  events.on('flawAcknowledged', description => { log.warn({}, `${description} It is believed to be noeviction, since REDIS_NOEVICTION_ACKNOWLEDGED says so.`) })
+  events.on('flawAcknowledged', description => {
+    log.warn({}, `${description} It is believed to be noeviction, since REDIS_NOEVICTION_ACKNOWLEDGED says so.`)
+  })
   events.on('clocksChanged', (description, clocks) => {
     if (description === undefined) log.info({ clocks }, 'Clocks agree again.')
     else log.error({ clocks }, `Clocks differ: ${description}. No token is issued, and none is refused for its time.`)
   })
-  events.on('clockSetBack', () => { log.warn({}, 'The clock of this machine was set back. The blocklist is rebuilt, since entries may have ended too early.') })
+  events.on('clockSetBack', () => {
+    log.warn(
+      {},
+      'The clock of this machine was set back. The blocklist is rebuilt, since entries may have ended too early.'
+    )
+  })
 }
 
 function logTrust (log: EventLogger, trust: TrustState, reason: string | undefined): void {
-  if (trust === 'untrusted') log.warn({ reason }, 'The blocklist is not trusted until it has been compared with the record. Requests with a token get 503.')
-  else if (trust === 'behind') log.warn({}, 'Redis is behind the record: it may refuse writes. Tokens are checked against Postgres as well, and logouts may get 503.')
-  else log.info({}, 'The blocklist is up with the record.')
+  if (trust === 'untrusted') {
+    log.warn(
+      { reason },
+      'The blocklist is not trusted until it has been compared with the record. Requests with a token get 503.'
+    )
+  } else if (trust === 'behind') {
+    log.warn(
+      {},
+      'Redis is behind the record: it may refuse writes. Tokens are checked against Postgres as well, and logouts may get 503.'
+    )
+  } else log.info({}, 'The blocklist is up with the record.')
 }
 
 function logCatchUp (log: EventLogger, { from, to, entries, seconds }: CatchUp): void {
   const isRebuild = from === undefined
   // Catching up goes on all the time. A rebuild is news.
   const level = isRebuild && entries > 0 ? 'info' : 'debug'
-  log[level]({ position: to.position, entries, seconds }, isRebuild ? 'The blocklist was made again from the record.' : 'The blocklist was brought up to the record.')
+  log[level](
+    { position: to.position, entries, seconds },
+    isRebuild ? 'The blocklist was made again from the record.' : 'The blocklist was brought up to the record.'
+  )
 }
 
 function atMostEvery<T> (everyMs: number, work: (value: T) => void): (value: T) => void {

@@ -12,8 +12,8 @@ import { createCounts } from './counts.ts'
 import type { UnavailableCause } from './unavailable.ts'
 
 /**
- * What operators see of the service. It is told what happens, and says all of it when it is scraped. Nothing that it is told
- * of a person, a session or a token is kept: no label has more values than are written in the code.
+ * What operators see of the service. It is told what happens, and says all of it when it is scraped. Nothing that it is
+ * told of a person, a session or a token is kept: no label has more values than are written in the code.
  */
 export interface Metrics {
   /** Called for each request, so it does no more than add. */

@@ -7,8 +7,8 @@ type Instruments = Pick<typeof perfHooks, 'monitorEventLoopDelay' | 'Performance
 /**
  * Collects what prom-client measures of every process: event-loop delay, garbage collection, memory, processor time.
  *
- * prom-client stops nothing that it has started, and keeps no handle to it. Both things that go on, a timer and an observer,
- * come from `node:perf_hooks`; so they are noted as they are made. Answers what stops them.
+ * prom-client stops nothing that it has started, and keeps no handle to it. Both things that go on, a timer and an
+ * observer, come from `node:perf_hooks`; so they are noted as they are made. Answers what stops them.
  */
 export function collectProcessMetrics (register: Registry): () => void {
   const { monitorEventLoopDelay, PerformanceObserver } = perfHooks

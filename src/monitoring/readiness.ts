@@ -38,7 +38,9 @@ export function createReadiness (): Readiness {
     async findUnready () {
       const names = [...parts.keys()]
       const answers = await Promise.allSettled([...parts.values()].map(ask => ask()))
-      return answers.flatMap((answer, index) => answer.status === 'rejected' ? [{ name: names[index] ?? '', reason: answer.reason as unknown }] : [])
+      return answers.flatMap((answer, index) =>
+        answer.status === 'rejected' ? [{ name: names[index] ?? '', reason: answer.reason as unknown }] : []
+      )
     }
   }
 }

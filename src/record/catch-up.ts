@@ -10,7 +10,9 @@ export interface CatchUpOptions {
   onPage: () => Promise<unknown>
   /** Once it is aborted, nothing is begun any more: the markers and drafts stay where they are. */
   stopping: AbortSignal
-  /** How long a step may take before its shard is left behind, in milliseconds; as long as it likes when it is left out. */
+  /**
+   * How long a step may take before its shard is left behind, in milliseconds; as long as it likes when it is left out.
+   */
   stepDeadlineMs?: number | undefined
 }
 
@@ -47,10 +49,14 @@ export function isFarBehind (from: RecordPosition | undefined, to: RecordPositio
 }
 
 /**
- * Writes to each shard the rows after its marker that belong to it, or all when it has none, up to a head that is settled, and
- * moves its marker past them, step by step. The record is read once for all of them.
+ * Writes to each shard the rows after its marker that belong to it, or all when it has none, up to a head that is
+ * settled, and moves its marker past them, step by step. The record is read once for all of them.
  */
-export async function catchUp ({ record, onPage, stopping, stepDeadlineMs }: CatchUpOptions, lags: readonly Lag[], to: RecordPosition): Promise<CatchUpEnd> {
+export async function catchUp (
+  { record, onPage, stopping, stepDeadlineMs }: CatchUpOptions,
+  lags: readonly Lag[],
+  to: RecordPosition
+): Promise<CatchUpEnd> {
   const startedAt = performance.now()
   const range = { after: Math.min(...lags.map(({ from }) => from?.position ?? 0)), upTo: to.position }
   // Only what takes long tells how far it has come.
@@ -62,7 +68,11 @@ export async function catchUp ({ record, onPage, stopping, stepDeadlineMs }: Cat
 
   /** Each step of each, of which those drop out that are refused or fail. */
   async function keep (write: (writer: ShardWriter) => Promise<boolean>): Promise<void> {
-    const done = await Promise.allSettled(writers.map(writer => stepDeadlineMs === undefined ? write(writer) : withDeadline(write(writer), stepDeadlineMs)))
+    const done = await Promise.allSettled(
+      writers.map(writer =>
+        stepDeadlineMs === undefined ? write(writer) : withDeadline(write(writer), stepDeadlineMs)
+      )
+    )
     writers = writers.filter((_, index) => {
       const step = done[index]
       if (step?.status === 'fulfilled' && step.value) return true
@@ -93,7 +103,10 @@ export async function catchUp ({ record, onPage, stopping, stepDeadlineMs }: Cat
   return end
 }
 
-/** Counting many rows may take longer than a statement may. The positions are as good a guess where few rows have expired. */
+/**
+ * Counting many rows may take longer than a statement may. The positions are as good a guess where few rows have
+ * expired.
+ */
 async function countRows (record: CatchUpOptions['record'], range: PositionRange): Promise<number> {
   try {
     return await record.countRows(range)
@@ -111,7 +124,8 @@ interface ShardWriter {
 
 function createWriter ({ shard: { projection, includes }, found, from }: Lag): ShardWriter {
   let current = found
-  const nameAt = (position: number) => from === undefined ? advanceDraft(found, position) : formatMarker({ ...from, position })
+  const nameAt = (position: number) =>
+    from === undefined ? advanceDraft(found, position) : formatMarker({ ...from, position })
 
   /** Each step goes on from where the one before it leaves off, so they can be sent without waiting for one another. */
   function advance (rows: readonly RecordRow[], progress: Progress | undefined): Promise<boolean> {

@@ -8,7 +8,8 @@ import { checkScript, settleScript } from './scripts.ts'
 const allKeys = (prefix: string) => Object.values(projectionKeys(prefix))
 
 /**
- * Forgets the marker of one shard if Redis may have lost revocations. To be called on each connection before its answers count.
+ * Forgets the marker of one shard if Redis may have lost revocations. To be called on each connection before its
+ * answers count.
  *
  * Rejects when Redis does not answer, or refuses to forget the marker.
  */
@@ -18,8 +19,8 @@ export async function checkForLoss (link: RedisLink, prefix: string, events?: Bl
 }
 
 /**
- * Returns true if Redis can be read and refuses writes: it is full, it cannot store its data, or it has too few replicas. Redis 6
- * says so in the middle of the message when it refuses a script.
+ * Returns true if Redis can be read and refuses writes: it is full, it cannot store its data, or it has too few
+ * replicas. Redis 6 says so in the middle of the message when it refuses a script.
  */
 export function isWriteRefused (error: unknown): boolean {
   return error instanceof Error && /\b(OOM|MISCONF|NOREPLICAS)\b/.test(error.message)
@@ -42,6 +43,7 @@ export function createRedisLosses (
       return checks.some(check => check.status === 'rejected' && isWriteRefused(check.reason))
     },
     doubt: () => all((link, prefix) => link.run(redis => redis.set(projectionKeys(prefix).doubt, 1))),
-    settle: () => all((link, prefix) => link.run(redis => runScript(redis, 'signoutSettle', settleScript, allKeys(prefix), [])))
+    settle: () =>
+      all((link, prefix) => link.run(redis => runScript(redis, 'signoutSettle', settleScript, allKeys(prefix), [])))
   }
 }

@@ -22,8 +22,8 @@ export function positionReached (text: string | null | undefined, recordId: stri
 }
 
 /**
- * What stands in the place of the marker while a rebuild is under way: whose it is, a name that nobody has used before, and how
- * far it has come. No look-up takes it for a marker.
+ * What stands in the place of the marker while a rebuild is under way: whose it is, a name that nobody has used before,
+ * and how far it has come. No look-up takes it for a marker.
  */
 export function newDraft (recordId: string): string {
   return `draft-${recordId}/${randomUUID()}:0`

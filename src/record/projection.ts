@@ -3,9 +3,9 @@ import type { Revocation } from '../entries/revocation.ts'
 /**
  * The blocklist as its projector sees it: a projection of the record, which may be lost at any time and is made again.
  *
- * Each step checks that the marker, or the draft in its place, is exactly what the projector last saw or put there, does its
- * part, and leaves the next one: whatever has happened to the blocklist in between, whoever else is at it, and however late
- * a step arrives, what the marker says stays true (docs/revocation.md). All of them reject within a bound.
+ * Each step checks that the marker, or the draft in its place, is exactly what the projector last saw or put there,
+ * does its part, and leaves the next one: whatever has happened to the blocklist in between, whoever else is at it, and
+ * however late a step arrives, what the marker says stays true (docs/revocation.md). All of them reject within a bound.
  */
 export interface Projection {
   /** Rejects when it cannot be reached. */

@@ -14,13 +14,15 @@ export interface ProjectorOptions {
 }
 
 /**
- * Keeps the blocklist up with the record (P2), as docs/revocation.md explains. Boot, catching up and rebuilding after Redis
- * has lost its data are the same: write every live row after the marker, and move the marker past them.
+ * Keeps the blocklist up with the record (P2), as docs/revocation.md explains. Boot, catching up and rebuilding after
+ * Redis has lost its data are the same: write every live row after the marker, and move the marker past them.
  *
- * Every replica runs one; the one that has the lease works. Nothing rests on there being only one: others would be refused.
+ * Every replica runs one; the one that has the lease works. Nothing rests on there being only one: others would be
+ * refused.
  *
- * Of a blocklist in several shards each has a marker of its own. One that cannot be reached or refuses a step is left behind
- * until the next round, and one that has much to catch up with does so on its own, while the rounds of the others go on.
+ * Of a blocklist in several shards each has a marker of its own. One that cannot be reached or refuses a step is left
+ * behind until the next round, and one that has much to catch up with does so on its own, while the rounds of the
+ * others go on.
  */
 export interface Projector {
   start (): void
@@ -28,17 +30,26 @@ export interface Projector {
   wake (): void
   /** Does one round, and what takes longer with it. */
   round (): Promise<void>
-  /** Resolves when it rests, and lets another replica take over at once. A rebuild is left where it is, at its next page. */
+  /**
+   * Resolves when it rests, and lets another replica take over at once. A rebuild is left where it is, at its next
+   * page.
+   */
   stop (): Promise<void>
 }
 
 const intervalMs = 1_000
 /** Soon, and not so soon that a projector that is refused again and again does nothing else. */
 const startOverMs = 50
-/** Longer than a round that has nothing to do; and whoever takes over has moved the marker before replicas stop trusting it. */
+/**
+ * Longer than a round that has nothing to do; and whoever takes over has moved the marker before replicas stop trusting
+ * it.
+ */
 const leaseSeconds = 2
 
-/** How long one shard may keep the others waiting: what it was asked may still be done, and it is looked at again in the next round. */
+/**
+ * How long one shard may keep the others waiting: what it was asked may still be done, and it is looked at again in the
+ * next round.
+ */
 const shardDeadlineMs = 1_000
 
 export function createProjector (options: ProjectorOptions): Projector {
@@ -119,7 +130,11 @@ function createRounds (options: ProjectorOptions, startOverSoon: () => void, sto
   }
 
   async function bringUp (lags: readonly Lag[], to: RecordPosition, stepDeadlineMs?: number): Promise<void> {
-    const { catchUp: done, wasRefused, failure } = await catchUp({ record, onPage: keepLease, stopping, stepDeadlineMs }, lags, to)
+    const {
+      catchUp: done,
+      wasRefused,
+      failure
+    } = await catchUp({ record, onPage: keepLease, stopping, stepDeadlineMs }, lags, to)
     if (done !== undefined) options.events?.emit('caughtUp', done)
     // Starting over is part of the work.
     if (wasRefused) startOverSoon()
@@ -164,8 +179,9 @@ function createRounds (options: ProjectorOptions, startOverSoon: () => void, sto
 }
 
 /**
- * Whether Redis can be read and not be written, for a reason that is the same for every replica: it is full, or it cannot store
- * its data. NOREPLICAS and READONLY are other reasons. An old primary answers so, and another replica may reach the new one.
+ * Whether Redis can be read and not be written, for a reason that is the same for every replica: it is full, or it
+ * cannot store its data. NOREPLICAS and READONLY are other reasons. An old primary answers so, and another replica may
+ * reach the new one.
  */
 function refusesWrites (error: unknown): boolean {
   return error instanceof Error && /\b(OOM|MISCONF)\b/.test(error.message)

@@ -3,7 +3,7 @@ import { rowLimit } from '../db/row-limit.ts'
 import type { Sql, SqlDatabase } from '../db/sql.ts'
 import type { EndReason } from '../db/tables.ts'
 import type { RecordPosition } from './marker.ts'
-import type { Revocation, RevocationScope } from '../entries/revocation.ts'
+import { entryMarginSeconds, type Revocation, type RevocationScope } from '../entries/revocation.ts'
 
 /** A revocation as it is recorded: with its reason, and whose it was as far as that is known. */
 export interface RecordedRevocation extends Revocation {
@@ -18,7 +18,10 @@ export interface PositionRange {
 
 /** The end of the record. */
 export interface Head extends RecordPosition {
-  /** The greatest position that the marker was ever to be moved to, in this record. A marker beyond it is from a lost past. */
+  /**
+   * The greatest position that the marker was ever to be moved to, in this record. A marker beyond it is from a lost
+   * past.
+   */
   marked: number
 }
 
@@ -42,14 +45,15 @@ export interface RecordAfter extends Head {
 export const maxPositionsBehind = 5_000
 
 /**
- * Any number will do, as long as no other application in the same database uses it for an advisory lock. Writers share it
- * from before their positions are allocated until they are committed: who has it alone sees no position whose row is missing.
+ * Any number will do, as long as no other application in the same database uses it for an advisory lock. Writers share
+ * it from before their positions are allocated until they are committed: who has it alone sees no position whose row is
+ * missing.
  */
 const barrier = 7_366_721
 
 /**
- * Records revocations, in the transaction of the change that causes them. Once it is committed they take effect automatically,
- * whatever happens to the blocklist.
+ * Records revocations, in the transaction of the change that causes them. Once it is committed they take effect
+ * automatically, whatever happens to the blocklist.
  */
 export async function appendRevocations (sql: Sql, added: readonly RecordedRevocation[]): Promise<void> {
   if (added.length === 0) return
@@ -64,22 +68,28 @@ export async function appendRevocations (sql: Sql, added: readonly RecordedRevoc
 
 /** The record, as those read it who keep the blocklist up with it. */
 export interface RevocationRecord {
-  /** How far positions have been given out. Some of the last may not be committed yet, and none that was answered is beyond. */
+  /**
+   * How far positions have been given out. Some of the last may not be committed yet, and none that was answered is
+   * beyond.
+   */
   readHead (): Promise<Head>
   /**
-   * Returns the end of the record with the revocations after a position that are committed, expired ones included. Goes back
-   * {@link maxPositionsBehind} positions from the end at most: further revocations are missing from the result.
+   * Returns the end of the record with the revocations after a position that are committed, expired ones included. Goes
+   * back {@link maxPositionsBehind} positions from the end at most: further revocations are missing from the result.
    *
    * @param ids only the revocations with one of these ids, compared without hyphens; all when it is left out
    */
   readAfter (position: number, ids?: readonly string[]): Promise<RecordAfter>
   /** The same, once every row up to it is committed, or will never be. */
   settleHead (): Promise<Head>
-  /** Records, before it is done, that the marker will be moved there. Answers false when the record has another name by now. */
+  /**
+   * Records, before it is done, that the marker will be moved there. Answers false when the record has another name by
+   * now.
+   */
   willMark (position: RecordPosition): Promise<boolean>
   /**
-   * The rows of a range of positions whose tokens could still be accepted somewhere, in their order, out of so many rows.
-   * `next` is after which position to go on; undefined when there are no more.
+   * The rows of a range of positions whose tokens could still be accepted somewhere, in their order, out of so many
+   * rows. `next` is after which position to go on; undefined when there are no more.
    */
   readLive (range: PositionRange, limit: number): Promise<{ rows: RecordRow[], next: number | undefined }>
   /** How many rows there are, those included that nobody needs any more. */
@@ -91,8 +101,8 @@ export interface RevocationRecord {
   /** Whether one token alone is on record as revoked. */
   hasToken (jti: string): Promise<boolean>
   /**
-   * Gives the record another name, unless it has another one than this already, so that no marker that was written for it is
-   * believed any more. Answers whether it did.
+   * Gives the record another name, unless it has another one than this already, so that no marker that was written for
+   * it is believed any more. Answers whether it did.
    */
   rename (from: string): Promise<boolean>
   /** Takes or keeps the lease of the projector. Answers false while somebody else has it. */
@@ -117,11 +127,15 @@ export function createRevocationRecord (database: SqlDatabase, leewaySeconds: nu
     readLive: (range, limit) => readLive(database, leewaySeconds, range, limit),
     async countRows ({ after, upTo }) {
       const [row] = await database.query<{ count: number }>(
-        'select count(*)::int as count from revocations where position > $1::bigint and position <= $2::bigint', [after, upTo])
+        'select count(*)::int as count from revocations where position > $1::bigint and position <= $2::bigint',
+        [after, upTo]
+      )
       return row?.count ?? 0
     },
     async readClock () {
-      const [row] = await database.query<{ now_ms: number }>('select (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms')
+      const [row] = await database.query<{ now_ms: number }>(
+        'select (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms'
+      )
       return Math.floor(row?.now_ms ?? NaN)
     },
     async listNames () {
@@ -141,7 +155,9 @@ export function createRevocationRecord (database: SqlDatabase, leewaySeconds: nu
     rename: from => database.transaction(async sql => {
       await sql.query('lock table revocation_logs in exclusive mode')
       if ((await readHead(sql)).recordId !== from) return false
-      await sql.query('insert into revocation_logs (id, created_at) values ($1::uuid, clock_timestamp())', [randomUUID()])
+      await sql.query('insert into revocation_logs (id, created_at) values ($1::uuid, clock_timestamp())', [
+        randomUUID()
+      ])
       return true
     }),
     async lease (holder, seconds) {
@@ -165,12 +181,15 @@ async function readHead (sql: Sql): Promise<Head> {
 }
 
 /**
- * Reads the sequence in the same statement as the rows, but not from the same snapshot. The sequence may therefore be ahead of the
- * rows, by revocations that are not committed yet, and never behind.
+ * Reads the sequence in the same statement as the rows, but not from the same snapshot. The sequence may therefore be
+ * ahead of the rows, by revocations that are not committed yet, and never behind.
  */
 async function readAfter (sql: Sql, position: number, ids?: readonly string[]): Promise<RecordAfter> {
   // One parameter for all ids: a statement has at most 65,535 of them.
-  const among = ids === undefined ? 'true' : "replace(id, '-', '') in (select replace(name, '-', '') from json_array_elements_text($3::json) as name)"
+  const among =
+    ids === undefined
+      ? 'true'
+      : "replace(id, '-', '') in (select replace(name, '-', '') from json_array_elements_text($3::json) as name)"
   type Found = { id: string, marked: number, position: number, recent: Array<[RevocationScope, string, number]> }
   const [found] = await sql.query<Found>(`with head as materialized (
       select case when is_called then last_value else 0 end as position from revocations_position_seq
@@ -186,20 +205,33 @@ async function readAfter (sql: Sql, position: number, ids?: readonly string[]): 
 }
 
 /**
- * Only the order of positions decides what is read: with more conditions, and no statistics yet after many logouts at once,
- * Postgres sorts all rows for each page. One row of JSON for a page is five times as fast as a row for each revocation.
+ * Only the order of positions decides what is read: with more conditions, and no statistics yet after many logouts at
+ * once, Postgres sorts all rows for each page. One row of JSON for a page is five times as fast as a row for each
+ * revocation.
  */
-async function readLive (sql: Sql, leewaySeconds: number, { after, upTo }: PositionRange, limit: number): ReturnType<RevocationRecord['readLive']> {
+async function readLive (
+  sql: Sql,
+  leewaySeconds: number,
+  { after, upTo }: PositionRange,
+  limit: number
+): ReturnType<RevocationRecord['readLive']> {
   type Live = [position: number, scope: RevocationScope, id: string, expiresAt: number, subject: string | null]
   const rows = await sql.query<{ count: number, last: number, live: Live[] }>(`
     select count(*)::int as count, max(position)::float8 as last, coalesce(
       json_agg(json_build_array(position, scope, id, date_part('epoch', expires_at), subject) order by position)
-      filter (where position <= $1::bigint and expires_at + make_interval(secs => $2::float8) > statement_timestamp()), '[]') as live
+      filter (where position <= $1::bigint
+        and expires_at + make_interval(secs => $2::float8) > statement_timestamp()), '[]') as live
     from (select * from revocations where position > $3::bigint order by position limit $4::int) as revocations`,
-  [upTo, 3 * leewaySeconds, after, rowLimit(limit)])
+  [upTo, entryMarginSeconds(leewaySeconds), after, rowLimit(limit)])
   const { count, last, live } = rows[0] ?? { count: 0, last: 0, live: [] }
   return {
-    rows: live.map(([position, scope, id, expiresAt, subject]) => ({ position, scope, id, expiresAt, ...subject !== null && { subject } })),
+    rows: live.map(([position, scope, id, expiresAt, subject]) => ({
+      position,
+      scope,
+      id,
+      expiresAt,
+      ...(subject !== null && { subject })
+    })),
     next: count === limit && last < upTo ? last : undefined
   }
 }

@@ -23,7 +23,15 @@ export function createRedisProjection ({ redis, prefix, leewaySeconds, events }:
       await link.run(redis => redis.get(marker))
     },
     async begin (recordId, draft) {
-      const [found, loss] = await link.run(redis => runScript<[string, Loss | '']>(redis, 'signoutBegin', beginScript, [marker, progressKey, note], [recordId, draft]))
+      const [found, loss] = await link.run(redis =>
+        runScript<[string, Loss | '']>(
+          redis,
+          'signoutBegin',
+          beginScript,
+          [marker, progressKey, note],
+          [recordId, draft]
+        )
+      )
       if (loss !== '') events?.emit('markerForgotten', loss)
       return found
     },
@@ -31,7 +39,17 @@ export function createRedisProjection ({ redis, prefix, leewaySeconds, events }:
       const entries = revocations.map(({ scope, id }) => prefix + entryKey(scope, id))
       const ends = revocations.map(({ expiresAt }) => entryEndsAt(expiresAt, leewaySeconds))
       const told = progress === undefined ? '' : JSON.stringify(progress)
-      return await link.run(redis => runScript<number>(redis, 'signoutAdvance', advanceScript, [marker, progressKey, note, ...entries], [from, to, told, ...ends])) === 1
+      return (
+        (await link.run(redis =>
+          runScript<number>(
+            redis,
+            'signoutAdvance',
+            advanceScript,
+            [marker, progressKey, note, ...entries],
+            [from, to, told, ...ends]
+          )
+        )) === 1
+      )
     },
     async forgetMarker () {
       await link.run(redis => redis.del(marker))

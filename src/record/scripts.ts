@@ -7,12 +7,12 @@ const progressTtlMs = 5_000
 
 /**
  * A Lua function that forgets the marker if keys may have been evicted since the note, and renews the note:
- * `forget_what_may_be_lost(marker, note)`. It returns the reason (`evicted`, `replaced`, or an empty text), and the error of a
- * Redis replica, which refuses the note.
+ * `forget_what_may_be_lost(marker, note)`. It returns the reason (`evicted`, `replaced`, or an empty text), and the
+ * error of a Redis replica, which refuses the note.
  *
- * A server that was restarted counts evictions from 0 again: ending an eviction by the configuration and a restart is common. A
- * Redis replica that was promoted is trusted if the primary was asked a moment ago. A blocklist without a note is of a release that
- * made none. A Redis that is full keeps the old note, which is safe.
+ * A server that was restarted counts evictions from 0 again: ending an eviction by the configuration and a restart is
+ * common. A Redis replica that was promoted is trusted if the primary was asked a moment ago. A blocklist without a
+ * note is of a release that made none. A Redis that is full keeps the old note, which is safe.
  */
 const forgetWhatMayBeLost = `
 local function forget_what_may_be_lost (marker, note)
@@ -33,7 +33,8 @@ local function forget_what_may_be_lost (marker, note)
   end
   if loss ~= '' and redis.call('DEL', marker) == 0 then loss = '' end
   local noted = redis.pcall('SET', note, run .. ':' .. evicted .. ':' .. seconds)
-  if type(noted) == 'table' and noted.err and string.find(noted.err, 'READONLY', 1, true) then return loss, noted.err end
+  local refusal = type(noted) == 'table' and noted.err
+  if refusal and string.find(refusal, 'READONLY', 1, true) then return loss, refusal end
   return loss, nil
 end
 `
@@ -76,7 +77,8 @@ return 1
  * ARGV[1]  the id of the record
  * ARGV[2]  a new draft marker
  * Returns  { the marker if it is of this record, otherwise the draft marker; the loss, as the check returns it }
- * Why      KEYS[2] is named for a cluster. While the slot is being moved to another server, not all of the keys are on one server,
+ * Why KEYS[2] is named for a cluster. While the slot is being moved to another server, not all of the keys are on one
+ * server,
  *          and Redis refuses the command. The projector thus finds out about a move that no look-up meets.
  */
 export const beginScript = `
@@ -101,7 +103,8 @@ return {ARGV[2], loss}
  * ARGV[3]  the progress, as JSON; an empty text when there is none
  * ARGV[4…] when each entry ends, in milliseconds since the epoch
  * Returns  1, or 0 when another text stands in the marker: then nothing was written
- * Why      The marker moves last: until then it is true of whatever is there. A rebuild during which keys were evicted starts over.
+ * Why The marker moves last: until then it is true of whatever is there. A rebuild during which keys were evicted
+ * starts over.
  */
 export const advanceScript = `
 ${forgetWhatMayBeLost}

@@ -9,8 +9,9 @@ export class BreakerOpenError extends Error {
 }
 
 /**
- * A circuit breaker: when something has failed several times in a row, asking it fails at once, but for one attempt at a time
- * that finds out whether it answers again. A blocklist that stalls costs a few requests its whole deadline, and not all.
+ * A circuit breaker: when something has failed several times in a row, asking it fails at once, but for one attempt at
+ * a time that finds out whether it answers again. A blocklist that stalls costs a few requests its whole deadline, and
+ * not all.
  */
 export interface Breaker {
   readonly isOpen: boolean

@@ -5,8 +5,8 @@ export interface RedisConnectionOptions {
   /** How long one command may take, in milliseconds. */
   deadlineMs: number
   /**
-   * A connection that owes an answer and has been silent for this long is given up, and another is made; in milliseconds. Two
-   * seconds when it is left out, and not before the deadline.
+   * A connection that owes an answer and has been silent for this long is given up, and another is made; in
+   * milliseconds. Two seconds when it is left out, and not before the deadline.
    */
   silenceMs?: number
   /** Called when the connection is lost, once for each loss, with the reason; it goes on reconnecting by itself. */
@@ -69,8 +69,8 @@ export function createRedisConnection (server: string | RedisOptions, options: R
 }
 
 /**
- * Connects again when ioredis has given up by itself. It does so for good when its failover detector hears of a new primary
- * while it asks the sentinels for the primary.
+ * Connects again when ioredis has given up by itself. It does so for good when its failover detector hears of a new
+ * primary while it asks the sentinels for the primary.
  */
 function goOnConnecting (redis: Redis): void {
   let isClosed = false
@@ -91,7 +91,10 @@ export function silenceFor (deadlineMs: number): number {
   return Math.max(defaultSilenceMs, deadlineMs)
 }
 
-/** Bounds the commands of a connection that was made before its deadline was known. It may be silent for as long as one takes. */
+/**
+ * Bounds the commands of a connection that was made before its deadline was known. It may be silent for as long as one
+ * takes.
+ */
 export function boundCommands (redis: Redis, deadlineMs: number): void {
   redis.options.commandTimeout = deadlineMs
   redis.options.socketTimeout = Math.max(redis.options.socketTimeout ?? defaultSilenceMs, deadlineMs)
@@ -101,7 +104,10 @@ function retryDelay (attempt: number): number {
   return Math.min(50 * 2 ** Math.min(attempt, 10), maxReconnectDelayMs)
 }
 
-/** ioredis' errors carry the command with its arguments, the password of AUTH among them, and logs print what errors carry. */
+/**
+ * ioredis' errors carry the command with its arguments, the password of AUTH among them, and logs print what errors
+ * carry.
+ */
 export function toPlainError (error: Error): Error {
   return new Error(error.message)
 }

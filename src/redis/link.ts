@@ -9,8 +9,8 @@ export interface RedisLink {
   /** Whether there is a connection, and it can be used. */
   readonly isReady: boolean
   /**
-   * Runs a command on the connection of now, at once. Rejects as the command does, but without its arguments; and when there is
-   * no connection, or when the server says that it does not have this part.
+   * Runs a command on the connection of now, at once. Rejects as the command does, but without its arguments; and when
+   * there is no connection, or when the server says that it does not have this part.
    */
   run<T> (command: (redis: Redis) => Promise<T>): Promise<T>
   /** The values of keys, by one command. */
@@ -38,8 +38,16 @@ export function linkTo (redis: Redis): RedisLink {
   }
 }
 
-/** Runs a script of ours. ioredis sends its digest, and the script itself only to a server that does not know it yet. */
-export function runScript<T> (redis: Redis, name: string, lua: string, keys: string[], args: Array<string | number>): Promise<T> {
+/**
+ * Runs a script of ours. ioredis sends its digest, and the script itself only to a server that does not know it yet.
+ */
+export function runScript<T> (
+  redis: Redis,
+  name: string,
+  lua: string,
+  keys: string[],
+  args: Array<string | number>
+): Promise<T> {
   if (!(name in redis)) redis.defineCommand(name, { lua })
   const commands = redis as unknown as Record<string, (keyCount: number, ...rest: Array<string | number>) => Promise<T>>
   return (commands[name] as typeof commands[string]).call(redis, keys.length, ...keys, ...args)

@@ -4,7 +4,15 @@ import { createRedisConnection, type RedisConnectionOptions } from './connection
 import { connectToCluster } from './cluster/connections.ts'
 import { connectionsTo, type RedisConnections } from './connections.ts'
 import { createSlotMap } from './cluster/slot-map.ts'
-import { describeTopology, toNodeOptions, toRedisOptions, variableOf, type ClusterTopology, type RedisAddress, type RedisTopology } from './topology.ts'
+import {
+  describeTopology,
+  toNodeOptions,
+  toRedisOptions,
+  variableOf,
+  type ClusterTopology,
+  type RedisAddress,
+  type RedisTopology
+} from './topology.ts'
 
 /** The servers of Redis, however they are arranged. */
 export interface OpenRedis {
@@ -13,7 +21,8 @@ export interface OpenRedis {
   /**
    * Makes connections for one purpose, and waits until they are made. `onLost` is told of what is lost later.
    *
-   * Throws an {@link AwayError} when there is no Redis there now, and a {@link StartupError} for settings that will never do.
+   * Throws an {@link AwayError} when there is no Redis there now, and a {@link StartupError} for settings that will
+   * never do.
    */
   connect (options: RedisConnectionOptions): Promise<RedisConnections>
   /** Closes all of them. */
@@ -26,7 +35,8 @@ const connectDeadlineMs = 5_000
 const scoutDeadlineMs = 1_000
 
 /** What is said where settings are wrong: of a user, a database, a name, a certificate, or of what is no Redis. */
-const mistake = /^(WRONGPASS|NOAUTH|NOPERM|ERR (?!max number of clients)|Protocol error)|ENOTFOUND|EAI_AGAIN|certificate|SSL routines/
+const mistake =
+  /^(WRONGPASS|NOAUTH|NOPERM|ERR (?!max number of clients)|Protocol error)|ENOTFOUND|EAI_AGAIN|certificate|SSL routines/
 
 /** Throws a {@link StartupError} when the certificates that it names cannot be read. */
 export function openRedis (topology: RedisTopology): OpenRedis {
@@ -79,8 +89,12 @@ function attachTo (topology: Exclude<RedisTopology, ClusterTopology>): Attached 
 /** The connections of all purposes go by the same map. */
 function attachToCluster (topology: ClusterTopology): Attached {
   const common = toNodeOptions(topology)
-  const connectTo = (node: RedisAddress, options: RedisConnectionOptions) => createRedisConnection({ ...common, ...node }, options)
-  const map = createSlotMap({ nodes: topology.nodes, connect: node => connectTo(node, { deadlineMs: scoutDeadlineMs }) })
+  const connectTo = (node: RedisAddress, options: RedisConnectionOptions) =>
+    createRedisConnection({ ...common, ...node }, options)
+  const map = createSlotMap({
+    nodes: topology.nodes,
+    connect: node => connectTo(node, { deadlineMs: scoutDeadlineMs })
+  })
   const opened: RedisConnections[] = []
   return {
     attach (options) {

@@ -20,24 +20,56 @@ const alternatives = 'REDIS_URL, REDIS_SENTINELS and REDIS_CLUSTER_NODES'
 
 /** Undefined when no Redis is named, or when what is said of it cannot be; of that, `mistakes` gets a line each. */
 export function readTopology (settings: TopologySettings, mistakes: string[]): RedisTopology | undefined {
-  const { REDIS_URL: url, REDIS_SENTINELS: sentinels, REDIS_CLUSTER_NODES: nodes, REDIS_MASTER_NAME: masterName } = settings
-  const named = Object.entries({ REDIS_URL: url, REDIS_SENTINELS: sentinels, REDIS_CLUSTER_NODES: nodes }).flatMap(([name, value]) => value === undefined ? [] : [name])
+  const {
+    REDIS_URL: url,
+    REDIS_SENTINELS: sentinels,
+    REDIS_CLUSTER_NODES: nodes,
+    REDIS_MASTER_NAME: masterName
+  } = settings
+  const named = Object.entries({ REDIS_URL: url, REDIS_SENTINELS: sentinels, REDIS_CLUSTER_NODES: nodes }).flatMap(
+    ([name, value]) => (value === undefined ? [] : [name])
+  )
   const before = mistakes.length
-  if (named.length > 1) mistakes.push(`${named.join(' and ')} are set: set one of ${alternatives}, by how your servers are arranged.`)
-  if (sentinels !== undefined && masterName === undefined) mistakes.push('REDIS_MASTER_NAME is not set; with REDIS_SENTINELS it must be, to the name that the primary has there, such as mymaster.')
-  if (sentinels === undefined && masterName !== undefined) mistakes.push('REDIS_MASTER_NAME is set but REDIS_SENTINELS is not: set both or neither.')
+  if (named.length > 1) {
+    mistakes.push(`${named.join(' and ')} are set: set one of ${alternatives}, by how your servers are arranged.`)
+  }
+  if (sentinels !== undefined && masterName === undefined) {
+    mistakes.push(
+      'REDIS_MASTER_NAME is not set; with REDIS_SENTINELS it must be, to the name that the primary has there, such as mymaster.'
+    )
+  }
+  if (sentinels === undefined && masterName !== undefined) {
+    mistakes.push('REDIS_MASTER_NAME is set but REDIS_SENTINELS is not: set both or neither.')
+  }
   checkUser(settings, mistakes)
   if (mistakes.length > before) return undefined
-  const topology = url !== undefined ? { kind: 'standalone' as const, url, ...caFileOf(settings) } : readList(settings, mistakes)
-  if (topology !== undefined && settings.REDIS_TLS_CA !== undefined && !isByTls(topology)) mistakes.push(`REDIS_TLS_CA is set but ${variableOf(topology)} does not begin with rediss://, so that no certificate would be looked at.`)
+  const topology =
+    url !== undefined ? { kind: 'standalone' as const, url, ...caFileOf(settings) } : readList(settings, mistakes)
+  if (topology !== undefined && settings.REDIS_TLS_CA !== undefined && !isByTls(topology)) {
+    mistakes.push(
+      `REDIS_TLS_CA is set but ${variableOf(topology)} does not begin with rediss://, so that no certificate would be looked at.`
+    )
+  }
   return mistakes.length > before ? undefined : topology
 }
 
-function checkUser ({ REDIS_URL, REDIS_SENTINELS, REDIS_CLUSTER_NODES, REDIS_USERNAME, REDIS_PASSWORD }: TopologySettings, mistakes: string[]): void {
-  if (REDIS_USERNAME !== undefined && REDIS_PASSWORD === undefined) mistakes.push('REDIS_PASSWORD is not set but REDIS_USERNAME is: set both, or the password alone for the default user.')
+function checkUser (
+  { REDIS_URL, REDIS_SENTINELS, REDIS_CLUSTER_NODES, REDIS_USERNAME, REDIS_PASSWORD }: TopologySettings,
+  mistakes: string[]
+): void {
+  if (REDIS_USERNAME !== undefined && REDIS_PASSWORD === undefined) {
+    mistakes.push(
+      'REDIS_PASSWORD is not set but REDIS_USERNAME is: set both, or the password alone for the default user.'
+    )
+  }
   if (REDIS_PASSWORD === undefined) return
-  if (REDIS_URL !== undefined) mistakes.push('REDIS_PASSWORD goes with REDIS_SENTINELS and REDIS_CLUSTER_NODES; in REDIS_URL user and password are part of the address: redis://user:password@host:6379')
-  else if (REDIS_SENTINELS === undefined && REDIS_CLUSTER_NODES === undefined) mistakes.push(`REDIS_PASSWORD is set but none of ${alternatives} is.`)
+  if (REDIS_URL !== undefined) {
+    mistakes.push(
+      'REDIS_PASSWORD goes with REDIS_SENTINELS and REDIS_CLUSTER_NODES; in REDIS_URL user and password are part of the address: redis://user:password@host:6379'
+    )
+  } else if (REDIS_SENTINELS === undefined && REDIS_CLUSTER_NODES === undefined) {
+    mistakes.push(`REDIS_PASSWORD is set but none of ${alternatives} is.`)
+  }
 }
 
 function readList (settings: TopologySettings, mistakes: string[]): RedisTopology | undefined {
@@ -49,13 +81,21 @@ function readList (settings: TopologySettings, mistakes: string[]): RedisTopolog
   const members = texts.map(text => readMember(text, sentinels === undefined ? 6379 : 26379))
   const [first] = members
   if (first === undefined) return undefined
-  if (members.some(({ tls }) => tls !== first.tls)) mistakes.push(`${name} has members with rediss:// and others without: all are reached by TLS, or none.`)
-  if (members.some(({ user }) => JSON.stringify(user) !== JSON.stringify(first.user))) mistakes.push(`${name} has members with different users or passwords: they must have the same.`)
+  if (members.some(({ tls }) => tls !== first.tls)) {
+    mistakes.push(`${name} has members with rediss:// and others without: all are reached by TLS, or none.`)
+  }
+  if (members.some(({ user }) => JSON.stringify(user) !== JSON.stringify(first.user))) {
+    mistakes.push(`${name} has members with different users or passwords: they must have the same.`)
+  }
   const user = userOf(settings)
   const addresses = members.map(({ host, port }) => ({ host, port }))
   const common = { tls: first.tls, ...caFileOf(settings) }
-  if (masterName !== undefined) return { kind: 'sentinel', sentinels: addresses, masterName, sentinelUser: first.user, user, ...common }
-  if (user.password !== undefined && first.user.password !== undefined) mistakes.push('REDIS_PASSWORD is set, and REDIS_CLUSTER_NODES has a password too: leave one of them out.')
+  if (masterName !== undefined) {
+    return { kind: 'sentinel', sentinels: addresses, masterName, sentinelUser: first.user, user, ...common }
+  }
+  if (user.password !== undefined && first.user.password !== undefined) {
+    mistakes.push('REDIS_PASSWORD is set, and REDIS_CLUSTER_NODES has a password too: leave one of them out.')
+  }
   return { kind: 'cluster', nodes: addresses, user: { ...first.user, ...user }, ...common }
 }
 
@@ -95,7 +135,10 @@ function readMember (text: string, defaultPort: number): Member {
     host: hostname.replace(/^\[(.*)\]$/, '$1'),
     port: Number(port || defaultPort),
     tls: protocol === 'rediss:',
-    user: { ...username !== '' && { username: decodeURIComponent(username) }, ...password !== '' && { password: decodeURIComponent(password) } }
+    user: {
+      ...(username !== '' && { username: decodeURIComponent(username) }),
+      ...(password !== '' && { password: decodeURIComponent(password) })
+    }
   }
 }
 

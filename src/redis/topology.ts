@@ -64,9 +64,14 @@ export function formatAddress ({ host, port }: RedisAddress): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-/** What ioredis has to know of a topology with one primary. Throws a {@link StartupError} when the certificates cannot be read. */
+/**
+ * What ioredis has to know of a topology with one primary. Throws a {@link StartupError} when the certificates cannot
+ * be read.
+ */
 export function toRedisOptions (topology: StandaloneTopology | SentinelTopology): RedisOptions {
-  if (topology.kind === 'standalone') return { ...optionsOf(topology.url), ...topology.caFile !== undefined && { tls: readTls(topology.caFile) } }
+  if (topology.kind === 'standalone') {
+    return { ...optionsOf(topology.url), ...(topology.caFile !== undefined && { tls: readTls(topology.caFile) }) }
+  }
   const tls = topology.tls ? readTls(topology.caFile) : undefined
   const { sentinelUser: { username, password } } = topology
   return {
@@ -108,6 +113,9 @@ function readTls (caFile: string | undefined): { ca?: string } {
     new X509Certificate(ca).toString()
     return { ca }
   } catch (cause) {
-    throw new StartupError(`REDIS_TLS_CA: ${caFile} is no file of certificates in PEM format that can be read (${(cause as Error).message}).`, { cause })
+    throw new StartupError(
+      `REDIS_TLS_CA: ${caFile} is no file of certificates in PEM format that can be read (${(cause as Error).message}).`,
+      { cause }
+    )
   }
 }

@@ -8,13 +8,17 @@ import type { RevocableClaims, Revocation } from '../entries/revocation.ts'
  */
 export interface Blocklist {
   /**
-   * By how many seconds clocks may differ, from 0 to 300. This is the only place where the leeway is said. The plugin accepts a
-   * token until its `exp` plus the leeway. An entry must be kept until `expiresAt` plus three times the leeway: the replica's
-   * clock may be behind by one leeway, and the clock that expires the entry may be ahead by another.
+   * By how many seconds clocks may differ, from 0 to 300. This is the only place where the leeway is said. The plugin
+   * accepts a token until its `exp` plus the leeway. An entry must be kept until `expiresAt` plus three times the
+   * leeway: the replica's clock may be behind by one leeway, and the clock that expires the entry may be ahead by
+   * another.
    */
   readonly leewaySeconds: number
 
-  /** How long a look-up or a revocation may take, in milliseconds, from 1 to 60000. Defaults to 250. Beyond it a request gets 503. */
+  /**
+   * How long a look-up or a revocation may take, in milliseconds, from 1 to 60000. Defaults to 250. Beyond it a request
+   * gets 503.
+   */
   readonly deadlineMs?: number | undefined
 
   /**
@@ -23,8 +27,8 @@ export interface Blocklist {
    *
    * Idempotent: repeating it is safe, and an existing entry is never shortened. A revocation whose
    * tokens can no longer be accepted adds nothing. Not atomic: when it rejects, some entries may have
-   * been written, so the caller must not claim success, and should try again. Rejects with a TypeError, and writes nothing, if the
-   * list has a mistake.
+   * been written, so the caller must not claim success, and should try again. Rejects with a TypeError, and writes
+   * nothing, if the list has a mistake.
    */
   revoke (revocations: readonly Revocation[]): Promise<void>
 
@@ -57,17 +61,29 @@ const maxLeewaySeconds = 300
 const maxDeadlineMs = 60_000
 
 /** Returns the settings with their defaults. Throws a TypeError for one that is out of bounds. */
-export function readSettings ({ leewaySeconds = defaultLeewaySeconds, deadlineMs }: BlocklistSettings): { leewaySeconds: number, deadlineMs: number } {
-  return { leewaySeconds: requireNumber('leewaySeconds', leewaySeconds, 'seconds', 0, maxLeewaySeconds), deadlineMs: deadlineOf({ deadlineMs }, '') }
+export function readSettings ({ leewaySeconds = defaultLeewaySeconds, deadlineMs }: BlocklistSettings): {
+  leewaySeconds: number
+  deadlineMs: number
+} {
+  return {
+    leewaySeconds: requireNumber('leewaySeconds', leewaySeconds, 'seconds', 0, maxLeewaySeconds),
+    deadlineMs: deadlineOf({ deadlineMs }, '')
+  }
 }
 
-/** Returns the leeway that a blocklist declares. Throws a TypeError if it declares none: there is no default that suits every blocklist. */
+/**
+ * Returns the leeway that a blocklist declares. Throws a TypeError if it declares none: there is no default that suits
+ * every blocklist.
+ */
 export function leewayOf ({ leewaySeconds }: Pick<Blocklist, 'leewaySeconds'>): number {
   return requireNumber('blocklist.leewaySeconds', leewaySeconds, 'seconds', 0, maxLeewaySeconds)
 }
 
 /** Returns the deadline that a blocklist declares, or the default. Throws a TypeError for one that is out of bounds. */
-export function deadlineOf ({ deadlineMs = defaultDeadlineMs }: Pick<Blocklist, 'deadlineMs'>, prefix = 'blocklist.'): number {
+export function deadlineOf (
+  { deadlineMs = defaultDeadlineMs }: Pick<Blocklist, 'deadlineMs'>,
+  prefix = 'blocklist.'
+): number {
   return requireNumber(`${prefix}deadlineMs`, deadlineMs, 'milliseconds', 1, maxDeadlineMs)
 }
 

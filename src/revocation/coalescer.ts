@@ -4,7 +4,10 @@ import type { Value } from '../trust/trust.ts'
 /** Reads the values of entries in one command, in their order. */
 export type ReadMany = (names: readonly string[]) => Promise<readonly Value[]>
 
-/** Returns whether any of the entries exists. Rejects when the command failed, or when the answer about one does not count. */
+/**
+ * Returns whether any of the entries exists. Rejects when the command failed, or when the answer about one does not
+ * count.
+ */
 export type AnyExists = (names: readonly string[]) => Promise<boolean>
 
 export interface CoalescerOptions {
@@ -29,11 +32,11 @@ interface Batch {
 }
 
 /**
- * Turns the look-ups of one turn of the event loop into one command: the first look-up opens a batch, and the batch is closed and
- * sent at the end of the turn. This makes the check nearly free (P7).
+ * Turns the look-ups of one turn of the event loop into one command: the first look-up opens a batch, and the batch is
+ * closed and sent at the end of the turn. This makes the check nearly free (P7).
  *
- * A look-up never joins a batch that was sent, because the answer may be older than the look-up. A batch that fails rejects its
- * own look-ups and no others.
+ * A look-up never joins a batch that was sent, because the answer may be older than the look-up. A batch that fails
+ * rejects its own look-ups and no others.
  */
 export function createCoalescer (readMany: ReadMany, options: CoalescerOptions): AnyExists {
   const { maxEntries, onSettled, atEndOfTurn = setImmediate } = options
@@ -59,12 +62,18 @@ export function createCoalescer (readMany: ReadMany, options: CoalescerOptions):
   }
 }
 
-async function settle ({ names, lookUps }: Batch, readMany: ReadMany, onSettled: CoalescerOptions['onSettled']): Promise<void> {
+async function settle (
+  { names, lookUps }: Batch,
+  readMany: ReadMany,
+  onSettled: CoalescerOptions['onSettled']
+): Promise<void> {
   const startedAt = performance.now()
   let error: unknown
   try {
     const values = await readMany(names)
-    if (values.length !== names.length) throw new Error(`${names.length} entries were asked for and ${values.length} answered.`)
+    if (values.length !== names.length) {
+      throw new Error(`${names.length} entries were asked for and ${values.length} answered.`)
+    }
     share(values, lookUps)
   } catch (cause) {
     error = cause ?? new Error('The command failed and did not say why.')
@@ -73,7 +82,10 @@ async function settle ({ names, lookUps }: Batch, readMany: ReadMany, onSettled:
   onSettled?.({ lookUps: lookUps.length, seconds: (performance.now() - startedAt) / 1000, error })
 }
 
-/** Gives each look-up its part of the answer. An error about an entry fails a look-up only if no other entry was found for it. */
+/**
+ * Gives each look-up its part of the answer. An error about an entry fails a look-up only if no other entry was found
+ * for it.
+ */
 function share (values: readonly Value[], lookUps: readonly LookUp[]): void {
   let index = 0
   for (const { end, resolve, reject } of lookUps) {

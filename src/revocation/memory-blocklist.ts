@@ -1,12 +1,25 @@
 import { requireFunctions, shown } from '../input/check-options.ts'
 import { BlocklistClosedError, readSettings, type Blocklist, type BlocklistSettings } from './blocklist.ts'
-import { checkRevocations, entryEndsAt, entryKey, type Revocation, type RevocationScope } from '../entries/revocation.ts'
+import {
+  checkRevocations,
+  entryEndsAt,
+  entryKey,
+  type Revocation,
+  type RevocationScope
+} from '../entries/revocation.ts'
 
 export interface MemoryBlocklistOptions extends BlocklistSettings {
   /** Called when the clock was set back by more than the leeway: entries may have ended too early. */
   onSetBack?: () => void
   /** The clock, in milliseconds since the epoch. */
   now?: () => number
+}
+
+/** A blocklist in memory. */
+export interface MemoryBlocklist extends Blocklist {
+  readonly deadlineMs: number
+  /** How many entries are held. Expired entries that were not swept yet are included. */
+  readonly size: number
 }
 
 /** Entries that end within the same stretch of time are dropped together. */
@@ -24,7 +37,7 @@ const bucketMs = 10_000
  * @example
  * const blocklist = createMemoryBlocklist()
  */
-export function createMemoryBlocklist (options: MemoryBlocklistOptions = {}): Blocklist & { readonly deadlineMs: number, readonly size: number } {
+export function createMemoryBlocklist (options: MemoryBlocklistOptions = {}): MemoryBlocklist {
   checkOptions(options)
   const { leewaySeconds, deadlineMs } = readSettings(options)
   const { onSetBack, now = Date.now } = options
@@ -90,12 +103,13 @@ export function createMemoryBlocklist (options: MemoryBlocklistOptions = {}): Bl
       endsAtByKey.clear()
       keysByBucket.clear()
     },
-    /** How many entries are held, those included that have expired and were not swept yet. */
     get size () { return endsAtByKey.size }
   }
 }
 
 function checkOptions (options: MemoryBlocklistOptions): void {
-  if (typeof options !== 'object' || options === null) throw new TypeError(`createMemoryBlocklist takes its options as an object, and was given ${shown(options)}.`)
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`createMemoryBlocklist takes its options as an object, and was given ${shown(options)}.`)
+  }
   requireFunctions(options, ['now', 'onSetBack'])
 }

@@ -20,8 +20,8 @@ export interface PublicBlocklistOptions extends BlocklistSettings {
 /**
  * Creates a blocklist in Redis, shared by every replica that uses the same Redis and prefix.
  *
- * There is no record to rebuild it from. When Redis may have forgotten something, tokens that were issued before are refused: see
- * `onCutOff`, and `ready()`.
+ * There is no record to rebuild it from. When Redis may have forgotten something, tokens that were issued before are
+ * refused: see `onCutOff`, and `ready()`.
  *
  * Throws a TypeError that says what is wrong with the options.
  *
@@ -36,7 +36,12 @@ export function createRedisBlocklist (options: PublicBlocklistOptions): RedisBlo
   const { leewaySeconds, deadlineMs } = readSettings(options)
   boundCommands(redis, deadlineMs)
   const link = linkTo(redis)
-  const trust = createCutOffTrust({ link: withBreaker(link, createBreaker()), prefix, leewaySeconds, onMoved: onCutOff })
+  const trust = createCutOffTrust({
+    link: withBreaker(link, createBreaker()),
+    prefix,
+    leewaySeconds,
+    onMoved: onCutOff
+  })
   return createBlocklistInRedis({
     prefix,
     leewaySeconds,
@@ -48,9 +53,15 @@ export function createRedisBlocklist (options: PublicBlocklistOptions): RedisBlo
 }
 
 function checkOptions (options: PublicBlocklistOptions): void {
-  if (typeof options !== 'object' || options === null) throw new TypeError(`createRedisBlocklist takes its options as an object, and was given ${shown(options)}.`)
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`createRedisBlocklist takes its options as an object, and was given ${shown(options)}.`)
+  }
   const { redis, prefix } = options as { redis: Partial<Redis> | null | undefined, prefix: unknown }
-  if (typeof redis?.mget !== 'function') throw new TypeError(`redis is ${shown(redis)}; it must be a connection made by createRedisConnection.`)
-  if (typeof prefix !== 'string') throw new TypeError(`prefix is ${shown(prefix)}; it must be a text, such as 'my-app:'.`)
+  if (typeof redis?.mget !== 'function') {
+    throw new TypeError(`redis is ${shown(redis)}; it must be a connection made by createRedisConnection.`)
+  }
+  if (typeof prefix !== 'string') {
+    throw new TypeError(`prefix is ${shown(prefix)}; it must be a text, such as 'my-app:'.`)
+  }
   requireFunctions(options, ['onCutOff'])
 }

@@ -12,7 +12,9 @@ export interface RedisBlocklistOptions {
   deadlineMs: number
   /** Reads entries, and decides whether the answers of Redis count. */
   trust: Trust
-  /** Writes entries, at most {@link maxEntriesPerWrite}; `ends` says when each ends, in milliseconds since the epoch. */
+  /**
+   * Writes entries, at most {@link maxEntriesPerWrite}; `ends` says when each ends, in milliseconds since the epoch.
+   */
   write: (keys: string[], ends: number[]) => Promise<unknown>
   /** Gets `lookedUp`. */
   events?: BlocklistEmitter | undefined
@@ -25,14 +27,17 @@ export interface RedisBlocklistOptions {
 export interface RedisBlocklist extends Blocklist {
   readonly deadlineMs: number
   /**
-   * Resolves when a token that is issued now will be accepted: at once, but for some seconds after a cut-off was set. A cut-off is
-   * set when the blocklist is used for the first time, and when Redis may have forgotten something. Rejects with
-   * `revocation_unavailable` when Redis does not answer.
+   * Resolves when a token that is issued now will be accepted: at once, but for some seconds after a cut-off was set. A
+   * cut-off is set when the blocklist is used for the first time, and when Redis may have forgotten something. Rejects
+   * with `revocation_unavailable` when Redis does not answer.
    */
   ready (): Promise<void>
 }
 
-/** One `MGET` has at most 1,000 keys, with the marker, the progress and the doubt. Longer ones would delay other clients. */
+/**
+ * One `MGET` has at most 1,000 keys, with the marker, the progress and the doubt. Longer ones would delay other
+ * clients.
+ */
 const maxEntriesPerLookUp = 997
 /** One script writes at most this many entries, for the same reason. */
 export const maxEntriesPerWrite = 1_000

@@ -19,24 +19,37 @@ interface Batch {
 const maxWaiting = 10
 
 /**
- * Writes entries, and resolves once as many replicas of Redis as asked for have them; rejects when they do not in time, though
- * the entries are there then. There is one write at a time, and what comes meanwhile goes together in the next one.
+ * Writes entries, and resolves once as many replicas of Redis as asked for have them; rejects when they do not in time,
+ * though the entries are there then. There is one write at a time, and what comes meanwhile goes together in the next
+ * one.
  *
  * @param script writes the entries KEYS, which end at ARGV
  * @param maxEntries how many go together at most
  */
-export function createReplicatedWrites ({ link, replicas, deadlineMs }: ReplicatedWritesOptions, script: string, maxEntries: number): (keys: string[], ends: number[]) => Promise<void> {
+export function createReplicatedWrites (
+  { link, replicas, deadlineMs }: ReplicatedWritesOptions,
+  script: string,
+  maxEntries: number
+): (keys: string[], ends: number[]) => Promise<void> {
   const waiting: Batch[] = []
   let isWriting = false
 
   async function send ({ keys, ends }: Batch): Promise<void> {
     await link.run(async redis => {
-      // Sent together: WAIT counts what was written on its own connection, and on a new one that is nothing. So the script
-      // goes as it is: a digest that the server does not know would be sent again as a script, after the WAIT.
-      const answers = await redis.pipeline().eval(script, keys.length, ...keys, ...ends).wait(replicas, deadlineMs).exec()
+      // Sent together: WAIT counts what was written on its own connection, and on a new one that is nothing. So the
+      // script goes as it is: a digest that the server does not know would be sent again as a script, after the WAIT.
+      const answers = await redis
+        .pipeline()
+        .eval(script, keys.length, ...keys, ...ends)
+        .wait(replicas, deadlineMs)
+        .exec()
       for (const [error] of answers ?? []) if (error) throw error
       const acknowledged = Number(answers?.[1]?.[1] ?? 0)
-      if (acknowledged < replicas) throw new Error(`The write waits for ${replicas} of the replicas of Redis, and ${acknowledged} have acknowledged it in time.`)
+      if (acknowledged < replicas) {
+        throw new Error(
+          `The write waits for ${replicas} of the replicas of Redis, and ${acknowledged} have acknowledged it in time.`
+        )
+      }
     })
   }
 

@@ -5,9 +5,10 @@ import { RecordedError, UntrustedError } from '../trust/trust.ts'
 import { deadlineOf, type Blocklist } from './blocklist.ts'
 
 /**
- * Calls back once, within the deadline: without an error when the blocklist says that the token was not revoked. Otherwise with
- * `token_revoked` when it says that the token was revoked, and with `revocation_unavailable` when it does not answer (P3). Calls back
- * before it returns if the blocklist answers at once. The callback runs in the asynchronous context of the caller.
+ * Calls back once, within the deadline: without an error when the blocklist says that the token was not revoked.
+ * Otherwise with `token_revoked` when it says that the token was revoked, and with `revocation_unavailable` when it
+ * does not answer (P3). Calls back before it returns if the blocklist answers at once. The callback runs in the
+ * asynchronous context of the caller.
  */
 export type RevocationCheck = (claims: RevocableClaims, done: CheckDone) => void
 export type CheckDone = (error: SignoutError | undefined) => void
@@ -20,7 +21,10 @@ export type CheckResult = 'accepted' | 'revoked' | 'unavailable'
  *
  * @param onChecked called with the result of each check. It must be quick, and must not throw.
  */
-export function createRevocationCheck (blocklist: Blocklist, onChecked?: (result: CheckResult) => void): RevocationCheck {
+export function createRevocationCheck (
+  blocklist: Blocklist,
+  onChecked?: (result: CheckResult) => void
+): RevocationCheck {
   const bound = createBound(deadlineOf(blocklist))
 
   function fail (cause: unknown, done: CheckDone): void {
@@ -35,7 +39,9 @@ export function createRevocationCheck (blocklist: Blocklist, onChecked?: (result
 
   /** Any blocklist can be plugged in, and one that answers with anything but a boolean must not let a request pass. */
   function conclude (isRevoked: unknown, done: CheckDone): void {
-    if (typeof isRevoked !== 'boolean') return fail(new TypeError('The blocklist answered neither true nor false.'), done)
+    if (typeof isRevoked !== 'boolean') {
+      return fail(new TypeError('The blocklist answered neither true nor false.'), done)
+    }
     onChecked?.(isRevoked ? 'revoked' : 'accepted')
     done(isRevoked ? new SignoutError('token_revoked') : undefined)
   }

@@ -7,8 +7,8 @@ import { checkRevocations, type Revocation } from '../entries/revocation.ts'
 export interface Revoker {
   /**
    * Resolves once every replica refuses what was revoked. Until then nothing may be claimed: on failure it rejects with
-   * `revocation_unavailable`, and trying again is safe. Rejects with a TypeError that says what is wrong if the list is not a
-   * list of revocations, before anything of it is written.
+   * `revocation_unavailable`, and trying again is safe. Rejects with a TypeError that says what is wrong if the list is
+   * not a list of revocations, before anything of it is written.
    *
    * @example
    * await app.revoker.revoke([{ scope: 'token', id: request.user.jti, expiresAt: request.user.exp }])

@@ -3,13 +3,16 @@ import type { Blocklist } from './blocklist.ts'
 import type { RedisBlocklist } from './redis-blocklist.ts'
 
 /**
- * Creates a blocklist of several shards, each of which is complete for the subjects that belong to it. A revocation without a
- * subject goes to every shard, so the shard of a subject has every revocation that concerns its tokens. A token without a subject is
- * looked up in every shard.
+ * Creates a blocklist of several shards, each of which is complete for the subjects that belong to it. A revocation
+ * without a subject goes to every shard, so the shard of a subject has every revocation that concerns its tokens. A
+ * token without a subject is looked up in every shard.
  *
  * @param shardOf returns the index of the shard that a subject belongs to
  */
-export function createShardedBlocklist (shards: readonly RedisBlocklist[], shardOf: (subject: string) => number): Blocklist {
+export function createShardedBlocklist (
+  shards: readonly RedisBlocklist[],
+  shardOf: (subject: string) => number
+): Blocklist {
   const [only] = shards
   if (shards.length === 1 && only !== undefined) return only
   const shardFor = <T>(all: readonly T[], subject: string) => all[shardOf(subject)] as T
@@ -34,9 +37,11 @@ export function createShardedBlocklist (shards: readonly RedisBlocklist[], shard
         const share = shares[index] ?? []
         // A closed shard rejects even if it has nothing to write.
         if (share.length > 0 || revocations.length === 0) await shard.revoke(share)
-      }))
+      })
+      )
     },
-    isRevoked: claims => claims.sub === undefined ? isRevokedAnywhere(claims) : shardFor(shards, claims.sub).isRevoked(claims),
+    isRevoked: claims =>
+      claims.sub === undefined ? isRevokedAnywhere(claims) : shardFor(shards, claims.sub).isRevoked(claims),
     async ping () { await Promise.all(shards.map(shard => shard.ping())) },
     async close () { await Promise.all(shards.map(shard => shard.close())) }
   }

@@ -7,15 +7,33 @@ import type { User } from '../users/user-repository.ts'
 import { component, Instant, NextCursor, nullable, ref, strict, Uuid } from './component.ts'
 
 /** Normalisation can shorten a text: what is sent may be longer than the password that it makes. */
-const passwordInput = { minLength: 1, maxLength: 4 * passwordMaxLength, format: 'password', examples: ['correct horse battery staple'] }
+const passwordInput = {
+  minLength: 1,
+  maxLength: 4 * passwordMaxLength,
+  format: 'password',
+  examples: ['correct horse battery staple']
+}
 
 const Password = Type.String(passwordInput)
-const NewPassword = Type.String({ ...passwordInput, description: `15 to ${passwordMaxLength} characters of any kind, counted after NFC normalisation. The operator may have lowered the minimum to no less than 8.` })
+const NewPassword = Type.String({
+  ...passwordInput,
+  description: `15 to ${passwordMaxLength} characters of any kind, counted after NFC normalisation. The operator may have lowered the minimum to no less than 8.`
+})
 
-export const Registration = component('Registration', Type.Object({
-  username: Type.String({ pattern: usernamePattern, description: '3 to 254 letters (a to z), digits and characters of `._%+@-`. Unique without regard to case.', examples: ['ada@example.com'] }),
-  password: NewPassword
-}, strict))
+export const Registration = component(
+  'Registration',
+  Type.Object(
+    {
+      username: Type.String({
+        pattern: usernamePattern,
+        description: '3 to 254 letters (a to z), digits and characters of `._%+@-`. Unique without regard to case.',
+        examples: ['ada@example.com']
+      }),
+      password: NewPassword
+    },
+    strict
+  )
+)
 
 export const Credentials = component('Credentials', Type.Object({
   username: Type.String({ minLength: 1, maxLength: 254, examples: ['ada@example.com'] }),
@@ -42,16 +60,31 @@ export function toUserAccount ({ id, username, createdAt }: User): Static<typeof
   return { id, username, created_at: createdAt.toISOString() }
 }
 
-export const SecurityEvent = component('SecurityEvent', Type.Object({
-  id: Type.String(),
-  type: Type.Enum([...securityEventTypes]),
-  at: Type.String({ format: 'date-time', description: 'When; of those that are counted together, the first.' }),
-  count: Type.Integer({ description: 'How many: wrong passwords from one place within one minute are counted together.' }),
-  session_id: nullable(Uuid),
-  ip: nullable(Type.String({ description: 'The address from which the user did it; null if an administrator did it. For events that are counted together: the place, an IPv6 /64.' })),
-  by_admin: Type.Boolean({ description: 'Whether an administrator did it.' }),
-  details: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]), { description: 'What else there is to say, such as the scope of a logout.' })
-}, strict))
+export const SecurityEvent = component(
+  'SecurityEvent',
+  Type.Object(
+    {
+      id: Type.String(),
+      type: Type.Enum([...securityEventTypes]),
+      at: Type.String({ format: 'date-time', description: 'When; of those that are counted together, the first.' }),
+      count: Type.Integer({
+        description: 'How many: wrong passwords from one place within one minute are counted together.'
+      }),
+      session_id: nullable(Uuid),
+      ip: nullable(
+        Type.String({
+          description:
+            'The address from which the user did it; null if an administrator did it. For events that are counted together: the place, an IPv6 /64.'
+        })
+      ),
+      by_admin: Type.Boolean({ description: 'Whether an administrator did it.' }),
+      details: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]), {
+        description: 'What else there is to say, such as the scope of a logout.'
+      })
+    },
+    strict
+  )
+)
 
 export const SecurityEventPage = component('SecurityEventPage', Type.Object({
   events: Type.Array(ref(SecurityEvent)),
@@ -63,7 +96,17 @@ export function toSecurityEventPage ({ items, nextCursor }: Page<RecordedEvent>)
 }
 
 /** An event as its user sees it. The address of an administrator or operator is theirs, and is not shown to others. */
-function toSecurityEvent ({ position, type, at, count, userId, actorId, sessionId, ip, details }: RecordedEvent): Static<typeof SecurityEvent> {
+function toSecurityEvent ({
+  position,
+  type,
+  at,
+  count,
+  userId,
+  actorId,
+  sessionId,
+  ip,
+  details
+}: RecordedEvent): Static<typeof SecurityEvent> {
   const { by, ...others } = details ?? {}
   const isOwn = by === undefined || actorId === userId
   return {

@@ -33,25 +33,58 @@ export function toUserPage ({ items, nextCursor }: Page<User>): Static<typeof Us
   return { users: items.map(toManagedUser), next_cursor: nextCursor ?? null }
 }
 
-export const RevocationRequest = component('RevocationRequest', Type.Object({
-  token: Type.Optional(Type.String({ minLength: 1, maxLength: 8192, description: 'An access token of ours: that one alone.' })),
-  jti: Type.Optional(Type.String({ ...GivenUuid, description: 'The id of an access token: that one alone.' })),
-  sid: Type.Optional(Type.String({ ...GivenUuid, description: 'A session, with all its tokens.' })),
-  subject: Type.Optional(Type.String({ ...GivenUuid, description: 'A user, with all sessions.' })),
-  expires_at: Type.Optional(Type.Integer({ minimum: 0, maximum: 253_402_300_799, description: 'With `token` or `jti`: until when to refuse it, in seconds since the epoch. Never taken for less than the `exp` of the token or, with `jti`, than the longest lifetime that tokens were issued with.' }))
-}, { ...strict, description: 'Exactly one of `token`, `jti`, `sid` and `subject`.', examples: [{ sid: '00000000-0000-0000-0000-000000000000' }] }))
+export const RevocationRequest = component(
+  'RevocationRequest',
+  Type.Object(
+    {
+      token: Type.Optional(
+        Type.String({ minLength: 1, maxLength: 8192, description: 'An access token of ours: that one alone.' })
+      ),
+      jti: Type.Optional(Type.String({ ...GivenUuid, description: 'The id of an access token: that one alone.' })),
+      sid: Type.Optional(Type.String({ ...GivenUuid, description: 'A session, with all its tokens.' })),
+      subject: Type.Optional(Type.String({ ...GivenUuid, description: 'A user, with all sessions.' })),
+      expires_at: Type.Optional(
+        Type.Integer({
+          minimum: 0,
+          maximum: 253_402_300_799,
+          description:
+            'With `token` or `jti`: until when to refuse it, in seconds since the epoch. Never taken for less than the `exp` of the token or, with `jti`, than the longest lifetime that tokens were issued with.'
+        })
+      )
+    },
+    {
+      ...strict,
+      description: 'Exactly one of `token`, `jti`, `sid` and `subject`.',
+      examples: [{ sid: '00000000-0000-0000-0000-000000000000' }]
+    }
+  )
+)
 
 export const RevocationQuery = Type.Object({
   dry_run: defaulted(Type.Boolean({ default: false, description: 'Answers what would end, and ends nothing.' }))
 }, strict)
 
-export const RevocationResult = component('RevocationResult', Type.Object({
-  dry_run: Type.Boolean(),
-  tokens: Type.Array(Type.String(), { description: 'The `jti` of each access token that was revoked alone.' }),
-  sessions: Type.Array(Uuid, { description: 'The sessions that ended, with all their tokens. Not those that had ended before.' })
-}, strict))
+export const RevocationResult = component(
+  'RevocationResult',
+  Type.Object(
+    {
+      dry_run: Type.Boolean(),
+      tokens: Type.Array(Type.String(), { description: 'The `jti` of each access token that was revoked alone.' }),
+      sessions: Type.Array(Uuid, {
+        description: 'The sessions that ended, with all their tokens. Not those that had ended before.'
+      })
+    },
+    strict
+  )
+)
 
-export function toRevocationRequest ({ token, jti, sid, subject, expires_at: expiresAt }: Static<typeof RevocationRequest>): Requested {
+export function toRevocationRequest ({
+  token,
+  jti,
+  sid,
+  subject,
+  expires_at: expiresAt
+}: Static<typeof RevocationRequest>): Requested {
   return { token, jti, sid, subject, expiresAt }
 }
 

@@ -1,6 +1,8 @@
 import { Type, type Static, type TSchema } from 'typebox'
 
-/** A schema with a name. It becomes a named component of the OpenAPI document, and a named type in generated clients. */
+/**
+ * A schema with a name. It becomes a named component of the OpenAPI document, and a named type in generated clients.
+ */
 export type Component = TSchema & { $id: string }
 
 export function component<S extends TSchema> ($id: string, schema: S): S & { $id: string } {
@@ -12,8 +14,8 @@ export const strict = { additionalProperties: false } as const
 
 export const Uuid = Type.String({ format: 'uuid' })
 /**
- * An id that a client sends, in any case of its letters. Validation replaces it by its canonical form. `maxLength` refuses
- * `urn:uuid:` before a UUID, which ajv-formats accepts.
+ * An id that a client sends, in any case of its letters. Validation replaces it by its canonical form. `maxLength`
+ * refuses `urn:uuid:` before a UUID, which ajv-formats accepts.
  */
 export const GivenUuid = Type.String({ format: 'uuid', maxLength: 36, 'x-lower-cased': true })
 export const Instant = Type.String({ format: 'date-time' })
@@ -24,24 +26,32 @@ export function nullable<S extends TSchema> (schema: S) {
 }
 
 /** For a request that has no body. An empty object passes too, since some clients always send one. */
-export const NoBody = Type.Unsafe<null | Record<string, never>>({ type: ['object', 'null'], additionalProperties: false })
+export const NoBody = Type.Unsafe<null | Record<string, never>>({
+  type: ['object', 'null'],
+  additionalProperties: false
+})
 
 /** The id in an address. */
 export const IdParams = Type.Object({ id: GivenUuid })
 
 /**
- * Marks a query parameter that has a default: clients may leave it out, and handlers always have it, since validation fills the
- * default in.
+ * Marks a query parameter that has a default: clients may leave it out, and handlers always have it, since validation
+ * fills the default in.
  */
 export function defaulted<S extends TSchema> (schema: S): S {
   return Type.Optional(schema) as unknown as S
 }
 
 /** Which page of a list. */
-export const PageQuery = Type.Object({
-  limit: defaulted(Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'How many a page has at most.' })),
-  cursor: Type.Optional(Type.String({ maxLength: 200, description: '`next_cursor` of the page before.' }))
-}, strict)
+export const PageQuery = Type.Object(
+  {
+    limit: defaulted(
+      Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'How many a page has at most.' })
+    ),
+    cursor: Type.Optional(Type.String({ maxLength: 200, description: '`next_cursor` of the page before.' }))
+  },
+  strict
+)
 
 export const NextCursor = nullable(Type.String({ description: 'Asks for the next page; null on the last one.' }))
 

@@ -33,25 +33,50 @@ export function failures (...answered: Answered[]): Record<`${number}`, unknown>
 }
 
 function failure (statusCode: number, description: string) {
-  return { description, headers: failureHeaders[statusCode], content: { 'application/json': { schema: ref(ErrorBody) } } }
+  return {
+    description,
+    headers: failureHeaders[statusCode],
+    content: { 'application/json': { schema: ref(ErrorBody) } }
+  }
 }
 
 const failureHeaders: Record<number, Record<string, TSchema>> = {
   401: { 'WWW-Authenticate': Type.String({ description: 'RFC 6750, section 3.' }) },
-  403: { 'WWW-Authenticate': Type.Optional(Type.String({ description: 'RFC 6750, section 3, when it is the scope of the token that does not suffice.' })) },
+  403: {
+    'WWW-Authenticate': Type.Optional(
+      Type.String({ description: 'RFC 6750, section 3, when it is the scope of the token that does not suffice.' })
+    )
+  },
   429: {
     'Retry-After': Type.Integer({ description: 'Seconds after which the limit has passed.' }),
-    'RateLimit-Policy': Type.String({ description: 'The limit that is used up: its name, attempts (`q`) and seconds (`w`), by draft-ietf-httpapi-ratelimit-headers.', examples: ['"password-by-ip";q=100;w=900'] }),
-    RateLimit: Type.String({ description: 'What is left of it (`r`), and after how many seconds it passes (`t`).', examples: ['"password-by-ip";r=0;t=123'] })
+    'RateLimit-Policy': Type.String({
+      description:
+        'The limit that is used up: its name, attempts (`q`) and seconds (`w`), by draft-ietf-httpapi-ratelimit-headers.',
+      examples: ['"password-by-ip";q=100;w=900']
+    }),
+    RateLimit: Type.String({
+      description: 'What is left of it (`r`), and after how many seconds it passes (`t`).',
+      examples: ['"password-by-ip";r=0;t=123']
+    })
   },
   503: { 'Retry-After': Type.Integer({ description: 'Seconds after which to try again.' }) }
 }
 
 /** What a route with a JSON body can answer instead of its own answer. */
-export const bodyFailures = ['invalid_request', 'payload_too_large', 'unsupported_media_type'] as const satisfies ErrorCode[]
+export const bodyFailures = [
+  'invalid_request',
+  'payload_too_large',
+  'unsupported_media_type'
+] as const satisfies ErrorCode[]
 
 /** What a route behind `app.authenticate` can answer instead of its own answer. */
-export const tokenFailures = ['authorization_required', 'invalid_token', 'token_expired', 'token_revoked', 'revocation_unavailable'] as const satisfies ErrorCode[]
+export const tokenFailures = [
+  'authorization_required',
+  'invalid_token',
+  'token_expired',
+  'token_revoked',
+  'revocation_unavailable'
+] as const satisfies ErrorCode[]
 
 /** What a route behind `app.authenticateAdmin` can answer instead of its own answer. */
 export const adminFailures = [...tokenFailures, 'forbidden', 'service_unavailable'] as const satisfies ErrorCode[]

@@ -15,7 +15,9 @@ export * from './sessions.ts'
 
 /** All named components. */
 export const components: Component[] = [
-  ...[accounts, administration, sessions, operations].flatMap(shapes => (Object.values(shapes) as unknown[]).filter(isComponent)),
+  ...[accounts, administration, sessions, operations].flatMap(shapes =>
+    (Object.values(shapes) as unknown[]).filter(isComponent)
+  ),
   ErrorBody
 ]
 

@@ -5,13 +5,23 @@ import type { TokenPair as IssuedPair } from '../sessions/token-pair.ts'
 import { AccessTokenClaims } from '../tokens/claims.ts'
 import { component, defaulted, Instant, nullable, ref, strict, Uuid } from './component.ts'
 
-export const TokenPair = component('TokenPair', Type.Object({
-  access_token: Type.String({ description: 'A JWT in the profile of RFC 9068, to be sent as `Authorization: Bearer`.' }),
-  token_type: Type.Literal('Bearer'),
-  expires_in: Type.Integer({ description: 'The lifetime of the access token in seconds.' }),
-  refresh_token: Type.String({ description: 'To be used once, for the next pair.' }),
-  refresh_expires_in: Type.Integer({ description: 'How long the session lives unless it is refreshed, in seconds.' })
-}, strict))
+export const TokenPair = component(
+  'TokenPair',
+  Type.Object(
+    {
+      access_token: Type.String({
+        description: 'A JWT in the profile of RFC 9068, to be sent as `Authorization: Bearer`.'
+      }),
+      token_type: Type.Literal('Bearer'),
+      expires_in: Type.Integer({ description: 'The lifetime of the access token in seconds.' }),
+      refresh_token: Type.String({ description: 'To be used once, for the next pair.' }),
+      refresh_expires_in: Type.Integer({
+        description: 'How long the session lives unless it is refreshed, in seconds.'
+      })
+    },
+    strict
+  )
+)
 
 export function toTokenPair (pair: IssuedPair): Static<typeof TokenPair> {
   return {
@@ -38,9 +48,16 @@ export const LogoutRequest = component('LogoutRequest', Type.Unsafe<null | { ref
   examples: [{}]
 }))
 
-export const LogoutQuery = Type.Object({
-  scope: Type.Optional(Type.Enum(['others', 'all'], { description: 'What to end instead of this session: all others of the user, or all of them.' }))
-}, strict)
+export const LogoutQuery = Type.Object(
+  {
+    scope: Type.Optional(
+      Type.Enum(['others', 'all'], {
+        description: 'What to end instead of this session: all others of the user, or all of them.'
+      })
+    )
+  },
+  strict
+)
 
 export const LoggedOut = component('LoggedOut', Type.Object({
   message: Type.Literal('Successfully logged out')
@@ -54,23 +71,39 @@ export const TokenInfo = component('TokenInfo', Type.Object({
   exp: Type.Integer({ description: 'Seconds since the epoch.' })
 }, strict))
 
-export const Session = component('Session', Type.Object({
-  id: Type.String({ format: 'uuid', description: '`sid` of its access tokens.' }),
-  created_at: Instant,
-  last_used_at: Type.String({ format: 'date-time', description: 'When it was opened or refreshed last.' }),
-  expires_at: Type.String({ format: 'date-time', description: 'When it ends unless it is refreshed before.' }),
-  ip: nullable(Type.String({ description: 'Where it was opened or refreshed last.' })),
-  user_agent: nullable(Type.String({ description: `With what, in up to ${userAgentMaxLength} characters.` })),
-  current: Type.Boolean({ description: 'Whether it is the session of this request.' }),
-  ended_at: Type.Optional(Instant),
-  end_reason: Type.Optional(Type.String({ description: 'Why it ended. Neither this nor `ended_at` is there when it has just expired.' }))
-}, strict))
+export const Session = component(
+  'Session',
+  Type.Object(
+    {
+      id: Type.String({ format: 'uuid', description: '`sid` of its access tokens.' }),
+      created_at: Instant,
+      last_used_at: Type.String({ format: 'date-time', description: 'When it was opened or refreshed last.' }),
+      expires_at: Type.String({ format: 'date-time', description: 'When it ends unless it is refreshed before.' }),
+      ip: nullable(Type.String({ description: 'Where it was opened or refreshed last.' })),
+      user_agent: nullable(Type.String({ description: `With what, in up to ${userAgentMaxLength} characters.` })),
+      current: Type.Boolean({ description: 'Whether it is the session of this request.' }),
+      ended_at: Type.Optional(Instant),
+      end_reason: Type.Optional(
+        Type.String({ description: 'Why it ended. Neither this nor `ended_at` is there when it has just expired.' })
+      )
+    },
+    strict
+  )
+)
 
 export const Sessions = component('Sessions', Type.Array(ref(Session)))
 
-export const SessionsQuery = Type.Object({
-  state: defaulted(Type.Enum(['live', 'over'], { default: 'live', description: 'Those that are live, or the last 100 of those that have ended or expired.' }))
-}, strict)
+export const SessionsQuery = Type.Object(
+  {
+    state: defaulted(
+      Type.Enum(['live', 'over'], {
+        default: 'live',
+        description: 'Those that are live, or the last 100 of those that have ended or expired.'
+      })
+    )
+  },
+  strict
+)
 
 /** @param currentId the session of the request that asks */
 export function toSessions (rows: SessionRow[], currentId: string): Static<typeof Sessions> {

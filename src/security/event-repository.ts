@@ -12,18 +12,36 @@ import type { AnnounceEvent, RecordedEvent, SecurityEvent } from './security-eve
 export async function insertEvents (db: Drizzle, events: readonly SecurityEvent[]): Promise<void> {
   if (events.length === 0) return
   // In one parameter, of which a statement has so many and no more, however many events there are.
-  const rows = JSON.stringify(events.map(({ type, userId, actorId, sessionId, ip, details }) => ({ type, user_id: userId, actor_id: actorId, session_id: sessionId, ip: canonicalIp(ip), details })))
+  const rows = JSON.stringify(
+    events.map(({ type, userId, actorId, sessionId, ip, details }) => ({
+      type,
+      user_id: userId,
+      actor_id: actorId,
+      session_id: sessionId,
+      ip: canonicalIp(ip),
+      details
+    }))
+  )
   await db.execute(sql`insert into ${securityEvents} (type, user_id, actor_id, session_id, ip, details, at)
     select type, user_id, actor_id, session_id, ip, details, ${clockTimestamp}
-    from json_to_recordset(${rows}::json) as added (type text, user_id uuid, actor_id uuid, session_id uuid, ip inet, details jsonb)`)
+    from json_to_recordset(${rows}::json)
+    as added (type text, user_id uuid, actor_id uuid, session_id uuid, ip inet, details jsonb)`)
 }
 
-/** Counts an event: one row for an account, a session where there is one, a place and a minute, however many there are. */
+/**
+ * Counts an event: one row for an account, a session where there is one, a place and a minute, however many there are.
+ */
 export async function countEvent (db: Drizzle, event: SecurityEvent): Promise<void> {
   const place = placeOf(event.ip)
   const minute = sql`to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI')`
   await db.insert(securityEvents)
-    .values({ ...event, ip: place, at: clockTimestamp, countedAs: sql`concat_ws(' ', ${event.type}::text, ${event.userId ?? 'nobody'}::text, ${place ?? 'nowhere'}::text, ${minute}, ${event.sessionId ?? null}::text)` })
+    .values({
+      ...event,
+      ip: place,
+      at: clockTimestamp,
+      countedAs: sql`concat_ws(' ', ${event.type}::text, ${event.userId ?? 'nobody'}::text, ${place ?? 'nowhere'}::text,
+        ${minute}, ${event.sessionId ?? null}::text)`
+    })
     .onConflictDoUpdate({ target: securityEvents.countedAs, set: { count: sql`${securityEvents.count} + 1` } })
 }
 
@@ -38,14 +56,14 @@ export async function isDeletionRecorded (db: Drizzle, userId: string): Promise<
 /** Security events beyond the transactions that record them. */
 export interface EventRepository {
   /**
-   * Counts a wrong password: one row for an account, a place and a minute, however many there are. An attack fills neither
-   * the table nor the owner's list.
+   * Counts a wrong password: one row for an account, a place and a minute, however many there are. An attack fills
+   * neither the table nor the owner's list.
    */
   countFailure (event: SecurityEvent): Promise<void>
   /**
-   * True if the password of this account was proved at the place of this address: by a login or a change of the password, as
-   * far back as events are kept, or by the login of a live session that was never refreshed. A refresh proves no password: a
-   * thief with a stolen token can refresh anywhere.
+   * True if the password of this account was proved at the place of this address: by a login or a change of the
+   * password, as far back as events are kept, or by the login of a live session that was never refreshed. A refresh
+   * proves no password: a thief with a stolen token can refresh anywhere.
    */
   hasSignedInFrom (userId: string, ip: string | undefined): Promise<boolean>
   /** A user's events, newest first. */
@@ -62,17 +80,27 @@ export function createEventRepository (database: Database, announce: AnnounceEve
       const place = placeOf(ip)
       if (place === undefined) return false
       // A place of a session that has ended is one of the past: it may have been a thief's.
-      const { rows } = await database.run(db => db.execute(sql`select
-        exists (select from ${securityEvents} where ${securityEvents.userId} = ${userId}::uuid and ${securityEvents.type} in ('login', 'password_changed')
+      const { rows } = (await database.run(db =>
+        db.execute(sql`select
+        exists (select from ${securityEvents} where ${securityEvents.userId} = ${userId}::uuid
+          and ${securityEvents.type} in ('login', 'password_changed')
           and ${securityEvents.actorId} is null and ${securityEvents.ip} <<= ${place}::inet)
-        or exists (select from ${sessions} where ${sessions.userId} = ${userId}::uuid and ${sessions.ip} <<= ${place}::inet
-          and ${sessions.rotatedAt} is null and ${sessions.endedAt} is null and ${sessions.expiresAt} > ${clockTimestamp}) as known`)) as { rows: Array<{ known: boolean }> }
+        or exists (select from ${sessions} where ${sessions.userId} = ${userId}::uuid
+          and ${sessions.ip} <<= ${place}::inet
+          and ${sessions.rotatedAt} is null and ${sessions.endedAt} is null
+          and ${sessions.expiresAt} > ${clockTimestamp}) as known`)
+      )) as { rows: Array<{ known: boolean }> }
       return rows[0]?.known === true
     },
     async list (userId, { cursor, limit }) {
       const before = readCursor(cursor, /^\d{1,15}$/)
       const found = await database.run(db => db.select().from(securityEvents)
-        .where(and(eq(securityEvents.userId, canonicalId(userId)), before === undefined ? undefined : lt(securityEvents.position, Number(before))))
+        .where(
+          and(
+            eq(securityEvents.userId, canonicalId(userId)),
+            before === undefined ? undefined : lt(securityEvents.position, Number(before))
+          )
+        )
         .orderBy(desc(securityEvents.position))
         .limit(rowLimit(limit) + 1))
       return toPage(found, limit, ({ position }) => String(position))

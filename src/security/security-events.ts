@@ -2,7 +2,14 @@ import type { securityEvents } from '../db/tables.ts'
 
 /** Everything that is recorded. The names are API: they are in answers and in the log. */
 export const securityEventTypes = [
-  'registered', 'login', 'login_failed', 'password_check_failed', 'refresh', 'refresh_token_reused', 'logout', 'session_ended',
+  'registered',
+  'login',
+  'login_failed',
+  'password_check_failed',
+  'refresh',
+  'refresh_token_reused',
+  'logout',
+  'session_ended',
   'password_changed', 'account_deleted', 'role_changed', 'status_changed', 'sessions_revoked', 'token_revoked'
 ] as const
 export type SecurityEventType = typeof securityEventTypes[number]

@@ -40,7 +40,8 @@ export type Login = (username: string, password: string, requester: Requester) =
 export function createLogin (options: LoginOptions): Login {
   const { users, events, checkPassword, perform, accessTokens } = options
   return async function login (username, password, requester) {
-    // Before the password is hashed, which is not for nothing then. A clock that is set later is found when the token is planned.
+    // Before the password is hashed, which is not for nothing then. A clock that is set later is found when the token
+    // is planned.
     options.requireClock()
     const user = isUsername(username) ? await users.findByUsername(username) : undefined
     const matching = await checkPassword({ username, user, passwords: [password], requester, failure: 'login_failed' })
@@ -55,7 +56,12 @@ export function createLogin (options: LoginOptions): Login {
 }
 
 /** @param verified the user as it was when its password was verified, which takes long enough for things to change */
-async function openSession (unit: Unit, options: LoginOptions, verified: User, requester: Requester): Promise<PlannedPair> {
+async function openSession (
+  unit: Unit,
+  options: LoginOptions,
+  verified: User,
+  requester: Requester
+): Promise<PlannedPair> {
   const { accessTokens, refreshTokens, lifetimes, maxSessions, ender } = options
   const user = await lockUser(unit.db, verified.id, 'no key update')
   if (user === undefined || user.passwordHash !== verified.passwordHash) throw new SignoutError('invalid_credentials')
@@ -80,8 +86,24 @@ async function openSession (unit: Unit, options: LoginOptions, verified: User, r
   unit.record({ type: 'login', userId: user.id, sessionId: session.id, ip: requester.ip })
 
   const surplus = await findSurplusSessions(unit.db, user.id, maxSessions)
-  // Whoever signs in is not told what else ends. A login that failed for that would have to be tried again, and end another.
+  // Whoever signs in is not told what else ends. A login that failed for that would have to be tried again, and end
+  // another.
   const ended = surplus.length > 0 ? await ender.endInTime(unit, sessionsWithIds(surplus), 'too_many_sessions') : []
-  for (const sessionId of ended) unit.record({ type: 'session_ended', userId: user.id, sessionId, ip: requester.ip, details: { reason: 'too_many_sessions' } })
-  return { user, session, refreshToken, validity, plannedAt: now, expiresInSeconds: validity.expiresAt - validity.issuedAt }
+  for (const sessionId of ended) {
+    unit.record({
+      type: 'session_ended',
+      userId: user.id,
+      sessionId,
+      ip: requester.ip,
+      details: { reason: 'too_many_sessions' }
+    })
+  }
+  return {
+    user,
+    session,
+    refreshToken,
+    validity,
+    plannedAt: now,
+    expiresInSeconds: validity.expiresAt - validity.issuedAt
+  }
 }

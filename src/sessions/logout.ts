@@ -9,7 +9,17 @@ import { lockUser } from '../users/user-repository.ts'
 import { hashRefreshToken } from './refresh-tokens.ts'
 import { endReused } from './reuse.ts'
 import { toRevocation, type SessionEnder } from './session-ender.ts'
-import { findSession, findSessionOfRefreshToken, listSessions, lockSession, otherSessionsOf, sessionOf, sessionsOf, type Session, type Which } from './session-repository.ts'
+import {
+  findSession,
+  findSessionOfRefreshToken,
+  listSessions,
+  lockSession,
+  otherSessionsOf,
+  sessionOf,
+  sessionsOf,
+  type Session,
+  type Which
+} from './session-repository.ts'
 
 /** What a logout ends: this session, the user's other ones, or all of them. */
 export type LogoutScope = 'session' | 'others' | 'all'
@@ -36,9 +46,9 @@ export interface LogoutOptions {
 }
 
 /**
- * Every way in which people end sessions of their own. Once one of these resolves, the refresh tokens and the access tokens
- * of what ended are refused on every replica (P1, P5). On `revocation_unavailable` nothing may be concluded, and repeating
- * it is safe: what has ended already is revoked again.
+ * Every way in which people end sessions of their own. Once one of these resolves, the refresh tokens and the access
+ * tokens of what ended are refused on every replica (P1, P5). On `revocation_unavailable` nothing may be concluded, and
+ * repeating it is safe: what has ended already is revoked again.
  */
 export interface Logout {
   /** Ends sessions in the name of a verified access token. */
@@ -46,8 +56,8 @@ export interface Logout {
   /**
    * Ends sessions in the name of a refresh token, for whoever has no good access token any more. Rejects with
    * `invalid_token` for what is none, and with `refresh_token_reused` for a spent one, whose session ends all the same.
-   * One that has expired ends its own session at the most: for others it is `token_expired`, and `service_unavailable` while
-   * clocks differ too much to tell.
+   * One that has expired ends its own session at the most: for others it is `token_expired`, and `service_unavailable`
+   * while clocks differ too much to tell.
    */
   withRefreshToken (refreshToken: string, scope: LogoutScope, requester: Requester): Promise<void>
   /** Ends one session of a user. Rejects with `not_found` when the user has no such session. */
@@ -62,7 +72,10 @@ export function createLogout ({ database, perform, ender, requireClock, graceSec
     if (scope === 'others' || (scope === 'all' && await hasOthers(unit, own))) await requireLive(unit, own)
     const ended = await ender.end(unit, selected(own, scope), 'logout')
     // Those that include the own session end none only where that has ended before: then they are repeated.
-    if (scope === 'others' || ended.length > 0) unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: requester.ip, details: { scope, sessions: ended.length } })
+    if (scope === 'others' || ended.length > 0) {
+      const details = { scope, sessions: ended.length }
+      unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: requester.ip, details })
+    }
     return ended
   }
 
@@ -88,7 +101,8 @@ export function createLogout ({ database, perform, ender, requireClock, graceSec
         if (session === undefined) return 'invalid_token'
         if (Buffer.compare(session.refreshTokenHash, hash) === 0) {
           // Found in an old backup it must sign nobody out. Of a session that has ended it can only repeat its end.
-          if (scope !== 'session' && session.endedAt === null && session.expiresAt <= await readClock(unit.db)) return 'token_expired'
+          const isLive = session.endedAt === null
+          if (scope !== 'session' && isLive && session.expiresAt <= await readClock(unit.db)) return 'token_expired'
           await logOut(unit, own, scope, requester)
           return
         }
@@ -107,7 +121,9 @@ export function createLogout ({ database, perform, ender, requireClock, graceSec
           await requireLive(unit, own)
         }
         const ended = await ender.end(unit, which, 'ended_by_owner')
-        if (ended.length > 0) unit.record({ type: 'session_ended', userId: own.userId, sessionId, ip: requester.ip, details: { reason: 'ended_by_owner' } })
+        if (ended.length === 0) return
+        const details = { reason: 'ended_by_owner' }
+        unit.record({ type: 'session_ended', userId: own.userId, sessionId, ip: requester.ip, details })
       })
     }
   }
@@ -126,8 +142,8 @@ function selected ({ userId, sessionId }: OwnSession, scope: LogoutScope): Which
 }
 
 /**
- * A token whose session has ended is good until the blocklist knows: it must not act on other sessions meanwhile. Throws
- * `token_revoked`, once the blocklist does know.
+ * A token whose session has ended is good until the blocklist knows: it must not act on other sessions meanwhile.
+ * Throws `token_revoked`, once the blocklist does know.
  */
 export async function requireLive (unit: Unit, own: OwnSession): Promise<void> {
   refuseEnded(unit, own, await lockSession(unit.db, own.sessionId))

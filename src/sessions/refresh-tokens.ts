@@ -11,8 +11,8 @@ export interface RefreshTokens {
    * The token that follows a spent one: the same each time for the same salt.
    *
    * It is an HMAC-SHA256, under a key that only the servers hold, of the salt, the session and the spent token. Whoever
-   * reads the database has the salt, and neither the key nor any token; whoever stole the spent token has neither the key
-   * nor the salt; and once the salt is deleted, nobody can derive it again.
+   * reads the database has the salt, and neither the key nor any token; whoever stole the spent token has neither the
+   * key nor the salt; and once the salt is deleted, nobody can derive it again.
    */
   deriveSuccessor (spentToken: string, sessionId: string, salt: Uint8Array): string
 }

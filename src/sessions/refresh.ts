@@ -34,7 +34,8 @@ export interface RefreshOptions {
  * `token_revoked` when it has ended, and `refresh_token_reused` when the token was spent before: then its session ends
  * here, access tokens included, since of two that have the token one has stolen it.
  *
- * But not for an honest race or a lost answer: within the grace, the token that was just spent gets the same pair again.
+ * But not for an honest race or a lost answer: within the grace, the token that was just spent gets the same pair
+ * again.
  */
 export type Refresh = (refreshToken: string, requester: Requester) => Promise<TokenPair>
 
@@ -61,7 +62,12 @@ interface Presented {
 }
 
 /** Answers what went wrong instead of throwing it: what was found out about the session must be committed. */
-async function exchange (unit: Unit, options: RefreshOptions, found: Pick<Session, 'id' | 'userId'>, presented: Presented): Promise<PlannedPair | ErrorCode> {
+async function exchange (
+  unit: Unit,
+  options: RefreshOptions,
+  found: Pick<Session, 'id' | 'userId'>,
+  presented: Presented
+): Promise<PlannedPair | ErrorCode> {
   const { ender, refreshTokens, graceSeconds } = options
   // In the order in which everyone locks: the user, then the session.
   const user = await lockUser(unit.db, found.userId, 'share')
@@ -77,13 +83,22 @@ async function exchange (unit: Unit, options: RefreshOptions, found: Pick<Sessio
   }
   const isExpired = session.expiresAt <= now
   if (isLive) return isExpired ? 'token_expired' : await renew(unit, options, user, session, now, presented)
-  if (isInGrace(session, presented, now, graceSeconds, refreshTokens)) return isExpired ? 'token_expired' : repeat(options, user, session, now, presented)
+  if (isInGrace(session, presented, now, graceSeconds, refreshTokens)) {
+    return isExpired ? 'token_expired' : repeat(options, user, session, now, presented)
+  }
   await endReused(unit, options, session, now, presented.requester)
   return 'refresh_token_reused'
 }
 
 /** Spends the live token. */
-async function renew (unit: Unit, options: RefreshOptions, user: User, session: Session, now: Date, { token, requester }: Presented): Promise<PlannedPair> {
+async function renew (
+  unit: Unit,
+  options: RefreshOptions,
+  user: User,
+  session: Session,
+  now: Date,
+  { token, requester }: Presented
+): Promise<PlannedPair> {
   const { accessTokens, refreshTokens, lifetimes, graceSeconds } = options
   const salt = createRotationSalt()
   const refreshToken = refreshTokens.deriveSuccessor(token, session.id, salt)
@@ -100,11 +115,24 @@ async function renew (unit: Unit, options: RefreshOptions, user: User, session: 
     accessExpiresAt: new Date(Math.max(session.accessExpiresAt.getTime(), validity.expiresAt * 1000))
   })
   unit.record({ type: 'refresh', userId: user.id, sessionId: session.id, ip: requester.ip })
-  return { user, session: { id: session.id, expiresAt: used.expiresAt }, refreshToken, validity, plannedAt: now, expiresInSeconds: validity.expiresAt - validity.issuedAt }
+  return {
+    user,
+    session: { id: session.id, expiresAt: used.expiresAt },
+    refreshToken,
+    validity,
+    plannedAt: now,
+    expiresInSeconds: validity.expiresAt - validity.issuedAt
+  }
 }
 
 /** Whether the token is the immediate predecessor of the live one, and was spent just now. */
-function isInGrace (session: Session, { token }: Presented, now: Date, graceSeconds: number, refreshTokens: RefreshTokens): boolean {
+function isInGrace (
+  session: Session,
+  { token }: Presented,
+  now: Date,
+  graceSeconds: number,
+  refreshTokens: RefreshTokens
+): boolean {
   const { rotationSalt, rotatedAt } = session
   if (rotationSalt === null || rotatedAt === null) return false
   if (now.getTime() >= rotatedAt.getTime() + graceSeconds * 1000) return false
@@ -113,10 +141,23 @@ function isInGrace (session: Session, { token }: Presented, now: Date, graceSeco
 }
 
 /** Answers the pair that was answered already. Nothing is renewed by it. */
-function repeat ({ refreshTokens }: RefreshOptions, user: User, session: Session, now: Date, { token }: Presented): PlannedPair {
+function repeat (
+  { refreshTokens }: RefreshOptions,
+  user: User,
+  session: Session,
+  now: Date,
+  { token }: Presented
+): PlannedPair {
   const validity = recallValidity(session)
   const refreshToken = refreshTokens.deriveSuccessor(token, session.id, session.rotationSalt as Uint8Array)
-  return { user, session, refreshToken, validity, plannedAt: now, expiresInSeconds: validity.expiresAt - Math.floor(now.getTime() / 1000) }
+  return {
+    user,
+    session,
+    refreshToken,
+    validity,
+    plannedAt: now,
+    expiresInSeconds: validity.expiresAt - Math.floor(now.getTime() / 1000)
+  }
 }
 
 function isSame (a: Uint8Array, b: Uint8Array): boolean {

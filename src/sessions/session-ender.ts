@@ -2,7 +2,13 @@ import type { Drizzle } from '../db/database.ts'
 import type { EndReason } from '../db/tables.ts'
 import type { Revocation } from '../entries/revocation.ts'
 import type { Unit } from '../unit-of-work.ts'
-import { findEndedWithLiveTokens, findThoseThatCanEnd, markEnded, type EndedSession, type Which } from './session-repository.ts'
+import {
+  findEndedWithLiveTokens,
+  findThoseThatCanEnd,
+  markEnded,
+  type EndedSession,
+  type Which
+} from './session-repository.ts'
 
 /** The one way in which sessions end. */
 export interface SessionEnder {
@@ -10,13 +16,13 @@ export interface SessionEnder {
    * Ends sessions: their refresh tokens with the transaction, and their access tokens as soon as it is committed. Those
    * that had ended already are revoked again, so that an ending which could not be confirmed can be repeated.
    *
-   * Answers the ids of those that ended now. Not among them are those that have expired with all their tokens, which are
-   * left as they are.
+   * Answers the ids of those that ended now. Not among them are those that have expired with all their tokens, which
+   * are left as they are.
    */
   end (unit: Unit, which: Which, reason: EndReason): Promise<string[]>
   /**
-   * Ends sessions that nobody asked to end, and of which the answer says nothing: what they lose is on record as by `end`,
-   * and the blocklist is not waited for when it fails. Answers the ids of those that ended now.
+   * Ends sessions that nobody asked to end, and of which the answer says nothing: what they lose is on record as by
+   * `end`, and the blocklist is not waited for when it fails. Answers the ids of those that ended now.
    */
   endInTime (unit: Unit, which: Which, reason: EndReason): Promise<string[]>
   /** Revokes again those that have ended, and ends none. */

@@ -9,11 +9,18 @@ export interface SessionLifetimes {
 }
 
 /** What a login or a refresh says of when a session was used, and until when it lives without another. */
-export function usedAt (now: Date, maxExpiresAt: Date, { idleSeconds }: SessionLifetimes): { lastUsedAt: Date, expiresAt: Date } {
+export function usedAt (
+  now: Date,
+  maxExpiresAt: Date,
+  { idleSeconds }: SessionLifetimes
+): { lastUsedAt: Date, expiresAt: Date } {
   return { lastUsedAt: now, expiresAt: new Date(Math.min(now.getTime() + idleSeconds * 1000, maxExpiresAt.getTime())) }
 }
 
 /** What a login or a refresh says of where a session was used. */
 export function usedBy ({ ip, userAgent }: Requester): { ip: string | null, userAgent: string | null } {
-  return { ip: canonicalIp(ip) ?? null, userAgent: userAgent?.slice(0, userAgentMaxLength).toWellFormed().replaceAll('\0', '') ?? null }
+  return {
+    ip: canonicalIp(ip) ?? null,
+    userAgent: userAgent?.slice(0, userAgentMaxLength).toWellFormed().replaceAll('\0', '') ?? null
+  }
 }

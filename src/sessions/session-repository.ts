@@ -1,3 +1,4 @@
+import { entryMarginSeconds } from '../entries/revocation.ts'
 import { and, desc, eq, gt, isNotNull, isNull, ne, or, sql, type SQL } from 'drizzle-orm'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Drizzle } from '../db/database.ts'
@@ -14,7 +15,8 @@ export type Which = SQL | undefined
 export const sessionWithId = (id: string): Which => eq(sessions.id, canonicalId(id))
 export const sessionsOf = (userId: string): Which => eq(sessions.userId, canonicalId(userId))
 export const sessionOf = (userId: string, id: string): Which => and(sessionsOf(userId), sessionWithId(id))
-export const otherSessionsOf = (userId: string, id: string): Which => and(sessionsOf(userId), ne(sessions.id, canonicalId(id)))
+export const otherSessionsOf = (userId: string, id: string): Which =>
+  and(sessionsOf(userId), ne(sessions.id, canonicalId(id)))
 /** In one parameter: a statement has no more than 65,535 of them. */
 export const sessionsWithIds = (ids: string[]): Which => sql`${sessions.id} = any(${`{${ids.join()}}`}::uuid[])`
 
@@ -36,7 +38,10 @@ export async function lockSession (db: Drizzle, id: string): Promise<Session | u
 }
 
 /** The session that a refresh token belongs or belonged to, by the token's SHA-256. */
-export async function findSessionOfRefreshToken (db: Drizzle, hash: Uint8Array): Promise<Pick<Session, 'id' | 'userId'> | undefined> {
+export async function findSessionOfRefreshToken (
+  db: Drizzle,
+  hash: Uint8Array
+): Promise<Pick<Session, 'id' | 'userId'> | undefined> {
   const session = { id: sessions.id, userId: sessions.userId }
   const [live] = await db.select(session).from(sessions).where(eq(sessions.refreshTokenHash, hash))
   if (live !== undefined) return live
@@ -64,19 +69,25 @@ const endedSession = { id: sessions.id, userId: sessions.userId, accessExpiresAt
 
 /** Those whose access tokens could still be accepted somewhere, a clock being behind. */
 function hasLiveTokens (leewaySeconds: number): SQL {
-  return gt(sessions.accessExpiresAt, sql`${clockTimestamp} - make_interval(secs => ${3 * leewaySeconds}::float8)`)
+  const marginSeconds = entryMarginSeconds(leewaySeconds)
+  return gt(sessions.accessExpiresAt, sql`${clockTimestamp} - make_interval(secs => ${marginSeconds}::float8)`)
 }
 
 /**
- * Those that can end: that have not, and of which there is something left. One that has expired, with all its tokens, was
- * over before: its end would say who did it and when, and neither would be true.
+ * Those that can end: that have not, and of which there is something left. One that has expired, with all its tokens,
+ * was over before: its end would say who did it and when, and neither would be true.
  */
 function canEnd (which: Which, leewaySeconds: number): SQL | undefined {
   return and(which, isNull(sessions.endedAt), or(gt(sessions.expiresAt, clockTimestamp), hasLiveTokens(leewaySeconds)))
 }
 
 /** Ends those that can end, and with them the grace of their spent tokens. Answers those. */
-export async function markEnded (db: Drizzle, which: Which, reason: EndReason, leewaySeconds: number): Promise<EndedSession[]> {
+export async function markEnded (
+  db: Drizzle,
+  which: Which,
+  reason: EndReason,
+  leewaySeconds: number
+): Promise<EndedSession[]> {
   return await db.update(sessions)
     .set({ endedAt: clockTimestamp, endReason: reason, rotationSalt: null })
     .where(canEnd(which, leewaySeconds))
@@ -90,8 +101,15 @@ export async function findThoseThatCanEnd (db: Drizzle, which: Which, leewaySeco
 }
 
 /** Those that have ended and whose access tokens could still be accepted somewhere. */
-export async function findEndedWithLiveTokens (db: Drizzle, which: Which, leewaySeconds: number): Promise<EndedSession[]> {
-  return await db.select(endedSession).from(sessions).where(and(which, isNotNull(sessions.endedAt), hasLiveTokens(leewaySeconds)))
+export async function findEndedWithLiveTokens (
+  db: Drizzle,
+  which: Which,
+  leewaySeconds: number
+): Promise<EndedSession[]> {
+  return await db
+    .select(endedSession)
+    .from(sessions)
+    .where(and(which, isNotNull(sessions.endedAt), hasLiveTokens(leewaySeconds)))
 }
 
 /** The live sessions of a user that are more than it may have: those that were idle longest. */
@@ -104,7 +122,12 @@ export async function findSurplusSessions (db: Drizzle, userId: string, maxSessi
 }
 
 /** A user's sessions, newest first: those that are live, or those that are over. */
-export async function listSessions (db: Drizzle, userId: string, state: 'live' | 'over', limit: number): Promise<Session[]> {
+export async function listSessions (
+  db: Drizzle,
+  userId: string,
+  state: 'live' | 'over',
+  limit: number
+): Promise<Session[]> {
   return await db.select().from(sessions)
     .where(and(sessionsOf(userId), state === 'live' ? isLive : sql`not (${isLive})`))
     .orderBy(desc(sessions.createdAt), desc(sessions.id))

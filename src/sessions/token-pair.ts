@@ -35,7 +35,11 @@ export async function signPair (accessTokens: AccessTokens, planned: PlannedPair
 
 /** The columns in which a session remembers its newest access token. */
 export function rememberValidity ({ id, issuedAt, expiresAt }: AccessTokenValidity) {
-  return { accessTokenId: id, accessTokenIssuedAt: new Date(issuedAt * 1000), accessTokenExpiresAt: new Date(expiresAt * 1000) }
+  return {
+    accessTokenId: id,
+    accessTokenIssuedAt: new Date(issuedAt * 1000),
+    accessTokenExpiresAt: new Date(expiresAt * 1000)
+  }
 }
 
 /** The reverse of {@link rememberValidity}. */

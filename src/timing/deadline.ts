@@ -30,8 +30,8 @@ interface Turn {
 }
 
 /**
- * Creates a bound for what every request waits for: a timer for each request would cost more than the rest of the check. The timer
- * of a turn is set when its first promise begins, so that none waits longer than the deadline.
+ * Creates a bound for what every request waits for: a timer for each request would cost more than the rest of the
+ * check. The timer of a turn is set when its first promise begins, so that none waits longer than the deadline.
  *
  * @param deadlineMs the longest wait, in milliseconds
  */

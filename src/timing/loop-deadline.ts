@@ -6,9 +6,10 @@ const slices = 5
 /**
  * Settles as `promise` does, or rejects with a `DeadlineError` after `deadlineMs` in which the event loop ran.
  *
- * A plain timer also expires when the event loop was late: the answer may have arrived and not been read yet. A burst of
- * requests can make the loop late, so an attacker could make any plain deadline expire. Here the wait is cut into slices. A
- * slice that was late counts as one slice, however late it was, and answers that have arrived are read before the last one ends.
+ * A plain timer also expires when the event loop was late: the answer may have arrived and not been read yet. A burst
+ * of requests can make the loop late, so an attacker could make any plain deadline expire. Here the wait is cut into
+ * slices. A slice that was late counts as one slice, however late it was, and answers that have arrived are read before
+ * the last one ends.
  */
 export function withLoopDeadline<T> (promise: Promise<T>, deadlineMs: number): Promise<T> {
   return new Promise((resolve, reject) => {

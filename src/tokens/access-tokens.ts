@@ -7,7 +7,9 @@ import { signingAlgorithm } from '../db/public-jwk.ts'
 
 const claimsCheck = Compile(AccessTokenClaims)
 
-/** `client_id` (RFC 9068, section 2.2) of tokens that were issued to the service's own sign-in, not to an OAuth client. */
+/**
+ * `client_id` (RFC 9068, section 2.2) of tokens that were issued to the service's own sign-in, not to an OAuth client.
+ */
 const firstPartyClientId = 'signout'
 
 export interface AccessTokenOptions {
@@ -41,8 +43,9 @@ export interface AccessTokenValidity {
 
 export interface AccessTokens {
   /**
-   * Decides on a new token: a `jti` of its own, from now until its lifetime is over. To be called in the transaction that
-   * locks the session, which must know of it before it is signed: whatever ends the session then ends this token too.
+   * Decides on a new token: a `jti` of its own, from now until its lifetime is over. To be called in the transaction
+   * that locks the session, which must know of it before it is signed: whatever ends the session then ends this token
+   * too.
    *
    * Throws `service_unavailable` while the clock may be wrong.
    *
@@ -51,7 +54,10 @@ export interface AccessTokens {
   plan (latestAt: number): AccessTokenValidity
   /** Signs the token with the current key. The same arguments make the same token, while the key is the same. */
   sign (subject: AccessTokenSubject, validity: AccessTokenValidity): Promise<string>
-  /** The claims of a token that was signed with one of our keys, whether or not it has expired; undefined for any other text. */
+  /**
+   * The claims of a token that was signed with one of our keys, whether or not it has expired; undefined for any other
+   * text.
+   */
   read (token: string): Promise<AccessTokenClaims | undefined>
 }
 
@@ -62,7 +68,11 @@ export function createAccessTokens (keyRing: KeyRing, options: AccessTokenOption
     plan (latestAt) {
       requireClock?.()
       const issuedAt = Math.floor(now() / 1000)
-      return { id: randomUUID(), issuedAt, expiresAt: Math.min(issuedAt + lifetimeSeconds, Math.floor(latestAt / 1000)) }
+      return {
+        id: randomUUID(),
+        issuedAt,
+        expiresAt: Math.min(issuedAt + lifetimeSeconds, Math.floor(latestAt / 1000))
+      }
     },
     async sign ({ userId, sessionId, scope }, { id, issuedAt, expiresAt }) {
       const claims: AccessTokenClaims = {

@@ -64,10 +64,14 @@ export class IssuedInFutureError extends Error {
 export type ClaimsCheck = (claims: unknown) => asserts claims is RevocableTokenClaims
 
 /**
- * Whether a token has expired, with the leeway. It has at that very instant (RFC 7519, section 4.1.4), as its entry may have, though
- * fast-jwt still accepts it. Negated, so that `NaN` has expired.
+ * Whether a token has expired, with the leeway. It has at that very instant (RFC 7519, section 4.1.4), as its entry may
+ * have, though fast-jwt still accepts it. Negated, so that `NaN` has expired.
  */
-export function hasExpired ({ exp }: Pick<RevocableTokenClaims, 'exp'>, leewaySeconds: number, now: () => number = Date.now): boolean {
+export function hasExpired (
+  { exp }: Pick<RevocableTokenClaims, 'exp'>,
+  leewaySeconds: number,
+  now: () => number = Date.now
+): boolean {
   return !(exp + leewaySeconds > now() / 1000)
 }
 
@@ -85,6 +89,8 @@ export function createClaimsCheck (options: ClaimsCheckOptions): ClaimsCheck {
     if (further !== undefined && !further.Check(claims)) throw new SignoutError('invalid_token')
     // Whatever options a verifier was given: a token outlives its entry in the blocklist otherwise.
     if (hasExpired(claims, leewaySeconds, now)) throw new SignoutError('token_expired')
-    if (claims.iat !== undefined && claims.iat > now() / 1000 + leewaySeconds) throw new SignoutError('invalid_token', { cause: new IssuedInFutureError() })
+    if (claims.iat !== undefined && claims.iat > now() / 1000 + leewaySeconds) {
+      throw new SignoutError('invalid_token', { cause: new IssuedInFutureError() })
+    }
   }
 }

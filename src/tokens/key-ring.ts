@@ -1,4 +1,12 @@
-import { calculateJwkThumbprint, exportJWK, exportSPKI, generateKeyPair, importJWK, type CryptoKey, type JWK } from 'jose'
+import {
+  calculateJwkThumbprint,
+  exportJWK,
+  exportSPKI,
+  generateKeyPair,
+  importJWK,
+  type CryptoKey,
+  type JWK
+} from 'jose'
 import { StartupError } from '../errors.ts'
 import type { KeyEncryption } from './key-encryption.ts'
 import type { KeyRepository, StoredKey } from './key-repository.ts'
@@ -52,7 +60,10 @@ async function importPrivateKey (stored: StoredKey, encryption: KeyEncryption): 
   try {
     jwk = await encryption.decrypt(stored.kid, stored.encryptedPrivateJwk)
   } catch (cause) {
-    throw new StartupError('KEY_ENCRYPTION_SECRET does not open the signing key in the database: start with the secret that the key was made under. (In embedded mode, where the variable is not set, it is the file key-encryption-secret in DATA_DIR.)', { cause })
+    throw new StartupError(
+      'KEY_ENCRYPTION_SECRET does not open the signing key in the database: start with the secret that the key was made under. (In embedded mode, where the variable is not set, it is the file key-encryption-secret in DATA_DIR.)',
+      { cause }
+    )
   }
   return await importJWK(jwk, signingAlgorithm) as CryptoKey
 }

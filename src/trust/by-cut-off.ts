@@ -1,10 +1,11 @@
+import type { Redis } from 'ioredis'
 import { runScript, type RedisLink } from '../redis/link.ts'
 import { UntrustedError, type Trust } from './trust.ts'
 
 /**
- * What keeps a revoked token refused when there is no record to make a blocklist again from: an instant in Redis before which
- * no token counts. Whenever Redis may have forgotten something the cut-off moves to where it has just been asked, so that
- * whatever was revoked and forgotten was issued before it. It never moves back.
+ * What keeps a revoked token refused when there is no record to make a blocklist again from: an instant in Redis before
+ * which no token counts. Whenever Redis may have forgotten something the cut-off moves to where it has just been asked,
+ * so that whatever was revoked and forgotten was issued before it. It never moves back.
  *
  * Redis may have forgotten something when the cut-off is missing, or was set for another process (`run_id`) or another
  * history (`master_replid`) than the one that answers: it was emptied, restarted, restored, or failed over.
@@ -14,13 +15,20 @@ export interface CutOff {
   readonly key: string
   /** Whether look-ups count now. */
   readonly isTrusted: boolean
-  /** Compares the cut-off with the Redis that is connected, and moves it if it must. Look-ups that are sent later count. */
+  /**
+   * Compares the cut-off with the Redis that is connected, and moves it if it must. Look-ups that are sent later count.
+   */
   compare (): Promise<void>
   /** To be called when a look-up is sent. */
   look (): CutOffLook
-  /** Accepts an answer by the cut-off that came with it. Throws an {@link UntrustedError} when the answer does not count. */
+  /**
+   * Accepts an answer by the cut-off that came with it. Throws an {@link UntrustedError} when the answer does not
+   * count.
+   */
   accept (look: CutOffLook, text: string | null | undefined): void
-  /** Whether a token was issued before the cut-off, for look-ups that were accepted. Without an `iat` it may have been. */
+  /**
+   * Whether a token was issued before the cut-off, for look-ups that were accepted. Without an `iat` it may have been.
+   */
   refuses (iat: number | undefined): boolean
   /** In seconds since the epoch, as `iat` is; 0 until it is known. Tokens issued from then on count. */
   readonly seconds: number
@@ -53,15 +61,19 @@ export interface CutOffOptions {
  * KEYS[1]  the cut-off: `seconds:run_id:master_replid`
  * ARGV[1]  the leeway, in seconds
  * ARGV[2]  the greatest cut-off that the caller has seen, in seconds since the epoch
- * Returns  the cut-off: the one that is there if it is of this process and history and not before what the caller has seen;
+ * Returns the cut-off: the one that is there if it is of this process and history and not before what the caller has
+ * seen;
  *          otherwise a later one
- * Why      One step, so that Redis cannot be replaced in between, and several replicas that find the same fault set one cut-off.
- *          A token that was issued until now, by a clock that is ahead by the leeway, has an `iat` of at most this time plus the
+ * Why One step, so that Redis cannot be replaced in between, and several replicas that find the same fault set one
+ * cut-off.
+ * A token that was issued until now, by a clock that is ahead by the leeway, has an `iat` of at most this time plus the
  *          leeway, in whole seconds. So the cut-off is the next whole second.
  */
 const compareOrMove = `
 local replication = redis.call('INFO', 'replication')
-if not string.find(replication, 'role:master', 1, true) then return redis.error_reply('READONLY This is a replica, which lags.') end
+if not string.find(replication, 'role:master', 1, true) then
+  return redis.error_reply('READONLY This is a replica, which lags.')
+end
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local history = string.match(replication, 'master_replid:(%w+)')
 if not run or not history then return redis.error_reply('ERR INFO tells no run_id or no master_replid.') end
@@ -76,6 +88,10 @@ local moved = string.format('%d', math.max(next, there + 1, seen + 1)) .. ':' ..
 redis.call('SET', KEYS[1], moved)
 return moved
 `
+
+function runCompareOrMove (redis: Redis, key: string, leewaySeconds: number, seen: number): Promise<string> {
+  return runScript(redis, 'signoutCompareOrMove', compareOrMove, [key], [leewaySeconds, seen])
+}
 
 /** Trust by a cut-off, where there is no record: each answer counts by the cut-off that is read in the same command. */
 export function createCutOffTrust (options: CutOffOptions): Trust {
@@ -97,7 +113,7 @@ export function createCutOffTrust (options: CutOffOptions): Trust {
 
 export function createCutOff ({ link, prefix, leewaySeconds, onMoved }: CutOffOptions): CutOff {
   const key = `${prefix}cut-off`
-  /** Counts connections: what is known of Redis was known on one. */
+  /** Counts connections: what is known of Redis was learnt on one. */
   let connection = 0
   let comparison: Comparison | undefined
   let comparing: Promise<void> | undefined
@@ -110,7 +126,7 @@ export function createCutOff ({ link, prefix, leewaySeconds, onMoved }: CutOffOp
   }
 
   async function compareOn (asked: number): Promise<void> {
-    const found = parse(await link.run(redis => runScript<string>(redis, 'signoutCompareOrMove', compareOrMove, [key], [leewaySeconds, seen])))
+    const found = parse(await link.run(redis => runCompareOrMove(redis, key, leewaySeconds, seen)))
     if (found === undefined) throw new UntrustedError('The cut-off key does not hold a valid value.', 1)
     if (asked !== connection) throw new UntrustedError('The connection to the blocklist changed meanwhile.', 1)
     learn(found.seconds)
@@ -149,7 +165,9 @@ export function createCutOff ({ link, prefix, leewaySeconds, onMoved }: CutOffOp
     get seconds () { return seen },
     look: () => ({ comparison, seconds: seen }),
     accept (look, text) {
-      if (look.comparison === undefined || look.comparison !== comparison) throw new UntrustedError('The blocklist was not compared with its cut-off before it was asked.', 1)
+      if (look.comparison === undefined || look.comparison !== comparison) {
+        throw new UntrustedError('The blocklist was not compared with its cut-off before it was asked.', 1)
+      }
       const found = parse(text)
       if (found === undefined || found.ids !== comparison.ids || found.seconds < look.seconds) {
         comparison = undefined
@@ -171,13 +189,21 @@ const attempts = 3
  *
  * @param lookUp looks up the cut-off, which may have moved meanwhile
  */
-export async function untilPassed (cutOff: CutOff, leewaySeconds: number, lookUp: () => Promise<unknown>): Promise<void> {
+export async function untilPassed (
+  cutOff: CutOff,
+  leewaySeconds: number,
+  lookUp: () => Promise<unknown>
+): Promise<void> {
   for (;;) {
     await tryAgain(lookUp)
     const waitMs = cutOff.seconds * 1000 - Date.now()
     if (waitMs <= 0) return
     // Their clock may be ahead of ours by one leeway, and the cut-off of theirs by another, in whole seconds.
-    if (waitMs > (2 * leewaySeconds + 2) * 1000) throw new Error('The cut-off of the blocklist is further off than the leeway explains: the clock of Redis is ahead of this one, or was.')
+    if (waitMs > (2 * leewaySeconds + 2) * 1000) {
+      throw new Error(
+        'The cut-off of the blocklist is further off than the leeway explains: the clock of Redis is ahead of this one, or was.'
+      )
+    }
     await new Promise(resolve => { setTimeout(resolve, waitMs) })
   }
 }

@@ -25,9 +25,9 @@ export interface RecordTrustOptions {
 const writeSeconds = 0.5
 
 /**
- * Trust by the record: each answer counts by the marker that is read in the same command. Where the marker is behind, Postgres is
- * asked as well. While answers do not count by the marker alone, the progress of a rebuild and the doubt are read too, so that the
- * error says when to ask again.
+ * Trust by the record: each answer counts by the marker that is read in the same command. Where the marker is behind,
+ * Postgres is asked as well. While answers do not count by the marker alone, the progress of a rebuild and the doubt
+ * are read too, so that the error says when to ask again.
  */
 export function createRecordTrust ({ link, prefix, standing, question, recent, events }: RecordTrustOptions): Trust {
   const keys = projectionKeys(prefix)
@@ -71,8 +71,8 @@ export function createRecordTrust ({ link, prefix, standing, question, recent, e
 }
 
 /**
- * Refuses the entries that are in the record and not in Redis, once they are so old. An age is below 0 after the clock of
- * Postgres was set back.
+ * Refuses the entries that are in the record and not in Redis, once they are so old. An age is below 0 after the clock
+ * of Postgres was set back.
  */
 function refuseRecorded (
   values: Value[], names: readonly string[], recorded: ReadonlyMap<string, RecentRevocation>, afterSeconds: number

@@ -3,11 +3,13 @@ import type { MarkerCheck } from './marker-check.ts'
 import type { RecentRevocation, RevocationRecord } from '../record/record.ts'
 import { entryKey } from '../entries/revocation.ts'
 
-/** Reads the head of the record again and again, and gives it to the checks of all markers: one query for all shards. */
+/**
+ * Reads the head of the record again and again, and gives it to the checks of all markers: one query for all shards.
+ */
 export interface HeadPoll extends Poll {
   /**
-   * The revocations after the markers as the last poll found them, by the names of their entries. They may only add refusals:
-   * a revocation that is not among them may have been recorded since.
+   * The revocations after the markers as the last poll found them, by the names of their entries. They may only add
+   * refusals: a revocation that is not among them may have been recorded since.
    */
   readonly recent: ReadonlyMap<string, RecentRevocation>
   /** Gives each head that is read from now on to the check of a marker. */
@@ -16,7 +18,9 @@ export interface HeadPoll extends Poll {
 
 const pollMs = 900
 const compareAgainMs = 100
-/** A slow record is asked as often. More reads at once than fit into a deadline of the database would make it slower. */
+/**
+ * A slow record is asked as often. More reads at once than fit into a deadline of the database would make it slower.
+ */
 const maxAtOnce = 3
 
 export function createHeadPoll (record: Pick<RevocationRecord, 'readHead' | 'readAfter'>): HeadPoll {

@@ -19,14 +19,17 @@ export interface Flaw {
   /** Whether the blocklist lacks something that catching up brings. */
   isLacking: boolean
   /**
-   * The position of a marker whose only flaw is that the record has gone on without it, or that the record as it was read last
-   * does not have the marker yet. The answer counts if the record, asked after the look-up was sent, has nothing of it after
-   * that position.
+   * The position of a marker whose only flaw is that the record has gone on without it, or that the record as it was
+   * read last does not have the marker yet. The answer counts if the record, asked after the look-up was sent, has
+   * nothing of it after that position.
    */
   behindAt?: number
 }
 
-/** What has been found out about a marker, and whether an answer that came with it counts. Knows no clock but the given one. */
+/**
+ * What has been found out about a marker, and whether an answer that came with it counts. Knows no clock but the given
+ * one.
+ */
 export interface MarkerCheck {
   /** Changes with everything after which what was known before is worth nothing. */
   readonly epoch: number
@@ -49,11 +52,15 @@ export interface MarkerCheck {
 }
 
 /**
- * A marker that has not reached a head that was asked for this long ago, though the head could be read all the while, belongs to a
- * Redis that nobody writes to any more. The head is asked for every 900 ms, so that this is found out within five seconds.
+ * A marker that has not reached a head that was asked for this long ago, though the head could be read all the while,
+ * belongs to a Redis that nobody writes to any more. The head is asked for every 900 ms, so that this is found out
+ * within five seconds.
  */
 const staleAfterMs = 3_500
-/** How long the record is taken to be there after it has answered, and how far apart its answers may be while it is there. */
+/**
+ * How long the record is taken to be there after it has answered, and how far apart its answers may be while it is
+ * there.
+ */
 const readableForMs = 1_000
 const outageMs = 3_000
 
@@ -84,7 +91,9 @@ function createHeadHistory (now: () => number): HeadHistory {
     takeOld () {
       const readableUntil = Math.min(now(), answeredAt + readableForMs) - awayMs
       let old: number | undefined
-      while (heads[0] !== undefined && heads[0].askedAt <= readableUntil - staleAfterMs) old = Math.max(old ?? 0, heads.shift()?.position ?? 0)
+      while (heads[0] !== undefined && heads[0].askedAt <= readableUntil - staleAfterMs) {
+        old = Math.max(old ?? 0, heads.shift()?.position ?? 0)
+      }
       return old
     },
     forget () { heads = [] }
@@ -105,7 +114,7 @@ export function createMarkerCheck (now: () => number): MarkerCheck {
 
   function forget (): void {
     epoch++
-    // What is compared next may rightly be behind it: of a record that was restored, and written anew to a Redis that was empty.
+    // The next marker may rightly be behind, of a record that was restored.
     seen = 0
     required = undefined
     greatestPossible = undefined
@@ -126,19 +135,19 @@ export function createMarkerCheck (now: () => number): MarkerCheck {
     get position () { return seen },
     look: () => ({ epoch, position: seen }),
     findFlaw (look, text) {
-      if (look.epoch !== epoch) return { reason: 'The connection to the blocklist changed meanwhile.', isLacking: false }
+      if (look.epoch !== epoch) return flawed('The connection to the blocklist changed meanwhile.')
       raiseRequired()
-      if (required === undefined) return { reason: 'The blocklist has not been compared with the record yet.', isLacking: false }
+      if (required === undefined) return flawed('The blocklist has not been compared with the record yet.')
       const marker = parseMarker(text)
       const loss = findLoss(marker, recordId, look.position)
-      if (marker === undefined || loss !== undefined) {
-        forget()
-        return { reason: loss ?? '', isLacking: true }
-      }
-      seen = Math.max(seen, marker.position)
+      if (marker === undefined || loss !== undefined) forget()
+      if (marker === undefined || loss !== undefined) return flawed(loss ?? '', true)
+      const { position } = marker
+      seen = Math.max(seen, position)
       // Moved since, or of a past that the record has lost: reading the head again tells.
-      if (greatestPossible !== undefined && marker.position > greatestPossible) return { reason: 'The marker of the blocklist is beyond what was compared.', isLacking: false, behindAt: marker.position }
-      if (marker.position < required) return { reason: 'The blocklist is behind the record.', isLacking: true, behindAt: marker.position }
+      const isBeyond = greatestPossible !== undefined && position > greatestPossible
+      if (isBeyond) return flawed('The marker of the blocklist is beyond what was compared.', false, position)
+      if (position < required) return flawed('The blocklist is behind the record.', true, position)
       greatestPossible = undefined
       return undefined
     },
@@ -148,8 +157,7 @@ export function createMarkerCheck (now: () => number): MarkerCheck {
       if (ask.epoch !== epoch) return
       if (recordId !== undefined && head.recordId !== recordId) forget()
       recordId = head.recordId
-      // Also while it waits. What it waits for may never come, since it was lost in a restore; but it is not put off because
-      // others go on logging out, or it would wait for as long as they do.
+      // Also while it waits: the awaited head may have been lost in a restore. Later logouts do not raise it.
       if (required === undefined || greatestPossible !== undefined) {
         required = Math.min(required ?? head.position, head.position)
         greatestPossible = head.marked
@@ -162,8 +170,16 @@ export function createMarkerCheck (now: () => number): MarkerCheck {
   }
 }
 
+function flawed (reason: string, isLacking = false, behindAt?: number): Flaw {
+  return { reason, isLacking, ...behindAt !== undefined && { behindAt } }
+}
+
 /** What cannot be, unless the blocklist has lost something. */
-function findLoss (marker: RecordPosition | undefined, recordId: string | undefined, position: number): string | undefined {
+function findLoss (
+  marker: RecordPosition | undefined,
+  recordId: string | undefined,
+  position: number
+): string | undefined {
   if (marker === undefined) return 'The blocklist has lost its marker.'
   if (marker.recordId !== recordId) return 'The marker of the blocklist is of another record.'
   if (marker.position < position) return 'The marker of the blocklist has gone back.'

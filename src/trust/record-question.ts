@@ -1,7 +1,10 @@
 import { byEntry } from './head-poll.ts'
 import type { Head, RecentRevocation, RevocationRecord } from '../record/record.ts'
 
-/** What the record holds after a marker: its end, and the revocations that were asked for, by the names of their entries. */
+/**
+ * What the record holds after a marker: its end, and the revocations that were asked for, by the names of their
+ * entries.
+ */
 export interface RecordAnswer {
   head: Head
   recent: ReadonlyMap<string, RecentRevocation>
@@ -10,8 +13,8 @@ export interface RecordAnswer {
 /**
  * Asks the record about look-ups whose marker is behind, one query at a time.
  *
- * A question that comes while a query is under way waits for the next one, together with all others that come until then: the
- * query under way may have read the record before the look-up was sent.
+ * A question that comes while a query is under way waits for the next one, together with all others that come until
+ * then: the query under way may have read the record before the look-up was sent.
  */
 export interface RecordQuestion {
   /**
@@ -32,7 +35,9 @@ interface Round {
   answer: Promise<RecordAnswer>
 }
 
-/** While Postgres takes long, questions gather for as long as its deadline. Their requests have had their 503 by then. */
+/**
+ * While Postgres takes long, questions gather for as long as its deadline. Their requests have had their 503 by then.
+ */
 const maxEntries = 20_000
 
 /** @param record the record, each read of which has a deadline */
@@ -58,7 +63,9 @@ export function createRecordQuestion (record: Pick<RevocationRecord, 'readAfter'
   return {
     async ask (position, entries) {
       next ??= openRound(position)
-      if (next.entries.size + entries.length > maxEntries) throw new Error(`More than ${maxEntries} entries wait for the record.`)
+      if (next.entries.size + entries.length > maxEntries) {
+        throw new Error(`More than ${maxEntries} entries wait for the record.`)
+      }
       next.position = Math.min(next.position, position)
       for (const entry of entries) next.entries.add(entry)
       return await next.answer

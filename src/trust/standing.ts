@@ -18,23 +18,24 @@ export interface StandingOptions {
 /**
  * What the answers of one shard are worth, by the marker that comes with each (P2).
  *
- * An answer counts only if it came on the connection on which Redis was asked, its marker is of the record as it is now, and the
- * marker has not gone back. After a new connection, and after each of these failed, no answer counts until the marker has reached
- * the head of the record as it was read afterwards: every revocation that was answered to anyone is before that head.
+ * An answer counts only if it came on the connection on which Redis was asked, its marker is of the record as it is
+ * now, and the marker has not gone back. After a new connection, and after each of these failed, no answer counts until
+ * the marker has reached the head of the record as it was read afterwards: every revocation that was answered to anyone
+ * is before that head.
  */
 export interface Standing {
   /** To be called when a look-up is sent. */
   look (): Look
   /**
-   * Accepts an answer by the marker that came with it. Returns undefined when the answer counts. Returns the position of a marker
-   * that the record has outgrown, or that has to be compared again: the answer then counts only if {@link Standing.confirm} accepts
-   * it. Throws an {@link UntrustedError} for every other answer.
+   * Accepts an answer by the marker that came with it. Returns undefined when the answer counts. Returns the position
+   * of a marker that the record has outgrown, or that has to be compared again: the answer then counts only if {@link
+   * Standing.confirm} accepts it. Throws an {@link UntrustedError} for every other answer.
    */
   accept (look: Look, marker: string | null | undefined): number | undefined
   /**
    * Accepts an answer whose marker is behind, by the record as it was read after the look-up was sent. Throws an
-   * {@link UntrustedError} when something has changed since, when the record has lost what the marker stands for, or when the
-   * marker is too far behind for all revocations after it to have been read.
+   * {@link UntrustedError} when something has changed since, when the record has lost what the marker stands for, or
+   * when the marker is too far behind for all revocations after it to have been read.
    */
   confirm (look: Look, position: number, record: Head): void
   /** Notes that an answer does not count, and returns the error that says so. */
@@ -129,7 +130,12 @@ function retryAfter (progress: Progress | undefined): number {
 }
 
 /** Why an answer that is behind does not count, by the record as it was read after the look-up was sent. */
-function findFlawOf (marker: MarkerCheck, look: Look, position: number, { recordId, marked, position: head }: Head): string | undefined {
+function findFlawOf (
+  marker: MarkerCheck,
+  look: Look,
+  position: number,
+  { recordId, marked, position: head }: Head
+): string | undefined {
   if (look.epoch !== marker.epoch) return 'The connection to the blocklist changed meanwhile.'
   if (recordId !== marker.recordId) return 'The marker of the blocklist is of another record.'
   if (position > marked) return 'The marker of the blocklist is beyond what the record has.'

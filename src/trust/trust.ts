@@ -4,21 +4,22 @@ import type { Progress } from '../record/projection.ts'
 export type Value = string | null | Error
 
 /**
- * Decides whether what Redis answers counts (P2). There are two implementations: by the record in Postgres (`by-record.ts`), and,
- * where there is no record, by a cut-off (`by-cut-off.ts`).
+ * Decides whether what Redis answers counts (P2). There are two implementations: by the record in Postgres
+ * (`by-record.ts`), and, where there is no record, by a cut-off (`by-cut-off.ts`).
  */
 export interface Trust {
   /**
    * Reads entries of the blocklist, in the same command as what says whether the answer counts.
    *
-   * Rejects with an {@link UntrustedError} when the answer does not count, and as the connection does when Redis is down.
+   * Rejects with an {@link UntrustedError} when the answer does not count, and as the connection does when Redis is
+   * down.
    *
    * @param names of entries, without the prefix, see `entryKey`
    */
   read (names: readonly string[]): Promise<Value[]>
   /**
-   * Returns true if a token is revoked though no entry names it, because of when it was issued. To be called when its entries
-   * have been read.
+   * Returns true if a token is revoked though no entry names it, because of when it was issued. To be called when its
+   * entries have been read.
    *
    * @param issuedAt `iat`, in seconds since the epoch
    */
@@ -47,8 +48,8 @@ export class UntrustedError extends Error {
 /**
  * The revocation is recorded in Postgres, and Redis does not have it yet.
  *
- * A replica that has just read the revocation must not answer 401 `token_revoked` before every other replica refuses the token
- * too. Until then it answers 503, as it does to the logout itself.
+ * A replica that has just read the revocation must not answer 401 `token_revoked` before every other replica refuses
+ * the token too. Until then it answers 503, as it does to the logout itself.
  */
 export class RecordedError extends Error {
   override readonly name = 'RecordedError'
@@ -60,5 +61,8 @@ export class RecordedError extends Error {
   }
 }
 
-/** Replicas read new rows within two seconds, and find a marker that is behind within five. Twice that, for slow commits. */
+/**
+ * Replicas read new rows within two seconds, and find a marker that is behind within five. Twice that, for slow
+ * commits.
+ */
 const inForceAfterSeconds = 10

@@ -27,9 +27,9 @@ export interface PasswordQuestion {
  * The one place in which passwords are checked: within the limits, in the same time for whoever there is, and recorded
  * when none matches.
  *
- * A question is one attempt and, when no password matches, one failure, however many passwords it has. Somebody who mistypes
- * the present password in a change of it has mistyped one. The attempt is dropped only if one of the passwords was right. So a
- * thief with an access token can test two guesses for each attempt, and no more.
+ * A question is one attempt and, when no password matches, one failure, however many passwords it has. Somebody who
+ * mistypes the present password in a change of it has mistyped one. The attempt is dropped only if one of the passwords
+ * was right. So a thief with an access token can test two guesses for each attempt, and no more.
  *
  * The verdict is given only if the attempt had not lapsed when it was counted.
  *
@@ -41,8 +41,8 @@ export type PasswordCheck = (question: PasswordQuestion) => Promise<number>
 /** A change of the password asks about the present one and the new one. */
 const maxPasswords = 2
 /**
- * How long an attempt may take from its reservation to its verdict, in milliseconds: two verifications, each with a bounded
- * wait. An attempt that takes longer has lapsed, and gets no verdict.
+ * How long an attempt may take from its reservation to its verdict, in milliseconds: two verifications, each with a
+ * bounded wait. An attempt that takes longer has lapsed, and gets no verdict.
  */
 export const attemptLeaseMs = maxPasswords * maxVerificationMs
 

@@ -33,7 +33,9 @@ export class TooManyHashesError extends Error {
   override readonly name = 'TooManyHashesError'
 }
 
-/** OWASP's minimum for Argon2id; `algorithm` 2 is Argon2id, whose enum cannot be imported by a compiler of single files. */
+/**
+ * OWASP's minimum for Argon2id; `algorithm` 2 is Argon2id, whose enum cannot be imported by a compiler of single files.
+ */
 const argon2id = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
 /** About a second's worth of work for two cores. */
 const defaultMaxWaiting = 128
@@ -41,7 +43,10 @@ const defaultMaxWaiting = 128
 const defaultMaxWaitMs = 20_000
 /** How long one hash may take, in milliseconds: about 12 on an idle core. */
 const hashAllowanceMs = 5_000
-/** How long a verification takes at most, in milliseconds: the wait for its turn is bounded, the hash is not expected to be longer. */
+/**
+ * How long a verification takes at most, in milliseconds: the wait for its turn is bounded, the hash is not expected to
+ * be longer.
+ */
 export const maxVerificationMs = defaultMaxWaitMs + hashAllowanceMs
 
 /**
@@ -54,7 +59,12 @@ export function defaultMaxRunning (): number {
 }
 
 export async function createPasswordHasher (options: PasswordHasherOptions = {}): Promise<PasswordHasher> {
-  const { maxRunning = defaultMaxRunning(), maxWaiting = defaultMaxWaiting, maxWaitMs = defaultMaxWaitMs, now = () => performance.now() } = options
+  const {
+    maxRunning = defaultMaxRunning(),
+    maxWaiting = defaultMaxWaiting,
+    maxWaitMs = defaultMaxWaitMs,
+    now = () => performance.now()
+  } = options
   const limit = pLimit(maxRunning)
   const decoyHash = await hash(randomBytes(32), argon2id)
 

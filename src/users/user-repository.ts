@@ -34,7 +34,11 @@ export function createUserRepository (database: Database): UserRepository {
     },
     async list ({ after, limit }) {
       return await database.run(db => db.select().from(users)
-        .where(after && sql`(${users.createdAt}, ${users.id}) > (${after.createdAt.toISOString()}::timestamptz, ${canonicalId(after.id)}::uuid)`)
+        .where(
+          after &&
+              sql`(${users.createdAt}, ${users.id})
+                > (${after.createdAt.toISOString()}::timestamptz, ${canonicalId(after.id)}::uuid)`
+        )
         .orderBy(asc(users.createdAt), asc(users.id))
         .limit(rowLimit(limit)))
     }
@@ -42,7 +46,10 @@ export function createUserRepository (database: Database): UserRepository {
 }
 
 /** Atomic. Answers the new user, or undefined when the username is taken in any case of its letters. */
-export async function insertUser (db: Drizzle, user: { username: string, passwordHash: string, role: Role }): Promise<User | undefined> {
+export async function insertUser (
+  db: Drizzle,
+  user: { username: string, passwordHash: string, role: Role }
+): Promise<User | undefined> {
   const [added] = await db.insert(users).values({ id: randomUUID(), ...user }).onConflictDoNothing().returning()
   return added
 }
@@ -54,7 +61,11 @@ export async function insertUser (db: Drizzle, user: { username: string, passwor
  * - `no key update`: opening one. One at a time, since they are counted.
  * - `update`: ending all or the others of theirs, and changing what a session rests on.
  */
-export async function lockUser (db: Drizzle, id: string, strength: 'share' | 'no key update' | 'update'): Promise<User | undefined> {
+export async function lockUser (
+  db: Drizzle,
+  id: string,
+  strength: 'share' | 'no key update' | 'update'
+): Promise<User | undefined> {
   const [found] = await db.select().from(users).where(eq(users.id, canonicalId(id))).for(strength)
   return found
 }
@@ -63,7 +74,10 @@ export async function lockUser (db: Drizzle, id: string, strength: 'share' | 'no
  * Locks a user, and all administrators in the order of their ids: whoever might take the last one away waits here for
  * others that might. Answers the user, whether there is another administrator who can sign in, and all of them.
  */
-export async function lockUserAndAdmins (db: Drizzle, id: string): Promise<{ user: User | undefined, hasOtherAdmin: boolean, locked: User[] }> {
+export async function lockUserAndAdmins (
+  db: Drizzle,
+  id: string
+): Promise<{ user: User | undefined, hasOtherAdmin: boolean, locked: User[] }> {
   const locked = await db.select().from(users)
     .where(or(eq(users.role, 'admin'), eq(users.id, canonicalId(id))))
     .orderBy(asc(users.id))
@@ -80,7 +94,11 @@ export function isActiveAdmin ({ role, status }: Pick<User, 'role' | 'status'>):
 }
 
 /** The user must be locked. */
-export async function updateUser (db: Drizzle, id: string, change: Partial<Pick<User, 'passwordHash' | 'role' | 'status'>>): Promise<void> {
+export async function updateUser (
+  db: Drizzle,
+  id: string,
+  change: Partial<Pick<User, 'passwordHash' | 'role' | 'status'>>
+): Promise<void> {
   await db.update(users).set(change).where(eq(users.id, canonicalId(id)))
 }
 

@@ -10,8 +10,8 @@ export interface DataDir {
   /** A secret that is made at the first start and kept in the folder, readable by its owner alone. */
   readSecret (): Promise<string>
   /**
-   * Resolves if the folder, and the database in it, are still there and can be written. Rejects otherwise: what is written
-   * to files that were removed, or that were replaced by a copy, is lost.
+   * Resolves if the folder, and the database in it, are still there and can be written. Rejects otherwise: what is
+   * written to files that were removed, or that were replaced by a copy, is lost.
    */
   check (): Promise<void>
   /** Lets other processes have the folder. The system does the same when the process ends, however it ends. */
@@ -41,7 +41,9 @@ export async function openDataDir (dataDir: string): Promise<DataDir> {
 
 async function check (path: string, lock: FileHandle): Promise<void> {
   const [opened, found] = await Promise.all([lock.stat(), stat(join(path, 'lock'))])
-  if (opened.ino !== found.ino || opened.dev !== found.dev) throw new Error(`DATA_DIR ${path} is not the folder that was opened: another one is in its place.`)
+  if (opened.ino !== found.ino || opened.dev !== found.dev) {
+    throw new Error(`DATA_DIR ${path} is not the folder that was opened: another one is in its place.`)
+  }
   await access(join(path, 'postgres', 'PG_VERSION'), constants.W_OK)
 }
 
@@ -51,7 +53,10 @@ async function openLockFile (path: string): Promise<FileHandle> {
     await mkdir(path, { recursive: true, mode: 0o700 })
     return await open(join(path, 'lock'), 'a', 0o600)
   } catch (cause) {
-    throw new StartupError(`DATA_DIR ${path} cannot be written (${(cause as NodeJS.ErrnoException).code}): name a folder that this user may write.`, { cause })
+    throw new StartupError(
+      `DATA_DIR ${path} cannot be written (${(cause as NodeJS.ErrnoException).code}): name a folder that this user may write.`,
+      { cause }
+    )
   }
 }
 
@@ -59,7 +64,9 @@ async function openLockFile (path: string): Promise<FileHandle> {
 async function readOrMakeSecret (file: string): Promise<string> {
   try {
     const secret = await readFile(file, 'utf8')
-    if (Buffer.byteLength(secret) < 32) throw new StartupError(`DATA_DIR: the secret in ${file} is damaged: restore it from a backup.`)
+    if (Buffer.byteLength(secret) < 32) {
+      throw new StartupError(`DATA_DIR: the secret in ${file} is damaged: restore it from a backup.`)
+    }
     return secret
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error

@@ -37,7 +37,10 @@ async function openUpToDate (dataDir: string | undefined) {
   const folder = dataDir === undefined ? undefined : join(dataDir, 'postgres')
   if (folder !== undefined) await mkdir(folder, { recursive: true, mode: 0o700 })
   const client = await PGlite.create(folder).catch(cause => {
-    throw new StartupError(`DATA_DIR: the database in ${folder} cannot be opened (${(cause as Error).message}). Restore it from a backup, or name another folder.`, { cause })
+    throw new StartupError(
+      `DATA_DIR: the database in ${folder} cannot be opened (${(cause as Error).message}). Restore it from a backup, or name another folder.`,
+      { cause }
+    )
   })
   const db = drizzle({ client })
   const applied = await applyMigrations(work => db.transaction(work), 0)

@@ -26,7 +26,14 @@ export interface PoolOptions {
   settings?: ServerSettings
 }
 
-export function createPool ({ url, name, max, connectDeadlineMs, answerDeadlineMs, settings = {} }: PoolOptions): pg.Pool {
+export function createPool ({
+  url,
+  name,
+  max,
+  connectDeadlineMs,
+  answerDeadlineMs,
+  settings = {}
+}: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     application_name: name,
@@ -48,9 +55,9 @@ export interface OpenedPool {
 }
 
 /**
- * Opens a pool whose connections have the settings, if possible. Postgres keeps what a connection asks for when it opens.
- * A pooler such as PgBouncer refuses to open the connection, or forgets the settings. `perTransaction` then holds all of
- * them; otherwise it is empty.
+ * Opens a pool whose connections have the settings, if possible. Postgres keeps what a connection asks for when it
+ * opens. A pooler such as PgBouncer refuses to open the connection, or forgets the settings. `perTransaction` then
+ * holds all of them; otherwise it is empty.
  *
  * An operator can have the settings kept behind a pooler too, with `ALTER ROLE … SET`.
  *
@@ -66,7 +73,10 @@ export async function openPool (options: PoolOptions, settings: ServerSettings):
 
 async function areKept (pool: pg.Pool, settings: ServerSettings): Promise<boolean> {
   try {
-    const { rows } = await pool.query<{ name: string, value: number }>('select name, setting::float8 as value from pg_settings where name = any($1)', [Object.keys(settings)])
+    const { rows } = await pool.query<{ name: string, value: number }>(
+      'select name, setting::float8 as value from pg_settings where name = any($1)',
+      [Object.keys(settings)]
+    )
     return rows.length === Object.keys(settings).length && rows.every(({ name, value }) => settings[name] === value)
   } catch (error) {
     if (refusesSettings(error)) return false

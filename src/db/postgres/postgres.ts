@@ -26,15 +26,15 @@ const poolSize = 10
 const migrationDeadlineMs = 60_000
 
 /**
- * Connects to Postgres and brings its tables up to date. Throws an {@link AwayError} when it cannot be reached now, and a
- * {@link StartupError} for what would be the same at any other time.
+ * Connects to Postgres and brings its tables up to date. Throws an {@link AwayError} when it cannot be reached now, and
+ * a {@link StartupError} for what would be the same at any other time.
  *
- * Postgres enforces the deadline on statements, locks and idle transactions. The driver enforces it too, for a server that
- * is stalled or gone, and then closes the connection.
+ * Postgres enforces the deadline on statements, locks and idle transactions. The driver enforces it too, for a server
+ * that is stalled or gone, and then closes the connection.
  *
- * Nothing here relies on what belongs to a session of Postgres, because behind a pooler in transaction mode each transaction
- * may get another session. Where the connections do not keep the deadlines, every query gets a transaction that sets them,
- * which costs two more round trips to the pooler.
+ * Nothing here relies on what belongs to a session of Postgres, because behind a pooler in transaction mode each
+ * transaction may get another session. Where the connections do not keep the deadlines, every query gets a transaction
+ * that sets them, which costs two more round trips to the pooler.
  */
 export async function openPostgres (options: PostgresOptions): Promise<Database> {
   const { url, deadlineMs } = options
@@ -64,7 +64,10 @@ export async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Pr
     try {
       return await applyMigrations(transaction, migrationDeadlineMs)
     } catch (cause) {
-      throw explain(cause, reason => `DATABASE_URL: the tables at ${describeUrl(url)} cannot be brought up to date (${reason}).`)
+      throw explain(
+        cause,
+        reason => `DATABASE_URL: the tables at ${describeUrl(url)} cannot be brought up to date (${reason}).`
+      )
     }
   })
 }
@@ -92,13 +95,20 @@ export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Pr
 
 async function inspect (db: Drizzle): Promise<PostgresFindings> {
   const pendingMigrations = await countPendingMigrations(db)
-  const { rows: [record] } = await db.execute(sql`select to_regclass('revocation_logs') is not null as exists`) as { rows: Array<{ exists: boolean }> }
+  const {
+    rows: [record]
+  } = (await db.execute(sql`select to_regclass('revocation_logs') is not null as exists`)) as {
+    rows: Array<{ exists: boolean }>
+  }
   const logs = record?.exists === true ? await db.select({ id: revocationLogs.id }).from(revocationLogs) : []
   const clock = await readClockOf(async () => (await readClock(db)).getTime(), () => performance.now())
   return { pendingMigrations, recordIds: logs.map(({ id }) => id), clock, isReadOnly: await readReadOnly(db) }
 }
 
-/** Opens a connection of the pool. Rejects also where the driver throws at once, such as for a certificate that cannot be read. */
+/**
+ * Opens a connection of the pool. Rejects also where the driver throws at once, such as for a certificate that cannot
+ * be read.
+ */
 async function openOne (pool: Pool): Promise<void> {
   const client = await pool.connect()
   client.release()
@@ -109,7 +119,13 @@ async function withConnection<T> (
   { url, deadlineMs, statementDeadlineMs }: PostgresOptions & { statementDeadlineMs: number },
   work: (transaction: RunTransaction) => Promise<T>
 ): Promise<T> {
-  const pool = createPool({ url, name: 'signout migration', max: 1, connectDeadlineMs: deadlineMs, answerDeadlineMs: statementDeadlineMs })
+  const pool = createPool({
+    url,
+    name: 'signout migration',
+    max: 1,
+    connectDeadlineMs: deadlineMs,
+    answerDeadlineMs: statementDeadlineMs
+  })
   try {
     await openOne(pool).catch(cause => { throw cannotConnect(url, cause) })
     return await work(createPostgresTransaction(pool, deadlineSettings(statementDeadlineMs)))
@@ -120,7 +136,11 @@ async function withConnection<T> (
 }
 
 function cannotConnect (url: string, cause: unknown): StartupError {
-  return explain(cause, reason => `DATABASE_URL: cannot connect to ${describeUrl(url)} (${reason}). Start Postgres there, or correct the variable.`)
+  return explain(
+    cause,
+    reason =>
+      `DATABASE_URL: cannot connect to ${describeUrl(url)} (${reason}). Start Postgres there, or correct the variable.`
+  )
 }
 
 function explain (cause: unknown, toMessage: (reason: string) => string): StartupError {

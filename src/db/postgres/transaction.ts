@@ -11,7 +11,8 @@ import type { ServerSettings } from './pool.ts'
  * A connection on which a statement failed is closed, and Postgres rolls back. Drizzle's own transactions give such a
  * connection back to the pool. The failed statement may still be running there, and the next user would wait behind it.
  *
- * @param settings what each transaction sets for itself. The settings end with the transaction, so they are safe behind a
+ * @param settings what each transaction sets for itself. The settings end with the transaction, so they are safe behind
+ * a
  *   pooler, where the next transaction on the same connection may be another application's.
  */
 export function createPostgresTransaction (pool: pg.Pool, settings: ServerSettings = {}): RunTransaction {
@@ -41,8 +42,8 @@ export function createPostgresTransaction (pool: pg.Pool, settings: ServerSettin
 }
 
 /**
- * Returns the statements that begin a transaction, which Postgres gets in one message. What was committed survives a crash of
- * Postgres, whatever its default is.
+ * Returns the statements that begin a transaction, which Postgres gets in one message. What was committed survives a
+ * crash of Postgres, whatever its default is.
  */
 function beginStatement (settings: ServerSettings): string {
   const values = Object.entries({ synchronous_commit: 'on', ...settings })
@@ -50,8 +51,8 @@ function beginStatement (settings: ServerSettings): string {
 }
 
 /**
- * The pool hears of what breaks while nobody has it, and no longer. Whoever has it hears of that from the statement, which
- * rejects; without a listener as well it would be the end of the process.
+ * The pool hears of what breaks while nobody has it, and no longer. Whoever has it hears of that from the statement,
+ * which rejects; without a listener as well it would be the end of the process.
  */
 function ignore (): void {}
 

@@ -49,13 +49,19 @@ function createPool (map: SlotMap, connect: (node: RedisAddress) => Redis, onCha
 
   return {
     find: shard => servers.get(addressOf(shard) ?? ''),
-    servers: () => [...servers].map(([at, redis]) => ({ at, redis, tags: hashTags.filter((_, shard) => addressOf(shard) === at).map(({ tag }) => tag) })),
+    servers: () =>
+      [...servers].map(([at, redis]) => ({
+        at,
+        redis,
+        tags: hashTags.filter((_, shard) => addressOf(shard) === at).map(({ tag }) => tag)
+      })),
     reconcile () {
       if (isClosed) return
       const owners = new Map(hashTags.flatMap((_, shard) => {
         const owner = map.ownerOf(shard)
         return owner === undefined ? [] : [[formatAddress(owner), owner] as const]
-      }))
+      })
+      )
       for (const [address, owner] of owners) if (!servers.has(address)) servers.set(address, open(address, owner))
       for (const [address, redis] of servers) {
         if (owners.has(address)) continue

@@ -11,7 +11,9 @@ interface Read {
 /** What was asked of each server in this moment. */
 const asked = new WeakMap<Redis, Read[]>()
 
-/** Reads the values of keys by one command, which goes out together with the others of this moment to the same server. */
+/**
+ * Reads the values of keys by one command, which goes out together with the others of this moment to the same server.
+ */
 export function readTogether (redis: Redis, keys: string[]): Promise<Values> {
   return new Promise((resolve, reject) => {
     const read = { keys, resolve, reject }
@@ -45,8 +47,8 @@ async function send (redis: Redis, reads: Read[]): Promise<void> {
 }
 
 /**
- * Does whatever was asked for in one turn of the event loop at its end, all of it at once: reads that are sent by it go out
- * together.
+ * Does whatever was asked for in one turn of the event loop at its end, all of it at once: reads that are sent by it go
+ * out together.
  */
 export function createTurn (): (work: () => void) => void {
   let due: Array<() => void> = []

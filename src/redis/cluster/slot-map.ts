@@ -10,7 +10,9 @@ interface Owner extends RedisAddress {
   replicas: string[]
 }
 
-/** Which server of a cluster has which shard, by what one of them says. It may be wrong: whoever is asked knows better. */
+/**
+ * Which server of a cluster has which shard, by what one of them says. It may be wrong: whoever is asked knows better.
+ */
 export interface SlotMap {
   ownerOf (shard: number): RedisAddress | undefined
   /**
@@ -21,7 +23,10 @@ export interface SlotMap {
   onMoved (listener: (shard: number, isTorn: boolean) => void): void
   /** Asks again soon, and somebody else: what it says seems to be wrong. */
   doubt (): void
-  /** Resolves when every shard has an owner. Rejects when that is not so in time, with the reason; it goes on asking then. */
+  /**
+   * Resolves when every shard has an owner. Rejects when that is not so in time, with the reason; it goes on asking
+   * then.
+   */
   start (): Promise<void>
   stop (): void
 }
@@ -71,7 +76,9 @@ export function createSlotMap ({ nodes, connect }: SlotMapOptions): SlotMap {
     const before = owners[shard]
     owners[shard] = owner
     if (before !== undefined && formatAddress(before) === formatAddress(owner)) return
-    for (const listener of listeners) listener(shard, before !== undefined && !before.replicas.includes(formatAddress(owner)))
+    for (const listener of listeners) {
+      listener(shard, before !== undefined && !before.replicas.includes(formatAddress(owner)))
+    }
   }
 
   return {
@@ -134,7 +141,12 @@ function createScout (nodes: readonly RedisAddress[], connect: (node: RedisAddre
       isDoubted = false
       const { redis, node } = asked ?? await next()
       const ranges = readRanges(await withDeadline(redis.cluster('SLOTS'), deadlineMs), node)
-      const known = new Map([...nodes, ...ranges.flatMap(({ primary, replicas }) => [primary, ...replicas])].map(node => [formatAddress(node), node]))
+      const known = new Map(
+        [...nodes, ...ranges.flatMap(({ primary, replicas }) => [primary, ...replicas])].map(node => [
+          formatAddress(node),
+          node
+        ])
+      )
       // In the order in which they were asked; whoever has left the cluster is asked no more.
       candidates = new Map([...[...candidates].filter(([address]) => known.has(address)), ...known])
       return ranges
@@ -154,7 +166,9 @@ interface SlotRange {
 /** The answer to CLUSTER SLOTS. A server that does not say where it is, is where the one is that was asked. */
 function readRanges (slots: unknown, asked: RedisAddress): SlotRange[] {
   return (slots as Array<[number, number, ...Array<[string | null, number]>]>).flatMap(([first, last, ...servers]) => {
-    const [primary, ...replicas] = servers.filter(([host]) => host !== '?').map(([host, port]) => ({ host: host || asked.host, port: Number(port) }))
+    const [primary, ...replicas] = servers
+      .filter(([host]) => host !== '?')
+      .map(([host, port]) => ({ host: host || asked.host, port: Number(port) }))
     return primary === undefined ? [] : [{ first: Number(first), last: Number(last), primary, replicas }]
   })
 }

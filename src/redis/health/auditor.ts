@@ -21,10 +21,16 @@ const failuresToDistrust = 3
 export const recordServer = { kind: 'postgres' } as const
 
 /**
- * Audits every Redis server, and the clocks of all servers, one independently of the other. The function that it returns resolves
- * to all known flaws. A flaw stays until it is found to be gone, or until the server has no shard any more.
+ * Audits every Redis server, and the clocks of all servers, one independently of the other. The function that it
+ * returns resolves to all known flaws. A flaw stays until it is found to be gone, or until the server has no shard any
+ * more.
  */
-export function createRedisAuditor ({ servers, readRecordClock, answers, ...options }: RedisAuditorOptions): () => Promise<RedisFlaw[]> {
+export function createRedisAuditor ({
+  servers,
+  readRecordClock,
+  answers,
+  ...options
+}: RedisAuditorOptions): () => Promise<RedisFlaw[]> {
   const { clocks, leewaySeconds } = options
   const found = new Map<string, RedisFlaw[]>()
   const failures = new Map<string, number>()
@@ -40,13 +46,25 @@ export function createRedisAuditor ({ servers, readRecordClock, answers, ...opti
     if (failure === undefined) failures.delete(at)
     else failures.set(at, await answers(tags) ? (failures.get(at) ?? 0) + 1 : 0)
     if ((failures.get(at) ?? 0) < failuresToDistrust) return []
-    return [{ kind: 'unaudited', at, what: `answers look-ups, and cannot be asked about itself (${failure?.message})`, cure: 'Allow this user INFO, TIME, GET and CONFIG GET, as docs/redis.md says.' }]
+    return [
+      {
+        kind: 'unaudited',
+        at,
+        what: `answers look-ups, and cannot be asked about itself (${failure?.message})`,
+        cure: 'Allow this user INFO, TIME, GET and CONFIG GET, as docs/redis.md says.'
+      }
+    ]
   }
 
   return async () => {
     const present = servers()
     for (const at of found.keys()) if (!present.some(server => server.at === at)) found.delete(at)
-    await Promise.all([clocks.read(recordServer, readRecordClock).catch(() => { /* What was read before counts. */ }), ...present.map(audit)])
+    await Promise.all([
+      clocks.read(recordServer, readRecordClock).catch(() => {
+        /* What was read before counts. */
+      }),
+      ...present.map(audit)
+    ])
     clocks.conclude([recordServer, ...present.map(({ at }) => ({ kind: 'redis' as const, at }))])
     return [...clockFlaws(clocks.compare(), leewaySeconds), ...[...found.values()].flat()]
   }
@@ -59,9 +77,9 @@ function isUndecided ({ kind }: RedisFlaw, { flaws, failure, recordFailure }: Ex
 }
 
 /**
- * The flaws behind clocks that differ. Redis drops an entry by its own clock, and a rebuild leaves out what has ended by that of
- * Postgres: either may be missing something while its clock is ahead. When the clock of this machine is the wrong one, nothing
- * is missing, but tokens would be accepted here whose entries are gone.
+ * The flaws behind clocks that differ. Redis drops an entry by its own clock, and a rebuild leaves out what has ended
+ * by that of Postgres: either may be missing something while its clock is ahead. When the clock of this machine is the
+ * wrong one, nothing is missing, but tokens would be accepted here whose entries are gone.
  *
  * There is none when only Redis and Postgres differ from each other: the margin of an entry covers that.
  */

@@ -5,8 +5,20 @@ import { toPlainError } from '../connection.ts'
 
 /** Something about a server that would break a promise: what it is, and what to do about it, in one sentence each. */
 export interface RedisFlaw {
-  /** Of a Redis, except `record_clock`, which is the clock of Postgres, and `own_clock`, which is that of this machine. */
-  kind: 'eviction' | 'eviction_unknown' | 'role' | 'version' | 'clock' | 'foreign_record' | 'unaudited' | 'unsettled' | 'record_clock' | 'own_clock'
+  /**
+   * Of a Redis, except `record_clock`, which is the clock of Postgres, and `own_clock`, which is that of this machine.
+   */
+  kind:
+    | 'eviction'
+    | 'eviction_unknown'
+    | 'role'
+    | 'version'
+    | 'clock'
+    | 'foreign_record'
+    | 'unaudited'
+    | 'unsettled'
+    | 'record_clock'
+    | 'own_clock'
   /** Where the server is, where there are several. */
   at?: string | undefined
   /** Completes "the Redis at …", "Postgres" or "this machine". */
@@ -28,8 +40,8 @@ export interface RedisAuditOptions extends ExaminedServer {
   /** Where the clock of the server is noted. Whether it is wrong is decided there, once all clocks were read. */
   clocks: Pick<Clocks, 'read'>
   /**
-   * Returns whether a server holds the blocklist of another record. Rejects with an {@link OwnerUnknownError} when our own
-   * record cannot be asked. Without it that is not looked at.
+   * Returns whether a server holds the blocklist of another record. Rejects with an {@link OwnerUnknownError} when our
+   * own record cannot be asked. Without it that is not looked at.
    */
   holdsForeign?: (server: ExaminedServer) => Promise<boolean>
 }
@@ -46,7 +58,10 @@ export function isAcknowledged ({ kind }: RedisFlaw, noevictionAcknowledged: 'ye
 
 /** A flaw in one line. */
 export function describeFlaw (flaw: RedisFlaw, topology: RedisTopology): string {
-  const [variable, owner] = ownerOfFlaw(flaw) ?? [variableOf(topology), `the Redis at ${flaw.at ?? describeTopology(topology)}`]
+  const [variable, owner] = ownerOfFlaw(flaw) ?? [
+    variableOf(topology),
+    `the Redis at ${flaw.at ?? describeTopology(topology)}`
+  ]
   return `${variable}: ${owner} ${flaw.what}. ${flaw.cure}`
 }
 
@@ -80,12 +95,17 @@ export interface Examination {
 }
 
 /**
- * Looks for everything that would let a Redis forget revocations, or lets replicas disagree about them. Each thing is looked
- * for by itself: what is found counts, whatever cannot be.
+ * Looks for everything that would let a Redis forget revocations, or lets replicas disagree about them. Each thing is
+ * looked for by itself: what is found counts, whatever cannot be.
  */
 export async function examineRedis (options: RedisAuditOptions): Promise<Examination> {
   const { redis, at } = options
-  const checks = await Promise.allSettled([findServerFlaws(redis), findEviction(redis), readClock(options), findForeign(options)])
+  const checks = await Promise.allSettled([
+    findServerFlaws(redis),
+    findEviction(redis),
+    readClock(options),
+    findForeign(options)
+  ])
   const failures = checks.flatMap(check => check.status === 'rejected' ? [check.reason as Error] : [])
   const failure = failures.find(error => !(error instanceof OwnerUnknownError))
   return {
@@ -117,9 +137,23 @@ async function findServerFlaws (redis: Redis): Promise<RedisFlaw[]> {
 
 async function findEviction (redis: Redis): Promise<RedisFlaw[]> {
   const policy = await readPolicy(redis)
-  if (policy === undefined) return [{ kind: 'eviction_unknown', what: 'does not tell its maxmemory-policy', cure: 'Allow CONFIG GET; or make sure that it is noeviction, and set REDIS_NOEVICTION_ACKNOWLEDGED=yes.' }]
+  if (policy === undefined) {
+    return [
+      {
+        kind: 'eviction_unknown',
+        what: 'does not tell its maxmemory-policy',
+        cure: 'Allow CONFIG GET; or make sure that it is noeviction, and set REDIS_NOEVICTION_ACKNOWLEDGED=yes.'
+      }
+    ]
+  }
   if (policy === 'noeviction') return []
-  return [{ kind: 'eviction', what: `drops keys when its memory is full (maxmemory-policy is ${policy}), logouts among them`, cure: 'Set maxmemory-policy noeviction there.' }]
+  return [
+    {
+      kind: 'eviction',
+      what: `drops keys when its memory is full (maxmemory-policy is ${policy}), logouts among them`,
+      cure: 'Set maxmemory-policy noeviction there.'
+    }
+  ]
 }
 
 /** Providers rename or deny CONFIG. */
@@ -143,7 +177,13 @@ async function readClock ({ redis, at, clocks }: RedisAuditOptions): Promise<Red
 
 async function findForeign ({ prefix, holdsForeign, ...server }: RedisAuditOptions): Promise<RedisFlaw[]> {
   if (holdsForeign === undefined || !await holdsForeign(server)) return []
-  return [{ kind: 'foreign_record', what: `holds the blocklist of another database under the prefix ${prefix}`, cure: 'Choose another BLOCKLIST_PREFIX; or take it over with: npx signout adopt-blocklist.' }]
+  return [
+    {
+      kind: 'foreign_record',
+      what: `holds the blocklist of another database under the prefix ${prefix}`,
+      cure: 'Choose another BLOCKLIST_PREFIX; or take it over with: npx signout adopt-blocklist.'
+    }
+  ]
 }
 
 function readInfo (info: string, field: string): string | undefined {

@@ -2,15 +2,16 @@ import { createPoll } from '../../timing/poll.ts'
 import { mayForget, type RedisFlaw } from './examination.ts'
 
 /**
- * What a Redis may have lost though its marker is there: keys that it evicted, and entries that ended early by a clock that was
- * wrong. Both go without a trace in the marker, and at any time, also while no replica runs. So it is noted in Redis, beside the marker,
- * which server it was and how much that had evicted; and whoever finds something that makes a Redis forget leaves a doubt there. Where the note is wrong, or
- * there is a doubt, the marker is forgotten, once for all replicas, and everything is written again.
+ * What a Redis may have lost though its marker is there: keys that it evicted, and entries that ended early by a clock
+ * that was wrong. Both go without a trace in the marker, and at any time, also while no replica runs. So it is noted in
+ * Redis, beside the marker, which server it was and how much that had evicted; and whoever finds something that makes a
+ * Redis forget leaves a doubt there. Where the note is wrong, or there is a doubt, the marker is forgotten, once for
+ * all replicas, and everything is written again.
  */
 export interface RedisLosses {
   /**
-   * Forgets the markers of those shards that may have lost something. Those that cannot be asked are left for the next time.
-   * Returns whether a marker had to be forgotten and Redis refused to write.
+   * Forgets the markers of those shards that may have lost something. Those that cannot be asked are left for the next
+   * time. Returns whether a marker had to be forgotten and Redis refused to write.
    */
   check (): Promise<boolean>
   /** Leaves a doubt: entries may be missing, whatever the markers say. Rejects unless every shard has it. */
@@ -37,8 +38,8 @@ export interface RedisWatch {
   /** Looks now. */
   look (): Promise<void>
   /**
-   * To be called when clocks begin to differ, or agree again. Tells of the flaws at once, and looks as soon as possible: only a
-   * look finds that they are gone.
+   * To be called when clocks begin to differ, or agree again. Tells of the flaws at once, and looks as soon as
+   * possible: only a look finds that they are gone.
    */
   clocksChanged (flaws: RedisFlaw[]): void
 }
@@ -54,7 +55,13 @@ const unsettled: RedisFlaw = {
   cure: 'Make it accept writes. The blocklist is rebuilt then.'
 }
 
-export function createRedisWatch ({ audit, takeSetBack = () => false, losses, onFlaws, forgetMarkers }: RedisWatchOptions): RedisWatch {
+export function createRedisWatch ({
+  audit,
+  takeSetBack = () => false,
+  losses,
+  onFlaws,
+  forgetMarkers
+}: RedisWatchOptions): RedisWatch {
   let known = ''
   /** Whether entries may be missing because of what was found, and whether Redis says so to whoever comes later. */
   let mayLack = false
