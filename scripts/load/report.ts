@@ -2,8 +2,8 @@ import type { Latencies } from './histogram.ts'
 import type { Operation, ProfileName } from './profiles.ts'
 
 /**
- * What a target answered to a token that had ended: refused as revoked; accepted, which is a violation; 503; or anything
- * else, which proves nothing (it had expired as well, say, or there was no answer).
+ * What a target answered to a token that had ended: refused as revoked; accepted, which is a violation; 503; or
+ * anything else, which proves nothing (it had expired as well, say, or there was no answer).
  */
 export type Verdict = 'refused' | 'accepted' | 'unavailable' | 'inconclusive'
 
@@ -82,15 +82,22 @@ export interface Report {
   profile: ProfileName
   profileDescription: string
   users: number
-  mode: { kind: 'open', ratePerSecond: number } | { kind: 'closed' } | { kind: 'waves' }
+  mode: { kind: 'open'; ratePerSecond: number } | { kind: 'closed' } | { kind: 'waves' }
   /** What was done about coordinated omission, for people. */
   coordinatedOmission: string
   preparationSeconds: number
-  totals: { requests: number, requestsPerSecond: number, failed: number, notSent: number, latencyMs: Latencies | undefined, distribution: [percentile: number, ms: number][] }
+  totals: {
+    requests: number
+    requestsPerSecond: number
+    failed: number
+    notSent: number
+    latencyMs: Latencies | undefined
+    distribution: [percentile: number, ms: number][]
+  }
   operations: Partial<Record<Operation, OperationFigures>>
   intervalSeconds: number
   timeline: Point[]
   revocation: RevocationFigures
   /** How busy the program that loads was: near 1, it is what was measured. */
-  generator: { cpuShare: number, eventLoopDelayP99Ms: number }
+  generator: { cpuShare: number; eventLoopDelayP99Ms: number }
 }
