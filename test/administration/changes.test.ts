@@ -74,7 +74,9 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
     expectError(t, await login(username, password), 401, 'invalid_credentials')
     for (const [what, value] of [
       ['role', 'admin'], ['status', 'disabled']
-    ] as const) { expectError(t, await put(id, what, value), 404, 'not_found') }
+    ] as const) {
+      expectError(t, await put(id, what, value), 404, 'not_found')
+    }
     t.equal(
       (await ask(app, 'POST', '/register', undefined, { username, password })).statusCode, 201, 'the name is free'
     )
@@ -123,7 +125,9 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
     const { id, sessions: [pair] } = await withSessions(app, 1)
     for (const [what, value] of [
       ['role', 'root'], ['role', ''], ['role', null], ['status', 'gone'], ['status', true]
-    ] as const) { expectError(t, await put(id, what, value), 400, 'invalid_request') }
+    ] as const) {
+      expectError(t, await put(id, what, value), 400, 'invalid_request')
+    }
     expectError(
       t, await ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin', status: 'active' }), 400, 'invalid_request'
     )

@@ -46,7 +46,9 @@ t.test('check-config prints every setting that is in effect, without secrets, an
   for (const line of [
     'PORT=3000  (default)', 'ACCESS_TOKEN_TTL=60', `ISSUER=${issuer}`, `AUDIENCE=${issuer}  (default)`,
     'TRUST_PROXY is not set', `DATABASE_URL=${where}`, `KEY_ENCRYPTION_SECRET=(secret, ${secret.length} bytes)`
-  ]) { t.match(output, `${line}\n`) }
+  ]) {
+    t.match(output, `${line}\n`)
+  }
   t.notMatch(output, url.password)
   t.notMatch(output, secret)
   t.match(

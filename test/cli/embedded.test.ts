@@ -61,7 +61,9 @@ t.test('embedded: what is revoked on the command line is refused by the next ser
   const between = await build(t, env)
   for (const [access, status] of [
     [alone.access_token, 401], [token, 200], [good.token, 200]
-  ] as const) { t.equal((await get(between, '/token', access)).statusCode, status) }
+  ] as const) {
+    t.equal((await get(between, '/token', access)).statusCode, status)
+  }
   await between.close()
   t.match(await succeed(t, ['revoke', '--session', String(sid)], { env }), 'Ended the session')
   t.match(await succeed(t, ['revoke', '--user', username], { env }), /^(Ended the session [0-9a-f-]{36}\.\n){2}$/)

@@ -61,7 +61,9 @@ t.test('a Postgres that cannot be reached now is told apart from one that will n
   }
   for (const code of [
     'ENOTFOUND', 'EAI_AGAIN', 'ENOENT', 'CERT_HAS_EXPIRED', '28P01', '28000', '3D000', '42501', '42P07', '57014'
-  ]) { t.notOk(isAway(failed({ code })), code) }
+  ]) {
+    t.notOk(isAway(failed({ code })), code)
+  }
   t.ok(isAway(failed({ code: 'ENOENT', syscall: 'connect' })), 'the socket file of a server that is stopped')
   t.ok(
     isAway(new AggregateError([Object.assign(new Error(), { code: 'ECONNREFUSED' })])), 'a host with several addresses'
@@ -75,13 +77,17 @@ t.test('a Postgres that cannot be reached now is told apart from one that will n
     'server login has been failing, cached error: connect failed (server_login_retry)',
     'server conn crashed?',
     'client_login_timeout (server down)'
-  ]) { t.ok(fromPgBouncer(words), words) }
+  ]) {
+    t.ok(fromPgBouncer(words), words)
+  }
   for (const words of [
     'database "nowhere" does not exist',
     'no such database: nowhere',
     'unsupported startup parameter: options',
     'transaction blocks not allowed in statement pooling mode'
-  ]) { t.notOk(fromPgBouncer(words), words) }
+  ]) {
+    t.notOk(fromPgBouncer(words), words)
+  }
   t.notOk(isAway(new Error('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string')))
 })
 

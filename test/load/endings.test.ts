@@ -109,6 +109,8 @@ t.test('the help says what stops a user first, what Ctrl-C does and what the exi
   for (const part of [
     'RATE_LIMITS=off', 'Ctrl-C', 'made for the run, and deleted after it', '-h, --help', ...profileNames,
     ...exitCodes.map(([code]) => `\n  ${code}  `)
-  ]) { t.match(output(), part) }
+  ]) {
+    t.match(output(), part)
+  }
   for (const line of output().split('\n')) t.ok(line.length <= 120, line)
 })

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { openSession, password, refresh, signIn, type Pair } from '../support/people.ts'
-import { endings, firstToCommit, newPassword, setScene } from '../support/races.ts'
+import { endings, newPassword } from '../support/race-acts.ts'
+import { firstToCommit, setScene } from '../support/races.ts'
 import {
   claimsOf, findDeath, findLife, openRotated, send, setStage, summarize, type SessionRow, type Stage
 } from '../support/stage.ts'

@@ -1,7 +1,7 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { openSession, password } from '../support/people.ts'
-import { newPassword } from '../support/races.ts'
+import { newPassword } from '../support/race-acts.ts'
 import { askBoth, send, setStage, summarize } from '../support/stage.ts'
 
 /** What somebody sends twice, from one session, with the same body. */

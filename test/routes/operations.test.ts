@@ -129,7 +129,9 @@ t.test('the logged path has no token, wherever in the path it is', async t => {
   log.clear()
   for (const url of [
     `/users/${id}/sessions`, '/.well-known/jwks.json', '/me/security-events?limit=1', `/me/sessions/${secret}/x`, '/'
-  ]) { await app.inject({ url }) }
+  ]) {
+    await app.inject({ url })
+  }
   const logged = log.lines().flatMap(({ req }) => req === undefined ? [] : [(req as { url: string }).url])
   t.same(
     logged,
