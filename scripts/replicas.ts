@@ -64,10 +64,8 @@ async function start (env: Record<string, string>): Promise<void> {
 
 /** In a process group of its own, so that Ctrl-C in a terminal reaches it through `stopAll` alone. */
 function spawnReplica (
-  port: number,
-  index: number,
-  env: Record<string, string>
-): { child: ChildProcess; ended: Promise<number | null> } {
+  port: number, index: number, env: Record<string, string>
+): { child: ChildProcess, ended: Promise<number | null> } {
   const metricsPort = env['METRICS_PORT']
   const child = spawn(process.execPath, [join(packageRoot, 'dist', 'src', 'server.js')], {
     env: {

@@ -66,10 +66,7 @@ async function start (): Promise<void> {
 
 /** Installs a program that a few tests need. Where it is not available, only those tests fail. */
 function ensureOptional (
-  program: 'pgbouncer' | 'chromium' | 'faketime',
-  name: string,
-  find: () => string | undefined,
-  tests: string
+  program: 'pgbouncer' | 'chromium' | 'faketime', name: string, find: () => string | undefined, tests: string
 ): void {
   if (find() !== undefined) return
   try {

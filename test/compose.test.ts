@@ -180,7 +180,7 @@ function compose (env: Record<string, string>): Compose {
 /** A variable without a value is taken from the environment of `docker compose`, and left out when it is not there. */
 function environmentOf ({ environment }: Service): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(environment).flatMap(([name, value]) => (value === null ? [] : [[name, String(value)]]))
+    Object.entries(environment).flatMap(([name, value]) => value === null ? [] : [[name, String(value)]])
   )
 }
 

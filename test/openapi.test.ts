@@ -5,17 +5,17 @@ import { errorCodes } from '../src/errors.ts'
 
 type Operation = {
   operationId?: string
-  parameters?: Array<{ name: string; required?: boolean; schema: object }>
+  parameters?: Array<{ name: string, required?: boolean, schema: object }>
   security?: unknown[]
   responses: Record<
     string,
-    { description: string; headers?: object; content?: Record<string, { schema: { $ref?: string } }> }
+    { description: string, headers?: object, content?: Record<string, { schema: { $ref?: string } }> }
   >
 }
 type Document = {
   openapi: string
   paths: Record<string, Record<string, Operation>>
-  components: { schemas: Record<string, { properties?: Record<string, { enum?: string[] }>; required?: string[] }> }
+  components: { schemas: Record<string, { properties?: Record<string, { enum?: string[] }>, required?: string[] }> }
 }
 
 const committed = readFileSync(openapiFile, 'utf8')

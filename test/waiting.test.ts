@@ -7,7 +7,7 @@ import { timed, until } from './support/wait.ts'
 
 t.test('SIGTERM ends a server that waits for Postgres at once, with 0', async t => {
   const server = spawnServer(t, {
-    ...(await serversEnv(t)), PORT: '0', DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db'
+    ...await serversEnv(t), PORT: '0', DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db'
   })
   await until(
     'it waits, and has said so on both of its outputs',

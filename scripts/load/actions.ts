@@ -106,10 +106,8 @@ export function createActions (options: ActionsOptions): Actions {
 }
 
 type Send = (
-  operation: Operation,
-  dueAt: number,
-  credentials: Pick<Request, 'token' | 'body'>
-) => Promise<{ exchange: Exchange; target: Target }>
+  operation: Operation, dueAt: number, credentials: Pick<Request, 'token' | 'body'>
+) => Promise<{ exchange: Exchange, target: Target }>
 
 /** Sends requests to the targets by turns, so that a token is used at others than the one that has issued it. */
 function createSend ({ targets, recorder, onLimited }: ActionsOptions): Send {

@@ -124,10 +124,7 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
 }
 
 function violationOf (
-  ended: Ended,
-  what: Violation['what'],
-  target: Target,
-  { status = 0, endedAt, askedAt = endedAt }: Exchange
+  ended: Ended, what: Violation['what'], target: Target, { status = 0, endedAt, askedAt = endedAt }: Exchange
 ): Violation {
   return {
     what,

@@ -78,10 +78,8 @@ async function heed (signal: AbortSignal): Promise<void> {
 }
 
 async function startServers (
-  folder: string,
-  parts: Part[],
-  say: (line: string) => void
-): Promise<{ databaseUrl: string; redisUrl: string }> {
+  folder: string, parts: Part[], say: (line: string) => void
+): Promise<{ databaseUrl: string, redisUrl: string }> {
   const isComplete = () => isInstalled() && findProgramFolder('initdb', 'pg_ctl') !== undefined
   if (!isComplete() && hasDockerEngine()) {
     parts.push({

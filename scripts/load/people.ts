@@ -75,9 +75,7 @@ export async function signUpPeople (people: Person[], { targets, onProgress, sig
 
 /** Signs everybody in on a number of devices. */
 export async function signInPeople (
-  people: Person[],
-  devices: number,
-  { targets, onProgress, signal }: PeopleOptions
+  people: Person[], devices: number, { targets, onProgress, signal }: PeopleOptions
 ): Promise<void> {
   await inTurns(people, boundMs(people.length * devices), signal, onProgress, async (person, index) => {
     while (person.sessions.length < devices && !signal.aborted) {
@@ -140,7 +138,7 @@ export function openedSession (body: string, previous?: Session): Session {
     // Tokens are issued at whole seconds, so it may expire by one earlier.
     accessTokens: [
       { token: String(accessToken), expiresAt: now + 1_000 * (Number(expiresInSeconds) - 1) },
-      ...(previous?.accessTokens.slice(0, 1) ?? [])
+      ...previous?.accessTokens.slice(0, 1) ?? []
     ],
     refreshToken: String(refreshToken),
     // Before it expires, as clients do that look at `expires_in`.
@@ -179,11 +177,7 @@ async function inTurns (
 
 /** Sends a request until it is answered as it must be. Rejects with a `Refusal` when it is refused. */
 async function insist (
-  targets: Target[],
-  turn: number,
-  request: Request,
-  expected: number,
-  signal: AbortSignal
+  targets: Target[], turn: number, request: Request, expected: number, signal: AbortSignal
 ): Promise<Exchange> {
   const target = targets[turn % targets.length] as Target
   let isCertain = true

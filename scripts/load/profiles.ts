@@ -86,7 +86,7 @@ export function describeShares (shares: Partial<Record<Operation, number>>): str
   const entries = Object.entries(shares) as [Operation, number][]
   const sum = entries.reduce((sum, [, share]) => sum + share, 0)
   return entries
-    .map(([operation, share]) => `${Number(((100 * share) / sum).toFixed(2))} % ${requestLines[operation]}`)
+    .map(([operation, share]) => `${Number((100 * share / sum).toFixed(2))} % ${requestLines[operation]}`)
     .join(', ')
 }
 

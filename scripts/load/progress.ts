@@ -56,11 +56,7 @@ export function createProgress (stream: NodeJS.WriteStream): Progress {
 }
 
 function beginLines (
-  say: (line: string) => void,
-  title: string,
-  total: number,
-  unit: string,
-  describe: () => string
+  say: (line: string) => void, title: string, total: number, unit: string, describe: () => string
 ): Step {
   const line = (done: number) => { say(`${title} ${Math.min(total, done)}/${total} ${unit}${noteOf(describe())}`) }
   let saidAt = performance.now()

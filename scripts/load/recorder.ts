@@ -126,7 +126,7 @@ function figuresOf (
     requests,
     statuses,
     latencyMs: latenciesOf(histogram),
-    ...(isCorrected && { measuredLatencyMs: latenciesOf(measured) }),
+    ...isCorrected && { measuredLatencyMs: latenciesOf(measured) },
     distribution: distributionOf(histogram)
   }
 }

@@ -82,7 +82,7 @@ export interface Report {
   profile: ProfileName
   profileDescription: string
   users: number
-  mode: { kind: 'open'; ratePerSecond: number } | { kind: 'closed' } | { kind: 'waves' }
+  mode: { kind: 'open', ratePerSecond: number } | { kind: 'closed' } | { kind: 'waves' }
   /** What was done about coordinated omission, for people. */
   coordinatedOmission: string
   preparationSeconds: number
@@ -99,5 +99,5 @@ export interface Report {
   timeline: Point[]
   revocation: RevocationFigures
   /** How busy the program that loads was: near 1, it is what was measured. */
-  generator: { cpuShare: number; eventLoopDelayP99Ms: number }
+  generator: { cpuShare: number, eventLoopDelayP99Ms: number }
 }

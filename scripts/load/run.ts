@@ -80,8 +80,7 @@ export async function runLoad (runOptions: RunOptions): Promise<Report> {
 type Course = Pick<Report, 'startedAt' | 'seconds' | 'endedBy' | 'preparationSeconds' | 'generator'>
 
 function reportOf (
-  { options, targets, ownReplicas, mode, recorder: { figures }, logoutCheck }: Run,
-  course: Course
+  { options, targets, ownReplicas, mode, recorder: { figures }, logoutCheck }: Run, course: Course
 ): Report {
   if (figures.requests === 0) throw new LoadError('Nothing was answered within the time: take a longer --duration.')
   const all = figures.sum()
@@ -172,8 +171,7 @@ async function prepare ({ profile, targets, progress, signal }: Run, people: Per
 }
 
 async function load (
-  { options: { durationSeconds }, mode, actions, recorder, logoutCheck, progress, signal }: Run,
-  people: Person[]
+  { options: { durationSeconds }, mode, actions, recorder, logoutCheck, progress, signal }: Run, people: Person[]
 ): Promise<Pick<Report, 'seconds' | 'generator'>> {
   const { act } = actions
   const schedule = { people, durationMs: durationSeconds * 1000, signal }

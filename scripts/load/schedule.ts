@@ -28,10 +28,10 @@ export async function runClosedLoop (act: Act, { people, durationMs, signal }: S
  */
 export async function runOpenLoop (
   act: Act,
-  { people, durationMs, signal, ratePerSecond, onNotSent }: Schedule & { ratePerSecond: number; onNotSent: () => void }
+  { people, durationMs, signal, ratePerSecond, onNotSent }: Schedule & { ratePerSecond: number, onNotSent: () => void }
 ): Promise<void> {
   const startedAt = performance.now()
-  const total = Math.floor((durationMs / 1000) * ratePerSecond)
+  const total = Math.floor(durationMs / 1000 * ratePerSecond)
   const free = [...people]
   const waiting: number[] = []
   const underWay = new Set<Promise<void>>()
@@ -49,7 +49,7 @@ export async function runOpenLoop (
     }
   }
 
-  const dueAt = (index: number) => startedAt + (index * 1000) / ratePerSecond
+  const dueAt = (index: number) => startedAt + index * 1000 / ratePerSecond
   let next = 0
   /** Answers whether everything is due by now. */
   const collectDue = () => {
@@ -70,8 +70,7 @@ export async function runOpenLoop (
 
 /** Everybody signs in at the same moment; once all are in, everybody logs out at the same moment; and again. */
 export async function runWaves (
-  { signIn, logOut }: { signIn: Act; logOut: Act },
-  { people, durationMs, signal }: Schedule
+  { signIn, logOut }: { signIn: Act, logOut: Act }, { people, durationMs, signal }: Schedule
 ): Promise<void> {
   const endsAt = performance.now() + durationMs
   const isOver = () => signal.aborted || performance.now() > endsAt

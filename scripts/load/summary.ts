@@ -40,7 +40,7 @@ function describeTrend ({ timeline }: Report): string | undefined {
   const tenth = Math.floor(timeline.length / 10)
   const usual = (points: Point[], pick: (latency: Latencies) => number) => {
     const values = points
-      .flatMap(({ latencyMs }) => (latencyMs === undefined ? [] : [pick(latencyMs)]))
+      .flatMap(({ latencyMs }) => latencyMs === undefined ? [] : [pick(latencyMs)])
       .sort((a, b) => a - b)
     return `${values[Math.floor(values.length / 2)]?.toFixed(1) ?? '-'} ms`
   }
@@ -128,7 +128,7 @@ export function printSummary (report: Report, print: (text: string) => void): vo
     Math.max(heading.length, ...rows.map(row => row[column]?.length ?? 0))
   )
   const aligned = [headings, ...rows].map(row =>
-    row.map((cell, column) => (column === 0 || column === row.length - 1 ? cell : cell.padStart(widths[column] ?? 0)))
+    row.map((cell, column) => column === 0 || column === row.length - 1 ? cell : cell.padStart(widths[column] ?? 0))
   )
   const verdict = verdictLine(report.revocation)
   print(`\n${table(aligned)}\n`)

@@ -22,8 +22,7 @@ export interface Timeline {
 
 /** @param correct what is done to the latencies of an operation before they are summed up */
 export function createTimeline (
-  durationSeconds: number,
-  correct: (operation: Operation, histogram: Histogram) => Histogram
+  durationSeconds: number, correct: (operation: Operation, histogram: Histogram) => Histogram
 ): Timeline {
   const intervalSeconds = Math.max(1, Math.ceil(durationSeconds / maxPoints))
   const points: Point[] = []

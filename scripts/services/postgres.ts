@@ -9,17 +9,16 @@ import { servicesDir, type PostgresService } from './state.ts'
 
 /** Finds, starts or installs a Postgres, in that order. */
 export async function ensurePostgres (
-  before: PostgresService | undefined,
-  say: (line: string) => void
+  before: PostgresService | undefined, say: (line: string) => void
 ): Promise<PostgresService> {
   const named = process.env['DATABASE_URL']
   if (named !== undefined && named !== '') {
     if (await answers(named)) return { url: named, source: 'environment' }
     throw new ServicesError('DATABASE_URL names a Postgres that does not answer: start it, or unset the variable.')
   }
-  if (before?.source === 'docker' && (await answers(before.url))) return before
+  if (before?.source === 'docker' && await answers(before.url)) return before
   // After a restart of the machine another server may have the port that ours had.
-  if (before?.source === 'started' && (await ask(before.url, 'show data_directory')) === before.dataDir) return before
+  if (before?.source === 'started' && await ask(before.url, 'show data_directory') === before.dataDir) return before
   if (findProgramFolder('initdb', 'pg_ctl') === undefined) {
     if (hasDockerEngine()) return { url: await composeUp('postgres'), source: 'docker' }
     install('postgres', say)

@@ -27,7 +27,7 @@ export function findProgramFolder (...names: string[]): string | undefined {
 export function run (
   program: string,
   args: string[],
-  options: { uid?: number; gid?: number; cwd?: string; env?: NodeJS.ProcessEnv; timeoutMs?: number } = {}
+  options: { uid?: number, gid?: number, cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number } = {}
 ): string {
   const { timeoutMs = 60_000, ...rest } = options
   const { status, stdout, stderr, error } = spawnSync(program, args, {
@@ -41,9 +41,7 @@ export function run (
 
 /** Whether a program can be run and says that all is well. */
 export function succeeds (
-  program: string,
-  args: string[],
-  options: { uid?: number; gid?: number; cwd?: string } = {}
+  program: string, args: string[], options: { uid?: number, gid?: number, cwd?: string } = {}
 ): boolean {
   return spawnSync(program, args, { ...options, stdio: 'ignore', timeout: 10_000 }).status === 0
 }

@@ -64,9 +64,7 @@ export async function measureActs (stage: ActsStage, { rounds, seconds, say }: E
 }
 
 async function measure (
-  { service, load, redis, database }: ActsStage,
-  act: Act,
-  [question, argument]: [string, unknown]
+  { service, load, redis, database }: ActsStage, act: Act, [question, argument]: [string, unknown]
 ): Promise<ActMeasurement> {
   const used = async () =>
     [await service.ask<number>('usedMicros'), await database.usedMicros(), await redis.usedMicros()] as const

@@ -82,9 +82,7 @@ async function refresh ({ url, seconds, refreshTokens }: {
 }
 
 async function fire (
-  load: Load,
-  options: Partial<autocannon.Options>,
-  requestsFor = (own: number) => requestsOf(load, own)
+  load: Load, options: Partial<autocannon.Options>, requestsFor = (own: number) => requestsOf(load, own)
 ): Promise<Fired> {
   const { url, connections, seconds } = load
   const times: number[] = []

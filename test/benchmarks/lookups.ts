@@ -32,7 +32,7 @@ export async function measureLookups (
       const before = await redis.usedMicros()
       const question: Question = { tokens, commandsTogether: isInCluster ? commandsInCluster : 1, seconds }
       const asked = await asker.ask<Asked>('ask', question)
-      const used = (await redis.usedMicros()) - before
+      const used = await redis.usedMicros() - before
       const lookups = asked.commands * tokens
       return {
         tokensPerCommand: tokens,
@@ -50,7 +50,7 @@ export async function measureLookups (
     }
     await askEach()
     const measured: LookupsMeasurement[] = []
-    for (let round = 0; round < rounds; round++) measured.push(...(await askEach()))
+    for (let round = 0; round < rounds; round++) measured.push(...await askEach())
     return measured
   })
 }

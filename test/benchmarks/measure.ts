@@ -32,8 +32,7 @@ export interface MeasureOptions {
  * connection until after the last: whatever it does for the requests is counted, collecting garbage included.
  */
 export async function measure (
-  { server, url, redis, tokens, name }: Subject,
-  { load, connections, seconds }: MeasureOptions
+  { server, url, redis, tokens, name }: Subject, { load, connections, seconds }: MeasureOptions
 ): Promise<Measurement> {
   const used = async () => ({
     server: await server.ask<number>('usedMicros'), redis: await redis.usedMicros(), lookups: await redis.countLookups()
@@ -64,8 +63,7 @@ const maxWarmUpSeconds = 20
 
 /** In turn as well, since one that has rested is slower than one that has just worked. */
 export async function warmUp (
-  subjects: readonly Subject[],
-  { load, seconds }: Omit<MeasureOptions, 'connections'>
+  subjects: readonly Subject[], { load, seconds }: Omit<MeasureOptions, 'connections'>
 ): Promise<void> {
   const enough = warmUpRequests * Math.min(1, seconds)
   const answered = new Map<Subject, number>()
@@ -85,9 +83,7 @@ export async function warmUp (
  * and what one leaves behind for the next as well.
  */
 export async function inTurn (
-  subjects: readonly Subject[],
-  rounds: number,
-  options: MeasureOptions
+  subjects: readonly Subject[], rounds: number, options: MeasureOptions
 ): Promise<Map<string, Measurement[]>> {
   const measured = new Map<string, Measurement[]>(subjects.map(({ name }) => [name, []]))
   for (let round = 0; round < rounds; round++) {

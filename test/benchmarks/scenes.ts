@@ -34,8 +34,7 @@ export async function withClosing<T> (work: (close: (later: () => Promise<void>)
 }
 
 export async function open<T extends { stop(): Promise<void> }> (
-  opening: Promise<T>,
-  close: (later: () => Promise<void>) => void
+  opening: Promise<T>, close: (later: () => Promise<void>) => void
 ): Promise<T> {
   const opened = await opening
   close(() => opened.stop())
@@ -43,9 +42,8 @@ export async function open<T extends { stop(): Promise<void> }> (
 }
 
 async function startVariants (
-  options: VariantOptions[],
-  close: (later: () => Promise<void>) => void
-): Promise<{ server: Helper; urls: string[] }> {
+  options: VariantOptions[], close: (later: () => Promise<void>) => void
+): Promise<{ server: Helper, urls: string[] }> {
   const server = await open(startHelper('server.js', 'server', options), close)
   return { server, urls: await server.ask<string[]>('urls') }
 }
@@ -58,10 +56,7 @@ export interface ComparedVariant {
 
 /** Every variant with each algorithm and each number of connections. */
 export async function compareVariants (
-  compared: ComparedVariant[],
-  algorithms: Algorithm[],
-  connections: number[],
-  { rounds, seconds, say }: Effort
+  compared: ComparedVariant[], algorithms: Algorithm[], connections: number[], { rounds, seconds, say }: Effort
 ): Promise<Cell[]> {
   const cells: Cell[] = []
   for (const algorithm of algorithms) {
@@ -77,7 +72,7 @@ export async function compareVariants (
             keys: issuer.keys,
             redisUrl: redis.url,
             prefix: `bench:${name}:`,
-            ...(build !== undefined && { build })
+            ...build !== undefined && { build }
           }
         ], close)
         subjects.push({ name, server, url, redis, tokens: [] })
@@ -105,8 +100,7 @@ export async function compareVariants (
  * what it saw first.
  */
 export async function compareSizes (
-  sizes: number[],
-  { rounds, seconds, say }: Effort
+  sizes: number[], { rounds, seconds, say }: Effort
 ): Promise<Record<string, Measurement[]>> {
   return await withClosing(async close => {
     const load = await open(startHelper('load.js', 'load'), close)

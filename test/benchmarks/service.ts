@@ -25,7 +25,7 @@ answer({
       Array.from({ length: count }, () => issueToken(app, { userId: randomUUID(), sessionId: randomUUID() }))
     ),
   /** So many sessions of one user. */
-  openSessions: ({ username, count }: { username: string; count: number }): Promise<Pair[]> =>
+  openSessions: ({ username, count }: { username: string, count: number }): Promise<Pair[]> =>
     Promise.all(Array.from({ length: count }, () => openSession(app, username))),
   startDelay () {
     delay.reset()

@@ -76,7 +76,7 @@ export async function measureService ({ rounds, seconds, say }: Effort): Promise
 }
 
 async function measureStorm (
-  { service, load, storm, address }: { service: Helper; load: Helper; storm: Helper; address: string },
+  { service, load, storm, address }: { service: Helper, load: Helper, storm: Helper, address: string },
   rounds: number,
   say: Effort['say']
 ): Promise<StormRound[]> {

@@ -88,7 +88,7 @@ function judgeSizes ({ sizes = {} }: BenchResult): Judgement[] {
 /** A figure that is at most so much, by the median. */
 function atMost (
   what: string,
-  { limit, inclusive = true, digits, unit }: { limit: number; inclusive?: boolean; digits: number; unit: string },
+  { limit, inclusive = true, digits, unit }: { limit: number, inclusive?: boolean, digits: number, unit: string },
   values: number[] | undefined
 ): Judgement {
   const spread = values && spreadOf(values)

@@ -55,15 +55,15 @@ const guards: Record<VariantName, Guard> = {
     } = await importSignout(build)
     // A build of before that took the deadline and the leeway at several places.
     const isOlder = !('leewaySeconds' in createMemoryBlocklist({ leewaySeconds }))
-    const redis = createRedisConnection(redisUrl, { ...(isOlder && { deadlineMs }) } as object)
+    const redis = createRedisConnection(redisUrl, { ...isOlder && { deadlineMs } } as object)
     await redis.connect()
     const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds, deadlineMs })
     await blocklist.ready()
     const { verify: { clockTolerance, ...verify }, ...jwt } = jwtOptions(keys)
     await app.register(auth, {
       blocklist,
-      ...(isOlder && { deadlineMs }),
-      jwt: { ...jwt, verify: { ...verify, ...(isOlder && { clockTolerance }) } }
+      ...isOlder && { deadlineMs },
+      jwt: { ...jwt, verify: { ...verify, ...isOlder && { clockTolerance } } }
     })
     return app.authenticate
   }
@@ -71,14 +71,11 @@ const guards: Record<VariantName, Guard> = {
 
 /** What people write. */
 async function checkWithExists (
-  app: FastifyInstance,
-  keys: Keys,
-  redis: Redis,
-  prefix: string
+  app: FastifyInstance, keys: Keys, redis: Redis, prefix: string
 ): Promise<FastifyInstance['authenticate']> {
   await app.register(fastifyJwt, {
     ...jwtOptions(keys),
-    trusted: async (_request, { jti }) => (await redis.exists(`${prefix}jti:${jti}`)) === 0
+    trusted: async (_request, { jti }) => await redis.exists(`${prefix}jti:${jti}`) === 0
   })
   return async request => { await request.jwtVerify() }
 }

@@ -19,15 +19,12 @@ const recorded = async (env: Env, id: string) =>
  * Ends something while Redis is away, and expects that to be recorded, and to take effect for whoever reaches Redis.
  */
 async function expectRecorded (
-  t: Test,
-  env: Env,
-  awayUrl: string,
-  toCommand: (claims: { sid: string; jti: string; sub: string }) => string[]
+  t: Test, env: Env, awayUrl: string, toCommand: (claims: { sid: string, jti: string, sub: string }) => string[]
 ): Promise<void> {
   const service = await build(t, env)
   const { username } = await signUp(service)
   const token = await signIn(service, username)
-  const claims = decodeJwt(token) as { sid: string; jti: string; sub: string }
+  const claims = decodeJwt(token) as { sid: string, jti: string, sub: string }
   const args = toCommand(claims)
   const line = await fail(t, 1, args, { env: { ...env, REDIS_URL: awayUrl } })
   t.ok(line.startsWith(`${onRecord} REDIS_URL: cannot connect to redis://127.0.0.1:`), line)

@@ -52,7 +52,7 @@ t.test('a jti is refused for as long as --expires-at says, where that is longer 
         `Revoked the token ${jti}. Its session goes on.\n`
       )
       const [key = ''] = await redis.keys(`${env['BLOCKLIST_PREFIX']}${entryKey('token', jti)}`)
-      const endsAt = (await redis.pexpiretime(key)) / 1000
+      const endsAt = await redis.pexpiretime(key) / 1000
       t.ok(endsAt >= atLeast && endsAt < atLeast + 100, `${expiry}: until ${endsAt}`)
     })
   )

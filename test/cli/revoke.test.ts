@@ -17,13 +17,13 @@ async function startReplica (t: Test) {
   return {
     env,
     signUp: async (username: string) =>
-      ((await (await post('/register', { username, password })).json()) as { id: string }).id,
-    signIn: async (username: string) => (await (await post('/login', { username, password })).json()) as Pair,
+      (await (await post('/register', { username, password })).json() as { id: string }).id,
+    signIn: async (username: string) => await (await post('/login', { username, password })).json() as Pair,
     refreshStatus: async ({ refresh_token: token }: Pair) => (await post('/refresh', { refresh_token: token })).status,
     /** What a request with the token is answered, by the replica. */
     check: async ({ access_token: token }: Pair) => {
       const answer = await fetch(`${address}/me`, { headers: bearer(token) })
-      return answer.status === 200 ? 'accepted' : ((await answer.json()) as { error: string }).error
+      return answer.status === 200 ? 'accepted' : (await answer.json() as { error: string }).error
     }
   }
 }

@@ -96,7 +96,7 @@ t.test('a password cannot be given where others would see it, and is not repeate
   }
   for (const option of ['--token', '--session', '--session=']) {
     t.notMatch(
-      await fail(t, 2, ['revoke', ...(option.endsWith('=') ? [`${option}hunter2`] : [option, 'hunter2'])]),
+      await fail(t, 2, ['revoke', ...option.endsWith('=') ? [`${option}hunter2`] : [option, 'hunter2']]),
       'hunter2',
       option
     )

@@ -148,7 +148,7 @@ t.test('what is done on the command line is remembered as an operator\'s act', a
   t.notMatch(stdout, 'status_changed', 'and not printed')
   await succeed(t, ['user', 'enable', id], { env })
   const { events } = (await get(app, '/me/security-events', await signIn(app, username))).json() as {
-    events: Array<{ type: string; by_admin: boolean }>
+    events: Array<{ type: string, by_admin: boolean }>
   }
   t.equal(events.filter(({ type, by_admin: byAdmin }) => type === 'status_changed' && byAdmin).length, 2)
 })

@@ -78,7 +78,7 @@ testFault(t, {
   )
   await expectLogoutsToHold(t, replicas, others, async () => {
     owner.resume()
-    await until('it follows the other one', async () => (await infoOf(owner, 'role')) === 'slave', 20_000)
+    await until('it follows the other one', async () => await infoOf(owner, 'role') === 'slave', 20_000)
   })
 }, { skip })
 

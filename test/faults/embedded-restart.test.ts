@@ -6,19 +6,15 @@ import { bearer, password, type Pair } from '../support/people.ts'
 import { startServer, type ServerProcess } from '../support/server-process.ts'
 
 async function send (
-  server: ServerProcess,
-  method: string,
-  path: string,
-  token?: string,
-  body?: object
-): Promise<{ status: number; body: Record<string, unknown> }> {
+  server: ServerProcess, method: string, path: string, token?: string, body?: object
+): Promise<{ status: number, body: Record<string, unknown> }> {
   const answer = await fetch(server.address + path, {
     method,
-    headers: { ...(token && bearer(token)), ...(body && { 'content-type': 'application/json' }) },
-    ...(body && { body: JSON.stringify(body) })
+    headers: { ...token && bearer(token), ...body && { 'content-type': 'application/json' } },
+    ...body && { body: JSON.stringify(body) }
   })
   const text = await answer.text()
-  return { status: answer.status, body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>) }
+  return { status: answer.status, body: text === '' ? {} : JSON.parse(text) as Record<string, unknown> }
 }
 
 testFault(t, {

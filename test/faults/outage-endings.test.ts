@@ -169,7 +169,7 @@ t.test('in an outage nobody acts with a token that was revoked alone, nor with o
   const expected = (name: string) => name.includes('forged') ? '401 invalid_token' : '503 revocation_unavailable'
   for (const [name, answer] of Object.entries(attempts)) t.equal(outcome(answer), expected(name), name)
   t.equal(outcome(await ask(a, 'DELETE', `/users/${userId}`, later)), '403 forbidden', 'nor with what they have now')
-  const [row] = await onPostgres<{ live: number; admins: number }>(
+  const [row] = await onPostgres<{ live: number, admins: number }>(
     env,
     `select (select count(*)::int from sessions where user_id = '${userId}' and ended_at is null) as live,
     (select count(*)::int from users where role = 'admin') as admins`

@@ -32,7 +32,7 @@ interface Scene {
 async function scene (t: Test): Promise<Scene> {
   const redis = await ownRedis(t)
   const env: Env = {
-    ...(await serversEnv(t)),
+    ...await serversEnv(t),
     REDIS_URL: redis.url,
     RATE_LIMITS: 'off',
     BLOCKLIST_DEADLINE_MS: '2000',
@@ -46,9 +46,9 @@ async function scene (t: Test): Promise<Scene> {
     fetch(server.address + url, {
       method,
       headers: {
-        ...(token !== undefined && bearer(token)), ...(body !== undefined && { 'content-type': 'application/json' })
+        ...token !== undefined && bearer(token), ...body !== undefined && { 'content-type': 'application/json' }
       },
-      ...(body !== undefined && { body: JSON.stringify(body) })
+      ...body !== undefined && { body: JSON.stringify(body) }
     })
   return {
     clock,
@@ -84,11 +84,7 @@ function keepAsking ({ ask, well }: Scene, token: string) {
 
 /** While its clock is wrong, a replica tells nobody to sign in, and signs nobody in. */
 async function expectNothingSaidByTime (
-  t: Test,
-  scene: Scene,
-  pair: Pair,
-  leaving: Pair,
-  seconds: number
+  t: Test, scene: Scene, pair: Pair, leaving: Pair, seconds: number
 ): Promise<void> {
   const { ask, well, username } = scene
   // By a clock that is 8 s off, the token may be good.
@@ -154,7 +150,7 @@ testFault(
         }
         it.clock.set(0)
         await until(
-          'it accepts the token again', async () => (await it.ask('GET', '/token', pair.access_token)) === '200'
+          'it accepts the token again', async () => await it.ask('GET', '/token', pair.access_token) === '200'
         )
         await stop()
         t.same([...said.stepped].sort(), Math.abs(seconds) < 5 ? ['200'] : ['200', '503 revocation_unavailable'])

@@ -54,7 +54,7 @@ t.test('rounds of a replica that has no lease do nothing, and whoever closes han
   const { a, b, apps, env, redis, good, leaving } = await startReplicas(t)
   const holder = async () =>
     (
-      await onPostgres<{ holder: string; is_held: boolean }>(
+      await onPostgres<{ holder: string, is_held: boolean }>(
         env, 'select holder, held_until > clock_timestamp() as is_held from revocation_tail'
       )
     )[0]

@@ -81,7 +81,7 @@ testFault(t, {
   const replicas = await startReplicas(t)
   const { a, apps, env, redis, log, leaving, username, good } = replicas
   await logOutFor(t, a, leaving)
-  const [backup] = await onPostgres<{ position: number; id: string }>(
+  const [backup] = await onPostgres<{ position: number, id: string }>(
     env, 'select max(position)::int as position, (select id from revocation_logs) as id from revocations'
   )
   const lost = await signIn(a, username)

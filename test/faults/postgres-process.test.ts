@@ -12,8 +12,7 @@ const deadlineMs = 300
 
 /** @param through what the replicas reach Postgres through, which returns its own address */
 async function withOwnPostgres (
-  t: Test,
-  through = async (url: string) => url
+  t: Test, through = async (url: string) => url
 ): Promise<Replicas & { postgres: OwnPostgres }> {
   const postgres = await ownPostgres(t)
   const replicas = await startReplicas(t, {

@@ -76,7 +76,7 @@ t.test('DATABASE_DEADLINE_MS bounds statements, locks and idle transactions on t
   const app = await build(t, { ...env, DATABASE_DEADLINE_MS: '700' })
   await signUp(app, 'ada')
   for (const setting of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) {
-    const { rows } = (await app.database.run(db => db.execute(sql.raw(`show ${setting}`)))) as unknown as {
+    const { rows } = await app.database.run(db => db.execute(sql.raw(`show ${setting}`))) as unknown as {
       rows: Array<Record<string, string>>
     }
     t.equal(rows[0]?.[setting], '700ms')

@@ -92,7 +92,7 @@ testFault(t, {
   const { value: seen, error, elapsedMs } = await timed(() => watch(app, good, revoked))
   if (seen === undefined) throw error
   const made = lines
-    .map(line => JSON.parse(line) as { msg: string; seconds?: number })
+    .map(line => JSON.parse(line) as { msg: string, seconds?: number })
     .findLast(({ msg }) => msg.includes('made again'))
   t.comment(
     `the replay itself took ${made?.seconds} s; ${rows} rows in ${Math.round(elapsedMs)} ms; ${mebibytes(seen.keptBytes)} in use and ${mebibytes(seen.grownBytes)} in all more; ${[...seen.retryAfters, ...seen.readiness].join(' | ')}`

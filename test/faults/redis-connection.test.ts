@@ -121,7 +121,7 @@ t.test('the log says that Redis is lost and back, once each, and no password', a
   const lines: string[] = []
   await behind.config('SET', 'requirepass', 'the-first-password')
   const url = server.url.replace('//', '//:the-first-password@')
-  const app = await build(t, { ...(await serversEnv(t)), REDIS_URL: url }, {
+  const app = await build(t, { ...await serversEnv(t), REDIS_URL: url }, {
     level: 'info',
     stream: {
       write: line => { lines.push(line) }
@@ -148,7 +148,7 @@ t.test('settings of the blocklist: its deadline, its prefix and the leeway', asy
   t.teardown(() => { behind.disconnect() })
   const proxy = await proxyTo(t, '127.0.0.1', server.port)
   const app = await build(t, {
-    ...(await serversEnv(t)),
+    ...await serversEnv(t),
     REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
     BLOCKLIST_DEADLINE_MS: '2500',
     BLOCKLIST_PREFIX: 'mine:',

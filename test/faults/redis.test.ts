@@ -97,7 +97,7 @@ testFault(t, {
 }, async t => {
   const server = await ownRedis(t)
   const app = await build(t, {
-    ...(await serversEnv(t)), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs)
+    ...await serversEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs)
   })
   const ada = await signUp(app, 'ada')
 

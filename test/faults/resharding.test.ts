@@ -67,7 +67,7 @@ async function tearApart ({ a, cluster, slot, owner, other }: OverCluster): Prom
   const { recordId, position } = await a.revocationRecord.readHead()
   await until(
     'the marker is past them',
-    async () => (await owner.admin.get(await markerKey(owner, slot))) === `${recordId}:${position}`
+    async () => await owner.admin.get(await markerKey(owner, slot)) === `${recordId}:${position}`
   )
   await cluster.beginMove(slot, owner, other)
   const keys = await owner.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 100) as string[]
@@ -112,7 +112,7 @@ testFault(t, {
     await until('it is noticed', async () => outcome(await get(a, '/token', leaving)) === '503 revocation_unavailable')
     await until(
       'the replica of Redis has lost the entries too',
-      async () => ((await replica.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 10)) as string[]).length <= 1
+      async () => (await replica.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 10) as string[]).length <= 1
     )
     await owner.kill()
     await until('another one has the slot', async () => await cluster.ownerOf(slot) !== owner, 40_000)

@@ -89,7 +89,7 @@ testFault(t, {
   await primary.admin.acl('SETUSER', 'default', '-psync', '-sync')
   await primary.admin.call('CLIENT', 'KILL', 'TYPE', 'replica')
   for (const replica of await group.replicas()) {
-    await until('it has lost the primary', async () => (await infoOf(replica, 'master_link_status')) === 'down')
+    await until('it has lost the primary', async () => await infoOf(replica, 'master_link_status') === 'down')
   }
   await logOutFor(t, a, leaving)
   for (const replica of await group.replicas()) {

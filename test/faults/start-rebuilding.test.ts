@@ -38,7 +38,7 @@ testFault(t, {
   const ready = await fetch(`${server.address}/health/ready`)
   t.equal(ready.status, 503)
   t.match(
-    ((await ready.json()) as { description: string }).description, /^Not ready: blocklist \(rebuilding, \d+ %\)\.$/
+    (await ready.json() as { description: string }).description, /^Not ready: blocklist \(rebuilding, \d+ %\)\.$/
   )
   const asked = await fetch(`${server.address}/token`, { headers: { authorization: `Bearer ${token}` } })
   t.equal(asked.status, 503)

@@ -9,9 +9,8 @@ import { until } from '../support/wait.ts'
 
 /** The status of an answer and its body; and why there is none, such as between two that listen on one port. */
 async function ask (
-  url: string,
-  init: RequestInit = {}
-): Promise<{ status: number; retryAfter?: string | null; body: unknown }> {
+  url: string, init: RequestInit = {}
+): Promise<{ status: number, retryAfter?: string | null, body: unknown }> {
   try {
     const answer = await fetch(url, init)
     return { status: answer.status, retryAfter: answer.headers.get('retry-after'), body: await answer.json() }
@@ -71,7 +70,7 @@ testFault(
   async t => {
     const postgres = await ownPostgres(t)
     const port = String(await findFreePort())
-    const env: Env = { ...(await serversEnv(t)), DATABASE_URL: postgres.url, PORT: port }
+    const env: Env = { ...await serversEnv(t), DATABASE_URL: postgres.url, PORT: port }
     const before = await build(t, env)
     const { username, token: good } = await signUp(before)
     const leaving = await signIn(before, username)

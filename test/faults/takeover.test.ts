@@ -56,9 +56,9 @@ testFault(t, {
   const startedAt = performance.now()
   await until('it has taken over', async () => {
     for (const server of [b, c]) {
-      for (const token of revoked) if ((await statusOf(server, '/token', token)) === 200) accepted.push(token)
+      for (const token of revoked) if (await statusOf(server, '/token', token) === 200) accepted.push(token)
     }
-    return (await statusOf(b, '/token', good)) === 200 && (await statusOf(c, '/token', good)) === 200
+    return await statusOf(b, '/token', good) === 200 && await statusOf(c, '/token', good) === 200
   })
   t.comment(`after ${Math.round(performance.now() - startedAt)} ms`)
   t.equal(accepted.length, 0)

@@ -50,7 +50,7 @@ async function saveUntil (admin: OwnRedis['admin'], status: 'ok' | 'err'): Promi
 }
 
 const stateOf = async (app: Replicas['a']) =>
-  [...(await readMetrics(app))].find(([name, value]) => name.startsWith('signout_blocklist_state') && value === 1)?.[0]
+  [...await readMetrics(app)].find(([name, value]) => name.startsWith('signout_blocklist_state') && value === 1)?.[0]
 
 testFault(t, {
   fault: 'Redis can be read and not written (full, a failed snapshot, or too few replicas)',
@@ -179,8 +179,7 @@ function advance (env: Env, rows: number): Promise<unknown> {
 
 /** Does something in a transaction that is rolled back. */
 async function withPostgres (
-  env: Env,
-  work: (ask: (statement: string) => Promise<unknown>) => Promise<void>
+  env: Env, work: (ask: (statement: string) => Promise<unknown>) => Promise<void>
 ): Promise<void> {
   const client = new pg.Client({ connectionString: env['DATABASE_URL'] })
   await client.connect()

@@ -56,9 +56,7 @@ const kinds: Record<string, (t: Test, size: CounterSize) => Promise<Counted>> = 
 
 /** Runs a test on every kind of counter. The one that the test is given passes its calls to the replicas in turn. */
 async function onEachCounter (
-  t: Test,
-  size: Partial<CounterSize>,
-  test: (t: Test, counter: Counter, counted: Counted) => Promise<void>
+  t: Test, size: Partial<CounterSize>, test: (t: Test, counter: Counter, counted: Counted) => Promise<void>
 ): Promise<void> {
   for (const [name, make] of Object.entries(kinds)) {
     await t.test(name, async t => {

@@ -11,10 +11,7 @@ const ip = (last: number) => `203.0.113.${last}`
 
 /** The name of the limit that refuses a guess. Undefined when the guess was admitted: it is a wrong one then. */
 async function refusalOf (
-  limits: Limits,
-  account: string,
-  ip: string | undefined,
-  isKnownPlace: () => Promise<boolean> = strange
+  limits: Limits, account: string, ip: string | undefined, isKnownPlace: () => Promise<boolean> = strange
 ): Promise<string | undefined> {
   return await limits.attemptPassword({ account, ip, isKnownPlace }).then(
     attempt => attempt.fail(), error => error.limit.name

@@ -8,11 +8,7 @@ import { sampleReport } from '../support/load.ts'
 
 /** An answer with its latency, put on record a number of times. */
 function recordTimes (
-  recorder: Recorder,
-  count: number,
-  operation: Operation,
-  latencyMs: number,
-  exchange: Partial<Exchange> = {}
+  recorder: Recorder, count: number, operation: Operation, latencyMs: number, exchange: Partial<Exchange> = {}
 ): void {
   const full = {
     status: 200,

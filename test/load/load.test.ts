@@ -11,7 +11,7 @@ import { until } from '../support/wait.ts'
 
 // On a machine that is busy with other tests an answer may take longer than in a data centre.
 const env = {
-  ...(await serversEnv(t)),
+  ...await serversEnv(t),
   RATE_LIMITS: 'off',
   METRICS_TOKEN: 'the-token-of-the-tests-of-the-load',
   BLOCKLIST_DEADLINE_MS: '2000',

@@ -34,7 +34,7 @@ function standIn (answer: (request: Request) => Partial<Exchange> | Promise<Part
         headers: {},
         body: '',
         askedAt,
-        ...(await answer(request))
+        ...await answer(request)
       }
       return { ...answered, endedAt: performance.now() }
     },

@@ -102,7 +102,7 @@ t.test('the service tidies up by itself, without being asked to', async t => {
   // The chore that comes round most often, every five seconds or so.
   await until(
     'the salt of a grace that is over is gone',
-    async () => (await count(app, 'sessions', 'rotation_salt is not null')) === 0,
+    async () => await count(app, 'sessions', 'rotation_salt is not null') === 0,
     30_000
   )
   t.equal(await count(app, 'sessions'), 1, 'and nothing else')

@@ -20,7 +20,7 @@ export function stepsOfAsking (state: State, protocol: Protocol): Step[] {
   }
   if (asking.asksAfter) {
     return [
-      ...places(checked).flatMap(place => lookUp(checked, asking, place)), ...(asking.fromMarker ? [] : [poll(state)])
+      ...places(checked).flatMap(place => lookUp(checked, asking, place)), ...asking.fromMarker ? [] : [poll(state)]
     ]
   }
   return places(checked).flatMap(place => askBeforeLookUp(checked, asking, place))

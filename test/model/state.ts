@@ -127,7 +127,7 @@ export const isCommitted = ({ phase }: Logout): boolean =>
   phase === 'committed' || phase === 'recorded' || phase === 'answered'
 export const has = (bits: number, index: number): boolean => (bits >> index & 1) === 1
 export const replaceAt = <T>(items: readonly T[], index: number, item: T): T[] =>
-  items.map((old, at) => (at === index ? item : old))
+  items.map((old, at) => at === index ? item : old)
 
 /** A state as a string, and back. */
 export function encode (state: State): string {

@@ -116,9 +116,8 @@ function setClocks (atMs: number, { replicaOffMs, blocklistOffMs }: Case): void 
 
 /** The app of a case; undefined if its options were refused. */
 async function openApp (
-  t: Test,
-  drawn: Case
-): Promise<{ app: FastifyInstance; refusal?: undefined } | { refusal: Error }> {
+  t: Test, drawn: Case
+): Promise<{ app: FastifyInstance, refusal?: undefined } | { refusal: Error }> {
   const now = () => clock.blocklistMs
   const blocklist = drawn.isOwn
     ? ownBlocklist(Number(drawn.leewaySeconds), now)

@@ -123,7 +123,7 @@ async function playRound (stage: Stage, life: Life, draw: Draw): Promise<string[
     }
   }
   const mustHaveEnded = (sid: string) => mustEnd.has(sid) || (!mayBeNew && !before.includes(sid))
-  return [...problems, ...(await findFaults(stage, life, mustHaveEnded))].map(
+  return [...problems, ...await findFaults(stage, life, mustHaveEnded)].map(
     problem => `${drawn.map(({ name, sid }) => `${name} of ${before.indexOf(sid)}`).join(', ')}: ${problem}`
   )
 }

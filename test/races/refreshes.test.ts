@@ -5,10 +5,7 @@ import { findDeath, findLife, openRotated, setStage, summarize, type SessionRow,
 
 /** Two refreshes of one session on two replicas, the first held before a step until the second settles. */
 async function refreshTwice (
-  stage: Stage,
-  rotations: number,
-  choose: (pairs: Pair[]) => [Pair, Pair],
-  holdBefore: number
+  stage: Stage, rotations: number, choose: (pairs: Pair[]) => [Pair, Pair], holdBefore: number
 ) {
   const { one, two, stepper } = stage
   const user = await stage.addUser()
@@ -16,7 +13,7 @@ async function refreshTwice (
   const [held, free] = choose(pairs)
   stepper.takeMoments()
   const first = stepper.start('first', () => refresh(one, held.refresh_token), holdBefore)
-  const isOver = !(await first.held)
+  const isOver = !await first.held
   const second = stepper.start('second', () => refresh(two, free.refresh_token))
   await second.settles()
   first.release()

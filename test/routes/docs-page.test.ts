@@ -26,7 +26,7 @@ async function execute (page: Page, name: string): Promise<{ status: number, bod
   const body = answer.locator('.highlight-code code')
   return {
     status: Number.parseInt(await answer.locator('.response-col_status').innerText()),
-    body: (await body.count()) === 0 ? '' : await body.first().innerText()
+    body: await body.count() === 0 ? '' : await body.first().innerText()
   }
 }
 

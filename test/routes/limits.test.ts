@@ -12,10 +12,7 @@ interface Sender {
 }
 
 function post (
-  app: FastifyInstance,
-  url: string,
-  payload: object,
-  sender: Sender = {}
+  app: FastifyInstance, url: string, payload: object, sender: Sender = {}
 ): Promise<LightMyRequestResponse> {
   return app.inject({ method: 'POST', url, payload, ...sender })
 }

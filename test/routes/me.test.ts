@@ -104,7 +104,7 @@ t.test('other spellings of a revoked token are refused too: the blocklist is key
 
 t.test('settings of tokens: lifetime, audience and leeway', async t => {
   const app = await build(t, {
-    ...(await serversEnv(t)), ACCESS_TOKEN_TTL: '60', AUDIENCE: 'the-api', CLOCK_LEEWAY: '30'
+    ...await serversEnv(t), ACCESS_TOKEN_TTL: '60', AUDIENCE: 'the-api', CLOCK_LEEWAY: '30'
   })
   const ada = await signUp(app, 'ada')
   const claims = decodeJwt(ada.token)
@@ -123,8 +123,7 @@ t.test('settings of tokens: lifetime, audience and leeway', async t => {
 
 /** Everything that can be wrong with a token, and what else can be in the profile of RFC 9068. */
 function wrongTokensOfOurs (
-  header: Record<string, unknown>,
-  claims: Record<string, unknown>
+  header: Record<string, unknown>, claims: Record<string, unknown>
 ): ReturnType<typeof wrongTokens> {
   const change = (name: string, value: unknown) => ({ ...claims, [name]: value })
   return {

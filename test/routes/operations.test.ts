@@ -145,7 +145,7 @@ t.test('TRUST_PROXY decides whose X-Forwarded-For is believed', async t => {
     ['', '127.0.0.1'], ['10.0.0.0/8', '127.0.0.1'], ['127.0.0.0/8', '203.0.113.7']
   ] as const) {
     const lines: string[] = []
-    const app = await build(t, { ...(await serversEnv(t)), TRUST_PROXY: trusted }, {
+    const app = await build(t, { ...await serversEnv(t), TRUST_PROXY: trusted }, {
       level: 'info',
       stream: {
         write: line => { lines.push(line) }

@@ -13,7 +13,7 @@ async function outputUntil (
   t: Test,
   program: string,
   args: string[],
-  options: { cwd: string; env: Env; stop?: (child: ChildProcess) => void },
+  options: { cwd: string, env: Env, stop?: (child: ChildProcess) => void },
   awaited: string
 ): Promise<string> {
   const child = spawn(...undisturbed(program, args), {
@@ -97,7 +97,7 @@ t.test('in a terminal the log is pretty', async t => {
 
 t.test('the package has what its exports name, and the built plugin is the plugin', async t => {
   const { exports } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
-    exports: Record<string, string | { types: string; default: string }>
+    exports: Record<string, string | { types: string, default: string }>
   }
   for (const target of Object.values(exports)) {
     for (const path of typeof target === 'string' ? [target] : Object.values(target)) {

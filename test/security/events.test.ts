@@ -84,7 +84,7 @@ t.test('the log carries the same events in one shape, and no secret', async t =>
   t.same(
     logged,
     expected.map(([type, sessionId, details]) => ({
-      type, user_id: id, actor_id: null, session_id: sessionId, ip: '127.0.0.1', ...(details !== null && { details })
+      type, user_id: id, actor_id: null, session_id: sessionId, ip: '127.0.0.1', ...details !== null && { details }
     }))
   )
   const admin = await signUpAdmin(app)

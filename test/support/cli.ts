@@ -25,9 +25,7 @@ const tooLongMs = 60_000
 
 /** Runs the compiled command, in a folder without a .env, until it ends by itself. */
 export async function signout (
-  t: Test,
-  args: string[],
-  { env = {}, input = '', keepOpen }: CommandOptions = {}
+  t: Test, args: string[], { env = {}, input = '', keepOpen }: CommandOptions = {}
 ): Promise<CommandEnd> {
   const child = spawn(...undisturbed(process.execPath, [compiledFile('cli.js'), ...args], env), {
     cwd: scratchFolder(t),

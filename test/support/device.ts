@@ -14,10 +14,7 @@ export interface Device {
 
 /** Signs in somewhere. `userAgent` says with what. */
 export async function signInWith (
-  app: FastifyInstance,
-  userAgent: string,
-  username: string,
-  password = usualPassword
+  app: FastifyInstance, userAgent: string, username: string, password = usualPassword
 ): Promise<Device> {
   const answer = await app.inject({
     method: 'POST', url: '/login', headers: { 'user-agent': userAgent }, payload: { username, password }

@@ -6,11 +6,7 @@ import { randomName } from './services.ts'
 
 /** That an answer is this error, with this status. */
 export function expectError (
-  t: Test,
-  answer: LightMyRequestResponse,
-  statusCode: number,
-  code: string,
-  name = code
+  t: Test, answer: LightMyRequestResponse, statusCode: number, code: string, name = code
 ): void {
   t.equal(answer.statusCode, statusCode, `${name}: ${answer.body}`)
   t.equal(answer.json().error, code, name)
@@ -18,11 +14,7 @@ export function expectError (
 
 /** A request with a token, or without. */
 export function ask (
-  app: FastifyInstance,
-  method: NonNullable<InjectOptions['method']>,
-  url: string,
-  token?: string,
-  payload?: object
+  app: FastifyInstance, method: NonNullable<InjectOptions['method']>, url: string, token?: string, payload?: object
 ): Promise<LightMyRequestResponse> {
   return app.inject({
     method, url, headers: token === undefined ? {} : bearer(token), ...(payload !== undefined && { payload })
@@ -31,9 +23,8 @@ export function ask (
 
 /** Which error the access token of a pair gets, and which one its refresh token: `undefined` for what is accepted. */
 export async function refusals (
-  app: FastifyInstance,
-  pair: Pair
-): Promise<{ access: string | undefined; refresh: string | undefined }> {
+  app: FastifyInstance, pair: Pair
+): Promise<{ access: string | undefined, refresh: string | undefined }> {
   const access = await ask(app, 'GET', '/token', pair.access_token)
   const refreshed = await refresh(app, pair.refresh_token)
   return { access: access.json().error, refresh: refreshed.json().error }
@@ -56,9 +47,8 @@ export function sessionIdOf ({ access_token: token }: Pair): string {
 
 /** Somebody with as many open sessions, the first one first. */
 export async function withSessions (
-  app: FastifyInstance,
-  count: number
-): Promise<{ id: string; username: string; sessions: Pair[] }> {
+  app: FastifyInstance, count: number
+): Promise<{ id: string, username: string, sessions: Pair[] }> {
   const username = `user-${randomName()}`
   const { id } = (await ask(app, 'POST', '/register', undefined, { username, password })).json() as { id: string }
   const sessions: Pair[] = []

@@ -20,10 +20,7 @@ export interface FaultRow {
 
 /** Shows that what a row says is so. */
 export function testFault (
-  t: Test,
-  row: FaultRow,
-  test: (t: Test) => Promise<unknown>,
-  options: { skip?: boolean | string } = {}
+  t: Test, row: FaultRow, test: (t: Test) => Promise<unknown>, options: { skip?: boolean | string } = {}
 ): Promise<unknown> {
   return t.test(titleOf(row), options, test)
 }

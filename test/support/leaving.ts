@@ -53,7 +53,7 @@ const refused = ['401 token_revoked', '503 revocation_unavailable']
  */
 export async function expectLogoutsToHold (
   t: Test,
-  { apps, good, username }: { apps: FastifyInstance[]; good: string; username: string },
+  { apps, good, username }: { apps: FastifyInstance[], good: string, username: string },
   usernames: string[],
   happen: () => Promise<void>
 ): Promise<void> {

@@ -95,9 +95,7 @@ export async function listen (t: Test, server: Server, protocol = 'http'): Promi
  * A replica that is broken: what the real one answers passes through `change` first, which sees what was asked, too.
  */
 export async function brokenReplica (
-  t: Test,
-  address: string,
-  change: (answer: Answer, request: IncomingMessage, body: string) => Answer
+  t: Test, address: string, change: (answer: Answer, request: IncomingMessage, body: string) => Answer
 ): Promise<string> {
   return await listen(
     t,
@@ -108,8 +106,8 @@ export async function brokenReplica (
         const { authorization, 'content-type': contentType } = request.headers
         const answer = await fetch(address + request.url, {
           method: request.method ?? 'GET',
-          headers: { ...(authorization && { authorization }), ...(contentType && { 'content-type': contentType }) },
-          ...(chunks.length > 0 && { body: Buffer.concat(chunks) })
+          headers: { ...authorization && { authorization }, ...contentType && { 'content-type': contentType } },
+          ...chunks.length > 0 && { body: Buffer.concat(chunks) }
         })
         const changed = change(
           { status: answer.status, body: await answer.text() }, request, Buffer.concat(chunks).toString()

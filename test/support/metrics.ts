@@ -79,9 +79,7 @@ export async function readMetrics (app: FastifyInstance): Promise<Map<string, nu
 
 /** By how much values differ from before, where they do; `prefix` says of which. */
 export async function readChanges (
-  app: FastifyInstance,
-  prefix: string,
-  work: () => Promise<unknown>
+  app: FastifyInstance, prefix: string, work: () => Promise<unknown>
 ): Promise<Record<string, number>> {
   const before = await readMetrics(app)
   await work()

@@ -16,9 +16,7 @@ import { until } from './wait.ts'
  * @param settings what differs from PgBouncer's defaults
  */
 export async function pgBouncerTo (
-  t: Test,
-  databaseUrl: string,
-  settings: Record<string, string | number> = {}
+  t: Test, databaseUrl: string, settings: Record<string, string | number> = {}
 ): Promise<string> {
   const program = findPgBouncer()
   if (program === undefined) throw new Error('The tests need PgBouncer: run `npm run services` first.')

@@ -79,13 +79,10 @@ async function findEarlyLife (stage: Stage, scene: Scene): Promise<string[]> {
 
 /** @param committedFirst which of two acts that were committed */
 async function findFaults (
-  stage: Stage,
-  scene: Scene,
-  outcomes: Outcome[],
-  committedFirst: Act | undefined
+  stage: Stage, scene: Scene, outcomes: Outcome[], committedFirst: Act | undefined
 ): Promise<string[]> {
   const faults = outcomes
-    .filter(({ act, answer }) => ![...act.done, ...(act.refused ?? [])].includes(summarize(answer)))
+    .filter(({ act, answer }) => ![...act.done, ...act.refused ?? []].includes(summarize(answer)))
     .map(({ act, answer }) => `${act.name} got ${summarize(answer)}`)
   const done = outcomes.filter(isDone).map(({ act }) => act)
   const late = done.length > 1 && committedFirst !== undefined ? done.find(act => act !== committedFirst) : undefined
@@ -106,7 +103,7 @@ async function findFaults (
     const own = [...scene.it, ...scene.other, ...handedOut].filter(pair => claimsOf(pair).sid === row.id)
     const found = hasEnded(name) ? await findLife(stage, row, own) : await findDeath(stage, row, own)
     faults.push(...found.map(fault => `the session "${name}": ${fault}`))
-    if (row.ended_at === null) faults.push(...(await findStaleScope(stage, scene, own)))
+    if (row.ended_at === null) faults.push(...await findStaleScope(stage, scene, own))
   }
   return faults
 }

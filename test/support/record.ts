@@ -4,9 +4,7 @@ import type { Env } from './app.ts'
 
 /** Runs statements on a database, past the service. */
 export async function onPostgres<R extends pg.QueryResultRow> (
-  env: Env,
-  statement: string,
-  values: unknown[] = []
+  env: Env, statement: string, values: unknown[] = []
 ): Promise<R[]> {
   const client = new pg.Client({ connectionString: env['DATABASE_URL'] })
   await client.connect()

@@ -39,7 +39,7 @@ export async function startCluster (t: Test, { lines = () => [], admin }: Cluste
           'cluster-enabled yes', `cluster-node-timeout ${nodeTimeoutMs}`, 'cluster-replica-validity-factor 0',
           'repl-ping-replica-period 1', ...lines(port)
         ],
-        ...(admin && { admin })
+        ...admin && { admin }
       })
     )
   )
@@ -48,7 +48,7 @@ export async function startCluster (t: Test, { lines = () => [], admin }: Cluste
   await Promise.all(
     primaries.map((node, index) =>
       node.admin.call(
-        'CLUSTER', 'ADDSLOTSRANGE', Math.ceil((index * slots) / 3), Math.ceil(((index + 1) * slots) / 3) - 1
+        'CLUSTER', 'ADDSLOTSRANGE', Math.ceil(index * slots / 3), Math.ceil((index + 1) * slots / 3) - 1
       )
     )
   )
@@ -71,14 +71,14 @@ export async function startCluster (t: Test, { lines = () => [], admin }: Cluste
       await Promise.all(
         nodes.map(async node =>
           /cluster_state:ok/.test(await node.admin.cluster('INFO')) &&
-          (await infoOf(node, 'master_link_status')) !== 'down')
+          await infoOf(node, 'master_link_status') !== 'down')
       )
     ).every(Boolean), 20_000)
   await until('everybody knows the replicas', async () =>
     (
       await Promise.all(
         nodes.map(async ({ admin }) =>
-          ((await admin.cluster('SLOTS')) as unknown[][]).filter(range => range.length === 4).length === 3)
+          (await admin.cluster('SLOTS') as unknown[][]).filter(range => range.length === 4).length === 3)
       )
     ).every(Boolean), 20_000)
 

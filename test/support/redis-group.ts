@@ -40,9 +40,7 @@ export interface NodeOptions {
 
 /** Starts a redis-server that keeps nothing on disk but its configuration, and that ends with the test. */
 export async function startNode (
-  t: Test,
-  port: number,
-  { lines, sentinel = false, admin: options = {} }: NodeOptions
+  t: Test, port: number, { lines, sentinel = false, admin: options = {} }: NodeOptions
 ): Promise<Node> {
   const folder = scratchFolder(t)
   const file = join(folder, 'redis.conf')
@@ -51,7 +49,7 @@ export async function startNode (
     file,
     [
       ...listening, 'bind 127.0.0.1', 'protected-mode no', `dir ${folder}`,
-      ...(sentinel ? [] : ['save ""', 'appendonly no', 'repl-diskless-sync-delay 0']), ...lines, ''
+      ...sentinel ? [] : ['save ""', 'appendonly no', 'repl-diskless-sync-delay 0'], ...lines, ''
     ].join('\n')
   )
   const admin = new Redis({
@@ -80,7 +78,7 @@ export async function startNode (
       await ended
     },
     async start () {
-      child = spawn(join(redisServer ?? '', 'redis-server'), [file, ...(sentinel ? ['--sentinel'] : [])], {
+      child = spawn(join(redisServer ?? '', 'redis-server'), [file, ...sentinel ? ['--sentinel'] : []], {
         stdio: 'ignore'
       })
       await admin.ping()
@@ -143,12 +141,11 @@ export interface GroupOptions {
 }
 
 export async function startSentinelGroup (
-  t: Test,
-  { lines = () => [], sentinelLines = () => [], admin, adminOfSentinels }: GroupOptions = {}
+  t: Test, { lines = () => [], sentinelLines = () => [], admin, adminOfSentinels }: GroupOptions = {}
 ): Promise<SentinelGroup> {
   const ports = await findFreePorts(6)
   const [primaryPort, ...others] = ports.slice(0, 3)
-  const options = (port: number, more: string[]) => ({ lines: [...lines(port), ...more], ...(admin && { admin }) })
+  const options = (port: number, more: string[]) => ({ lines: [...lines(port), ...more], ...admin && { admin } })
   const servers = [
     await startNode(t, Number(primaryPort), options(Number(primaryPort), [])),
     ...(await Promise.all(
@@ -157,7 +154,7 @@ export async function startSentinelGroup (
   ]
   // A replica that has never been in step is not promoted, and sentinels ask only every ten seconds whether it is.
   for (const replica of servers.slice(1)) {
-    await until('the replica is in step', async () => (await infoOf(replica, 'master_link_status')) === 'up', 20_000)
+    await until('the replica is in step', async () => await infoOf(replica, 'master_link_status') === 'up', 20_000)
   }
   const sentinels = await Promise.all(
     ports.slice(3).map(port =>
@@ -169,22 +166,22 @@ export async function startSentinelGroup (
           `sentinel failover-timeout ${masterName} 2000`,
           ...sentinelLines(port)
         ],
-        ...(adminOfSentinels && { admin: adminOfSentinels })
+        ...adminOfSentinels && { admin: adminOfSentinels }
       })
     )
   )
   const [first] = sentinels as [Node]
   const primary = async () => {
-    const [, port] = (await first.admin.call('SENTINEL', 'get-master-addr-by-name', masterName)) as [string, string]
+    const [, port] = await first.admin.call('SENTINEL', 'get-master-addr-by-name', masterName) as [string, string]
     return servers.find(server => server.port === Number(port)) as Node
   }
   await until('the sentinels know each other and the replicas', async () =>
     (
       await Promise.all(
         sentinels.map(async ({ admin }) => {
-          const fields = (await admin.call('SENTINEL', 'master', masterName)) as string[]
+          const fields = await admin.call('SENTINEL', 'master', masterName) as string[]
           const read = (name: string) => fields[fields.indexOf(name) + 1]
-          const replicas = (await admin.call('SENTINEL', 'replicas', masterName)) as string[][]
+          const replicas = await admin.call('SENTINEL', 'replicas', masterName) as string[][]
           const areInStep = replicas.every(fields => fields[fields.indexOf('master-link-status') + 1] === 'ok')
           return read('num-other-sentinels') === '2' && read('num-slaves') === '2' && areInStep
         })

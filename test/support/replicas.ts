@@ -47,10 +47,8 @@ export async function startReplicasOn (t: Test, settings: Env, envOfB: Env = {})
 
 /** The settings with a proxy between a replica and one of its servers. */
 export async function proxied (
-  t: Owner,
-  env: Env,
-  variable: 'DATABASE_URL' | 'REDIS_URL'
-): Promise<{ proxy: Proxy; env: Env }> {
+  t: Owner, env: Env, variable: 'DATABASE_URL' | 'REDIS_URL'
+): Promise<{ proxy: Proxy, env: Env }> {
   const url = new URL(String(env[variable]))
   const proxy = await proxyTo(t, url.hostname, Number(url.port || (variable === 'DATABASE_URL' ? 5432 : 6379)))
   url.hostname = '127.0.0.1'

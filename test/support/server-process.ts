@@ -23,10 +23,7 @@ export interface ServerProcess {
 
 /** Starts the compiled server as a process of its own, without waiting. It is killed when the test ends. */
 export function spawnServer (
-  t: Owner,
-  env: Env,
-  name: Program = 'server.js',
-  args: string[] = []
+  t: Owner, env: Env, name: Program = 'server.js', args: string[] = []
 ): Omit<ServerProcess, 'address'> {
   const { cwd = scratchFolder(t), ...rest } = env
   // A folder of its own, so that no .env is read by chance.

@@ -77,7 +77,7 @@ export async function setStage (t: Test, settings: Env = {}): Promise<Stage> {
       return user
     },
     findSessions: async userId =>
-      (await ask('select * from sessions where user_id = $1', [userId])) as unknown as SessionRow[],
+      await ask('select * from sessions where user_id = $1', [userId]) as unknown as SessionRow[],
     blockedUntil: sessionId => redis.pexpiretime(`${env['BLOCKLIST_PREFIX']}${entryKey('session', sessionId)}`)
   }
 }
@@ -88,11 +88,7 @@ export function claimsOf ({ access_token: token }: Pick<Pair, 'access_token'>): 
 
 /** Sends a request in the name of a token. */
 export function send (
-  app: FastifyInstance,
-  method: 'POST' | 'PUT' | 'DELETE',
-  url: string,
-  token?: string,
-  payload?: object
+  app: FastifyInstance, method: 'POST' | 'PUT' | 'DELETE', url: string, token?: string, payload?: object
 ): Promise<LightMyRequestResponse> {
   return app.inject({ method, url, headers: token === undefined ? {} : bearer(token), ...(payload && { payload }) })
 }
@@ -150,10 +146,7 @@ export async function findDeath (stage: Stage, row: SessionRow, pairs: Pair[]): 
 
 /** Opens a session and refreshes it a number of times. Answers all its pairs, newest last. */
 export async function openRotated (
-  app: FastifyInstance,
-  username: string,
-  rotations: number,
-  itsPassword = password
+  app: FastifyInstance, username: string, rotations: number, itsPassword = password
 ): Promise<Pair[]> {
   const pairs: Pair[] = [(await send(app, 'POST', '/login', undefined, { username, password: itsPassword })).json()]
   for (let rotation = 0; rotation < rotations; rotation++) {

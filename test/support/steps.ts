@@ -82,10 +82,7 @@ export async function stepThrough (t: Test, apps: FastifyInstance[]): Promise<St
 }
 
 function startFlow<T> (
-  name: string,
-  work: () => Promise<T>,
-  holdBefore: number | undefined,
-  isBlocked: (backend: number) => Promise<boolean>
+  name: string, work: () => Promise<T>, holdBefore: number | undefined, isBlocked: (backend: number) => Promise<boolean>
 ): Flow<T> {
   const { promise: released, resolve: release } = withResolvers<undefined>()
   const { promise: held, resolve: decide } = withResolvers<boolean>()
@@ -121,7 +118,7 @@ function startFlow<T> (
         await Promise.race([answer.catch(() => {}), new Promise(resolve => setTimeout(resolve, askAgainMs))])
         if (isAnswered) return true
         const { backend } = course
-        if (backend !== undefined && (await isBlocked(backend)) && course.backend === backend) return false
+        if (backend !== undefined && await isBlocked(backend) && course.backend === backend) return false
         if (performance.now() > giveUpAt) throw new Error(`${name} hangs after ${steps.join(', ')}.`)
       }
     }
@@ -131,11 +128,7 @@ function startFlow<T> (
 type Step = (course: Course, label: string) => Promise<void>
 
 function watch<K extends string> (
-  t: Test,
-  object: Record<K, (...args: never[]) => Promise<unknown>>,
-  method: K,
-  step: Step,
-  label: string = method
+  t: Test, object: Record<K, (...args: never[]) => Promise<unknown>>, method: K, step: Step, label: string = method
 ): void {
   const original = object[method] as (...args: unknown[]) => Promise<unknown>
   const watched = async (...args: unknown[]) => {

@@ -43,9 +43,8 @@ export function goodClaims (issuer: string): Json {
  * right key.
  */
 export function wrongTokens (
-  header: Json,
-  claims: Json
-): Record<string, { header: unknown; payload: unknown; code?: string }> {
+  header: Json, claims: Json
+): Record<string, { header: unknown, payload: unknown, code?: string }> {
   const payload = (change: Json) => ({ header, payload: { ...claims, ...change } })
   const without = (claim: string) => ({
     header, payload: Object.fromEntries(Object.entries(claims).filter(([name]) => name !== claim))

@@ -10,7 +10,7 @@ export async function until (what: string, isSo: () => Promise<boolean> | boolea
 /** What something answers or throws, and how long it took. */
 export async function timed<T> (
   work: () => Promise<T>
-): Promise<{ value: T | undefined; error: unknown; elapsedMs: number }> {
+): Promise<{ value: T | undefined, error: unknown, elapsedMs: number }> {
   const startedAt = performance.now()
   try {
     const value = await work()

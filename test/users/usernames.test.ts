@@ -87,7 +87,7 @@ t.test('accounts that a Turkish locale told apart all stay, and the one that cou
 
   const app = await build(t, env)
   const names = new Map(
-    (await query<{ id: string; username: string }>(app, 'select id, username from users')).map(({ id, username }) => [
+    (await query<{ id: string, username: string }>(app, 'select id, username from users')).map(({ id, username }) => [
       id, username
     ])
   )

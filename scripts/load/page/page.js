@@ -53,7 +53,7 @@ const plots = {
         requestNames[operation], distribution, `c${index}`, 1
       ])
     ]
-    const longest = lines.reduce((longest, [, points]) => (points.length > longest.length ? points : longest), [])
+    const longest = lines.reduce((longest, [, points]) => points.length > longest.length ? points : longest, [])
     return {
       unit: 'ms',
       isLogarithmic: true,
@@ -61,7 +61,7 @@ const plots = {
       xScale: { time: false, distr: 3 },
       xAxis: {
         label: 'percentile (%)',
-        splits: () => longest.flatMap((_, index) => (index % 16 === 0 ? [10 ** (index / 16)] : [])),
+        splits: () => longest.flatMap((_, index) => index % 16 === 0 ? [10 ** (index / 16)] : []),
         values: (_, splits) => splits.map(percentile),
         filter: (_, splits) => splits
       },
@@ -123,7 +123,7 @@ function draw (id) {
   const place = document.getElementById(id)
   const {
     unit, rightUnit, yScale, yAxis, isLogarithmic, x = times, xScale = { time: false },
-    xAxis = { label: 'seconds since the start' }, xValue = value => (value == null ? '–' : `${value} s`), series
+    xAxis = { label: 'seconds since the start' }, xValue = value => value == null ? '–' : `${value} s`, series
   } = plots[id]()
   const digits = isLogarithmic ? 3 : 1
   // A single instant has no width.
@@ -132,24 +132,24 @@ function draw (id) {
     width: place.clientWidth,
     height: 300,
     scales: {
-      x: { ...xScale, ...(range && { range }) },
+      x: { ...xScale, ...range && { range } },
       y:
         (yScale ?? isLogarithmic)
           ? (yScale ?? { distr: 3 })
           : { range: (_, _least, most) => [0, (most || 1) * 1.08] },
-      ...(rightUnit && { right: { range: (_, _least, most) => [0, (most || 1) * 1.08] } })
+      ...rightUnit && { right: { range: (_, _least, most) => [0, (most || 1) * 1.08] } }
     },
     axes: [
       axis(xAxis.label, { incrs: wholeSteps, ...xAxis, space: 60 }),
       axis(unit, {
         size: 62,
         ...yAxis,
-        ...(isLogarithmic && { values: (_, splits) => splits.map(value => (value == null ? '' : rounded(value, 3))) })
+        ...isLogarithmic && { values: (_, splits) => splits.map(value => value == null ? '' : rounded(value, 3)) }
       }),
-      ...(rightUnit ? [axis(rightUnit, { scale: 'right', side: 1, size: 62, grid: { show: false } })] : [])
+      ...rightUnit ? [axis(rightUnit, { scale: 'right', side: 1, size: 62, grid: { show: false } })] : []
     ],
     series: [
-      { label: xAxis.label, value: (_, value) => (value == null ? '–' : xValue(value)) },
+      { label: xAxis.label, value: (_, value) => value == null ? '–' : xValue(value) },
       ...series.map(({ label, color: name, values: _values, ...more }) => ({
         label,
         stroke: color(name),

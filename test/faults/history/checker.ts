@@ -54,8 +54,7 @@ export function findViolations (history: History, bounds: Bounds): Violation[] {
 
 /** For each key, the operation that ended first. */
 function firstToEnd (
-  operations: Operation[],
-  keysOf: (operation: Operation) => ReadonlyArray<string | undefined>
+  operations: Operation[], keysOf: (operation: Operation) => ReadonlyArray<string | undefined>
 ): Map<string, Operation> {
   const first = new Map<string, Operation>()
   for (const operation of operations) {

@@ -37,7 +37,7 @@ that any client got against every other. Needs \`npm run services\`. Exits with 
     randomInt(2 ** 31)
   )
   .option('--logs <folder>', 'where to put what the replicas log')
-  .action(async ({ minutes, seed, logs: logFolder }: { minutes: number; seed: number; logs?: string }) => {
+  .action(async ({ minutes, seed, logs: logFolder }: { minutes: number, seed: number, logs?: string }) => {
     if (logFolder !== undefined) mkdirSync(logFolder, { recursive: true })
     const run = await runFaults({ seed, seconds: minutes * 60, logFolder, say })
     for (const line of [...describeRun(run), ...describeViolations(run.violations, run.history)]) say(line)

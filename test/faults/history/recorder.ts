@@ -113,10 +113,8 @@ function digest (refreshToken: string): string {
 }
 
 function exchange (
-  agent: Agent,
-  address: string,
-  { route, path, bearer, refresh, body }: Asked
-): Promise<{ status: number; body: Record<string, unknown> }> {
+  agent: Agent, address: string, { route, path, bearer, refresh, body }: Asked
+): Promise<{ status: number, body: Record<string, unknown> }> {
   const [method = '', routePath = ''] = route.split(' ')
   const payload = body ?? (refresh && { refresh_token: refresh.refreshToken })
   const text = payload === undefined ? undefined : JSON.stringify(payload)
@@ -125,8 +123,8 @@ function exchange (
       agent,
       method,
       headers: {
-        ...(bearer && { authorization: `Bearer ${bearer.accessToken}` }),
-        ...(text !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
+        ...bearer && { authorization: `Bearer ${bearer.accessToken}` },
+        ...text !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
       }
     }, answer => {
       let received = ''

@@ -86,7 +86,7 @@ async function runWith (owner: Owner, recorder: Recorder, { seed, seconds, logFo
       run.violations.push(...findViolations(await withRecord(history, world), bounds))
     } else {
       run.violations.push(
-        ...(await injectFaults({ world, draw, now, partitions: history.partitions }, recorder, run, say))
+        ...await injectFaults({ world, draw, now, partitions: history.partitions }, recorder, run, say)
       )
     }
   }

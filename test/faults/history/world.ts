@@ -71,7 +71,7 @@ export async function createWorld ({
   const [primary, other] = [await ownRedis(owner), await ownRedis(owner)]
   await other.kill()
   const postgres = canOwnPostgres ? await ownPostgres(owner) : undefined
-  const databaseUrl = postgres?.url ?? (await scratchDatabase(owner))
+  const databaseUrl = postgres?.url ?? await scratchDatabase(owner)
   const env: Env = {
     ISSUER: issuer,
     KEY_ENCRYPTION_SECRET: secret,
@@ -106,7 +106,7 @@ export async function createWorld ({
     databaseUrl,
     addPerson: role => addPerson(databaseUrl, role),
     async readEnded () {
-      const rows = await query<{ id: string; ended_ms: number }>(
+      const rows = await query<{ id: string, ended_ms: number }>(
         databaseUrl,
         'select id, (extract(epoch from ended_at) * 1000)::float8 as ended_ms from sessions where ended_at is not null'
       )
@@ -228,9 +228,7 @@ function begin (spells: Spell[], replica: string, recorder: Recorder): Spell {
 }
 
 async function query<R extends pg.QueryResultRow> (
-  databaseUrl: string,
-  statement: string,
-  values: unknown[] = []
+  databaseUrl: string, statement: string, values: unknown[] = []
 ): Promise<R[]> {
   const client = new pg.Client({
     connectionString: databaseUrl, connectionTimeoutMillis: 10_000, query_timeout: 10_000

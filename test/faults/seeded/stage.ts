@@ -122,8 +122,8 @@ export async function setStage (t: Owner, { buildApp, loadConfig }: Service, set
     },
     async askSecondReadiness () {
       const answer = await fetch(`${second.address}/health/ready`)
-      const body = (await answer.json()) as { status?: string; blocklist?: string }
-      return answer.ok ? (body.blocklist ?? 'ok') : 'unready'
+      const body = await answer.json() as { status?: string, blocklist?: string }
+      return answer.ok ? body.blocklist ?? 'ok' : 'unready'
     },
     async recover () {
       await until('a new token is accepted', async () => {
