@@ -17,7 +17,8 @@ const health: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'getReadiness',
       summary: 'Whether requests can be answered',
-      description: '503 names what is not ready. `blocklist` is `behind` while Redis lacks the newest revocations, such as when it refuses writes. Tokens are then checked against Postgres as well, and logouts get 503.',
+      description:
+        '503 names what is not ready. `blocklist` is `behind` while Redis lacks the newest revocations, such as when it refuses writes. Tokens are then checked against Postgres as well, and logouts get 503.',
       tags: ['operations'],
       security: [],
       response: { 200: answer(Health, 'They can.'), ...failures('service_unavailable') }

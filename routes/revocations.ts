@@ -1,5 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { RevocationQuery, RevocationRequest, RevocationResult, adminFailures, answer, bodyFailures, failures, ref, toRevocationRequest, toRevocationResult } from '../src/schemas/schemas.ts'
+import {
+  RevocationQuery, RevocationRequest, RevocationResult, adminFailures, answer, bodyFailures, failures, ref,
+  toRevocationRequest, toRevocationResult
+} from '../src/schemas/schemas.ts'
 
 const revocations: FastifyPluginAsyncTypebox = async app => {
   app.post('/revocations', {
@@ -7,17 +10,23 @@ const revocations: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'revoke',
       summary: 'Revoke a token, a session or all sessions of a user',
-      description: '`sid` and `subject` end sessions, refresh tokens included; `token` and `jti` revoke that access token alone.',
+      description:
+        '`sid` and `subject` end sessions, refresh tokens included; `token` and `jti` revoke that access token alone.',
       tags: ['administration'],
       security: [{ bearer: [] }],
       querystring: RevocationQuery,
       body: ref(RevocationRequest),
-      response: { 200: answer(RevocationResult, 'What was revoked, everywhere.'), ...failures(...bodyFailures, ...adminFailures, 'not_found') }
+      response: {
+        200: answer(RevocationResult, 'What was revoked, everywhere.'),
+        ...failures(...bodyFailures, ...adminFailures, 'not_found')
+      }
     }
   }, async ({ user, query: { dry_run: dryRun }, body, requester: { ip } }) => {
     const request = toRevocationRequest(body)
     const { preview, revoke } = app.revocationRequests
-    return toRevocationResult(dryRun ? await preview(request) : await revoke(request, { id: user.sub, sid: user.sid, ip }), dryRun)
+    return toRevocationResult(
+      dryRun ? await preview(request) : await revoke(request, { id: user.sub, sid: user.sid, ip }), dryRun
+    )
   })
 }
 

@@ -80,7 +80,9 @@ async function runAndReport (options: LoadOptions): Promise<number> {
 /** Says what went wrong: in one line, where somebody has thought of it. */
 function complain (error: unknown): void {
   const isExpected = error instanceof LoadError || error instanceof ServicesError
-  const text = isExpected ? error.message.replaceAll(/\s+/g, ' ') : `This should not have happened: ${error instanceof Error ? error.stack : String(error)}`
+  const text = isExpected
+    ? error.message.replaceAll(/\s+/g, ' ')
+    : `This should not have happened: ${error instanceof Error ? error.stack : String(error)}`
   process.stderr.write(`${colored('red', 'load:', process.stderr)} ${text}\n`)
 }
 
@@ -89,7 +91,15 @@ async function measure (options: LoadOptions, keep: (report: Report) => void): P
   try {
     const targets = await openTargets(own?.urls ?? options.targets, options)
     try {
-      return await runLoad({ options, targets, ownReplicas: own !== undefined, progress, signal: interruption.signal, hurry: hurry.signal, keep })
+      return await runLoad({
+        options,
+        targets,
+        ownReplicas: own !== undefined,
+        progress,
+        signal: interruption.signal,
+        hurry: hurry.signal,
+        keep
+      })
     } finally {
       await closeTargets(targets)
     }
@@ -99,6 +109,8 @@ async function measure (options: LoadOptions, keep: (report: Report) => void): P
 }
 
 async function startOwn (replicas: number) {
-  progress.say(`Starting ${replicas} replicas, a Redis and a Postgres for this run. RATE_LIMITS=off: passwords can be guessed as fast as they can be checked, which is for a closed network only.`)
+  progress.say(
+    `Starting ${replicas} replicas, a Redis and a Postgres for this run. RATE_LIMITS=off: passwords can be guessed as fast as they can be checked, which is for a closed network only.`
+  )
   return await startOwnDeployment(replicas, { say: line => { progress.say(line) }, signal: interruption.signal })
 }

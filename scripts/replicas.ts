@@ -40,12 +40,14 @@ function wholeNumber (text: string): number {
   return /^\d{1,9}$/.test(text) ? Number(text) : NaN
 }
 
-/** Runs the replicas until they are stopped, or until one of them ends by itself; then the others are stopped as well. */
+/**
+ * Runs the replicas until they are stopped, or until one of them ends by itself; then the others are stopped as well.
+ */
 async function start (env: Record<string, string>): Promise<void> {
   const replicas = Array.from({ length: count }, (_, index) => spawnReplica(firstPort + index, index, env))
   let stopping = false
-  // Once only: Ctrl-C reaches this process twice, from the terminal and from its parent, and a second SIGTERM would make
-  // a replica end at once instead of finishing what is under way.
+  // Once only: Ctrl-C reaches this process twice, from the terminal and from its parent, and a second SIGTERM would
+  // make a replica end at once instead of finishing what is under way.
   const stopAll = () => {
     if (stopping) return
     stopping = true
@@ -61,10 +63,17 @@ async function start (env: Record<string, string>): Promise<void> {
 }
 
 /** In a process group of its own, so that Ctrl-C in a terminal reaches it through `stopAll` alone. */
-function spawnReplica (port: number, index: number, env: Record<string, string>): { child: ChildProcess, ended: Promise<number | null> } {
+function spawnReplica (
+  port: number, index: number, env: Record<string, string>
+): { child: ChildProcess, ended: Promise<number | null> } {
   const metricsPort = env['METRICS_PORT']
   const child = spawn(process.execPath, [join(packageRoot, 'dist', 'src', 'server.js')], {
-    env: { ...process.env, ...env, PORT: String(port), ...(metricsPort && { METRICS_PORT: String(Number(metricsPort) + index) }) },
+    env: {
+      ...process.env,
+      ...env,
+      PORT: String(port),
+      ...(metricsPort && { METRICS_PORT: String(Number(metricsPort) + index) })
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true
   })
@@ -88,7 +97,9 @@ function serversEnv (): Record<string, string> {
   const redisUrl = env['REDIS_URL'] || (isElsewhere ? '' : redis?.url)
   const databaseUrl = env['DATABASE_URL'] || postgres?.url
   if (redisUrl === undefined || databaseUrl === undefined) {
-    return fail('Replicas need a Redis and a Postgres in common: set REDIS_URL and DATABASE_URL, or run `npm run services` first.\n')
+    return fail(
+      'Replicas need a Redis and a Postgres in common: set REDIS_URL and DATABASE_URL, or run `npm run services` first.\n'
+    )
   }
   return {
     REDIS_URL: redisUrl,

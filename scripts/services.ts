@@ -65,7 +65,9 @@ async function start (): Promise<void> {
 }
 
 /** Installs a program that a few tests need. Where it is not available, only those tests fail. */
-function ensureOptional (program: 'pgbouncer' | 'chromium' | 'faketime', name: string, find: () => string | undefined, tests: string): void {
+function ensureOptional (
+  program: 'pgbouncer' | 'chromium' | 'faketime', name: string, find: () => string | undefined, tests: string
+): void {
   if (find() !== undefined) return
   try {
     install(program, line => report(name, line))
@@ -85,7 +87,9 @@ async function stop (): Promise<void> {
 }
 
 function howItCame ({ source }: Service): string {
-  return { environment: 'named by the environment', started: 'started from installed programs', docker: 'run by Docker' }[source]
+  return {
+    environment: 'named by the environment', started: 'started from installed programs', docker: 'run by Docker'
+  }[source]
 }
 
 function report (name: string, line: string): void {

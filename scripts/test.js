@@ -16,21 +16,28 @@ const inTerminal = process.stdout.isTTY === true
 
 mkdirSync(dirname(results), { recursive: true })
 rmSync(results, { force: true })
-const child = spawn(process.execPath, [tap, inTerminal ? `--output-file=${results}` : '--reporter=tap', ...process.argv.slice(2)], {
-  cwd: root,
-  stdio: ['inherit', inTerminal ? 'inherit' : 'pipe', 'inherit']
-})
+const child = spawn(
+  process.execPath,
+  [tap, inTerminal ? `--output-file=${results}` : '--reporter=tap', ...process.argv.slice(2)],
+  {
+    cwd: root,
+    stdio: ['inherit', inTerminal ? 'inherit' : 'pipe', 'inherit']
+  }
+)
 if (!inTerminal) report(createInterface({ input: child.stdout }))
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
 
 child.on('close', code => {
-  const count = name => Number(new RegExp(`^# \\{.*\\b${name}: (\\d+)`, 'm').exec(readFileSync(results, 'utf8'))?.[1] ?? 0)
+  const count = name =>
+    Number(new RegExp(`^# \\{.*\\b${name}: (\\d+)`, 'm').exec(readFileSync(results, 'utf8'))?.[1] ?? 0)
   if (count('total') === 0) process.stderr.write('No test ran.\n')
   process.stdout.write(`${count('pass')} passed, ${count('fail')} failed\n`)
   process.exitCode = code === 0 && count('total') === 0 ? 1 : code ?? 1
 })
 
-/** Prints what is not indented, which is a line for each file and the coverage, and every failure with its diagnostics. */
+/**
+ * Prints what is not indented, which is a line for each file and the coverage, and every failure with its diagnostics.
+ */
 function report (lines) {
   const all = []
   let inDiagnostics = false

@@ -31,13 +31,24 @@ const text = read('docker-compose.yml')
 const given = { POSTGRES_PASSWORD: 'a-password', KEY_ENCRYPTION_SECRET: secret }
 const { services, networks, configs } = compose(given)
 
-const otherRedis = { REDIS_SENTINELS: '', REDIS_MASTER_NAME: '', REDIS_CLUSTER_NODES: '', REDIS_USERNAME: '', REDIS_PASSWORD: '', REDIS_TLS_CA: '' }
+const otherRedis = {
+  REDIS_SENTINELS: '',
+  REDIS_MASTER_NAME: '',
+  REDIS_CLUSTER_NODES: '',
+  REDIS_USERNAME: '',
+  REDIS_PASSWORD: '',
+  REDIS_TLS_CA: ''
+}
 
 t.test('the replicas get every setting there is, and none that there is not', async t => {
   // Everything is in Postgres and Redis, so that the folder of the embedded mode is not used.
   // It brings a Redis of its own: the ways to another are not used either.
   const expected = Object.keys(Settings.properties).filter(name => name !== 'DATA_DIR' && !(name in otherRedis))
-  t.same(Object.keys(services.api.environment).sort(), expected.sort(), 'list a new setting under `api` in docker-compose.yml')
+  t.same(
+    Object.keys(services.api.environment).sort(),
+    expected.sort(),
+    'list a new setting under `api` in docker-compose.yml'
+  )
 })
 
 t.test('the replicas start with what compose gives them', async t => {
@@ -55,13 +66,19 @@ t.test('the replicas start with what compose gives them', async t => {
     }
   })
   const other = compose({ ...given, ISSUER: 'https://auth.example.com', SUBNET: '10.1.2.0/24' })
-  t.match(loadConfig(environmentOf(other.services.api)), { ISSUER: 'https://auth.example.com', TRUST_PROXY: ['10.1.2.0/24'] })
-  t.equal(other.networks['front']?.ipam.config[0]?.subnet, '10.1.2.0/24', 'the network moves with the range that is believed')
+  t.match(loadConfig(environmentOf(other.services.api)), {
+    ISSUER: 'https://auth.example.com', TRUST_PROXY: ['10.1.2.0/24']
+  })
+  t.equal(
+    other.networks['front']?.ipam.config[0]?.subnet, '10.1.2.0/24', 'the network moves with the range that is believed'
+  )
 })
 
 t.test('a secret that is missing is a sentence that says what to do', async t => {
   t.throws(() => compose({ KEY_ENCRYPTION_SECRET: secret }), { message: /^POSTGRES_PASSWORD: Set it .* openssl rand/ })
-  t.throws(() => compose({ POSTGRES_PASSWORD: 'a-password' }), { message: /^KEY_ENCRYPTION_SECRET: Set it .* openssl rand/ })
+  t.throws(() => compose({ POSTGRES_PASSWORD: 'a-password' }), {
+    message: /^KEY_ENCRYPTION_SECRET: Set it .* openssl rand/
+  })
   for (const name of Object.keys(given)) t.notMatch(text, new RegExp(`\\$\\{${name}:?[-+=]`), `${name} has no default`)
 })
 
@@ -69,7 +86,9 @@ t.test('three replicas stand behind one balancer on port 8080, and may finish wh
   t.equal(services.api.deploy.replicas, 3)
   t.notOk(services.api.ports, 'replicas are reached through the balancer alone')
   t.same(services.balancer.ports, ['127.0.0.1:8080:8080'])
-  t.same(services.api.depends_on, { postgres: { condition: 'service_healthy' }, redis: { condition: 'service_healthy' } })
+  t.same(services.api.depends_on, {
+    postgres: { condition: 'service_healthy' }, redis: { condition: 'service_healthy' }
+  })
   t.same(services.balancer.depends_on, { api: { condition: 'service_healthy' } })
   t.same(services.api.networks, ['default', 'front'])
   t.same(services.balancer.networks, ['front'], 'the balancer cannot reach the data')
@@ -100,8 +119,12 @@ t.test('npm run services finds Redis and Postgres on the loopback ports that it 
   const { services } = compose({ ...given, REDIS_PORT: '1111', POSTGRES_PORT: '2222' })
   t.same(services.redis.ports, ['127.0.0.1:1111:6379'])
   t.same(services.postgres.ports, ['127.0.0.1:2222:5432'])
-  t.match(services.postgres.environment, { POSTGRES_USER: 'signout', POSTGRES_DB: 'signout', POSTGRES_PASSWORD: 'a-password' })
-  for (const { networks } of [services.redis, services.postgres]) t.notOk(networks, 'nothing there is fixed, so two projects can run at once')
+  t.match(services.postgres.environment, {
+    POSTGRES_USER: 'signout', POSTGRES_DB: 'signout', POSTGRES_PASSWORD: 'a-password'
+  })
+  for (const { networks } of [services.redis, services.postgres]) {
+    t.notOk(networks, 'nothing there is fixed, so two projects can run at once')
+  }
 })
 
 t.test('every service can be waited for, and every image has a version', async t => {
@@ -127,29 +150,38 @@ t.test('the image runs the server without root, and says whether it is well', as
 })
 
 t.test('what the image is built from is there and admitted, and nothing else is', async t => {
-  const copied = [...read('Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, sources = '']) => sources.split(' '))
+  const copied = [...read('Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, sources = '']) =>
+    sources.split(' ')
+  )
   t.ok(copied.includes('src/db/migrations'), 'the compiler leaves them where they are')
   for (const path of copied) {
     t.ok(existsSync(join(packageRoot, path)), `${path} is there`)
     t.ok(isAdmitted(path), `${path} is admitted`)
   }
-  for (const path of ['node_modules', 'dist', '.git', '.env', '.signout', '.services', 'test', 'docs', 'scripts/services.ts', 'docker-compose.yml']) {
+  for (const path of [
+    'node_modules', 'dist', '.git', '.env', '.signout', '.services', 'test', 'docs', 'scripts/services.ts',
+    'docker-compose.yml'
+  ]) {
     t.notOk(isAdmitted(path), `${path} stays out`)
   }
 })
 
 /** The file as compose understands it: `${NAME:-otherwise}`, `${NAME:?sentence}` and `${NAME}`. */
 function compose (env: Record<string, string>): Compose {
-  return parse(text.replaceAll(/\$\{(\w+)(?::([-?])([^}]*))?\}/g, (_, name: string, kind: string | undefined, rest = '') => {
-    const value = env[name] || (kind === '-' ? rest : undefined)
-    if (value === undefined) throw new Error(`${name}: ${rest}`)
-    return value
-  })) as Compose
+  return parse(
+    text.replaceAll(/\$\{(\w+)(?::([-?])([^}]*))?\}/g, (_, name: string, kind: string | undefined, rest = '') => {
+      const value = env[name] || (kind === '-' ? rest : undefined)
+      if (value === undefined) throw new Error(`${name}: ${rest}`)
+      return value
+    })
+  ) as Compose
 }
 
 /** A variable without a value is taken from the environment of `docker compose`, and left out when it is not there. */
 function environmentOf ({ environment }: Service): Record<string, string> {
-  return Object.fromEntries(Object.entries(environment).flatMap(([name, value]) => value === null ? [] : [[name, String(value)]]))
+  return Object.fromEntries(
+    Object.entries(environment).flatMap(([name, value]) => value === null ? [] : [[name, String(value)]])
+  )
 }
 
 /** The last line of .dockerignore that names the path, or a folder above it, decides. */

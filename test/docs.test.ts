@@ -12,9 +12,17 @@ import { embeddedEnv, scratchFolder } from './support/app.ts'
 import { startServer } from './support/server-process.ts'
 import { redisUrl, scratchPrefix } from './support/services.ts'
 
-const documents = ['README.md', 'CONTRIBUTING.md', 'test/faults/README.md', ...readdirSync(join(packageRoot, 'docs')).filter(name => name.endsWith('.md')).map(name => `docs/${name}`)]
+const documents = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'test/faults/README.md',
+  ...readdirSync(join(packageRoot, 'docs'))
+    .filter(name => name.endsWith('.md'))
+    .map(name => `docs/${name}`)
+]
 const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8')
-const blocks = (text: string, language: string) => [...text.matchAll(new RegExp('^```' + language + '\\n([^]*?)^```', 'gm'))].map(match => match[1] ?? '')
+const blocks = (text: string, language: string) =>
+  [...text.matchAll(new RegExp('^```' + language + '\\n([^]*?)^```', 'gm'))].map(match => match[1] ?? '')
 
 /** What differs each time: ids, instants, tokens, dates and how long a connection is kept. */
 const normalize = (text: string) => text
@@ -36,7 +44,9 @@ t.test('the commands of the README answer what it says', async t => {
     const [command = '', ...answer] = step.split('\n')
     return { command, answer: answer.join('\n') }
   })
-  const script = steps.map(({ command }) => `${command.replaceAll('http://127.0.0.1:3000', address)}\necho; echo "<end>"`).join('\n')
+  const script = steps
+    .map(({ command }) => `${command.replaceAll('http://127.0.0.1:3000', address)}\necho; echo "<end>"`)
+    .join('\n')
   const { stdout, stderr } = spawnSync('bash', ['-c', script], { cwd: folder, encoding: 'utf8', timeout: 60_000 })
   const answers = stdout.split('<end>')
   for (const [index, { command, answer }] of steps.entries()) {
@@ -60,7 +70,12 @@ t.test('the app of docs/plugin.md works', async t => {
     .replace("'signout'", JSON.stringify(pathToFileURL(join(packageRoot, 'plugins', 'auth', 'auth.ts')).href))
     .replace("'fastify'", local('fastify'))
     .replace('my-app:', scratchPrefix(t)))
-  const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', `
+  const { stdout, stderr, status } = spawnSync(process.execPath, [
+    '--import',
+    import.meta.resolve('tsx'),
+    '--input-type=module',
+    '-e',
+    `
     const { default: app } = await import(${JSON.stringify(pathToFileURL(file).href)})
     const { token } = (await app.inject({ method: 'POST', url: '/login' })).json()
     const headers = { authorization: 'Bearer ' + token }
@@ -70,19 +85,24 @@ t.test('the app of docs/plugin.md works', async t => {
     }
     await app.close()
     console.log(JSON.stringify(answers))
-  `], { encoding: 'utf8', timeout: 60_000, env: { PATH: process.env['PATH'], REDIS_URL: redisUrl() } })
+  `
+  ], { encoding: 'utf8', timeout: 60_000, env: { PATH: process.env['PATH'], REDIS_URL: redisUrl() } })
   t.equal(status, 0, stderr)
   t.equal(stdout.trim(), '[200,200,401]')
 })
 
 t.test('docs/errors.md lists every code with its status', async t => {
-  const rows = [...read('docs/errors.md').matchAll(/^\| (\d{3}) \| `(\w+)` \|/gm)].map(([, status, code]) => `${status} ${code}`)
+  const rows = [...read('docs/errors.md').matchAll(/^\| (\d{3}) \| `(\w+)` \|/gm)].map(
+    ([, status, code]) => `${status} ${code}`
+  )
   t.same(rows, errorCodes.map(code => `${describeError(code).statusCode} ${code}`))
 })
 
 t.test('docs/errors.md says what a client does for each code, and signs out for a 401 from a refresh alone', async t => {
   const [, table = ''] = read('docs/errors.md').split('## What a client does\n')
-  const rows = [...table.matchAll(/^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$/gm)].slice(1).map(([, request = '', answer = '', action = '']) => ({ request, answer, action }))
+  const rows = [...table.matchAll(/^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$/gm)]
+    .slice(1)
+    .map(([, request = '', answer = '', action = '']) => ({ request, answer, action }))
   for (const code of errorCodes) t.ok(rows.some(({ answer }) => answer.includes(`\`${code}\``)), code)
   const signingOut = rows.filter(({ action }) => /is signed out|sign in/i.test(action))
   t.match(signingOut, [{ request: '`POST /refresh`', answer: /^401 / }])
@@ -90,7 +110,13 @@ t.test('docs/errors.md says what a client does for each code, and signs out for 
   const renewing = rows.find(({ action }) => action.includes('Renew the access token'))
   t.match(renewing?.answer, /^401 with any code: .*`token_revoked`/)
   t.match(renewing?.action, /Read the stored pair again.*refresh once/)
-  for (const status of ['503', '429']) t.ok(rows.some(({ request, answer, action }) => request.includes('/refresh') && answer.includes(status) && action.includes('not signed out')), status)
+  for (const status of ['503', '429']) {
+    t.ok(
+      rows.some(({ request, answer, action }) =>
+        request.includes('/refresh') && answer.includes(status) && action.includes('not signed out')),
+      status
+    )
+  }
 })
 
 t.test('docs/load.md has commands that are understood, and the shares of the profiles', async t => {
@@ -110,7 +136,9 @@ t.test('docs/load.md has commands that are understood, and the shares of the pro
 t.test('every script that the documents name is there', async t => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
   for (const path of documents) {
-    for (const [, name = ''] of read(path).matchAll(/\bnpm run (?:-s |--silent )?([\w:]+)/g)) t.ok(name in scripts, `${path}: npm run ${name}`)
+    for (const [, name = ''] of read(path).matchAll(/\bnpm run (?:-s |--silent )?([\w:]+)/g)) {
+      t.ok(name in scripts, `${path}: npm run ${name}`)
+    }
   }
 })
 

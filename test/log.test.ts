@@ -21,14 +21,31 @@ t.test('control and format characters are escaped, and all other text is left al
 
 /** Sends what a stranger can send, and logs what a server may have said, with control characters in each. */
 async function sendControlCharacters (app: FastifyInstance): Promise<void> {
-  app.after(() => { app.get('/fails', async () => { throw Object.assign(new Error(hostile), { code: hostile, cause: new Error(hostile) }) }) })
+  app.after(() => {
+    app.get('/fails', async () => {
+      throw Object.assign(new Error(hostile), { code: hostile, cause: new Error(hostile) })
+    })
+  })
   const { port } = new URL(await app.listen({ port: 0, host: '127.0.0.1' }))
   await new Promise((resolve, reject) => {
-    connect(Number(port), '127.0.0.1').on('error', reject).on('close', resolve).resume()
-      .write(Buffer.from('GET /x HTTP/1.1\r\nHost: a\x9b2Jb\r\nX-Forwarded-For: \x9b0m\x85\r\nX-Forwarded-Host: \x9b3Jc\r\nConnection: close\r\n\r\n', 'latin1'))
+    connect(Number(port), '127.0.0.1')
+      .on('error', reject)
+      .on('close', resolve)
+      .resume()
+      .write(
+        Buffer.from(
+          'GET /x HTTP/1.1\r\nHost: a\x9b2Jb\r\nX-Forwarded-For: \x9b0m\x85\r\nX-Forwarded-Host: \x9b3Jc\r\nConnection: close\r\n\r\n',
+          'latin1'
+        )
+      )
   })
   await app.inject({ url: '/fails', headers: { host: hostile } })
-  await app.inject({ method: 'POST', url: '/login', headers: { 'x-forwarded-for': hostile, 'user-agent': hostile }, payload: { username: hostile, password } })
+  await app.inject({
+    method: 'POST',
+    url: '/login',
+    headers: { 'x-forwarded-for': hostile, 'user-agent': hostile },
+    payload: { username: hostile, password }
+  })
   app.log.warn({ [hostile]: [hostile, { deep: hostile }], number: 1.5, nothing: null }, hostile)
 }
 
@@ -39,15 +56,27 @@ t.test('no control character that a stranger sent reaches the log', async t => {
     await sendControlCharacters(buildUnready(t, config, log.logger))
     for (const line of log.text().split('\n')) t.notMatch(line, unprintable)
     const lines = log.lines()
-    t.ok(lines.some(line => (line['req'] as { host?: string } | undefined)?.host === '\\u009b3Jc'), 'it is escaped, not dropped')
-    for (const text of JSON.stringify(lines).match(/(?<!\\)(\\\\)*\\[bfnrtu]/g) ?? []) t.match(text, /n$/, 'only the lines of a stack are kept apart')
-    t.match(lines.at(-1), { number: 1.5, nothing: null, msg: escapeText(hostile), [escapeText(hostile)]: [escapeText(hostile), { deep: escapeText(hostile) }] })
+    t.ok(
+      lines.some(line => (line['req'] as { host?: string } | undefined)?.host === '\\u009b3Jc'),
+      'it is escaped, not dropped'
+    )
+    for (const text of JSON.stringify(lines).match(/(?<!\\)(\\\\)*\\[bfnrtu]/g) ?? []) {
+      t.match(text, /n$/, 'only the lines of a stack are kept apart')
+    }
+    t.match(lines.at(-1), {
+      number: 1.5,
+      nothing: null,
+      msg: escapeText(hostile),
+      [escapeText(hostile)]: [escapeText(hostile), { deep: escapeText(hostile) }]
+    })
   })
 
   await t.test('in a terminal', async t => {
     let output = ''
     const destination = new Writable({ write (chunk, _encoding, done) { output += String(chunk); done() } })
-    await sendControlCharacters(buildUnready(t, config, { level: 'trace', stream: pretty({ destination, sync: true, colorize: false }) }))
+    await sendControlCharacters(
+      buildUnready(t, config, { level: 'trace', stream: pretty({ destination, sync: true, colorize: false }) })
+    )
     t.ok(output.includes('\\u009b3Jc'), 'it is escaped, not dropped')
     for (const line of output.split('\n')) t.notMatch(line, unprintable)
     t.notMatch(output, /^forged/m)

@@ -3,8 +3,20 @@ import t from 'tap'
 import { makeOpenapi, openapiFile } from '../scripts/openapi.ts'
 import { errorCodes } from '../src/errors.ts'
 
-type Operation = { operationId?: string, parameters?: Array<{ name: string, required?: boolean, schema: object }>, security?: unknown[], responses: Record<string, { description: string, headers?: object, content?: Record<string, { schema: { $ref?: string } }> }> }
-type Document = { openapi: string, paths: Record<string, Record<string, Operation>>, components: { schemas: Record<string, { properties?: Record<string, { enum?: string[] }>, required?: string[] }> } }
+type Operation = {
+  operationId?: string
+  parameters?: Array<{ name: string, required?: boolean, schema: object }>
+  security?: unknown[]
+  responses: Record<
+    string,
+    { description: string, headers?: object, content?: Record<string, { schema: { $ref?: string } }> }
+  >
+}
+type Document = {
+  openapi: string
+  paths: Record<string, Record<string, Operation>>
+  components: { schemas: Record<string, { properties?: Record<string, { enum?: string[] }>, required?: string[] }> }
+}
 
 const committed = readFileSync(openapiFile, 'utf8')
 const document = JSON.parse(committed) as Document
@@ -45,11 +57,23 @@ t.test('clients can be generated from it: every operation has a name, every answ
 })
 
 t.test('what has a default may be left out of a request', async t => {
-  const parameters = operations.flatMap(({ name, parameters = [] }) => parameters.map(parameter => ({ ...parameter, name: `${name} ${parameter.name}` })))
+  const parameters = operations.flatMap(({ name, parameters = [] }) =>
+    parameters.map(parameter => ({ ...parameter, name: `${name} ${parameter.name}` }))
+  )
   const withDefault = parameters.filter(({ schema }) => 'default' in schema)
-  t.same(withDefault.map(({ name }) => name), ['GET /me/sessions state', 'GET /me/security-events limit', 'GET /users limit', 'POST /revocations dry_run'])
+  t.same(
+    withDefault.map(({ name }) => name),
+    ['GET /me/sessions state', 'GET /me/security-events limit', 'GET /users limit', 'POST /revocations dry_run']
+  )
   for (const { name, required } of withDefault) t.not(required, true, name)
-  t.same(parameters.filter(({ required }) => required === true).map(({ name }) => name.split(' ')[2]).filter(name => name !== 'id'), [], 'only the id in a path is required')
+  t.same(
+    parameters
+      .filter(({ required }) => required === true)
+      .map(({ name }) => name.split(' ')[2])
+      .filter(name => name !== 'id'),
+    [],
+    'only the id in a path is required'
+  )
   for (const [name, { properties, required = [] }] of Object.entries(document.components.schemas)) {
     t.same(required.filter(property => 'default' in (properties?.[property] ?? {})), [], name)
   }
@@ -62,7 +86,9 @@ t.test('it says which routes need a token, and what they answer to one that will
       t.same(security, name === 'POST /logout' ? [{ bearer: [] }, {}] : [{ bearer: [] }], name)
       t.ok(responses['401']?.headers && 'WWW-Authenticate' in responses['401'].headers, name)
       t.ok(responses['503']?.headers && 'Retry-After' in responses['503'].headers, name)
-      for (const code of ['authorization_required', 'invalid_token', 'token_expired', 'token_revoked']) t.match(responses['401']?.description, code, name)
+      for (const code of ['authorization_required', 'invalid_token', 'token_expired', 'token_revoked']) {
+        t.match(responses['401']?.description, code, name)
+      }
       t.match(responses['503']?.description, 'revocation_unavailable', name)
       if (/ \/(users|revocations)\b/.test(name)) t.match(responses['403']?.description, 'forbidden', name)
     } else {

@@ -11,7 +11,9 @@ import { redisUrl, postgresUrl } from './support/services.ts'
 import { until } from './support/wait.ts'
 
 const post = (url: string, body: unknown, headers: Record<string, string> = {}) =>
-  fetch(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) })
+  fetch(url, {
+    method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body)
+  })
 
 /** Starts a server that cannot start, and answers the line that it ends with. */
 async function refusalOf (t: Test, env: Env): Promise<string> {
@@ -29,7 +31,10 @@ t.test('embedded: it says in JSON lines what it runs on, and keeps its data to i
   const dataDir = String(env['DATA_DIR'])
   const first = await startServer(t, env)
   const messages = first.output().trimEnd().split('\n').map(line => JSON.parse(line).msg)
-  t.match(messages, [/^signout \d+\.\d+\.\d+$/, `Database: embedded Postgres in ${dataDir}/postgres`, 'Blocklist: in the memory of this process', `Listening: ${first.address}`, `Documentation: ${first.address}/docs`])
+  t.match(messages, [
+    /^signout \d+\.\d+\.\d+$/, `Database: embedded Postgres in ${dataDir}/postgres`,
+    'Blocklist: in the memory of this process', `Listening: ${first.address}`, `Documentation: ${first.address}/docs`
+  ])
   t.equal(statSync(dataDir).mode & 0o777, 0o700)
   t.equal(statSync(join(dataDir, 'key-encryption-secret')).mode & 0o777, 0o600)
   await post(`${first.address}/register`, { username: 'ada', password })
@@ -37,7 +42,10 @@ t.test('embedded: it says in JSON lines what it runs on, and keeps its data to i
   const { access_token: token } = await login.json() as { access_token: string }
 
   await t.test('a second process on the same folder is refused in one line', async t => {
-    t.equal(await refusalOf(t, env), `signout cannot start: DATA_DIR ${dataDir} is in use by another process: stop it first, or name another folder.`)
+    t.equal(
+      await refusalOf(t, env),
+      `signout cannot start: DATA_DIR ${dataDir} is in use by another process: stop it first, or name another folder.`
+    )
   })
 
   await t.test('after SIGKILL the next start has the users and the key', async t => {
@@ -65,17 +73,24 @@ t.test('SIGTERM finishes what is in flight, refuses nothing falsely, and exits w
   const env = await serversEnv(t)
   const redis = new URL(redisUrl())
   const proxy = await proxyTo(t, redis.hostname, Number(redis.port || 6379))
-  const server = await startServer(t, { ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '5000' })
+  const server = await startServer(t, {
+    ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '5000'
+  })
   const verifier = await startServer(t, env)
   await post(`${server.address}/register`, { username: 'ada', password })
-  const { access_token: token } = await (await post(`${server.address}/login`, { username: 'ada', password })).json() as { access_token: string }
+  const { access_token: token } = (await (
+    await post(`${server.address}/login`, { username: 'ada', password })
+  ).json()) as { access_token: string }
   const headers = { authorization: `Bearer ${token}` }
 
   proxy.stall()
   const logout = fetch(`${server.address}/logout`, { method: 'POST', headers })
   await until('the logout is under way', () => server.output().includes('"url":"/logout"'))
   server.child.kill('SIGTERM')
-  await until('it no longer accepts', async () => await fetch(`${server.address}/health/live`).then(() => false, () => true))
+  await until('it no longer accepts', async () =>
+    await fetch(`${server.address}/health/live`).then(
+      () => false, () => true
+    ))
   proxy.resume()
   const answer = await logout
   t.equal(answer.status, 200, 'the logout was finished')
@@ -87,9 +102,13 @@ t.test('SIGTERM while a logout cannot be confirmed: it is not answered 200, and 
   const env = await serversEnv(t)
   const redis = new URL(redisUrl())
   const proxy = await proxyTo(t, redis.hostname, Number(redis.port || 6379))
-  const server = await startServer(t, { ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '1000' })
+  const server = await startServer(t, {
+    ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '1000'
+  })
   await post(`${server.address}/register`, { username: 'ada', password })
-  const { access_token: token } = await (await post(`${server.address}/login`, { username: 'ada', password })).json() as { access_token: string }
+  const { access_token: token } = (await (
+    await post(`${server.address}/login`, { username: 'ada', password })
+  ).json()) as { access_token: string }
   proxy.stall()
   const logout = fetch(`${server.address}/logout`, { method: 'POST', headers: { authorization: `Bearer ${token}` } })
   await until('the logout is under way', () => server.output().includes('"url":"/logout"'))
@@ -115,7 +134,10 @@ t.test('SIGTERM does not wait for connections that have asked for nothing', asyn
 t.test('LOG_LEVEL says how much is logged', async t => {
   const port = String(await findFreePort())
   const server = spawnServer(t, { ...await serversEnv(t), PORT: port, LOG_LEVEL: 'error' })
-  await until('it answers', () => fetch(`http://127.0.0.1:${port}/health/live`).then(({ ok }) => ok, () => false), 60_000)
+  await until('it answers', () =>
+    fetch(`http://127.0.0.1:${port}/health/live`).then(
+      ({ ok }) => ok, () => false
+    ), 60_000)
   server.child.kill('SIGTERM')
   t.equal(await server.ended, 0)
   t.equal(server.output(), '')
@@ -124,17 +146,21 @@ t.test('LOG_LEVEL says how much is logged', async t => {
 t.test('ten replicas that start at once on an empty database end up with one key', async t => {
   const env = await serversEnv(t)
   const replicas = await Promise.all(Array.from({ length: 10 }, () => startServer(t, env)))
-  const keys = await Promise.all(replicas.map(async ({ address }) => await (await fetch(`${address}/.well-known/jwks.json`)).text()))
+  const keys = await Promise.all(
+    replicas.map(async ({ address }) => await (await fetch(`${address}/.well-known/jwks.json`)).text())
+  )
   t.equal(new Set(keys).size, 1)
   await post(`${replicas[0]?.address}/register`, { username: 'ada', password })
-  const { access_token: token } = await (await post(`${replicas[1]?.address}/login`, { username: 'ada', password })).json() as { access_token: string }
+  const { access_token: token } = (await (
+    await post(`${replicas[1]?.address}/login`, { username: 'ada', password })
+  ).json()) as { access_token: string }
   for (const { address } of replicas) {
     t.equal((await fetch(`${address}/me`, { headers: { authorization: `Bearer ${token}` } })).status, 200)
   }
 })
 
-t.test('every mistake at start is one line that names the variable and the cure', async t => {
-  const env = await serversEnv(t)
+/** Settings that the service cannot start with, and what it says. */
+async function mistakes (t: Test, env: Env): Promise<Array<[Env, string | RegExp]>> {
   const taken = createServer()
   await new Promise<void>(resolve => { taken.listen(0, '127.0.0.1', resolve) })
   t.teardown(() => { taken.close() })
@@ -149,20 +175,45 @@ t.test('every mistake at start is one line that names the variable and the cure'
   const unknownDatabase = new URL(postgresUrl())
   unknownDatabase.pathname = '/there_is_no_such_database'
 
-  const cases: Array<[Env, string | RegExp]> = [
+  return [
     [{ PORT: 'abc', ISSUER: issuer }, 'PORT is "abc"; it must be a whole number from 0 to 65535.'],
     [{ ...env, PORT: port }, `PORT ${port} on 127.0.0.1 is in use: stop what listens there, or choose another port.`],
     [{ ...env, HOST: '203.0.113.1' }, 'HOST 203.0.113.1 is not an address of this machine.'],
-    [{ ISSUER: issuer, DATA_DIR: file }, `DATA_DIR ${file} cannot be written (EEXIST): name a folder that this user may write.`],
-    [{ ...env, REDIS_URL: `${redisUrl().replace(/\/$/, '')}/9999` }, /^REDIS_URL: cannot connect to .*\/9999 \(.*DB index is out of range\)/],
-    [{ ...env, DATABASE_URL: `${env['DATABASE_URL']}?sslmode=verify-full&sslrootcert=/nowhere` }, /^DATABASE_URL: cannot connect to .* \(ENOENT/],
+    [
+      { ISSUER: issuer, DATA_DIR: file },
+      `DATA_DIR ${file} cannot be written (EEXIST): name a folder that this user may write.`
+    ],
+    [
+      { ...env, REDIS_URL: `${redisUrl().replace(/\/$/, '')}/9999` },
+      /^REDIS_URL: cannot connect to .*\/9999 \(.*DB index is out of range\)/
+    ],
+    [
+      { ...env, DATABASE_URL: `${env['DATABASE_URL']}?sslmode=verify-full&sslrootcert=/nowhere` },
+      /^DATABASE_URL: cannot connect to .* \(ENOENT/
+    ],
     [{ ISSUER: issuer, DATA_DIR: damaged }, /^DATA_DIR: the database in .* cannot be opened \(/],
-    [{ ISSUER: issuer, DATA_DIR: emptySecret }, `DATA_DIR: the secret in ${join(emptySecret, 'key-encryption-secret')} is damaged: restore it from a backup.`],
-    [{ ...env, REDIS_URL: 'redis://:hush@127.0.0.1:1' }, /^REDIS_URL: cannot connect to redis:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\)\. Start Redis there, or correct the variable\.$/],
-    [{ ...env, DATABASE_URL: 'postgres://me:hush@nowhere.invalid/db' }, /^DATABASE_URL: cannot connect to postgres:\/\/nowhere\.invalid\/db \(getaddrinfo .*\)\. Start Postgres there, or correct the variable\.$/],
-    [{ ...env, DATABASE_URL: unknownDatabase.href }, /^DATABASE_URL: cannot connect to .* \(database "there_is_no_such_database" does not exist\)/]
+    [
+      { ISSUER: issuer, DATA_DIR: emptySecret },
+      `DATA_DIR: the secret in ${join(emptySecret, 'key-encryption-secret')} is damaged: restore it from a backup.`
+    ],
+    [
+      { ...env, REDIS_URL: 'redis://:hush@127.0.0.1:1' },
+      /^REDIS_URL: cannot connect to redis:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\)\. Start Redis there, or correct the variable\.$/
+    ],
+    [
+      { ...env, DATABASE_URL: 'postgres://me:hush@nowhere.invalid/db' },
+      /^DATABASE_URL: cannot connect to postgres:\/\/nowhere\.invalid\/db \(getaddrinfo .*\)\. Start Postgres there, or correct the variable\.$/
+    ],
+    [
+      { ...env, DATABASE_URL: unknownDatabase.href },
+      /^DATABASE_URL: cannot connect to .* \(database "there_is_no_such_database" does not exist\)/
+    ]
   ]
-  for (const [wrong, line] of cases) {
+}
+
+t.test('every mistake at start is one line that names the variable and the cure', async t => {
+  const env = await serversEnv(t)
+  for (const [wrong, line] of await mistakes(t, env)) {
     const refusal = await refusalOf(t, wrong)
     const message = refusal.replace(/^signout cannot start: /, '')
     if (typeof line === 'string') t.equal(message, line)
@@ -174,7 +225,10 @@ t.test('every mistake at start is one line that names the variable and the cure'
     const server = await startServer(t, env)
     server.child.kill('SIGTERM')
     await server.ended
-    t.equal(await refusalOf(t, { ...env, KEY_ENCRYPTION_SECRET: 'x'.repeat(32) }), 'signout cannot start: KEY_ENCRYPTION_SECRET does not open the signing key in the database: start with the secret that the key was made under. (In embedded mode, where the variable is not set, it is the file key-encryption-secret in DATA_DIR.)')
+    t.equal(
+      await refusalOf(t, { ...env, KEY_ENCRYPTION_SECRET: 'x'.repeat(32) }),
+      'signout cannot start: KEY_ENCRYPTION_SECRET does not open the signing key in the database: start with the secret that the key was made under. (In embedded mode, where the variable is not set, it is the file key-encryption-secret in DATA_DIR.)'
+    )
   })
 })
 

@@ -4,6 +4,7 @@ import { basename, dirname, join, normalize } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
 import { packageRoot } from '../src/package-root.ts'
+import { longLinesOf } from './support/long-lines.ts'
 
 /** The laws of the house, so that nobody has to remember them. */
 const maxFileLines = 250
@@ -11,10 +12,21 @@ const maxFunctionLines = 70
 const maxTestLines = 40
 const maxHandlerLines = 10
 const maxFilesInFolder = 12
+/** The folders whose lines are at most 120 columns long. */
+const narrowFolders = ['routes', 'scripts', 'test']
+/** What is inside those folders, and is not there yet. */
+const wideFolders = [
+  'test/benchmarks/capacity', 'test/blocklist/', 'test/config.test.ts', 'test/monitoring/', 'test/plugins/auth/',
+  'test/record/', 'test/redis/', 'test/revocation/', 'test/support/app.ts', 'test/tokens/', 'test/trust/'
+]
 /** What may lie at the top of `src`: what starts the rest, and what belongs to no room. */
 const looseFiles = ['app.ts', 'cli.ts', 'config.ts', 'errors.ts', 'package-root.ts', 'server.ts', 'unit-of-work.ts']
 
-const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: packageRoot, encoding: 'utf8' }).trim().split('\n')
+const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+  cwd: packageRoot, encoding: 'utf8'
+})
+  .trim()
+  .split('\n')
 const sources = tracked.filter(path => /\.(ts|js)$/.test(path) && !path.endsWith('.d.ts'))
 const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8')
 const parsed = new Map(sources.map(path => [path, ts.createSourceFile(path, read(path), ts.ScriptTarget.Latest, true)]))
@@ -24,7 +36,11 @@ const inFolder = (folder: string) => sources.filter(path => path.startsWith(`${f
 function importsOf (path: string): string[] {
   const found: string[] = []
   for (const statement of parsed.get(path)?.statements ?? []) {
-    if ((ts.isImportDeclaration(statement) || ts.isExportDeclaration(statement)) && statement.moduleSpecifier !== undefined && ts.isStringLiteral(statement.moduleSpecifier)) {
+    if (
+      (ts.isImportDeclaration(statement) || ts.isExportDeclaration(statement)) &&
+      statement.moduleSpecifier !== undefined &&
+      ts.isStringLiteral(statement.moduleSpecifier)
+    ) {
       const specifier = statement.moduleSpecifier.text
       if (specifier.startsWith('.')) found.push(normalize(join(dirname(path), specifier)))
     }
@@ -39,10 +55,13 @@ function visit (node: ts.Node, look: (node: ts.Node) => void): void {
 
 const linesOf = (node: ts.Node) => {
   const file = node.getSourceFile()
-  return file.getLineAndCharacterOfPosition(node.end).line - file.getLineAndCharacterOfPosition(node.getStart()).line + 1
+  return (
+    file.getLineAndCharacterOfPosition(node.end).line - file.getLineAndCharacterOfPosition(node.getStart()).line + 1
+  )
 }
 
-const isTestCall = (node: ts.Node): node is ts.CallExpression => ts.isCallExpression(node) && /^(t\.test|testFault)$/.test(node.expression.getText())
+const isTestCall = (node: ts.Node): node is ts.CallExpression =>
+  ts.isCallExpression(node) && /^(t\.test|testFault)$/.test(node.expression.getText())
 
 t.test('the top level is the one that was agreed', async t => {
   const folders = new Set(tracked.filter(path => path.includes('/')).map(path => path.split('/')[0]))
@@ -51,8 +70,13 @@ t.test('the top level is the one that was agreed', async t => {
 
 t.test('src knows nothing of HTTP, of plugins and of routes', async t => {
   for (const path of inFolder('src').filter(path => !['src/app.ts'].includes(path))) {
-    t.notOk(importsOf(path).some(imported => /^(plugins|routes|test|scripts)\//.test(imported)), `${path} imports its own folder only`)
-    t.notMatch(read(path), /from '(@fastify\/(?!type-provider)[^']*|fastify[^']*|node:http)'/, `${path} does not import Fastify`)
+    t.notOk(
+      importsOf(path).some(imported => /^(plugins|routes|test|scripts)\//.test(imported)),
+      `${path} imports its own folder only`
+    )
+    t.notMatch(
+      read(path), /from '(@fastify\/(?!type-provider)[^']*|fastify[^']*|node:http)'/, `${path} does not import Fastify`
+    )
   }
 })
 
@@ -63,7 +87,10 @@ t.test('files never import each other in a circle, types included', async t => {
 t.test('the folders of src form a stack: none imports one that imports it, types included', async t => {
   const graph = new Map<string, string[]>()
   for (const path of inFolder('src')) {
-    const imported = importsOf(path).filter(to => to.startsWith('src/')).map(roomOf).filter(room => room !== roomOf(path))
+    const imported = importsOf(path)
+      .filter(to => to.startsWith('src/'))
+      .map(roomOf)
+      .filter(room => room !== roomOf(path))
     graph.set(roomOf(path), [...graph.get(roomOf(path)) ?? [], ...imported])
   }
   t.same(findCircles(graph), [])
@@ -81,13 +108,17 @@ t.test('a folder has about twelve files, and few lie loose at the top of src', a
 t.test('plugins import src, never routes, and are named and wrapped', async t => {
   for (const path of inFolder('plugins')) {
     t.notOk(importsOf(path).some(imported => /^(routes|test|scripts)\//.test(imported)), path)
-    if (/export default/.test(read(path))) t.match(read(path), /export default fp\(\w+, \{ name: '[\w-]+', fastify: '5\.x'/, path)
+    if (/export default/.test(read(path))) {
+      t.match(read(path), /export default fp\(\w+, \{ name: '[\w-]+', fastify: '5\.x'/, path)
+    }
   }
 })
 
 t.test('routes import schemas, errors and types of src, no plugin and no other route, and are not wrapped', async t => {
   for (const path of inFolder('routes')) {
-    t.same(importsOf(path).filter(imported => !['src/schemas/schemas.ts', 'src/errors.ts'].includes(imported)), [], path)
+    t.same(
+      importsOf(path).filter(imported => !['src/schemas/schemas.ts', 'src/errors.ts'].includes(imported)), [], path
+    )
     t.notMatch(read(path), 'fastify-plugin', path)
   }
 })
@@ -97,13 +128,19 @@ t.test('a route handler has at most ten lines', async t => {
     visit(parsed.get(path) as ts.Node, node => {
       if (!ts.isCallExpression(node) || !/^app\.(get|post|put|patch|delete)$/.test(node.expression.getText())) return
       const handler = node.arguments.at(-1)
-      if (handler !== undefined) t.ok(linesOf(handler) <= maxHandlerLines + 2, `${path}: ${node.arguments[0]?.getText()}`)
+      if (handler !== undefined) {
+        t.ok(linesOf(handler) <= maxHandlerLines + 2, `${path}: ${node.arguments[0]?.getText()}`)
+      }
     })
   }
 })
 
 t.test('nothing imports tests', async t => {
-  for (const path of sources.filter(path => !path.startsWith('test/'))) t.notOk(importsOf(path).some(imported => imported.startsWith('test/')), path)
+  for (const path of sources.filter(path => !path.startsWith('test/'))) {
+    t.notOk(
+      importsOf(path).some(imported => imported.startsWith('test/')), path
+    )
+  }
 })
 
 t.test('files, functions and tests are short', async t => {
@@ -120,11 +157,26 @@ t.test('files, functions and tests are short', async t => {
   }
 })
 
+t.test('a line has at most 120 columns, unless it is one text or the header of a test', async t => {
+  const narrow = narrowFolders.flatMap(inFolder).filter(path => !wideFolders.some(wide => path.startsWith(wide)))
+  t.ok(narrow.length > 200, 'the folders are there')
+  for (const path of narrow) t.same(longLinesOf(parsed.get(path) as ts.SourceFile), [], path)
+})
+
 t.test('every test asserts something', async t => {
   for (const path of inFolder('test').filter(path => path.endsWith('.test.ts'))) {
     visit(parsed.get(path) as ts.Node, node => {
       // What testFault is given first is what it says, and not what it does.
-      if (isTestCall(node)) t.match(node.arguments.slice(1).map(argument => argument.getText()).join(), /\bt\.(?!test\b|teardown\b|type\b)\w+\(|test\w*\(t, |expect\w+\(t|onEach\w+\(t/, `${path}: ${node.arguments[0]?.getText()}`)
+      if (isTestCall(node)) {
+        t.match(
+          node.arguments
+            .slice(1)
+            .map(argument => argument.getText())
+            .join(),
+          /\bt\.(?!test\b|teardown\b|type\b)\w+\(|test\w*\(t, |expect\w+\(t|onEach\w+\(t/,
+          `${path}: ${node.arguments[0]?.getText()}`
+        )
+      }
     })
   }
 })
@@ -146,7 +198,9 @@ t.test('the repository names no machine', async t => {
   }
 })
 
-/** The folder of src that a file belongs to, of which folders inside it are parts; a loose file is a room of its own. */
+/**
+ * The folder of src that a file belongs to, of which folders inside it are parts; a loose file is a room of its own.
+ */
 function roomOf (path: string): string {
   return path.split('/').slice(0, 2).join('/')
 }

@@ -6,9 +6,18 @@ import { spawnServer } from './support/server-process.ts'
 import { timed, until } from './support/wait.ts'
 
 t.test('SIGTERM ends a server that waits for Postgres at once, with 0', async t => {
-  const server = spawnServer(t, { ...await serversEnv(t), PORT: '0', DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db' })
-  await until('it waits, and has said so on both of its outputs', () => ['cannot start yet', 'Answering 503: '].every(text => server.output().includes(text)), 60_000)
-  t.match(server.output(), /^signout cannot start yet: DATABASE_URL: cannot connect to postgres:\/\/127\.0\.0\.1:1\/db \(.*ECONNREFUSED.*\)\. Start Postgres there, or correct the variable\. It is tried again every second, and requests get 503 until then\.$/m)
+  const server = spawnServer(t, {
+    ...await serversEnv(t), PORT: '0', DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db'
+  })
+  await until(
+    'it waits, and has said so on both of its outputs',
+    () => ['cannot start yet', 'Answering 503: '].every(text => server.output().includes(text)),
+    60_000
+  )
+  t.match(
+    server.output(),
+    /^signout cannot start yet: DATABASE_URL: cannot connect to postgres:\/\/127\.0\.0\.1:1\/db \(.*ECONNREFUSED.*\)\. Start Postgres there, or correct the variable\. It is tried again every second, and requests get 503 until then\.$/m
+  )
   t.match(server.output(), /Answering 503: http:\/\/127\.0\.0\.1:\d+/)
   t.notMatch(server.output(), 'hush')
   const { value: code, elapsedMs } = await timed(() => {
@@ -23,7 +32,9 @@ t.test('a server that waited for Postgres goes on listening where it did', async
   const { proxy, env } = await proxied(t, { ...await serversEnv(t), PORT: '0' }, 'DATABASE_URL')
   proxy.stop()
   const server = spawnServer(t, env)
-  await until('it waits', () => ['cannot start yet', 'Answering 503: '].every(text => server.output().includes(text)), 60_000)
+  await until(
+    'it waits', () => ['cannot start yet', 'Answering 503: '].every(text => server.output().includes(text)), 60_000
+  )
   const portAfter = (what: string) => new RegExp(`${what}: http://127.0.0.1:(\\d+)`).exec(server.output())?.[1]
   proxy.start()
   await until('it is the service', () => server.output().includes('Documentation: '), 60_000)
@@ -40,7 +51,10 @@ t.test('a mistake that shows only once Postgres is there ends the server with 1 
   await until('it waits', () => server.output().includes('cannot start yet'), 60_000)
   proxy.start()
   t.equal(await server.ended, 1)
-  t.match(server.output(), /^signout cannot start: REDIS_URL: the Redis at .* drops keys when its memory is full .* Set maxmemory-policy noeviction there\.$/m)
+  t.match(
+    server.output(),
+    /^signout cannot start: REDIS_URL: the Redis at .* drops keys when its memory is full .* Set maxmemory-policy noeviction there\.$/m
+  )
 })
 
 t.test('a server that cannot have its port does not wait', async t => {

@@ -11,7 +11,9 @@ const login: FastifyPluginAsyncTypebox = async app => {
       body: ref(Credentials),
       response: {
         200: answer(TokenPair, 'The tokens of a new session.', { 'Cache-Control': Type.Literal('no-store') }),
-        ...failures(...bodyFailures, 'invalid_credentials', 'account_disabled', 'too_many_requests', 'service_unavailable')
+        ...failures(
+          ...bodyFailures, 'invalid_credentials', 'account_disabled', 'too_many_requests', 'service_unavailable'
+        )
       }
     }
   }, async request => {

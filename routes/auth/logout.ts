@@ -1,6 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { SignoutError } from '../../src/errors.ts'
-import { LoggedOut, LogoutQuery, LogoutRequest, answer, bodyFailures, failures, ref, tokenFailures } from '../../src/schemas/schemas.ts'
+import {
+  LoggedOut, LogoutQuery, LogoutRequest, answer, bodyFailures, failures, ref, tokenFailures
+} from '../../src/schemas/schemas.ts'
 
 const logout: FastifyPluginAsyncTypebox = async app => {
   app.post('/logout', {
@@ -10,7 +12,8 @@ const logout: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'logout',
       summary: 'End sessions',
-      description: 'In the name of an access token or, where that has expired, of a refresh token. Once this is answered 200, every request that starts later with a token of what it ended is refused, on every replica. On 503 nothing may be concluded; trying again is safe.',
+      description:
+        'In the name of an access token or, where that has expired, of a refresh token. Once this is answered 200, every request that starts later with a token of what it ended is refused, on every replica. On 503 nothing may be concluded; trying again is safe.',
       tags: ['auth'],
       security: [{ bearer: [] }, {}],
       querystring: LogoutQuery,
@@ -24,7 +27,9 @@ const logout: FastifyPluginAsyncTypebox = async app => {
     const { query: { scope = 'session' }, body, requester } = request
     const hasAccessToken = request.headers.authorization !== undefined
     const refreshToken = body?.refresh_token
-    if (hasAccessToken && refreshToken !== undefined) throw new SignoutError('invalid_request', { description: 'Send an access token or a refresh token, not both.' })
+    if (hasAccessToken && refreshToken !== undefined) {
+      throw new SignoutError('invalid_request', { description: 'Send an access token or a refresh token, not both.' })
+    }
     if (hasAccessToken) await app.sessions.logout.withAccessToken(request.user, scope, requester)
     else if (refreshToken !== undefined) await app.sessions.logout.withRefreshToken(refreshToken, scope, requester)
     else throw new SignoutError('authorization_required')

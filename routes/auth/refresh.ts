@@ -1,18 +1,30 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { RefreshRequest, TokenPair, answer, bodyFailures, failures, ref, toTokenPair } from '../../src/schemas/schemas.ts'
+import {
+  RefreshRequest, TokenPair, answer, bodyFailures, failures, ref, toTokenPair
+} from '../../src/schemas/schemas.ts'
 
 const refresh: FastifyPluginAsyncTypebox = async app => {
   app.post('/refresh', {
     schema: {
       operationId: 'refresh',
       summary: 'Spend a refresh token for a new pair',
-      description: 'A refresh token is good once. Used again, it ends its session, access tokens included, since somebody else may have it; but for a few seconds the token that was just spent gets the same pair again, so that neither two tabs nor a lost answer log anyone out.',
+      description:
+        'A refresh token is good once. Used again, it ends its session, access tokens included, since somebody else may have it; but for a few seconds the token that was just spent gets the same pair again, so that neither two tabs nor a lost answer log anyone out.',
       tags: ['auth'],
       security: [],
       body: ref(RefreshRequest),
       response: {
         200: answer(TokenPair, 'The next tokens of the session.', { 'Cache-Control': Type.Literal('no-store') }),
-        ...failures(...bodyFailures, 'invalid_token', 'token_expired', 'token_revoked', 'refresh_token_reused', 'too_many_requests', 'revocation_unavailable', 'service_unavailable')
+        ...failures(
+          ...bodyFailures,
+          'invalid_token',
+          'token_expired',
+          'token_revoked',
+          'refresh_token_reused',
+          'too_many_requests',
+          'revocation_unavailable',
+          'service_unavailable'
+        )
       }
     }
   }, async request => {

@@ -1,5 +1,7 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Registration, UserAccount, answer, bodyFailures, failures, ref, toUserAccount } from '../../src/schemas/schemas.ts'
+import {
+  Registration, UserAccount, answer, bodyFailures, failures, ref, toUserAccount
+} from '../../src/schemas/schemas.ts'
 
 const register: FastifyPluginAsyncTypebox = async app => {
   app.post('/register', {
@@ -10,7 +12,9 @@ const register: FastifyPluginAsyncTypebox = async app => {
       security: [],
       body: ref(Registration),
       response: {
-        201: answer(UserAccount, 'The new user.', { Location: Type.String({ description: 'Where the user finds itself, once signed in.' }) }),
+        201: answer(UserAccount, 'The new user.', {
+          Location: Type.String({ description: 'Where the user finds itself, once signed in.' })
+        }),
         ...failures(...bodyFailures, 'username_taken', 'too_many_requests', 'service_unavailable')
       }
     }

@@ -1,5 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { AccountDeletion, UserAccount, answer, bodyFailures, failures, noContent, ref, toUserAccount, tokenFailures, wrongPassword } from '../../src/schemas/schemas.ts'
+import {
+  AccountDeletion, UserAccount, answer, bodyFailures, failures, noContent, ref, toUserAccount, tokenFailures,
+  wrongPassword
+} from '../../src/schemas/schemas.ts'
 
 const me: FastifyPluginAsyncTypebox = async app => {
   app.get('/me', {
@@ -23,7 +26,9 @@ const me: FastifyPluginAsyncTypebox = async app => {
       body: ref(AccountDeletion),
       response: {
         204: noContent('There is no such account any more.'),
-        ...failures(...bodyFailures, ...tokenFailures, wrongPassword, 'last_admin', 'too_many_requests', 'service_unavailable')
+        ...failures(
+          ...bodyFailures, ...tokenFailures, wrongPassword, 'last_admin', 'too_many_requests', 'service_unavailable'
+        )
       }
     }
   }, async ({ user: { sub: userId, sid: sessionId }, body, requester }, reply) => {

@@ -1,5 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { PasswordChange, bodyFailures, failures, noContent, ref, tokenFailures, wrongPassword } from '../../src/schemas/schemas.ts'
+import {
+  PasswordChange, bodyFailures, failures, noContent, ref, tokenFailures, wrongPassword
+} from '../../src/schemas/schemas.ts'
 
 const password: FastifyPluginAsyncTypebox = async app => {
   app.put('/me/password', {

@@ -1,5 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { PageQuery, SecurityEventPage, answer, failures, toSecurityEventPage, tokenFailures } from '../../src/schemas/schemas.ts'
+import {
+  PageQuery, SecurityEventPage, answer, failures, toSecurityEventPage, tokenFailures
+} from '../../src/schemas/schemas.ts'
 
 const securityEvents: FastifyPluginAsyncTypebox = async app => {
   app.get('/me/security-events', {
@@ -10,7 +12,10 @@ const securityEvents: FastifyPluginAsyncTypebox = async app => {
       tags: ['me'],
       security: [{ bearer: [] }],
       querystring: PageQuery,
-      response: { 200: answer(SecurityEventPage, 'A page of events.'), ...failures('invalid_request', ...tokenFailures, 'service_unavailable') }
+      response: {
+        200: answer(SecurityEventPage, 'A page of events.'),
+        ...failures('invalid_request', ...tokenFailures, 'service_unavailable')
+      }
     }
   }, async ({ user, query }) => toSecurityEventPage(await app.securityEvents.list(user.sub, query)))
 }

@@ -1,5 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { IdParams, NoBody, Sessions, SessionsQuery, answer, bodyFailures, failures, noContent, toSessions, tokenFailures } from '../../src/schemas/schemas.ts'
+import {
+  IdParams, NoBody, Sessions, SessionsQuery, answer, bodyFailures, failures, noContent, toSessions, tokenFailures
+} from '../../src/schemas/schemas.ts'
 
 const sessions: FastifyPluginAsyncTypebox = async app => {
   app.get('/me/sessions', {
@@ -10,7 +12,9 @@ const sessions: FastifyPluginAsyncTypebox = async app => {
       tags: ['me'],
       security: [{ bearer: [] }],
       querystring: SessionsQuery,
-      response: { 200: answer(Sessions, 'The sessions.'), ...failures('invalid_request', ...tokenFailures, 'service_unavailable') }
+      response: {
+        200: answer(Sessions, 'The sessions.'), ...failures('invalid_request', ...tokenFailures, 'service_unavailable')
+      }
     }
   }, async ({ user, query }) => toSessions(await app.sessions.list(user.sub, query.state), user.sid))
 

@@ -1,5 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { IdParams, NoBody, Sessions, adminFailures, answer, bodyFailures, failures, noContent, toSessions } from '../../src/schemas/schemas.ts'
+import {
+  IdParams, NoBody, Sessions, adminFailures, answer, bodyFailures, failures, noContent, toSessions
+} from '../../src/schemas/schemas.ts'
 
 const admin = { tags: ['administration'], security: [{ bearer: [] }] }
 
@@ -11,7 +13,9 @@ const sessions: FastifyPluginAsyncTypebox = async app => {
       operationId: 'listUserSessions',
       summary: 'The live sessions of a user, newest first',
       params: IdParams,
-      response: { 200: answer(Sessions, 'The sessions.'), ...failures('invalid_request', ...adminFailures, 'not_found') }
+      response: {
+        200: answer(Sessions, 'The sessions.'), ...failures('invalid_request', ...adminFailures, 'not_found')
+      }
     }
   }, async ({ user, params }) => toSessions(await app.userAdministration.listSessions(params.id), user.sid))
 
@@ -23,7 +27,9 @@ const sessions: FastifyPluginAsyncTypebox = async app => {
       summary: 'End all sessions of a user',
       params: IdParams,
       body: NoBody,
-      response: { 204: noContent('They have ended, everywhere.'), ...failures(...bodyFailures, ...adminFailures, 'not_found') }
+      response: {
+        204: noContent('They have ended, everywhere.'), ...failures(...bodyFailures, ...adminFailures, 'not_found')
+      }
     }
   }, async ({ user, params, requester: { ip } }, reply) => {
     await app.userAdministration.endSessions(params.id, { id: user.sub, sid: user.sid, ip })

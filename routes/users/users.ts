@@ -1,6 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { IdParams, ManagedUser, NoBody, PageQuery, RoleChange, StatusChange, UserPage, adminFailures, answer, bodyFailures, failures, noContent, ref, toManagedUser, toUserPage } from '../../src/schemas/schemas.ts'
+import {
+  IdParams, ManagedUser, NoBody, PageQuery, RoleChange, StatusChange, UserPage, adminFailures, answer, bodyFailures,
+  failures, noContent, ref, toManagedUser, toUserPage
+} from '../../src/schemas/schemas.ts'
 
+/** What a change of a user may be refused with. */
+const changeFailures = failures(...bodyFailures, ...adminFailures, 'not_found', 'last_admin')
+const changed = { 200: answer(ManagedUser, 'The user as it is now.'), ...changeFailures }
 const admin = { tags: ['administration'], security: [{ bearer: [] }] }
 
 const users: FastifyPluginAsyncTypebox = async app => {
@@ -34,10 +40,12 @@ const users: FastifyPluginAsyncTypebox = async app => {
       summary: 'Change the role of a user, and end the sessions that had the old one',
       params: IdParams,
       body: ref(RoleChange),
-      response: { 200: answer(ManagedUser, 'The user as it is now.'), ...failures(...bodyFailures, ...adminFailures, 'not_found', 'last_admin') }
+      response: changed
     }
   }, async ({ user, params, body, requester: { ip } }) => {
-    return toManagedUser(await app.userAdministration.setRole(params.id, body.role, { id: user.sub, sid: user.sid, ip }))
+    return toManagedUser(
+      await app.userAdministration.setRole(params.id, body.role, { id: user.sub, sid: user.sid, ip })
+    )
   })
 
   app.put('/users/:id/status', {
@@ -48,10 +56,12 @@ const users: FastifyPluginAsyncTypebox = async app => {
       summary: 'Disable a user, and end all sessions, or let the user sign in again',
       params: IdParams,
       body: ref(StatusChange),
-      response: { 200: answer(ManagedUser, 'The user as it is now.'), ...failures(...bodyFailures, ...adminFailures, 'not_found', 'last_admin') }
+      response: changed
     }
   }, async ({ user, params, body, requester: { ip } }) => {
-    return toManagedUser(await app.userAdministration.setStatus(params.id, body.status, { id: user.sub, sid: user.sid, ip }))
+    return toManagedUser(
+      await app.userAdministration.setStatus(params.id, body.status, { id: user.sub, sid: user.sid, ip })
+    )
   })
 
   app.delete('/users/:id', {
@@ -62,7 +72,7 @@ const users: FastifyPluginAsyncTypebox = async app => {
       summary: 'Delete a user, and end all sessions',
       params: IdParams,
       body: NoBody,
-      response: { 204: noContent('There is no such user any more.'), ...failures(...bodyFailures, ...adminFailures, 'not_found', 'last_admin') }
+      response: { 204: noContent('There is no such user any more.'), ...changeFailures }
     }
   }, async ({ user, params, requester: { ip } }, reply) => {
     await app.userAdministration.delete(params.id, { id: user.sub, sid: user.sid, ip })

@@ -97,13 +97,17 @@ export function createActions (options: ActionsOptions): Actions {
       if (session === undefined || sessions.length < profile.devices) return await signIn(person, dueAt)
       const operation = chooseOperation(profile.shares ?? {}, random())
       if (operation === 'refresh') return await refresh(person, session, dueAt)
-      if (operation === 'logout' || operation === 'logout-everywhere') return await endSessions(person, session, operation, dueAt)
+      if (operation === 'logout' || operation === 'logout-everywhere') {
+        return await endSessions(person, session, operation, dueAt)
+      }
       await read(person, session, operation, dueAt)
     }
   }
 }
 
-type Send = (operation: Operation, dueAt: number, credentials: Pick<Request, 'token' | 'body'>) => Promise<{ exchange: Exchange, target: Target }>
+type Send = (
+  operation: Operation, dueAt: number, credentials: Pick<Request, 'token' | 'body'>
+) => Promise<{ exchange: Exchange, target: Target }>
 
 /** Sends requests to the targets by turns, so that a token is used at others than the one that has issued it. */
 function createSend ({ targets, recorder, onLimited }: ActionsOptions): Send {

@@ -5,7 +5,13 @@ const highestMicroseconds = 3_600_000_000
 
 /** Latencies in microseconds. Three digits are for the whole run, two for each of its many intervals. */
 export function createHistogram (digits: 2 | 3): Histogram {
-  return build({ lowestDiscernibleValue: 1, highestTrackableValue: highestMicroseconds, numberOfSignificantValueDigits: digits, bitBucketSize: 32, useWebAssembly: false })
+  return build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: highestMicroseconds,
+    numberOfSignificantValueDigits: digits,
+    bitBucketSize: 32,
+    useWebAssembly: false
+  })
 }
 
 export function recordLatency (histogram: Histogram, latencyMs: number): void {
@@ -13,9 +19,9 @@ export function recordLatency (histogram: Histogram, latencyMs: number): void {
 }
 
 /**
- * How long it usually is from one request of this kind to the same user's next, in microseconds: what the requests of all
- * kinds take in between, each at the median of its kind. A kind that is rare is expected rarely. Medians, since a stall
- * must not stretch what it is measured against.
+ * How long it usually is from one request of this kind to the same user's next, in microseconds: what the requests of
+ * all kinds take in between, each at the median of its kind. A kind that is rare is expected rarely. Medians, since a
+ * stall must not stretch what it is measured against.
  *
  * @param all the latencies of each kind of request, of this one too
  */
@@ -53,7 +59,10 @@ export function latenciesOf (histogram: Histogram): Latencies | undefined {
   return { p50: at(50), p90: at(90), p99: at(99), p999: at(99.9), max: toMs(histogram.maxValue) }
 }
 
-/** Points of the distribution, from the median to as far as there are values: a percentile, and the latency in milliseconds. */
+/**
+ * Points of the distribution, from the median to as far as there are values: a percentile, and the latency in
+ * milliseconds.
+ */
 export function distributionOf (histogram: Histogram): [percentile: number, ms: number][] {
   const points: [number, number][] = []
   // Evenly spaced on the axis that HDR plots have, which is the logarithm of 1 / (1 - percentile).

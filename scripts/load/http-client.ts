@@ -74,7 +74,9 @@ function toOptions (prefix: string, { method, path, token, body }: Request): Dis
 }
 
 function createHandler (settle: (exchange: Exchange) => void): Dispatcher.DispatchHandler {
-  const exchange: Exchange = { status: undefined, failure: undefined, error: undefined, headers: {}, body: '', askedAt: undefined, endedAt: 0 }
+  const exchange: Exchange = {
+    status: undefined, failure: undefined, error: undefined, headers: {}, body: '', askedAt: undefined, endedAt: 0
+  }
   let abort: ((reason: Error) => void) | undefined
   let isOver = false
   const timer = setTimeout(() => {

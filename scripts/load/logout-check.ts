@@ -21,7 +21,10 @@ export interface Ended {
 }
 
 export interface LogoutCheck {
-  /** Asks every target at once with every access token that has ended, and one target with each refresh token. Never rejects. */
+  /**
+   * Asks every target at once with every access token that has ended, and one target with each refresh token. Never
+   * rejects.
+   */
   check (ended: Ended): Promise<void>
   /** The load is over: what is checked from now on is not under load. */
   endLoad (): void
@@ -39,12 +42,23 @@ export interface LogoutCheckOptions {
 
 interface Answer { verdict: Verdict, exchange: Exchange }
 
+const noFigures = () => ({
+  logouts: 0,
+  logoutsUnderLoad: 0,
+  refusedEverywhere: 0,
+  answers: noAnswers(),
+  neverAsked: 0,
+  askedAgain: { tokens: 0, answers: noAnswers() },
+  violationCount: 0,
+  violations: [] as Violation[]
+})
+
 export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutCheckOptions): LogoutCheck {
   const asked = createHistogram(3)
   const answered = createHistogram(3)
   const earlier: Ended[] = []
   let isLoadOver = false
-  const figures = { logouts: 0, logoutsUnderLoad: 0, refusedEverywhere: 0, answers: noAnswers(), neverAsked: 0, askedAgain: { tokens: 0, answers: noAnswers() }, violationCount: 0, violations: [] as Violation[] }
+  const figures = noFigures()
 
   async function ask (ended: Ended, what: Violation['what'], token: string, target: Target): Promise<Answer> {
     const exchange = await target.check.send(what === 'access token'
@@ -68,13 +82,17 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
       earlier.push(ended)
       if (earlier.length > maxAskedAgain) earlier.shift()
       const refreshTarget = targets[turn % targets.length] as Target
-      const answers = await Promise.all(ended.sessions.flatMap(({ accessTokens, refreshToken }) => [
-        ...accessTokens.filter(isUnexpired).flatMap(({ token }) => targets.map(target => ask(ended, 'access token', token, target))),
-        ask(ended, 'refresh token', refreshToken, refreshTarget)
-      ]))
-      for (const { verdict, exchange } of answers) {
+      const answers = await Promise.all(
+        ended.sessions.flatMap(({ accessTokens, refreshToken }) => [
+          ...accessTokens
+            .filter(isUnexpired)
+            .flatMap(({ token }) => targets.map(target => ask(ended, 'access token', token, target))),
+          ask(ended, 'refresh token', refreshToken, refreshTarget)
+        ])
+      )
+      for (const { verdict, exchange: { askedAt } } of answers) {
         figures.answers[verdict]++
-        recorder.recordCheck(verdict, exchange.askedAt === undefined ? undefined : round(exchange.askedAt - ended.answeredAt))
+        recorder.recordCheck(verdict, askedAt === undefined ? undefined : round(askedAt - ended.answeredAt))
       }
       if (answers.every(({ verdict }) => verdict === 'refused')) figures.refusedEverywhere++
       // A replica that cannot be reached has not been asked, however long that took to find out.
@@ -94,7 +112,8 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
         for (let next = waiting.pop(); next !== undefined && !signal.aborted; next = waiting.pop()) {
           const { ended, token } = next
           figures.askedAgain.tokens++
-          for (const { verdict } of await Promise.all(targets.map(target => ask(ended, 'access token', token, target)))) figures.askedAgain.answers[verdict]++
+          const again = await Promise.all(targets.map(target => ask(ended, 'access token', token, target)))
+          for (const { verdict } of again) figures.askedAgain.answers[verdict]++
         }
       }))
     },
@@ -104,7 +123,9 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
   }
 }
 
-function violationOf (ended: Ended, what: Violation['what'], target: Target, { status = 0, endedAt, askedAt = endedAt }: Exchange): Violation {
+function violationOf (
+  ended: Ended, what: Violation['what'], target: Target, { status = 0, endedAt, askedAt = endedAt }: Exchange
+): Violation {
   return {
     what,
     loggedOutAt: new Date(performance.timeOrigin + ended.answeredAt).toISOString(),

@@ -54,18 +54,34 @@ ${exitCodes.map(([code, meaning]) => item(String(code), meaning)).join('\n')}`
 /** Reads the command line. Throws a `CommanderError` for help, and for one that is wrong. */
 export function parseOptions (args: string[]): LoadOptions {
   const command = new Command('npm run load --')
-    .description('Loads a running signout, and checks meanwhile that every logout is one, on every replica. Without --target it starts replicas, a Redis and a Postgres of its own, and stops them.')
+    .description(
+      'Loads a running signout, and checks meanwhile that every logout is one, on every replica. Without --target it starts replicas, a Redis and a Postgres of its own, and stops them.'
+    )
     .option('--target <url>', 'where it runs; once for each of several replicas', addTarget)
     .addOption(new Option('--profile <name>', 'what the users do').choices(profileNames).default('mixed'))
     .option('--users <count>', `1 to ${bounds.users}`, wholeNumber(bounds.users), 50)
-    .option('--duration <seconds>', `1 to ${bounds.durationSeconds} (default: 30, of soak 3600)`, wholeNumber(bounds.durationSeconds))
+    .option(
+      '--duration <seconds>',
+      `1 to ${bounds.durationSeconds} (default: 30, of soak 3600)`,
+      wholeNumber(bounds.durationSeconds)
+    )
     .option('--rate <count>', `requests a second, 1 to ${bounds.ratePerSecond}`, wholeNumber(bounds.ratePerSecond))
-    .option('--replicas <count>', `without --target: how many to start, 1 to ${bounds.replicas}`, wholeNumber(bounds.replicas), 3)
+    .option(
+      '--replicas <count>',
+      `without --target: how many to start, 1 to ${bounds.replicas}`,
+      wholeNumber(bounds.replicas),
+      3
+    )
     .option('--output <folder>', 'where the reports are written', 'load-reports')
     .option('--i-own-this-target', 'with --target: load one that is not this machine')
     .helpOption('-h, --help', 'print this')
     .addHelpText('after', explanation)
-    .configureOutput({ getOutHelpWidth: () => helpWidth, outputError: (text, write) => { write(`load: ${text.replace(/^error: /, '').trim()} See npm run load -- --help\n`) } })
+    .configureOutput({
+      getOutHelpWidth: () => helpWidth,
+      outputError: (text, write) => {
+        write(`load: ${text.replace(/^error: /, '').trim()} See npm run load -- --help\n`)
+      }
+    })
     .exitOverride()
   command.parse(args, { from: 'user' })
   return toOptions(command)
@@ -86,9 +102,15 @@ function toOptions (command: Command): LoadOptions {
   const given = command.opts<Given>()
   const { target: targets = [] } = given
   if (targets.length > bounds.targets) command.error(`error: there are at most ${bounds.targets} targets.`)
-  if (given.profile === 'storm' && given.rate !== undefined) command.error('error: --rate does not go with storm, where everybody comes at once.')
-  if (targets.length > 0 && command.getOptionValueSource('replicas') === 'cli') command.error('error: --replicas goes without --target.')
-  if (targets.length === 0 && given.iOwnThisTarget === true) command.error('error: --i-own-this-target goes with --target.')
+  if (given.profile === 'storm' && given.rate !== undefined) {
+    command.error('error: --rate does not go with storm, where everybody comes at once.')
+  }
+  if (targets.length > 0 && command.getOptionValueSource('replicas') === 'cli') {
+    command.error('error: --replicas goes without --target.')
+  }
+  if (targets.length === 0 && given.iOwnThisTarget === true) {
+    command.error('error: --i-own-this-target goes with --target.')
+  }
   const profile: { ratePerSecond?: number, durationSeconds: number } = profiles[given.profile]
   return {
     targets,
@@ -105,7 +127,9 @@ function toOptions (command: Command): LoadOptions {
 function wholeNumber (maximum: number): (text: string) => number {
   return text => {
     const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN
-    if (!(value >= 1 && value <= maximum)) throw new InvalidArgumentError(`It must be a whole number from 1 to ${maximum}.`)
+    if (!(value >= 1 && value <= maximum)) {
+      throw new InvalidArgumentError(`It must be a whole number from 1 to ${maximum}.`)
+    }
     return value
   }
 }
@@ -115,7 +139,9 @@ function addTarget (text: string, targets: URL[] = []): URL[] {
   if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.search !== '' || url.hash !== '') {
     throw new InvalidArgumentError('It must be an http or https address, such as http://127.0.0.1:8080.')
   }
-  if (url.username !== '' || url.password !== '') throw new InvalidArgumentError('It must not hold a user or a password.')
+  if (url.username !== '' || url.password !== '') {
+    throw new InvalidArgumentError('It must not hold a user or a password.')
+  }
   if (targets.some(target => target.href === url.href)) throw new InvalidArgumentError('It is there twice.')
   return [...targets, url]
 }

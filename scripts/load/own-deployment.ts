@@ -33,9 +33,9 @@ export interface StartOptions {
 interface Part { stop: () => Promise<void> | void }
 
 /**
- * Starts replicas against a Redis and a Postgres of their own: by the programs that are installed, else by Docker, else by
- * installing the programs. Rejects with a `LoadError` or a `ServicesError` that says what is wrong, or that it was interrupted,
- * when all of it is stopped again.
+ * Starts replicas against a Redis and a Postgres of their own: by the programs that are installed, else by Docker, else
+ * by installing the programs. Rejects with a `LoadError` or a `ServicesError` that says what is wrong, or that it was
+ * interrupted, when all of it is stopped again.
  */
 export async function startOwnDeployment (replicas: number, { say, signal }: StartOptions): Promise<OwnDeployment> {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'signout-load-')))
@@ -67,17 +67,24 @@ export async function startOwnDeployment (replicas: number, { say, signal }: Sta
   }
 }
 
-/** Throws where it was interrupted. While a program is run to its end no signal is heard of: that takes a turn of the event loop from end to end. */
+/**
+ * Throws where it was interrupted. While a program is run to its end no signal is heard of: that takes a turn of the
+ * event loop from end to end.
+ */
 async function heed (signal: AbortSignal): Promise<void> {
   await nextTurn()
   await nextTurn()
   if (signal.aborted) throw new LoadError('Interrupted before the load began: there is nothing to report.')
 }
 
-async function startServers (folder: string, parts: Part[], say: (line: string) => void): Promise<{ databaseUrl: string, redisUrl: string }> {
+async function startServers (
+  folder: string, parts: Part[], say: (line: string) => void
+): Promise<{ databaseUrl: string, redisUrl: string }> {
   const isComplete = () => isInstalled() && findProgramFolder('initdb', 'pg_ctl') !== undefined
   if (!isComplete() && hasDockerEngine()) {
-    parts.push({ stop: () => { composeDown(project, ['--volumes']) } })
+    parts.push({
+      stop: () => { composeDown(project, ['--volumes']) }
+    })
     return { databaseUrl: await composeUp('postgres', project), redisUrl: await composeUp('redis', project) }
   }
   if (!isInstalled()) install('redis', say)
@@ -96,11 +103,16 @@ interface RunningReplica {
   logFile: string
 }
 
-/** In a process group of its own, so that Ctrl-C in a terminal reaches it through `stop` alone. Its log goes to a file, as it would. */
+/**
+ * In a process group of its own, so that Ctrl-C in a terminal reaches it through `stop` alone. Its log goes to a file,
+ * as it would.
+ */
 function spawnReplica (folder: string, port: number, env: NodeJS.ProcessEnv): RunningReplica {
   const logFile = join(folder, `replica-${port}.log`)
   const log = openSync(logFile, 'a')
-  const child = spawn(process.execPath, [join(packageRoot, 'dist', 'src', 'server.js')], { env: { ...env, PORT: String(port) }, cwd: folder, stdio: ['ignore', log, log], detached: true })
+  const child = spawn(process.execPath, [join(packageRoot, 'dist', 'src', 'server.js')], {
+    env: { ...env, PORT: String(port) }, cwd: folder, stdio: ['ignore', log, log], detached: true
+  })
   closeSync(log)
   return { port, child, logFile, ended: new Promise(resolve => { child.once('close', () => { resolve() }) }) }
 }
@@ -108,7 +120,9 @@ function spawnReplica (folder: string, port: number, env: NodeJS.ProcessEnv): Ru
 async function whenReady ({ port, child, logFile }: RunningReplica, signal: AbortSignal): Promise<void> {
   const giveUpAt = performance.now() + startMs
   for (;;) {
-    const isReady = await fetch(`http://127.0.0.1:${port}/health/ready`, { signal: AbortSignal.timeout(2_000) }).then(({ ok }) => ok, () => false)
+    const isReady = await fetch(`http://127.0.0.1:${port}/health/ready`, { signal: AbortSignal.timeout(2_000) }).then(
+      ({ ok }) => ok, () => false
+    )
     if (isReady) return
     await heed(signal)
     if (child.exitCode !== null || child.signalCode !== null || performance.now() > giveUpAt) {

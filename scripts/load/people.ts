@@ -10,7 +10,10 @@ const atOnce = 8
 /** How often something is tried that is answered 503, and the pause in between. */
 const maxTries = 20
 const pauseMs = 500
-/** How long it may take to make, sign in or delete as many users: a second for each, which is a hundred times what it takes. */
+/**
+ * How long it may take to make, sign in or delete as many users: a second for each, which is a hundred times what it
+ * takes.
+ */
 const boundMs = (count: number) => 60_000 + 1_000 * count
 
 /** Somebody who was made for the load. */
@@ -61,7 +64,9 @@ export async function signUpPeople (people: Person[], { targets, onProgress, sig
   await inTurns(people, boundMs(people.length), signal, onProgress, async (person, index) => {
     const { username, password } = person
     person.mayExist = true
-    await insist(targets, index, { method: 'POST', path: '/register', body: { username, password } }, 201, signal).catch((error: unknown) => {
+    await insist(
+      targets, index, { method: 'POST', path: '/register', body: { username, password } }, 201, signal
+    ).catch((error: unknown) => {
       if (error instanceof Refusal && error.isCertain) person.mayExist = false
       throw error
     })
@@ -69,11 +74,15 @@ export async function signUpPeople (people: Person[], { targets, onProgress, sig
 }
 
 /** Signs everybody in on a number of devices. */
-export async function signInPeople (people: Person[], devices: number, { targets, onProgress, signal }: PeopleOptions): Promise<void> {
+export async function signInPeople (
+  people: Person[], devices: number, { targets, onProgress, signal }: PeopleOptions
+): Promise<void> {
   await inTurns(people, boundMs(people.length * devices), signal, onProgress, async (person, index) => {
     while (person.sessions.length < devices && !signal.aborted) {
       const { username, password } = person
-      const { body } = await insist(targets, index, { method: 'POST', path: '/login', body: { username, password } }, 200, signal)
+      const { body } = await insist(
+        targets, index, { method: 'POST', path: '/login', body: { username, password } }, 200, signal
+      )
       person.sessions.push(openedSession(body))
     }
   })
@@ -84,8 +93,14 @@ export async function makeSureTheyAgree (targets: Target[], person: Person): Pro
   const [session] = person.sessions
   if (session === undefined) return
   for (const { name, load } of targets) {
-    const { status, failure, error } = await load.send({ method: 'GET', path: '/token', token: session.accessTokens[0].token })
-    if (status !== 200) throw new LoadError(`${name} answered ${status ?? failure}${error === undefined ? '' : ` ${error}`} to a token that another target has issued: all targets must be replicas of one deployment, with one database, one Redis and one ISSUER.`)
+    const { status, failure, error } = await load.send({
+      method: 'GET', path: '/token', token: session.accessTokens[0].token
+    })
+    if (status !== 200) {
+      throw new LoadError(
+        `${name} answered ${status ?? failure}${error === undefined ? '' : ` ${error}`} to a token that another target has issued: all targets must be replicas of one deployment, with one database, one Redis and one ISSUER.`
+      )
+    }
   }
 }
 
@@ -93,11 +108,21 @@ export async function makeSureTheyAgree (targets: Target[], person: Person): Pro
 export async function deletePeople (people: Person[], { targets, onProgress, signal }: PeopleOptions): Promise<number> {
   let left = people.length
   await inTurns(people, boundMs(people.length), signal, onProgress, async ({ username, password }, index) => {
-    const login = await insist(targets, index, { method: 'POST', path: '/login', body: { username, password } }, 200, signal).catch((error: unknown) => {
+    const login = await insist(
+      targets, index, { method: 'POST', path: '/login', body: { username, password } }, 200, signal
+    ).catch((error: unknown) => {
       if (!(error instanceof Refusal && error.error === 'invalid_credentials')) throw error
     })
     // Nobody is there of that name, where a /register was not answered.
-    if (login !== undefined) await insist(targets, index, { method: 'DELETE', path: '/me', token: openedSession(login.body).accessTokens[0].token, body: { password } }, 204, signal)
+    if (login !== undefined) {
+      await insist(
+        targets,
+        index,
+        { method: 'DELETE', path: '/me', token: openedSession(login.body).accessTokens[0].token, body: { password } },
+        204,
+        signal
+      )
+    }
     left--
   }).catch((error: unknown) => { if (!(error instanceof LoadError)) throw error })
   return left
@@ -105,11 +130,16 @@ export async function deletePeople (people: Person[], { targets, onProgress, sig
 
 /** What a login or a refresh was answered with. */
 export function openedSession (body: string, previous?: Session): Session {
-  const { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresInSeconds } = JSON.parse(body) as Record<string, unknown>
+  const {
+    access_token: accessToken, refresh_token: refreshToken, expires_in: expiresInSeconds
+  } = JSON.parse(body) as Record<string, unknown>
   const now = performance.now()
   return {
     // Tokens are issued at whole seconds, so it may expire by one earlier.
-    accessTokens: [{ token: String(accessToken), expiresAt: now + 1_000 * (Number(expiresInSeconds) - 1) }, ...previous?.accessTokens.slice(0, 1) ?? []],
+    accessTokens: [
+      { token: String(accessToken), expiresAt: now + 1_000 * (Number(expiresInSeconds) - 1) },
+      ...previous?.accessTokens.slice(0, 1) ?? []
+    ],
     refreshToken: String(refreshToken),
     // Before it expires, as clients do that look at `expires_in`.
     refreshAt: now + 800 * Number(expiresInSeconds)
@@ -117,24 +147,38 @@ export function openedSession (body: string, previous?: Session): Session {
 }
 
 /** Does the work for each person, a few at a time, within a bound. */
-async function inTurns (people: Person[], withinMs: number, signal: AbortSignal, onProgress: (done: number) => void, work: (person: Person, index: number) => Promise<void>): Promise<void> {
+async function inTurns (
+  people: Person[],
+  withinMs: number,
+  signal: AbortSignal,
+  onProgress: (done: number) => void,
+  work: (person: Person, index: number) => Promise<void>
+): Promise<void> {
   const giveUpAt = performance.now() + withinMs
   let next = 0
   let done = 0
-  await Promise.all(Array.from({ length: Math.min(atOnce, people.length) }, async () => {
-    for (let index = next++; index < people.length && !signal.aborted; index = next++) {
-      if (performance.now() > giveUpAt) throw new LoadError(`After ${Math.round(withinMs / 1000)} seconds ${done} of ${people.length} users were done: take fewer --users, or a faster target.`)
-      await work(people[index] as Person, index).catch(error => {
-        next = people.length
-        throw error
-      })
-      onProgress(++done)
-    }
-  }))
+  await Promise.all(
+    Array.from({ length: Math.min(atOnce, people.length) }, async () => {
+      for (let index = next++; index < people.length && !signal.aborted; index = next++) {
+        if (performance.now() > giveUpAt) {
+          throw new LoadError(
+            `After ${Math.round(withinMs / 1000)} seconds ${done} of ${people.length} users were done: take fewer --users, or a faster target.`
+          )
+        }
+        await work(people[index] as Person, index).catch(error => {
+          next = people.length
+          throw error
+        })
+        onProgress(++done)
+      }
+    })
+  )
 }
 
 /** Sends a request until it is answered as it must be. Rejects with a `Refusal` when it is refused. */
-async function insist (targets: Target[], turn: number, request: Request, expected: number, signal: AbortSignal): Promise<Exchange> {
+async function insist (
+  targets: Target[], turn: number, request: Request, expected: number, signal: AbortSignal
+): Promise<Exchange> {
   const target = targets[turn % targets.length] as Target
   let isCertain = true
   for (let attempt = 1; ; attempt++) {
@@ -143,7 +187,9 @@ async function insist (targets: Target[], turn: number, request: Request, expect
     isCertain &&= exchange.askedAt === undefined || (exchange.status !== undefined && exchange.status < 500)
     // What was sent before, and not answered in time.
     if (attempt > 1 && request.path === '/register' && exchange.error === 'username_taken') return exchange
-    if ((exchange.status !== 503 && exchange.failure !== 'timeout') || attempt === maxTries || signal.aborted) throw new Refusal(explain(target, request, exchange), exchange.error, isCertain)
+    if ((exchange.status !== 503 && exchange.failure !== 'timeout') || attempt === maxTries || signal.aborted) {
+      throw new Refusal(explain(target, request, exchange), exchange.error, isCertain)
+    }
     await sleep(pauseMs)
   }
 }
@@ -163,10 +209,12 @@ class Refusal extends LoadError {
 
 function explain ({ name }: Target, { method, path }: Request, { status, failure, error, body }: Exchange): string {
   if (status === 429) return limited(name, `${method} ${path}`)
-  return `${name} answered ${method} ${path} with ${status ?? failure}${error === undefined ? '' : ` ${error}`}: ${body.slice(0, 300)}`
+  return `${name} answered ${method} ${path} with ${status ?? failure}${error === undefined ? '' : ` ${error}`}: ` +
+    `${body.slice(0, 300)}`
 }
 
 /** Why a target answers 429, and the cure. */
 export function limited (name: string, request: string): string {
-  return `${name} answers ${request} with 429, since its limits on guessing passwords are on: start it with RATE_LIMITS=off, on a closed network only.`
+  return `${name} answers ${request} with 429, since its limits on guessing passwords are on: start it with ` +
+    'RATE_LIMITS=off, on a closed network only.'
 }

@@ -17,8 +17,8 @@ export interface Profile {
   /** What it is, before its shares. */
   about: string
   /**
-   * How often each operation is chosen, as parts of their sum. Signing in has no share: whoever is not signed in, or not
-   * on all devices, does that next. Undefined where everybody does the same at once.
+   * How often each operation is chosen, as parts of their sum. Signing in has no share: whoever is not signed in, or
+   * not on all devices, does that next. Undefined where everybody does the same at once.
    */
   shares: Partial<Record<Operation, number>> | undefined
   /** On how many devices a user is signed in at the same time. */
@@ -30,10 +30,12 @@ export interface Profile {
 }
 
 /**
- * `GET /token` asks the blocklist alone, as a request to any API does that uses the plugin; `GET /me` asks the database too.
+ * `GET /token` asks the blocklist alone, as a request to any API does that uses the plugin; `GET /me` asks the database
+ * too.
  *
- * In a day a user makes some hundred requests, refreshes every quarter of an hour, and signs in and out once. That would
- * be one logout in a thousand requests. There are ten here, so that a minute has enough of what is expensive and checked.
+ * In a day a user makes some hundred requests, refreshes every quarter of an hour, and signs in and out once. That
+ * would be one logout in a thousand requests. There are ten here, so that a minute has enough of what is expensive and
+ * checked.
  */
 const mixedShares = { token: 720, me: 210, sessions: 30, refresh: 30, logout: 9, 'logout-everywhere': 1 }
 
@@ -83,7 +85,9 @@ export function describeProfile (name: ProfileName): string {
 export function describeShares (shares: Partial<Record<Operation, number>>): string {
   const entries = Object.entries(shares) as [Operation, number][]
   const sum = entries.reduce((sum, [, share]) => sum + share, 0)
-  return entries.map(([operation, share]) => `${Number((100 * share / sum).toFixed(2))} % ${requestLines[operation]}`).join(', ')
+  return entries
+    .map(([operation, share]) => `${Number((100 * share / sum).toFixed(2))} % ${requestLines[operation]}`)
+    .join(', ')
 }
 
 /** Chooses an operation by its share. @param random from 0 to less than 1 */

@@ -31,7 +31,17 @@ export function createProgress (stream: NodeJS.WriteStream): Progress {
     say,
     begin (title, total, unit, describe = () => '') {
       if (!stream.isTTY) return beginLines(say, title, total, unit, describe)
-      const drawn = new SingleBar({ stream, format: `${title} {bar} {value}/{total} ${unit}{note}`, barsize: 24, fps: 1000 / barEveryMs, clearOnComplete: false, hideCursor: true, barCompleteChar: '█', barIncompleteChar: '░', gracefulExit: false })
+      const drawn = new SingleBar({
+        stream,
+        format: `${title} {bar} {value}/{total} ${unit}{note}`,
+        barsize: 24,
+        fps: 1000 / barEveryMs,
+        clearOnComplete: false,
+        hideCursor: true,
+        barCompleteChar: '█',
+        barIncompleteChar: '░',
+        gracefulExit: false
+      })
       drawn.start(total, 0, { note: '' })
       bar = drawn
       return {
@@ -45,7 +55,9 @@ export function createProgress (stream: NodeJS.WriteStream): Progress {
   }
 }
 
-function beginLines (say: (line: string) => void, title: string, total: number, unit: string, describe: () => string): Step {
+function beginLines (
+  say: (line: string) => void, title: string, total: number, unit: string, describe: () => string
+): Step {
   const line = (done: number) => { say(`${title} ${Math.min(total, done)}/${total} ${unit}${noteOf(describe())}`) }
   let saidAt = performance.now()
   let last = { done: -1, isSaid: false }

@@ -50,7 +50,10 @@ export function createRecentRequests (now = () => performance.now()): RecentRequ
         latencies.add(slice.latencies)
       }
       const seconds = (now() - startedAt - first * sliceMs) / 1000
-      return { requestsPerSecond: seconds > 0 ? requests / seconds : 0, p99Ms: latencies.totalCount > 0 ? latencies.getValueAtPercentile(99) / 1000 : undefined }
+      return {
+        requestsPerSecond: seconds > 0 ? requests / seconds : 0,
+        p99Ms: latencies.totalCount > 0 ? latencies.getValueAtPercentile(99) / 1000 : undefined
+      }
     }
   }
 }

@@ -1,6 +1,8 @@
 import type { Histogram } from 'hdr-histogram-js'
 import type { Exchange } from './http-client.ts'
-import { corrected, createHistogram, distributionOf, expectedInterval, latenciesOf, recordLatency } from './histogram.ts'
+import {
+  corrected, createHistogram, distributionOf, expectedInterval, latenciesOf, recordLatency
+} from './histogram.ts'
 import { operations, type Operation } from './profiles.ts'
 import type { OperationFigures, Point, Verdict } from './report.ts'
 import { createRecentRequests, type Recent } from './recent.ts'
@@ -17,7 +19,10 @@ export interface Recorder {
   record (operation: Operation, exchange: Exchange, latencyMs: number): void
   /** A request that was due, and could not be sent: too many were waiting already. */
   recordNotSent (): void
-  /** An answer to a request with a token that had ended. @param askedAfterMs how long after the logout's answer it was asked; undefined where it could not be */
+  /**
+   * An answer to a request with a token that had ended. @param askedAfterMs how long after the logout's answer it was
+   * asked; undefined where it could not be
+   */
   recordCheck (verdict: Verdict, askedAfterMs: number | undefined): void
   readonly figures: Figures
 }
@@ -44,7 +49,9 @@ interface Count {
 }
 
 /** @param isCorrected whether latencies still have to be corrected for coordinated omission, as in a closed loop */
-export function createRecorder ({ durationSeconds, isCorrected }: { durationSeconds: number, isCorrected: boolean }): Recorder {
+export function createRecorder ({ durationSeconds, isCorrected }: {
+  durationSeconds: number, isCorrected: boolean
+}): Recorder {
   const counts = new Map<Operation, Count>()
   const totals = { requests: 0, failed: 0, notSent: 0 }
   const recent = createRecentRequests()
@@ -58,13 +65,8 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
 
   /** Of an interval as well the whole run so far says at which interval requests were expected. */
   function correct ({ measured }: Count, histogram = measured): Histogram {
-    return isCorrected ? corrected(histogram, expectedInterval(measured, [...counts.values()].map(({ measured }) => measured))) : histogram
-  }
-
-  function figuresOf (count: Count): OperationFigures {
-    const { requests, statuses, measured } = count
-    const histogram = correct(count)
-    return { requests, statuses, latencyMs: latenciesOf(histogram), ...isCorrected && { measuredLatencyMs: latenciesOf(measured) }, distribution: distributionOf(histogram) }
+    if (!isCorrected) return histogram
+    return corrected(histogram, expectedInterval(measured, [...counts.values()].map(({ measured }) => measured)))
   }
 
   return {
@@ -104,7 +106,9 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
       timeline: timeline.points,
       intervalSeconds: timeline.intervalSeconds,
       get operations () {
-        return Object.fromEntries(operations.flatMap(operation => counts.has(operation) ? [[operation, figuresOf(countOf(operation))]] : []))
+        const describe = (count: Count) => figuresOf(count, correct(count), isCorrected)
+        const sent = operations.filter(operation => counts.has(operation))
+        return Object.fromEntries(sent.map(operation => [operation, describe(countOf(operation))]))
       },
       sum () {
         const all = createHistogram(3)
@@ -112,6 +116,18 @@ export function createRecorder ({ durationSeconds, isCorrected }: { durationSeco
         return all
       }
     }
+  }
+}
+
+function figuresOf (
+  { requests, statuses, measured }: Count, histogram: Histogram, isCorrected: boolean
+): OperationFigures {
+  return {
+    requests,
+    statuses,
+    latencyMs: latenciesOf(histogram),
+    ...isCorrected && { measuredLatencyMs: latenciesOf(measured) },
+    distribution: distributionOf(histogram)
   }
 }
 

@@ -4,7 +4,10 @@ import { LoadError } from './failure.ts'
 import { htmlOf } from './report-html.ts'
 import type { Report } from './report.ts'
 
-/** Makes the folder of the reports. Throws a `LoadError` where none could be written into it, before hours are measured for nothing. */
+/**
+ * Makes the folder of the reports. Throws a `LoadError` where none could be written into it, before hours are measured
+ * for nothing.
+ */
 export function prepareFolder (folder: string): void {
   const probe = join(folder, `.${process.pid}.probe`)
   try {
@@ -16,7 +19,10 @@ export function prepareFolder (folder: string): void {
   }
 }
 
-/** Writes the reports, over those that the same run has written before. Answers their files; throws a `LoadError` where it cannot. */
+/**
+ * Writes the reports, over those that the same run has written before. Answers their files; throws a `LoadError` where
+ * it cannot.
+ */
 export function writeReports (report: Report, folder: string): string[] {
   const name = join(folder, `${report.startedAt.replace(/\.\d+Z$/, '').replaceAll(':', '-')}-${report.profile}`)
   try {
@@ -30,5 +36,7 @@ export function writeReports (report: Report, folder: string): string[] {
 }
 
 function unwritable (folder: string, error: unknown): LoadError {
-  return new LoadError(`The reports cannot be written to ${folder} (${(error as NodeJS.ErrnoException).code ?? String(error)}): name another folder with --output.`)
+  return new LoadError(
+    `The reports cannot be written to ${folder} (${(error as NodeJS.ErrnoException).code ?? String(error)}): name another folder with --output.`
+  )
 }

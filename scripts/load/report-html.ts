@@ -54,11 +54,21 @@ ${ofPage('page.js')}
 }
 
 const plots = [
-  ['throughput', 'Throughput', 'Requests that were answered, or given up, in a second. The axis is nearly logarithmic, and has a zero.'],
+  [
+    'throughput', 'Throughput',
+    'Requests that were answered, or given up, in a second. The axis is nearly logarithmic, and has a zero.'
+  ],
   ['latency', 'Latency over time', 'Percentiles of all requests of an interval. The axis is logarithmic.'],
-  ['distribution', 'Latency distribution', 'How many requests took no longer than that: at 99 %, all but one in a hundred. Both axes are logarithmic.'],
+  [
+    'distribution', 'Latency distribution',
+    'How many requests took no longer than that: at 99 %, all but one in a hundred. Both axes are logarithmic.'
+  ],
   ['statuses', 'Status codes', 'What the requests of the load were answered with, or why they were not.'],
-  ['checks', 'Revocation checks', 'What requests with tokens that had ended were answered with, and how long after a logout\'s answer the last replica was asked.']
+  [
+    'checks',
+    'Revocation checks',
+    "What requests with tokens that had ended were answered with, and how long after a logout's answer the last replica was asked."
+  ]
 ] as const
 const noChecks = 'Nobody logged out while it loaded. Everybody did after that, which was checked as well.'
 
@@ -77,10 +87,24 @@ function factsOf (report: Report): string {
     ['Profile', `${report.profile}: ${report.profileDescription}`],
     ['Mode', modeOf(report)],
     ['Users', String(report.users)],
-    ['Duration', `${report.seconds.toFixed(1)} s from ${report.startedAt}${report.endedBy === 'interruption' ? ', interrupted' : ''}`],
-    ['Requests', `${totals.requests}, ${totals.requestsPerSecond.toFixed(1)} a second; ${totals.failed} refused or not answered${totals.notSent > 0 ? `; ${totals.notSent} never sent` : ''}`],
-    ['Latency', totals.latencyMs === undefined ? '-' : `p50 ${totals.latencyMs.p50.toFixed(1)} ms, p99 ${totals.latencyMs.p99.toFixed(1)} ms, max ${totals.latencyMs.max.toFixed(1)} ms`],
-    ['The load itself', `busy ${Math.round(100 * report.generator.cpuShare)} % of a core, its event loop late by ${report.generator.eventLoopDelayP99Ms.toFixed(1)} ms (p99)`]
+    [
+      'Duration',
+      `${report.seconds.toFixed(1)} s from ${report.startedAt}${report.endedBy === 'interruption' ? ', interrupted' : ''}`
+    ],
+    [
+      'Requests',
+      `${totals.requests}, ${totals.requestsPerSecond.toFixed(1)} a second; ${totals.failed} refused or not answered${totals.notSent > 0 ? `; ${totals.notSent} never sent` : ''}`
+    ],
+    [
+      'Latency',
+      totals.latencyMs === undefined
+        ? '-'
+        : `p50 ${totals.latencyMs.p50.toFixed(1)} ms, p99 ${totals.latencyMs.p99.toFixed(1)} ms, max ${totals.latencyMs.max.toFixed(1)} ms`
+    ],
+    [
+      'The load itself',
+      `busy ${Math.round(100 * report.generator.cpuShare)} % of a core, its event loop late by ${report.generator.eventLoopDelayP99Ms.toFixed(1)} ms (p99)`
+    ]
   ]
   const list = facts.map(([name, value]) => `<dt>${name}</dt><dd>${escape(value)}</dd>`).join('\n')
   const notes = summaryLines(report).slice(1).map(line => `<p class="note">${escape(line)}</p>`).join('\n')
@@ -89,15 +113,26 @@ function factsOf (report: Report): string {
 
 function tableOf (report: Report): string {
   const { headings, rows } = figureRows(report)
-  const row = (cells: string[], cell: string) => `<tr>${cells.map(text => `<${cell}>${escape(text)}</${cell}>`).join('')}</tr>`
-  return `<section>\n<h2>Figures</h2>\n<div class="wide"><table>\n<thead>${row(headings, 'th')}</thead>\n<tbody>\n${rows.map(cells => row(cells, 'td')).join('\n')}\n</tbody>\n</table></div>\n</section>`
+  const row = (cells: string[], cell: string) =>
+    `<tr>${cells.map(text => `<${cell}>${escape(text)}</${cell}>`).join('')}</tr>`
+  return `<section>
+<h2>Figures</h2>
+<div class="wide"><table>
+<thead>${row(headings, 'th')}</thead>
+<tbody>
+${rows.map(cells => row(cells, 'td')).join('\n')}
+</tbody>
+</table></div>
+</section>`
 }
 
 function violationsOf (violations: Violation[], count: number): string {
   if (count === 0) return ''
   const rows = violations.slice(0, maxViolationsShown).map(violation => {
     const { what, loggedOutAt, loggedOutBy, acceptedBy, status, askedAfterMs, answeredAfterMs } = violation
-    return `<tr>${[loggedOutAt, loggedOutBy, acceptedBy, what, status, askedAfterMs.toFixed(1), answeredAfterMs.toFixed(1)].map(cell => `<td>${escape(String(cell))}</td>`).join('')}</tr>`
+    const times = [askedAfterMs.toFixed(1), answeredAfterMs.toFixed(1)]
+    const cells = [loggedOutAt, loggedOutBy, acceptedBy, what, status, ...times]
+    return `<tr>${cells.map(cell => `<td>${escape(String(cell))}</td>`).join('')}</tr>`
   })
   return `<section>
 <h2>Violations</h2>

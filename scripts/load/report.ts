@@ -2,8 +2,8 @@ import type { Latencies } from './histogram.ts'
 import type { Operation, ProfileName } from './profiles.ts'
 
 /**
- * What a target answered to a token that had ended: refused as revoked; accepted, which is a violation; 503; or anything
- * else, which proves nothing (it had expired as well, say, or there was no answer).
+ * What a target answered to a token that had ended: refused as revoked; accepted, which is a violation; 503; or
+ * anything else, which proves nothing (it had expired as well, say, or there was no answer).
  */
 export type Verdict = 'refused' | 'accepted' | 'unavailable' | 'inconclusive'
 
@@ -86,7 +86,14 @@ export interface Report {
   /** What was done about coordinated omission, for people. */
   coordinatedOmission: string
   preparationSeconds: number
-  totals: { requests: number, requestsPerSecond: number, failed: number, notSent: number, latencyMs: Latencies | undefined, distribution: [percentile: number, ms: number][] }
+  totals: {
+    requests: number
+    requestsPerSecond: number
+    failed: number
+    notSent: number
+    latencyMs: Latencies | undefined
+    distribution: [percentile: number, ms: number][]
+  }
   operations: Partial<Record<Operation, OperationFigures>>
   intervalSeconds: number
   timeline: Point[]

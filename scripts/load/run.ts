@@ -4,7 +4,9 @@ import { createActions, type Actions } from './actions.ts'
 import { LoadError } from './failure.ts'
 import { createLogoutCheck, type LogoutCheck } from './logout-check.ts'
 import type { LoadOptions } from './options.ts'
-import { deletePeople, inventPeople, limited, makeSureTheyAgree, signInPeople, signUpPeople, type PeopleOptions, type Person } from './people.ts'
+import {
+  deletePeople, inventPeople, limited, makeSureTheyAgree, signInPeople, signUpPeople, type PeopleOptions, type Person
+} from './people.ts'
 import { describeProfile, profiles, type Profile } from './profiles.ts'
 import type { Progress } from './progress.ts'
 import { createRecorder, type Recorder } from './recorder.ts'
@@ -32,7 +34,9 @@ export interface RunOptions {
   signal: AbortSignal
   /** Ends what follows the load as well. */
   hurry: AbortSignal
-  /** Told what there is to report once the load is over, and again when more is known: what follows may be cut short. */
+  /**
+   * Told what there is to report once the load is over, and again when more is known: what follows may be cut short.
+   */
   keep: (report: Report) => void
 }
 
@@ -59,7 +63,9 @@ export async function runLoad (runOptions: RunOptions): Promise<Report> {
     if (run.signal.aborted) throw new LoadError('Interrupted before the load began: there is nothing to report.')
     const startedAt = new Date().toISOString()
     const { seconds, generator } = await load(run, people)
-    const course: Course = { startedAt, seconds, endedBy: run.signal.aborted ? 'interruption' : 'duration', preparationSeconds, generator }
+    const course: Course = {
+      startedAt, seconds, endedBy: run.signal.aborted ? 'interruption' : 'duration', preparationSeconds, generator
+    }
     run.keep(reportOf(run, course))
     await leave(run, people)
     await run.logoutCheck.askAgain(within(run))
@@ -73,7 +79,9 @@ export async function runLoad (runOptions: RunOptions): Promise<Report> {
 
 type Course = Pick<Report, 'startedAt' | 'seconds' | 'endedBy' | 'preparationSeconds' | 'generator'>
 
-function reportOf ({ options, targets, ownReplicas, mode, recorder: { figures }, logoutCheck }: Run, course: Course): Report {
+function reportOf (
+  { options, targets, ownReplicas, mode, recorder: { figures }, logoutCheck }: Run, course: Course
+): Report {
   if (figures.requests === 0) throw new LoadError('Nothing was answered within the time: take a longer --duration.')
   const all = figures.sum()
   return {
@@ -122,7 +130,8 @@ function createRun (runOptions: RunOptions): Run {
     if (!wasLimited) progress.say(limited(name, request))
     wasLimited = true
   }
-  return { ...runOptions, profile, mode, recorder, logoutCheck, actions: createActions({ profile, targets, recorder, logoutCheck, onLimited }) }
+  const actions = createActions({ profile, targets, recorder, logoutCheck, onLimited })
+  return { ...runOptions, profile, mode, recorder, logoutCheck, actions }
 }
 
 function modeOf (profile: Profile, { ratePerSecond }: LoadOptions): Report['mode'] {
@@ -132,9 +141,14 @@ function modeOf (profile: Profile, { ratePerSecond }: LoadOptions): Report['mode
 
 function explainCorrection ({ kind }: Report['mode']): string {
   switch (kind) {
-    case 'open': return 'Latencies count from when a request was due, so they are corrected for coordinated omission.'
-    case 'closed': return 'Latencies are corrected for coordinated omission afterwards, by HdrHistogram\'s rule: a request of a kind is expected from each user at the interval that is usual for it, which is the longer the rarer it is. As measured, they stand beside.'
-    case 'waves': return 'Latencies count from when everybody began, so they are corrected for coordinated omission.'
+    case 'open':
+      return 'Latencies count from when a request was due, so they are corrected for coordinated omission.'
+    case 'closed':
+      return "Latencies are corrected for coordinated omission afterwards, by HdrHistogram's rule: a request of a " +
+        'kind is expected from each user at the interval that is usual for it, which is the longer the rarer it is. ' +
+        'As measured, they stand beside.'
+    case 'waves':
+      return 'Latencies count from when everybody began, so they are corrected for coordinated omission.'
   }
 }
 
@@ -156,7 +170,9 @@ async function prepare ({ profile, targets, progress, signal }: Run, people: Per
   if (first !== undefined && !signal.aborted) await makeSureTheyAgree(targets, first)
 }
 
-async function load ({ options: { durationSeconds }, mode, actions, recorder, logoutCheck, progress, signal }: Run, people: Person[]): Promise<Pick<Report, 'seconds' | 'generator'>> {
+async function load (
+  { options: { durationSeconds }, mode, actions, recorder, logoutCheck, progress, signal }: Run, people: Person[]
+): Promise<Pick<Report, 'seconds' | 'generator'>> {
   const { act } = actions
   const schedule = { people, durationMs: durationSeconds * 1000, signal }
   const delay = monitorEventLoopDelay({ resolution: 10 })
@@ -169,8 +185,9 @@ async function load ({ options: { durationSeconds }, mode, actions, recorder, lo
   const timer = setInterval(() => { step.update(Math.floor(elapsed())) }, showEveryMs)
   try {
     if (mode.kind === 'waves') await runWaves(actions, schedule)
-    else if (mode.kind === 'open') await runOpenLoop(act, { ...schedule, ratePerSecond: mode.ratePerSecond, onNotSent: recorder.recordNotSent })
-    else await runClosedLoop(act, schedule)
+    else if (mode.kind === 'open') {
+      await runOpenLoop(act, { ...schedule, ratePerSecond: mode.ratePerSecond, onNotSent: recorder.recordNotSent })
+    } else await runClosedLoop(act, schedule)
   } finally {
     clearInterval(timer)
     recorder.stop()
@@ -181,7 +198,9 @@ async function load ({ options: { durationSeconds }, mode, actions, recorder, lo
   }
   const { user, system } = process.cpuUsage(cpuBefore)
   const seconds = elapsed()
-  return { seconds, generator: { cpuShare: (user + system) / 1e6 / seconds, eventLoopDelayP99Ms: delay.percentile(99) / 1e6 } }
+  return {
+    seconds, generator: { cpuShare: (user + system) / 1e6 / seconds, eventLoopDelayP99Ms: delay.percentile(99) / 1e6 }
+  }
 }
 
 /** Everybody who is still signed in logs out, which is checked like any other logout. */
@@ -192,7 +211,9 @@ async function leave (run: Run, people: Person[]): Promise<void> {
     for (let person = waiting.pop(); person !== undefined; person = waiting.pop()) {
       // A session whose access token has expired takes two: it is refreshed first.
       const tries = 2 * person.sessions.length + leavingTries
-      for (let attempt = 0; person.sessions.length > 0 && attempt < tries && !signal.aborted; attempt++) await run.actions.logOut(person, performance.now())
+      for (let attempt = 0; person.sessions.length > 0 && attempt < tries && !signal.aborted; attempt++) {
+        await run.actions.logOut(person, performance.now())
+      }
     }
   }))
 }
@@ -200,16 +221,27 @@ async function leave (run: Run, people: Person[]): Promise<void> {
 async function removePeople (run: Run, people: Person[]): Promise<void> {
   if (people.length === 0) return
   const step = run.progress.begin('Deleting', people.length, 'users')
-  const left = await deletePeople(people, { targets: run.targets, signal: run.hurry, onProgress: done => { step.update(done) } })
+  const left = await deletePeople(people, {
+    targets: run.targets, signal: run.hurry, onProgress: done => { step.update(done) }
+  })
   step.end()
-  if (left > 0) run.progress.say(`${left} users could not be deleted: their names begin with ${people[0]?.username.replace(/\d+$/, '')}`)
+  if (left > 0) {
+    run.progress.say(
+      `${left} users could not be deleted: their names begin with ${people[0]?.username.replace(/\d+$/, '')}`
+    )
+  }
 }
 
 function describeSoFar ({ figures }: Recorder, { figures: { logouts, violationCount } }: LogoutCheck): string {
   const { recent: { requestsPerSecond, p99Ms }, requests, failed } = figures
-  return `${Math.round(requestsPerSecond)} requests/s, p99 ${p99Ms === undefined ? '-' : `${p99Ms.toFixed(1)} ms`}, ${requests} requests, ${failed} failed, ${logouts} logouts checked, ${violationCount} violations`
+  return `${Math.round(requestsPerSecond)} requests/s, p99 ${p99Ms === undefined ? '-' : `${p99Ms.toFixed(1)} ms`}, ` +
+    `${requests} requests, ${failed} failed, ${logouts} logouts checked, ${violationCount} violations`
 }
 
-export function describeViolation ({ what, loggedOutAt, loggedOutBy, acceptedBy, status, askedAfterMs, answeredAfterMs }: Violation): string {
-  return `VIOLATION: the logout that ${loggedOutBy} answered at ${loggedOutAt} did not end its ${what}: ${acceptedBy} was asked ${askedAfterMs.toFixed(1)} ms later, and answered ${status} after ${answeredAfterMs.toFixed(1)} ms.`
+export function describeViolation ({
+  what, loggedOutAt, loggedOutBy, acceptedBy, status, askedAfterMs, answeredAfterMs
+}: Violation): string {
+  return `VIOLATION: the logout that ${loggedOutBy} answered at ${loggedOutAt} did not end its ${what}: ` +
+    `${acceptedBy} was asked ${askedAfterMs.toFixed(1)} ms later, and answered ${status} after ` +
+    `${answeredAfterMs.toFixed(1)} ms.`
 }

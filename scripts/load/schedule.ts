@@ -26,7 +26,10 @@ export async function runClosedLoop (act: Act, { people, durationMs, signal }: S
  * Requests are due at a constant rate, whatever the answers take. Each is for a user who has none under way; where all
  * have, it waits, and its latency counts from when it was due all the same.
  */
-export async function runOpenLoop (act: Act, { people, durationMs, signal, ratePerSecond, onNotSent }: Schedule & { ratePerSecond: number, onNotSent: () => void }): Promise<void> {
+export async function runOpenLoop (
+  act: Act,
+  { people, durationMs, signal, ratePerSecond, onNotSent }: Schedule & { ratePerSecond: number, onNotSent: () => void }
+): Promise<void> {
   const startedAt = performance.now()
   const total = Math.floor(durationMs / 1000 * ratePerSecond)
   const free = [...people]
@@ -66,16 +69,20 @@ export async function runOpenLoop (act: Act, { people, durationMs, signal, rateP
 }
 
 /** Everybody signs in at the same moment; once all are in, everybody logs out at the same moment; and again. */
-export async function runWaves ({ signIn, logOut }: { signIn: Act, logOut: Act }, { people, durationMs, signal }: Schedule): Promise<void> {
+export async function runWaves (
+  { signIn, logOut }: { signIn: Act, logOut: Act }, { people, durationMs, signal }: Schedule
+): Promise<void> {
   const endsAt = performance.now() + durationMs
   const isOver = () => signal.aborted || performance.now() > endsAt
 
   /** What is refused is tried again, and due since everybody began all the same. */
   const together = async (act: Act, isDone: (person: Person) => boolean) => {
     const startedAt = performance.now()
-    await Promise.all(people.map(async person => {
-      while (!isDone(person) && !isOver()) await act(person, startedAt)
-    }))
+    await Promise.all(
+      people.map(async person => {
+        while (!isDone(person) && !isOver()) await act(person, startedAt)
+      })
+    )
   }
   while (!isOver()) {
     await together(signIn, ({ sessions }) => sessions.length > 0)

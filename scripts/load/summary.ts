@@ -16,9 +16,21 @@ export function summaryLines (report: Report): string[] {
   ]
   const trend = describeTrend(report)
   if (trend !== undefined) lines.push(trend)
-  if (totals.notSent > 0) lines.push(`${totals.notSent} requests were due and never sent, since no user was free for them${endedBy === 'interruption' ? ' before the interruption' : ': the targets, or the users, are too few for this rate'}.`)
-  if (report.ownReplicas) lines.push('The replicas were started for this run, on this machine, with RATE_LIMITS=off, which nothing that the public reaches may have.')
-  if (generator.cpuShare > 0.9) lines.push(`This program itself was busy ${Math.round(100 * generator.cpuShare)} % of the time: the figures may be its limit, and not that of the targets.`)
+  if (totals.notSent > 0) {
+    lines.push(
+      `${totals.notSent} requests were due and never sent, since no user was free for them${endedBy === 'interruption' ? ' before the interruption' : ': the targets, or the users, are too few for this rate'}.`
+    )
+  }
+  if (report.ownReplicas) {
+    lines.push(
+      'The replicas were started for this run, on this machine, with RATE_LIMITS=off, which nothing that the public reaches may have.'
+    )
+  }
+  if (generator.cpuShare > 0.9) {
+    lines.push(
+      `This program itself was busy ${Math.round(100 * generator.cpuShare)} % of the time: the figures may be its limit, and not that of the targets.`
+    )
+  }
   return lines
 }
 
@@ -27,11 +39,15 @@ function describeTrend ({ timeline }: Report): string | undefined {
   if (timeline.length < minTrendPoints) return undefined
   const tenth = Math.floor(timeline.length / 10)
   const usual = (points: Point[], pick: (latency: Latencies) => number) => {
-    const values = points.flatMap(({ latencyMs }) => latencyMs === undefined ? [] : [pick(latencyMs)]).sort((a, b) => a - b)
+    const values = points
+      .flatMap(({ latencyMs }) => latencyMs === undefined ? [] : [pick(latencyMs)])
+      .sort((a, b) => a - b)
     return `${values[Math.floor(values.length / 2)]?.toFixed(1) ?? '-'} ms`
   }
-  const describe = (points: Point[]) => `p50 ${usual(points, ({ p50 }) => p50)} and p99 ${usual(points, ({ p99 }) => p99)}`
-  return `In the first tenth of the time ${describe(timeline.slice(0, tenth))} were usual, in the last ${describe(timeline.slice(-tenth))}.`
+  const describe = (points: Point[]) =>
+    `p50 ${usual(points, ({ p50 }) => p50)} and p99 ${usual(points, ({ p99 }) => p99)}`
+  return `In the first tenth of the time ${describe(timeline.slice(0, tenth))} were usual, in the last ` +
+    `${describe(timeline.slice(-tenth))}.`
 }
 
 /** In what manner requests were sent, in a few words. */
@@ -44,20 +60,34 @@ export function modeOf ({ mode }: Report): string {
 }
 
 /** What the checks of the logouts have shown, in one sentence. */
-export function verdictLine ({ violationCount, logouts, logoutsUnderLoad, refusedEverywhere, answers, neverAsked, lastAskedMs, lastAnsweredMs, askedAgain }: RevocationFigures): string {
+export function verdictLine ({
+  violationCount, logouts, logoutsUnderLoad, refusedEverywhere, answers, neverAsked, lastAskedMs, lastAnsweredMs,
+  askedAgain
+}: RevocationFigures): string {
   if (logouts === 0) return 'No logout was answered 200, so none was checked.'
-  const again = askedAgain.tokens > 0 ? ` At the end ${askedAgain.tokens} of the tokens were asked about once more: ${describeAnswers(askedAgain.answers)}.` : ''
-  const last = lastAskedMs === undefined || lastAnsweredMs === undefined
-    ? ''
-    : ` The last replica was asked at most ${lastAskedMs.max.toFixed(1)} ms after the logout's answer (median ${lastAskedMs.median.toFixed(1)} ms), and had answered after at most ${lastAnsweredMs.max.toFixed(1)} ms.`
-  const unreached = neverAsked > 0 ? ` ${neverAsked} of these requests could not be sent${last === '' ? '' : ', and are left out of these times'}.` : ''
-  const all = refusedEverywhere === logouts ? 'all refused everywhere' : `${refusedEverywhere} of them refused everywhere`
-  return `${violationCount} violation${violationCount === 1 ? '' : 's'} of ${logouts} checked logouts (${logoutsUnderLoad} under load), ${all} (${describeAnswers(answers)}).${last}${unreached}${again}`
+  const again =
+    askedAgain.tokens > 0
+      ? ` At the end ${askedAgain.tokens} of the tokens were asked about once more: ${describeAnswers(askedAgain.answers)}.`
+      : ''
+  const last =
+    lastAskedMs === undefined || lastAnsweredMs === undefined
+      ? ''
+      : ` The last replica was asked at most ${lastAskedMs.max.toFixed(1)} ms after the logout's answer (median ${lastAskedMs.median.toFixed(1)} ms), and had answered after at most ${lastAnsweredMs.max.toFixed(1)} ms.`
+  const unreached =
+    neverAsked > 0
+      ? ` ${neverAsked} of these requests could not be sent${last === '' ? '' : ', and are left out of these times'}.`
+      : ''
+  const all =
+    refusedEverywhere === logouts ? 'all refused everywhere' : `${refusedEverywhere} of them refused everywhere`
+  return `${violationCount} violation${violationCount === 1 ? '' : 's'} of ${logouts} checked logouts ` +
+    `(${logoutsUnderLoad} under load), ${all} (${describeAnswers(answers)}).${last}${unreached}${again}`
 }
 
 function describeAnswers (answers: RevocationFigures['answers']): string {
   const words = { refused: 'refused', accepted: 'ACCEPTED', unavailable: 'answered 503', inconclusive: 'inconclusive' }
-  const parts = Object.entries(words).flatMap(([verdict, word]) => answers[verdict as keyof typeof words] > 0 ? [`${answers[verdict as keyof typeof words]} ${word}`] : [])
+  const parts = Object.entries(words).flatMap(([verdict, word]) =>
+    answers[verdict as keyof typeof words] > 0 ? [`${answers[verdict as keyof typeof words]} ${word}`] : []
+  )
   return parts.join(', ') || 'no answer'
 }
 
@@ -65,12 +95,21 @@ const headings = ['operation', 'requests', 'per second', 'p50 ms', 'p90 ms', 'p9
 
 /** A row for each operation, one for all, and in a closed loop what was measured before it was corrected. */
 export function figureRows ({ operations, totals, seconds }: Report): { headings: string[], rows: string[][] } {
-  const rows = (Object.entries(operations) as [Operation, OperationFigures][]).flatMap(([operation, { requests, statuses, latencyMs, measuredLatencyMs }]) => {
-    const line = `${requestLines[operation]}`
-    const row = [line, String(requests), (requests / seconds).toFixed(1), ...cells(latencyMs), describeStatuses(statuses)]
-    return measuredLatencyMs === undefined ? [row] : [row, ['  as measured', '', '', ...cells(measuredLatencyMs), '']]
-  })
-  return { headings, rows: [...rows, ['all', String(totals.requests), totals.requestsPerSecond.toFixed(1), ...cells(totals.latencyMs), '']] }
+  const rows = (Object.entries(operations) as [Operation, OperationFigures][]).flatMap(
+    ([operation, { requests, statuses, latencyMs, measuredLatencyMs }]) => {
+      const line = `${requestLines[operation]}`
+      const row = [
+        line, String(requests), (requests / seconds).toFixed(1), ...cells(latencyMs), describeStatuses(statuses)
+      ]
+      return measuredLatencyMs === undefined ? [row] : [row, ['  as measured', '', '', ...cells(measuredLatencyMs), '']]
+    }
+  )
+  return {
+    headings,
+    rows: [
+      ...rows, ['all', String(totals.requests), totals.requestsPerSecond.toFixed(1), ...cells(totals.latencyMs), '']
+    ]
+  }
 }
 
 function cells (latency: Latencies | undefined): string[] {
@@ -85,8 +124,12 @@ function describeStatuses (statuses: Record<string, number>): string {
 /** Everything that is printed at the end. */
 export function printSummary (report: Report, print: (text: string) => void): void {
   const { headings, rows } = figureRows(report)
-  const widths = headings.map((heading, column) => Math.max(heading.length, ...rows.map(row => row[column]?.length ?? 0)))
-  const aligned = [headings, ...rows].map(row => row.map((cell, column) => column === 0 || column === row.length - 1 ? cell : cell.padStart(widths[column] ?? 0)))
+  const widths = headings.map((heading, column) =>
+    Math.max(heading.length, ...rows.map(row => row[column]?.length ?? 0))
+  )
+  const aligned = [headings, ...rows].map(row =>
+    row.map((cell, column) => column === 0 || column === row.length - 1 ? cell : cell.padStart(widths[column] ?? 0))
+  )
   const verdict = verdictLine(report.revocation)
   print(`\n${table(aligned)}\n`)
   for (const line of summaryLines(report)) print(line)

@@ -30,7 +30,9 @@ export interface OpenOptions {
  * Opens the targets, and makes sure that each is a signout that is ready, on this machine unless `ownsTarget`. Rejects
  * with a `LoadError` of one line that says what is wrong, and the cure.
  */
-export async function openTargets (urls: URL[], { users, ownsTarget, lookup = lookUp }: OpenOptions): Promise<Target[]> {
+export async function openTargets (
+  urls: URL[], { users, ownsTarget, lookup = lookUp }: OpenOptions
+): Promise<Target[]> {
   const places = await Promise.all(urls.map(url => resolvePlace(url, lookup)))
   if (!ownsTarget) places.forEach(refuseOthers)
   const targets = places.map(place => ({
@@ -55,7 +57,9 @@ async function resolvePlace (url: URL, lookup: Lookup): Promise<Place> {
   try {
     return { url, addresses: await lookup(hostOf(url), { all: true }) }
   } catch (error) {
-    throw new LoadError(`${url.hostname} cannot be resolved (${(error as NodeJS.ErrnoException).code}): correct --target.`)
+    throw new LoadError(
+      `${url.hostname} cannot be resolved (${(error as NodeJS.ErrnoException).code}): correct --target.`
+    )
   }
 }
 
@@ -71,11 +75,25 @@ async function makeSureOf ({ name, load }: Target): Promise<void> {
   const anonymous = await load.send({ method: 'GET', path: '/token' })
   const { status, failure, error } = anonymous
   if (failure !== undefined) throw new LoadError(explainFailure(name, failure))
-  if (status !== undefined && status >= 300 && status < 400) throw new LoadError(`${name} redirects to ${locationOf(anonymous)}: give the address itself, redirects are not followed.`)
-  if (/plain HTTP request was sent to HTTPS port/i.test(anonymous.body)) throw new LoadError(explainFailure(name, 'HPE_INVALID_CONSTANT'))
-  if (status !== 401 || error !== 'authorization_required') throw new LoadError(`${name} is no signout: GET /token without a token was answered ${status}${error === undefined ? '' : ` ${error}`}, where 401 authorization_required was expected.`)
+  if (status !== undefined && status >= 300 && status < 400) {
+    throw new LoadError(
+      `${name} redirects to ${locationOf(anonymous)}: give the address itself, redirects are not followed.`
+    )
+  }
+  if (/plain HTTP request was sent to HTTPS port/i.test(anonymous.body)) {
+    throw new LoadError(explainFailure(name, 'HPE_INVALID_CONSTANT'))
+  }
+  if (status !== 401 || error !== 'authorization_required') {
+    throw new LoadError(
+      `${name} is no signout: GET /token without a token was answered ${status}${error === undefined ? '' : ` ${error}`}, where 401 authorization_required was expected.`
+    )
+  }
   const ready = await load.send({ method: 'GET', path: '/health/ready' })
-  if (ready.status !== 200) throw new LoadError(`${name} is not ready: GET /health/ready was answered ${ready.status ?? ready.failure}: ${ready.body.slice(0, 300)}`)
+  if (ready.status !== 200) {
+    throw new LoadError(
+      `${name} is not ready: GET /health/ready was answered ${ready.status ?? ready.failure}: ${ready.body.slice(0, 300)}`
+    )
+  }
 }
 
 function locationOf ({ headers }: Exchange): string {
@@ -84,18 +102,24 @@ function locationOf ({ headers }: Exchange): string {
 
 function explainFailure (name: string, failure: string): string {
   switch (failure) {
-    case 'ECONNREFUSED': return `Nothing listens at ${name}: start it there, or correct --target.`
+    case 'ECONNREFUSED':
+      return `Nothing listens at ${name}: start it there, or correct --target.`
     case 'timeout':
-    case 'UND_ERR_CONNECT_TIMEOUT': return `${name} does not answer in time: start it there, or correct --target.`
+    case 'UND_ERR_CONNECT_TIMEOUT':
+      return `${name} does not answer in time: start it there, or correct --target.`
     case 'ERR_SSL_WRONG_VERSION_NUMBER':
     case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
-    case 'EPROTO': return `${name} does not speak TLS: write http:// instead of https://.`
+    case 'EPROTO':
+      return `${name} does not speak TLS: write http:// instead of https://.`
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
-    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY': return `The certificate of ${name} is signed by nobody known here (${failure}): name its authority in NODE_EXTRA_CA_CERTS.`
-    default: return /^HPE_|^HTTPParserError$|^UND_ERR_SOCKET$|^ECONNRESET$/.test(failure)
-      ? `${name} does not speak plain HTTP (${failure}): where it needs TLS, write https:// instead of http://.`
-      : `${name} cannot be asked (${failure}): correct --target.`
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
+      return `The certificate of ${name} is signed by nobody known here (${failure}): name its authority in ` +
+        'NODE_EXTRA_CA_CERTS.'
+    default:
+      return /^HPE_|^HTTPParserError$|^UND_ERR_SOCKET$|^ECONNRESET$/.test(failure)
+        ? `${name} does not speak plain HTTP (${failure}): where it needs TLS, write https:// instead of http://.`
+        : `${name} cannot be asked (${failure}): correct --target.`
   }
 }

@@ -21,7 +21,9 @@ export interface Timeline {
 }
 
 /** @param correct what is done to the latencies of an operation before they are summed up */
-export function createTimeline (durationSeconds: number, correct: (operation: Operation, histogram: Histogram) => Histogram): Timeline {
+export function createTimeline (
+  durationSeconds: number, correct: (operation: Operation, histogram: Histogram) => Histogram
+): Timeline {
   const intervalSeconds = Math.max(1, Math.ceil(durationSeconds / maxPoints))
   const points: Point[] = []
   const histograms = new Map<Operation, Histogram>()
@@ -36,7 +38,9 @@ export function createTimeline (durationSeconds: number, correct: (operation: Op
     const elapsed = elapsedSeconds()
     const index = Math.floor(elapsed / intervalSeconds)
     // The answers to the last requests come a little late, and are no interval of their own.
-    return elapsed < durationSeconds + intervalSeconds / 2 ? Math.min(index, Math.ceil(durationSeconds / intervalSeconds) - 1) : index
+    return elapsed < durationSeconds + intervalSeconds / 2
+      ? Math.min(index, Math.ceil(durationSeconds / intervalSeconds) - 1)
+      : index
   }
 
   /** Puts the intervals on record that are over. */

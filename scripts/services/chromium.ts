@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { findProgramFolder } from './programs.ts'
 
 const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
-const apps = ['/Applications/Chromium.app/Contents/MacOS/Chromium', '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome']
+const apps = [
+  '/Applications/Chromium.app/Contents/MacOS/Chromium', '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
+]
 
 /** A Chromium: the one that CHROMIUM names, or one that is installed; undefined where there is none. */
 export function findChromium (): string | undefined {

@@ -29,5 +29,7 @@ export async function composeUp (service: 'redis' | 'postgres', itsProject = pro
 }
 
 export function composeDown (itsProject = project, options: string[] = []): void {
-  run('docker', ['compose', '-p', itsProject, 'down', ...options], { cwd: packageRoot, env: { ...process.env, POSTGRES_PASSWORD: 'x', KEY_ENCRYPTION_SECRET: 'x' } })
+  run('docker', ['compose', '-p', itsProject, 'down', ...options], {
+    cwd: packageRoot, env: { ...process.env, POSTGRES_PASSWORD: 'x', KEY_ENCRYPTION_SECRET: 'x' }
+  })
 }

@@ -5,10 +5,15 @@ const file = 'libfaketimeMT.so.1'
 /** Debian has a folder for each architecture, other systems do not. */
 const parents = ['/usr/lib', '/usr/lib64', '/usr/local/lib']
 
-/** The library that gives a process another clock: the one that FAKETIME_LIBRARY names, or one that is installed; undefined where there is none. */
+/**
+ * The library that gives a process another clock: the one that FAKETIME_LIBRARY names, or one that is installed;
+ * undefined where there is none.
+ */
 export function findFaketime (): string | undefined {
   const named = process.env['FAKETIME_LIBRARY']
   if (named !== undefined && named !== '') return named
-  const folders = parents.filter(existsSync).flatMap(parent => [parent, ...readdirSync(parent).map(name => join(parent, name))])
+  const folders = parents
+    .filter(existsSync)
+    .flatMap(parent => [parent, ...readdirSync(parent).map(name => join(parent, name))])
   return folders.map(folder => join(folder, 'faketime', file)).find(existsSync)
 }

@@ -4,11 +4,15 @@ import { ServicesError, run, succeeds } from './programs.ts'
 const installMs = 300_000
 const packages = {
   redis: { name: 'Redis', apt: 'redis-server', brew: 'redis', orElse: ', or name a running one in REDIS_URL' },
-  postgres: { name: 'Postgres', apt: 'postgresql', brew: 'postgresql@17', orElse: ', or name a running one in DATABASE_URL' },
+  postgres: {
+    name: 'Postgres', apt: 'postgresql', brew: 'postgresql@17', orElse: ', or name a running one in DATABASE_URL'
+  },
   pgbouncer: { name: 'PgBouncer', apt: 'pgbouncer', brew: 'pgbouncer', orElse: '' },
   curl: { name: 'curl', apt: 'curl', brew: 'curl', orElse: '' },
   chromium: { name: 'Chromium', apt: 'chromium', brew: 'chromium', orElse: ', or name one in CHROMIUM' },
-  faketime: { name: 'libfaketime', apt: 'libfaketime', brew: 'libfaketime', orElse: ', or name its library in FAKETIME_LIBRARY' }
+  faketime: {
+    name: 'libfaketime', apt: 'libfaketime', brew: 'libfaketime', orElse: ', or name its library in FAKETIME_LIBRARY'
+  }
 } as const
 
 /** Installs a program with the package manager of the system, or says what to install by hand. */
@@ -24,7 +28,9 @@ export function install (program: keyof typeof packages, say: (line: string) => 
     say(`installing ${brew} with brew (some minutes)`)
     run('brew', ['install', brew], { timeoutMs: installMs })
   } else {
-    throw new ServicesError(`${name} is missing, and neither a Docker engine, nor apt-get as root, nor brew is here to provide it: install ${name}${orElse}.`)
+    throw new ServicesError(
+      `${name} is missing, and neither a Docker engine, nor apt-get as root, nor brew is here to provide it: install ${name}${orElse}.`
+    )
   }
 }
 

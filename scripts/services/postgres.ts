@@ -8,7 +8,9 @@ import { ServicesError, findFreePort, findProgramFolder, run, succeeds } from '.
 import { servicesDir, type PostgresService } from './state.ts'
 
 /** Finds, starts or installs a Postgres, in that order. */
-export async function ensurePostgres (before: PostgresService | undefined, say: (line: string) => void): Promise<PostgresService> {
+export async function ensurePostgres (
+  before: PostgresService | undefined, say: (line: string) => void
+): Promise<PostgresService> {
   const named = process.env['DATABASE_URL']
   if (named !== undefined && named !== '') {
     if (await answers(named)) return { url: named, source: 'environment' }
@@ -38,13 +40,26 @@ export async function scratchPostgres (): Promise<{ url: string, dataDir: string
 
 async function startIn (makeDir: (user: User) => string, more: string): Promise<PostgresService & { dataDir: string }> {
   const binDir = findProgramFolder('initdb', 'pg_ctl')
-  if (binDir === undefined) throw new ServicesError('Postgres was installed, and its programs initdb and pg_ctl are nowhere: name a running one in DATABASE_URL.')
+  if (binDir === undefined) {
+    throw new ServicesError(
+      'Postgres was installed, and its programs initdb and pg_ctl are nowhere: name a running one in DATABASE_URL.'
+    )
+  }
   const user = unprivilegedUser()
   const dataDir = makeDir(user)
-  run(join(binDir, 'initdb'), ['-D', dataDir, '-U', 'signout', '--auth=trust', '--no-sync', '-E', 'UTF8', '--no-locale'], { ...user, cwd: '/' })
+  run(
+    join(binDir, 'initdb'),
+    ['-D', dataDir, '-U', 'signout', '--auth=trust', '--no-sync', '-E', 'UTF8', '--no-locale'],
+    { ...user, cwd: '/' }
+  )
   const port = await findFreePort()
-  const settings = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200 ${more}`
-  run(join(binDir, 'pg_ctl'), ['-w', '-t', '30', '-D', dataDir, '-l', join(dataDir, 'server.log'), '-o', settings, 'start'], { ...user, cwd: '/' })
+  const settings =
+    `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200 ${more}`
+  run(
+    join(binDir, 'pg_ctl'),
+    ['-w', '-t', '30', '-D', dataDir, '-l', join(dataDir, 'server.log'), '-o', settings, 'start'],
+    { ...user, cwd: '/' }
+  )
   return { url: `postgres://signout@127.0.0.1:${port}/postgres`, source: 'started', dataDir, binDir }
 }
 

@@ -24,9 +24,15 @@ export function findProgramFolder (...names: string[]): string | undefined {
 }
 
 /** Runs a program to its end and answers what it printed; throws with what it printed as an error. */
-export function run (program: string, args: string[], options: { uid?: number, gid?: number, cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number } = {}): string {
+export function run (
+  program: string,
+  args: string[],
+  options: { uid?: number, gid?: number, cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number } = {}
+): string {
   const { timeoutMs = 60_000, ...rest } = options
-  const { status, stdout, stderr, error } = spawnSync(program, args, { ...rest, encoding: 'utf8', timeout: timeoutMs, stdio: ['ignore', 'pipe', 'pipe'] })
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
+    ...rest, encoding: 'utf8', timeout: timeoutMs, stdio: ['ignore', 'pipe', 'pipe']
+  })
   if (error !== undefined || status !== 0) {
     throw new ServicesError(`${program} ${args.join(' ')} failed: ${error?.message ?? `${stderr}${stdout}`.trim()}`)
   }
@@ -34,7 +40,9 @@ export function run (program: string, args: string[], options: { uid?: number, g
 }
 
 /** Whether a program can be run and says that all is well. */
-export function succeeds (program: string, args: string[], options: { uid?: number, gid?: number, cwd?: string } = {}): boolean {
+export function succeeds (
+  program: string, args: string[], options: { uid?: number, gid?: number, cwd?: string } = {}
+): boolean {
   return spawnSync(program, args, { ...options, stdio: 'ignore', timeout: 10_000 }).status === 0
 }
 

@@ -54,7 +54,11 @@ export async function stopRedis (state: RedisState): Promise<void> {
 
 async function stopRedisAt (url: string, dir: string): Promise<void> {
   await ask(url, async redis => {
-    if (await isOurs(redis, dir)) await redis.shutdown('NOSAVE').catch(() => { /* It hangs up instead of answering. */ })
+    if (await isOurs(redis, dir)) {
+      await redis.shutdown('NOSAVE').catch(() => {
+      /* It hangs up instead of answering. */
+      })
+    }
   })
 }
 
@@ -70,7 +74,9 @@ async function answers (url: string): Promise<boolean> {
 
 /** Asks one thing, within a bound; undefined when there is no answer. */
 async function ask<T> (url: string, question: (redis: Redis) => Promise<T>): Promise<T | undefined> {
-  const redis = new Redis(url, { lazyConnect: true, connectTimeout: 2_000, commandTimeout: 2_000, retryStrategy: null, maxRetriesPerRequest: 0 })
+  const redis = new Redis(url, {
+    lazyConnect: true, connectTimeout: 2_000, commandTimeout: 2_000, retryStrategy: null, maxRetriesPerRequest: 0
+  })
   redis.on('error', () => { /* `connect` rejects with it. */ })
   try {
     await redis.connect()

@@ -2,16 +2,20 @@ import { decodeJwt } from 'jose'
 import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { query } from '../support/database.ts'
-import { aSession, ask, ended, expectError, isAccepted, refusals, signUpAdmin, withSessions } from '../support/expect.ts'
+import {
+  aSession, ask, ended, expectError, isAccepted, refusals, signUpAdmin, withSessions
+} from '../support/expect.ts'
 import { openSession, password, type Pair } from '../support/people.ts'
 
 const good = { access: undefined, refresh: undefined }
 
 t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
   const { id: adminId, token: admin } = await signUpAdmin(app)
-  const put = (id: string, what: string, value: unknown) => ask(app, 'PUT', `/users/${id}/${what}`, admin, { [what]: value })
+  const put = (id: string, what: string, value: unknown) =>
+    ask(app, 'PUT', `/users/${id}/${what}`, admin, { [what]: value })
   const login = (username: string, password: string) => ask(app, 'POST', '/login', undefined, { username, password })
-  const reasonsOf = async (id: string) => (await query(app, `select distinct end_reason from sessions where user_id = '${id}'`)).map(row => row['end_reason'])
+  const reasonsOf = async (id: string) =>
+    (await query(app, `select distinct end_reason from sessions where user_id = '${id}'`)).map(row => row['end_reason'])
 
   await t.test('another role ends the sessions that had the old one, and the next has it in its scope', async t => {
     const { id, username, sessions } = await withSessions(app, 2)
@@ -40,7 +44,13 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
     t.same(await Promise.all(sessions.map(pair => refusals(app, pair))), [ended, ended])
     t.same(await reasonsOf(id), ['account_disabled'])
     expectError(t, await login(username, password), 403, 'account_disabled')
-    expectError(t, await login(username, 'not the right password'), 401, 'invalid_credentials', 'who does not know the password learns nothing')
+    expectError(
+      t,
+      await login(username, 'not the right password'),
+      401,
+      'invalid_credentials',
+      'who does not know the password learns nothing'
+    )
     t.equal((await put(id, 'status', 'disabled')).statusCode, 200)
     expectError(t, await ask(app, 'POST', '/register', undefined, { username, password }), 409, 'username_taken')
 
@@ -62,10 +72,22 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
     t.same(await reasonsOf(id), ['account_deleted'])
     expectError(t, await ask(app, 'GET', `/users/${id}`, admin), 404, 'not_found')
     expectError(t, await login(username, password), 401, 'invalid_credentials')
-    for (const [what, value] of [['role', 'admin'], ['status', 'disabled']] as const) expectError(t, await put(id, what, value), 404, 'not_found')
-    t.equal((await ask(app, 'POST', '/register', undefined, { username, password })).statusCode, 201, 'the name is free')
+    for (const [what, value] of [
+      ['role', 'admin'], ['status', 'disabled']
+    ] as const) {
+      expectError(t, await put(id, what, value), 404, 'not_found')
+    }
+    t.equal(
+      (await ask(app, 'POST', '/register', undefined, { username, password })).statusCode, 201, 'the name is free'
+    )
     const { id: neverSignedIn } = await withSessions(app, 0)
-    for (let time = 0; time < 2; time++) t.equal((await ask(app, 'DELETE', `/users/${neverSignedIn}`, admin)).statusCode, 204, 'whether or not they had ever signed in')
+    for (let time = 0; time < 2; time++) {
+      t.equal(
+        (await ask(app, 'DELETE', `/users/${neverSignedIn}`, admin)).statusCode,
+        204,
+        'whether or not they had ever signed in'
+      )
+    }
     expectError(t, await ask(app, 'DELETE', `/users/${crypto.randomUUID()}`, admin), 404, 'not_found')
     expectError(t, await ask(app, 'DELETE', '/users/x', admin), 400, 'invalid_request')
   })
@@ -92,15 +114,23 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
     t.equal((await put(id.toUpperCase(), 'status', 'active')).json().status, 'active')
     const newer = await openSession(app, username)
     t.equal((await ask(app, 'DELETE', url, admin)).statusCode, 204)
-    expectError(t, await login(username, password), 401, 'invalid_credentials', 'a deletion that was answered 204 has happened')
+    expectError(
+      t, await login(username, password), 401, 'invalid_credentials', 'a deletion that was answered 204 has happened'
+    )
     t.same(await refusals(app, newer), ended)
     expectError(t, await ask(app, 'GET', `/users/${id}`, admin), 404, 'not_found')
   })
 
   await t.test('what is no role, no status or no user is refused', async t => {
     const { id, sessions: [pair] } = await withSessions(app, 1)
-    for (const [what, value] of [['role', 'root'], ['role', ''], ['role', null], ['status', 'gone'], ['status', true]] as const) expectError(t, await put(id, what, value), 400, 'invalid_request')
-    expectError(t, await ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin', status: 'active' }), 400, 'invalid_request')
+    for (const [what, value] of [
+      ['role', 'root'], ['role', ''], ['role', null], ['status', 'gone'], ['status', true]
+    ] as const) {
+      expectError(t, await put(id, what, value), 400, 'invalid_request')
+    }
+    expectError(
+      t, await ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin', status: 'active' }), 400, 'invalid_request'
+    )
     expectError(t, await put(crypto.randomUUID(), 'role', 'admin'), 404, 'not_found')
     expectError(t, await put('x', 'role', 'admin'), 400, 'invalid_request')
     t.same(await refusals(app, pair as Pair), good)
@@ -112,7 +142,10 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
     await put(id, 'role', 'admin')
     await put(id, 'status', 'disabled')
     await ask(app, 'DELETE', `/users/${id}`, admin)
-    const events = await query(app, `select type, actor_id, host(ip) as ip, details from security_events where user_id = '${id}' and actor_id is not null order by position`)
+    const events = await query(
+      app,
+      `select type, actor_id, host(ip) as ip, details from security_events where user_id = '${id}' and actor_id is not null order by position`
+    )
     const by = { actor_id: adminId, ip: '127.0.0.1' }
     t.same(events, [
       { type: 'role_changed', ...by, details: { by: 'admin', role: 'admin', sessions: 1 } },
@@ -132,11 +165,25 @@ t.test('the last administrator can be neither demoted nor disabled nor deleted',
     deleted: () => ask(app, 'DELETE', `/users/${only.id}`, only.token),
     'deleted by themself': () => ask(app, 'DELETE', '/me', only.token, { password })
   }
-  for (const [name, act] of Object.entries(acts)) expectError(t, await act(), 409, 'last_admin', `${name}: one who is disabled is no other one`)
-  t.match((await ask(app, 'GET', `/users/${only.id}`, only.token)).json(), { role: 'admin', status: 'active' }, 'and the session goes on')
-  t.same(await query(app, "select type from security_events where type in ('role_changed', 'account_deleted')"), [], 'nothing is recorded that did not happen')
+  for (const [name, act] of Object.entries(acts)) {
+    expectError(t, await act(), 409, 'last_admin', `${name}: one who is disabled is no other one`)
+  }
+  t.match(
+    (await ask(app, 'GET', `/users/${only.id}`, only.token)).json(),
+    { role: 'admin', status: 'active' },
+    'and the session goes on'
+  )
+  t.same(
+    await query(app, "select type from security_events where type in ('role_changed', 'account_deleted')"),
+    [],
+    'nothing is recorded that did not happen'
+  )
 
-  t.equal((await ask(app, 'PUT', `/users/${formerId}/role`, only.token, { role: 'user' })).statusCode, 200, 'a disabled one may go')
+  t.equal(
+    (await ask(app, 'PUT', `/users/${formerId}/role`, only.token, { role: 'user' })).statusCode,
+    200,
+    'a disabled one may go'
+  )
   const second = await signUpAdmin(app)
   t.equal((await ask(app, 'DELETE', '/me', second.token, { password })).statusCode, 204, 'one of two may go')
   const third = await signUpAdmin(app)

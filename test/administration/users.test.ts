@@ -3,7 +3,9 @@ import t from 'tap'
 import type { Drizzle } from '../../src/db/database.ts'
 import { createRevocationRecord } from '../../src/record/record.ts'
 import { findSession, listSessions, lockSession, sessionOf } from '../../src/sessions/session-repository.ts'
-import { createUserRepository, deleteUser, lockUser, lockUserAndAdmins, updateUser } from '../../src/users/user-repository.ts'
+import {
+  createUserRepository, deleteUser, lockUser, lockUserAndAdmins, updateUser
+} from '../../src/users/user-repository.ts'
 import { onEachStorage } from '../support/app.ts'
 import { aSession, ask, expectError, isAccepted, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
 import { refresh, signUp, type Pair } from '../support/people.ts'
@@ -33,14 +35,21 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
       [`DELETE /users/${id}`]: undefined,
       'POST /revocations': { subject: id }
     }
-    const documented = Object.entries(app.swagger().paths as Record<string, Record<string, { tags?: string[] }>>)
-      .flatMap(([path, methods]) => Object.entries(methods).filter(([, { tags }]) => tags?.includes('administration')).map(([method]) => `${method.toUpperCase()} ${path.replace('{id}', id)}`))
+    const documented = Object.entries(
+      app.swagger().paths as Record<string, Record<string, { tags?: string[] }>>
+    ).flatMap(([path, methods]) =>
+      Object.entries(methods)
+        .filter(([, { tags }]) => tags?.includes('administration'))
+        .map(([method]) => `${method.toUpperCase()} ${path.replace('{id}', id)}`)
+    )
     t.same(Object.keys(routes).sort(), documented.sort(), 'this test knows every route of theirs')
     for (const [route, payload] of Object.entries(routes)) {
       const [method, url] = route.split(' ') as ['GET', string]
       const refused = await ask(app, method, url, token, payload)
       expectError(t, refused, 403, 'forbidden', route)
-      t.match(refused.headers['www-authenticate'], /^Bearer realm="signout", error="insufficient_scope", .*scope="admin"$/)
+      t.match(
+        refused.headers['www-authenticate'], /^Bearer realm="signout", error="insufficient_scope", .*scope="admin"$/
+      )
       const anonymous = await ask(app, method, url, undefined, payload)
       expectError(t, anonymous, 401, 'authorization_required', route)
       t.equal(anonymous.headers['www-authenticate'], 'Bearer realm="signout"')
@@ -56,7 +65,9 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
     t.same(rest, { id: adminId, username: adminName, role: 'admin', status: 'active' }, 'and nothing else')
     t.equal(new Date(createdAt).toISOString(), createdAt)
     expectError(t, await ask(app, 'GET', `/users/${crypto.randomUUID()}`, admin), 404, 'not_found')
-    for (const id of ['x', `urn:uuid:${adminId}`]) expectError(t, await ask(app, 'GET', `/users/${id}`, admin), 400, 'invalid_request')
+    for (const id of ['x', `urn:uuid:${adminId}`]) {
+      expectError(t, await ask(app, 'GET', `/users/${id}`, admin), 400, 'invalid_request')
+    }
   })
 
   await t.test('page by page, without gaps or repeats while users are added', async t => {
@@ -75,17 +86,27 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
     t.same(seen.slice(0, before.length), before, 'in the order of their registration')
     t.equal(seen.length, before.length + 3)
     t.equal(new Set(seen.map(({ id }) => id)).size, seen.length)
-    t.same(await list(`?limit=${seen.length}`), { users: seen, next_cursor: null }, 'a page that is just full is the last')
+    t.same(
+      await list(`?limit=${seen.length}`), { users: seen, next_cursor: null }, 'a page that is just full is the last'
+    )
     t.same((await list('')).users, seen)
   })
 
   await t.test('and are refused pages that cannot be', async t => {
-    const noNumbers = ['-Infinity', 'Infinity', '-1e999', '1e999', 'NaN', '0x10', '1e1', '%2B5', '%205', '5%20', '', '5n', '1_0', '5.0', '%EF%BC%95', '0'.repeat(16), '5&limit=6', '5&limit='].map(text => `limit=${text}`)
-    for (const query of [...noNumbers, 'limit=0', 'limit=101', 'limit=-1', 'limit=x', 'limit=1.5', 'cursor=', 'cursor=x', `cursor=${'A'.repeat(201)}`, `cursor=${Buffer.from('1 2').toString('base64url')}`, 'page=2']) {
+    const noNumbers = [
+      '-Infinity', 'Infinity', '-1e999', '1e999', 'NaN', '0x10', '1e1', '%2B5', '%205', '5%20', '', '5n', '1_0', '5.0',
+      '%EF%BC%95', '0'.repeat(16), '5&limit=6', '5&limit='
+    ].map(text => `limit=${text}`)
+    for (const query of [
+      ...noNumbers, 'limit=0', 'limit=101', 'limit=-1', 'limit=x', 'limit=1.5', 'cursor=', 'cursor=x',
+      `cursor=${'A'.repeat(201)}`, `cursor=${Buffer.from('1 2').toString('base64url')}`, 'page=2'
+    ]) {
       expectError(t, await ask(app, 'GET', `/users?${query}`, admin), 400, 'invalid_request', query)
     }
     const beyond = Buffer.from(`99999999999999 ${crypto.randomUUID()}`).toString('base64url')
-    for (const spelling of [`${beyond}=`, `${beyond.slice(0, 8)}!${beyond.slice(8)}`]) expectError(t, await ask(app, 'GET', `/users?cursor=${spelling}`, admin), 400, 'invalid_request', spelling)
+    for (const spelling of [`${beyond}=`, `${beyond.slice(0, 8)}!${beyond.slice(8)}`]) {
+      expectError(t, await ask(app, 'GET', `/users?cursor=${spelling}`, admin), 400, 'invalid_request', spelling)
+    }
     t.same(await list(`?cursor=${beyond}`), { users: [], next_cursor: null })
   })
 
@@ -98,7 +119,9 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
       revocations: limit => readLive({ after: 0, upTo: 1 }, limit)
     }
     for (const [name, list] of Object.entries(lists)) {
-      for (const limit of [-Infinity, Infinity, NaN, -1, 0, 1.5, 10_001]) await t.rejects(list(limit), { name: 'RangeError' }, `${name}: ${limit}`)
+      for (const limit of [-Infinity, Infinity, NaN, -1, 0, 1.5, 10_001]) {
+        await t.rejects(list(limit), { name: 'RangeError' }, `${name}: ${limit}`)
+      }
       await t.resolves(list(1), name)
     }
   })
@@ -117,7 +140,11 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
       lockSession: db => lockSession(db, sid.toUpperCase()),
       listEvents: () => app.securityEvents.list(upper, { limit: 1 })
     }
-    for (const [name, lookUp] of Object.entries(lookUps)) await t.rejects(app.database.run(db => lookUp(db)), { name: 'TypeError', message: /UUID in lower case/ }, name)
+    for (const [name, lookUp] of Object.entries(lookUps)) {
+      await t.rejects(
+        app.database.run(db => lookUp(db)), { name: 'TypeError', message: /UUID in lower case/ }, name
+      )
+    }
   })
 
   await t.test('session by session, newest first', async t => {
@@ -126,9 +153,16 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
     await aSession(app)
     const url = `/users/${id}/sessions`
     const listed = (await ask(app, 'GET', url, admin)).json()
-    t.match(listed, [{ id: sessionIdOf(second), ip: '127.0.0.1', current: false }, { id: sessionIdOf(first), current: false }])
+    t.match(listed, [
+      { id: sessionIdOf(second), ip: '127.0.0.1', current: false }, { id: sessionIdOf(first), current: false }
+    ])
     t.equal(listed.length, 2)
-    t.same((await ask(app, 'GET', `/users/${adminId}/sessions`, admin)).json().map(({ current }: { current: boolean }) => current), [true])
+    t.same(
+      (await ask(app, 'GET', `/users/${adminId}/sessions`, admin))
+        .json()
+        .map(({ current }: { current: boolean }) => current),
+      [true]
+    )
     t.equal((await ask(app, 'DELETE', url, admin)).statusCode, 204)
     t.same((await ask(app, 'GET', url, admin)).json(), [])
     for (const method of ['GET', 'DELETE'] as const) {

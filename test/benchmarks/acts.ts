@@ -38,9 +38,21 @@ export async function measureActs (stage: ActsStage, { rounds, seconds, say }: E
   const body = JSON.stringify({ username, password })
 
   const perform: Record<Act, () => Promise<[string, unknown]>> = {
-    login: async () => ['run', { url: `${address}/login`, connections, seconds, tokens: [], bodies: Array.from({ length: connections }, () => body) }],
+    login: async () => [
+      'run',
+      {
+        url: `${address}/login`,
+        connections,
+        seconds,
+        tokens: [],
+        bodies: Array.from({ length: connections }, () => body)
+      }
+    ],
     refresh: async () => ['refresh', { url: `${address}/refresh`, seconds, refreshTokens: await openForRefresh() }],
-    logout: async () => ['spend', { url: `${address}/logout`, connections, tokens: (await open(logoutsPerRound)).map(pair => pair.access_token) }]
+    logout: async () => [
+      'spend',
+      { url: `${address}/logout`, connections, tokens: (await open(logoutsPerRound)).map(pair => pair.access_token) }
+    ]
   }
   await stage.load.ask('refresh', { url: `${address}/refresh`, seconds, refreshTokens: await openForRefresh() })
   const measured: ActMeasurement[] = []
@@ -51,12 +63,19 @@ export async function measureActs (stage: ActsStage, { rounds, seconds, say }: E
   return measured
 }
 
-async function measure ({ service, load, redis, database }: ActsStage, act: Act, [question, argument]: [string, unknown]): Promise<ActMeasurement> {
-  const used = async () => [await service.ask<number>('usedMicros'), await database.usedMicros(), await redis.usedMicros()] as const
+async function measure (
+  { service, load, redis, database }: ActsStage, act: Act, [question, argument]: [string, unknown]
+): Promise<ActMeasurement> {
+  const used = async () =>
+    [await service.ask<number>('usedMicros'), await database.usedMicros(), await redis.usedMicros()] as const
   const before = await used()
   const result = await load.ask<LoadResult>(question, argument)
   const after = await used()
-  if (result.failures > 0) throw new Error(`${act}: ${result.failures} of ${result.responses} requests failed, so that its figures mean nothing.`)
+  if (result.failures > 0) {
+    throw new Error(
+      `${act}: ${result.failures} of ${result.responses} requests failed, so that its figures mean nothing.`
+    )
+  }
   const each = (index: 0 | 1 | 2) => (after[index] - before[index]) / result.responses
   return { ...result, act, cpuMicros: each(0), postgresMicros: each(1), redisMicros: each(2) }
 }

@@ -21,7 +21,9 @@ await Promise.all(redises.map(redis => redis.connect()))
 
 /** The marker, and for each token its two keys: what a replica asks for at the end of a turn of its event loop. */
 function keysOf (tokens: number): string[] {
-  const ofTokens = Array.from({ length: tokens }, () => [prefix + entryKey('token', randomUUID()), prefix + entryKey('session', randomUUID())])
+  const ofTokens = Array.from({ length: tokens }, () => [
+    prefix + entryKey('token', randomUUID()), prefix + entryKey('session', randomUUID())
+  ])
   return [`${prefix}marker`, ...ofTokens.flat()]
 }
 

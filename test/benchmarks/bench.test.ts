@@ -6,9 +6,11 @@ import { packageRoot } from '../../src/package-root.ts'
 import { undisturbed } from '../support/undisturbed.ts'
 import type { BenchResult } from './result.ts'
 
-const run = (program: string, args: string[]) => spawnSync(...undisturbed(program, args), { cwd: packageRoot, encoding: 'utf8', timeout: 240_000 })
+const run = (program: string, args: string[]) =>
+  spawnSync(...undisturbed(program, args), { cwd: packageRoot, encoding: 'utf8', timeout: 240_000 })
 /** What `npm run bench` runs once it has compiled it, which the first test lets it do. */
-const bench = (...args: string[]) => run(process.execPath, [join('.bench', 'build', 'test', 'benchmarks', 'bench.js'), ...args])
+const bench = (...args: string[]) =>
+  run(process.execPath, [join('.bench', 'build', 'test', 'benchmarks', 'bench.js'), ...args])
 
 t.test('npm run bench explains itself', async t => {
   const { stdout, status } = run('npm', ['run', '-s', 'bench', '--', '--help'])
@@ -33,12 +35,28 @@ t.test('npm run bench says what is wrong with its options', async t => {
 })
 
 t.test('npm run bench measures, prints tables and writes a file (P7)', async t => {
-  const { stdout, stderr, status } = bench('--only', 'variants,memory', '--rounds', '2', '--seconds', '0.1', '--connections', '3', '--algorithms', 'EdDSA', '--variants', 'open,exists,signout', '--quick')
+  const { stdout, stderr, status } = bench(
+    '--only',
+    'variants,memory',
+    '--rounds',
+    '2',
+    '--seconds',
+    '0.1',
+    '--connections',
+    '3',
+    '--algorithms',
+    'EdDSA',
+    '--variants',
+    'open,exists,signout',
+    '--quick'
+  )
   t.equal(status, 0, stderr)
   const [, file = ''] = /Written to (\S+)\.$/m.exec(stdout) ?? []
   t.teardown(() => { rmSync(file, { force: true }) })
   const { cells, memory = [], sizes, machine } = JSON.parse(readFileSync(file, 'utf8')) as BenchResult
-  t.same(cells.map(({ variant, connections, measurements }) => [variant, connections, measurements.length]), [['open', 3, 2], ['exists', 3, 2], ['signout', 3, 2]])
+  t.same(cells.map(({ variant, connections, measurements }) => [variant, connections, measurements.length]), [
+    ['open', 3, 2], ['exists', 3, 2], ['signout', 3, 2]
+  ])
   for (const { variant, measurements } of cells) {
     for (const { responses, failures, cpuMicros, redisMicros, p50, p99 } of measurements) {
       t.ok(responses > 0 && failures === 0 && cpuMicros > 0 && redisMicros >= 0 && p50 > 0 && p99 >= p50, variant)
@@ -50,5 +68,9 @@ t.test('npm run bench measures, prints tables and writes a file (P7)', async t =
   t.equal(sizes, undefined, 'what was not asked for is not measured')
   t.match(stdout, /^\| signout, all checks on \| [\d.]+ \([\d.]+ to [\d.]+\) \|/m)
   t.match(stdout, /^\| Redis memory per logout.*\| at most 300 bytes \| \d+ \(\d+ to \d+\) bytes \|/m)
-  t.match(stdout, /^\| 1000000 revocations replayed.*\| not measured \| \*\*no\*\* \|$/m, 'what was not measured is not reached')
+  t.match(
+    stdout,
+    /^\| 1000000 revocations replayed.*\| not measured \| \*\*no\*\* \|$/m,
+    'what was not measured is not reached'
+  )
 })

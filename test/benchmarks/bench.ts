@@ -26,7 +26,9 @@ async function run (plan: Plan): Promise<BenchResult> {
     loadAverage: [before, before],
     cells: has('variants') ? await compareVariants(compared, plan.algorithms, plan.connections, effort) : []
   }
-  if (has('sizes')) result.sizes = await compareSizes(isQuick ? [0, 100_000] : [0, 100_000, 1_000_000, 5_000_000], effort)
+  if (has('sizes')) {
+    result.sizes = await compareSizes(isQuick ? [0, 100_000] : [0, 100_000, 1_000_000, 5_000_000], effort)
+  }
   if (has('lookups')) result.lookups = await measureLookups(isQuick ? 100_000 : 1_000_000, effort)
   if (has('memory')) result.memory = await measureMemory(isQuick ? 2 ** 14 : 2 ** 17, effort)
   if (has('service')) result.service = await measureService(effort)

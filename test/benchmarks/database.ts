@@ -20,7 +20,11 @@ export interface BenchDatabase {
 
 export async function createDatabase (): Promise<BenchDatabase> {
   const server = process.env['DATABASE_URL'] || readState().postgres?.url
-  if (server === undefined) throw new ServicesError('This part of the benchmark needs a Postgres: run `npm run services` first, or leave it out with --only.')
+  if (server === undefined) {
+    throw new ServicesError(
+      'This part of the benchmark needs a Postgres: run `npm run services` first, or leave it out with --only.'
+    )
+  }
   const name = `signout_bench_${randomName()}`
   const url = new URL(server)
   url.pathname = `/${name}`
@@ -29,11 +33,15 @@ export async function createDatabase (): Promise<BenchDatabase> {
     url: url.href,
     query: async statement => { await query(url.href, statement) },
     async usedMicros () {
-      const served = await query<{ pid: number }>(url.href, 'select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()')
+      const served = await query<{ pid: number }>(
+        url.href, 'select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()'
+      )
       return served.reduce((sum, { pid }) => sum + microsOf(pid), 0)
     },
     async bytesPerRow (table) {
-      const [row] = await query<{ bytes: number }>(url.href, `select pg_total_relation_size('${table}')::float8 / count(*) as bytes from ${table}`)
+      const [row] = await query<{ bytes: number }>(
+        url.href, `select pg_total_relation_size('${table}')::float8 / count(*) as bytes from ${table}`
+      )
       return row?.bytes ?? NaN
     },
     drop: async () => { await query(server, `drop database if exists ${name} with (force)`) }

@@ -6,7 +6,9 @@ import { formatReport } from './report.ts'
 import type { BenchResult } from './result.ts'
 
 const command = '`npm run bench -- --write`'
-const [begin, end] = [`<!-- What follows is written by ${command}. -->`, `<!-- What precedes is written by ${command}. -->`]
+const [begin, end] = [
+  `<!-- What follows is written by ${command}. -->`, `<!-- What precedes is written by ${command}. -->`
+]
 
 /** A document cannot be written. */
 export class DocumentError extends Error {}
@@ -26,12 +28,16 @@ export function readWritten (name: string): string | undefined {
 
 function replaceIn (name: string, written: string): void {
   const parts = split(name)
-  if (parts === undefined) throw new DocumentError(`docs/${name} has lost the lines between which the tables are written.`)
+  if (parts === undefined) {
+    throw new DocumentError(`docs/${name} has lost the lines between which the tables are written.`)
+  }
   writeFileSync(join(packageRoot, 'docs', name), `${parts.before}${begin}\n\n${written}\n\n${end}${parts.after}`)
 }
 
 function split (name: string): { before: string, written: string, after: string } | undefined {
   const [before, rest] = readFileSync(join(packageRoot, 'docs', name), 'utf8').split(begin)
   const [written, after] = rest?.split(end) ?? []
-  return before === undefined || written === undefined || after === undefined ? undefined : { before, written: written.trim(), after }
+  return before === undefined || written === undefined || after === undefined
+    ? undefined
+    : { before, written: written.trim(), after }
 }

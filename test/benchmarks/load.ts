@@ -36,19 +36,25 @@ const sampleInt = 50
 /** The same for many of it at once. */
 const evenSampleInt = 500
 
-/** Requests from autocannon, in a process of its own: it must not take time from what is measured. Each follows the answer to the one before. */
+/**
+ * Requests from autocannon, in a process of its own: it must not take time from what is measured. Each follows the
+ * answer to the one before.
+ */
 async function run (load: Load): Promise<LoadResult> {
   return summarize([await fire(load, {})])
 }
 
 /**
- * One request a second on each connection, evenly over the second, whatever the answers take. Autocannon sends all that is due in
- * a second at its beginning, which measures how a server takes bursts: so there is one of it for each connection, and each begins a little later.
+ * One request a second on each connection, evenly over the second, whatever the answers take. Autocannon sends all that
+ * is due in a second at its beginning, which measures how a server takes bursts: so there is one of it for each
+ * connection, and each begins a little later.
  */
 async function runEvenly (load: Load): Promise<LoadResult> {
   const connections = Array.from({ length: load.connections }, async (_, index) => {
     await new Promise(resolve => { setTimeout(resolve, 1000 * index / load.connections) })
-    return await fire({ ...load, connections: 1 }, { connectionRate: 1, sampleInt: evenSampleInt } as Partial<autocannon.Options>)
+    return await fire({ ...load, connections: 1 }, {
+      connectionRate: 1, sampleInt: evenSampleInt
+    } as Partial<autocannon.Options>)
   })
   return summarize(await Promise.all(connections))
 }
@@ -59,7 +65,9 @@ async function spend ({ url, connections, tokens }: Omit<Load, 'seconds'>): Prom
 }
 
 /** Refreshes, each with what the one before it on its connection was answered. */
-async function refresh ({ url, seconds, refreshTokens }: { url: string, seconds: number, refreshTokens: string[] }): Promise<LoadResult> {
+async function refresh ({ url, seconds, refreshTokens }: {
+  url: string, seconds: number, refreshTokens: string[]
+}): Promise<LoadResult> {
   const headers = { 'content-type': 'application/json' }
   const chain = (refreshToken: string): autocannon.Request => ({
     method: 'POST',
@@ -68,25 +76,32 @@ async function refresh ({ url, seconds, refreshTokens }: { url: string, seconds:
     onResponse (status, body) { if (status === 200) refreshToken = JSON.parse(body).refresh_token }
   })
   const requests = refreshTokens.map(refreshToken => [chain(refreshToken)])
-  return summarize([await fire({ url, connections: requests.length, seconds, tokens: [] }, {}, own => requests[own] ?? [])])
+  return summarize([
+    await fire({ url, connections: requests.length, seconds, tokens: [] }, {}, own => requests[own] ?? [])
+  ])
 }
 
-async function fire (load: Load, options: Partial<autocannon.Options>, requestsFor = (own: number) => requestsOf(load, own)): Promise<Fired> {
+async function fire (
+  load: Load, options: Partial<autocannon.Options>, requestsFor = (own: number) => requestsOf(load, own)
+): Promise<Fired> {
   const { url, connections, seconds } = load
   const times: number[] = []
   let failures = 0
   let client = 0
   const { duration, errors } = await new Promise<autocannon.Result>((resolve, reject) => {
-    const instance = autocannon({
-      url,
-      connections,
-      duration: seconds,
-      sampleInt,
-      ...options,
-      setupClient (each) {
-        each.setRequests(requestsFor(client++))
-      }
-    } as autocannon.Options, (error, result) => { error ? reject(error) : resolve(result) })
+    const instance = autocannon(
+      {
+        url,
+        connections,
+        duration: seconds,
+        sampleInt,
+        ...options,
+        setupClient (each) {
+          each.setRequests(requestsFor(client++))
+        }
+      } as autocannon.Options,
+      (error, result) => { error ? reject(error) : resolve(result) }
+    )
     // Its own histogram knows no fractions of a millisecond.
     instance.on('response', (_client, status, _bytes, milliseconds) => {
       times.push(milliseconds)
@@ -111,7 +126,9 @@ function summarize (fired: Fired[]): LoadResult {
 /** What one of the connections sends, again and again. */
 function requestsOf ({ method = 'GET', bodies, tokens, connections }: Load, own: number): autocannon.Request[] {
   const isOwn = (_: string, index: number) => index % connections === own
-  if (bodies !== undefined) return bodies.filter(isOwn).map(body => ({ method: 'POST', body, headers: { 'content-type': 'application/json' } }))
+  if (bodies !== undefined) {
+    return bodies.filter(isOwn).map(body => ({ method: 'POST', body, headers: { 'content-type': 'application/json' } }))
+  }
   return tokens.filter(isOwn).map(token => ({ method, headers: { authorization: `Bearer ${token}` } }))
 }
 

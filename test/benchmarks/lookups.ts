@@ -20,7 +20,9 @@ const tokensPerCommand = [1, 2, 5, 10, 25, 100, 499]
 const commandsInCluster = 16
 
 /** What one Redis serves in look-ups, on a blocklist of so many entries. */
-export async function measureLookups (entries: number, { rounds, seconds, say }: Effort): Promise<LookupsMeasurement[]> {
+export async function measureLookups (
+  entries: number, { rounds, seconds, say }: Effort
+): Promise<LookupsMeasurement[]> {
   return await withClosing(async close => {
     say(`look-ups in a blocklist of ${entries} entries`)
     const redis = await open(startRedis(), close)
@@ -32,7 +34,13 @@ export async function measureLookups (entries: number, { rounds, seconds, say }:
       const asked = await asker.ask<Asked>('ask', question)
       const used = await redis.usedMicros() - before
       const lookups = asked.commands * tokens
-      return { tokensPerCommand: tokens, isInCluster, redisMicros: used / lookups, tokensPerSecond: lookups / asked.seconds, busyShare: used / 1e6 / asked.seconds }
+      return {
+        tokensPerCommand: tokens,
+        isInCluster,
+        redisMicros: used / lookups,
+        tokensPerSecond: lookups / asked.seconds,
+        busyShare: used / 1e6 / asked.seconds
+      }
     }
     async function askEach (): Promise<LookupsMeasurement[]> {
       const measured: LookupsMeasurement[] = []

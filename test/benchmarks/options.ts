@@ -53,13 +53,21 @@ export function readPlan (): Plan | undefined {
   }
   const isWritten = values.write === true
   const isCut = ['quick', 'only', 'connections', 'algorithms', 'variants'].some(name => name in values)
-  if (isWritten && (isCut || Number(values.rounds ?? 9) < 7)) throw new UsageError('--write: only all parts, with all that belongs to them, in 7 rounds or more are put into the documents.')
+  if (isWritten && (isCut || Number(values.rounds ?? 9) < 7)) {
+    throw new UsageError(
+      '--write: only all parts, with all that belongs to them, in 7 rounds or more are put into the documents.'
+    )
+  }
   const isCount = (value: number) => Number.isInteger(value) && value >= 1 && value <= 1_000
   return {
     isQuick,
     parts: list('only', parts),
-    connections: (values.connections ?? (isQuick ? '1,50' : '1,10,50,200')).split(',').map(text => number('connections', text, isCount)),
-    algorithms: list('algorithms', algorithms).slice(0, isQuick && values.algorithms === undefined ? 1 : undefined) as Algorithm[],
+    connections: (values.connections ?? (isQuick ? '1,50' : '1,10,50,200'))
+      .split(',')
+      .map(text => number('connections', text, isCount)),
+    algorithms: list('algorithms', algorithms).slice(
+      0, isQuick && values.algorithms === undefined ? 1 : undefined
+    ) as Algorithm[],
     compared: [
       ...list('variants', Object.keys(variants)).map(name => ({ name, variant: name as VariantName })),
       ...(values.build ?? []).map(readBuild)
@@ -77,7 +85,20 @@ function parse () {
   try {
     const text = { type: 'string' } as const
     const flag = { type: 'boolean' } as const
-    return parseArgs({ options: { quick: flag, rounds: text, seconds: text, only: text, connections: text, algorithms: text, variants: text, build: { type: 'string', multiple: true }, write: flag, help: flag } })
+    return parseArgs({
+      options: {
+        quick: flag,
+        rounds: text,
+        seconds: text,
+        only: text,
+        connections: text,
+        algorithms: text,
+        variants: text,
+        build: { type: 'string', multiple: true },
+        write: flag,
+        help: flag
+      }
+    })
   } catch (error) {
     throw new UsageError((error as Error).message)
   }
@@ -85,6 +106,8 @@ function parse () {
 
 function readBuild (text: string): ComparedVariant {
   const [, name, folder] = /^([\w.-]+)=(.+)$/.exec(text) ?? []
-  if (name === undefined || folder === undefined || name in variants) throw new UsageError(`--build: ${text} is not NAME=FOLDER with a name of its own.`)
+  if (name === undefined || folder === undefined || name in variants) {
+    throw new UsageError(`--build: ${text} is not NAME=FOLDER with a name of its own.`)
+  }
   return { name, variant: 'signout', build: resolve(folder) }
 }

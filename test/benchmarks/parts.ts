@@ -33,7 +33,9 @@ export async function benchMemoryBlocklist (entries: number, lookups: number): P
   const blocklist = createMemoryBlocklist({ leewaySeconds: 5 })
   const ids = Array.from({ length: entries }, () => randomUUID())
   await blocklist.revoke(ids.map(id => ({ scope: 'session', id, expiresAt: nowSeconds() + 3_600 })))
-  const claims = Array.from({ length: 1_000 }, (_, index) => ({ jti: randomUUID(), sid: index % 10 === 0 ? ids[index % entries] ?? '' : randomUUID() }))
+  const claims = Array.from({ length: 1_000 }, (_, index) => ({
+    jti: randomUUID(), sid: index % 10 === 0 ? ids[index % entries] ?? '' : randomUUID()
+  }))
   let found = 0
   const startedAt = performance.now()
   for (let lookup = 0; lookup < lookups; lookup++) {

@@ -20,7 +20,9 @@ interface Answer { id: number, answer?: unknown, error?: string }
 const canPin = findProgramFolder('taskset') !== undefined && availableParallelism() > 1
 
 /** How processes share this machine, in words. */
-const sharing: string = canPin ? 'servers on core 0, Redis and load on core 1' : 'no process is bound to a core: there is no taskset, or one core'
+const sharing: string = canPin
+  ? 'servers on core 0, Redis and load on core 1'
+  : 'no process is bound to a core: there is no taskset, or one core'
 
 /** What was measured on. */
 export interface Machine {
@@ -34,7 +36,14 @@ export interface Machine {
 }
 
 export function describeMachine (redis: string): Machine {
-  return { cpu: cpus()[0]?.model.trim() ?? 'unknown', cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), node: process.versions.node, redis, sharing }
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    node: process.versions.node,
+    redis,
+    sharing
+  }
 }
 
 /** A program and its arguments, bound to a core where that can be done. */
@@ -46,7 +55,10 @@ export function pinned (core: Core, program: string, args: string[]): [string, s
 const running = new Set<ChildProcess>()
 let isInterrupted = false
 
-/** Ends what is measured and what measures: whatever is being asked fails, and what was opened is closed as after any failure. */
+/**
+ * Ends what is measured and what measures: whatever is being asked fails, and what was opened is closed as after any
+ * failure.
+ */
 export function interrupt (): void {
   isInterrupted = true
   for (const child of running) child.kill('SIGKILL')
@@ -55,7 +67,9 @@ export function interrupt (): void {
 /** Starts a compiled file of this folder as a process of its own. */
 export async function startHelper (file: string, core: Core, argument?: unknown): Promise<Helper> {
   if (isInterrupted) throw new Error('Interrupted.')
-  const [program, args] = pinned(core, process.execPath, [...execArguments(file), join(import.meta.dirname, file), JSON.stringify(argument ?? null)])
+  const [program, args] = pinned(core, process.execPath, [
+    ...execArguments(file), join(import.meta.dirname, file), JSON.stringify(argument ?? null)
+  ])
   const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   running.add(child)
   const waiting = new Map<number, { resolve: (answer: unknown) => void, reject: (error: Error) => void }>()
@@ -97,7 +111,9 @@ export async function startHelper (file: string, core: Core, argument?: unknown)
 /** BENCH_PROFILE=folder profiles the servers, one file for each. */
 function execArguments (file: string): string[] {
   const folder = process.env['BENCH_PROFILE']
-  return folder !== undefined && file === 'server.js' ? ['--cpu-prof', '--cpu-prof-interval', '200', '--cpu-prof-dir', folder] : []
+  return folder !== undefined && file === 'server.js'
+    ? ['--cpu-prof', '--cpu-prof-interval', '200', '--cpu-prof-dir', folder]
+    : []
 }
 
 /** What the processes at the other end do: they answer by name, and end when nobody asks any more. */

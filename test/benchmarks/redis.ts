@@ -40,20 +40,28 @@ end
 
 export async function startRedis (): Promise<BenchRedis> {
   const folder = findProgramFolder('redis-server')
-  if (folder === undefined) throw new ServicesError('The benchmark needs a redis-server of its own: install it (Debian: apt-get install redis-server).')
+  if (folder === undefined) {
+    throw new ServicesError(
+      'The benchmark needs a redis-server of its own: install it (Debian: apt-get install redis-server).'
+    )
+  }
   const port = await findFreePort()
   const data = mkdtempSync(join(tmpdir(), 'signout-bench-'))
-  const [program, args] = pinned('load', join(folder, 'redis-server'), ['--port', String(port), '--bind', '127.0.0.1', '--dir', data, '--save', '', '--appendonly', 'no'])
+  const [program, args] = pinned('load', join(folder, 'redis-server'), [
+    '--port', String(port), '--bind', '127.0.0.1', '--dir', data, '--save', '', '--appendonly', 'no'
+  ])
   const child = spawn(program, args, { stdio: 'ignore' })
   const url = `redis://127.0.0.1:${port}`
   const admin = new Redis(url, { retryStrategy: attempt => attempt < 200 ? 25 : null, maxRetriesPerRequest: null })
   admin.on('error', () => { /* It is still starting. */ })
   await admin.ping()
-  const infoOf = async (section: string, field: string) => Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(await admin.info(section))?.[1])
+  const infoOf = async (section: string, field: string) =>
+    Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(await admin.info(section))?.[1])
   return {
     url,
     admin,
-    usedMicros: async () => Math.round((await infoOf('cpu', 'used_cpu_sys') + await infoOf('cpu', 'used_cpu_user')) * 1e6),
+    usedMicros: async () =>
+      Math.round(((await infoOf('cpu', 'used_cpu_sys')) + (await infoOf('cpu', 'used_cpu_user'))) * 1e6),
     usedBytes: () => infoOf('memory', 'used_memory'),
     countLookups: async () => Number(/^cmdstat_mget:calls=(\d+)/m.exec(await admin.info('commandstats'))?.[1] ?? 0),
     async fill (prefix, entries) {
@@ -67,10 +75,12 @@ export async function startRedis (): Promise<BenchRedis> {
       const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds: 5, deadlineMs: 60_000 })
       const expiresAt = nowSeconds() + 900
       for (let done = 0; done < logouts; done += logoutsPerWrite) {
-        await blocklist.revoke(Array.from({ length: Math.min(logoutsPerWrite, logouts - done) }, () => [
-          { scope: 'token' as const, id: randomUUID(), expiresAt },
-          { scope: 'session' as const, id: randomUUID(), expiresAt }
-        ]).flat())
+        await blocklist.revoke(
+          Array.from({ length: Math.min(logoutsPerWrite, logouts - done) }, () => [
+            { scope: 'token' as const, id: randomUUID(), expiresAt },
+            { scope: 'session' as const, id: randomUUID(), expiresAt }
+          ]).flat()
+        )
       }
       await blocklist.close()
     },

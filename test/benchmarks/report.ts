@@ -9,16 +9,23 @@ import { judge } from './targets.ts'
 import { tokenCount } from './tokens.ts'
 import { variants, type VariantName } from './variants.ts'
 
-const withSpread = ({ median, min, max }: Spread, digits: number) => `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`
+const withSpread = ({ median, min, max }: Spread, digits: number) =>
+  `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`
 const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-const table = (head: readonly string[], rows: readonly string[][]) => [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
+const table = (head: readonly string[], rows: readonly string[][]) =>
+  [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
 
 /** The whole report, in Markdown. */
 export function formatReport (result: BenchResult): string {
   return [
     describeRun(result),
     '## What must be reached, and what is',
-    table(['what', 'must reach', 'measured: median (least to greatest)', 'reached'], judge(result).map(({ what, limit, measured, isReached }) => [what, limit, measured ?? 'not measured', isReached ? 'yes' : '**no**'])),
+    table(
+      ['what', 'must reach', 'measured: median (least to greatest)', 'reached'],
+      judge(result).map(({ what, limit, measured, isReached }) => [
+        what, limit, measured ?? 'not measured', isReached ? 'yes' : '**no**'
+      ])
+    ),
     ...formatCells(result.cells),
     ...formatSizes(result.sizes),
     ...formatLookups(result.lookups),
@@ -27,27 +34,43 @@ export function formatReport (result: BenchResult): string {
   ].join('\n\n')
 }
 
-function describeRun ({ startedAt, command, rounds, secondsEach, machine: { cpu, cores, memoryGiB, node, redis, sharing }, loadAverage: [before, after] }: BenchResult): string {
-  return `Measured at ${startedAt} with \`${command}\`: ${rounds} rounds of ${secondsEach} s for each variant in turn, ${timesRoundsForFivePercent * rounds} with one connection and for the sizes, where five percent are to be told from none; ${tokenCount} different tokens. ` +
+function describeRun ({
+  startedAt, command, rounds, secondsEach, machine: { cpu, cores, memoryGiB, node, redis, sharing },
+  loadAverage: [before, after]
+}: BenchResult): string {
+  return (
+    `Measured at ${startedAt} with \`${command}\`: ${rounds} rounds of ${secondsEach} s for each variant in turn, ${timesRoundsForFivePercent * rounds} with one connection and for the sizes, where five percent are to be told from none; ${tokenCount} different tokens. ` +
     `${cpu}, ${cores} cores, ${memoryGiB} GiB, Node ${node}, Redis ${redis}; ${sharing}. The load average of the machine was ${before.toFixed(1)} before and ${after.toFixed(1)} after.`
+  )
 }
 
 function formatCells (cells: Cell[]): string[] {
-  const titleOf = ({ algorithm, connections }: Cell) => `${algorithm}, ${connections} ${connections === 1 ? 'connection' : 'connections'}`
+  const titleOf = ({ algorithm, connections }: Cell) =>
+    `${algorithm}, ${connections} ${connections === 1 ? 'connection' : 'connections'}`
   return [...new Set(cells.map(titleOf))].flatMap(title => [
     `## ${title}`,
-    table(['variant', ...figureNames], cells
-      .filter(cell => titleOf(cell) === title)
-      .map(({ variant, measurements }) => [variants[variant as VariantName] ?? `signout (${variant})`, ...figures(measurements)]))
+    table(
+      ['variant', ...figureNames],
+      cells
+        .filter(cell => titleOf(cell) === title)
+        .map(({ variant, measurements }) => [
+          variants[variant as VariantName] ?? `signout (${variant})`, ...figures(measurements)
+        ])
+    )
   ])
 }
 
 const figureNames = ['CPU µs a request', 'Redis µs a request', 'requests a second', 'p50 ms', 'p99 ms', 'p99.9 ms']
 
 function figures (measurements: Measurement[]): string[] {
-  const of = (field: keyof Measurement, digits: number) => withSpread(spreadOf(measurements.map(each => each[field])), digits)
-  const median = (field: keyof Measurement, digits: number) => spreadOf(measurements.map(each => each[field])).median.toFixed(digits)
-  return [of('cpuMicros', 1), median('redisMicros', 1), median('perSecond', 0), median('p50', 2), median('p99', 2), median('p999', 2)]
+  const of = (field: keyof Measurement, digits: number) =>
+    withSpread(spreadOf(measurements.map(each => each[field])), digits)
+  const median = (field: keyof Measurement, digits: number) =>
+    spreadOf(measurements.map(each => each[field])).median.toFixed(digits)
+  return [
+    of('cpuMicros', 1), median('redisMicros', 1), median('perSecond', 0), median('p50', 2), median('p99', 2),
+    median('p999', 2)
+  ]
 }
 
 function formatSizes (sizes: BenchResult['sizes']): string[] {
@@ -60,33 +83,72 @@ function formatSizes (sizes: BenchResult['sizes']): string[] {
 
 function formatLookups (lookups: BenchResult['lookups']): string[] {
   if (lookups === undefined) return []
-  const kinds = [...new Set(lookups.map(({ tokensPerCommand, isInCluster }) => isInCluster ? '1, and 16 commands in a packet, as in a cluster' : String(tokensPerCommand)))]
-  return ['## What one Redis serves in look-ups', table(['tokens in a command', 'Redis µs a token', 'tokens a second here', 'tokens a second with all of its core'], kinds.map((kind, index) => {
-    const own = lookups.filter((_, at) => at % kinds.length === index)
-    const median = (pick: (each: LookupsMeasurement) => number) => spreadOf(own.map(pick)).median
-    return [kind, withSpread(spreadOf(own.map(({ redisMicros }) => redisMicros)), 2), median(({ tokensPerSecond }) => tokensPerSecond).toFixed(0), (1e6 / median(({ redisMicros }) => redisMicros)).toFixed(0)]
-  }))]
+  const kinds = [
+    ...new Set(
+      lookups.map(({ tokensPerCommand, isInCluster }) =>
+        isInCluster ? '1, and 16 commands in a packet, as in a cluster' : String(tokensPerCommand)
+      )
+    )
+  ]
+  return [
+    '## What one Redis serves in look-ups',
+    table(
+      ['tokens in a command', 'Redis µs a token', 'tokens a second here', 'tokens a second with all of its core'],
+      kinds.map((kind, index) => {
+        const own = lookups.filter((_, at) => at % kinds.length === index)
+        const median = (pick: (each: LookupsMeasurement) => number) => spreadOf(own.map(pick)).median
+        return [
+          kind, withSpread(spreadOf(own.map(({ redisMicros }) => redisMicros)), 2),
+          median(({ tokensPerSecond }) => tokensPerSecond).toFixed(0),
+          (1e6 / median(({ redisMicros }) => redisMicros)).toFixed(0)
+        ]
+      })
+    )
+  ]
 }
 
 function formatMemory (memory: BenchResult['memory']): string[] {
   if (memory === undefined) return []
-  return ['## What a logout takes in Redis\' memory', table(['logouts', 'bytes each'], memory.map(({ logouts, bytes }) => [String(logouts), bytes.toFixed(0)]))]
+  return [
+    "## What a logout takes in Redis' memory",
+    table(
+      ['logouts', 'bytes each'], memory.map(({ logouts, bytes }) => [String(logouts), bytes.toFixed(0)])
+    )
+  ]
 }
 
 function formatService (service: BenchResult['service']): string[] {
   if (service === undefined) return []
-  const of = (pick: (round: ServiceResult['rounds'][number]) => number, digits = 1) => withSpread(spreadOf(service.rounds.map(pick)), digits)
+  const of = (pick: (round: ServiceResult['rounds'][number]) => number, digits = 1) =>
+    withSpread(spreadOf(service.rounds.map(pick)), digits)
   return [
     '## The service itself',
     table(['50 connections', ...figureNames], [['`GET /token`', ...figures(service.token)]]),
-    table(['16 connections', 'CPU µs each', 'Postgres µs each', 'Redis µs each', 'each second', 'p50 ms', 'p99 ms'], acts.map(act => {
-      const own = service.acts.filter(each => each.act === act)
-      const median = (field: 'redisMicros' | 'perSecond' | 'p50' | 'p99', digits: number) => spreadOf(own.map(each => each[field])).median.toFixed(digits)
-      return [`\`POST /${act}\``, withSpread(spreadOf(own.map(({ cpuMicros }) => cpuMicros)), 0), withSpread(spreadOf(own.map(({ postgresMicros }) => postgresMicros)), 0), median('redisMicros', 1), median('perSecond', 0), median('p50', 1), median('p99', 1)]
-    })),
-    table(['`GET /me`, 200 requests a second, evenly', 'p50 ms', 'p99 ms', 'event-loop delay p99 ms', 'logins a second'], [
-      ['idle', of(({ idle }) => idle.p50), of(({ idle }) => idle.p99), of(({ idleDelayP99Ms }) => idleDelayP99Ms), '0'],
-      ['in a login storm', of(({ storm }) => storm.p50), of(({ storm }) => storm.p99), of(({ delayP99Ms }) => delayP99Ms), of(({ loginsPerSecond }) => loginsPerSecond, 0)]
-    ])
+    table(
+      ['16 connections', 'CPU µs each', 'Postgres µs each', 'Redis µs each', 'each second', 'p50 ms', 'p99 ms'],
+      acts.map(act => {
+        const own = service.acts.filter(each => each.act === act)
+        const median = (field: 'redisMicros' | 'perSecond' | 'p50' | 'p99', digits: number) =>
+          spreadOf(own.map(each => each[field])).median.toFixed(digits)
+        return [
+          `\`POST /${act}\``, withSpread(spreadOf(own.map(({ cpuMicros }) => cpuMicros)), 0),
+          withSpread(spreadOf(own.map(({ postgresMicros }) => postgresMicros)), 0), median('redisMicros', 1),
+          median('perSecond', 0), median('p50', 1), median('p99', 1)
+        ]
+      })
+    ),
+    table(
+      ['`GET /me`, 200 requests a second, evenly', 'p50 ms', 'p99 ms', 'event-loop delay p99 ms', 'logins a second'],
+      [
+        [
+          'idle', of(({ idle }) => idle.p50), of(({ idle }) => idle.p99), of(({ idleDelayP99Ms }) => idleDelayP99Ms),
+          '0'
+        ],
+        [
+          'in a login storm', of(({ storm }) => storm.p50), of(({ storm }) => storm.p99),
+          of(({ delayP99Ms }) => delayP99Ms), of(({ loginsPerSecond }) => loginsPerSecond, 0)
+        ]
+      ]
+    )
   ]
 }

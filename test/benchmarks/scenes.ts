@@ -33,13 +33,17 @@ export async function withClosing<T> (work: (close: (later: () => Promise<void>)
   }
 }
 
-export async function open<T extends { stop (): Promise<void> }> (opening: Promise<T>, close: (later: () => Promise<void>) => void): Promise<T> {
+export async function open<T extends { stop(): Promise<void> }> (
+  opening: Promise<T>, close: (later: () => Promise<void>) => void
+): Promise<T> {
   const opened = await opening
   close(() => opened.stop())
   return opened
 }
 
-async function startVariants (options: VariantOptions[], close: (later: () => Promise<void>) => void): Promise<{ server: Helper, urls: string[] }> {
+async function startVariants (
+  options: VariantOptions[], close: (later: () => Promise<void>) => void
+): Promise<{ server: Helper, urls: string[] }> {
   const server = await open(startHelper('server.js', 'server', options), close)
   return { server, urls: await server.ask<string[]>('urls') }
 }
@@ -51,7 +55,9 @@ export interface ComparedVariant {
 }
 
 /** Every variant with each algorithm and each number of connections. */
-export async function compareVariants (compared: ComparedVariant[], algorithms: Algorithm[], connections: number[], { rounds, seconds, say }: Effort): Promise<Cell[]> {
+export async function compareVariants (
+  compared: ComparedVariant[], algorithms: Algorithm[], connections: number[], { rounds, seconds, say }: Effort
+): Promise<Cell[]> {
   const cells: Cell[] = []
   for (const algorithm of algorithms) {
     await withClosing(async close => {
@@ -60,7 +66,15 @@ export async function compareVariants (compared: ComparedVariant[], algorithms: 
       const issuer = createIssuer(algorithm)
       const subjects: Subject[] = []
       for (const { name, variant, build } of compared) {
-        const { server, urls: [url = ''] } = await startVariants([{ variant, keys: issuer.keys, redisUrl: redis.url, prefix: `bench:${name}:`, ...build !== undefined && { build } }], close)
+        const { server, urls: [url = ''] } = await startVariants([
+          {
+            variant,
+            keys: issuer.keys,
+            redisUrl: redis.url,
+            prefix: `bench:${name}:`,
+            ...build !== undefined && { build }
+          }
+        ], close)
         subjects.push({ name, server, url, redis, tokens: [] })
       }
       // After the cut-off that each blocklist has set for itself.
@@ -71,7 +85,9 @@ export async function compareVariants (compared: ComparedVariant[], algorithms: 
       for (const count of connections) {
         say(`${algorithm}, ${count} connections`)
         const enough = count === 1 ? timesRoundsForFivePercent * rounds : rounds
-        for (const [variant, measurements] of await inTurn(subjects, enough, { load, connections: count, seconds })) cells.push({ algorithm, connections: count, variant, measurements })
+        for (const [variant, measurements] of await inTurn(subjects, enough, { load, connections: count, seconds })) {
+          cells.push({ algorithm, connections: count, variant, measurements })
+        }
       }
     })
   }
@@ -79,10 +95,13 @@ export async function compareVariants (compared: ComparedVariant[], algorithms: 
 }
 
 /**
- * The same server on blocklists of several sizes, each in a Redis of its own. They are all in one process: two processes may
- * differ by more than what is looked for here, since what a compiler makes of the same code depends on what it saw first.
+ * The same server on blocklists of several sizes, each in a Redis of its own. They are all in one process: two
+ * processes may differ by more than what is looked for here, since what a compiler makes of the same code depends on
+ * what it saw first.
  */
-export async function compareSizes (sizes: number[], { rounds, seconds, say }: Effort): Promise<Record<string, Measurement[]>> {
+export async function compareSizes (
+  sizes: number[], { rounds, seconds, say }: Effort
+): Promise<Record<string, Measurement[]>> {
   return await withClosing(async close => {
     const load = await open(startHelper('load.js', 'load'), close)
     const issuer = createIssuer('EdDSA')
@@ -93,11 +112,17 @@ export async function compareSizes (sizes: number[], { rounds, seconds, say }: E
       await redis.fill('bench:', size)
       filled.push(redis)
     }
-    const { server, urls } = await startVariants(filled.map(({ url }) => ({ variant: 'signout', keys: issuer.keys, redisUrl: url, prefix: 'bench:' })), close)
+    const { server, urls } = await startVariants(
+      filled.map(({ url }) => ({ variant: 'signout', keys: issuer.keys, redisUrl: url, prefix: 'bench:' })), close
+    )
     const tokens = issuer.issue(tokenCount)
-    const subjects = filled.map((redis, index): Subject => ({ name: String(sizes[index]), server, url: urls[index] ?? '', redis, tokens }))
+    const subjects = filled.map((redis, index): Subject => ({
+      name: String(sizes[index]), server, url: urls[index] ?? '', redis, tokens
+    }))
     await warmUp(subjects, { load, seconds })
-    return Object.fromEntries(await inTurn(subjects, timesRoundsForFivePercent * rounds, { load, connections: 50, seconds }))
+    return Object.fromEntries(
+      await inTurn(subjects, timesRoundsForFivePercent * rounds, { load, connections: 50, seconds })
+    )
   })
 }
 
@@ -144,7 +169,9 @@ export async function measureReplay (entries: number, { rounds, say }: Effort): 
     close(() => database.drop())
     const redis: BenchRedis = await open(startRedis(), close)
     say(`${entries} revocations on record`)
-    const replay = await open(startHelper('replay.js', 'any', { databaseUrl: database.url, redisUrl: redis.url }), close)
+    const replay = await open(
+      startHelper('replay.js', 'any', { databaseUrl: database.url, redisUrl: redis.url }), close
+    )
     await database.query(`insert into revocations (scope, id, expires_at, reason, created_at)
       select case when n % 2 = 0 then 'token' else 'session' end, gen_random_uuid(), now() + interval '1 hour', 'logout', now() from generate_series(1, ${entries}) n`)
     const seconds: number[] = []

@@ -2,7 +2,10 @@ import type { AddressInfo } from 'node:net'
 import { buildVariant, type VariantOptions } from './variants.ts'
 import { answer, givenArgument, usedMicros } from './processes.ts'
 
-/** Variants, each listening on a port of its own, in one process. It is asked what it has used, and does nothing else beside requests. */
+/**
+ * Variants, each listening on a port of its own, in one process. It is asked what it has used, and does nothing else
+ * beside requests.
+ */
 async function listen (options: VariantOptions): Promise<string> {
   const app = await buildVariant(options)
   await app.listen({ port: 0, host: '127.0.0.1' })

@@ -20,9 +20,13 @@ answer({
   usedMicros,
   signUp: () => signUp(app),
   /** So many tokens, each of another user and session. */
-  issue: (count: number) => Promise.all(Array.from({ length: count }, () => issueToken(app, { userId: randomUUID(), sessionId: randomUUID() }))),
+  issue: (count: number) =>
+    Promise.all(
+      Array.from({ length: count }, () => issueToken(app, { userId: randomUUID(), sessionId: randomUUID() }))
+    ),
   /** So many sessions of one user. */
-  openSessions: ({ username, count }: { username: string, count: number }): Promise<Pair[]> => Promise.all(Array.from({ length: count }, () => openSession(app, username))),
+  openSessions: ({ username, count }: { username: string, count: number }): Promise<Pair[]> =>
+    Promise.all(Array.from({ length: count }, () => openSession(app, username))),
   startDelay () {
     delay.reset()
     delay.enable()

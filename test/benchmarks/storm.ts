@@ -51,7 +51,9 @@ export async function measureService ({ rounds, seconds, say }: Effort): Promise
     const database = await createDatabase()
     close(() => database.drop())
     const redis = await open(startRedis(), close)
-    const [load, storm] = [await open(startHelper('load.js', 'load'), close), await open(startHelper('load.js', 'load'), close)]
+    const [load, storm] = [
+      await open(startHelper('load.js', 'load'), close), await open(startHelper('load.js', 'load'), close)
+    ]
     const service = await open(startHelper('service.js', 'server', serviceEnv(database.url, redis.url)), close)
     const address = await service.ask<string>('address')
     say('the service, GET /token')
@@ -60,18 +62,38 @@ export async function measureService ({ rounds, seconds, say }: Effort): Promise
     await warmUp([subject], { load, seconds })
     const token = (await inTurn([subject], rounds, { load, connections: 50, seconds })).get(subject.name) ?? []
     const acts = await measureActs({ service, address, load, redis, database }, { rounds, seconds, say })
-    const [bytesPerSession, bytesPerEvent] = [await database.bytesPerRow('sessions'), await database.bytesPerRow('security_events')]
-    return { token, acts, bytesPerSession, bytesPerEvent, rounds: await measureStorm({ service, load, storm, address }, rounds, say) }
+    const [bytesPerSession, bytesPerEvent] = [
+      await database.bytesPerRow('sessions'), await database.bytesPerRow('security_events')
+    ]
+    return {
+      token,
+      acts,
+      bytesPerSession,
+      bytesPerEvent,
+      rounds: await measureStorm({ service, load, storm, address }, rounds, say)
+    }
   })
 }
 
-async function measureStorm ({ service, load, storm, address }: { service: Helper, load: Helper, storm: Helper, address: string }, rounds: number, say: Effort['say']): Promise<StormRound[]> {
-  const [reader, stormer] = [await service.ask<{ token: string }>('signUp'), await service.ask<{ username: string }>('signUp')]
+async function measureStorm (
+  { service, load, storm, address }: { service: Helper, load: Helper, storm: Helper, address: string },
+  rounds: number,
+  say: Effort['say']
+): Promise<StormRound[]> {
+  const [reader, stormer] = [
+    await service.ask<{ token: string }>('signUp'), await service.ask<{ username: string }>('signUp')
+  ]
   const body = JSON.stringify({ username: stormer.username, password })
   const read = async () => {
     await service.ask('startDelay')
-    const result = await load.ask<LoadResult>('runEvenly', { url: `${address}/me`, connections: readers, seconds: readSeconds, tokens: [reader.token] })
-    if (result.failures > 0) throw new Error(`GET /me: ${result.failures} of ${result.responses} requests failed, so that its figures mean nothing.`)
+    const result = await load.ask<LoadResult>('runEvenly', {
+      url: `${address}/me`, connections: readers, seconds: readSeconds, tokens: [reader.token]
+    })
+    if (result.failures > 0) {
+      throw new Error(
+        `GET /me: ${result.failures} of ${result.responses} requests failed, so that its figures mean nothing.`
+      )
+    }
     return { result, delayP99Ms: await service.ask<number>('delayP99Ms') }
   }
   await read()
@@ -79,12 +101,26 @@ async function measureStorm ({ service, load, storm, address }: { service: Helpe
   for (let round = 0; round < rounds; round++) {
     say(`a login storm, round ${round + 1}`)
     const idle = await read()
-    const storming = storm.ask<LoadResult>('run', { url: `${address}/login`, connections: stormConnections, seconds: readSeconds + 2 * stormMarginSeconds, tokens: [], bodies: Array.from({ length: stormConnections }, () => body) })
+    const storming = storm.ask<LoadResult>('run', {
+      url: `${address}/login`,
+      connections: stormConnections,
+      seconds: readSeconds + 2 * stormMarginSeconds,
+      tokens: [],
+      bodies: Array.from({ length: stormConnections }, () => body)
+    })
     await new Promise(resolve => { setTimeout(resolve, 1000 * stormMarginSeconds) })
     const busy = await read()
     const { perSecond, failures, responses } = await storming
-    if (failures > 0) throw new Error(`POST /login: ${failures} of ${responses} requests failed, so that this was no storm.`)
-    measured.push({ idle: idle.result, storm: busy.result, idleDelayP99Ms: idle.delayP99Ms, delayP99Ms: busy.delayP99Ms, loginsPerSecond: perSecond })
+    if (failures > 0) {
+      throw new Error(`POST /login: ${failures} of ${responses} requests failed, so that this was no storm.`)
+    }
+    measured.push({
+      idle: idle.result,
+      storm: busy.result,
+      idleDelayP99Ms: idle.delayP99Ms,
+      delayP99Ms: busy.delayP99Ms,
+      loginsPerSecond: perSecond
+    })
   }
   return measured
 }

@@ -30,13 +30,15 @@ export function createIssuer (algorithm: Algorithm): Issuer {
   const signer = algorithm === 'HS256' ? hs256(secret) : ed25519(pair.privateKey)
   const header = { alg: algorithm, typ: 'at+jwt', kid: randomUUID() }
   return {
-    keys: algorithm === 'HS256'
-      ? { algorithm, verifying: secret, signing: secret }
-      : {
-          algorithm,
-          verifying: pair.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
-          signing: pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-        },
-    issue: count => Array.from({ length: count }, () => forge(header, { ...goodClaims(issuer), exp: nowSeconds() + 7_200 }, signer))
+    keys:
+      algorithm === 'HS256'
+        ? { algorithm, verifying: secret, signing: secret }
+        : {
+            algorithm,
+            verifying: pair.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+            signing: pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+          },
+    issue: count =>
+      Array.from({ length: count }, () => forge(header, { ...goodClaims(issuer), exp: nowSeconds() + 7_200 }, signer))
   }
 }

@@ -47,9 +47,12 @@ const guards: Record<VariantName, Guard> = {
     return async request => { await request.jwtVerify() }
   },
   exists: async (app, { keys, redisUrl, prefix }) => await checkWithExists(app, keys, new Redis(redisUrl), prefix),
-  pipelined: async (app, { keys, redisUrl, prefix }) => await checkWithExists(app, keys, new Redis(redisUrl, { enableAutoPipelining: true }), prefix),
+  pipelined: async (app, { keys, redisUrl, prefix }) =>
+    await checkWithExists(app, keys, new Redis(redisUrl, { enableAutoPipelining: true }), prefix),
   signout: async (app, { keys, redisUrl, prefix, build }) => {
-    const { default: auth, createMemoryBlocklist, createRedisBlocklist, createRedisConnection } = await importSignout(build)
+    const {
+      default: auth, createMemoryBlocklist, createRedisBlocklist, createRedisConnection
+    } = await importSignout(build)
     // A build of before that took the deadline and the leeway at several places.
     const isOlder = !('leewaySeconds' in createMemoryBlocklist({ leewaySeconds }))
     const redis = createRedisConnection(redisUrl, { ...isOlder && { deadlineMs } } as object)
@@ -57,13 +60,19 @@ const guards: Record<VariantName, Guard> = {
     const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds, deadlineMs })
     await blocklist.ready()
     const { verify: { clockTolerance, ...verify }, ...jwt } = jwtOptions(keys)
-    await app.register(auth, { blocklist, ...isOlder && { deadlineMs }, jwt: { ...jwt, verify: { ...verify, ...isOlder && { clockTolerance } } } })
+    await app.register(auth, {
+      blocklist,
+      ...isOlder && { deadlineMs },
+      jwt: { ...jwt, verify: { ...verify, ...isOlder && { clockTolerance } } }
+    })
     return app.authenticate
   }
 }
 
 /** What people write. */
-async function checkWithExists (app: FastifyInstance, keys: Keys, redis: Redis, prefix: string): Promise<FastifyInstance['authenticate']> {
+async function checkWithExists (
+  app: FastifyInstance, keys: Keys, redis: Redis, prefix: string
+): Promise<FastifyInstance['authenticate']> {
   await app.register(fastifyJwt, {
     ...jwtOptions(keys),
     trusted: async (_request, { jti }) => await redis.exists(`${prefix}jti:${jti}`) === 0
@@ -75,7 +84,14 @@ function jwtOptions ({ algorithm, verifying, signing }: Keys) {
   return {
     secret: algorithm === 'HS256' ? verifying : { public: verifying, private: signing },
     sign: { algorithm },
-    verify: { algorithms: [algorithm], allowedIss: issuer, allowedAud: issuer, checkTyp: 'at+jwt', clockTolerance: leewaySeconds * 1000, cache: maxRememberedTokens }
+    verify: {
+      algorithms: [algorithm],
+      allowedIss: issuer,
+      allowedAud: issuer,
+      checkTyp: 'at+jwt',
+      clockTolerance: leewaySeconds * 1000,
+      cache: maxRememberedTokens
+    }
   } satisfies FastifyJWTOptions
 }
 

@@ -17,7 +17,9 @@ const onlyAHangMs = 50_000
 async function countThings (url: string): Promise<number> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
-  const { rows } = await client.query('select (select count(*) from pg_namespace where nspname !~ \'^pg_|^information_schema|^public$\') + (select count(*) from pg_tables where schemaname !~ \'^pg_|^information_schema\') as count')
+  const { rows } = await client.query(
+    "select (select count(*) from pg_namespace where nspname !~ '^pg_|^information_schema|^public$') + (select count(*) from pg_tables where schemaname !~ '^pg_|^information_schema') as count"
+  )
   await client.end()
   return Number(rows[0].count)
 }
@@ -41,17 +43,35 @@ t.test('check-config prints every setting that is in effect, without secrets, an
   const output = await succeed(t, ['check-config'], { env: settings })
   for (const name of Object.keys(Settings.properties)) t.match(output, new RegExp(`^${name}(=| is not set)`, 'm'))
   const where = `postgres://${url.host}${url.pathname}`
-  for (const line of ['PORT=3000  (default)', 'ACCESS_TOKEN_TTL=60', `ISSUER=${issuer}`, `AUDIENCE=${issuer}  (default)`, 'TRUST_PROXY is not set', `DATABASE_URL=${where}`, `KEY_ENCRYPTION_SECRET=(secret, ${secret.length} bytes)`]) t.match(output, `${line}\n`)
+  for (const line of [
+    'PORT=3000  (default)', 'ACCESS_TOKEN_TTL=60', `ISSUER=${issuer}`, `AUDIENCE=${issuer}  (default)`,
+    'TRUST_PROXY is not set', `DATABASE_URL=${where}`, `KEY_ENCRYPTION_SECRET=(secret, ${secret.length} bytes)`
+  ]) {
+    t.match(output, `${line}\n`)
+  }
   t.notMatch(output, url.password)
   t.notMatch(output, secret)
-  t.match(output, `Postgres at ${where} can be reached, and its tables are not up to date: the next start, or signout migrate, applies `)
+  t.match(
+    output,
+    `Postgres at ${where} can be reached, and its tables are not up to date: the next start, or signout migrate, applies `
+  )
   t.match(output, `Redis at ${redisUrl()} can be reached, and is fit for a blocklist.`)
   t.equal(await countThings(String(env['DATABASE_URL'])), 0)
 
   await t.test('migrate brings the tables up to date, and then has nothing to do', async t => {
-    t.match(await succeed(t, ['migrate'], { env: settings }), new RegExp(`^The tables at ${where} are up to date: \\d+ migrations were applied\\.\n$`))
-    t.equal(await succeed(t, ['migrate'], { env: { ...settings, REDIS_URL: 'redis://127.0.0.1:1' } }), `The tables at ${where} are up to date: nothing had to be done.\n`, 'it does not need Redis')
-    t.match(await succeed(t, ['check-config'], { env: settings }), `Postgres at ${where} can be reached, and its tables are up to date.`)
+    t.match(
+      await succeed(t, ['migrate'], { env: settings }),
+      new RegExp(`^The tables at ${where} are up to date: \\d+ migrations were applied\\.\n$`)
+    )
+    t.equal(
+      await succeed(t, ['migrate'], { env: { ...settings, REDIS_URL: 'redis://127.0.0.1:1' } }),
+      `The tables at ${where} are up to date: nothing had to be done.\n`,
+      'it does not need Redis'
+    )
+    t.match(
+      await succeed(t, ['check-config'], { env: settings }),
+      `Postgres at ${where} can be reached, and its tables are up to date.`
+    )
     await build(t, env)
   })
 })
@@ -60,7 +80,9 @@ t.test('check-config says that the prefix holds the blocklist of another databas
   const [theirs, ours] = [await serversEnv(t), await serversEnv(t)]
   await build(t, theirs)
   const env = { ...ours, BLOCKLIST_PREFIX: String(theirs['BLOCKLIST_PREFIX']) }
-  const refusal = new RegExp(`^REDIS_URL: the Redis at .* holds the blocklist of another database under the prefix ${env['BLOCKLIST_PREFIX']}\\. Choose another BLOCKLIST_PREFIX;`)
+  const refusal = new RegExp(
+    `^REDIS_URL: the Redis at .* holds the blocklist of another database under the prefix ${env['BLOCKLIST_PREFIX']}\\. Choose another BLOCKLIST_PREFIX;`
+  )
   t.match(await fail(t, 1, ['check-config'], { env }), refusal, 'without tables')
   await succeed(t, ['migrate'], { env })
   t.match(await fail(t, 1, ['check-config'], { env }), refusal, 'with a record of its own')
@@ -71,19 +93,36 @@ t.test('adopt-blocklist takes over what another database has under the prefix, a
   const [theirs, ours] = [await serversEnv(t), await serversEnv(t)]
   await (await build(t, theirs)).close()
   const env = { ...ours, BLOCKLIST_PREFIX: String(theirs['BLOCKLIST_PREFIX']) }
-  await t.rejects(async () => { await buildUnready(t, loadConfig(env)).ready() }, { name: 'StartupError', message: /adopt-blocklist/ })
+  await t.rejects(
+    async () => { await buildUnready(t, loadConfig(env)).ready() }, { name: 'StartupError', message: /adopt-blocklist/ }
+  )
   t.match(await succeed(t, ['adopt-blocklist'], { env }), `The blocklist under the prefix ${env.BLOCKLIST_PREFIX} at `)
   const app = await build(t, env)
   t.equal((await get(app, '/token', (await signUp(app)).token)).statusCode, 200)
-  t.match(await fail(t, 1, ['check-config'], { env: theirs }), 'holds the blocklist of another database', 'it is theirs no more')
+  t.match(
+    await fail(t, 1, ['check-config'], { env: theirs }),
+    'holds the blocklist of another database',
+    'it is theirs no more'
+  )
 })
 
 t.test('check-config says every mistake in a line of its own', async t => {
-  const { code, stdout, stderr } = await signout(t, ['check-config'], { env: { PORT: 'http', CLOCK_LEEWAY: '-1', REDIS_URL: 'hush', KEY_ENCRYPTION_SECRET: 'hush' } })
+  const { code, stdout, stderr } = await signout(t, ['check-config'], {
+    env: { PORT: 'http', CLOCK_LEEWAY: '-1', REDIS_URL: 'hush', KEY_ENCRYPTION_SECRET: 'hush' }
+  })
   t.equal(code, 1)
   t.equal(stdout, '')
   t.notMatch(stderr, 'hush')
-  t.same(stderr.trimEnd().split('\n').map(line => line.split(' ').slice(0, 4).join(' ')), ['signout: PORT is "http";', 'signout: REDIS_URL is 4', 'signout: CLOCK_LEEWAY is "-1";', 'signout: KEY_ENCRYPTION_SECRET is 4', 'signout: DATABASE_URL is not', 'signout: ISSUER is not'])
+  t.same(
+    stderr
+      .trimEnd()
+      .split('\n')
+      .map(line => line.split(' ').slice(0, 4).join(' ')),
+    [
+      'signout: PORT is "http";', 'signout: REDIS_URL is 4', 'signout: CLOCK_LEEWAY is "-1";',
+      'signout: KEY_ENCRYPTION_SECRET is 4', 'signout: DATABASE_URL is not', 'signout: ISSUER is not'
+    ]
+  )
 })
 
 t.test('check-config says of each server whether it can be reached, in time', async t => {
@@ -93,7 +132,10 @@ t.test('check-config says of each server whether it can be reached, in time', as
   await Promise.all([unreachable, stalling].map(async servers => {
     const { value: end, elapsedMs } = await timed(() => signout(t, ['check-config'], { env: { ...env, ...servers } }))
     t.equal(end?.code, 1)
-    t.match(end?.stderr, /^signout: DATABASE_URL: cannot connect to .*\. Start Postgres there, or correct the variable\.\nsignout: REDIS_URL: cannot connect to .*\. Start Redis there, or correct the variable\.\n$/)
+    t.match(
+      end?.stderr,
+      /^signout: DATABASE_URL: cannot connect to .*\. Start Postgres there, or correct the variable\.\nsignout: REDIS_URL: cannot connect to .*\. Start Redis there, or correct the variable\.\n$/
+    )
     t.notMatch(`${end?.stdout}${end?.stderr}`, 'hush')
     t.ok(elapsedMs < onlyAHangMs)
   }))
@@ -104,7 +146,10 @@ t.test('check-config says of each server whether it can be reached, in time', as
 t.test('check-config finds a Postgres that is read-only', async t => {
   const env = await serversEnv(t)
   const url = `${env['DATABASE_URL']}?options=-c%20default_transaction_read_only%3Don`
-  t.match(await fail(t, 1, ['check-config'], { env: { ...env, DATABASE_URL: url } }), /^DATABASE_URL: .* is read-only: it may be a standby\. Name the primary, or turn default_transaction_read_only off\.$/)
+  t.match(
+    await fail(t, 1, ['check-config'], { env: { ...env, DATABASE_URL: url } }),
+    /^DATABASE_URL: .* is read-only: it may be a standby\. Name the primary, or turn default_transaction_read_only off\.$/
+  )
 })
 
 t.test('a command that cannot reach a server says so in one line, and ends in time', async t => {
@@ -116,7 +161,9 @@ t.test('a command that cannot reach a server says so in one line, and ends in ti
     [['revoke', '--user', 'ada', '--dry-run'], 'REDIS_URL', await stalled(t, redisUrl())]
   ] as const
   await Promise.all(cases.map(async ([args, name, url]) => {
-    const { value: line, elapsedMs } = await timed(() => fail(t, 1, [...args], { env: { ...env, [name]: url }, input: password }))
+    const { value: line, elapsedMs } = await timed(() =>
+      fail(t, 1, [...args], { env: { ...env, [name]: url }, input: password })
+    )
     t.match(line, new RegExp(`^${name}: cannot connect to .* or correct the variable\\.$`))
     t.notMatch(line, 'hush')
     t.ok(elapsedMs < onlyAHangMs, `${args.join(' ')}: ${elapsedMs} ms`)
@@ -124,9 +171,15 @@ t.test('a command that cannot reach a server says so in one line, and ends in ti
 })
 
 t.test('a wrong setting is one line, whatever the command', async t => {
-  await Promise.all([['migrate'], ['check-config'], ['user', 'create', 'ada'], ['sessions', 'list', 'ada'], ['revoke', '--user', 'ada']].map(async args => {
-    t.equal(await fail(t, 1, args, { env: { PORT: 'http' } }), 'PORT is "http"; it must be a whole number from 0 to 65535.')
-  }))
+  await Promise.all(
+    [
+      ['migrate'], ['check-config'], ['user', 'create', 'ada'], ['sessions', 'list', 'ada'], ['revoke', '--user', 'ada']
+    ].map(async args => {
+      t.equal(
+        await fail(t, 1, args, { env: { PORT: 'http' } }), 'PORT is "http"; it must be a whole number from 0 to 65535.'
+      )
+    })
+  )
 })
 
 t.test('embedded: migrate makes the tables, and check-config opens nothing', async t => {
@@ -134,7 +187,10 @@ t.test('embedded: migrate makes the tables, and check-config opens nothing', asy
   const folder = String(env['DATA_DIR'])
   t.match(await succeed(t, ['check-config'], { env }), `Embedded: the database is in ${folder} and was not opened`)
   t.notOk(existsSync(join(folder, 'lock')))
-  t.match(await succeed(t, ['migrate'], { env }), new RegExp(`^The tables at ${folder} are up to date: \\d+ migrations were applied\\.\n$`))
+  t.match(
+    await succeed(t, ['migrate'], { env }),
+    new RegExp(`^The tables at ${folder} are up to date: \\d+ migrations were applied\\.\n$`)
+  )
   t.equal(await succeed(t, ['migrate'], { env }), `The tables at ${folder} are up to date: nothing had to be done.\n`)
   await build(t, env)
 })
@@ -143,6 +199,9 @@ t.test('a folder that cannot be written is one line', async t => {
   const file = join(scratchFolder(t), 'file')
   writeFileSync(file, '')
   await Promise.all([['migrate'], ['user', 'create', 'ada']].map(async args => {
-    t.equal(await fail(t, 1, args, { env: { ISSUER: issuer, DATA_DIR: file }, input: password }), `DATA_DIR ${file} cannot be written (EEXIST): name a folder that this user may write.`)
+    t.equal(
+      await fail(t, 1, args, { env: { ISSUER: issuer, DATA_DIR: file }, input: password }),
+      `DATA_DIR ${file} cannot be written (EEXIST): name a folder that this user may write.`
+    )
   }))
 })

@@ -6,17 +6,31 @@ import { bearer, get, openSession, password, refresh, signUp } from '../support/
 import { spawnServer, startServer } from '../support/server-process.ts'
 import { until } from '../support/wait.ts'
 
-const commands = [['migrate'], ['user', 'create', 'grace'], ['user', 'disable', 'ada'], ['sessions', 'list', 'ada'], ['revoke', '--user', 'ada']]
+const commands = [
+  ['migrate'],
+  ['user', 'create', 'grace'],
+  ['user', 'disable', 'ada'],
+  ['sessions', 'list', 'ada'],
+  ['revoke', '--user', 'ada']
+]
 
 t.test('embedded: while a server runs, each command says to stop it first, and harms nothing', async t => {
   const env = await embeddedEnv(t)
   const server = await startServer(t, env)
-  const post = (path: string) => fetch(`${server.address}${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username: 'ada', password }) })
+  const post = (path: string) =>
+    fetch(`${server.address}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ username: 'ada', password })
+    })
   await post('/register')
   const { access_token: token } = await (await post('/login')).json() as { access_token: string }
   const me = async () => (await fetch(`${server.address}/me`, { headers: bearer(token) })).status
   await Promise.all(commands.map(async args => {
-    t.equal(await fail(t, 1, args, { env, input: password }), `DATA_DIR ${env['DATA_DIR']} is in use by another process: stop it first, or name another folder.`)
+    t.equal(
+      await fail(t, 1, args, { env, input: password }),
+      `DATA_DIR ${env['DATA_DIR']} is in use by another process: stop it first, or name another folder.`
+    )
   }))
   t.equal(await me(), 200)
   t.match(await succeed(t, ['check-config'], { env }), 'was not opened', 'the settings can be checked')
@@ -40,16 +54,25 @@ t.test('embedded: what is revoked on the command line is refused by the next ser
   const good = await signUp(before)
   await before.close()
   const { jti, sid } = decodeJwt(alone.access_token)
-  t.equal(await succeed(t, ['revoke', '--token', String(jti)], { env }), `Revoked the token ${String(jti)}. Its session goes on.\n`)
+  t.equal(
+    await succeed(t, ['revoke', '--token', String(jti)], { env }),
+    `Revoked the token ${String(jti)}. Its session goes on.\n`
+  )
   const between = await build(t, env)
-  for (const [access, status] of [[alone.access_token, 401], [token, 200], [good.token, 200]] as const) t.equal((await get(between, '/token', access)).statusCode, status)
+  for (const [access, status] of [
+    [alone.access_token, 401], [token, 200], [good.token, 200]
+  ] as const) {
+    t.equal((await get(between, '/token', access)).statusCode, status)
+  }
   await between.close()
   t.match(await succeed(t, ['revoke', '--session', String(sid)], { env }), 'Ended the session')
   t.match(await succeed(t, ['revoke', '--user', username], { env }), /^(Ended the session [0-9a-f-]{36}\.\n){2}$/)
   t.match(await succeed(t, ['revoke', '--user', username], { env }), 'What had ended before was revoked again.')
   t.match(await succeed(t, ['user', 'disable', good.id], { env }), 'is disabled, and all sessions have ended.\n')
   const after = await build(t, env)
-  for (const access of [token, pair.access_token, alone.access_token, good.token]) t.equal((await get(after, '/token', access)).statusCode, 401)
+  for (const access of [token, pair.access_token, alone.access_token, good.token]) {
+    t.equal((await get(after, '/token', access)).statusCode, 401)
+  }
   t.equal((await refresh(after, pair.refresh_token)).statusCode, 401)
 })
 

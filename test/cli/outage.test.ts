@@ -12,10 +12,15 @@ import { until } from '../support/wait.ts'
 
 const onRecord = 'It is on record, and takes effect by itself as soon as Redis is back; to repeat the command is safe.'
 
-const recorded = async (env: Env, id: string) => (await onPostgres(env, 'select scope from revocations where id = $1', [id])).length
+const recorded = async (env: Env, id: string) =>
+  (await onPostgres(env, 'select scope from revocations where id = $1', [id])).length
 
-/** Ends something while Redis is away, and expects that to be recorded, and to take effect for whoever reaches Redis. */
-async function expectRecorded (t: Test, env: Env, awayUrl: string, toCommand: (claims: { sid: string, jti: string, sub: string }) => string[]): Promise<void> {
+/**
+ * Ends something while Redis is away, and expects that to be recorded, and to take effect for whoever reaches Redis.
+ */
+async function expectRecorded (
+  t: Test, env: Env, awayUrl: string, toCommand: (claims: { sid: string, jti: string, sub: string }) => string[]
+): Promise<void> {
   const service = await build(t, env)
   const { username } = await signUp(service)
   const token = await signIn(service, username)
@@ -26,7 +31,9 @@ async function expectRecorded (t: Test, env: Env, awayUrl: string, toCommand: (c
   t.match(line, /\. Start Redis there, or correct the variable\.$/)
   t.notMatch(line, 'hush')
   t.equal(await recorded(env, args.includes('--token') ? claims.jti : claims.sid), 1, 'it is on record')
-  await until('the service that runs refuses it', async () => outcome(await get(service, '/token', token)) === '401 token_revoked')
+  await until(
+    'the service that runs refuses it', async () => outcome(await get(service, '/token', token)) === '401 token_revoked'
+  )
   t.equal(outcome(await get(await build(t, env), '/token', token)), '401 token_revoked', 'and one that starts')
 }
 
@@ -49,7 +56,12 @@ t.test('what Redis does not confirm is on record as well', async t => {
   const { sid } = decodeJwt(token) as { sid: string }
   await redis.admin.call('CLIENT', 'PAUSE', '600000', 'WRITE')
   const line = await fail(t, 1, ['revoke', '--session', sid], { env })
-  t.ok(line.startsWith(`${onRecord} REDIS_URL: the Redis at ${describeUrl(redis.url)} does not answer when it is asked about itself (`), line)
+  t.ok(
+    line.startsWith(
+      `${onRecord} REDIS_URL: the Redis at ${describeUrl(redis.url)} does not answer when it is asked about itself (`
+    ),
+    line
+  )
   t.equal(await recorded(env, sid), 1)
   await redis.admin.call('CLIENT', 'UNPAUSE')
   await until('it is refused', async () => outcome(await get(service, '/token', token)) === '401 token_revoked', 30_000)
@@ -61,10 +73,19 @@ t.test('where Redis is not set up as it must be, nothing is ended', async t => {
   const service = await build(t, env)
   const { username, token } = await signUp(service)
   const { sid } = decodeJwt(token) as { sid: string }
-  t.match(await fail(t, 1, ['user', 'disable', username], { env: { ...env, REDIS_URL: 'redis://nowhere.invalid' } }), /^REDIS_URL: cannot connect/)
-  t.match(await fail(t, 1, ['revoke', '--session', sid], { env: { ...env, REDIS_URL: `${redis.url}/9999` } }), /^REDIS_URL: cannot connect .*DB index is out of range/)
+  t.match(
+    await fail(t, 1, ['user', 'disable', username], { env: { ...env, REDIS_URL: 'redis://nowhere.invalid' } }),
+    /^REDIS_URL: cannot connect/
+  )
+  t.match(
+    await fail(t, 1, ['revoke', '--session', sid], { env: { ...env, REDIS_URL: `${redis.url}/9999` } }),
+    /^REDIS_URL: cannot connect .*DB index is out of range/
+  )
   await redis.admin.config('SET', 'requirepass', 'hush')
-  t.match(await fail(t, 1, ['revoke', '--session', sid], { env: { ...env, REDIS_URL: redis.url } }), /^REDIS_URL: cannot connect .*NOAUTH/)
+  t.match(
+    await fail(t, 1, ['revoke', '--session', sid], { env: { ...env, REDIS_URL: redis.url } }),
+    /^REDIS_URL: cannot connect .*NOAUTH/
+  )
   t.equal(await recorded(env, sid), 0)
   t.equal(outcome(await get(service, '/token', token)), '200')
 })

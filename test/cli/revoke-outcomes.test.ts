@@ -15,17 +15,23 @@ t.test('what is not there to be revoked is one line', async t => {
   const app = await build(t, env)
   const { token } = await signUp(app)
   const id = randomUUID()
-  const isRefused = async (line: string, ...args: string[]) => { t.equal(await fail(t, 1, ['revoke', ...args], { env }), line) }
+  const isRefused = async (line: string, ...args: string[]) => {
+    t.equal(await fail(t, 1, ['revoke', ...args], { env }), line)
+  }
   await Promise.all([
     isRefused('There is no user named nobody.', '--user', 'nobody'),
     isRefused(`There is no user named ${id}.`, '--user', id),
     isRefused(`There is no user named ${id}.`, '--user', id, '--dry-run'),
     isRefused(`There is no session ${id}.`, '--session', id),
     isRefused(`There is no session ${id}.`, '--session', id, '--dry-run'),
-    ...[token.slice(0, -8), token.slice(0, token.lastIndexOf('.')), `Bearer ${token}`].map(broken => isRefused('The token is not an access token of this service.', '--token', broken))
+    ...[token.slice(0, -8), token.slice(0, token.lastIndexOf('.')), `Bearer ${token}`].map(broken =>
+      isRefused('The token is not an access token of this service.', '--token', broken)
+    )
   ])
   t.equal((await get(app, '/me', token)).statusCode, 200)
-  t.equal(unknownUser(token), 'There is no user with that name or id.', 'a token that was pasted as a name is not repeated')
+  t.equal(
+    unknownUser(token), 'There is no user with that name or id.', 'a token that was pasted as a name is not repeated'
+  )
 })
 
 t.test('a jti is refused for as long as --expires-at says, where that is longer than tokens live', async t => {
@@ -34,13 +40,22 @@ t.test('a jti is refused for as long as --expires-at says, where that is longer 
   t.teardown(() => { redis.disconnect() })
   const now = Math.ceil(Date.now() / 1000)
   const far = now + 100_000
-  await Promise.all(([[String(far), far], [new Date(far * 1000).toISOString(), far], ['1', now + 900]] as const).map(async ([expiry, atLeast]) => {
-    const jti = randomUUID()
-    t.equal(await succeed(t, ['revoke', '--token', jti, '--expires-at', expiry], { env }), `Revoked the token ${jti}. Its session goes on.\n`)
-    const [key = ''] = await redis.keys(`${env['BLOCKLIST_PREFIX']}${entryKey('token', jti)}`)
-    const endsAt = await redis.pexpiretime(key) / 1000
-    t.ok(endsAt >= atLeast && endsAt < atLeast + 100, `${expiry}: until ${endsAt}`)
-  }))
+  await Promise.all(
+    (
+      [
+        [String(far), far], [new Date(far * 1000).toISOString(), far], ['1', now + 900]
+      ] as const
+    ).map(async ([expiry, atLeast]) => {
+      const jti = randomUUID()
+      t.equal(
+        await succeed(t, ['revoke', '--token', jti, '--expires-at', expiry], { env }),
+        `Revoked the token ${jti}. Its session goes on.\n`
+      )
+      const [key = ''] = await redis.keys(`${env['BLOCKLIST_PREFIX']}${entryKey('token', jti)}`)
+      const endsAt = await redis.pexpiretime(key) / 1000
+      t.ok(endsAt >= atLeast && endsAt < atLeast + 100, `${expiry}: until ${endsAt}`)
+    })
+  )
 })
 
 t.test('so is a token that is given itself, and never for less than it lives', async t => {
@@ -50,8 +65,13 @@ t.test('so is a token that is given itself, and never for less than it lives', a
   const app = await build(t, env)
   for (const [later, expected] of [[5_000, 5_000], [-800, 0]] as const) {
     const { jti = '', exp = 0, token } = await signUp(app).then(({ token }) => ({ ...decodeJwt(token), token }))
-    t.equal(await succeed(t, ['revoke', '--token', token, '--expires-at', String(exp + later)], { env }), `Revoked the token ${jti}. Its session goes on.\n`)
-    t.equal(await redis.pexpiretime(`${env['BLOCKLIST_PREFIX']}${entryKey('token', jti)}`), (exp + expected + 15) * 1000)
+    t.equal(
+      await succeed(t, ['revoke', '--token', token, '--expires-at', String(exp + later)], { env }),
+      `Revoked the token ${jti}. Its session goes on.\n`
+    )
+    t.equal(
+      await redis.pexpiretime(`${env['BLOCKLIST_PREFIX']}${entryKey('token', jti)}`), (exp + expected + 15) * 1000
+    )
   }
 })
 
@@ -62,7 +82,10 @@ t.test('of a user who was deleted, what had ended can be revoked again', async t
   const pair = await openSession(app, username)
   await app.userAdministration.delete(id, {})
   t.equal((await refresh(app, pair.refresh_token)).statusCode, 401)
-  t.equal(await succeed(t, ['revoke', '--user', id], { env }), `The user ${id} was deleted, and has no session left to end. What had ended before was revoked again.\n`)
+  t.equal(
+    await succeed(t, ['revoke', '--user', id], { env }),
+    `The user ${id} was deleted, and has no session left to end. What had ended before was revoked again.\n`
+  )
   t.equal((await logOut(app, pair.access_token)).statusCode, 401)
 })
 
@@ -75,7 +98,10 @@ t.test('a revocation that Redis did not confirm is no success, and can be repeat
   const client = new Redis(redis.url)
   t.teardown(() => { client.disconnect() })
   await client.client('PAUSE', 60_000, 'WRITE')
-  t.match(await fail(t, 1, ['revoke', '--user', username], { env }), /^It is on record, .* to repeat the command is safe\. REDIS_URL: the Redis at .* does not answer when it is asked about itself \(.+\)\. /)
+  t.match(
+    await fail(t, 1, ['revoke', '--user', username], { env }),
+    /^It is on record, .* to repeat the command is safe\. REDIS_URL: the Redis at .* does not answer when it is asked about itself \(.+\)\. /
+  )
   await client.client('UNPAUSE')
   t.equal((await refresh(app, pair.refresh_token)).statusCode, 401, 'the record stands')
   t.match(await succeed(t, ['revoke', '--user', username], { env }), 'What had ended before was revoked again.')

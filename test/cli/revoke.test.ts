@@ -10,10 +10,14 @@ async function startReplica (t: Test) {
   // Patient, on a machine that is busy with other tests: what it answers counts here, not how soon.
   const env: Env = { ...await serversEnv(t), BLOCKLIST_DEADLINE_MS: '2000' }
   const { address } = await startServer(t, env)
-  const post = async (path: string, body: unknown) => await fetch(`${address}${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  const post = async (path: string, body: unknown) =>
+    await fetch(`${address}${path}`, {
+      method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body)
+    })
   return {
     env,
-    signUp: async (username: string) => (await (await post('/register', { username, password })).json() as { id: string }).id,
+    signUp: async (username: string) =>
+      (await (await post('/register', { username, password })).json() as { id: string }).id,
     signIn: async (username: string) => await (await post('/login', { username, password })).json() as Pair,
     refreshStatus: async ({ refresh_token: token }: Pair) => (await post('/refresh', { refresh_token: token })).status,
     /** What a request with the token is answered, by the replica. */
@@ -37,7 +41,10 @@ t.test('what is revoked on the command line is refused at once by a replica that
     t.equal(await check(one), 'accepted')
     t.equal(await revoke('--session', sidOf(one).toUpperCase()), `Ended the session ${sidOf(one)}.\n`)
     t.same([await check(one), await refreshStatus(one), await check(other)], ['token_revoked', 401, 'accepted'])
-    t.equal(await revoke('--session', sidOf(one)), `The session ${sidOf(one)} has ended already. What had ended before was revoked again.\n`)
+    t.equal(
+      await revoke('--session', sidOf(one)),
+      `The session ${sidOf(one)} has ended already. What had ended before was revoked again.\n`
+    )
   })
 
   await t.test('--token revokes that token alone, given itself or by its jti', async t => {
@@ -58,7 +65,10 @@ t.test('what is revoked on the command line is refused at once by a replica that
         t.equal(await check(pair), 'token_revoked')
       }
     }
-    t.equal(await revoke('--user', 'ada'), `ada (${id}) has no session left to end. What had ended before was revoked again.\n`)
+    t.equal(
+      await revoke('--user', 'ada'),
+      `ada (${id}) has no session left to end. What had ended before was revoked again.\n`
+    )
   })
 })
 
@@ -67,8 +77,16 @@ t.test('--dry-run says what would end, and ends nothing', async t => {
   const id = await signUp('ada')
   const pair = await signIn('ada')
   const preview = (...args: string[]) => succeed(t, ['revoke', '--dry-run', ...args], { env })
-  await Promise.all([['--user', 'ada'], ['--session', sidOf(pair)]].map(async args => { t.equal(await preview(...args), `Would end the session ${sidOf(pair)}.\n`) }))
-  await Promise.all([pair.access_token, jtiOf(pair)].map(async token => { t.equal(await preview('--token', token), `Would revoke the token ${jtiOf(pair)}. Its session would go on.\n`) }))
+  await Promise.all(
+    [
+      ['--user', 'ada'], ['--session', sidOf(pair)]
+    ].map(async args => { t.equal(await preview(...args), `Would end the session ${sidOf(pair)}.\n`) })
+  )
+  await Promise.all(
+    [pair.access_token, jtiOf(pair)].map(async token => {
+      t.equal(await preview('--token', token), `Would revoke the token ${jtiOf(pair)}. Its session would go on.\n`)
+    })
+  )
   t.same([await check(pair), await refreshStatus(pair)], ['accepted', 200])
   await succeed(t, ['revoke', '--user', id], { env })
   t.equal(await preview('--user', 'ada'), `ada (${id}) has no session left to end.\n`)

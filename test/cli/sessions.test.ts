@@ -7,7 +7,8 @@ t.test('the live sessions of a user are a table, newest first', async t => {
   const env = await serversEnv(t)
   const app = await build(t, env)
   const { id, username, token } = await signUp(app)
-  const signIn = (userAgent: string) => app.inject({ method: 'POST', url: '/login', payload: { username, password }, headers: { 'user-agent': userAgent } })
+  const signIn = (userAgent: string) =>
+    app.inject({ method: 'POST', url: '/login', payload: { username, password }, headers: { 'user-agent': userAgent } })
   await signIn('Firefox/1')
   await signIn('Firefox/2')
   await logOut(app, token)
@@ -16,15 +17,26 @@ t.test('the live sessions of a user are a table, newest first', async t => {
     t.match(heading, /^ID +CREATED +LAST USED +EXPIRES +IP +USER AGENT$/)
     const instant = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/.source
     for (const [index, userAgent] of ['Firefox/2', 'Firefox/1'].entries()) {
-      t.match(lines[index], new RegExp(`^[0-9a-f-]{36}  ${instant}  ${instant}  ${instant}  127\\.0\\.0\\.1  ${userAgent}$`))
+      t.match(
+        lines[index], new RegExp(`^[0-9a-f-]{36}  ${instant}  ${instant}  ${instant}  127\\.0\\.0\\.1  ${userAgent}$`)
+      )
     }
     t.equal(lines.length, 2, 'without the one that has ended')
   }
 
   await t.test('and with --json what the API answers', async t => {
-    const sessions = JSON.parse(await succeed(t, ['sessions', 'list', username, '--json'], { env })) as Array<Record<string, unknown>>
+    const sessions = JSON.parse(await succeed(t, ['sessions', 'list', username, '--json'], { env })) as Array<
+      Record<string, unknown>
+    >
     t.equal(sessions.length, 2)
-    t.match(sessions[0], { id: /^[0-9a-f-]{36}$/, created_at: /Z$/, last_used_at: /Z$/, expires_at: /Z$/, ip: '127.0.0.1', user_agent: 'Firefox/2' })
+    t.match(sessions[0], {
+      id: /^[0-9a-f-]{36}$/,
+      created_at: /Z$/,
+      last_used_at: /Z$/,
+      expires_at: /Z$/,
+      ip: '127.0.0.1',
+      user_agent: 'Firefox/2'
+    })
     t.notOk(sessions.some(session => 'current' in session), 'none is that of the request')
   })
 })
@@ -34,7 +46,9 @@ t.test('a user agent cannot speak to the terminal', async t => {
   const app = await build(t, env)
   const { username } = await signUp(app)
   const userAgent = '\u001b[2Jred\u001b[31m\u009b1mline\nand\u202eanother\u2028one'
-  await app.inject({ method: 'POST', url: '/login', payload: { username, password }, headers: { 'user-agent': userAgent } })
+  await app.inject({
+    method: 'POST', url: '/login', payload: { username, password }, headers: { 'user-agent': userAgent }
+  })
   const output = await succeed(t, ['sessions', 'list', username], { env })
   t.match(output, /red.*line.*and.*another.*one\n/)
   t.notMatch(output.replaceAll('\n', ''), /[\p{C}\u2028]/u)

@@ -4,7 +4,20 @@ import t from 'tap'
 import { packageRoot, version } from '../../src/package-root.ts'
 import { fail, signout, succeed } from '../support/cli.ts'
 
-const commands = [[], ['serve'], ['migrate'], ['check-config'], ['adopt-blocklist'], ['user'], ['user', 'create'], ['user', 'disable'], ['user', 'enable'], ['sessions'], ['sessions', 'list'], ['revoke']]
+const commands = [
+  [],
+  ['serve'],
+  ['migrate'],
+  ['check-config'],
+  ['adopt-blocklist'],
+  ['user'],
+  ['user', 'create'],
+  ['user', 'disable'],
+  ['user', 'enable'],
+  ['sessions'],
+  ['sessions', 'list'],
+  ['revoke']
+]
 const id = '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e'
 
 t.test('each command has help, which names the exit codes and is no wider than a terminal', async t => {
@@ -20,24 +33,52 @@ t.test('--version is that of the package', async t => {
   t.equal(await succeed(t, ['--version']), `${version}\n`)
 })
 
+/** Command lines that are wrong, and what is said of each. */
+const wrongLines: Array<[string[], string]> = [
+  [['nonsense'], "unknown command 'nonsense'. See signout --help"],
+  [['user', 'creat'], "unknown command 'creat' (Did you mean create?). See signout user --help"],
+  [['user', 'create'], "missing required argument 'name'. See signout user create --help"],
+  [
+    ['user', 'create', 'a b'],
+    "command-argument value 'a b' is invalid for argument 'name'. It must have 3 to 254 letters (a to z), digits or characters of \"._%+@-\". See signout user create --help"
+  ],
+  [['serve', '--port', '1'], "unknown option '--port'. See signout serve --help"],
+  [
+    ['migrate', 'now'],
+    "too many arguments for 'migrate'. Expected 0 arguments but got 1. See signout migrate --help"
+  ],
+  [['sessions', 'list'], "missing required argument 'user'. See signout sessions list --help"],
+  [['revoke'], 'give exactly one of --user, --session and --token. See signout revoke --help'],
+  [
+    ['revoke', '--user', 'ada', '--session', id],
+    'give exactly one of --user, --session and --token. See signout revoke --help'
+  ],
+  [
+    ['revoke', '--session', 'x'],
+    '--session takes the id of a session (a UUID): signout sessions list USER shows them. See signout revoke --help'
+  ],
+  [
+    ['revoke', '--token', 'a-refresh-token'],
+    '--token takes an access token (a JWT), or its jti (a UUID). See signout revoke --help'
+  ],
+  [
+    ['revoke', '--session', id, '--expires-at', '5'],
+    '--expires-at goes with --token alone. See signout revoke --help'
+  ],
+  [
+    ['revoke', '--user', 'ada', '--expires-at', '5'],
+    '--expires-at goes with --token alone. See signout revoke --help'
+  ],
+  ...['yesterday', '2030-01-31', '2030-01-31T12:00:00', '-1', '1e3', '999999999999999'].map(
+    (text): [string[], string] => [
+      ['revoke', '--token', id, `--expires-at=${text}`],
+      `option '--expires-at <instant>' argument '${text}' is invalid. It must be in seconds since the epoch, or an instant such as 2030-01-31T12:00:00Z. See signout revoke --help`
+    ]
+  )
+]
+
 t.test('a wrong command line exits with 2 and says in one line where the help is', async t => {
-  const cases: Array<[string[], string]> = [
-    [['nonsense'], 'unknown command \'nonsense\'. See signout --help'],
-    [['user', 'creat'], 'unknown command \'creat\' (Did you mean create?). See signout user --help'],
-    [['user', 'create'], 'missing required argument \'name\'. See signout user create --help'],
-    [['user', 'create', 'a b'], 'command-argument value \'a b\' is invalid for argument \'name\'. It must have 3 to 254 letters (a to z), digits or characters of "._%+@-". See signout user create --help'],
-    [['serve', '--port', '1'], 'unknown option \'--port\'. See signout serve --help'],
-    [['migrate', 'now'], 'too many arguments for \'migrate\'. Expected 0 arguments but got 1. See signout migrate --help'],
-    [['sessions', 'list'], 'missing required argument \'user\'. See signout sessions list --help'],
-    [['revoke'], 'give exactly one of --user, --session and --token. See signout revoke --help'],
-    [['revoke', '--user', 'ada', '--session', id], 'give exactly one of --user, --session and --token. See signout revoke --help'],
-    [['revoke', '--session', 'x'], '--session takes the id of a session (a UUID): signout sessions list USER shows them. See signout revoke --help'],
-    [['revoke', '--token', 'a-refresh-token'], '--token takes an access token (a JWT), or its jti (a UUID). See signout revoke --help'],
-    [['revoke', '--session', id, '--expires-at', '5'], '--expires-at goes with --token alone. See signout revoke --help'],
-    [['revoke', '--user', 'ada', '--expires-at', '5'], '--expires-at goes with --token alone. See signout revoke --help'],
-    ...['yesterday', '2030-01-31', '2030-01-31T12:00:00', '-1', '1e3', '999999999999999'].map((text): [string[], string] => [['revoke', '--token', id, `--expires-at=${text}`], `option '--expires-at <instant>' argument '${text}' is invalid. It must be in seconds since the epoch, or an instant such as 2030-01-31T12:00:00Z. See signout revoke --help`])
-  ]
-  await Promise.all(cases.map(async ([args, line]) => { t.equal(await fail(t, 2, args), line) }))
+  await Promise.all(wrongLines.map(async ([args, line]) => { t.equal(await fail(t, 2, args), line) }))
 })
 
 t.test('where a command is missing, help is printed as an error', async t => {
@@ -53,7 +94,13 @@ t.test('a password cannot be given where others would see it, and is not repeate
   for (const args of [['--password', 'hunter2'], ['--password=hunter2'], ['hunter2'], ['--admin', 'hunter2']]) {
     t.notMatch(await fail(t, 2, ['user', 'create', 'ada', ...args]), 'hunter2')
   }
-  for (const option of ['--token', '--session', '--session=']) t.notMatch(await fail(t, 2, ['revoke', ...option.endsWith('=') ? [`${option}hunter2`] : [option, 'hunter2']]), 'hunter2', option)
+  for (const option of ['--token', '--session', '--session=']) {
+    t.notMatch(
+      await fail(t, 2, ['revoke', ...option.endsWith('=') ? [`${option}hunter2`] : [option, 'hunter2']]),
+      'hunter2',
+      option
+    )
+  }
 })
 
 t.test('the package names the command, which a shell can run', async t => {

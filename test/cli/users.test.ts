@@ -12,8 +12,14 @@ import { until } from '../support/wait.ts'
 for (const [storage, makeEnv] of [['embedded', embeddedEnv], ['Postgres and Redis', serversEnv]] as const) {
   t.test(`${storage}: an administrator made on the command line signs in and administers`, async t => {
     const env = await makeEnv(t)
-    t.match(await succeed(t, ['user', 'create', 'Root', '--admin'], { env, input: `${password}\n` }), /^Created the administrator Root with the id [0-9a-f-]{36}\.\n$/)
-    t.match(await succeed(t, ['user', 'create', 'ada'], { env, input: `${password}\r\n`, keepOpen: true }), /^Created the user ada with the id [0-9a-f-]{36}\.\n$/)
+    t.match(
+      await succeed(t, ['user', 'create', 'Root', '--admin'], { env, input: `${password}\n` }),
+      /^Created the administrator Root with the id [0-9a-f-]{36}\.\n$/
+    )
+    t.match(
+      await succeed(t, ['user', 'create', 'ada'], { env, input: `${password}\r\n`, keepOpen: true }),
+      /^Created the user ada with the id [0-9a-f-]{36}\.\n$/
+    )
     const app = await build(t, env)
     const token = await signIn(app, 'root')
     t.equal(decodeJwt(token)['scope'], 'admin')
@@ -25,12 +31,20 @@ for (const [storage, makeEnv] of [['embedded', embeddedEnv], ['Postgres and Redi
 t.test('a user that cannot be created is one line', async t => {
   const env = await serversEnv(t)
   const refused = (input: string | Buffer, name = 'ada') => fail(t, 1, ['user', 'create', name], { env, input })
-  await Promise.all(([
-    ['too short\n', 'The password must have 15 characters or more.'],
-    ['x'.repeat(100_000), 'The password must have 256 characters or fewer.'],
-    [Buffer.from(`${'é'.repeat(20)}\n`, 'latin1'), 'The password on the standard input is not UTF-8.'],
-    ...['', `\n${password}\n`].map(nothing => [nothing, 'No password was given: type it on a terminal, or write it to the standard input, as its first line.'] as const)
-  ] as const).map(async ([input, line]) => { t.equal(await refused(input), line) }))
+  await Promise.all(
+    (
+      [
+        ['too short\n', 'The password must have 15 characters or more.'],
+        ['x'.repeat(100_000), 'The password must have 256 characters or fewer.'],
+        [Buffer.from(`${'é'.repeat(20)}\n`, 'latin1'), 'The password on the standard input is not UTF-8.'],
+        ...['', `\n${password}\n`].map(nothing =>
+          [
+            nothing,
+            'No password was given: type it on a terminal, or write it to the standard input, as its first line.'
+          ] as const)
+      ] as const
+    ).map(async ([input, line]) => { t.equal(await refused(input), line) })
+  )
   await succeed(t, ['user', 'create', 'ada'], { env, input: password })
   t.equal(await refused(password, 'ADA'), 'This username is taken.')
 })
@@ -38,7 +52,10 @@ t.test('a user that cannot be created is one line', async t => {
 t.test('on a terminal the password is asked for twice and not shown', async t => {
   const env = await serversEnv(t)
   const create = async (...answers: string[]) => {
-    const child = spawn(...undisturbed('script', inTerminal(`${process.execPath} ${compiledFile('cli.js')} user create ada`)), { cwd: scratchFolder(t), env: { PATH: process.env['PATH'], TERM: 'dumb', ...env }, timeout: 60_000 })
+    const child = spawn(
+      ...undisturbed('script', inTerminal(`${process.execPath} ${compiledFile('cli.js')} user create ada`)),
+      { cwd: scratchFolder(t), env: { PATH: process.env['PATH'], TERM: 'dumb', ...env }, timeout: 60_000 }
+    )
     let output = ''
     child.stdout.on('data', (data: Buffer) => { output += data.toString() })
     const ended = new Promise(resolve => { child.once('close', resolve) })
@@ -49,9 +66,21 @@ t.test('on a terminal the password is asked for twice and not shown', async t =>
     }
     return { code: await ended, output: output.replaceAll('\r', '') }
   }
-  t.same(await create('\u0003'), { code: 1, output: 'Password: \nsignout: No password was given, so nothing was done.\n' }, 'Ctrl-C')
-  t.same(await create(`${password}\r`, '\u0004'), { code: 1, output: 'Password: \nThe same again: \nsignout: No password was given, so nothing was done.\n' }, 'Ctrl-D')
-  t.same(await create(`${password}\r`, `${password}!\r`), { code: 1, output: 'Password: \nThe same again: \nsignout: These were two different passwords, so nothing was done: try again.\n' })
+  t.same(
+    await create('\u0003'),
+    { code: 1, output: 'Password: \nsignout: No password was given, so nothing was done.\n' },
+    'Ctrl-C'
+  )
+  t.same(
+    await create(`${password}\r`, '\u0004'),
+    { code: 1, output: 'Password: \nThe same again: \nsignout: No password was given, so nothing was done.\n' },
+    'Ctrl-D'
+  )
+  t.same(await create(`${password}\r`, `${password}!\r`), {
+    code: 1,
+    output:
+      'Password: \nThe same again: \nsignout: These were two different passwords, so nothing was done: try again.\n'
+  })
   const { code, output } = await create(`${password}\r`, `${password}\r`)
   t.equal(code, 0)
   t.match(output, /^Password: \nThe same again: \nCreated the user ada with the id [0-9a-f-]{36}\.\n$/)
@@ -64,12 +93,19 @@ t.test('a user who is disabled is out at once and everywhere, until enabled agai
   const { id, username, token } = await signUp(app)
   const pair = await openSession(app, username)
   for (const user of [username.toUpperCase(), id]) {
-    t.equal(await succeed(t, ['user', 'disable', user], { env }), `${username} (${id}) is disabled, and all sessions have ended.\n`)
-    for (const ended of [token, pair.access_token]) t.equal((await get(app, '/me', ended)).json().error, 'token_revoked')
+    t.equal(
+      await succeed(t, ['user', 'disable', user], { env }),
+      `${username} (${id}) is disabled, and all sessions have ended.\n`
+    )
+    for (const ended of [token, pair.access_token]) {
+      t.equal((await get(app, '/me', ended)).json().error, 'token_revoked')
+    }
   }
   t.equal((await refresh(app, pair.refresh_token)).statusCode, 401)
   t.same(await signIn(app, username), undefined)
-  for (const user of [id, username]) t.equal(await succeed(t, ['user', 'enable', user], { env }), `${username} (${id}) is active, and can sign in.\n`)
+  for (const user of [id, username]) {
+    t.equal(await succeed(t, ['user', 'enable', user], { env }), `${username} (${id}) is active, and can sign in.\n`)
+  }
   t.ok(await signIn(app, username))
 })
 
@@ -77,10 +113,17 @@ t.test('who cannot be disabled is one line', async t => {
   const env = await serversEnv(t)
   const root = await succeed(t, ['user', 'create', 'root', '--admin'], { env, input: password })
   t.match(root, 'administrator')
-  t.equal(await fail(t, 1, ['user', 'disable', 'root'], { env }), 'The last administrator can be neither demoted nor disabled nor deleted.')
-  await Promise.all([['disable', 'nobody'], ['enable', 'no body'], ['disable', ''], ['enable', '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e']].map(async ([act = '', nobody = '']) => {
-    t.equal(await fail(t, 1, ['user', act, nobody], { env }), `There is no user named ${nobody}.`)
-  }))
+  t.equal(
+    await fail(t, 1, ['user', 'disable', 'root'], { env }),
+    'The last administrator can be neither demoted nor disabled nor deleted.'
+  )
+  await Promise.all(
+    [
+      ['disable', 'nobody'], ['enable', 'no body'], ['disable', ''], ['enable', '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e']
+    ].map(async ([act = '', nobody = '']) => {
+      t.equal(await fail(t, 1, ['user', act, nobody], { env }), `There is no user named ${nobody}.`)
+    })
+  )
 })
 
 t.test('who took the id of another as a username has nothing done to that other', async t => {
@@ -88,7 +131,10 @@ t.test('who took the id of another as a username has nothing done to that other'
   const app = await build(t, env)
   const ada = await signUp(app)
   const impostor = await signUp(app, ada.id)
-  t.equal(await fail(t, 1, ['user', 'disable', ada.id], { env }), `${ada.id} is the id of ${ada.username}, and the username of the user with the id ${impostor.id}: say which, by the other name of either.`)
+  t.equal(
+    await fail(t, 1, ['user', 'disable', ada.id], { env }),
+    `${ada.id} is the id of ${ada.username}, and the username of the user with the id ${impostor.id}: say which, by the other name of either.`
+  )
   await succeed(t, ['user', 'disable', impostor.id], { env })
   t.equal((await get(app, '/me', ada.token)).statusCode, 200)
   t.equal((await get(app, '/me', impostor.token)).statusCode, 401)
@@ -101,6 +147,8 @@ t.test('what is done on the command line is remembered as an operator\'s act', a
   const { stdout } = await signout(t, ['user', 'disable', id], { env })
   t.notMatch(stdout, 'status_changed', 'and not printed')
   await succeed(t, ['user', 'enable', id], { env })
-  const { events } = (await get(app, '/me/security-events', await signIn(app, username))).json() as { events: Array<{ type: string, by_admin: boolean }> }
+  const { events } = (await get(app, '/me/security-events', await signIn(app, username))).json() as {
+    events: Array<{ type: string, by_admin: boolean }>
+  }
   t.equal(events.filter(({ type, by_admin: byAdmin }) => type === 'status_changed' && byAdmin).length, 2)
 })

@@ -23,7 +23,9 @@ interface Scene {
 async function scene (leewaySeconds = 5): Promise<Scene> {
   const ahead = { own: 0, redis: 0, postgres: 0 }
   const time = { trueMs: epochMs, monotonicMs: 1_000 }
-  const clocks = createClocks({ leewaySeconds, now: () => Math.floor(time.trueMs + ahead.own * 1000), monotonic: () => time.monotonicMs })
+  const clocks = createClocks({
+    leewaySeconds, now: () => Math.floor(time.trueMs + ahead.own * 1000), monotonic: () => time.monotonicMs
+  })
   const ask = (kind: ClockServer['kind']) => async () => Math.floor(time.trueMs + ahead[kind] * 1000)
   const made: Scene = {
     clocks,
@@ -33,7 +35,9 @@ async function scene (leewaySeconds = 5): Promise<Scene> {
       if (!isSuspended) time.monotonicMs += seconds * 1000
     },
     async audit (...away) {
-      for (const server of [redis, postgres].filter(({ kind }) => !away.includes(kind))) await clocks.read(server, ask(server.kind))
+      for (const server of [redis, postgres].filter(({ kind }) => !away.includes(kind))) {
+        await clocks.read(server, ask(server.kind))
+      }
       clocks.conclude([redis, postgres])
     },
     kinds: () => clockFlaws(clocks.compare(), leewaySeconds).map(({ kind }) => kind)
@@ -42,7 +46,10 @@ async function scene (leewaySeconds = 5): Promise<Scene> {
   return made
 }
 
-const isUnavailable = (t: Test, { clocks }: Scene) => t.throws(() => { clocks.requireAgreement() }, { code: 'service_unavailable', statusCode: 503, retryAfterSeconds: 1 })
+const isUnavailable = (t: Test, { clocks }: Scene) =>
+  t.throws(
+    () => { clocks.requireAgreement() }, { code: 'service_unavailable', statusCode: 503, retryAfterSeconds: 1 }
+  )
 
 t.test('a step of the own clock is found without asking a server, from either side, and no server is blamed', async t => {
   for (const seconds of [5.1, 8, 3_600, -5.1, -8, -3_600]) {
@@ -51,8 +58,13 @@ t.test('a step of the own clock is found without asking a server, from either si
     it.ahead.own = seconds
     t.same(it.kinds(), ['own_clock'])
     isUnavailable(t, it)
-    t.match(it.clocks.findFault()?.message, `this machine's clock is ${Math.abs(seconds).toFixed(1)} s ${seconds > 0 ? 'ahead of' : 'behind'} those of Redis and Postgres`)
-    t.same(it.clocks.differences.map(({ clock, aheadSeconds }) => [clock, Math.round(aheadSeconds)]), [['redis', Math.round(-seconds)], ['postgres', Math.round(-seconds)]])
+    t.match(
+      it.clocks.findFault()?.message,
+      `this machine's clock is ${Math.abs(seconds).toFixed(1)} s ${seconds > 0 ? 'ahead of' : 'behind'} those of Redis and Postgres`
+    )
+    t.same(it.clocks.differences.map(({ clock, aheadSeconds }) => [clock, Math.round(aheadSeconds)]), [
+      ['redis', Math.round(-seconds)], ['postgres', Math.round(-seconds)]
+    ])
     await it.audit()
     t.same(it.kinds(), ['own_clock'], 'an audit says the same')
     it.ahead.own = 0

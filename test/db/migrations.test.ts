@@ -42,11 +42,17 @@ const harmless = new Set([
 /** What of a migration breaks the release before it, which still runs beside the next one. */
 function findBreaks (before: Shape, after: Shape): string[] {
   const tables = new Set([...before.columns.keys()].map(tableOf))
-  const gone = [...before.columns.values()].filter(({ name, type }) => after.columns.get(name)?.type !== type).map(({ name }) => `${name} is gone, or of another type`)
+  const gone = [...before.columns.values()]
+    .filter(({ name, type }) => after.columns.get(name)?.type !== type)
+    .map(({ name }) => `${name} is gone, or of another type`)
   const required = [...after.columns.values()]
-    .filter(({ name, isRequired }) => isRequired && tables.has(tableOf(name)) && before.columns.get(name)?.isRequired !== true)
+    .filter(
+      ({ name, isRequired }) => isRequired && tables.has(tableOf(name)) && before.columns.get(name)?.isRequired !== true
+    )
     .map(({ name }) => `${name} must be given, and whoever does not know it cannot`)
-  const narrower = [...after.constraints].filter(rule => tables.has(rule.split(':')[0] ?? '') && !before.constraints.has(rule)).map(rule => `new: ${rule}`)
+  const narrower = [...after.constraints]
+    .filter(rule => tables.has(rule.split(':')[0] ?? '') && !before.constraints.has(rule))
+    .map(rule => `new: ${rule}`)
   return [...gone, ...required, ...narrower]
 }
 
@@ -72,9 +78,13 @@ async function openEmpty (t: Test): Promise<PGlite> {
 }
 
 t.test('a migration leaves the release before it running: it adds, and what it adds nobody must know', async t => {
-  const { entries } = JSON.parse(readFileSync(join(migrationsFolder, 'meta/_journal.json'), 'utf8')) as { entries: Array<{ tag: string }> }
+  const { entries } = JSON.parse(readFileSync(join(migrationsFolder, 'meta/_journal.json'), 'utf8')) as {
+    entries: Array<{ tag: string }>
+  }
   t.ok(entries.length > 1)
-  const found = await findBreaksOf(await openEmpty(t), ...entries.map(({ tag }) => readFileSync(join(migrationsFolder, `${tag}.sql`), 'utf8')))
+  const found = await findBreaksOf(
+    await openEmpty(t), ...entries.map(({ tag }) => readFileSync(join(migrationsFolder, `${tag}.sql`), 'utf8'))
+  )
   t.same(found.map(breaks => breaks.filter(found => !harmless.has(found))), entries.map(() => []))
 })
 
@@ -85,10 +95,19 @@ t.test('one that does not is found', async t => {
     ['alter table people drop column name', ['people.name is gone, or of another type']],
     ['alter table people alter column name type int using 1', ['people.name is gone, or of another type']],
     ['alter table people rename column name to called', ['people.name is gone, or of another type']],
-    ['alter table people add column age int not null', ['people.age must be given, and whoever does not know it cannot']],
-    ['alter table people alter column name set not null', ['people.name must be given, and whoever does not know it cannot']],
-    ['create unique index on people (name)', ['new: people: CREATE UNIQUE INDEX people_name_idx ON public.people USING btree (name)']],
-    ['alter table people add check (name <> \'\')', ['new: people: CHECK ((name <> \'\'::text))']],
+    [
+      'alter table people add column age int not null',
+      ['people.age must be given, and whoever does not know it cannot']
+    ],
+    [
+      'alter table people alter column name set not null',
+      ['people.name must be given, and whoever does not know it cannot']
+    ],
+    [
+      'create unique index on people (name)',
+      ['new: people: CREATE UNIQUE INDEX people_name_idx ON public.people USING btree (name)']
+    ],
+    ["alter table people add check (name <> '')", ["new: people: CHECK ((name <> ''::text))"]],
     ['alter table people add column age int not null default 1; create table pets (id int primary key)', []]
   ] as const) {
     await db.transaction(async transaction => {

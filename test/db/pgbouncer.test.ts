@@ -24,7 +24,8 @@ const modes: Array<Record<string, string>> = [
 ]
 
 /** What a session of Postgres can hold beyond the end of a transaction. */
-const leftInSession = `select (select count(*) from pg_prepared_statements) as statements, (select count(*) from pg_listening_channels()) as channels,
+const leftInSession = `select (select count(*) from pg_prepared_statements) as statements,
+  (select count(*) from pg_listening_channels()) as channels,
   (select count(*) from pg_class where relpersistence = 't') as temporary,
   (select array(select name from pg_settings where source = 'session' and name not in ('application_name', 'client_encoding'))) as settings,
   (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as locks`
@@ -48,7 +49,9 @@ async function clientOf (t: Test, url: string): Promise<pg.Client> {
 }
 
 async function settingsOf (run: Database['run']): Promise<unknown[]> {
-  const { rows } = await run(db => db.execute(sql.raw(`select ${deadlines.map(name => `current_setting('${name}') as ${name}`).join()}`))) as unknown as { rows: object[] }
+  const { rows } = (await run(db =>
+    db.execute(sql.raw(`select ${deadlines.map(name => `current_setting('${name}') as ${name}`).join()}`))
+  )) as unknown as { rows: object[] }
   return Object.values(rows[0] ?? {})
 }
 
@@ -63,12 +66,19 @@ for (const settings of modes) {
       const [database] = opened
       t.same(database && await settingsOf(database.run), ['2s', '2s', '2s'], round)
       t.same(database && await settingsOf(database.transaction), ['2s', '2s', '2s'])
-      await t.rejects(database?.transaction(async () => { throw new Error('the work changed its mind') }) as Promise<unknown>, { message: 'the work changed its mind' })
+      await t.rejects(
+        database?.transaction(async () => { throw new Error('the work changed its mind') }) as Promise<unknown>,
+        { message: 'the work changed its mind' }
+      )
       await Promise.all(opened.map(database => database.close()))
     }
     // Another application would get the connections that signout has used.
     t.same((await (await clientOf(t, url)).query(`show ${deadlines[0]}`)).rows, [{ statement_timeout: '0' }])
-    const { rows } = await (await clientOf(t, direct)).query("select * from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())")
+    const { rows } = await (
+      await clientOf(t, direct)
+    ).query(
+      "select * from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())"
+    )
     t.same(rows, [])
   })
 
@@ -87,9 +97,15 @@ for (const settings of modes) {
     t.equal(outcome(await get(b, '/me', next.access_token)), '200')
     t.equal(outcome(await logOut(a, next.access_token)), '200')
     for (const app of [a, b]) t.equal(outcome(await get(app, '/me', next.access_token)), '401 token_revoked')
-    t.equal(outcome(await ask(b, 'POST', '/refresh', undefined, { refresh_token: next.refresh_token })), '401 token_revoked')
+    t.equal(
+      outcome(await ask(b, 'POST', '/refresh', undefined, { refresh_token: next.refresh_token })), '401 token_revoked'
+    )
     const { rows: [left] } = await (await clientOf(t, DATABASE_URL)).query(leftInSession)
-    t.same(left, { statements: '0', channels: '0', temporary: '0', settings: [], locks: '0' }, 'nothing is left in the session')
+    t.same(
+      left,
+      { statements: '0', channels: '0', temporary: '0', settings: [], locks: '0' },
+      'nothing is left in the session'
+    )
   })
 }
 
@@ -97,7 +113,9 @@ t.test('where the connections keep the deadlines, a query is not wrapped in a tr
   const direct = await scratchDatabase(t)
   // A statement that begins its transaction has the same instant for both.
   const isAlone = async (database: Database) => {
-    const { rows } = await database.run(db => db.execute(sql`select now() = statement_timestamp() as alone`)) as unknown as { rows: object[] }
+    const { rows } = (await database.run(db =>
+      db.execute(sql`select now() = statement_timestamp() as alone`)
+    )) as unknown as { rows: object[] }
     return rows
   }
   t.same(await isAlone(await open(t, direct)), [{ alone: true }], 'without a pooler')
@@ -106,7 +124,11 @@ t.test('where the connections keep the deadlines, a query is not wrapped in a tr
   t.match(wrapping.description, 'through a pooler that does not keep settings')
   t.same(await isAlone(wrapping), [{ alone: false }], 'a pooler that forgets them')
   const administrator = await clientOf(t, direct)
-  for (const name of deadlines) await administrator.query(`alter role current_user in database ${new URL(direct).pathname.slice(1)} set ${name} = ${deadlineMs}`)
+  for (const name of deadlines) {
+    await administrator.query(
+      `alter role current_user in database ${new URL(direct).pathname.slice(1)} set ${name} = ${deadlineMs}`
+    )
+  }
   const kept = await open(t, await pgBouncerTo(t, direct, { pool_mode: 'transaction', ...ignoring }))
   t.same(await isAlone(kept), [{ alone: true }], 'they are set for the role')
   t.same(await settingsOf(kept.run), ['2s', '2s', '2s'])

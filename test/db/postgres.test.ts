@@ -16,47 +16,87 @@ t.test('ten that open an empty database at the same instant migrate it once', as
   const url = await scratchDatabase(t)
   const opened = await Promise.all(Array.from({ length: 10 }, () => openPostgres({ url, deadlineMs: 5_000 })))
   t.teardown(() => Promise.all(opened.map(database => database.close())))
-  const { rows } = await opened[0]?.run(db => db.execute(sql`select count(*) from drizzle.__drizzle_migrations`)) as unknown as { rows: Array<{ count: string }> }
+  const { rows } = (await opened[0]?.run(db =>
+    db.execute(sql`select count(*) from drizzle.__drizzle_migrations`)
+  )) as unknown as { rows: Array<{ count: string }> }
   t.match(rows[0]?.count, /^[1-9]$/)
 })
 
 t.test('a replica gives up on a lock for migrations that another process keeps, and names the lock', async t => {
   const url = await scratchDatabase(t)
-  const pools = [1, 2].map(() => createPool({ url, name: 'test', max: 1, connectDeadlineMs: 5_000, answerDeadlineMs: 5_000 }))
+  const pools = [1, 2].map(() =>
+    createPool({ url, name: 'test', max: 1, connectDeadlineMs: 5_000, answerDeadlineMs: 5_000 })
+  )
   t.teardown(() => Promise.all(pools.map(pool => pool.end())))
   await pools[0]?.query('select pg_advisory_lock(7366719)')
-  await t.rejects(applyMigrations(createPostgresTransaction(pools[1] as pg.Pool), 50), { message: /another process has held the advisory lock 7366719/ })
+  await t.rejects(applyMigrations(createPostgresTransaction(pools[1] as pg.Pool), 50), {
+    message: /another process has held the advisory lock 7366719/
+  })
 })
 
 t.test('what the driver throws is told apart: cannot answer now, or refused', async t => {
-  const failed = (code: string | undefined) => toDatabaseError(new DrizzleQueryError('select $1', ['a parameter'], Object.assign(new Error('the cause'), { code })))
-  for (const code of [undefined, 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', '08006', '25006', '25P03', '28P01', '3D000', '40001', '40P01', '53300', '55P03', '57014', '57P01', '58000']) {
+  const failed = (code: string | undefined) =>
+    toDatabaseError(
+      new DrizzleQueryError('select $1', ['a parameter'], Object.assign(new Error('the cause'), { code }))
+    )
+  for (const code of [
+    undefined, 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', '08006', '25006', '25P03', '28P01', '3D000', '40001',
+    '40P01', '53300', '55P03', '57014', '57P01', '58000'
+  ]) {
     t.match(failed(code), { code: 'service_unavailable' }, String(code))
   }
-  for (const code of ['22P02', '23505', '42P01', '0A000', 'XX000']) t.match(failed(code), { name: 'DatabaseError', sqlState: code }, code)
+  for (const code of ['22P02', '23505', '42P01', '0A000', 'XX000']) {
+    t.match(failed(code), { name: 'DatabaseError', sqlState: code }, code)
+  }
   t.notMatch(String((failed('23505') as Error).message), 'a parameter')
   const other = new TypeError('not from the driver')
   t.equal(toDatabaseError(other), other)
 })
 
 t.test('a Postgres that cannot be reached now is told apart from one that will never be', async t => {
-  const failed = (fields: object) => new DrizzleQueryError('select $1', [], Object.assign(new Error('the cause'), fields))
-  for (const code of ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', '53300', '57P01', '57P03']) t.ok(isAway(failed({ code })), code)
-  for (const code of ['ENOTFOUND', 'EAI_AGAIN', 'ENOENT', 'CERT_HAS_EXPIRED', '28P01', '28000', '3D000', '42501', '42P07', '57014']) t.notOk(isAway(failed({ code })), code)
+  const failed = (fields: object) =>
+    new DrizzleQueryError('select $1', [], Object.assign(new Error('the cause'), fields))
+  for (const code of ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', '53300', '57P01', '57P03']) {
+    t.ok(isAway(failed({ code })), code)
+  }
+  for (const code of [
+    'ENOTFOUND', 'EAI_AGAIN', 'ENOENT', 'CERT_HAS_EXPIRED', '28P01', '28000', '3D000', '42501', '42P07', '57014'
+  ]) {
+    t.notOk(isAway(failed({ code })), code)
+  }
   t.ok(isAway(failed({ code: 'ENOENT', syscall: 'connect' })), 'the socket file of a server that is stopped')
-  t.ok(isAway(new AggregateError([Object.assign(new Error(), { code: 'ECONNREFUSED' })])), 'a host with several addresses')
+  t.ok(
+    isAway(new AggregateError([Object.assign(new Error(), { code: 'ECONNREFUSED' })])), 'a host with several addresses'
+  )
   const fromPgBouncer = (message: string) => isAway(failed({ code: '08P01', message }))
   // The words of PgBouncer 1.18, and of 1.23 for a Postgres that is down.
-  for (const words of ['query_wait_timeout', 'no more connections allowed (max_client_conn)', 'server login has been failing, try again later (server_login_retry)',
-    'server login has been failing, cached error: connect failed (server_login_retry)', 'server conn crashed?', 'client_login_timeout (server down)']) t.ok(fromPgBouncer(words), words)
-  for (const words of ['database "nowhere" does not exist', 'no such database: nowhere', 'unsupported startup parameter: options',
-    'transaction blocks not allowed in statement pooling mode']) t.notOk(fromPgBouncer(words), words)
+  for (const words of [
+    'query_wait_timeout',
+    'no more connections allowed (max_client_conn)',
+    'server login has been failing, try again later (server_login_retry)',
+    'server login has been failing, cached error: connect failed (server_login_retry)',
+    'server conn crashed?',
+    'client_login_timeout (server down)'
+  ]) {
+    t.ok(fromPgBouncer(words), words)
+  }
+  for (const words of [
+    'database "nowhere" does not exist',
+    'no such database: nowhere',
+    'unsupported startup parameter: options',
+    'transaction blocks not allowed in statement pooling mode'
+  ]) {
+    t.notOk(fromPgBouncer(words), words)
+  }
   t.notOk(isAway(new Error('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string')))
 })
 
 t.test('what opening a Postgres throws says whether waiting may help', async t => {
   const url = new URL(await scratchDatabase(t))
-  const messageOf = (url: string) => openPostgres({ url, deadlineMs: 1_000 }).then(() => undefined, error => error as Error)
+  const messageOf = (url: string) =>
+    openPostgres({ url, deadlineMs: 1_000 }).then(
+      () => undefined, error => error as Error
+    )
   const proxy = await proxyTo(t, url.hostname, Number(url.port || 5432))
   const through = new URL(url)
   through.hostname = '127.0.0.1'
@@ -72,11 +112,15 @@ t.test('what opening a Postgres throws says whether waiting may help', async t =
 })
 
 t.test('a connection that breaks while nothing uses it does not end the process', async t => {
-  const pool = createPool({ url: await scratchDatabase(t), name: 'test', max: 1, connectDeadlineMs: 5_000, answerDeadlineMs: 5_000 })
+  const pool = createPool({
+    url: await scratchDatabase(t), name: 'test', max: 1, connectDeadlineMs: 5_000, answerDeadlineMs: 5_000
+  })
   t.teardown(() => pool.end())
   const { rows: [own] } = await pool.query('select pg_backend_pid() as pid')
   const removed = new Promise(resolve => { pool.once('remove', resolve) })
-  const killer = createPool({ url: postgresUrl(), name: 'test', max: 1, connectDeadlineMs: 5_000, answerDeadlineMs: 5_000 })
+  const killer = createPool({
+    url: postgresUrl(), name: 'test', max: 1, connectDeadlineMs: 5_000, answerDeadlineMs: 5_000
+  })
   t.teardown(() => killer.end())
   await killer.query('select pg_terminate_backend($1)', [own.pid])
   await removed

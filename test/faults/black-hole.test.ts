@@ -19,7 +19,9 @@ testFault(t, {
   const replicas = await startReplicas(t, { BLOCKLIST_DEADLINE_MS: String(deadlineMs) })
   const { a, apps, redis, good, log } = replicas
   redis.pause()
-  for (let misses = 0; misses < 3; misses++) t.equal(outcome(await get(a, '/token', good)), '503 revocation_unavailable')
+  for (let misses = 0; misses < 3; misses++) {
+    t.equal(outcome(await get(a, '/token', good)), '503 revocation_unavailable')
+  }
   // One every ten milliseconds, none of which waits for another.
   const asked: Array<ReturnType<typeof timed<Awaited<ReturnType<typeof get>>>>> = []
   while (asked.length < 30) {
@@ -48,7 +50,9 @@ testFault(t, {
 }, async t => {
   const redis = await ownRedis(t)
   const { proxy, env } = await proxied(t, { REDIS_URL: redis.url }, 'REDIS_URL')
-  const { a, apps, username, good, leaving } = await startReplicas(t, { ...env, BLOCKLIST_DEADLINE_MS: String(deadlineMs) })
+  const { a, apps, username, good, leaving } = await startReplicas(t, {
+    ...env, BLOCKLIST_DEADLINE_MS: String(deadlineMs)
+  })
   await logOutFor(t, a, leaving)
   for (const holeMs of [1_000, 6_000]) {
     proxy.stall()

@@ -18,14 +18,17 @@ const skip = redisServer === undefined ? 'servers in containers cannot reach eac
 async function signUpElsewhere ({ a, cluster, owner }: OverCluster): Promise<string> {
   for (;;) {
     const { id, token } = await signUp(a)
-    if (await cluster.ownerOf((hashTags[shardOf(id, hashTags.length)] as typeof hashTags[number]).slot) !== owner) return token
+    if ((await cluster.ownerOf((hashTags[shardOf(id, hashTags.length)] as (typeof hashTags)[number]).slot)) !== owner) {
+      return token
+    }
   }
 }
 
 testFault(t, {
   fault: 'A primary of a cluster is killed',
   promise: 'P2',
-  get: '503 `revocation_unavailable` for tokens of its part until its replica has taken over and was compared with the record',
+  get:
+    '503 `revocation_unavailable` for tokens of its part until its replica has taken over and was compared with the record',
   within: 'at once',
   never: '200 for what was logged out',
   recovers: 'by itself, after the failover; it is not trusted for what it was when it comes back'
@@ -33,7 +36,9 @@ testFault(t, {
   const replicas = await startOverCluster(t)
   const { a, leaving, owner, others } = replicas
   await logOutFor(t, a, leaving)
-  await expectLogoutsToHold(t, replicas, others, () => expectNeverAccepted(t, replicas, leaving, () => owner.kill(), failoverWithinMs))
+  await expectLogoutsToHold(t, replicas, others, () =>
+    expectNeverAccepted(t, replicas, leaving, () => owner.kill(), failoverWithinMs)
+  )
   await t.test('and it is not trusted for what it was when it comes back', async t => {
     await expectLogoutsToHold(t, replicas, others, () => owner.start())
     t.equal(outcome(await get(a, '/token', leaving)), '401 token_revoked')
@@ -43,7 +48,8 @@ testFault(t, {
 testFault(t, {
   fault: 'A primary of a cluster hangs (SIGSTOP), is replaced, and goes on later',
   promise: 'P2',
-  get: '503 `revocation_unavailable` for tokens of its part until the new one was compared with the record, and what they always get for all others',
+  get:
+    '503 `revocation_unavailable` for tokens of its part until the new one was compared with the record, and what they always get for all others',
   within: 'the deadline',
   never: '200 for what was logged out, by the word of the old one neither',
   recovers: 'by itself, after the failover'
@@ -54,18 +60,22 @@ testFault(t, {
   const elsewhere = await signUpElsewhere(replicas)
   // Otherwise all nodes refuse everything themselves while one slot has no server.
   for (const { admin } of cluster.nodes) await admin.config('SET', 'cluster-require-full-coverage', 'no')
-  await expectLogoutsToHold(t, replicas, others, () => expectNeverAccepted(t, replicas, leaving, async () => {
-    const { said, stop } = keepAsking(replicas.apps, elsewhere)
-    const replica = await cluster.replicaOf(owner)
-    await replica.admin.config('SET', 'cluster-replica-no-failover', 'yes')
-    owner.pause()
-    // For longer than a marker may lag, with logouts all the while.
-    await new Promise(resolve => setTimeout(resolve, 7_000))
-    await replica.admin.config('SET', 'cluster-replica-no-failover', 'no')
-    await until('another one has the slot', async () => (await cluster.ownerOf(slot)) !== owner, failoverWithinMs)
-    await stop()
-    t.same(said.map(answers => [...answers]), [['200'], ['200']], 'tokens of the other parts are checked as ever')
-  }, failoverWithinMs))
+  await expectLogoutsToHold(t, replicas, others, () =>
+    expectNeverAccepted(t, replicas, leaving, async () => {
+      const { said, stop } = keepAsking(replicas.apps, elsewhere)
+      const replica = await cluster.replicaOf(owner)
+      await replica.admin.config('SET', 'cluster-replica-no-failover', 'yes')
+      owner.pause()
+      // For longer than a marker may lag, with logouts all the while.
+      await new Promise(resolve => setTimeout(resolve, 7_000))
+      await replica.admin.config('SET', 'cluster-replica-no-failover', 'no')
+      await until('another one has the slot', async () => (await cluster.ownerOf(slot)) !== owner, failoverWithinMs)
+      await stop()
+      t.same(
+        said.map(answers => [...answers]), [['200'], ['200']], 'tokens of the other parts are checked as ever'
+      )
+    }, failoverWithinMs)
+  )
   await expectLogoutsToHold(t, replicas, others, async () => {
     owner.resume()
     await until('it follows the other one', async () => await infoOf(owner, 'role') === 'slave', 20_000)

@@ -21,14 +21,19 @@ testFault(t, {
   const [a, b] = replicas
   const [revoked, kept] = [await a.issue(), await a.issue()]
   await a.revoke(revoked)
-  t.same(await Promise.all([a.statusOf(revoked), b.statusOf(revoked), a.statusOf(kept), b.statusOf(kept)]), [401, 401, 200, 200])
+  t.same(
+    await Promise.all([a.statusOf(revoked), b.statusOf(revoked), a.statusOf(kept), b.statusOf(kept)]),
+    [401, 401, 200, 200]
+  )
   for (const empty of [
     () => administer(server.url, redis => redis.flushall()),
     async () => { await server.kill(); await server.start() }
   ]) {
     await empty()
     await expectRecovery(t, [...replicas], revoked)
-    t.same(await Promise.all([a.statusOf(kept), b.statusOf(kept)]), [401, 401], 'whoever was signed in has to sign in again')
+    t.same(
+      await Promise.all([a.statusOf(kept), b.statusOf(kept)]), [401, 401], 'whoever was signed in has to sign in again'
+    )
   }
 })
 

@@ -20,8 +20,13 @@ testFault(t, {
   await logOutFor(t, a, leaving)
   const prefix = String(env['BLOCKLIST_PREFIX'])
   await redis.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
-  for (const app of apps) await until('it is noticed', async () => (await get(app, '/token', good)).statusCode === 503, 12_000)
-  t.ok(log.some(line => line.includes('Set maxmemory-policy noeviction there.') && (JSON.parse(line) as { level: number }).level === 50))
+  for (const app of apps) {
+    await until('it is noticed', async () => (await get(app, '/token', good)).statusCode === 503, 12_000)
+  }
+  t.ok(
+    log.some(line =>
+      line.includes('Set maxmemory-policy noeviction there.') && (JSON.parse(line) as { level: number }).level === 50)
+  )
   t.match((await get(a, '/health/ready')).json().description, 'blocklist')
   // What was dropped meanwhile.
   const entries = (await redis.admin.keys(`${prefix}?id:*`)).concat(await redis.admin.keys(`${prefix}jti:*`))
@@ -45,18 +50,24 @@ testFault(t, {
 testFault(t, {
   promise: 'P2',
   fault: 'Redis evicts keys while no replica of the service runs, or starts',
-  get: 'no replica starts before eviction is off; then 503 `revocation_unavailable` until everything was written again from the record',
+  get:
+    'no replica starts before eviction is off; then 503 `revocation_unavailable` until everything was written again from the record',
   within: 'at once',
   never: '200 for a token whose entry was dropped',
   recovers: 'by itself, once eviction is off'
 }, async t => {
   const { a, apps, env, redis, good, leaving } = await startReplicas(t)
   await logOutFor(t, a, leaving)
-  await until('all of it is marked', async () => Number((await redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`))?.split(':')[1]) > 0)
+  await until(
+    'all of it is marked',
+    async () => Number((await redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`))?.split(':')[1]) > 0
+  )
   await Promise.all(apps.map(app => app.close()))
   await evictWhatEnds(redis)
   const refused = buildUnready(t, loadConfig(env))
-  await t.rejects(async () => { await refused.ready() }, { name: 'StartupError' })
+  await t.rejects(
+    async () => { await refused.ready() }, { name: 'StartupError' }
+  )
   await redis.admin.config('SET', 'maxmemory-policy', 'noeviction')
   t.equal((await redis.admin.keys(`${env['BLOCKLIST_PREFIX']}sid:*`)).length, 0)
   const restarted = [await build(t, env), await build(t, env)]

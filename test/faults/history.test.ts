@@ -17,7 +17,10 @@ t.test(`P1 to P4: ${seconds} seconds of random faults, and no answer breaks a pr
   // A run in which nothing happens breaks nothing.
   t.ok(operations.filter(isAccepted).length > 200, 'tokens were accepted')
   t.ok(operations.filter(isConfirmedEnding).length > 50, 'endings were confirmed')
-  t.ok(operations.filter(({ kind, error }) => kind === 'ending' && error === 'revocation_unavailable').length > 5, 'and others were not')
+  t.ok(
+    operations.filter(({ kind, error }) => kind === 'ending' && error === 'revocation_unavailable').length > 5,
+    'and others were not'
+  )
   t.ok(operations.filter(({ error }) => error === 'token_revoked').length > 200, 'tokens were refused')
   t.ok(operations.filter(({ error }) => error === 'token_expired').length > 50, 'and expired')
   t.ok([...injected.values()].reduce((sum, { times }) => sum + times, 0) >= 5, 'faults happened')

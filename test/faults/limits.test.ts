@@ -25,17 +25,21 @@ interface Watched {
 async function watchedApp (t: Test, settings: Env = {}): Promise<Watched> {
   const server = await ownRedis(t)
   const lines: string[] = []
-  const env = { ...await serversEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs), ...limits, ...settings }
+  const env = {
+    ...await serversEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs), ...limits, ...settings
+  }
   const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })
   return { app, server, count: text => lines.filter(line => line.includes(text)).length }
 }
 
 async function guess (app: FastifyInstance, username: string): Promise<number> {
-  return (await app.inject({ method: 'POST', url: '/login', payload: { username, password: 'a wrong password' } })).statusCode
+  return (await app.inject({ method: 'POST', url: '/login', payload: { username, password: 'a wrong password' } }))
+    .statusCode
 }
 
 async function register (app: FastifyInstance): Promise<number> {
-  return (await app.inject({ method: 'POST', url: '/register', payload: { username: randomName(), password } })).statusCode
+  return (await app.inject({ method: 'POST', url: '/register', payload: { username: randomName(), password } }))
+    .statusCode
 }
 
 /** How many of so many registrations at once are let pass. */

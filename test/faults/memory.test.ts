@@ -26,7 +26,9 @@ testFault(t, {
   await redis.admin.config('SET', 'maxmemory', '0')
   for (const app of apps) {
     let said = ''
-    await until('it is in effect', async () => (said = outcome(await get(app, '/token', later))) === '401 token_revoked', 2_500)
+    await until(
+      'it is in effect', async () => (said = outcome(await get(app, '/token', later))) === '401 token_revoked', 2_500
+    )
     t.equal(said, '401 token_revoked')
   }
 })
@@ -37,7 +39,8 @@ t.test('a token that is refused because its session has ended on record is accep
   const attempts = {
     'DELETE /me/sessions/:id': (token: string) => ask(a, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, token),
     'POST /logout?scope=others': (token: string) => ask(a, 'POST', '/logout?scope=others', token),
-    'PUT /me/password': (token: string) => ask(a, 'PUT', '/me/password', token, { current_password: password, new_password: 'an entirely different one' }),
+    'PUT /me/password': (token: string) =>
+      ask(a, 'PUT', '/me/password', token, { current_password: password, new_password: 'an entirely different one' }),
     'DELETE /me': (token: string) => ask(a, 'DELETE', '/me', token, { password })
   }
   for (const [name, attempt] of Object.entries(attempts)) {

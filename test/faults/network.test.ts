@@ -4,7 +4,9 @@ import { testFault } from '../support/fault.ts'
 import { get, logOut, signIn } from '../support/people.ts'
 import type { Proxy } from '../support/proxy.ts'
 import { ownRedis } from '../support/redis-server.ts'
-import { expectNeverAccepted, logOutFor, proxied, startReplicas, untilAccepted, type Replicas } from '../support/replicas.ts'
+import {
+  expectNeverAccepted, logOutFor, proxied, startReplicas, untilAccepted, type Replicas
+} from '../support/replicas.ts'
 import { timed, until } from '../support/wait.ts'
 
 const deadlineMs = 300
@@ -61,7 +63,9 @@ testFault(t, {
   const { a, apps, username, good, leaving, proxy } = await behindProxy(t)
   const later = await signIn(a, username)
   proxy.loseReplies()
-  for (const answer of [await get(a, '/token', good), await get(a, '/token', leaving), await logOut(a, later)]) t.equal(outcome(answer), '503 revocation_unavailable')
+  for (const answer of [await get(a, '/token', good), await get(a, '/token', leaving), await logOut(a, later)]) {
+    t.equal(outcome(answer), '503 revocation_unavailable')
+  }
   const { value, elapsedMs } = await timed(() => logOut(a, later))
   t.equal(value?.statusCode, 503)
   t.ok(elapsedMs < 6 * deadlineMs, `within ${Math.round(elapsedMs)} ms`)
@@ -71,7 +75,9 @@ testFault(t, {
   for (const app of apps) {
     t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
     const said = new Set<string>()
-    await until('Redis has what was recorded', async () => said.add(outcome(await get(app, '/token', later))).has('401 token_revoked'))
+    await until('Redis has what was recorded', async () =>
+      said.add(outcome(await get(app, '/token', later))).has('401 token_revoked')
+    )
     t.notOk(said.has('200'), [...said].join(', '))
   }
 })
@@ -92,7 +98,9 @@ testFault(t, {
     t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
   }
   proxy.delay(deadlineMs)
-  for (const app of apps) for (const token of [good, leaving]) t.equal(outcome(await get(app, '/token', token)), '503 revocation_unavailable')
+  for (const app of apps) {
+    for (const token of [good, leaving]) t.equal(outcome(await get(app, '/token', token)), '503 revocation_unavailable')
+  }
   proxy.delay(0)
   await untilAccepted(apps, good)
   for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')

@@ -13,20 +13,56 @@ import { timed, until } from '../support/wait.ts'
 interface Victim { id: string, username: string, own: Pair, other: Pair }
 
 /** What ends something, and which of two sessions it ends. */
-const endings: Record<string, { end: (app: FastifyInstance, victim: Victim, admin: string) => ReturnType<typeof get>, ended: Array<'own' | 'other'> }> = {
+const endings: Record<
+  string,
+  {
+    end: (app: FastifyInstance, victim: Victim, admin: string) => ReturnType<typeof get>, ended: Array<'own' | 'other'>
+  }
+> = {
   'POST /logout': { end: (app, { own }) => ask(app, 'POST', '/logout', own.access_token), ended: ['own'] },
-  'POST /logout?scope=all': { end: (app, { own }) => ask(app, 'POST', '/logout?scope=all', own.access_token), ended: ['own', 'other'] },
-  'POST /logout?scope=others': { end: (app, { own }) => ask(app, 'POST', '/logout?scope=others', own.access_token), ended: ['other'] },
-  'POST /logout with a refresh token': { end: (app, { own }) => ask(app, 'POST', '/logout', undefined, { refresh_token: own.refresh_token }), ended: ['own'] },
-  'DELETE /me/sessions/:id': { end: (app, { own, other }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, own.access_token), ended: ['other'] },
-  'PUT /me/password': { end: (app, { own }) => ask(app, 'PUT', '/me/password', own.access_token, { current_password: password, new_password: 'an entirely different one' }), ended: ['other'] },
-  'DELETE /me': { end: (app, { own }) => ask(app, 'DELETE', '/me', own.access_token, { password }), ended: ['own', 'other'] },
-  'DELETE /users/:id/sessions': { end: (app, { id }, admin) => ask(app, 'DELETE', `/users/${id}/sessions`, admin), ended: ['own', 'other'] },
-  'PUT /users/:id/role': { end: (app, { id }, admin) => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }), ended: ['own', 'other'] },
-  'PUT /users/:id/status': { end: (app, { id }, admin) => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }), ended: ['own', 'other'] },
-  'DELETE /users/:id': { end: (app, { id }, admin) => ask(app, 'DELETE', `/users/${id}`, admin), ended: ['own', 'other'] },
-  'POST /revocations of a session': { end: (app, { own }, admin) => ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(own) }), ended: ['own'] },
-  'POST /revocations of a token': { end: (app, { own }, admin) => ask(app, 'POST', '/revocations', admin, { jti: decodeJwt(own.access_token).jti }), ended: ['own'] }
+  'POST /logout?scope=all': {
+    end: (app, { own }) => ask(app, 'POST', '/logout?scope=all', own.access_token), ended: ['own', 'other']
+  },
+  'POST /logout?scope=others': {
+    end: (app, { own }) => ask(app, 'POST', '/logout?scope=others', own.access_token), ended: ['other']
+  },
+  'POST /logout with a refresh token': {
+    end: (app, { own }) => ask(app, 'POST', '/logout', undefined, { refresh_token: own.refresh_token }), ended: ['own']
+  },
+  'DELETE /me/sessions/:id': {
+    end: (app, { own, other }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, own.access_token),
+    ended: ['other']
+  },
+  'PUT /me/password': {
+    end: (app, { own }) =>
+      ask(app, 'PUT', '/me/password', own.access_token, {
+        current_password: password, new_password: 'an entirely different one'
+      }),
+    ended: ['other']
+  },
+  'DELETE /me': {
+    end: (app, { own }) => ask(app, 'DELETE', '/me', own.access_token, { password }), ended: ['own', 'other']
+  },
+  'DELETE /users/:id/sessions': {
+    end: (app, { id }, admin) => ask(app, 'DELETE', `/users/${id}/sessions`, admin), ended: ['own', 'other']
+  },
+  'PUT /users/:id/role': {
+    end: (app, { id }, admin) => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }), ended: ['own', 'other']
+  },
+  'PUT /users/:id/status': {
+    end: (app, { id }, admin) => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }),
+    ended: ['own', 'other']
+  },
+  'DELETE /users/:id': {
+    end: (app, { id }, admin) => ask(app, 'DELETE', `/users/${id}`, admin), ended: ['own', 'other']
+  },
+  'POST /revocations of a session': {
+    end: (app, { own }, admin) => ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(own) }), ended: ['own']
+  },
+  'POST /revocations of a token': {
+    end: (app, { own }, admin) => ask(app, 'POST', '/revocations', admin, { jti: decodeJwt(own.access_token).jti }),
+    ended: ['own']
+  }
 }
 
 testFault(t, {
@@ -56,10 +92,18 @@ testFault(t, {
   await redis.start()
   const startedAt = performance.now()
   await untilAccepted(apps, good)
-  const expected = Object.entries(endings).flatMap(([name, { ended }]) => (['own', 'other'] as const).map(which => `${name}, ${which}: ${ended.includes(which) ? '401 token_revoked' : '200'}`))
+  const expected = Object.entries(endings).flatMap(([name, { ended }]) =>
+    (['own', 'other'] as const).map(
+      which => `${name}, ${which}: ${ended.includes(which) ? '401 token_revoked' : '200'}`
+    )
+  )
   for (const app of apps) {
     const said: string[] = []
-    for (const [name, victim] of victims) for (const which of ['own', 'other'] as const) said.push(`${name}, ${which}: ${outcome(await get(app, '/token', victim[which].access_token))}`)
+    for (const [name, victim] of victims) {
+      for (const which of ['own', 'other'] as const) {
+        said.push(`${name}, ${which}: ${outcome(await get(app, '/token', victim[which].access_token))}`)
+      }
+    }
     t.same(said, expected, 'nobody has tried again')
   }
   const elapsedMs = performance.now() - startedAt
@@ -105,20 +149,31 @@ t.test('in an outage nobody acts with a token that was revoked alone, nor with o
   const attempts = {
     'a token revoked alone, POST /logout?scope=all': await ask(a, 'POST', '/logout?scope=all', leaving),
     'a token revoked alone, POST /logout': await ask(a, 'POST', '/logout', leaving),
-    'a token revoked alone, DELETE /me/sessions/:id': await ask(a, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, leaving),
-    'a token revoked alone, PUT /me/password': await ask(a, 'PUT', '/me/password', leaving, { current_password: password, new_password: 'an entirely different one' }),
+    'a token revoked alone, DELETE /me/sessions/:id': await ask(
+      a, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, leaving
+    ),
+    'a token revoked alone, PUT /me/password': await ask(a, 'PUT', '/me/password', leaving, {
+      current_password: password, new_password: 'an entirely different one'
+    }),
     'a token revoked alone, DELETE /me': await ask(a, 'DELETE', '/me', leaving, { password }),
     'a demoted administrator, DELETE /users/:id': await ask(a, 'DELETE', `/users/${userId}`, demoted.token),
-    'a demoted administrator, PUT /users/:id/role': await ask(a, 'PUT', `/users/${demoted.id}/role`, demoted.token, { role: 'admin' }),
-    'a demoted administrator, POST /revocations': await ask(a, 'POST', '/revocations', demoted.token, { subject: userId }),
+    'a demoted administrator, PUT /users/:id/role': await ask(a, 'PUT', `/users/${demoted.id}/role`, demoted.token, {
+      role: 'admin'
+    }),
+    'a demoted administrator, POST /revocations': await ask(a, 'POST', '/revocations', demoted.token, {
+      subject: userId
+    }),
     'a token that was forged': await ask(a, 'POST', '/logout', `${leaving.slice(0, -8)}AAAAAAAA`)
   }
   // A 401 `token_revoked` would have to be true on every replica, which takes a Redis that can be written.
   const expected = (name: string) => name.includes('forged') ? '401 invalid_token' : '503 revocation_unavailable'
   for (const [name, answer] of Object.entries(attempts)) t.equal(outcome(answer), expected(name), name)
   t.equal(outcome(await ask(a, 'DELETE', `/users/${userId}`, later)), '403 forbidden', 'nor with what they have now')
-  const [row] = await onPostgres<{ live: number, admins: number }>(env, `select (select count(*)::int from sessions where user_id = '${userId}' and ended_at is null) as live,
-    (select count(*)::int from users where role = 'admin') as admins`)
+  const [row] = await onPostgres<{ live: number, admins: number }>(
+    env,
+    `select (select count(*)::int from sessions where user_id = '${userId}' and ended_at is null) as live,
+    (select count(*)::int from users where role = 'admin') as admins`
+  )
   t.same(row, { live: 3, admins: 1 }, 'nothing has happened')
 })
 
@@ -128,11 +183,23 @@ t.test('what is refused by the record is refused by every replica from then on',
   const { a, b, leaving, ...replicas } = await startReplicas(t, env, { REDIS_URL: redis.url })
   const { jti } = decodeJwt(leaving)
   // Nobody brings the record to Redis, nor could whoever revoked the token.
-  await until('nobody else is the projector', async () => (await onPostgres(replicas.env, 'update revocation_tail set holder = gen_random_uuid(), held_until = now() + interval \'1 hour\' returning holder')).length === 1)
-  await onPostgres(replicas.env, `insert into revocations (scope, id, expires_at, reason, created_at) values ('token', '${jti}', now() + interval '1 hour', 'token_revoked', now())`)
+  await until('nobody else is the projector', async () =>
+    (
+      await onPostgres(
+        replicas.env,
+        "update revocation_tail set holder = gen_random_uuid(), held_until = now() + interval '1 hour' returning holder"
+      )
+    ).length === 1)
+  await onPostgres(
+    replicas.env,
+    `insert into revocations (scope, id, expires_at, reason, created_at) values ('token', '${jti}', now() + interval '1 hour', 'token_revoked', now())`
+  )
   proxy.reset()
   let said = ''
-  await until('one replica refuses it by the record', async () => (said = outcome(await ask(a, 'POST', '/logout?scope=all', leaving))) === '401 token_revoked')
+  await until(
+    'one replica refuses it by the record',
+    async () => (said = outcome(await ask(a, 'POST', '/logout?scope=all', leaving))) === '401 token_revoked'
+  )
   t.equal(said, '401 token_revoked')
   t.not(outcome(await get(b, '/token', leaving)), '200', 'and the other one, which trusts what it has in Redis')
 })
@@ -146,7 +213,11 @@ t.test('whoever was logged out ends no other session, with the refresh token nei
   t.equal(outcome(await withRefreshToken()), '401 token_revoked')
   t.equal(outcome(await get(a, '/token', other.access_token)), '200')
   await redis.kill()
-  for (const answer of [await ask(a, 'POST', '/logout?scope=all', own.access_token), await withRefreshToken()]) t.equal(outcome(answer), '503 revocation_unavailable')
-  const live = await onPostgres<{ id: string }>(env, `select id from sessions where user_id = '${id}' and ended_at is null`)
+  for (const answer of [await ask(a, 'POST', '/logout?scope=all', own.access_token), await withRefreshToken()]) {
+    t.equal(outcome(answer), '503 revocation_unavailable')
+  }
+  const live = await onPostgres<{ id: string }>(
+    env, `select id from sessions where user_id = '${id}' and ended_at is null`
+  )
   t.same(live.map(({ id }) => id), [sessionIdOf(other)])
 })

@@ -31,16 +31,25 @@ interface Scene {
 
 async function scene (t: Test): Promise<Scene> {
   const redis = await ownRedis(t)
-  const env: Env = { ...await serversEnv(t), REDIS_URL: redis.url, RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '2000', METRICS_TOKEN: scrapeToken }
+  const env: Env = {
+    ...await serversEnv(t),
+    REDIS_URL: redis.url,
+    RATE_LIMITS: 'off',
+    BLOCKLIST_DEADLINE_MS: '2000',
+    METRICS_TOKEN: scrapeToken
+  }
   const { logger, text } = keepLog()
   const well = await build(t, env, { ...logger, level: 'info' })
   const clock = settableClock(t)
   const server = await startServer(t, { ...env, ...clock.env })
-  const send = (method: string, url: string, token?: string, body?: object) => fetch(server.address + url, {
-    method,
-    headers: { ...token !== undefined && bearer(token), ...body !== undefined && { 'content-type': 'application/json' } },
-    ...body !== undefined && { body: JSON.stringify(body) }
-  })
+  const send = (method: string, url: string, token?: string, body?: object) =>
+    fetch(server.address + url, {
+      method,
+      headers: {
+        ...token !== undefined && bearer(token), ...body !== undefined && { 'content-type': 'application/json' }
+      },
+      ...body !== undefined && { body: JSON.stringify(body) }
+    })
   return {
     clock,
     well,
@@ -74,64 +83,98 @@ function keepAsking ({ ask, well }: Scene, token: string) {
 }
 
 /** While its clock is wrong, a replica tells nobody to sign in, and signs nobody in. */
-async function expectNothingSaidByTime (t: Test, scene: Scene, pair: Pair, leaving: Pair, seconds: number): Promise<void> {
+async function expectNothingSaidByTime (
+  t: Test, scene: Scene, pair: Pair, leaving: Pair, seconds: number
+): Promise<void> {
   const { ask, well, username } = scene
   // By a clock that is 8 s off, the token may be good.
-  if (Math.abs(seconds) > 60) t.equal(await ask('POST', '/logout', pair.access_token), '503 revocation_unavailable', 'a logout')
-  if (seconds === 8) t.equal(await ask('PUT', '/me/password', pair.access_token, { current_password: password, new_password: `${password}!` }), '503 service_unavailable', 'a new password')
+  if (Math.abs(seconds) > 60) {
+    t.equal(await ask('POST', '/logout', pair.access_token), '503 revocation_unavailable', 'a logout')
+  }
+  if (seconds === 8) {
+    t.equal(
+      await ask('PUT', '/me/password', pair.access_token, { current_password: password, new_password: `${password}!` }),
+      '503 service_unavailable',
+      'a new password'
+    )
+  }
   t.equal(await ask('POST', '/login', undefined, { username, password }), '503 service_unavailable', 'a login')
-  t.equal(await ask('POST', '/refresh', undefined, { refresh_token: pair.refresh_token }), '503 service_unavailable', 'a refresh')
+  t.equal(
+    await ask('POST', '/refresh', undefined, { refresh_token: pair.refresh_token }),
+    '503 service_unavailable',
+    'a refresh'
+  )
   const forged = `${pair.access_token.slice(0, -8)}AAAAAAAA`
   t.equal(await ask('GET', '/token', forged), '401 invalid_token', 'a bad signature')
-  t.equal(await ask('POST', '/logout', undefined, { refresh_token: leaving.refresh_token }), '200', 'a logout with a refresh token')
+  t.equal(
+    await ask('POST', '/logout', undefined, { refresh_token: leaving.refresh_token }),
+    '200',
+    'a logout with a refresh token'
+  )
   t.equal((await well.inject({ url: '/token', headers: bearer(leaving.access_token) })).json().error, 'token_revoked')
-  const amount = new RegExp(`clocks \\(this machine's clock is ${Math.abs(seconds)}\\.\\d s ${seconds > 0 ? 'ahead of' : 'behind'} those of Redis and Postgres\\)`)
+  const amount = new RegExp(
+    `clocks \\(this machine's clock is ${Math.abs(seconds)}\\.\\d s ${seconds > 0 ? 'ahead of' : 'behind'} those of Redis and Postgres\\)`
+  )
   t.match(await scene.describe('/health/ready'), amount)
   const metrics = await scene.describe('/metrics')
-  for (const clock of ['redis', 'postgres']) t.equal(Math.round(metricValue(metrics, 'signout_clock_ahead_seconds', { clock }) ?? NaN), -seconds)
+  for (const clock of ['redis', 'postgres']) {
+    t.equal(Math.round(metricValue(metrics, 'signout_clock_ahead_seconds', { clock }) ?? NaN), -seconds)
+  }
   t.ok((metricValue(metrics, 'signout_unavailable_answers_total', { cause: 'clocks' }) ?? 0) > 0)
 }
 
-testFault(t, {
-  promise: 'P3',
-  fault: 'The clock of one replica is set, ahead or back, by more than `CLOCK_LEEWAY`',
-  get: 'from that replica 503 `revocation_unavailable` with a token, and 503 `service_unavailable` for a login, a refresh or a new password; a logout with a refresh token works; from the others what they always get',
-  within: 'it is noticed within 1 s, and before a token is refused for its time or issued',
-  never: '401 `token_expired` for a good token, a token that others refuse, or a rebuild of the blocklist',
-  recovers: 'by itself, within seconds of the clock being right'
-}, async t => {
-  const it = await scene(t)
-  const marker = await it.redis.admin.get(`${it.env['BLOCKLIST_PREFIX']}marker`)
-  for (const seconds of [4, -4, 8, -8, 3_600, -3_600]) {
-    await t.test(`${seconds} s`, async t => {
-      const [pair, leaving] = [await openSession(it.well, it.username), await openSession(it.well, it.username)]
-      const { said, stop } = keepAsking(it, pair.access_token)
-      await until('it accepts the token', () => said.stepped.has('200'))
-      it.clock.set(seconds)
-      if (Math.abs(seconds) < 5) await expectNothingHappens(t, it)
-      else {
-        await until('it has noticed', async () => said.stepped.has('503 revocation_unavailable'), 5_000)
-        await expectNothingSaidByTime(t, it, pair, leaving, seconds)
+testFault(
+  t,
+  {
+    promise: 'P3',
+    fault: 'The clock of one replica is set, ahead or back, by more than `CLOCK_LEEWAY`',
+    get:
+      'from that replica 503 `revocation_unavailable` with a token, and 503 `service_unavailable` for a login, a refresh or a new password; a logout with a refresh token works; from the others what they always get',
+    within: 'it is noticed within 1 s, and before a token is refused for its time or issued',
+    never: '401 `token_expired` for a good token, a token that others refuse, or a rebuild of the blocklist',
+    recovers: 'by itself, within seconds of the clock being right'
+  },
+  async t => {
+    const it = await scene(t)
+    const marker = await it.redis.admin.get(`${it.env['BLOCKLIST_PREFIX']}marker`)
+    for (const seconds of [4, -4, 8, -8, 3_600, -3_600]) {
+      await t.test(`${seconds} s`, async t => {
+        const [pair, leaving] = [await openSession(it.well, it.username), await openSession(it.well, it.username)]
+        const { said, stop } = keepAsking(it, pair.access_token)
+        await until('it accepts the token', () => said.stepped.has('200'))
+        it.clock.set(seconds)
+        if (Math.abs(seconds) < 5) await expectNothingHappens(t, it)
+        else {
+          await until('it has noticed', async () => said.stepped.has('503 revocation_unavailable'), 5_000)
+          await expectNothingSaidByTime(t, it, pair, leaving, seconds)
+        }
+        it.clock.set(0)
+        await until(
+          'it accepts the token again', async () => await it.ask('GET', '/token', pair.access_token) === '200'
+        )
+        await stop()
+        t.same([...said.stepped].sort(), Math.abs(seconds) < 5 ? ['200'] : ['200', '503 revocation_unavailable'])
+        t.same([...said.well], ['200'])
+      })
+    }
+    t.match(it.output(), /this machine has a clock that is 3600\.\d s ahead of those of Redis and Postgres/)
+    await expectNoRebuild(t, it, marker)
+    await t.test('at its start', async t => {
+      it.clock.set(-3_600)
+      for (const [name, args] of [
+        ['server.js', []], ['cli.js', ['check-config']]
+      ] as const) {
+        const started = spawnServer(t, { ...it.env, ...it.clock.env, PORT: '0' }, name, [...args])
+        t.equal(await started.ended, 1)
+        t.match(
+          started.output(),
+          /CLOCK_LEEWAY: this machine has a clock that is 3600\.\d s behind those of Redis and Postgres, which is more than CLOCK_LEEWAY \(5 s\)\. Set the clock of this machine by NTP\./
+        )
       }
-      it.clock.set(0)
-      await until('it accepts the token again', async () => await it.ask('GET', '/token', pair.access_token) === '200')
-      await stop()
-      t.same([...said.stepped].sort(), Math.abs(seconds) < 5 ? ['200'] : ['200', '503 revocation_unavailable'])
-      t.same([...said.well], ['200'])
+      await expectNoRebuild(t, it, marker)
     })
   }
-  t.match(it.output(), /this machine has a clock that is 3600\.\d s ahead of those of Redis and Postgres/)
-  await expectNoRebuild(t, it, marker)
-  await t.test('at its start', async t => {
-    it.clock.set(-3_600)
-    for (const [name, args] of [['server.js', []], ['cli.js', ['check-config']]] as const) {
-      const started = spawnServer(t, { ...it.env, ...it.clock.env, PORT: '0' }, name, [...args])
-      t.equal(await started.ended, 1)
-      t.match(started.output(), /CLOCK_LEEWAY: this machine has a clock that is 3600\.\d s behind those of Redis and Postgres, which is more than CLOCK_LEEWAY \(5 s\)\. Set the clock of this machine by NTP\./)
-    }
-    await expectNoRebuild(t, it, marker)
-  })
-})
+)
 
 /** The replica whose clock is right has nothing to do with it. */
 async function expectNoRebuild (t: Test, { redis, env, log }: Scene, marker: string | null): Promise<void> {

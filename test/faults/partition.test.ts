@@ -24,7 +24,11 @@ testFault(t, {
   await until('it is noticed', async () => (await get(a, '/token', good)).statusCode === 503)
   await until('the first one has filled the new Redis', async () => {
     // While it reconnects the second one may take over, and would keep up the old Redis alone.
-    await onPostgres(settings, 'update revocation_tail set holder = $1, held_until = clock_timestamp() + $2::interval', [projector?.holder, '5 seconds'])
+    await onPostgres(
+      settings,
+      'update revocation_tail set holder = $1, held_until = clock_timestamp() + $2::interval',
+      [projector?.holder, '5 seconds']
+    )
     return (await get(a, '/token', good)).statusCode === 200
   }, 15_000)
   t.equal(outcome(await get(b, '/token', good)), '200', 'so far nothing has happened that the old one does not know')
@@ -37,7 +41,9 @@ testFault(t, {
     return statusCode === 503
   })
   t.ok(acceptedAt - loggedOutAt < 5_300, `it was trusted for ${Math.round(acceptedAt - loggedOutAt)} ms`)
-  await until('it is known for certain', async () => outcome(await get(b, '/token', leaving)) === '401 token_revoked', 15_000)
+  await until(
+    'it is known for certain', async () => outcome(await get(b, '/token', leaving)) === '401 token_revoked', 15_000
+  )
   for (const app of [a, b]) t.equal(outcome(await get(app, '/token', good)), '200', 'everybody else goes on')
   await old.kill()
   await old.start()
@@ -46,7 +52,12 @@ testFault(t, {
 
 t.test('rounds of a replica that has no lease do nothing, and whoever closes hands it over at once', async t => {
   const { a, b, apps, env, redis, good, leaving } = await startReplicas(t)
-  const holder = async () => (await onPostgres<{ holder: string, is_held: boolean }>(env, 'select holder, held_until > clock_timestamp() as is_held from revocation_tail'))[0]
+  const holder = async () =>
+    (
+      await onPostgres<{ holder: string, is_held: boolean }>(
+        env, 'select holder, held_until > clock_timestamp() as is_held from revocation_tail'
+      )
+    )[0]
   const first = await holder()
   t.equal(first?.is_held, true)
   await logOutFor(t, b, leaving)

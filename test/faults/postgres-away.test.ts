@@ -4,13 +4,16 @@ import { ask } from '../support/expect.ts'
 import { testFault } from '../support/fault.ts'
 import { get, openSession, password, signIn } from '../support/people.ts'
 import { fillRecord, onPostgres } from '../support/record.ts'
-import { expectNeverAccepted, keepAsking, logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
+import {
+  expectNeverAccepted, keepAsking, logOutFor, proxied, startReplicas, untilAccepted
+} from '../support/replicas.ts'
 import { serversEnv } from '../support/app.ts'
 import { until } from '../support/wait.ts'
 
 testFault(t, {
   fault: 'Postgres is away, and Redis is well, or loses its connections meanwhile',
-  get: 'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed; 503 `revocation_unavailable` after a reconnect, until Postgres was asked',
+  get:
+    'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed; 503 `revocation_unavailable` after a reconnect, until Postgres was asked',
   within: 'within the deadlines',
   never: '200 for what was logged out',
   recovers: 'by itself'
@@ -35,27 +38,36 @@ testFault(t, {
   for (const [name, answer] of Object.entries({
     'GET /me': await get(a, '/me', good),
     'POST /logout': await ask(a, 'POST', '/logout', good),
-    'POST /logout with a refresh token': await ask(b, 'POST', '/logout', undefined, { refresh_token: pair.refresh_token }),
+    'POST /logout with a refresh token': await ask(b, 'POST', '/logout', undefined, {
+      refresh_token: pair.refresh_token
+    }),
     'POST /login': await ask(b, 'POST', '/login', undefined, { username, password })
   })) {
     t.equal(outcome(answer), '503 service_unavailable', name)
     t.equal(answer.headers['retry-after'], '1', name)
   }
 
-  await t.test('a replica that reconnects to Redis meanwhile answers 503 until it has compared, and recovers by itself', async t => {
-    await replicas.redis.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-    const stop = keepAsking(apps, good)
-    await until('it is noticed', () => stop.said.every(answers => answers.has('503 revocation_unavailable')))
-    for (const answers of stop.said) answers.clear()
-    await new Promise(resolve => setTimeout(resolve, 1_500))
-    t.same(stop.said.map(answers => [...answers]), [['503 revocation_unavailable'], ['503 revocation_unavailable']])
-    await stop.stop()
-    t.equal(outcome(await ask(a, 'POST', '/logout', good)), '503 service_unavailable', 'neither of them can say')
-    await expectNeverAccepted(t, replicas, leaving, async () => {
-      await until('the revoked token was asked about', async () => (await get(a, '/token', leaving)).statusCode === 503)
-      proxy.start()
-    })
-  })
+  await t.test(
+    'a replica that reconnects to Redis meanwhile answers 503 until it has compared, and recovers by itself',
+    async t => {
+      await replicas.redis.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+      const stop = keepAsking(apps, good)
+      await until('it is noticed', () => stop.said.every(answers => answers.has('503 revocation_unavailable')))
+      for (const answers of stop.said) answers.clear()
+      await new Promise(resolve => setTimeout(resolve, 1_500))
+      t.same(
+        stop.said.map(answers => [...answers]), [['503 revocation_unavailable'], ['503 revocation_unavailable']]
+      )
+      await stop.stop()
+      t.equal(outcome(await ask(a, 'POST', '/logout', good)), '503 service_unavailable', 'neither of them can say')
+      await expectNeverAccepted(t, replicas, leaving, async () => {
+        await until(
+          'the revoked token was asked about', async () => (await get(a, '/token', leaving)).statusCode === 503
+        )
+        proxy.start()
+      })
+    }
+  )
 })
 
 testFault(t, {
@@ -69,17 +81,27 @@ testFault(t, {
   const replicas = await startReplicas(t)
   const { a, apps, env, redis, log, leaving, username, good } = replicas
   await logOutFor(t, a, leaving)
-  const [backup] = await onPostgres<{ position: number, id: string }>(env, 'select max(position)::int as position, (select id from revocation_logs) as id from revocations')
+  const [backup] = await onPostgres<{ position: number, id: string }>(
+    env, 'select max(position)::int as position, (select id from revocation_logs) as id from revocations'
+  )
   const lost = await signIn(a, username)
   await logOutFor(t, a, lost)
   await fillRecord(env, 10)
-  await until('all of it is marked', async () => (await redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`)) === `${backup?.id}:${Number(backup?.position) + 12}`)
+  await until('all of it is marked', async () =>
+    (await redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`)) === `${backup?.id}:${Number(backup?.position) + 12}`)
   const { said, stop } = keepAsking(apps, leaving)
-  const recordIds = async () => (await onPostgres<{ id: string }>(env, 'select id from revocation_logs order by number')).map(({ id }) => id)
-  await onPostgres(env, `begin; delete from revocations where position > ${backup?.position}; select setval('revocations_position_seq', ${backup?.position}); update revocation_logs set marked = ${backup?.position}; commit`)
+  const recordIds = async () =>
+    (await onPostgres<{ id: string }>(env, 'select id from revocation_logs order by number')).map(({ id }) => id)
+  await onPostgres(
+    env,
+    `begin; delete from revocations where position > ${backup?.position}; select setval('revocations_position_seq', ${backup?.position}); update revocation_logs set marked = ${backup?.position}; commit`
+  )
   await until('the record has another name', async () => (await recordIds()).length === 2)
   const [, renamed] = await recordIds()
-  await until('everything was written again', async () => (await redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`)) === `${renamed}:${backup?.position}`)
+  await until(
+    'everything was written again',
+    async () => (await redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`)) === `${renamed}:${backup?.position}`
+  )
   await untilAccepted(apps, good)
   await stop()
   t.notOk(said.some(answers => answers.has('200')), 'it is never accepted')
@@ -87,7 +109,11 @@ testFault(t, {
   t.ok(errors.some(line => line.includes('restored from a backup')), errors.join(''))
   for (const app of apps) {
     t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
-    t.equal(outcome(await get(app, '/token', lost)), '401 token_revoked', 'nor is anything removed from Redis that the record has lost')
+    t.equal(
+      outcome(await get(app, '/token', lost)),
+      '401 token_revoked',
+      'nor is anything removed from Redis that the record has lost'
+    )
   }
 
   await t.test('and neither a restart of Redis nor the snapshots of before bring it back', async t => {

@@ -11,9 +11,13 @@ import { timed, until } from '../support/wait.ts'
 const deadlineMs = 300
 
 /** @param through what the replicas reach Postgres through, which returns its own address */
-async function withOwnPostgres (t: Test, through = async (url: string) => url): Promise<Replicas & { postgres: OwnPostgres }> {
+async function withOwnPostgres (
+  t: Test, through = async (url: string) => url
+): Promise<Replicas & { postgres: OwnPostgres }> {
   const postgres = await ownPostgres(t)
-  const replicas = await startReplicas(t, { DATABASE_URL: await through(postgres.url), DATABASE_DEADLINE_MS: String(deadlineMs) })
+  const replicas = await startReplicas(t, {
+    DATABASE_URL: await through(postgres.url), DATABASE_DEADLINE_MS: String(deadlineMs)
+  })
   await logOutFor(t, replicas.a, replicas.leaving)
   return { ...replicas, postgres }
 }
@@ -36,19 +40,26 @@ async function expectAway (t: Test, { a, apps, username, good, leaving }: Replic
 }
 
 async function expectBack (t: Test, { a, apps, username, good, leaving }: Replicas): Promise<void> {
-  await until('people sign in again', async () => (await ask(a, 'POST', '/login', undefined, { username, password })).statusCode === 200, 5_000)
+  await until(
+    'people sign in again',
+    async () => (await ask(a, 'POST', '/login', undefined, { username, password })).statusCode === 200,
+    5_000
+  )
   await untilAccepted(apps, good)
   for (const app of apps) {
     const answer = outcome(await get(app, '/token', good))
     t.equal(answer, '200', `what could not be recorded has not happened: ${answer}`)
   }
   await logOutFor(t, a, good)
-  for (const app of apps) for (const token of [good, leaving]) t.equal(outcome(await get(app, '/token', token)), '401 token_revoked')
+  for (const app of apps) {
+    for (const token of [good, leaving]) t.equal(outcome(await get(app, '/token', token)), '401 token_revoked')
+  }
 }
 
 testFault(t, {
   fault: 'Postgres stands still (SIGSTOP)',
-  get: 'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed, logouts included',
+  get:
+    'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed, logouts included',
   within: 'a few times `DATABASE_DEADLINE_MS`',
   never: '200 for a logout that was not recorded, nor for what was logged out before',
   recovers: 'by itself, within 5 s'
@@ -79,17 +90,23 @@ testFault(t, {
 
 testFault(t, {
   fault: 'Postgres stands still behind PgBouncer, then it is killed and started again',
-  get: 'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed, logouts included',
+  get:
+    'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed, logouts included',
   within: 'a few times `DATABASE_DEADLINE_MS`',
   never: '200 for a logout that was not recorded, nor for what was logged out before',
   recovers: 'by itself, within 5 s of the next attempt of PgBouncer (`server_login_retry`)'
 }, async t => {
-  const replicas = await withOwnPostgres(t, url => pgBouncerTo(t, url, { pool_mode: 'transaction', server_login_retry: 1 }))
+  const replicas = await withOwnPostgres(t, url =>
+    pgBouncerTo(t, url, { pool_mode: 'transaction', server_login_retry: 1 })
+  )
   const { apps, a, good, username, postgres } = replicas
   postgres.pause()
   await expectAway(t, replicas)
   postgres.resume()
-  await until('people sign in again', async () => (await ask(a, 'POST', '/login', undefined, { username, password })).statusCode === 200)
+  await until(
+    'people sign in again',
+    async () => (await ask(a, 'POST', '/login', undefined, { username, password })).statusCode === 200
+  )
   await untilAccepted(apps, good)
   await postgres.kill()
   await expectAway(t, replicas)

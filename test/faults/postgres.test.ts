@@ -17,7 +17,12 @@ async function appBehindProxy (t: Test) {
   url.hostname = '127.0.0.1'
   url.port = String(proxy.port)
   const lines: string[] = []
-  const app = await build(t, { ...env, DATABASE_URL: url.href, DATABASE_DEADLINE_MS: String(deadlineMs) }, { level: 'info', stream: { write: line => { lines.push(line) } } })
+  const app = await build(t, { ...env, DATABASE_URL: url.href, DATABASE_DEADLINE_MS: String(deadlineMs) }, {
+    level: 'info',
+    stream: {
+      write: line => { lines.push(line) }
+    }
+  })
   return { app, proxy, log: () => lines.join('') }
 }
 
@@ -44,7 +49,9 @@ testFault(t, {
     t.equal(value?.headers['retry-after'], '1', name)
     t.ok(elapsedMs < 10 * deadlineMs, `${name}: within ${Math.round(elapsedMs)} ms`)
   }
-  const { value: many, elapsedMs } = await timed(() => Promise.all(Array.from({ length: 50 }, () => get(app, '/me', ada.token))))
+  const { value: many, elapsedMs } = await timed(() =>
+    Promise.all(Array.from({ length: 50 }, () => get(app, '/me', ada.token)))
+  )
   t.ok(many?.every(answer => answer.statusCode === 503), 'more requests than connections')
   t.ok(elapsedMs < 20 * deadlineMs, `within ${Math.round(elapsedMs)} ms`)
 
@@ -69,17 +76,23 @@ t.test('DATABASE_DEADLINE_MS bounds statements, locks and idle transactions on t
   const app = await build(t, { ...env, DATABASE_DEADLINE_MS: '700' })
   await signUp(app, 'ada')
   for (const setting of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) {
-    const { rows } = await app.database.run(db => db.execute(sql.raw(`show ${setting}`))) as unknown as { rows: Array<Record<string, string>> }
+    const { rows } = await app.database.run(db => db.execute(sql.raw(`show ${setting}`))) as unknown as {
+      rows: Array<Record<string, string>>
+    }
     t.equal(rows[0]?.[setting], '700ms')
   }
-  await t.rejects(app.database.run(db => db.execute(sql`select pg_sleep(5)`)), { code: 'service_unavailable' }, 'a statement')
+  await t.rejects(
+    app.database.run(db => db.execute(sql`select pg_sleep(5)`)), { code: 'service_unavailable' }, 'a statement'
+  )
 
   const other = new pg.Client({ connectionString: env['DATABASE_URL'] })
   await other.connect()
   t.teardown(() => other.end())
   await other.query('begin')
   await other.query('lock table users in access exclusive mode')
-  const { value, elapsedMs } = await timed(() => app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password } }))
+  const { value, elapsedMs } = await timed(() =>
+    app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password } })
+  )
   t.equal(value?.statusCode, 503, 'a lock')
   t.ok(elapsedMs >= 600, 'it waited for as long as it was told')
   await other.query('rollback')
@@ -127,21 +140,29 @@ testFault(t, {
   const other = new pg.Client({ connectionString: env['DATABASE_URL'] })
   await other.connect()
   t.teardown(() => other.end())
-  await other.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()')
+  await other.query(
+    'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()'
+  )
   await until('the loss is noticed', () => lines.some(line => line.includes('A connection to Postgres was lost.')))
   t.equal((await get(app, '/me', ada.token)).statusCode, 200)
 })
 
 testFault(t, {
   fault: 'Postgres is read-only, as a standby is after a failover',
-  get: '503 `service_unavailable` where something must be written, logouts included, and what they always get elsewhere; `/health/ready` is 503 and names the database',
+  get:
+    '503 `service_unavailable` where something must be written, logouts included, and what they always get elsewhere; `/health/ready` is 503 and names the database',
   within: 'at once',
   never: '200 for a logout that was not recorded',
   recovers: 'by itself, once Postgres can be written or connections lead to the new primary'
 }, async t => {
   const env = await serversEnv(t)
   const lines: string[] = []
-  const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })
+  const app = await build(t, env, {
+    level: 'info',
+    stream: {
+      write: line => { lines.push(line) }
+    }
+  })
   const ada = await signUp(app, 'ada')
   const other = new pg.Client({ connectionString: env['DATABASE_URL'] })
   await other.connect()
@@ -150,7 +171,9 @@ testFault(t, {
   /** New connections find Postgres so, as after a failover. */
   const failOver = async (setting: string) => {
     await other.query(`alter database "${database}" ${setting}`)
-    await other.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()')
+    await other.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()'
+    )
   }
   const readiness = async () => (await get(app, '/health/ready')).json()
   t.same(await readiness(), { status: 'ok' })

@@ -14,7 +14,9 @@ import { timed, until } from '../support/wait.ts'
 const rows = Number(process.env['REBUILD_ROWS'] ?? 100_000)
 /** What is promised, and how much slower a machine may be that does something else. */
 const withinMs = Math.max(rows / 1_000_000, 0.1) * 15_000 * 3 + 5_000
-/** A page of rows and its scripts, twice, however many rows there are: each that is kept would be 200 bytes, or more. */
+/**
+ * A page of rows and its scripts, twice, however many rows there are: each that is kept would be 200 bytes, or more.
+ */
 const mayKeepBytes = 12 * 2 ** 20
 /** And what the collector leaves lying about while there is no want of memory. */
 const mayGrowBytes = 500 * 2 ** 20
@@ -42,7 +44,9 @@ interface Seen {
 }
 
 async function watch (app: FastifyInstance, good: string, revoked: string): Promise<Seen> {
-  const seen: Seen = { answers: new Set(), retryAfters: new Set(), readiness: new Set(), revoked: new Set(), keptBytes: 0, grownBytes: 0 }
+  const seen: Seen = {
+    answers: new Set(), retryAfters: new Set(), readiness: new Set(), revoked: new Set(), keptBytes: 0, grownBytes: 0
+  }
   const before = { live: liveBytes(), size: process.memoryUsage.rss() }
   let turn = 0
   await until('it is back', async () => {
@@ -78,7 +82,8 @@ async function scene (t: Test) {
 testFault(t, {
   fault: 'Redis is empty, and there are many revocations to write',
   promise: 'P2',
-  get: '503 `revocation_unavailable`, with a `Retry-After` that says how long it will take, and `rebuilding` with its progress at `/health/ready`',
+  get:
+    '503 `revocation_unavailable`, with a `Retry-After` that says how long it will take, and `rebuilding` with its progress at `/health/ready`',
   within: 'at once',
   never: '200 for what was logged out',
   recovers: 'by itself, in at most 15 s for a million, with flat memory'
@@ -86,14 +91,25 @@ testFault(t, {
   const { app, admin, lines, good, revoked } = await scene(t)
   const { value: seen, error, elapsedMs } = await timed(() => watch(app, good, revoked))
   if (seen === undefined) throw error
-  const made = lines.map(line => JSON.parse(line) as { msg: string, seconds?: number }).findLast(({ msg }) => msg.includes('made again'))
-  t.comment(`the replay itself took ${made?.seconds} s; ${rows} rows in ${Math.round(elapsedMs)} ms; ${mebibytes(seen.keptBytes)} in use and ${mebibytes(seen.grownBytes)} in all more; ${[...seen.retryAfters, ...seen.readiness].join(' | ')}`)
+  const made = lines
+    .map(line => JSON.parse(line) as { msg: string, seconds?: number })
+    .findLast(({ msg }) => msg.includes('made again'))
+  t.comment(
+    `the replay itself took ${made?.seconds} s; ${rows} rows in ${Math.round(elapsedMs)} ms; ${mebibytes(seen.keptBytes)} in use and ${mebibytes(seen.grownBytes)} in all more; ${[...seen.retryAfters, ...seen.readiness].join(' | ')}`
+  )
   t.ok(elapsedMs < withinMs, `back after ${Math.round(elapsedMs)} ms`)
   t.same([...seen.answers], ['503 revocation_unavailable'])
   for (const retryAfter of seen.retryAfters) t.match(retryAfter, /^[1-9]\d*$/)
-  t.same([...seen.revoked].filter(answer => !['503 revocation_unavailable', '401 token_revoked'].includes(answer)), [], [...seen.revoked].join())
+  t.same(
+    [...seen.revoked].filter(answer => !['503 revocation_unavailable', '401 token_revoked'].includes(answer)),
+    [],
+    [...seen.revoked].join()
+  )
   t.equal(outcome(await get(app, '/token', revoked)), '401 token_revoked')
-  t.ok(seen.keptBytes < mayKeepBytes && seen.grownBytes < mayGrowBytes, `${mebibytes(seen.keptBytes)} more were in use, and the process grew by ${mebibytes(seen.grownBytes)}`)
+  t.ok(
+    seen.keptBytes < mayKeepBytes && seen.grownBytes < mayGrowBytes,
+    `${mebibytes(seen.keptBytes)} more were in use, and the process grew by ${mebibytes(seen.grownBytes)}`
+  )
   t.match([...seen.readiness].join(), /rebuilding, \d+ %/)
   // A logout has two of them, for its token and its session.
   t.equal(await admin.dbsize(), rows + 2 + 2, 'every revocation, the marker, and the note which server it was')

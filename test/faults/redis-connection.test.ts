@@ -35,7 +35,9 @@ testFault(t, {
   t.equal(answer.statusCode, 503)
   t.equal(answer.json().error, 'revocation_unavailable')
   await behind.client('UNPAUSE')
-  await until('trying again succeeds, or says that it took effect', async () => [200, 401].includes((await logOut(app, ada.token)).statusCode))
+  await until('trying again succeeds, or says that it took effect', async () =>
+    [200, 401].includes((await logOut(app, ada.token)).statusCode)
+  )
   t.equal((await get(app, '/me', ada.token)).statusCode, 401)
 })
 
@@ -76,7 +78,9 @@ t.test('a command that failed is not executed later', async t => {
   await t.rejects(blocklist.revoke([revocation]), { message: 'Command timed out' })
   await server.kill()
   await until('the connection is gone', () => redis.status !== 'ready')
-  await t.rejects(blocklist.revoke([revocation]), { message: /enableOfflineQueue/ }, 'without a connection it fails at once')
+  await t.rejects(
+    blocklist.revoke([revocation]), { message: /enableOfflineQueue/ }, 'without a connection it fails at once'
+  )
   await server.start()
   await until('it is back', async () => (await timed(() => blocklist.ping())).error === undefined)
   t.equal(await blocklist.isRevoked(issuedLately('a')), false, 'neither the one in flight nor the other was kept')
@@ -84,9 +88,13 @@ t.test('a command that failed is not executed later', async t => {
 
 t.test('the address cannot switch the bounds off', async t => {
   const server = await ownRedis(t)
-  const redis = createRedisConnection(`${server.url}?commandTimeout=60000&enableOfflineQueue=true&keyPrefix=x:`, { deadlineMs: 200 })
+  const redis = createRedisConnection(`${server.url}?commandTimeout=60000&enableOfflineQueue=true&keyPrefix=x:`, {
+    deadlineMs: 200
+  })
   t.teardown(() => { redis.disconnect() })
-  t.match(redis.options, { commandTimeout: 200, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 })
+  t.match(redis.options, {
+    commandTimeout: 200, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0
+  })
   t.notOk(redis.options.keyPrefix)
 })
 
@@ -96,7 +104,9 @@ t.test('the reason of a loss carries no command, and so no password', async t =>
   t.teardown(() => { behind.disconnect() })
   await behind.config('SET', 'requirepass', 'another')
   const reasons: Error[] = []
-  const redis = createRedisConnection(server.url.replace('//', '//:a-password@'), { deadlineMs: 200, onLost: error => { reasons.push(error) } })
+  const redis = createRedisConnection(server.url.replace('//', '//:a-password@'), {
+    deadlineMs: 200, onLost: error => { reasons.push(error) }
+  })
   t.teardown(() => { redis.disconnect() })
   await redis.connect().catch(() => { /* It has no such password. */ })
   await until('it is lost', () => reasons.length > 0)
@@ -111,7 +121,12 @@ t.test('the log says that Redis is lost and back, once each, and no password', a
   const lines: string[] = []
   await behind.config('SET', 'requirepass', 'the-first-password')
   const url = server.url.replace('//', '//:the-first-password@')
-  const app = await build(t, { ...await serversEnv(t), REDIS_URL: url }, { level: 'info', stream: { write: line => { lines.push(line) } } })
+  const app = await build(t, { ...await serversEnv(t), REDIS_URL: url }, {
+    level: 'info',
+    stream: {
+      write: line => { lines.push(line) }
+    }
+  })
   const ada = await signUp(app, 'ada')
   const count = (text: string) => lines.filter(line => line.includes(text)).length
   t.equal(count('is back'), 0)
@@ -132,11 +147,20 @@ t.test('settings of the blocklist: its deadline, its prefix and the leeway', asy
   const behind = new Redis(server.url)
   t.teardown(() => { behind.disconnect() })
   const proxy = await proxyTo(t, '127.0.0.1', server.port)
-  const app = await build(t, { ...await serversEnv(t), REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '2500', BLOCKLIST_PREFIX: 'mine:', CLOCK_LEEWAY: '20', RATE_LIMITS: 'off' })
+  const app = await build(t, {
+    ...await serversEnv(t),
+    REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
+    BLOCKLIST_DEADLINE_MS: '2500',
+    BLOCKLIST_PREFIX: 'mine:',
+    CLOCK_LEEWAY: '20',
+    RATE_LIMITS: 'off'
+  })
   const ada = await signUp(app, 'ada')
   const { jti, sid, exp } = decodeJwt(ada.token)
   await logOut(app, ada.token)
-  t.same((await behind.keys('*')).sort(), ['mine:marker', `mine:${entryKey('token', String(jti))}`, 'mine:note', `mine:${entryKey('session', String(sid))}`])
+  t.same((await behind.keys('*')).sort(), [
+    'mine:marker', `mine:${entryKey('token', String(jti))}`, 'mine:note', `mine:${entryKey('session', String(sid))}`
+  ])
   for (const key of await behind.keys('mine:?i?:*')) t.equal(await behind.pexpiretime(key), (Number(exp) + 60) * 1000)
 
   const token = await signIn(app, 'ada')

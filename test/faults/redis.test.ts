@@ -96,12 +96,16 @@ testFault(t, {
   recovers: 'by itself'
 }, async t => {
   const server = await ownRedis(t)
-  const app = await build(t, { ...await serversEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs) })
+  const app = await build(t, {
+    ...await serversEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs)
+  })
   const ada = await signUp(app, 'ada')
 
   /** @param leaving is logged out, which is recorded although it cannot be confirmed */
   async function expectUnavailable (t: Test, leaving: string): Promise<void> {
-    for (const request of [() => get(app, '/me', ada.token), () => get(app, '/token', ada.token), () => logOut(app, leaving)]) {
+    for (const request of [
+      () => get(app, '/me', ada.token), () => get(app, '/token', ada.token), () => logOut(app, leaving)
+    ]) {
       const { value, elapsedMs } = await timed(request)
       t.equal(value?.statusCode, 503)
       t.equal(value?.json().error, 'revocation_unavailable')
@@ -114,7 +118,8 @@ testFault(t, {
     t.equal(ready.statusCode, 503)
     t.same(ready.json(), { error: 'service_unavailable', description: 'Not ready: blocklist.' })
   }
-  const recovered = () => until('requests are answered again', async () => (await get(app, '/me', ada.token)).statusCode === 200)
+  const recovered = () =>
+    until('requests are answered again', async () => (await get(app, '/me', ada.token)).statusCode === 200)
 
   await t.test('SIGSTOP and SIGCONT', async t => {
     const leaving = await signIn(app, 'ada')
@@ -132,7 +137,9 @@ testFault(t, {
   })
   await t.test('many requests at once while it is stopped', async t => {
     server.pause()
-    const { value, elapsedMs } = await timed(() => Promise.all(Array.from({ length: 100 }, () => get(app, '/token', ada.token))))
+    const { value, elapsedMs } = await timed(() =>
+      Promise.all(Array.from({ length: 100 }, () => get(app, '/token', ada.token)))
+    )
     t.ok(value?.every(answer => answer.statusCode === 503))
     t.ok(elapsedMs < 2 * tooLateMs)
     server.resume()

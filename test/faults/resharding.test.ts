@@ -31,13 +31,15 @@ testFault(t, {
   const replicas = await startOverCluster(t)
   const { a, cluster, leaving, slot, owner, other, others, username } = replicas
   await logOutFor(t, a, leaving)
-  await expectLogoutsToHold(t, replicas, [username, ...others], () => expectNeverAccepted(t, replicas, leaving, async () => {
-    await cluster.beginMove(slot, owner, other)
-    t.equal(await cluster.moveKeys(slot, owner, other, 1), 1)
-    await new Promise(resolve => setTimeout(resolve, 500))
-    await cluster.moveKeys(slot, owner, other)
-    await cluster.endMove(slot, owner, other)
-  }))
+  await expectLogoutsToHold(t, replicas, [username, ...others], () =>
+    expectNeverAccepted(t, replicas, leaving, async () => {
+      await cluster.beginMove(slot, owner, other)
+      t.equal(await cluster.moveKeys(slot, owner, other, 1), 1)
+      await new Promise(resolve => setTimeout(resolve, 500))
+      await cluster.moveKeys(slot, owner, other)
+      await cluster.endMove(slot, owner, other)
+    })
+  )
   t.equal(await cluster.ownerOf(slot), other)
   await t.test('and slots of others, one after another, while everybody comes and goes', async t => {
     const { said, stop } = keepAsking(replicas.apps, leaving)
@@ -63,10 +65,15 @@ async function markerKey (node: Node, slot: number): Promise<string> {
 /** The entries of the token that is logged out are at the other primary, the marker is where it was. */
 async function tearApart ({ a, cluster, slot, owner, other }: OverCluster): Promise<void> {
   const { recordId, position } = await a.revocationRecord.readHead()
-  await until('the marker is past them', async () => await owner.admin.get(await markerKey(owner, slot)) === `${recordId}:${position}`)
+  await until(
+    'the marker is past them',
+    async () => await owner.admin.get(await markerKey(owner, slot)) === `${recordId}:${position}`
+  )
   await cluster.beginMove(slot, owner, other)
   const keys = await owner.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 100) as string[]
-  await owner.admin.call('MIGRATE', '127.0.0.1', other.port, '', 0, 5_000, 'KEYS', ...keys.filter(key => !key.endsWith(':marker')))
+  await owner.admin.call(
+    'MIGRATE', '127.0.0.1', other.port, '', 0, 5_000, 'KEYS', ...keys.filter(key => !key.endsWith(':marker'))
+  )
 }
 
 testFault(t, {
@@ -103,7 +110,10 @@ testFault(t, {
   await expectNeverAccepted(t, replicas, leaving, async () => {
     await tearApart(replicas)
     await until('it is noticed', async () => outcome(await get(a, '/token', leaving)) === '503 revocation_unavailable')
-    await until('the replica of Redis has lost the entries too', async () => (await replica.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 10) as string[]).length <= 1)
+    await until(
+      'the replica of Redis has lost the entries too',
+      async () => (await replica.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 10) as string[]).length <= 1
+    )
     await owner.kill()
     await until('another one has the slot', async () => await cluster.ownerOf(slot) !== owner, 40_000)
   }, 40_000)

@@ -11,10 +11,12 @@ import { setStage } from './seeded/stage.ts'
 const bounds = { blocklistDeadlineMs: 60_000, databaseDeadlineMs: 60_000, marginMs: 60_000 }
 
 /**
- * Replicas remember the rows that they read with the head of the record, and refuse their tokens. That hides most mistakes for a
- * second or two.
+ * Replicas remember the rows that they read with the head of the record, and refuse their tokens. That hides most
+ * mistakes for a second or two.
  */
-const rememberNoRows: Patch = { file: 'src/trust/head-poll.ts', find: 'recent = byEntry(found)', replace: 'recent = new Map()' }
+const rememberNoRows: Patch = {
+  file: 'src/trust/head-poll.ts', find: 'recent = byEntry(found)', replace: 'recent = new Map()'
+}
 
 async function judge (t: Test, { settings = {}, run }: Schedule, patches: Patch[] = []): Promise<Violation[]> {
   const stage = await setStage(t, await loadCopy(t, patches), settings)
@@ -31,7 +33,9 @@ for (const [name, schedule] of Object.entries(schedules)) {
 for (const { title, patch, schedule, finds } of bugs) {
   t.test(`a service in which ${title} is caught: ${schedule}`, async t => {
     const violations = await judge(t, schedules[schedule], [patch, rememberNoRows])
-    t.ok(violations.some(({ kind }) => kind === finds), violations.map(({ kind, text }) => `${kind}: ${text}`).join('; '))
+    t.ok(
+      violations.some(({ kind }) => kind === finds), violations.map(({ kind, text }) => `${kind}: ${text}`).join('; ')
+    )
   })
 }
 

@@ -38,7 +38,11 @@ testFault(t, {
   const replicas = await scene(t)
   const { a, group, leaving, others } = replicas
   await logOutFor(t, a, leaving)
-  await expectLogoutsToHold(t, replicas, others, () => expectNeverAccepted(t, replicas, leaving, async () => { await (await group.primary()).kill() }, failoverWithinMs))
+  await expectLogoutsToHold(t, replicas, others, () =>
+    expectNeverAccepted(
+      t, replicas, leaving, async () => { await (await group.primary()).kill() }, failoverWithinMs
+    )
+  )
 }, { skip })
 
 testFault(t, {
@@ -76,12 +80,20 @@ testFault(t, {
   const { a, group, leaving } = replicas
   const primary = await group.primary()
   // Sentinel promotes nobody who has been without the primary for longer than ten times this.
-  await Promise.all(group.sentinels.map(({ admin }) => admin.call('SENTINEL', 'SET', group.masterName, 'down-after-milliseconds', '3000')))
+  await Promise.all(
+    group.sentinels.map(({ admin }) =>
+      admin.call('SENTINEL', 'SET', group.masterName, 'down-after-milliseconds', '3000')
+    )
+  )
   // From now on nobody may follow it.
   await primary.admin.acl('SETUSER', 'default', '-psync', '-sync')
   await primary.admin.call('CLIENT', 'KILL', 'TYPE', 'replica')
-  for (const replica of await group.replicas()) await until('it has lost the primary', async () => await infoOf(replica, 'master_link_status') === 'down')
+  for (const replica of await group.replicas()) {
+    await until('it has lost the primary', async () => await infoOf(replica, 'master_link_status') === 'down')
+  }
   await logOutFor(t, a, leaving)
-  for (const replica of await group.replicas()) t.ok(await replica.admin.dbsize() < await primary.admin.dbsize(), 'it lags')
+  for (const replica of await group.replicas()) {
+    t.ok((await replica.admin.dbsize()) < (await primary.admin.dbsize()), 'it lags')
+  }
   await expectNeverAccepted(t, replicas, leaving, () => primary.kill(), failoverWithinMs)
 }, { skip })

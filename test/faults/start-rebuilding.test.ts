@@ -8,14 +8,18 @@ import { ownRedis } from '../support/redis-server.ts'
 import { startServer } from '../support/server-process.ts'
 import { timed } from '../support/wait.ts'
 
-/** So many pages, each of which takes a trip over a slow network: longer than a start may wait, and than a stop may take. */
+/**
+ * So many pages, each of which takes a trip over a slow network: longer than a start may wait, and than a stop may
+ * take.
+ */
 const rows = 250_000
 const delayMs = 250
 
 testFault(t, {
   fault: 'A replica starts on a Redis that is empty, or stops, while there are many revocations to write',
   promise: 'P2',
-  get: '503 `revocation_unavailable`, with a `Retry-After` that says how long it will take, and `rebuilding` with its progress at `/health/ready`',
+  get:
+    '503 `revocation_unavailable`, with a `Retry-After` that says how long it will take, and `rebuilding` with its progress at `/health/ready`',
   within: 'from 5 s after the start on; a replica that is stopped leaves the rebuild to others',
   never: 'a port that refuses connections until everything is written, nor 200 for what was logged out',
   recovers: 'by itself'
@@ -33,7 +37,9 @@ testFault(t, {
 
   const ready = await fetch(`${server.address}/health/ready`)
   t.equal(ready.status, 503)
-  t.match((await ready.json() as { description: string }).description, /^Not ready: blocklist \(rebuilding, \d+ %\)\.$/)
+  t.match(
+    (await ready.json() as { description: string }).description, /^Not ready: blocklist \(rebuilding, \d+ %\)\.$/
+  )
   const asked = await fetch(`${server.address}/token`, { headers: { authorization: `Bearer ${token}` } })
   t.equal(asked.status, 503)
   t.match(await asked.json(), { error: 'revocation_unavailable' })

@@ -8,7 +8,9 @@ import { spawnServer } from '../support/server-process.ts'
 import { until } from '../support/wait.ts'
 
 /** The status of an answer and its body; and why there is none, such as between two that listen on one port. */
-async function ask (url: string, init: RequestInit = {}): Promise<{ status: number, retryAfter?: string | null, body: unknown }> {
+async function ask (
+  url: string, init: RequestInit = {}
+): Promise<{ status: number, retryAfter?: string | null, body: unknown }> {
   try {
     const answer = await fetch(url, init)
     return { status: answer.status, retryAfter: answer.headers.get('retry-after'), body: await answer.json() }
@@ -18,7 +20,9 @@ async function ask (url: string, init: RequestInit = {}): Promise<{ status: numb
 }
 
 const logIn = (address: string, username: string) =>
-  ask(`${address}/login`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username, password }) })
+  ask(`${address}/login`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username, password })
+  })
 
 /** Asks about a token again and again. Answers what was said, once it is stopped. */
 function keepAsking (address: string, token: string): { stop (): Promise<Set<number>> } {
@@ -37,46 +41,63 @@ function keepAsking (address: string, token: string): { stop (): Promise<Set<num
 }
 
 async function expectWaiting (t: Test, address: string, username: string, token: string): Promise<void> {
-  const unavailable = { status: 503, retryAfter: '1', body: { error: 'service_unavailable', description: 'The service cannot answer now. Try again.' } }
+  const unavailable = {
+    status: 503,
+    retryAfter: '1',
+    body: { error: 'service_unavailable', description: 'The service cannot answer now. Try again.' }
+  }
   t.same(await ask(`${address}/token`, { headers: bearer(token) }), unavailable)
   t.same(await ask(`${address}/logout`, { method: 'POST', headers: bearer(token) }), unavailable)
   t.same(await ask(`${address}/.well-known/jwks.json`), unavailable)
   t.same(await ask(`${address}/there-is-nothing-here`), unavailable)
   t.same(await logIn(address, username), unavailable)
   t.same(await ask(`${address}/health/live`), { status: 200, retryAfter: null, body: { status: 'ok' } })
-  t.same(await ask(`${address}/health/ready`), { status: 503, retryAfter: '1', body: { error: 'service_unavailable', description: 'Not ready: database.' } })
+  t.same(await ask(`${address}/health/ready`), {
+    status: 503, retryAfter: '1', body: { error: 'service_unavailable', description: 'Not ready: database.' }
+  })
 }
 
-testFault(t, {
-  fault: 'A replica starts while Postgres is away',
-  get: '503 `service_unavailable`, whatever they ask for; `/health/live` is 200, and `/health/ready` names the database',
-  within: 'at once',
-  never: '200 for what was logged out, nor the end of the process',
-  recovers: 'by itself, within seconds of the start of Postgres'
-}, async t => {
-  const postgres = await ownPostgres(t)
-  const port = String(await findFreePort())
-  const env: Env = { ...await serversEnv(t), DATABASE_URL: postgres.url, PORT: port }
-  const before = await build(t, env)
-  const { username, token: good } = await signUp(before)
-  const leaving = await signIn(before, username)
-  await logOut(before, leaving)
-  await before.close()
-  await postgres.kill()
+testFault(
+  t,
+  {
+    fault: 'A replica starts while Postgres is away',
+    get:
+      '503 `service_unavailable`, whatever they ask for; `/health/live` is 200, and `/health/ready` names the database',
+    within: 'at once',
+    never: '200 for what was logged out, nor the end of the process',
+    recovers: 'by itself, within seconds of the start of Postgres'
+  },
+  async t => {
+    const postgres = await ownPostgres(t)
+    const port = String(await findFreePort())
+    const env: Env = { ...await serversEnv(t), DATABASE_URL: postgres.url, PORT: port }
+    const before = await build(t, env)
+    const { username, token: good } = await signUp(before)
+    const leaving = await signIn(before, username)
+    await logOut(before, leaving)
+    await before.close()
+    await postgres.kill()
 
-  const server = spawnServer(t, env)
-  const address = `http://127.0.0.1:${port}`
-  await until('it listens', async () => (await ask(`${address}/health/live`)).status === 200, 60_000)
-  await expectWaiting(t, address, username, good)
-  t.match(server.output(), /^signout cannot start yet: DATABASE_URL: cannot connect to .* Start Postgres there, or correct the variable\. It is tried again every second, and requests get 503 until then\.$/m)
+    const server = spawnServer(t, env)
+    const address = `http://127.0.0.1:${port}`
+    await until('it listens', async () => (await ask(`${address}/health/live`)).status === 200, 60_000)
+    await expectWaiting(t, address, username, good)
+    t.match(
+      server.output(),
+      /^signout cannot start yet: DATABASE_URL: cannot connect to .* Start Postgres there, or correct the variable\. It is tried again every second, and requests get 503 until then\.$/m
+    )
 
-  const asking = keepAsking(address, leaving)
-  await postgres.start()
-  await until('people sign in', async () => (await logIn(address, username)).status === 200, 60_000)
-  t.equal((await ask(`${address}/token`, { headers: bearer(good) })).status, 200)
-  t.match(await ask(`${address}/token`, { headers: bearer(leaving) }), { status: 401, body: { error: 'token_revoked' } })
-  t.notOk((await asking.stop()).has(200), 'what was logged out is never accepted')
-  server.child.kill('SIGTERM')
-  t.equal(await server.ended, 0)
-  t.equal(server.output().match(/cannot start yet/g)?.length, 1, 'it says so once')
-}, { skip: !canOwnPostgres })
+    const asking = keepAsking(address, leaving)
+    await postgres.start()
+    await until('people sign in', async () => (await logIn(address, username)).status === 200, 60_000)
+    t.equal((await ask(`${address}/token`, { headers: bearer(good) })).status, 200)
+    t.match(await ask(`${address}/token`, { headers: bearer(leaving) }), {
+      status: 401, body: { error: 'token_revoked' }
+    })
+    t.notOk((await asking.stop()).has(200), 'what was logged out is never accepted')
+    server.child.kill('SIGTERM')
+    t.equal(await server.ended, 0)
+    t.equal(server.output().match(/cannot start yet/g)?.length, 1, 'it says so once')
+  },
+  { skip: !canOwnPostgres }
+)

@@ -9,6 +9,10 @@ t.test('docs/faults.md is what the tests say', async t => {
 t.test('every row says all there is to say, and none is there twice', async t => {
   const rows = readRows()
   t.ok(rows.length > 20)
-  for (const row of rows) for (const key of ['fault', 'get', 'within', 'never', 'recovers'] as const) t.match(row[key], /^\S.*[^.\s]$/, `${row.fault}: ${key}`)
+  for (const row of rows) {
+    for (const key of ['fault', 'get', 'within', 'never', 'recovers'] as const) {
+      t.match(row[key], /^\S.*[^.\s]$/, `${row.fault}: ${key}`)
+    }
+  }
   t.equal(new Set(rows.map(({ fault }) => fault)).size, rows.length)
 })

@@ -12,7 +12,11 @@ export const faultsFile: string = join(packageRoot, 'docs', 'faults.md')
 
 const testFolder = join(packageRoot, 'test', 'faults')
 const columns: Array<[heading: string, key: keyof FaultRow]> = [
-  ['what happens', 'fault'], ['what requests get', 'get'], ['how fast', 'within'], ['what must never happen', 'never'], ['how it recovers', 'recovers']
+  ['what happens', 'fault'],
+  ['what requests get', 'get'],
+  ['how fast', 'within'],
+  ['what must never happen', 'never'],
+  ['how it recovers', 'recovers']
 ]
 
 /** The document with its tables made anew from the tests. */
@@ -26,29 +30,41 @@ export function makeFaults (): string {
     random: faults.map(({ title }) => `- ${title}`).join('\n'),
     violations: Object.values(violationKinds).map(what => `- ${what}`).join('\n')
   }
-  return readFileSync(faultsFile, 'utf8').replace(/(<!-- (\w+) -->)[^]*?(<!-- end -->)/g, (_, begin: string, name: string, end: string) => {
-    const part = parts[name]
-    if (part === undefined) throw new Error(`docs/faults.md has a place for ${name}, which nothing makes.`)
-    return `${begin}\n\n${part}\n\n${end}`
-  })
+  return readFileSync(faultsFile, 'utf8').replace(
+    /(<!-- (\w+) -->)[^]*?(<!-- end -->)/g,
+    (_, begin: string, name: string, end: string) => {
+      const part = parts[name]
+      if (part === undefined) throw new Error(`docs/faults.md has a place for ${name}, which nothing makes.`)
+      return `${begin}\n\n${part}\n\n${end}`
+    }
+  )
 }
 
 /** The rows that the tests are titled by, in the order of files and in that of the tests in them. */
 export function readRows (): FaultRow[] {
   const rows: FaultRow[] = []
   for (const name of readdirSync(testFolder).filter(name => name.endsWith('.test.ts')).sort()) {
-    ts.forEachChild(ts.createSourceFile(name, readFileSync(join(testFolder, name), 'utf8'), ts.ScriptTarget.Latest, true), function visit (node) {
-      if (ts.isCallExpression(node) && node.expression.getText() === 'testFault') rows.push(readRow(node.arguments[1], name))
-      ts.forEachChild(node, visit)
-    })
+    ts.forEachChild(
+      ts.createSourceFile(name, readFileSync(join(testFolder, name), 'utf8'), ts.ScriptTarget.Latest, true),
+      function visit (node) {
+        if (ts.isCallExpression(node) && node.expression.getText() === 'testFault') {
+          rows.push(readRow(node.arguments[1], name))
+        }
+        ts.forEachChild(node, visit)
+      }
+    )
   }
   return rows
 }
 
 function readRow (node: ts.Node | undefined, file: string): FaultRow {
-  if (node === undefined || !ts.isObjectLiteralExpression(node)) throw new Error(`${file}: a row has to stand where testFault is called.`)
+  if (node === undefined || !ts.isObjectLiteralExpression(node)) {
+    throw new Error(`${file}: a row has to stand where testFault is called.`)
+  }
   return Object.fromEntries(node.properties.map(property => {
-    if (!ts.isPropertyAssignment(property) || !ts.isStringLiteralLike(property.initializer)) throw new Error(`${file}: ${property.getText()} has to be plain text.`)
+    if (!ts.isPropertyAssignment(property) || !ts.isStringLiteralLike(property.initializer)) {
+      throw new Error(`${file}: ${property.getText()} has to be plain text.`)
+    }
     return [property.name.getText(), property.initializer.text]
   })) as unknown as FaultRow
 }

@@ -7,29 +7,36 @@ import { ownRedis } from '../support/redis-server.ts'
 import { startServer, type ServerProcess } from '../support/server-process.ts'
 import { until } from '../support/wait.ts'
 
+const credentials = JSON.stringify({ username: 'ada', password })
 const json = { 'content-type': 'application/json' }
-const statusOf = async (server: ServerProcess, path: string, token: string, method = 'GET') => (await fetch(server.address + path, { method, headers: bearer(token) })).status
+const statusOf = async (server: ServerProcess, path: string, token: string, method = 'GET') =>
+  (await fetch(server.address + path, { method, headers: bearer(token) })).status
 
 async function signIn (server: ServerProcess): Promise<string> {
-  const answer = await fetch(`${server.address}/login`, { method: 'POST', headers: json, body: JSON.stringify({ username: 'ada', password }) })
+  const answer = await fetch(`${server.address}/login`, { method: 'POST', headers: json, body: credentials })
   return (await answer.json() as { access_token: string }).access_token
 }
+
+/** The replica that keeps the blocklist up now. */
+const holders = 'select holder from revocation_tail where held_until > clock_timestamp()'
 
 testFault(t, {
   promise: 'P2',
   fault: 'The replica that keeps the blocklist up is killed (SIGKILL), and Redis forgets everything',
-  get: 'what they always get from the others; 503 `revocation_unavailable` once Redis has forgotten, until another replica takes over',
+  get:
+    'what they always get from the others; 503 `revocation_unavailable` once Redis has forgotten, until another replica takes over',
   within: 'as ever',
   never: '200 for what was logged out before or meanwhile',
   recovers: 'another takes over within seconds'
 }, async t => {
   const redis = await ownRedis(t)
-  const env: Env = { ...await serversEnv(t), REDIS_URL: redis.url, RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '2000' }
-  const holder = async () => (await onPostgres<{ holder: string }>(env, 'select holder from revocation_tail where held_until > clock_timestamp()'))[0]?.holder
+  const deadline = { BLOCKLIST_DEADLINE_MS: '2000' }
+  const env: Env = { ...await serversEnv(t), ...deadline, REDIS_URL: redis.url, RATE_LIMITS: 'off' }
+  const holder = async () => (await onPostgres<{ holder: string }>(env, holders))[0]?.holder
   const leader = await startServer(t, env)
   const [b, c] = await Promise.all([startServer(t, env), startServer(t, env)])
   const first = await holder()
-  await fetch(`${leader.address}/register`, { method: 'POST', headers: json, body: JSON.stringify({ username: 'ada', password }) })
+  await fetch(`${leader.address}/register`, { method: 'POST', headers: json, body: credentials })
   const good = await signIn(b)
   const [before, during, unconfirmed, after] = [await signIn(b), await signIn(b), await signIn(b), await signIn(b)]
   t.equal(await statusOf(b, '/logout', before, 'POST'), 200)
@@ -48,7 +55,9 @@ testFault(t, {
   const accepted: string[] = []
   const startedAt = performance.now()
   await until('it has taken over', async () => {
-    for (const server of [b, c]) for (const token of revoked) if (await statusOf(server, '/token', token) === 200) accepted.push(token)
+    for (const server of [b, c]) {
+      for (const token of revoked) if (await statusOf(server, '/token', token) === 200) accepted.push(token)
+    }
     return await statusOf(b, '/token', good) === 200 && await statusOf(c, '/token', good) === 200
   })
   t.comment(`after ${Math.round(performance.now() - startedAt)} ms`)

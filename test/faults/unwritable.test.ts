@@ -44,10 +44,13 @@ async function dumpOf (admin: OwnRedis['admin']): Promise<string> {
 
 async function saveUntil (admin: OwnRedis['admin'], status: 'ok' | 'err'): Promise<void> {
   await admin.bgsave()
-  await until(`a snapshot is ${status}`, async () => (await admin.info('persistence')).includes('rdb_bgsave_in_progress:0') && (await admin.info('persistence')).includes(`rdb_last_bgsave_status:${status}`))
+  await until(`a snapshot is ${status}`, async () =>
+    (await admin.info('persistence')).includes('rdb_bgsave_in_progress:0') &&
+    (await admin.info('persistence')).includes(`rdb_last_bgsave_status:${status}`))
 }
 
-const stateOf = async (app: Replicas['a']) => [...await readMetrics(app)].find(([name, value]) => name.startsWith('signout_blocklist_state') && value === 1)?.[0]
+const stateOf = async (app: Replicas['a']) =>
+  [...await readMetrics(app)].find(([name, value]) => name.startsWith('signout_blocklist_state') && value === 1)?.[0]
 
 testFault(t, {
   fault: 'Redis can be read and not written (full, a failed snapshot, or too few replicas)',
@@ -62,16 +65,26 @@ testFault(t, {
     const leaving = await signIn(a, username)
     await begin(redis)
     t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable', cause)
-    for (const app of apps) await until('it is refused', async () => refused.includes(outcome(await get(app, '/token', leaving))), 2_500)
-    for (const app of apps) await until('the state is behind', async () => /behind/.test(String(await stateOf(app))), 8_000)
+    for (const app of apps) {
+      await until('it is refused', async () => refused.includes(outcome(await get(app, '/token', leaving))), 2_500)
+    }
+    for (const app of apps) {
+      await until('the state is behind', async () => /behind/.test(String(await stateOf(app))), 8_000)
+    }
     for (const app of apps) {
       t.equal((await get(app, '/health/ready')).json().blocklist, 'behind')
       t.ok(refused.includes(outcome(await get(app, '/token', leaving))))
     }
     t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable', 'again')
     await end(redis)
-    for (const app of apps) await until('it is in effect', async () => outcome(await get(app, '/token', leaving)) === '401 token_revoked', 2_500)
-    for (const app of apps) await until('the state is trusted', async () => /"trusted"/.test(String(await stateOf(app))))
+    for (const app of apps) {
+      await until(
+        'it is in effect', async () => outcome(await get(app, '/token', leaving)) === '401 token_revoked', 2_500
+      )
+    }
+    for (const app of apps) {
+      await until('the state is trusted', async () => /"trusted"/.test(String(await stateOf(app))))
+    }
   }
   await asking.stop()
   t.same(asking.said.map(answers => [...answers]), [['200'], ['200']], 'what a good token got')
@@ -86,12 +99,22 @@ t.test('P1: a replica that reaches only a Redis that refuses writes refuses what
   // After a reconnect nothing counts by the marker, which is behind.
   await redis.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
   await untilAccepted(apps, good)
-  for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '503 revocation_unavailable', 'it may not be refused everywhere yet')
+  for (const app of apps) {
+    t.equal(
+      outcome(await get(app, '/token', leaving)), '503 revocation_unavailable', 'it may not be refused everywhere yet'
+    )
+  }
   await onPostgres(env, "update revocations set created_at = created_at + interval '1 hour'")
-  for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '503 revocation_unavailable', 'the clock of Postgres was set back')
+  for (const app of apps) {
+    t.equal(
+      outcome(await get(app, '/token', leaving)), '503 revocation_unavailable', 'the clock of Postgres was set back'
+    )
+  }
   await onPostgres(env, "update revocations set created_at = created_at - interval '1 hour'")
   await onPostgres(env, "update revocations set created_at = created_at - interval '10 seconds'")
-  for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked', 'every replica knows by now')
+  for (const app of apps) {
+    t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked', 'every replica knows by now')
+  }
   t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable', 'the logout itself, until Redis has it')
   for (const app of apps) t.equal(outcome(await get(app, '/token', good)), '200')
   await redis.admin.config('SET', 'maxmemory', '0')
@@ -115,9 +138,13 @@ t.test('P2: a marker that is behind does not count with a doubt, without Postgre
   const doubt = `${env['BLOCKLIST_PREFIX']}doubt`
   const ask = async () => outcome(await get(a, '/token', good))
   const untilCounted = () => untilAccepted(apps, good)
-  await until('the marker is there', async () => /:[1-9]/.test(String(await admin.get(`${env['BLOCKLIST_PREFIX']}marker`))))
+  await until('the marker is there', async () =>
+    /:[1-9]/.test(String(await admin.get(`${env['BLOCKLIST_PREFIX']}marker`)))
+  )
   // Neither the marker nor what is to be marked moves on.
-  await onPostgres(env, "update revocation_tail set holder = gen_random_uuid(), held_until = now() + interval '5 minutes'")
+  await onPostgres(
+    env, "update revocation_tail set holder = gen_random_uuid(), held_until = now() + interval '5 minutes'"
+  )
   await advance(env, 1)
   await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
   await untilCounted()
@@ -131,7 +158,10 @@ t.test('P2: a marker that is behind does not count with a doubt, without Postgre
   t.equal(await ask(), '503 revocation_unavailable', 'beyond what was marked')
   await onPostgres(env, 'update revocation_logs set marked = $1', [marked])
   await untilCounted()
-  await withPostgres(env, async ask => { await ask('lock table revocation_logs'); t.equal(outcome(await get(a, '/token', good)), '503 revocation_unavailable', 'without Postgres') })
+  await withPostgres(env, async ask => {
+    await ask('lock table revocation_logs')
+    t.equal(outcome(await get(a, '/token', good)), '503 revocation_unavailable', 'without Postgres')
+  })
   await untilCounted()
   t.equal(outcome(await get(a, '/token', leaving)), '401 token_revoked', 'what Redis has')
   await advance(env, 5_000)
@@ -140,11 +170,17 @@ t.test('P2: a marker that is behind does not count with a doubt, without Postgre
 
 /** Records revocations of other people's tokens. */
 function advance (env: Env, rows: number): Promise<unknown> {
-  return onPostgres(env, "insert into revocations (scope, id, expires_at, reason, created_at) select 'token', gen_random_uuid(), now() + interval '1 hour', 'logout', now() from generate_series(1, $1::int)", [rows])
+  return onPostgres(
+    env,
+    "insert into revocations (scope, id, expires_at, reason, created_at) select 'token', gen_random_uuid(), now() + interval '1 hour', 'logout', now() from generate_series(1, $1::int)",
+    [rows]
+  )
 }
 
 /** Does something in a transaction that is rolled back. */
-async function withPostgres (env: Env, work: (ask: (statement: string) => Promise<unknown>) => Promise<void>): Promise<void> {
+async function withPostgres (
+  env: Env, work: (ask: (statement: string) => Promise<unknown>) => Promise<void>
+): Promise<void> {
   const client = new pg.Client({ connectionString: env['DATABASE_URL'] })
   await client.connect()
   try {

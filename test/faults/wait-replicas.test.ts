@@ -25,8 +25,18 @@ async function scene (t: Test, waitFor: string): Promise<Scene> {
   const { host, port } = primary.peer()
   await follower.admin.replicaof(host, port)
   await until('it follows', async () => /master_link_status:up/.test(await follower.admin.info('replication')))
-  const replicas = await startReplicasOn(t, { REDIS_URL: primary.url, BLOCKLIST_WAIT_REPLICAS: waitFor, BLOCKLIST_DEADLINE_MS: String(deadlineMs) })
-  return { ...replicas, primary, follower, has: async token => await follower.admin.exists(`${replicas.env['BLOCKLIST_PREFIX']}${entryKey('token', String(decodeJwt(token).jti))}`) === 1 }
+  const replicas = await startReplicasOn(t, {
+    REDIS_URL: primary.url, BLOCKLIST_WAIT_REPLICAS: waitFor, BLOCKLIST_DEADLINE_MS: String(deadlineMs)
+  })
+  return {
+    ...replicas,
+    primary,
+    follower,
+    has: async token =>
+      (await follower.admin.exists(
+        `${replicas.env['BLOCKLIST_PREFIX']}${entryKey('token', String(decodeJwt(token).jti))}`
+      )) === 1
+  }
 }
 
 const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false
@@ -46,7 +56,9 @@ testFault(t, {
   const { value, elapsedMs } = await timed(() => logOut(a, other))
   t.equal(value && outcome(value), '503 revocation_unavailable')
   t.ok(elapsedMs < tooLateMs)
-  t.equal(outcome(await get(b, '/token', other)), '401 token_revoked', 'the record stands, and so does what was written')
+  t.equal(
+    outcome(await get(b, '/token', other)), '401 token_revoked', 'the record stands, and so does what was written'
+  )
   follower.resume()
   await until('it is confirmed again', async () => (await logOut(a, await signIn(a, username))).statusCode === 200)
   t.equal(outcome(await get(a, '/token', good)), '200')

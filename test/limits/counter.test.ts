@@ -20,14 +20,18 @@ async function redisCounter (t: Test, size: CounterSize, prefix: string) {
   const redis = createRedisConnection(redisUrl(), { deadlineMs })
   t.teardown(() => { redis.disconnect() })
   await redis.connect()
-  return { redis, counter: createRedisCounter(size, { shards: connectionsTo(redis, 'there').shards, prefix, deadlineMs }) }
+  return {
+    redis, counter: createRedisCounter(size, { shards: connectionsTo(redis, 'there').shards, prefix, deadlineMs })
+  }
 }
 
 const kinds: Record<string, (t: Test, size: CounterSize) => Promise<Counted>> = {
   async 'in Redis, of two replicas' (t, size) {
     const prefix = scratchPrefix(t)
     const [first, second] = [await redisCounter(t, size, prefix), await redisCounter(t, size, prefix)]
-    return { counters: [first.counter, second.counter], countKeys: async () => (await first.redis.keys(`${prefix}*`)).length }
+    return {
+      counters: [first.counter, second.counter], countKeys: async () => (await first.redis.keys(`${prefix}*`)).length
+    }
   },
   async 'in memory' (_t, size) {
     const counter = createMemoryCounter(size)
@@ -37,7 +41,9 @@ const kinds: Record<string, (t: Test, size: CounterSize) => Promise<Counted>> = 
     const prefix = scratchPrefix(t)
     const [first, second] = [await redisCounter(t, size, prefix), await redisCounter(t, size, prefix)]
     const insure = ({ counter }: typeof first) => createInsuredCounter(counter, createMemoryCounter(size))
-    return { counters: [insure(first), insure(second)], countKeys: async () => (await first.redis.keys(`${prefix}*`)).length }
+    return {
+      counters: [insure(first), insure(second)], countKeys: async () => (await first.redis.keys(`${prefix}*`)).length
+    }
   },
   async 'in memory, since Redis was never there' (t, size) {
     const redis = createRedisConnection('redis://127.0.0.1:1', { deadlineMs })
@@ -49,7 +55,9 @@ const kinds: Record<string, (t: Test, size: CounterSize) => Promise<Counted>> = 
 }
 
 /** Runs a test on every kind of counter. The one that the test is given passes its calls to the replicas in turn. */
-async function onEachCounter (t: Test, size: Partial<CounterSize>, test: (t: Test, counter: Counter, counted: Counted) => Promise<void>): Promise<void> {
+async function onEachCounter (
+  t: Test, size: Partial<CounterSize>, test: (t: Test, counter: Counter, counted: Counted) => Promise<void>
+): Promise<void> {
   for (const [name, make] of Object.entries(kinds)) {
     await t.test(name, async t => {
       const counted = await make(t, { attempts: 5, windowMs: 900_000, leaseMs: 60_000, ...size })
@@ -84,14 +92,20 @@ t.test('an attempt is admitted while wrong attempts and attempts under way are b
   t.match(await counter.reserve('a', 'second'), { isAdmitted: true, wrong: 1, underWay: 1 })
   t.match(await counter.reserve('a', 'third'), { isAdmitted: true, wrong: 1, underWay: 2 })
   t.match(await counter.reserve('a', 'fourth'), { isAdmitted: false, wrong: 1, underWay: 2 })
-  t.match(await counter.settle('a', 'second', false), { wasHeld: true, wrong: 1, underWay: 1 }, 'a right one changes nothing that is counted')
+  t.match(
+    await counter.settle('a', 'second', false),
+    { wasHeld: true, wrong: 1, underWay: 1 },
+    'a right one changes nothing that is counted'
+  )
   t.match(await counter.settle('a', 'third', true), { wasHeld: true, wrong: 2, underWay: 0 })
   t.match(await counter.count('a'), { isAdmitted: true, wrong: 3, underWay: 0 })
   const refused = await counter.reserve('a', 'fifth')
   t.match(refused, { isAdmitted: false, wrong: 3, underWay: 0 })
   t.ok(refused.windowMs > 890_000 && refused.windowMs <= 900_000, `${refused.windowMs} ms`)
   t.match(await counter.count('a'), { isAdmitted: false, wrong: 3 })
-  t.match(await counter.reserve('b', 'sixth'), { isAdmitted: true, wrong: 0, underWay: 1 }, 'each key has its own count')
+  t.match(
+    await counter.reserve('b', 'sixth'), { isAdmitted: true, wrong: 0, underWay: 1 }, 'each key has its own count'
+  )
 }))
 
 t.test('attempts at the same time are not admitted beyond the limit', t => onEachCounter(t, {}, async (t, counter) => {
@@ -130,7 +144,9 @@ t.test('a reservation is settled once', t => onEachCounter(t, { attempts: 2 }, a
 t.test('a reservation that has lapsed counts as a wrong attempt, and cannot be settled', t => onEachCounter(t, { attempts: 2, leaseMs: 150 }, async (t, counter) => {
   await counter.reserve('a', 'first')
   await until('it has lapsed', async () => (await counter.settle('a', 'another', true)).wrong === 1)
-  for (const isWrong of [false, true]) t.match(await counter.settle('a', 'first', isWrong), { wasHeld: false, wrong: 1, underWay: 0 })
+  for (const isWrong of [false, true]) {
+    t.match(await counter.settle('a', 'first', isWrong), { wasHeld: false, wrong: 1, underWay: 0 })
+  }
   await counter.reserve('a', 'second')
   t.match(await counter.settle('a', 'second', false), { wasHeld: true, wrong: 1 })
   t.match(await counter.count('a'), { isAdmitted: true })

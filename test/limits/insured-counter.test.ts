@@ -20,7 +20,9 @@ async function insured (t: Test, retryMs?: number) {
   const redis = createRedisConnection(redisUrl(), { deadlineMs: 2_000 })
   t.teardown(() => { redis.disconnect() })
   await redis.connect()
-  const real = createRedisCounter(size, { shards: connectionsTo(redis, 'there').shards, prefix: scratchPrefix(t), deadlineMs: 2_000 })
+  const real = createRedisCounter(size, {
+    shards: connectionsTo(redis, 'there').shards, prefix: scratchPrefix(t), deadlineMs: 2_000
+  })
   const state: { failure: Failure | undefined } = { failure: undefined }
   async function through<T> (command: () => Promise<T>): Promise<T> {
     if (state.failure === undefined) return await command()
@@ -35,7 +37,9 @@ async function insured (t: Test, retryMs?: number) {
     carry: (key, uncarried) => through(() => real.carry(key, uncarried))
   }
   const memory = createMemoryCounter(size)
-  return { counter: createInsuredCounter(failing, memory, retryMs === undefined ? {} : { retryMs }), real, memory, state }
+  return {
+    counter: createInsuredCounter(failing, memory, retryMs === undefined ? {} : { retryMs }), real, memory, state
+  }
 }
 
 async function countAdmitted (counter: Counter, key: string, attempts: number): Promise<number> {

@@ -10,8 +10,12 @@ const known = async () => true
 const ip = (last: number) => `203.0.113.${last}`
 
 /** The name of the limit that refuses a guess. Undefined when the guess was admitted: it is a wrong one then. */
-async function refusalOf (limits: Limits, account: string, ip: string | undefined, isKnownPlace: () => Promise<boolean> = strange): Promise<string | undefined> {
-  return await limits.attemptPassword({ account, ip, isKnownPlace }).then(attempt => attempt.fail(), error => error.limit.name)
+async function refusalOf (
+  limits: Limits, account: string, ip: string | undefined, isKnownPlace: () => Promise<boolean> = strange
+): Promise<string | undefined> {
+  return await limits.attemptPassword({ account, ip, isKnownPlace }).then(
+    attempt => attempt.fail(), error => error.limit.name
+  )
 }
 
 /** Both storages, and where there are replicas, two of them that take turns. */
@@ -48,7 +52,9 @@ t.test('guesses are limited by account and IP, by IP, and by account', t => onEa
   t.same(await guess('eve', ip(2), 2), [undefined], 'nor does that the limit by account and IP')
   for (const last of [3, 4]) t.same(await guess('ada', ip(last), 2), [undefined], 'nor the limit by account')
   t.same(await guess('ada', ip(5), 9), ['password-by-account'])
-  for (const account of ['bob', 'dan']) t.same(await guess(account, ip(5), 2), [undefined], 'which does not use up the limit by IP')
+  for (const account of ['bob', 'dan']) {
+    t.same(await guess(account, ip(5), 2), [undefined], 'which does not use up the limit by IP')
+  }
   t.same(await guess('ADA', ip(6), 1), ['password-by-account'], 'in any case of its letters')
 }))
 
@@ -62,7 +68,11 @@ t.test('a password that was right, or could not be checked, counts for nothing',
   await first.fail()
   await second.succeed()
   for (let time = 0; time < 5; time++) await (await attempt()).succeed()
-  t.equal(await refusalOf(limits, 'ada', ip(1)), undefined, 'those that were right have not lowered what was counted, nor raised it')
+  t.equal(
+    await refusalOf(limits, 'ada', ip(1)),
+    undefined,
+    'those that were right have not lowered what was counted, nor raised it'
+  )
   await t.rejects(attempt(), { code: 'too_many_requests' })
 }))
 
@@ -106,12 +116,18 @@ t.test('strangers cannot lock the owner out: the limit by account does not hold 
   for (const last of [1, 2, 3]) t.equal(await refusalOf(limits, 'ada', ip(last), isKnownPlace), undefined)
   t.equal(asked, 0, 'it is not asked while the limit lasts')
   t.equal(await refusalOf(limits, 'ada', ip(4)), 'password-by-account')
-  for (let time = 0; time < 5; time++) await (await limits.attemptPassword({ account: 'ada', ip: ip(9), isKnownPlace })).succeed()
+  for (let time = 0; time < 5; time++) {
+    await (await limits.attemptPassword({ account: 'ada', ip: ip(9), isKnownPlace })).succeed()
+  }
   t.equal(asked, 5)
 
   t.equal(await refusalOf(limits, 'ada', ip(9), known), undefined)
   t.equal(await refusalOf(limits, 'ada', ip(9), known), undefined)
-  t.equal(await refusalOf(limits, 'ada', ip(9), known), 'password-by-account-and-ip', 'the limit by account and IP holds there too')
+  t.equal(
+    await refusalOf(limits, 'ada', ip(9), known),
+    'password-by-account-and-ip',
+    'the limit by account and IP holds there too'
+  )
   t.equal(await refusalOf(limits, 'bob', ip(9)), undefined)
   t.equal(await refusalOf(limits, 'bob', ip(9)), undefined)
   t.equal(await refusalOf(limits, 'ada', ip(9), isKnownPlace), 'password-by-account-and-ip')
@@ -122,7 +138,11 @@ t.test('strangers cannot lock the owner out: the limit by account does not hold 
 t.test('a place that cannot be looked up takes nothing', t => onEachLimits(t, { LIMIT_PASSWORD_BY_ACCOUNT: '1/900', LIMIT_PASSWORD_BY_IP: '2/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' }, async (t, limits) => {
   t.equal(await refusalOf(limits, 'ada', ip(1)), undefined)
   const isKnownPlace = async () => { throw new Error('The database is away.') }
-  for (let time = 0; time < 5; time++) await t.rejects(limits.attemptPassword({ account: 'ada', ip: ip(2), isKnownPlace }), { message: 'The database is away.' })
+  for (let time = 0; time < 5; time++) {
+    await t.rejects(limits.attemptPassword({ account: 'ada', ip: ip(2), isKnownPlace }), {
+      message: 'The database is away.'
+    })
+  }
   for (const account of ['bob', 'eve']) t.equal(await refusalOf(limits, account, ip(2)), undefined)
 }))
 
@@ -140,16 +160,22 @@ t.test('a place is an address, or the /64 of an IPv6 address', t => onEachLimits
       await t.rejects(limits.register(other), { code: 'too_many_requests' }, String(other))
     }
   }
-  for (const other of ['203.0.113.2', '2001:db8:0:1::1']) t.equal(await refusalOf(limits, 'ada', other), undefined, other)
+  for (const other of ['203.0.113.2', '2001:db8:0:1::1']) {
+    t.equal(await refusalOf(limits, 'ada', other), undefined, other)
+  }
 }))
 
 t.test('registrations are limited by IP, refreshes by session', t => onEachLimits(t, { LIMIT_REGISTER_BY_IP: '2/900', LIMIT_REFRESH_BY_SESSION: '3/60' }, async (t, limits) => {
   for (let time = 0; time < 2; time++) await t.resolves(limits.register(ip(1)))
-  await t.rejects(limits.register(ip(1)), { code: 'too_many_requests', limit: { name: 'register-by-ip', attempts: 2, windowSeconds: 900 } })
+  await t.rejects(limits.register(ip(1)), {
+    code: 'too_many_requests', limit: { name: 'register-by-ip', attempts: 2, windowSeconds: 900 }
+  })
   await t.resolves(limits.register(ip(2)))
   const session = randomName()
   for (let time = 0; time < 3; time++) await t.resolves(limits.refresh(session))
-  await t.rejects(limits.refresh(session), { code: 'too_many_requests', limit: { name: 'refresh-by-session', attempts: 3, windowSeconds: 60 } })
+  await t.rejects(limits.refresh(session), {
+    code: 'too_many_requests', limit: { name: 'refresh-by-session', attempts: 3, windowSeconds: 60 }
+  })
   await t.resolves(limits.refresh(randomName()))
 }))
 
@@ -164,8 +190,13 @@ t.test('Redis holds no username, no more than is counted, and nothing for longer
   await limits.refresh('a-session')
   const prefix = `${env['BLOCKLIST_PREFIX']}limit:`
   const keys = (await redis.keys(`${prefix}*`)).map(key => key.slice(prefix.length)).sort()
-  const patterns = ['password-by-account-and-ip:HASH:2001:db8::/64', 'password-by-account:HASH', 'password-by-ip:2001:db8::/64']
-  const expected = [...patterns, ...patterns.map(pattern => `${pattern}:under-way`), 'refresh-by-session:a-session', 'register-by-ip:203.0.113.1']
+  const patterns = [
+    'password-by-account-and-ip:HASH:2001:db8::/64', 'password-by-account:HASH', 'password-by-ip:2001:db8::/64'
+  ]
+  const expected = [
+    ...patterns, ...patterns.map(pattern => `${pattern}:under-way`), 'refresh-by-session:a-session',
+    'register-by-ip:203.0.113.1'
+  ]
   t.same(keys.map(key => key.replace(/[A-Za-z0-9_-]{43}/, 'HASH')).sort(), expected.sort())
   for (const key of keys) {
     const ttlSeconds = await redis.ttl(prefix + key)

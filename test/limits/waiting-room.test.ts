@@ -92,7 +92,9 @@ t.test('a wait ends after its time, in the middle of a line too, and takes nothi
   const room = createWaitingRoom({ maxWaitMs: 60 })
   const { sit, free, seated } = seats(room, 0)
   const startedAt = performance.now()
-  for (const outcome of await Promise.allSettled([sit('first'), sit('second'), sit('third', 'first')])) t.match(outcome, { status: 'rejected', reason: { message: 'seat is busy.' } })
+  for (const outcome of await Promise.allSettled([sit('first'), sit('second'), sit('third', 'first')])) {
+    t.match(outcome, { status: 'rejected', reason: { message: 'seat is busy.' } })
+  }
   t.ok(performance.now() - startedAt < 5_000)
   t.equal(room.size, 0)
   free()
@@ -131,7 +133,10 @@ t.test('what is in the way may change, and what a try throws is thrown', async t
   t.equal(await waiter, 'through')
 
   let tries = 0
-  const failing = room.run(['first'], 'here', async () => { if (tries++ > 0) throw new Error('It broke.'); return { busy: 'first' } }, giveUp)
+  const failing = room.run(['first'], 'here', async () => {
+    if (tries++ > 0) throw new Error('It broke.')
+    return { busy: 'first' }
+  }, giveUp)
   await t.rejects(failing, { message: 'It broke.' })
   t.equal(room.size, 0)
 })

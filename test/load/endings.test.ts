@@ -33,13 +33,18 @@ t.test('a terminal that is closed, and a reader who has had enough, end the writ
 
 t.test('the exit code is 1 for a token that was accepted, and 2 for a run that has shown nothing', async t => {
   const sample = sampleReport()
-  const ending = (revocation: object, totals = {}) => outcomeOf({ ...sample, totals: { ...sample.totals, ...totals }, revocation: { ...sample.revocation, ...revocation } })
+  const ending = (revocation: object, totals = {}) =>
+    outcomeOf({
+      ...sample, totals: { ...sample.totals, ...totals }, revocation: { ...sample.revocation, ...revocation }
+    })
   t.same(ending({}), { exitCode: 0 })
   t.same(ending({ refusedEverywhere: 1 }), { exitCode: 0 }, 'one of two was shown to be refused')
   t.same(ending({ violationCount: 1, refusedEverywhere: 0 }, { failed: 10 }), { exitCode: 1 })
   t.match(ending({}, { failed: 10 }), { exitCode: 2, reason: /^Every request was refused or not answered/ })
   t.match(ending({ logouts: 0, refusedEverywhere: 0 }), { exitCode: 2, reason: /^No logout was checked/ })
-  t.match(ending({ refusedEverywhere: 0 }), { exitCode: 2, reason: /^None of the 2 logouts was seen to be refused everywhere/ })
+  t.match(ending({ refusedEverywhere: 0 }), {
+    exitCode: 2, reason: /^None of the 2 logouts was seen to be refused everywhere/
+  })
 })
 
 t.test('a folder that cannot be written to is found out before anything is measured, and costs one line and the exit code 2', async t => {
@@ -51,7 +56,12 @@ t.test('a folder that cannot be written to is found out before anything is measu
 })
 
 t.test('what nobody has thought of exits with 2, since 1 says that a token was accepted', async t => {
-  const answers: Record<string, [number, string]> = { '/token': [401, '{"error":"authorization_required"}'], '/health/ready': [200, '{}'], '/register': [201, '{}'], '/login': [200, 'no JSON'] }
+  const answers: Record<string, [number, string]> = {
+    '/token': [401, '{"error":"authorization_required"}'],
+    '/health/ready': [200, '{}'],
+    '/register': [201, '{}'],
+    '/login': [200, 'no JSON']
+  }
   const odd = await listen(t, createServer((request, response) => {
     const [status, body] = answers[request.url ?? ''] ?? [404, '']
     response.writeHead(status).end(body)
@@ -69,24 +79,38 @@ t.test('when the terminal is closed the report is written, and the users are del
   await client.connect()
   t.teardown(() => client.end())
   const users = async () => (await client.query('select * from users')).rowCount
-  const { child, output, folder } = startLoad(t, ['--target', address, '--users', '2', '--duration', '600', '--profile', 'read'],
-    parts => ['script', ...inTerminal(parts.map(part => `'${part}'`).join(' '))])
+  const { child, output, folder } = startLoad(
+    t,
+    ['--target', address, '--users', '2', '--duration', '600', '--profile', 'read'],
+    parts => ['script', ...inTerminal(parts.map(part => `'${part}'`).join(' '))]
+  )
   await until('it loads', () => /Loading [^\n]* [1-9]\d* requests,/.test(output()), 60_000)
   t.equal(await users(), 2)
   child.kill('SIGKILL')
   await until('the users are deleted', async () => await users() === 0, 60_000)
   const { report } = readReports(folder)
   // In this profile nobody logs out before: whoever is signed in when it ends does then.
-  t.match(report, { endedBy: 'interruption', revocation: { violationCount: 0, logouts: 2, logoutsUnderLoad: 0 } }, 'those who left at the end are in it')
+  t.match(
+    report,
+    { endedBy: 'interruption', revocation: { violationCount: 0, logouts: 2, logoutsUnderLoad: 0 } },
+    'those who left at the end are in it'
+  )
 })
 
 t.test('who interrupts the start of replicas does not wait for them', async t => {
-  await t.rejects(startOwnDeployment(1, { say () {}, signal: AbortSignal.abort() }), { message: /^Interrupted before the load began/ })
+  await t.rejects(startOwnDeployment(1, { say () {}, signal: AbortSignal.abort() }), {
+    message: /^Interrupted before the load began/
+  })
 })
 
 t.test('the help says what stops a user first, what Ctrl-C does and what the exit codes mean, in lines that fit', async t => {
   const { ended, output } = startLoad(t, ['--help'])
   t.equal(await ended, 0, output())
-  for (const part of ['RATE_LIMITS=off', 'Ctrl-C', 'made for the run, and deleted after it', '-h, --help', ...profileNames, ...exitCodes.map(([code]) => `\n  ${code}  `)]) t.match(output(), part)
+  for (const part of [
+    'RATE_LIMITS=off', 'Ctrl-C', 'made for the run, and deleted after it', '-h, --help', ...profileNames,
+    ...exitCodes.map(([code]) => `\n  ${code}  `)
+  ]) {
+    t.match(output(), part)
+  }
   for (const line of output().split('\n')) t.ok(line.length <= 120, line)
 })

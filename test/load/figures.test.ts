@@ -7,8 +7,19 @@ import { htmlOf } from '../../scripts/load/report-html.ts'
 import { sampleReport } from '../support/load.ts'
 
 /** An answer with its latency, put on record a number of times. */
-function recordTimes (recorder: Recorder, count: number, operation: Operation, latencyMs: number, exchange: Partial<Exchange> = {}): void {
-  const full = { status: 200, failure: undefined, error: undefined, headers: {}, body: '', askedAt: 0, endedAt: latencyMs, ...exchange }
+function recordTimes (
+  recorder: Recorder, count: number, operation: Operation, latencyMs: number, exchange: Partial<Exchange> = {}
+): void {
+  const full = {
+    status: 200,
+    failure: undefined,
+    error: undefined,
+    headers: {},
+    body: '',
+    askedAt: 0,
+    endedAt: latencyMs,
+    ...exchange
+  }
   for (let index = 0; index < count; index++) recorder.record(operation, full, latencyMs)
 }
 
@@ -27,7 +38,11 @@ t.test('a stall of a rare operation stands for as many of its kind as were due m
   const { operations, timeline } = recorder.figures
   t.match(operations.logout?.latencyMs, { p50: 4.001, p90: 4.001 }, 'the median is that of the logouts')
   t.ok((operations.logout?.latencyMs?.p99 ?? 0) > 500, 'the stall is seen by more than one in a hundred')
-  t.equal(recorder.figures.sum().totalCount, 10_000 + 3, 'one logout is usual in 202 ms of a user: three were due in the stall, and could not be sent')
+  t.equal(
+    recorder.figures.sum().totalCount,
+    10_000 + 3,
+    'one logout is usual in 202 ms of a user: three were due in the stall, and could not be sent'
+  )
   t.ok((timeline[0]?.latencyMs?.p99 ?? Infinity) < 5, 'over time it is the same')
 })
 
@@ -49,7 +64,9 @@ t.test('a failure counts with the time that it took, unless nobody was at the do
   const recorder = startRecorder(false)
   recordTimes(recorder, 10, 'token', 1)
   recordTimes(recorder, 1, 'token', 2_000, { status: undefined, failure: 'ECONNRESET' })
-  recordTimes(recorder, 1, 'token', 3_000, { status: undefined, failure: 'UND_ERR_CONNECT_TIMEOUT', askedAt: undefined })
+  recordTimes(recorder, 1, 'token', 3_000, {
+    status: undefined, failure: 'UND_ERR_CONNECT_TIMEOUT', askedAt: undefined
+  })
   recordTimes(recorder, 50, 'token', 0.2, { status: undefined, failure: 'ECONNREFUSED', askedAt: undefined })
   recorder.stop()
   const { requests, failed } = recorder.figures
@@ -80,7 +97,15 @@ t.test('live rates are those of the last second, however long the intervals of t
 
 t.test('the HTML shows what targets are called and answer as text, and nothing of it ends the embedded JSON', async t => {
   const evil = '</script><script>alert("1")</script>&'
-  const violation = { what: 'access token' as const, loggedOutAt: evil, loggedOutBy: evil, acceptedBy: evil, status: 200, askedAfterMs: 1, answeredAfterMs: 2 }
+  const violation = {
+    what: 'access token' as const,
+    loggedOutAt: evil,
+    loggedOutBy: evil,
+    acceptedBy: evil,
+    status: 200,
+    askedAfterMs: 1,
+    answeredAfterMs: 2
+  }
   const report = sampleReport({
     targets: [evil],
     startedAt: evil,
@@ -100,10 +125,23 @@ t.test('the HTML shows what targets are called and answer as text, and nothing o
 
 t.test('the verdict is green, or red, only for what was shown, and says what could not be sent', async t => {
   const { revocation } = sampleReport()
-  const showing = (changes: Partial<typeof revocation>) => /class="verdict (\w+)"[^>]*>([^<]*)</.exec(htmlOf(sampleReport({ revocation: { ...revocation, ...changes } })))?.slice(1)
+  const showing = (changes: Partial<typeof revocation>) =>
+    /class="verdict (\w+)"[^>]*>([^<]*)</
+      .exec(htmlOf(sampleReport({ revocation: { ...revocation, ...changes } })))
+      ?.slice(1)
   t.match(showing({}), ['good', /^0 violations of 2 checked logouts \(1 under load\), all refused everywhere/])
-  t.match(showing({ refusedEverywhere: 1, neverAsked: 3, lastAskedMs: { median: 1, max: 2 }, lastAnsweredMs: { median: 1, max: 2 } }), ['open', /, 1 of them refused everywhere .* 3 of these requests could not be sent, and are left out of these times\./])
-  t.match(showing({ refusedEverywhere: 0, neverAsked: 3 }), ['open', /\(4 refused\)\. 3 of these requests could not be sent\.$/])
+  t.match(
+    showing({
+      refusedEverywhere: 1, neverAsked: 3, lastAskedMs: { median: 1, max: 2 }, lastAnsweredMs: { median: 1, max: 2 }
+    }),
+    [
+      'open',
+      /, 1 of them refused everywhere .* 3 of these requests could not be sent, and are left out of these times\./
+    ]
+  )
+  t.match(showing({ refusedEverywhere: 0, neverAsked: 3 }), [
+    'open', /\(4 refused\)\. 3 of these requests could not be sent\.$/
+  ])
   t.match(showing({ logouts: 0, refusedEverywhere: 0 }), ['open', /^No logout was answered 200/])
   t.match(showing({ violationCount: 1 }), ['bad', /^1 violation of /])
 })

@@ -1,34 +1,46 @@
 import pg from 'pg'
-import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { pathToFileURL } from 'node:url'
 import type { Report } from '../../scripts/load/report.ts'
 import { serversEnv, type Env } from '../support/app.ts'
-import { openBrowser } from '../support/browser.ts'
 import { brokenReplica, readReports, startLoad } from '../support/load.ts'
 import { parseMetrics } from '../support/metrics.ts'
+import { expectDrawn } from '../support/plots.ts'
 import { startServer } from '../support/server-process.ts'
 import { inTerminal } from '../support/terminal.ts'
 import { until } from '../support/wait.ts'
 
 // On a machine that is busy with other tests an answer may take longer than in a data centre.
-const env = { ...await serversEnv(t), RATE_LIMITS: 'off', METRICS_TOKEN: 'the-token-of-the-tests-of-the-load', BLOCKLIST_DEADLINE_MS: '2000', DATABASE_DEADLINE_MS: '10000' }
+const env = {
+  ...await serversEnv(t),
+  RATE_LIMITS: 'off',
+  METRICS_TOKEN: 'the-token-of-the-tests-of-the-load',
+  BLOCKLIST_DEADLINE_MS: '2000',
+  DATABASE_DEADLINE_MS: '10000'
+}
 /** Two replicas, as somebody might run them who tests a deployment. */
 const addresses = (await Promise.all([startServer(t, env), startServer(t, env)])).map(({ address }) => address)
 
 const targetsOf = (addresses: string[]) => addresses.flatMap(address => ['--target', address])
 
 t.test('a load is reported as the servers saw it, and its report is drawn', async t => {
-  const { ended, output, folder } = startLoad(t, [...targetsOf(addresses), '--users', '8', '--duration', '3', '--profile', 'mixed'])
+  const { ended, output, folder } = startLoad(t, [
+    ...targetsOf(addresses), '--users', '8', '--duration', '3', '--profile', 'mixed'
+  ])
   t.equal(await ended, 0, output())
   t.match(output(), /^Loading \d\/3 s {2}\d+ requests\/s, p99 /m)
   const { report, htmlFile } = readReports(folder)
   const { logouts, logoutsUnderLoad, refusedEverywhere } = report.revocation
-  t.match(output(), new RegExp(`^0 violations of ${logouts} checked logouts \\(${logoutsUnderLoad} under load\\), ${refusedEverywhere === logouts ? 'all' : `${refusedEverywhere} of them`} refused everywhere`, 'm'))
+  const all = refusedEverywhere === logouts ? 'all' : `${refusedEverywhere} of them`
+  const found = `^0 violations of ${logouts} checked logouts`
+  t.match(output(), new RegExp(`${found} \\(${logoutsUnderLoad} under load\\), ${all} refused everywhere`, 'm'))
   await expectCounts(t, report)
-  t.match(report, { mode: { kind: 'closed' }, profile: 'mixed', users: 8, endedBy: 'duration', targets: addresses, ownReplicas: false })
+  t.match(report, {
+    mode: { kind: 'closed' }, profile: 'mixed', users: 8, endedBy: 'duration', targets: addresses, ownReplicas: false
+  })
   t.match(report.coordinatedOmission, 'corrected for coordinated omission afterwards')
-  for (const [operation, { measuredLatencyMs }] of Object.entries(report.operations)) t.ok(measuredLatencyMs, `${operation}: as measured beside as corrected`)
+  for (const [operation, { measuredLatencyMs }] of Object.entries(report.operations)) {
+    t.ok(measuredLatencyMs, `${operation}: as measured beside as corrected`)
+  }
   await expectDrawn(t, htmlFile)
 })
 
@@ -38,14 +50,23 @@ async function scrape (): Promise<(series: string, which?: Record<string, string
     const answer = await fetch(`${address}/metrics`, { headers: { authorization: `Bearer ${env.METRICS_TOKEN}` } })
     return parseMetrics(await answer.text()).flatMap(({ samples }) => samples)
   }))).flat()
-  return (series, which = {}) => samples
-    .filter(({ name, labels }) => name === series && Object.entries(which).every(([label, value]) => labels[label] === value))
-    .reduce((sum, { value }) => sum + value, 0)
+  return (series, which = {}) =>
+    samples
+      .filter(({ name, labels }) =>
+        name === series && Object.entries(which).every(([label, value]) => labels[label] === value))
+      .reduce((sum, { value }) => sum + value, 0)
 }
 
-/** Requests that somebody may have counted alone, since a busy machine was late for them. Where none was late, there is none. */
+/**
+ * Requests that somebody may have counted alone, since a busy machine was late for them. Where none was late, there is
+ * none.
+ */
 function doubtful ({ totals, revocation: { answers, askedAgain } }: Report, unavailable: number): number {
-  return totals.failed + unavailable + [answers, askedAgain.answers].reduce((sum, { unavailable, inconclusive }) => sum + unavailable + inconclusive, 0)
+  return (
+    totals.failed +
+    unavailable +
+    [answers, askedAgain.answers].reduce((sum, { unavailable, inconclusive }) => sum + unavailable + inconclusive, 0)
+  )
 }
 
 function expectSame (t: Test, one: number, other: number, inDoubt: number, what: string): void {
@@ -58,60 +79,51 @@ async function expectCounts (t: Test, report: Report): Promise<void> {
   const { operations, revocation, users, timeline, totals } = report
   const inDoubt = doubtful(report, sum('signout_unavailable_answers_total'))
   const statuses = Object.values(operations).flatMap(({ statuses }) => Object.keys(statuses))
-  t.ok(statuses.every(status => status === '200') || statuses.some(status => /^(503|\D+)$/.test(status)), `nothing is refused but for want of time: ${statuses.join()}`)
-  t.equal(totals.failed, Object.values(operations).reduce((sum, { requests, statuses }) => sum + requests - (statuses['200'] ?? 0), 0), 'what has no 200 has failed')
-  t.equal(timeline.reduce((sum, { requests }) => sum + Object.values(requests).reduce((sum, count) => sum + count, 0), 0), totals.requests, 'the timeline has every request')
-  expectSame(t, sum('signout_revocations_total', { reason: 'logout', scope: 'token' }), revocation.logouts, inDoubt, 'every logout was checked')
+  t.ok(
+    statuses.every(status => status === '200') || statuses.some(status => /^(503|\D+)$/.test(status)),
+    `nothing is refused but for want of time: ${statuses.join()}`
+  )
+  t.equal(
+    totals.failed,
+    Object.values(operations).reduce((sum, { requests, statuses }) => sum + requests - (statuses['200'] ?? 0), 0),
+    'what has no 200 has failed'
+  )
+  t.equal(
+    timeline.reduce((sum, { requests }) => sum + Object.values(requests).reduce((sum, count) => sum + count, 0), 0),
+    totals.requests,
+    'the timeline has every request'
+  )
+  expectSame(
+    t,
+    sum('signout_revocations_total', { reason: 'logout', scope: 'token' }),
+    revocation.logouts,
+    inDoubt,
+    'every logout was checked'
+  )
   expectSame(t, revocation.refusedEverywhere, revocation.logouts, inDoubt, 'every logout was refused everywhere')
   // Of each session that ended every access token was asked about at both, and the refresh token once.
   const refused = revocation.answers.refused + revocation.askedAgain.answers.refused
-  expectSame(t, sum('signout_checks_total', { result: 'revoked' }), refused - revocation.logouts, inDoubt, 'every refusal of an access token')
+  expectSame(
+    t,
+    sum('signout_checks_total', { result: 'revoked' }),
+    refused - revocation.logouts,
+    inDoubt,
+    'every refusal of an access token'
+  )
   const withToken = ['token', 'me', 'sessions', 'logout', 'logout-everywhere'] as const
   const accepted = withToken.reduce((sum, operation) => sum + (operations[operation]?.statuses['200'] ?? 0), 0)
   const besides = addresses.length + (revocation.logouts - revocation.logoutsUnderLoad) + users
-  expectSame(t, sum('signout_checks_total', { result: 'accepted' }), accepted + besides, inDoubt, 'with one for each target at first, everybody who left, and everybody who was deleted')
+  expectSame(
+    t,
+    sum('signout_checks_total', { result: 'accepted' }),
+    accepted + besides,
+    inDoubt,
+    'with one for each target at first, everybody who left, and everybody who was deleted'
+  )
   const client = new pg.Client({ connectionString: String((env as Env)['DATABASE_URL']) })
   await client.connect()
   t.equal((await client.query('select * from users')).rowCount, 0, 'nobody is left behind')
   await client.end()
-}
-
-/** That a browser finds the plots drawn, in the light and in the dark, on a laptop and on a phone, and asks nobody for anything. */
-async function expectDrawn (t: Test, htmlFile: string): Promise<void> {
-  const browser = await openBrowser(t)
-  const url = pathToFileURL(htmlFile).href
-  for (const [width, colorScheme] of [[1280, 'light'], [390, 'dark']] as const) {
-    const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme })
-    const complaints: string[] = []
-    const requests: string[] = []
-    page.on('console', message => complaints.push(message.text()))
-    page.on('pageerror', error => complaints.push(String(error)))
-    page.on('request', request => requests.push(request.url()))
-    await page.goto(url)
-    const plots = await inkOf(page)
-    t.same(Object.keys(plots), ['throughput', 'latency', 'distribution', 'statuses', 'checks'])
-    for (const [id, colors] of Object.entries(plots)) t.ok(colors > 2, `${id}: ${colors} colours of lines`)
-    t.same(complaints, [])
-    t.same(requests, [url], 'the file asks for no other')
-    t.ok(await page.evaluate('document.documentElement.scrollWidth') as number <= width, `it fits into ${width} pixels`)
-    t.match(await page.textContent('.verdict'), /^0 violations of /)
-    await page.close()
-  }
-}
-
-/** How many saturated colours the canvas of each plot has: axes and grid are grey. A line has several, at its edges. */
-async function inkOf (page: Page): Promise<Record<string, number>> {
-  await page.waitForSelector('#checks canvas')
-  return await page.evaluate(`Object.fromEntries([...document.querySelectorAll('.plot')].map(plot => {
-    const canvas = plot.querySelector('canvas')
-    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
-    const colors = new Set()
-    for (let at = 0; at < data.length; at += 4) {
-      const [r, g, b, a] = data.subarray(at, at + 4)
-      if (a === 255 && Math.max(r, g, b) - Math.min(r, g, b) > 60) colors.add([r, g, b].join())
-    }
-    return [plot.id, colors.size]
-  }))`)
 }
 
 t.test('a replica that goes on accepting tokens after their logout is found out, and the exit code is 1', async t => {
@@ -121,21 +133,34 @@ t.test('a replica that goes on accepting tokens after their logout is found out,
     for (const secret of secretsOf(request.headers.authorization, body, answer.body)) secrets.add(secret)
     return answer.body.includes('"token_revoked"') ? { status: 200, body: '{}' } : answer
   })
-  const { ended, output, folder } = startLoad(t, [...targetsOf([good, broken]), '--users', '3', '--duration', '2', '--profile', 'logout-everywhere'])
+  const { ended, output, folder } = startLoad(t, [
+    ...targetsOf([good, broken]), '--users', '3', '--duration', '2', '--profile', 'logout-everywhere'
+  ])
   t.equal(await ended, 1, output())
   const { report, report: { revocation }, html } = readReports(folder)
-  const line = /^VIOLATION: the logout that (\S+) answered at \d{4}-\S+Z did not end its (access|refresh) token: (\S+) was asked [\d.]+ ms later, and answered 200 after [\d.]+ ms\.$/gm
+  const line =
+    /^VIOLATION: the logout that (\S+) answered at \d{4}-\S+Z did not end its (access|refresh) token: (\S+) was asked [\d.]+ ms later, and answered 200 after [\d.]+ ms\.$/gm
   const printed = [...output().matchAll(line)]
   t.ok(printed.length >= 3, output())
   t.same([...new Set(printed.map(([, , , acceptedBy]) => acceptedBy))], [broken], 'the good one is blamed for nothing')
-  t.equal(revocation.violationCount, revocation.answers.accepted + revocation.askedAgain.answers.accepted, 'each token that was accepted is a violation')
-  t.equal(revocation.violations.length, Math.min(1_000, revocation.violationCount), 'each is in the report, up to a thousand')
+  t.equal(
+    revocation.violationCount,
+    revocation.answers.accepted + revocation.askedAgain.answers.accepted,
+    'each token that was accepted is a violation'
+  )
+  t.equal(
+    revocation.violations.length, Math.min(1_000, revocation.violationCount), 'each is in the report, up to a thousand'
+  )
   t.equal(revocation.refusedEverywhere, 0, 'nothing was refused by the broken one')
   t.same(new Set(revocation.violations.map(({ what }) => what)), new Set(['access token', 'refresh token']))
-  for (const { askedAfterMs, answeredAfterMs } of revocation.violations) t.ok(askedAfterMs >= 0 && answeredAfterMs >= askedAfterMs)
+  for (const { askedAfterMs, answeredAfterMs } of revocation.violations) {
+    t.ok(askedAfterMs >= 0 && answeredAfterMs >= askedAfterMs)
+  }
   t.match(html, /class="verdict bad"[^>]*>\d+ violations of /)
   t.match(html, '<h2>Violations</h2>')
-  t.match(output(), new RegExp(`^${revocation.violationCount} violations of ${revocation.logouts} checked logouts`, 'm'))
+  t.match(
+    output(), new RegExp(`^${revocation.violationCount} violations of ${revocation.logouts} checked logouts`, 'm')
+  )
   t.ok(secrets.size > 10, `${secrets.size} passwords and tokens were in use`)
   for (const [where, text] of Object.entries({ html, json: JSON.stringify(report), output: output() })) {
     t.same([...secrets].filter(secret => text.includes(secret)), [], `none of them is in the ${where}`)
@@ -144,14 +169,20 @@ t.test('a replica that goes on accepting tokens after their logout is found out,
 
 /** The passwords and tokens in a request and its answer. */
 function secretsOf (authorization: string | undefined, ...bodies: string[]): string[] {
-  const inBodies = bodies.flatMap(body => [...body.matchAll(/"(?:password|access_token|refresh_token)":"([^"]+)"/g)].map(([, secret = '']) => secret))
+  const inBodies = bodies.flatMap(body =>
+    [...body.matchAll(/"(?:password|access_token|refresh_token)":"([^"]+)"/g)].map(([, secret = '']) => secret)
+  )
   return [...authorization === undefined ? [] : [authorization.replace(/^Bearer /, '')], ...inBodies]
 }
 
 t.test('without a target it starts replicas of its own, shows a bar in a terminal, and Ctrl-C gives the report so far and stops them', async t => {
   // The shell says how the load ended, and is not ended itself by the Ctrl-C.
-  const terminal = (parts: string[]) => ['script', ...inTerminal(`trap : INT; ${parts.map(part => `'${part}'`).join(' ')}; echo "It ended with $?."`)]
-  const { child, ended, output, folder } = startLoad(t, ['--replicas', '2', '--users', '4', '--duration', '600', '--rate', '50'], terminal)
+  const terminal = (parts: string[]) => [
+    'script', ...inTerminal(`trap : INT; ${parts.map(part => `'${part}'`).join(' ')}; echo "It ended with $?."`)
+  ]
+  const { child, ended, output, folder } = startLoad(
+    t, ['--replicas', '2', '--users', '4', '--duration', '600', '--rate', '50'], terminal
+  )
   // eslint-disable-next-line no-control-regex
   const shown = () => output().replaceAll(/\u001b\[[\d;?]*[A-Za-z]/g, '')
   await until('it loads', () => /Loading [█░]+ [2-9]\/600 s {2}\d+ requests\/s/.test(shown()), 60_000)
@@ -167,12 +198,17 @@ t.test('without a target it starts replicas of its own, shows a bar in a termina
   t.ok(report.revocation.logouts >= 4)
   t.equal(report.revocation.violationCount, 0, 'no token was accepted')
   t.equal(report.targets.length, 2, 'as many replicas as were asked for')
-  for (const target of report.targets) t.ok(await fetch(`${target}/health/live`).then(() => false, () => true), `${target} is stopped`)
+  for (const target of report.targets) {
+    const isStopped = await fetch(`${target}/health/live`).then(() => false, () => true)
+    t.ok(isStopped, `${target} is stopped`)
+  }
 })
 
 t.test('a storm signs everybody in at once, and says how it measures', async t => {
   const before = (await scrape())('signout_unavailable_answers_total')
-  const { ended, output, folder } = startLoad(t, [...targetsOf(addresses), '--users', '12', '--duration', '1', '--profile', 'storm'])
+  const { ended, output, folder } = startLoad(t, [
+    ...targetsOf(addresses), '--users', '12', '--duration', '1', '--profile', 'storm'
+  ])
   t.equal(await ended, 0, output())
   const { report, report: { operations, mode, revocation, coordinatedOmission } } = readReports(folder)
   t.same(mode, { kind: 'waves' })
@@ -182,13 +218,25 @@ t.test('a storm signs everybody in at once, and says how it measures', async t =
   t.equal(operations.logout?.statuses['200'] ?? 0, revocation.logoutsUnderLoad, 'every logout is checked')
   t.same(Object.keys(operations).filter(operation => !['sign-in', 'logout'].includes(operation)), [])
   const signedIn = 1 + (operations['sign-in']?.statuses['200'] ?? 0)
-  expectSame(t, revocation.logouts, signedIn, doubtful(report, (await scrape())('signout_unavailable_answers_total') - before), 'everybody who has signed in has logged out')
+  expectSame(
+    t,
+    revocation.logouts,
+    signedIn,
+    doubtful(report, (await scrape())('signout_unavailable_answers_total') - before),
+    'everybody who has signed in has logged out'
+  )
 })
 
 t.test('a command line that is wrong, and a target that cannot be used, cost one line and the exit code 2', async t => {
   for (const [args, line] of [
-    [['--profile', 'none'], /^load: .*'none' is invalid.*read, mixed, storm, logout-everywhere, soak.* See npm run load -- --help\n$/],
-    [['--target', 'http://127.0.0.1:1'], /^load: Nothing listens at http:\/\/127.0.0.1:1: start it there, or correct --target\.\n$/]
+    [
+      ['--profile', 'none'],
+      /^load: .*'none' is invalid.*read, mixed, storm, logout-everywhere, soak.* See npm run load -- --help\n$/
+    ],
+    [
+      ['--target', 'http://127.0.0.1:1'],
+      /^load: Nothing listens at http:\/\/127.0.0.1:1: start it there, or correct --target\.\n$/
+    ]
   ] as const) {
     const { ended, output } = startLoad(t, [...args])
     t.equal(await ended, 2)

@@ -2,7 +2,9 @@ import t from 'tap'
 import { createActions } from '../../scripts/load/actions.ts'
 import type { Exchange, HttpClient, Request } from '../../scripts/load/http-client.ts'
 import { createLogoutCheck } from '../../scripts/load/logout-check.ts'
-import { deletePeople, inventPeople, openedSession, signUpPeople, type Person, type Session } from '../../scripts/load/people.ts'
+import {
+  deletePeople, inventPeople, openedSession, signUpPeople, type Person, type Session
+} from '../../scripts/load/people.ts'
 import { profiles } from '../../scripts/load/profiles.ts'
 import type { Report } from '../../scripts/load/report.ts'
 import { runLoad } from '../../scripts/load/run.ts'
@@ -10,8 +12,11 @@ import { runWaves } from '../../scripts/load/schedule.ts'
 import type { Target } from '../../scripts/load/targets.ts'
 
 const never = new AbortController().signal
-const pair = (name: string, expiresInSeconds = 900) => JSON.stringify({ access_token: `access-${name}`, refresh_token: `refresh-${name}`, expires_in: expiresInSeconds })
-const inSession = (name: string, changes: Partial<Session> = {}): Session => ({ ...openedSession(pair(name)), ...changes })
+const pair = (name: string, expiresInSeconds = 900) =>
+  JSON.stringify({ access_token: `access-${name}`, refresh_token: `refresh-${name}`, expires_in: expiresInSeconds })
+const inSession = (name: string, changes: Partial<Session> = {}): Session => ({
+  ...openedSession(pair(name)), ...changes
+})
 const someone = (...sessions: Session[]): Person => ({ ...inventPeople(1)[0] as Person, sessions })
 
 /** A target that answers as it is told. Its requests are kept, those of the checks under `checked`. */
@@ -22,7 +27,15 @@ function standIn (answer: (request: Request) => Partial<Exchange> | Promise<Part
     async send (request) {
       kept.push(request)
       const askedAt = performance.now()
-      const answered = { status: undefined, failure: undefined, error: undefined, headers: {}, body: '', askedAt, ...await answer(request) }
+      const answered = {
+        status: undefined,
+        failure: undefined,
+        error: undefined,
+        headers: {},
+        body: '',
+        askedAt,
+        ...await answer(request)
+      }
       return { ...answered, endedAt: performance.now() }
     },
     async close () {}
@@ -33,12 +46,28 @@ function standIn (answer: (request: Request) => Partial<Exchange> | Promise<Part
 
 function actionsFor (target: Target) {
   const latencies: number[] = []
-  const recorder = { start () {}, stop () {}, record (_operation: string, _exchange: Exchange, latencyMs: number) { latencies.push(latencyMs) }, recordNotSent () {}, recordCheck () {}, figures: undefined as never }
+  const recorder = {
+    start () {},
+    stop () {},
+    record (_operation: string, _exchange: Exchange, latencyMs: number) { latencies.push(latencyMs) },
+    recordNotSent () {},
+    recordCheck () {},
+    figures: undefined as never
+  }
   const logoutCheck = createLogoutCheck({ targets: [target], recorder, onViolation () {} })
-  return { latencies, logoutCheck, actions: createActions({ profile: profiles.read, targets: [target], recorder, logoutCheck, onLimited () {} }) }
+  return {
+    latencies,
+    logoutCheck,
+    actions: createActions({ profile: profiles.read, targets: [target], recorder, logoutCheck, onLimited () {} })
+  }
 }
 
-const ending = ({ path }: Request): Partial<Exchange> => path === '/refresh' ? { status: 200, body: pair('new') } : path.startsWith('/logout') ? { status: 200 } : { status: 401, error: 'token_revoked' }
+const ending = ({ path }: Request): Partial<Exchange> =>
+  path === '/refresh'
+    ? { status: 200, body: pair('new') }
+    : path.startsWith('/logout')
+      ? { status: 200 }
+      : { status: 401, error: 'token_revoked' }
 
 t.test('what is recorded counts from when the request was due, and not from when it was sent', async t => {
   const { target } = standIn(() => ({ status: 200 }))
@@ -53,16 +82,25 @@ t.test('whoever has an expired access token refreshes it, and is logged out with
   const person = someone(inSession('old', { refreshAt: 0, accessTokens: [{ token: 'access-old', expiresAt: 0 }] }))
   await actions.logOut(person, performance.now())
   await actions.logOut(person, performance.now())
-  t.match(sent, [{ path: '/refresh', body: { refresh_token: 'refresh-old' } }, { path: '/logout', token: 'access-new' }])
+  t.match(sent, [
+    { path: '/refresh', body: { refresh_token: 'refresh-old' } }, { path: '/logout', token: 'access-new' }
+  ])
   t.same(person.sessions, [])
-  t.same(checked.map(({ token }) => token).filter(token => token !== undefined), ['access-new'], 'that an expired token is refused would show nothing')
+  t.same(
+    checked.map(({ token }) => token).filter(token => token !== undefined),
+    ['access-new'],
+    'that an expired token is refused would show nothing'
+  )
   t.match(logoutCheck.figures, { logouts: 1, neverAsked: 0 })
 })
 
 t.test('at the end the latest tokens are asked about once more, but for those that have expired', async t => {
   const { target, checked } = standIn(ending)
   const { logoutCheck } = actionsFor(target)
-  const check = async (name: string, expiresAt = Infinity) => await logoutCheck.check({ sessions: [inSession(name, { accessTokens: [{ token: name, expiresAt }] })], target, answeredAt: performance.now() })
+  const check = async (name: string, expiresAt = Infinity) =>
+    await logoutCheck.check({
+      sessions: [inSession(name, { accessTokens: [{ token: name, expiresAt }] })], target, answeredAt: performance.now()
+    })
   for (let logout = 0; logout < 600; logout++) await check(`token-${logout}`)
   await check('expired', 0)
   checked.length = 0
@@ -95,9 +133,15 @@ t.test('whose registration was not answered may be there, and is deleted or foun
     return { failure: 'timeout' }
   })
   const people = inventPeople(1)
-  await t.rejects(signUpPeople(people, { targets: [target], signal: over.signal, onProgress () {} }), { message: /answered POST \/register with timeout/ })
+  await t.rejects(signUpPeople(people, { targets: [target], signal: over.signal, onProgress () {} }), {
+    message: /answered POST \/register with timeout/
+  })
   t.match(people, [{ mayExist: true }])
-  t.equal(await deletePeople(people, { targets: [target], signal: over.signal, onProgress () {} }), 1, 'in a hurry it is left, and said to be')
+  t.equal(
+    await deletePeople(people, { targets: [target], signal: over.signal, onProgress () {} }),
+    1,
+    'in a hurry it is left, and said to be'
+  )
   t.equal(await deletePeople(people, { targets: [target], signal: never, onProgress () {} }), 0)
   t.same(sent.map(({ path }) => path), ['/register', '/login'])
 })
@@ -118,7 +162,11 @@ t.test('deleting many users may take longer than deleting one', async t => {
     return path === '/login' ? { status: 200, body: pair('a') } : { status: 204 }
   })
   t.capture(performance, 'now', () => elapsedMs)
-  t.equal(await deletePeople(inventPeople(100), { targets: [target], signal: never, onProgress () {} }), 0, 'it takes 140 s, of 160')
+  t.equal(
+    await deletePeople(inventPeople(100), { targets: [target], signal: never, onProgress () {} }),
+    0,
+    'it takes 140 s, of 160'
+  )
 })
 
 t.test('what there is to report is kept once the load is over, again when all have left, and then the users are deleted', async t => {
@@ -135,8 +183,19 @@ t.test('what there is to report is kept once the load is over, again when all ha
   target.check = standIn(() => ({ status: 401, error: 'token_revoked' })).target.check
   const keep = ({ endedBy, revocation: { logouts } }: Report) => { events.push(`kept: ${endedBy}, ${logouts} logouts`) }
   const progress = { say () {}, begin: () => ({ update () {}, end () {} }) }
-  const options = { targets: [], users: 1, durationSeconds: 600, profile: 'read' as const, ratePerSecond: undefined, replicas: 1, outputDir: '', ownsTarget: false }
-  const report = await runLoad({ options, targets: [target], ownReplicas: false, progress, signal: over.signal, hurry: never, keep })
+  const options = {
+    targets: [],
+    users: 1,
+    durationSeconds: 600,
+    profile: 'read' as const,
+    ratePerSecond: undefined,
+    replicas: 1,
+    outputDir: '',
+    ownsTarget: false
+  }
+  const report = await runLoad({
+    options, targets: [target], ownReplicas: false, progress, signal: over.signal, hurry: never, keep
+  })
   t.same(events, ['kept: interruption, 0 logouts', 'POST /logout', 'kept: interruption, 1 logouts', 'DELETE /me'])
   t.match(report.revocation, { logouts: 1, refusedEverywhere: 1 })
 })

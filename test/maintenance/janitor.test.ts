@@ -9,14 +9,21 @@ import { ask, sessionIdOf, withSessions } from '../support/expect.ts'
 import { refresh, type Pair } from '../support/people.ts'
 import { until } from '../support/wait.ts'
 
-const count = async (app: FastifyInstance, table: string, where = 'true') => (await query(app, `select 1 from ${table} where ${where}`)).length
+const count = async (app: FastifyInstance, table: string, where = 'true') =>
+  (await query(app, `select 1 from ${table} where ${where}`)).length
 
 /** More than a batch of sessions that have been over for long, each with spent tokens. */
 async function addOldSessions (app: FastifyInstance, sessions: number): Promise<void> {
-  await query(app, `insert into sessions (id, user_id, created_at, last_used_at, expires_at, max_expires_at, access_expires_at, refresh_token_hash, access_token_id, access_token_issued_at, access_token_expires_at)
+  await query(
+    app,
+    `insert into sessions (id, user_id, created_at, last_used_at, expires_at, max_expires_at, access_expires_at, refresh_token_hash, access_token_id, access_token_issued_at, access_token_expires_at)
     select gen_random_uuid(), gen_random_uuid(), long_ago, long_ago, long_ago, long_ago, long_ago, sha256(convert_to(n::text, 'UTF8')), gen_random_uuid(), long_ago, long_ago
-    from generate_series(1, ${sessions}) n, (select now() - interval '1 year' as long_ago) l`)
-  await query(app, "insert into spent_refresh_tokens (hash, session_id) select sha256(convert_to(id::text, 'UTF8')), id from sessions")
+    from generate_series(1, ${sessions}) n, (select now() - interval '1 year' as long_ago) l`
+  )
+  await query(
+    app,
+    "insert into spent_refresh_tokens (hash, session_id) select sha256(convert_to(id::text, 'UTF8')), id from sessions"
+  )
 }
 
 t.test('the janitor', t => onEachStorage(t, async (t, app) => {
@@ -31,19 +38,29 @@ t.test('the janitor', t => onEachStorage(t, async (t, app) => {
     await app.janitor.tidyUp()
     t.same(await Promise.all([loggedOut, expiring, alive].map(isKept)), [true, true, true])
     t.equal(await count(app, 'spent_refresh_tokens'), 1)
-    await query(app, `update sessions set expires_at = clock_timestamp() + interval '100 days' where id = '${sessionIdOf(alive)}'`)
-    await query(app, `update sessions set expires_at = clock_timestamp() - interval '3500 seconds' where id = '${sessionIdOf(expiring)}'`)
+    await query(
+      app, `update sessions set expires_at = clock_timestamp() + interval '100 days' where id = '${sessionIdOf(alive)}'`
+    )
+    await query(
+      app,
+      `update sessions set expires_at = clock_timestamp() - interval '3500 seconds' where id = '${sessionIdOf(expiring)}'`
+    )
     await letTimePass(app, 50)
     await app.janitor.tidyUp()
     t.same(await Promise.all([loggedOut, expiring, alive].map(isKept)), [true, true, true])
     await letTimePass(app, 50)
     await app.janitor.tidyUp()
-    t.same(await Promise.all([loggedOut, expiring, alive].map(isKept)), [false, false, true], 'whether they ended or expired')
+    t.same(
+      await Promise.all([loggedOut, expiring, alive].map(isKept)), [false, false, true], 'whether they ended or expired'
+    )
     t.equal(await count(app, 'spent_refresh_tokens'), 0)
   })
 
   await t.test('keeps a session for as long as an access token of it may be accepted', async t => {
-    await query(app, `update sessions set ended_at = clock_timestamp() - interval '1 year', access_expires_at = clock_timestamp() - interval '10 seconds' where id = '${sessionIdOf(alive)}'`)
+    await query(
+      app,
+      `update sessions set ended_at = clock_timestamp() - interval '1 year', access_expires_at = clock_timestamp() - interval '10 seconds' where id = '${sessionIdOf(alive)}'`
+    )
     await app.janitor.tidyUp()
     t.ok(await isKept(alive), 'three leeways included')
     await letTimePass(app, 6)
@@ -64,9 +81,15 @@ t.test('the janitor', t => onEachStorage(t, async (t, app) => {
 
   await t.test('goes on until nothing is left, in batches', async t => {
     await addOldSessions(app, 1100)
-    await query(app, "insert into security_events (type, at) select 'login', now() - interval '1 year' from generate_series(1, 1100)")
+    await query(
+      app,
+      "insert into security_events (type, at) select 'login', now() - interval '1 year' from generate_series(1, 1100)"
+    )
     await app.janitor.tidyUp()
-    t.same(await Promise.all(['sessions', 'spent_refresh_tokens', 'security_events'].map(table => count(app, table))), [0, 0, 0])
+    t.same(
+      await Promise.all(['sessions', 'spent_refresh_tokens', 'security_events'].map(table => count(app, table))),
+      [0, 0, 0]
+    )
   })
 }, { SESSION_RETENTION: '3600', SECURITY_EVENT_RETENTION: '7200' }))
 
@@ -77,7 +100,11 @@ t.test('the service tidies up by itself, without being asked to', async t => {
   t.equal(await count(app, 'sessions', 'rotation_salt is not null'), 1)
   await letTimePass(app, 2)
   // The chore that comes round most often, every five seconds or so.
-  await until('the salt of a grace that is over is gone', async () => await count(app, 'sessions', 'rotation_salt is not null') === 0, 30_000)
+  await until(
+    'the salt of a grace that is over is gone',
+    async () => await count(app, 'sessions', 'rotation_salt is not null') === 0,
+    30_000
+  )
   t.equal(await count(app, 'sessions'), 1, 'and nothing else')
 })
 
@@ -99,10 +126,20 @@ t.test('only one replica tidies up at a time, and the others neither wait nor fa
 t.test('a batch is small enough that nobody waits for it', async t => {
   const app = await build(t, { ...await serversEnv(t), SESSION_RETENTION: '0' })
   await addOldSessions(app, 1100)
-  await query(app, "create table batches (table_name text, n int); create function note_batch() returns trigger language plpgsql as 'begin insert into batches select tg_table_name, count(*) from gone; return null; end'")
-  for (const table of ['sessions', 'spent_refresh_tokens']) await query(app, `create trigger note after delete on ${table} referencing old table as gone for each statement execute function note_batch()`)
+  await query(
+    app,
+    "create table batches (table_name text, n int); create function note_batch() returns trigger language plpgsql as 'begin insert into batches select tg_table_name, count(*) from gone; return null; end'"
+  )
+  for (const table of ['sessions', 'spent_refresh_tokens']) {
+    await query(
+      app,
+      `create trigger note after delete on ${table} referencing old table as gone for each statement execute function note_batch()`
+    )
+  }
   await app.janitor.tidyUp()
-  const sizes = await query<{ n: number }>(app, "select n from batches where table_name = 'spent_refresh_tokens' and n > 0")
+  const sizes = await query<{ n: number }>(
+    app, "select n from batches where table_name = 'spent_refresh_tokens' and n > 0"
+  )
   t.same(sizes.map(({ n }) => n), [500, 500, 100])
   t.same((await query(app, "select 1 from batches where table_name = 'sessions' and n > 500")).length, 0)
   t.equal(await count(app, 'sessions'), 0)
@@ -120,7 +157,9 @@ t.test('a chore that fails is reported and tried again, and none is done once th
       return false
     }
   }
-  const janitor = createJanitor({ database, chores: [chore], onFailure: (name, error) => { failures.push([name, (error as Error).message]) } })
+  const janitor = createJanitor({
+    database, chores: [chore], onFailure: (name, error) => { failures.push([name, (error as Error).message]) }
+  })
   janitor.start()
   await until('it was tried again twice', () => tries >= 4)
   t.same(failures, [['dust', 'Try 1 failed.'], ['dust', 'Try 2 failed.']])
@@ -135,7 +174,22 @@ t.test('the janitor stops with the app: a batch that is under way is finished, a
   const events = new EventEmitter()
   const [began, goOn] = [once(events, 'began'), once(events, 'go on')]
   let batches = 0
-  const janitor = createJanitor({ database: app.database, chores: [{ name: 'dust', everyMs: 1, async clearBatch () { batches++; events.emit('began'); await goOn; return true } }], onFailure: error => { t.fail(String(error)) } })
+  const janitor = createJanitor({
+    database: app.database,
+    chores: [
+      {
+        name: 'dust',
+        everyMs: 1,
+        async clearBatch () {
+          batches++
+          events.emit('began')
+          await goOn
+          return true
+        }
+      }
+    ],
+    onFailure: error => { t.fail(String(error)) }
+  })
   janitor.start()
   await began
   let hasStopped = false

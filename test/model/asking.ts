@@ -3,8 +3,9 @@ import { has, isCommitted, noAsk, type Ask, type Redis, type State, type Step } 
 import { checkEvictions } from './projector-steps.ts'
 
 /**
- * The look-ups whose marker is behind: they count if the record, asked after they were sent, has nothing of them after the
- * marker. Such a look-up may be made at any time here, by whatever marker of our record there is: it drafts no more than others.
+ * The look-ups whose marker is behind: they count if the record, asked after they were sent, has nothing of them after
+ * the marker. Such a look-up may be made at any time here, by whatever marker of our record there is: it drafts no more
+ * than others.
  */
 export function stepsOfAsking (state: State, protocol: Protocol): Step[] {
   const { replica } = state
@@ -12,16 +13,24 @@ export function stepsOfAsking (state: State, protocol: Protocol): Step[] {
   if (protocol.asking === undefined || replica.phase === 'untrusted') return []
   const asking = { ...protocol.asking, comparesMarked: protocol.asking.comparesMarked && protocol.recordsMarks }
   const checked = replica.phase === 'trusted' ? state : checkEvictions(state, protocol)
-  if (replica.ask.isOpen === 1) return asking.asksAfter ? [askRecord(state, asking)] : places(checked).map(place => lookUpAfterAsking(checked, asking, place))
-  if (asking.asksAfter) return [...places(checked).flatMap(place => lookUp(checked, asking, place)), ...asking.fromMarker ? [] : [poll(state)]]
+  if (replica.ask.isOpen === 1) {
+    return asking.asksAfter
+      ? [askRecord(state, asking)]
+      : places(checked).map(place => lookUpAfterAsking(checked, asking, place))
+  }
+  if (asking.asksAfter) {
+    return [
+      ...places(checked).flatMap(place => lookUp(checked, asking, place)), ...asking.fromMarker ? [] : [poll(state)]
+    ]
+  }
   return places(checked).flatMap(place => askBeforeLookUp(checked, asking, place))
 }
 
 interface Place { readonly redis: Redis, readonly where: string, readonly faults: number }
 
 /**
- * Redis, and an old primary that still answers, which is a fault: any earlier state. Where it had evicted keys, the marker is
- * forgotten there as soon as the replica is connected to it.
+ * Redis, and an old primary that still answers, which is a fault: any earlier state. Where it had evicted keys, the
+ * marker is forgotten there as soon as the replica is connected to it.
  */
 function places ({ redis, saved, redisFaultsLeft }: State): Place[] {
   const old = redisFaultsLeft > 0 && saved.evicted === 0
@@ -37,7 +46,9 @@ function positionIn ({ marker }: Redis, state: State, { onlyMarkers }: Asking): 
 const bitsOf = (state: State, test: (logout: State['logouts'][number], index: number) => boolean) =>
   state.logouts.reduce((bits, logout, index) => test(logout, index) ? bits | 1 << index : bits, 0)
 
-const withAsk = (state: State, ask: Ask, faults = 0): State => ({ ...state, replica: { ...state.replica, ask }, redisFaultsLeft: state.redisFaultsLeft - faults })
+const withAsk = (state: State, ask: Ask, faults = 0): State => ({
+  ...state, replica: { ...state.replica, ask }, redisFaultsLeft: state.redisFaultsLeft - faults
+})
 
 function lookUp (state: State, asking: Asking, { redis, where, faults }: Place): Step[] {
   const position = positionIn(redis, state, asking)
@@ -45,25 +56,40 @@ function lookUp (state: State, asking: Asking, { redis, where, faults }: Place):
   const missing = bitsOf(state, ({ phase }, index) => phase === 'answered' && !has(redis.entries, index))
   if (position === undefined || missing === 0) return []
   const ask = { ...state.replica.ask, isOpen: 1, recordId: state.replica.recordId, position, logouts: missing }
-  return [{ label: `a look-up in ${where} finds a marker at ${position} that is behind`, state: withAsk(state, ask, faults) }]
+  return [
+    { label: `a look-up in ${where} finds a marker at ${position} that is behind`, state: withAsk(state, ask, faults) }
+  ]
 }
 
-const rowsAfter = (state: State, position: number) => bitsOf(state, logout => isCommitted(logout) && logout.position > position)
+const rowsAfter = (state: State, position: number) =>
+  bitsOf(state, logout => isCommitted(logout) && logout.position > position)
 const isOurs = ({ record, replica }: State, { onlyMarkers, comparesMarked }: Asking) =>
   (!onlyMarkers || record.id === replica.ask.recordId) && (!comparesMarked || replica.ask.position <= record.marked)
 
 function askRecord (state: State, asking: Asking): Step {
   const { ask } = state.replica
   const closed = withAsk(state, { ...noAsk, lastRow: ask.lastRow })
-  if (!isOurs(state, asking)) return { label: 'the record has lost what that marker stands for, and the look-up is refused', state: closed, note: 'look-ups refused (503)' }
+  if (!isOurs(state, asking)) {
+    return {
+      label: 'the record has lost what that marker stands for, and the look-up is refused',
+      state: closed,
+      note: 'look-ups refused (503)'
+    }
+  }
   const rows = rowsAfter(state, asking.fromMarker ? ask.position : Math.max(ask.position, ask.lastRow))
-  return judge(state, closed, bitsOf(state, ({ phase }, index) => phase === 'answered' && has(ask.logouts, index) && !has(rows, index)))
+  return judge(
+    state,
+    closed,
+    bitsOf(state, ({ phase }, index) => phase === 'answered' && has(ask.logouts, index) && !has(rows, index))
+  )
 }
 
 function judge (before: State, after: State, accepted: number): Step {
   const label = 'the record has nothing of the look-up, which is trusted'
   const violation = before.logouts.findIndex((_, index) => has(accepted, index))
-  if (violation >= 0) return { label, state: after, violation: `the token that logout ${violation + 1} ended is accepted` }
+  if (violation >= 0) {
+    return { label, state: after, violation: `the token that logout ${violation + 1} ended is accepted` }
+  }
   return { label, state: after, note: 'look-ups confirmed by the record' }
 }
 
@@ -71,7 +97,9 @@ function judge (before: State, after: State, accepted: number): Step {
 function askBeforeLookUp (state: State, asking: Asking, { redis }: Place): Step[] {
   const position = positionIn(redis, state, asking)
   if (position === undefined || (asking.comparesMarked && position > state.record.marked)) return []
-  const ask = { ...state.replica.ask, isOpen: 1, recordId: state.replica.recordId, position, logouts: rowsAfter(state, position) }
+  const ask = {
+    ...state.replica.ask, isOpen: 1, recordId: state.replica.recordId, position, logouts: rowsAfter(state, position)
+  }
   return [{ label: `the record is asked for rows after ${position}`, state: withAsk(state, ask) }]
 }
 
@@ -80,7 +108,9 @@ function lookUpAfterAsking (state: State, asking: Asking, { redis, where, faults
   const closed = withAsk(state, noAsk, faults)
   const position = positionIn(redis, state, asking)
   const label = `a look-up in ${where} takes that answer`
-  if (position === undefined || position < ask.position) return { label: `${label}, and is refused`, state: closed, note: 'look-ups refused (503)' }
+  if (position === undefined || position < ask.position) {
+    return { label: `${label}, and is refused`, state: closed, note: 'look-ups refused (503)' }
+  }
   const accepted = bitsOf(state, ({ phase }, index) => phase === 'answered' && !has(redis.entries | ask.logouts, index))
   return { ...judge(state, closed, accepted), label }
 }
@@ -88,5 +118,7 @@ function lookUpAfterAsking (state: State, asking: Asking, { redis, where, faults
 /** The last row that is there now is remembered. */
 function poll (state: State): Step {
   const lastRow = Math.max(0, ...state.logouts.filter(isCommitted).map(({ position }) => position))
-  return { label: `the replica sees that the last row is ${lastRow}`, state: withAsk(state, { ...state.replica.ask, lastRow }) }
+  return {
+    label: `the replica sees that the last row is ${lastRow}`, state: withAsk(state, { ...state.replica.ask, lastRow })
+  }
 }

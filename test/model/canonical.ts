@@ -2,14 +2,18 @@ import type { Protocol } from './protocol.ts'
 import { emptyRedis, encode, idleProjector, projectorPhases, type Redis, type State, type Projector } from './state.ts'
 
 /**
- * The string that stands for all states which differ in nothing that matters: the entry of a logout that is gone; the names of drafts matter only as far as Redis, or an earlier
- * Redis that may come back, holds that of a projector; a projector that will be refused may as well start over now; and it does not matter which projector is which.
+ * The string that stands for all states which differ in nothing that matters: the entry of a logout that is gone; the
+ * names of drafts matter only as far as Redis, or an earlier Redis that may come back, holds that of a projector; a
+ * projector that will be refused may as well start over now; and it does not matter which projector is which.
  */
 export function canonicalKey (state: State, protocol: Protocol): string {
   return encode(canonical(state, protocol))
 }
 
-/** Whether the two projectors change places in the canonical state, so that a trace can go on calling them by the same name. */
+/**
+ * Whether the two projectors change places in the canonical state, so that a trace can go on calling them by the same
+ * name.
+ */
 export function swapsProjectors (state: State, protocol: Protocol): boolean {
   const [a, b] = renamed(state, protocol).projectors
   return a !== undefined && b !== undefined && order(a, b) > 0
@@ -21,7 +25,11 @@ function canonical (state: State, protocol: Protocol): State {
   return a !== undefined && b !== undefined && order(a, b) > 0 ? { ...named, projectors: [b, a] } : named
 }
 
-const weigh = (projector: Projector) => projector.token + 16 * (projector.position + 16 * (projector.head + 16 * (projector.recordId + 16 * projectorPhases.indexOf(projector.phase))))
+const weigh = (projector: Projector) =>
+  projector.token +
+  16 *
+    (projector.position +
+      16 * (projector.head + 16 * (projector.recordId + 16 * projectorPhases.indexOf(projector.phase))))
 const order = (a: Projector, b: Projector) => weigh(b) - weigh(a)
 
 const somebody = 9
@@ -41,7 +49,8 @@ function renamed (state: State, protocol: Protocol): State {
     const redis = (whole.entries & gone) === 0 ? whole : { ...whole, entries: whole.entries & ~gone }
     const token = redis.marker.draft
     if (token === 0) return redis
-    const name = protocol.checks && projectors.some(projector => projector.token === nameOf(token)) ? nameOf(token) : somebody
+    const name =
+      protocol.checks && projectors.some(projector => projector.token === nameOf(token)) ? nameOf(token) : somebody
     return { ...redis, marker: { ...redis.marker, draft: name } }
   }
   return { ...state, redis: held(state.redis), saved: held(saved), projectors }

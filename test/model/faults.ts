@@ -1,10 +1,13 @@
 import type { Protocol } from './protocol.ts'
 import { distrust, reconnect } from './replica.ts'
-import { emptyRedis, goneLogout, has, isCommitted, type Log, type Logout, type Redis, type State, type Step } from './state.ts'
+import {
+  emptyRedis, goneLogout, has, isCommitted, type Log, type Logout, type Redis, type State, type Step
+} from './state.ts'
 
 /**
- * What can go wrong next. Deaths of projectors are among their own steps, late commands among those of the writers. A replica that is reconnected
- * for no reason is like one that has just started, and a replica may start at any time here: that needs no step.
+ * What can go wrong next. Deaths of projectors are among their own steps, late commands among those of the writers. A
+ * replica that is reconnected for no reason is like one that has just started, and a replica may start at any time
+ * here: that needs no step.
  */
 export function stepsOfFaults (state: State, protocol: Protocol): Step[] {
   const steps: Step[] = []
@@ -12,35 +15,63 @@ export function stepsOfFaults (state: State, protocol: Protocol): Step[] {
     const after = { ...state, redisFaultsLeft: state.redisFaultsLeft - 1 }
     steps.push({ label: 'FLUSHALL', state: { ...after, redis: emptyRedis }, note: 'faults of Redis' })
     steps.push(restoreRedis(after, protocol))
-    if (!same(state.redis, state.saved)) steps.push({ label: 'a copy of Redis has come this far', state: { ...state, saved: state.redis } })
+    if (!same(state.redis, state.saved)) {
+      steps.push({ label: 'a copy of Redis has come this far', state: { ...state, saved: state.redis } })
+    }
   }
   if (state.evictionsLeft > 0) steps.push(...evict({ ...state, evictionsLeft: state.evictionsLeft - 1 }))
-  if (state.postgresFaultsLeft > 0) steps.push(...restorePostgres({ ...state, postgresFaultsLeft: state.postgresFaultsLeft - 1 }, protocol))
+  if (state.postgresFaultsLeft > 0) {
+    steps.push(...restorePostgres({ ...state, postgresFaultsLeft: state.postgresFaultsLeft - 1 }, protocol))
+  }
   return steps
 }
 
-const same = (a: Redis, b: Redis) => a.entries === b.entries && a.evicted === b.evicted &&
-  a.marker.recordId === b.marker.recordId && a.marker.position === b.marker.position && a.marker.draft === b.marker.draft
+const same = (a: Redis, b: Redis) =>
+  a.entries === b.entries &&
+  a.evicted === b.evicted &&
+  a.marker.recordId === b.marker.recordId &&
+  a.marker.position === b.marker.position &&
+  a.marker.draft === b.marker.draft
 
-/** A failover to a copy that lagged, an old snapshot, or a restart without data: Redis is what it was before, and every connection is new. */
+/**
+ * A failover to a copy that lagged, an old snapshot, or a restart without data: Redis is what it was before, and every
+ * connection is new.
+ */
 function restoreRedis (state: State, protocol: Protocol): Step {
-  return { label: 'Redis falls back to that copy', state: { ...state, redis: state.saved, replica: reconnect(state.replica, protocol) }, note: 'faults of Redis' }
+  return {
+    label: 'Redis falls back to that copy',
+    state: { ...state, redis: state.saved, replica: reconnect(state.replica, protocol) },
+    note: 'faults of Redis'
+  }
 }
 
 /**
- * Redis drops an entry while the replica does not run, or does not trust it any more: one that runs finds it out within seconds, in which it
- * accepts what was dropped. Projectors are told nothing.
+ * Redis drops an entry while the replica does not run, or does not trust it any more: one that runs finds it out within
+ * seconds, in which it accepts what was dropped. Projectors are told nothing.
  */
 function evict (state: State): Step[] {
   const { redis, replica } = state
-  return state.logouts.flatMap((_, index) => has(redis.entries, index)
-    ? [{ label: `Redis evicts the entry of logout ${index + 1}, and the replica starts after that`, state: { ...state, redis: { ...redis, entries: redis.entries & ~(1 << index), evicted: 1 }, replica: distrust(replica) }, note: 'evictions' as const }]
-    : [])
+  return state.logouts.flatMap((_, index) =>
+    has(redis.entries, index)
+      ? [
+          {
+            label: `Redis evicts the entry of logout ${index + 1}, and the replica starts after that`,
+            state: {
+              ...state,
+              redis: { ...redis, entries: redis.entries & ~(1 << index), evicted: 1 },
+              replica: distrust(replica)
+            },
+            note: 'evictions' as const
+          }
+        ]
+      : []
+  )
 }
 
 /**
- * Postgres is restored from a backup, which may be of any earlier moment: it has some of the rows, every one up to what was marked by then, and
- * a head that is not below either. Neither the writers nor the projectors nor the replica are told.
+ * Postgres is restored from a backup, which may be of any earlier moment: it has some of the rows, every one up to what
+ * was marked by then, and a head that is not below either. Neither the writers nor the projectors nor the replica are
+ * told.
  */
 function restorePostgres (state: State, protocol: Protocol): Step[] {
   const steps: Step[] = []
@@ -50,7 +81,9 @@ function restorePostgres (state: State, protocol: Protocol): Step[] {
     for (let head = 0; head <= state.record.head; head++) {
       for (let marked = 0; marked <= (protocol.recordsMarks ? Math.min(head, state.record.marked) : 0); marked++) {
         const backup = { id: state.record.id, head, marked }
-        if (state.logouts.every((logout, index) => !isCommitted(logout) || fits(logout, has(rows, index), backup))) steps.push(restoreTo(state, backup, rows))
+        if (state.logouts.every((logout, index) => !isCommitted(logout) || fits(logout, has(rows, index), backup))) {
+          steps.push(restoreTo(state, backup, rows))
+        }
       }
     }
   }
@@ -63,5 +96,9 @@ const fits = ({ position }: Logout, kept: boolean, { head, marked }: Log) => kep
 function restoreTo (state: State, record: Log, rows: number): Step {
   const logouts = state.logouts.map((logout, index) =>
     logout.phase === 'open' || (isCommitted(logout) && !has(rows, index)) ? goneLogout : logout)
-  return { label: `Postgres is restored from a backup in which the head is ${record.head}`, state: { ...state, logouts, record }, note: 'Postgres restored' }
+  return {
+    label: `Postgres is restored from a backup in which the head is ${record.head}`,
+    state: { ...state, logouts, record },
+    note: 'Postgres restored'
+  }
 }

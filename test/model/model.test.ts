@@ -24,22 +24,36 @@ function expectNoViolation (t: Test, protocol: Protocol, bounds: Bounds): Found 
   t.equal(trace?.join('\n'), undefined)
   t.comment(`${states} states; ${Object.entries(counts).map(([note, count]) => `${note}: ${count}`).join(', ')}`)
   // A protocol that does nothing breaks nothing: what it is about has to have happened.
-  for (const note of ['logouts answered 200', 'commands executed late', 'full replays', 'unrevoked tokens accepted', 'revoked tokens refused', 'look-ups refused (503)', 'faults of Redis'] as const) {
+  for (const note of [
+    'logouts answered 200', 'commands executed late', 'full replays', 'unrevoked tokens accepted',
+    'revoked tokens refused', 'look-ups refused (503)', 'faults of Redis'
+  ] as const) {
     t.ok(counts[note] > 100, note)
   }
   if (bounds.projectors > 1) t.ok(counts['scripts refused'] > 100, 'scripts refused')
-  if (bounds.postgresFaults > 0) t.ok(counts['new record ids'] > 100 && counts['Postgres restored'] > 100, 'new record ids')
+  if (bounds.postgresFaults > 0) {
+    t.ok(counts['new record ids'] > 100 && counts['Postgres restored'] > 100, 'new record ids')
+  }
   if (bounds.evictions !== undefined) t.ok(counts['evictions'] > 100, 'evictions')
   t.ok(samples.length > 100)
-  t.same(samples.map(state => findNoRecovery(state, protocol)).filter(wrong => wrong !== undefined), [], 'and it recovers from every state that was tried')
+  t.same(
+    samples.map(state => findNoRecovery(state, protocol)).filter(wrong => wrong !== undefined),
+    [],
+    'and it recovers from every state that was tried'
+  )
   return found
 }
 
 for (const bounds of searches) {
-  t.test(`no revoked token is accepted (P1, P2), with ${describe(bounds)}`, async t => { expectNoViolation(t, chained, bounds) })
+  t.test(`no revoked token is accepted (P1, P2), with ${describe(bounds)}`, async t => {
+    expectNoViolation(t, chained, bounds)
+  })
 }
 
-/** Look-ups whose marker is behind, the record being asked about them; in Redis, or in an old primary that still answers. */
+/**
+ * Look-ups whose marker is behind, the record being asked about them; in Redis, or in an old primary that still
+ * answers.
+ */
 for (const bounds of [withPostgres, withEvictions]) {
   t.test(`no revoked token is accepted (P1, P2) where the record is asked as well, with ${describe(bounds)}`, async t => {
     const { counts } = expectNoViolation(t, { ...chained, asking }, bounds)
@@ -57,10 +71,24 @@ const parts: [what: string, protocol: Protocol, bounds: Bounds][] = [
   ['the record of what will be marked', { ...chained, recordsMarks: false }, withPostgres],
   ['the note of what was evicted', { ...chained, notesEvictions: false }, withEvictions],
   ['the rule that only the projector moves the marker', { ...chained, writersMove: true }, wide],
-  ['the rule that the record is asked after the look-up', { ...chained, asking: { ...asking, asksAfter: false } }, wide],
-  ['the rule that it is asked from the marker, not from the last row', { ...chained, asking: { ...asking, fromMarker: false } }, wide],
-  ['the rule that what stands there during a rebuild is no marker', { ...chained, asking: { ...asking, onlyMarkers: false } }, withPostgres],
-  ['the comparison of a marker that is behind with what was marked', { ...chained, asking: { ...asking, comparesMarked: false } }, withPostgres]
+  [
+    'the rule that the record is asked after the look-up', { ...chained, asking: { ...asking, asksAfter: false } }, wide
+  ],
+  [
+    'the rule that it is asked from the marker, not from the last row',
+    { ...chained, asking: { ...asking, fromMarker: false } },
+    wide
+  ],
+  [
+    'the rule that what stands there during a rebuild is no marker',
+    { ...chained, asking: { ...asking, onlyMarkers: false } },
+    withPostgres
+  ],
+  [
+    'the comparison of a marker that is behind with what was marked',
+    { ...chained, asking: { ...asking, comparesMarked: false } },
+    withPostgres
+  ]
 ]
 
 for (const [what, protocol, bounds] of parts) {

@@ -1,9 +1,13 @@
 import type { Protocol } from './protocol.ts'
-import { idleProjector, isCommitted, noMarker, replaceAt, type Log, type Redis, type State, type Step, type Projector } from './state.ts'
+import {
+  idleProjector, isCommitted, noMarker, replaceAt, type Log, type Redis, type State, type Step, type Projector
+} from './state.ts'
 
 export const projectorName = (index: number): string => `projector ${'AB'.charAt(index)}`
 
-export const withProjector = (state: State, index: number, projector: Projector): State => ({ ...state, projectors: replaceAt(state.projectors, index, projector) })
+export const withProjector = (state: State, index: number, projector: Projector): State => ({
+  ...state, projectors: replaceAt(state.projectors, index, projector)
+})
 
 /** A name for a draft that nobody has. */
 export function freshToken ({ redis, saved, projectors }: State): number {
@@ -11,32 +15,52 @@ export function freshToken ({ redis, saved, projectors }: State): number {
 }
 
 /** While the projector holds the lock exclusively nobody else has a position that is not committed or rolled back. */
-export const maySeeHead = (state: State, protocol: Protocol): boolean => !protocol.barrier || state.logouts.every(({ phase }) => phase !== 'open')
+export const maySeeHead = (state: State, protocol: Protocol): boolean =>
+  !protocol.barrier || state.logouts.every(({ phase }) => phase !== 'open')
 
-/** The first part of each script, and of each look-up that is not trusted: where keys were evicted since that was noted the marker is forgotten. */
+/**
+ * The first part of each script, and of each look-up that is not trusted: where keys were evicted since that was noted
+ * the marker is forgotten.
+ */
 export function checkEvictions (state: State, protocol: Protocol): State {
   if (!protocol.notesEvictions || state.redis.evicted === 0) return state
   return { ...state, redis: { ...state.redis, marker: noMarker, evicted: 0 } }
 }
 
-/** The marker is ahead of the record, or beyond all that was ever to be marked: it is of a record that Postgres has lost. */
+/**
+ * The marker is ahead of the record, or beyond all that was ever to be marked: it is of a record that Postgres has
+ * lost.
+ */
 export function isOfLostPast (record: Log, position: number, protocol: Protocol): boolean {
   return position > record.head || (protocol.recordsMarks && position > record.marked)
 }
 
 export function makeRecordId (state: State, index: number, protocol: Protocol): Step {
   const recordIds = protocol.recordId ? state.recordIds + 1 : state.recordIds
-  const label = `${projectorName(index)} finds a marker of a record that Postgres has lost, and ${protocol.recordId ? `makes record ${recordIds}` : 'replays all'}`
-  return { label, state: { ...withProjector(state, index, idleProjector), recordIds, record: { ...state.record, id: recordIds, marked: 0 } }, note: 'new record ids' }
+  const label =
+    `${projectorName(index)} finds a marker of a record that Postgres has lost, and ${protocol.recordId ? `makes record ${recordIds}` : 'replays all'}`
+  return {
+    label,
+    state: {
+      ...withProjector(state, index, idleProjector), recordIds, record: { ...state.record, id: recordIds, marked: 0 }
+    },
+    note: 'new record ids'
+  }
 }
 
 export function refused (state: State, index: number): Step {
-  return { label: `a script of ${projectorName(index)} is refused, and it starts over`, state: withProjector(state, index, idleProjector), note: 'scripts refused' }
+  return {
+    label: `a script of ${projectorName(index)} is refused, and it starts over`,
+    state: withProjector(state, index, idleProjector),
+    note: 'scripts refused'
+  }
 }
 
 /** The next position after that one with a row in it that the projector can see; the head when there is none. */
 export function nextPosition ({ logouts }: State, { position, head }: Projector): number {
-  const positions = logouts.filter(logout => isCommitted(logout) && logout.position > position && logout.position <= head).map(logout => logout.position)
+  const positions = logouts
+    .filter(logout => isCommitted(logout) && logout.position > position && logout.position <= head)
+    .map(logout => logout.position)
   return Math.min(head, ...positions)
 }
 

@@ -1,8 +1,14 @@
 import type { Protocol } from './protocol.ts'
 import type { Marker, State, Step, Projector } from './state.ts'
-import { checkEvictions, freshToken, isOfLostPast, makeRecordId, maySeeHead, nextPosition, refused, projectorName, withProjector, writeRow } from './projector-steps.ts'
+import {
+  checkEvictions, freshToken, isOfLostPast, makeRecordId, maySeeHead, nextPosition, refused, projectorName,
+  withProjector, writeRow
+} from './projector-steps.ts'
 
-/** The next step of a projector each of whose scripts writes rows and moves the marker past them, provided that the marker is what it expects. */
+/**
+ * The next step of a projector each of whose scripts writes rows and moves the marker past them, provided that the
+ * marker is what it expects.
+ */
 export function stepsOfProjector (state: State, index: number, protocol: Protocol): Step[] {
   const projector = state.projectors[index] as Projector
   if (projector.phase === 'idle') return [readMarker(checkEvictions(state, protocol), index, projector, protocol)]
@@ -19,15 +25,33 @@ function readMarker (state: State, index: number, projector: Projector, protocol
     if (isOfLostPast(record, position, protocol)) {
       if (protocol.recordId) return makeRecordId(state, index, protocol)
     } else {
-      return { label: `${name} reads the marker ${record.id}:${position}`, state: withProjector(state, index, { ...projector, phase: 'read', recordId: record.id, position }) }
+      return {
+        label: `${name} reads the marker ${record.id}:${position}`,
+        state: withProjector(state, index, { ...projector, phase: 'read', recordId: record.id, position })
+      }
     }
   }
-  if (!protocol.drafts) return { label: `${name} finds no marker`, state: withProjector(state, index, { ...projector, phase: 'read', token: 0, recordId: record.id, position: 0 }) }
+  if (!protocol.drafts) {
+    return {
+      label: `${name} finds no marker`,
+      state: withProjector(state, index, { ...projector, phase: 'read', token: 0, recordId: record.id, position: 0 })
+    }
+  }
   const token = freshToken(state)
   const marker: Marker = { recordId: 0, position: 0, draft: token }
-  const found = redis.marker.draft === 0 && redis.marker.recordId === record.id ? 'a marker ahead of Postgres' : `no marker of record ${record.id}`
+  const found =
+    redis.marker.draft === 0 && redis.marker.recordId === record.id
+      ? 'a marker ahead of Postgres'
+      : `no marker of record ${record.id}`
   const label = `${name} finds ${found} and puts its draft there`
-  return { label, state: { ...withProjector(state, index, { ...projector, phase: 'read', token, recordId: record.id }), redis: { ...redis, marker } }, note: 'full replays' }
+  return {
+    label,
+    state: {
+      ...withProjector(state, index, { ...projector, phase: 'read', token, recordId: record.id }),
+      redis: { ...redis, marker }
+    },
+    note: 'full replays'
+  }
 }
 
 function readHead (state: State, index: number, projector: Projector, protocol: Protocol): Step[] {
@@ -35,7 +59,9 @@ function readHead (state: State, index: number, projector: Projector, protocol: 
   if (!maySeeHead(state, protocol)) return []
   const full = projector.token !== 0 || (!protocol.drafts && projector.position === 0)
   const label = `${projectorName(index)} reads that the head is ${head}`
-  if (!full && projector.position >= head) return [{ label, state: withProjector(state, index, { ...projector, phase: 'idle', recordId: 0, position: 0 }) }]
+  if (!full && projector.position >= head) {
+    return [{ label, state: withProjector(state, index, { ...projector, phase: 'idle', recordId: 0, position: 0 }) }]
+  }
   const record = protocol.recordsMarks ? { ...state.record, marked: Math.max(state.record.marked, head) } : state.record
   return [{ label, state: { ...withProjector(state, index, { ...projector, phase: 'writing', head }), record } }]
 }
@@ -44,17 +70,26 @@ function writeNext (state: State, index: number, projector: Projector, protocol:
   if (!passes(state, projector, protocol)) return refused(state, index)
   const position = nextPosition(state, projector)
   const done = position === projector.head
-  const marker: Marker = projector.token === 0 || done ? { recordId: projector.recordId, position, draft: 0 } : { recordId: 0, position: protocol.tellsProgress ? position : 0, draft: projector.token }
-  const next: Projector = done ? { phase: 'idle', token: 0, recordId: 0, position: 0, head: 0 } : { ...projector, position }
-  const moves = marker.draft === 0 ? `the marker to ${projector.recordId}:${position}` : `its draft to position ${position}`
-  const label = `${projectorName(index)} ${position > 0 ? `writes the entries up to position ${position} and ` : ''}moves ${moves}`
+  const marker: Marker =
+    projector.token === 0 || done
+      ? { recordId: projector.recordId, position, draft: 0 }
+      : { recordId: 0, position: protocol.tellsProgress ? position : 0, draft: projector.token }
+  const next: Projector = done
+    ? { phase: 'idle', token: 0, recordId: 0, position: 0, head: 0 }
+    : { ...projector, position }
+  const moves =
+    marker.draft === 0 ? `the marker to ${projector.recordId}:${position}` : `its draft to position ${position}`
+  const label =
+    `${projectorName(index)} ${position > 0 ? `writes the entries up to position ${position} and ` : ''}moves ${moves}`
   return { label, state: { ...withProjector(state, index, next), redis: { ...writeRow(state, position), marker } } }
 }
 
 /** Whether the marker is what this projector last saw or put there. */
 function passes ({ redis: { marker } }: State, projector: Projector, protocol: Protocol): boolean {
   if (!protocol.checks) return true
-  if (projector.token !== 0) return marker.draft === projector.token && (!protocol.tellsProgress || marker.position === projector.position)
+  if (projector.token !== 0) {
+    return marker.draft === projector.token && (!protocol.tellsProgress || marker.position === projector.position)
+  }
   if (projector.position === 0 && !protocol.drafts && marker.recordId === 0) return true
   return marker.draft === 0 && marker.recordId === projector.recordId && marker.position === projector.position
 }

@@ -4,14 +4,17 @@ import { idleProjector, type State, type Step } from './state.ts'
 import { projectorName, withProjector } from './projector-steps.ts'
 
 /**
- * What the projectors can do next. Nothing keeps two of them apart here: one is the projector by a lock in Postgres, and another has lost that lock
- * without noticing. A projector that is slow while the other goes on is also one that timed out, started over, and whose command is executed late.
+ * What the projectors can do next. Nothing keeps two of them apart here: one is the projector by a lock in Postgres,
+ * and another has lost that lock without noticing. A projector that is slow while the other goes on is also one that
+ * timed out, started over, and whose command is executed late.
  */
 export function stepsOfProjectors (state: State, protocol: Protocol): Step[] {
   const steps: Step[] = []
   for (const [index, projector] of state.projectors.entries()) {
     steps.push(...stepsOfProjector(state, index, protocol))
-    if (projector.phase !== 'idle') steps.push({ label: `${projectorName(index)} dies`, state: withProjector(state, index, idleProjector) })
+    if (projector.phase !== 'idle') {
+      steps.push({ label: `${projectorName(index)} dies`, state: withProjector(state, index, idleProjector) })
+    }
   }
   return steps
 }

@@ -2,7 +2,10 @@
 export interface Protocol {
   /** Whether each script checks that the marker is exactly what this projector last saw or put there. */
   readonly checks: boolean
-  /** Whether a projector waits, before it reads the head, for every transaction that has a position and is not committed. */
+  /**
+   * Whether a projector waits, before it reads the head, for every transaction that has a position and is not
+   * committed.
+   */
   readonly barrier: boolean
   /** Whether a projector that finds no marker puts a draft there before it reads the head. */
   readonly drafts: boolean
@@ -10,11 +13,20 @@ export interface Protocol {
   readonly tellsProgress: boolean
   /** Whether the marker names the record that it belongs to. */
   readonly recordId: boolean
-  /** Whether a projector records in Postgres what it will mark before it marks it: a marker beyond that is of a past that Postgres has lost. */
+  /**
+   * Whether a projector records in Postgres what it will mark before it marks it: a marker beyond that is of a past
+   * that Postgres has lost.
+   */
   readonly recordsMarks: boolean
-  /** Whether a replica that was reconnected to Redis compares the marker with Postgres before it trusts it, as it does when it starts. */
+  /**
+   * Whether a replica that was reconnected to Redis compares the marker with Postgres before it trusts it, as it does
+   * when it starts.
+   */
   readonly comparesAfterReconnect: boolean
-  /** Whether it is noted in Redis how much its server had evicted, and the marker is forgotten where that is not so any more. */
+  /**
+   * Whether it is noted in Redis how much its server had evicted, and the marker is forgotten where that is not so any
+   * more.
+   */
   readonly notesEvictions: boolean
   /** Whether writers move the marker to their own position. */
   readonly writersMove: boolean

@@ -5,17 +5,22 @@ import { stepsOfProjector } from './projector.ts'
 import { stepsOfWriters } from './writers.ts'
 
 /**
- * What happens in a state once nothing fails any more and one projector is left: open transactions are committed, the projector goes round, the replica reads
- * the head again, as it does every second. Answers what is wrong with the outcome, which has to be trust, and exactly the committed logouts refused.
+ * What happens in a state once nothing fails any more and one projector is left: open transactions are committed, the
+ * projector goes round, the replica reads the head again, as it does every second. Answers what is wrong with the
+ * outcome, which has to be trust, and exactly the committed logouts refused.
  */
 export function findNoRecovery (state: State, protocol: Protocol): string | undefined {
   let now = state
-  while (now.logouts.some(({ phase }) => phase === 'open')) now = stepsOfWriters(now, protocol).find(({ label }) => label.includes('commits'))?.state ?? now
+  while (now.logouts.some(({ phase }) => phase === 'open')) {
+    now = stepsOfWriters(now, protocol).find(({ label }) => label.includes('commits'))?.state ?? now
+  }
   now = { ...now, projectors: now.projectors.map(() => idleProjector), replica: distrust(now.replica) }
   for (let steps = 0; steps < 40; steps++) now = stepsOfProjector(now, 0, protocol)[0]?.state ?? now
   now = stepsOfReplica(now, protocol)[1]?.state ?? now
   const note = stepsOfReplica(now, protocol)[0]?.note
-  if (note !== 'revoked tokens refused' && note !== 'unrevoked tokens accepted') return `the replica does not trust what it finds: ${note}`
+  if (note !== 'revoked tokens refused' && note !== 'unrevoked tokens accepted') {
+    return `the replica does not trust what it finds: ${note}`
+  }
   const missing = now.logouts.findIndex((logout, index) => isCommitted(logout) && !has(now.redis.entries, index))
   return missing < 0 ? undefined : `the entry of logout ${missing + 1} is missing`
 }

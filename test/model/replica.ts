@@ -11,17 +11,25 @@ export function stepsOfReplica (state: State, protocol: Protocol): Step[] {
 }
 
 /**
- * On the connection of which it is in doubt, after that was made: what it read before says nothing about this Redis. While it
- * waits it reads again, since others go on: then the first head is enough, unless a restore has lost it.
+ * On the connection of which it is in doubt, after that was made: what it read before says nothing about this Redis.
+ * While it waits it reads again, since others go on: then the first head is enough, unless a restore has lost it.
  */
 function compare ({ replica, ...state }: State): Step {
   const { id, head, marked } = state.record
   const required = replica.phase === 'waiting' && replica.recordId === id ? Math.min(replica.required, head) : head
   const label = `the replica reads in Postgres that the marker has to reach ${id}:${required}`
-  return { label, state: { ...state, replica: { phase: 'waiting', recordId: id, required, marked, ask: replica.recordId === id ? replica.ask : noAsk } } }
+  return {
+    label,
+    state: {
+      ...state,
+      replica: { phase: 'waiting', recordId: id, required, marked, ask: replica.recordId === id ? replica.ask : noAsk }
+    }
+  }
 }
 
-/** One MGET of the marker and of every entry. It starts here, so that whatever was answered before has to be refused. */
+/**
+ * One MGET of the marker and of every entry. It starts here, so that whatever was answered before has to be refused.
+ */
 function lookUp (found: State, protocol: Protocol): Step {
   const state = found.replica.phase === 'trusted' ? found : checkEvictions(found, protocol)
   const replica = seeMarker(state, protocol)
@@ -37,14 +45,16 @@ function lookUp (found: State, protocol: Protocol): Step {
   return { label, state: { ...state, replica }, note: revoked ? 'revoked tokens refused' : 'unrevoked tokens accepted' }
 }
 
-const marksOurs = ({ redis: { marker }, replica }: State) => marker.draft === 0 && marker.recordId !== 0 && marker.recordId === replica.recordId
+const marksOurs = ({ redis: { marker }, replica }: State) =>
+  marker.draft === 0 && marker.recordId !== 0 && marker.recordId === replica.recordId
 
 /** What a replica makes of the marker it finds. */
 function seeMarker (state: State, protocol: Protocol): Replica {
   const { replica, redis: { marker } } = state
   if (replica.phase === 'untrusted') return replica
   if (!marksOurs(state)) {
-    // A missing marker is refused and no more: the next one can only be newer than whatever was answered before it went missing.
+    // A missing marker is refused and no more: the next one can only be newer than whatever was answered before it went
+    // missing.
     return marker.recordId === 0 ? replica : distrust(replica)
   }
   if (replica.phase === 'waiting') {
@@ -59,7 +69,13 @@ function showMarker ({ redis: { marker } }: State): string {
   return marker.recordId === 0 ? 'no marker' : `the marker ${marker.recordId}:${marker.position}`
 }
 
-export const distrust = (replica: Replica): Replica => ({ phase: 'untrusted', recordId: replica.recordId, required: 0, marked: 0, ask: { ...noAsk, lastRow: replica.ask.lastRow } })
+export const distrust = (replica: Replica): Replica => ({
+  phase: 'untrusted',
+  recordId: replica.recordId,
+  required: 0,
+  marked: 0,
+  ask: { ...noAsk, lastRow: replica.ask.lastRow }
+})
 
 /** A replica whose connection was lost. */
 export function reconnect (replica: Replica, protocol: Protocol): Replica {

@@ -18,21 +18,28 @@ export interface Found {
 
 /** Goes through every state that can be reached within the bounds, breadth first, until a revoked token is accepted. */
 export function search (whole: Protocol, bounds: Bounds, sampleEvery = Infinity): Found {
-  // As long as Postgres is never restored no marker is beyond what was recorded: the record would only make more states of the same.
+  // As long as Postgres is never restored no marker is beyond what was recorded: the record would only make more states
+  // of the same.
   const protocol = { ...whole, recordsMarks: whole.recordsMarks && bounds.postgresFaults > 0 }
   const first = canonicalKey(firstState(bounds), protocol)
   const parents = new Map([[first, '']])
   const counts = Object.fromEntries(notes.map(note => [note, 0])) as Record<Note, number>
   const samples: State[] = []
   let expanded = 0
-  // A Map is walked in the order in which its keys were added, the ones that are added meanwhile included: it is its own queue.
+  // A Map is walked in the order in which its keys were added, the ones that are added meanwhile included: it is its
+  // own queue.
   for (const key of parents.keys()) {
     const state = decode(key, bounds)
     if (++expanded % sampleEvery === 0) samples.push(state)
     for (const step of stepsOf(state, protocol)) {
       if (step.note !== undefined) counts[step.note]++
       if (step.violation !== undefined) {
-        return { states: parents.size, counts, trace: [...traceTo(key, parents, protocol, bounds), `${step.label}: ${step.violation}`], samples }
+        return {
+          states: parents.size,
+          counts,
+          trace: [...traceTo(key, parents, protocol, bounds), `${step.label}: ${step.violation}`],
+          samples
+        }
       }
       const next = canonicalKey(step.state, protocol)
       if (!parents.has(next)) parents.set(next, key)
@@ -42,7 +49,10 @@ export function search (whole: Protocol, bounds: Bounds, sampleEvery = Infinity)
 }
 
 function stepsOf (state: State, protocol: Protocol): Step[] {
-  return [...stepsOfReplica(state, protocol), ...stepsOfWriters(state, protocol), ...stepsOfProjectors(state, protocol), ...stepsOfFaults(state, protocol)]
+  return [
+    ...stepsOfReplica(state, protocol), ...stepsOfWriters(state, protocol), ...stepsOfProjectors(state, protocol),
+    ...stepsOfFaults(state, protocol)
+  ]
 }
 
 function traceTo (key: string, parents: Map<string, string>, protocol: Protocol, bounds: Bounds): string[] {
@@ -50,8 +60,12 @@ function traceTo (key: string, parents: Map<string, string>, protocol: Protocol,
   for (let at = parents.get(key) ?? ''; at !== ''; at = parents.get(at) ?? '') path.unshift(at)
   let swapped = false
   return path.slice(1).map((next, index) => {
-    const step = stepsOf(decode(path[index] as string, bounds), protocol).find(step => canonicalKey(step.state, protocol) === next) as Step
-    const label = swapped ? step.label.replace(/projector ([AB])/g, (_, name) => `projector ${name === 'A' ? 'B' : 'A'}`) : step.label
+    const step = stepsOf(decode(path[index] as string, bounds), protocol).find(
+      step => canonicalKey(step.state, protocol) === next
+    ) as Step
+    const label = swapped
+      ? step.label.replace(/projector ([AB])/g, (_, name) => `projector ${name === 'A' ? 'B' : 'A'}`)
+      : step.label
     if (swapsProjectors(step.state, protocol)) swapped = !swapped
     return label
   })

@@ -1,12 +1,18 @@
 /**
- * A state of the model: Postgres, Redis, the logouts, the projectors and one replica that looks tokens up, all as small numbers.
- * One such replica stands for any number: it writes nothing, so what one of them accepts does not depend on the others.
+ * A state of the model: Postgres, Redis, the logouts, the projectors and one replica that looks tokens up, all as small
+ * numbers. One such replica stands for any number: it writes nothing, so what one of them accepts does not depend on
+ * the others.
  */
 export interface State {
-  /** Each ends one token, and is a writer of its own. They are allocated in order, since they differ in nothing else. */
+  /**
+   * Each ends one token, and is a writer of its own. They are allocated in order, since they differ in nothing else.
+   */
   readonly logouts: readonly Logout[]
   readonly record: Log
-  /** The greatest record id that was ever made; a restored Postgres does not know it, but a random id is never made twice. */
+  /**
+   * The greatest record id that was ever made; a restored Postgres does not know it, but a random id is never made
+   * twice.
+   */
   readonly recordIds: number
   readonly redis: Redis
   /** What Redis was at some earlier moment: a snapshot, or how far a replica of Redis has come. Empty at first. */
@@ -19,16 +25,22 @@ export interface State {
 }
 
 /**
- * From `committed` on the command for Redis is under way: it may be executed now, late (503 by then) or never. `gone` was rolled back, or has
- * been lost with the record of it.
+ * From `committed` on the command for Redis is under way: it may be executed now, late (503 by then) or never. `gone`
+ * was rolled back, or has been lost with the record of it.
  */
 export const logoutPhases = ['idle', 'open', 'committed', 'recorded', 'answered', 'gone'] as const
 export interface Logout { readonly phase: typeof logoutPhases[number], readonly position: number }
 
-/** The record in Postgres. `head` is the last value of the sequence, `marked` the greatest position a projector has said it will mark. */
+/**
+ * The record in Postgres. `head` is the last value of the sequence, `marked` the greatest position a projector has said
+ * it will mark.
+ */
 export interface Log { readonly id: number, readonly head: number, readonly marked: number }
 
-/** `entries` are bits, one for each logout. `evicted` is 1 from when keys were evicted until somebody has compared the count with the note. */
+/**
+ * `entries` are bits, one for each logout. `evicted` is 1 from when keys were evicted until somebody has compared the
+ * count with the note.
+ */
 export interface Redis { readonly entries: number, readonly marker: Marker, readonly evicted: number }
 
 /** `draft` names a replay that is under way and has come to `position`; 0 is none. A missing marker is all zeroes. */
@@ -56,10 +68,17 @@ export interface Replica {
 }
 
 /**
- * A look-up whose marker is behind, until the record was asked. `logouts` are bits: those answered before the look-up whose
- * entries it did not find; or, where the record is asked first, those that it has. `lastRow` is the last row ever seen.
+ * A look-up whose marker is behind, until the record was asked. `logouts` are bits: those answered before the look-up
+ * whose entries it did not find; or, where the record is asked first, those that it has. `lastRow` is the last row ever
+ * seen.
  */
-export interface Ask { readonly isOpen: number, readonly recordId: number, readonly position: number, readonly logouts: number, readonly lastRow: number }
+export interface Ask {
+  readonly isOpen: number
+  readonly recordId: number
+  readonly position: number
+  readonly logouts: number
+  readonly lastRow: number
+}
 export const noAsk: Ask = { isOpen: 0, recordId: 0, position: 0, logouts: 0, lastRow: 0 }
 
 export const noMarker: Marker = { recordId: 0, position: 0, draft: 0 }
@@ -67,7 +86,13 @@ export const emptyRedis: Redis = { entries: 0, marker: noMarker, evicted: 0 }
 export const goneLogout: Logout = { phase: 'gone', position: 0 }
 export const idleProjector: Projector = { phase: 'idle', token: 0, recordId: 0, position: 0, head: 0 }
 
-export interface Bounds { readonly logouts: number, readonly projectors: number, readonly redisFaults: number, readonly postgresFaults: number, readonly evictions?: number }
+export interface Bounds {
+  readonly logouts: number
+  readonly projectors: number
+  readonly redisFaults: number
+  readonly postgresFaults: number
+  readonly evictions?: number
+}
 
 export function firstState (bounds: Bounds): State {
   return {
@@ -85,13 +110,24 @@ export function firstState (bounds: Bounds): State {
 }
 
 /** One step of one actor. `violation` says what it broke; `note` is what a search counts. */
-export interface Step { readonly label: string, readonly state: State, readonly violation?: string, readonly note?: Note }
-export const notes = ['logouts answered 200', 'commands executed late', 'scripts refused', 'full replays', 'unrevoked tokens accepted', 'revoked tokens refused', 'look-ups refused (503)', 'look-ups confirmed by the record', 'new record ids', 'faults of Redis', 'Postgres restored', 'evictions'] as const
+export interface Step {
+  readonly label: string
+  readonly state: State
+  readonly violation?: string
+  readonly note?: Note
+}
+export const notes = [
+  'logouts answered 200', 'commands executed late', 'scripts refused', 'full replays', 'unrevoked tokens accepted',
+  'revoked tokens refused', 'look-ups refused (503)', 'look-ups confirmed by the record', 'new record ids',
+  'faults of Redis', 'Postgres restored', 'evictions'
+] as const
 export type Note = typeof notes[number]
 
-export const isCommitted = ({ phase }: Logout): boolean => phase === 'committed' || phase === 'recorded' || phase === 'answered'
+export const isCommitted = ({ phase }: Logout): boolean =>
+  phase === 'committed' || phase === 'recorded' || phase === 'answered'
 export const has = (bits: number, index: number): boolean => (bits >> index & 1) === 1
-export const replaceAt = <T>(items: readonly T[], index: number, item: T): T[] => items.map((old, at) => at === index ? item : old)
+export const replaceAt = <T>(items: readonly T[], index: number, item: T): T[] =>
+  items.map((old, at) => at === index ? item : old)
 
 /** A state as a string, and back. */
 export function encode (state: State): string {
@@ -105,25 +141,41 @@ export function encode (state: State): string {
     state.redisFaultsLeft, state.postgresFaultsLeft, state.evictionsLeft
   ]
   for (const logout of state.logouts) numbers.push(logoutPhases.indexOf(logout.phase), logout.position)
-  for (const projector of state.projectors) numbers.push(projectorPhases.indexOf(projector.phase), projector.token, projector.recordId, projector.position, projector.head)
+  for (const projector of state.projectors) {
+    numbers.push(
+      projectorPhases.indexOf(projector.phase), projector.token, projector.recordId, projector.position, projector.head
+    )
+  }
   return String.fromCharCode(...numbers)
 }
 
 export function decode (key: string, bounds: Bounds): State {
   let at = 0
   const next = () => key.charCodeAt(at++)
-  const redis = (): Redis => ({ entries: next(), marker: { recordId: next(), position: next(), draft: next() }, evicted: next() })
+  const redis = (): Redis => ({
+    entries: next(), marker: { recordId: next(), position: next(), draft: next() }, evicted: next()
+  })
   const record = { id: next(), head: next(), marked: next() }
   return {
     record,
     recordIds: next(),
     redis: redis(),
     saved: redis(),
-    replica: { phase: replicaPhases[next()] ?? 'untrusted', recordId: next(), required: next(), marked: next(), ask: { isOpen: next(), recordId: next(), position: next(), logouts: next(), lastRow: next() } },
+    replica: {
+      phase: replicaPhases[next()] ?? 'untrusted',
+      recordId: next(),
+      required: next(),
+      marked: next(),
+      ask: { isOpen: next(), recordId: next(), position: next(), logouts: next(), lastRow: next() }
+    },
     redisFaultsLeft: next(),
     postgresFaultsLeft: next(),
     evictionsLeft: next(),
-    logouts: Array.from({ length: bounds.logouts }, () => ({ phase: logoutPhases[next()] ?? 'idle', position: next() })),
-    projectors: Array.from({ length: bounds.projectors }, () => ({ phase: projectorPhases[next()] ?? 'idle', token: next(), recordId: next(), position: next(), head: next() }))
+    logouts: Array.from({ length: bounds.logouts }, () => ({
+      phase: logoutPhases[next()] ?? 'idle', position: next()
+    })),
+    projectors: Array.from({ length: bounds.projectors }, () => ({
+      phase: projectorPhases[next()] ?? 'idle', token: next(), recordId: next(), position: next(), head: next()
+    }))
   }
 }

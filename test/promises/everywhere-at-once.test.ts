@@ -7,11 +7,15 @@ const rounds = 1_000
 const usersAtOnce = 8
 const revoked = { error: 'token_revoked', description: 'The token has been revoked.' }
 
-const request = (server: ServerProcess, method: string, path: string, token?: string, body?: unknown) => fetch(server.address + path, {
-  method,
-  headers: { ...(token && { authorization: `Bearer ${token}` }), ...(body !== undefined && { 'content-type': 'application/json' }) },
-  ...(body !== undefined && { body: JSON.stringify(body) })
-})
+const request = (server: ServerProcess, method: string, path: string, token?: string, body?: unknown) =>
+  fetch(server.address + path, {
+    method,
+    headers: {
+      ...(token && { authorization: `Bearer ${token}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' })
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) })
+  })
 
 async function signIn (server: ServerProcess, username: string): Promise<string> {
   const answer = await request(server, 'POST', '/login', undefined, { username, password })

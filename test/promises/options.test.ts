@@ -1,13 +1,15 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import auth, { createMemoryBlocklist, type AuthOptions, type Blocklist, type Revocation } from '../../plugins/auth/auth.ts'
+import auth, {
+  createMemoryBlocklist, type AuthOptions, type Blocklist, type Revocation
+} from '../../plugins/auth/auth.ts'
 import { createDraw, pick, type Draw } from '../support/draw.ts'
 import { bearer } from '../support/people.ts'
 import { forge, goodClaims, hs256 } from '../support/tokens.ts'
 
 /**
- * P2 against options and clocks: whatever options are given, a revoked token is refused at every instant, or the options are
- * refused when the plugin is registered. `OPTIONS_SEED` repeats a run, `OPTIONS_ROUNDS` makes it longer.
+ * P2 against options and clocks: whatever options are given, a revoked token is refused at every instant, or the
+ * options are refused when the plugin is registered. `OPTIONS_SEED` repeats a run, `OPTIONS_ROUNDS` makes it longer.
  */
 const seed = Number(process.env['OPTIONS_SEED'] ?? Date.now() % 1_000_000)
 const rounds = Number(process.env['OPTIONS_ROUNDS'] ?? 30)
@@ -37,8 +39,15 @@ const verifyOptions: Record<string, readonly unknown[]> = {
 }
 /** Options of one call of `request.jwtVerify`, flat or nested. */
 const callOptions: readonly unknown[] = [
-  undefined, { ignoreExpiration: true }, { clockTolerance: hour }, { clockTimestamp: startMs }, { maxAge: '1y' }, { cache: true },
-  { verify: { ignoreExpiration: true } }, { verify: { clockTolerance: hour, clockTimestamp: startMs } }, { verify: { cache: true, cacheKeyBuilder: () => 'a' } }
+  undefined,
+  { ignoreExpiration: true },
+  { clockTolerance: hour },
+  { clockTimestamp: startMs },
+  { maxAge: '1y' },
+  { cache: true },
+  { verify: { ignoreExpiration: true } },
+  { verify: { clockTolerance: hour, clockTimestamp: startMs } },
+  { verify: { cache: true, cacheKeyBuilder: () => 'a' } }
 ]
 const secrets: Record<string, unknown> = { text: secret, function: () => secret, promise: async () => secret }
 
@@ -47,14 +56,27 @@ function ownBlocklist (leewaySeconds: number, now: () => number): Blocklist {
   const ends = new Map<string, number>()
   return {
     leewaySeconds,
-    async revoke (revocations: readonly Revocation[]) { for (const { id, expiresAt } of revocations) ends.set(id, (expiresAt + 3 * leewaySeconds) * 1000) },
+    async revoke (revocations: readonly Revocation[]) {
+      for (const { id, expiresAt } of revocations) ends.set(id, (expiresAt + 3 * leewaySeconds) * 1000)
+    },
     isRevoked: async ({ jti, sid = '' }) => [jti, sid].some(id => (ends.get(id) ?? 0) > now()),
-    async ping () { /* It is here. */ },
+    async ping () {
+      /* It is here. */
+    },
     async close () { ends.clear() }
   }
 }
 
-interface Case { leewaySeconds: number | undefined, isOwn: boolean, verify: Record<string, unknown>, secret: string, scope: 'token' | 'session', lifetimeSeconds: number, replicaOffMs: number, blocklistOffMs: number }
+interface Case {
+  leewaySeconds: number | undefined
+  isOwn: boolean
+  verify: Record<string, unknown>
+  secret: string
+  scope: 'token' | 'session'
+  lifetimeSeconds: number
+  replicaOffMs: number
+  blocklistOffMs: number
+}
 
 function drawCase (draw: Draw): Case {
   const leewaySeconds = pick(draw, [undefined, 0, 1, 5, 0.5, 30])
@@ -79,8 +101,12 @@ function instantsOf ({ lifetimeSeconds, leewaySeconds = 5, replicaOffMs, blockli
   const expMs = startMs + lifetimeSeconds * 1000
   const leewayMs = leewaySeconds * 1000
   const bounds = [0, 1, 2, 3, 4].map(leeways => expMs + leeways * leewayMs)
-  const around = [...bounds, ...bounds.map(at => at - replicaOffMs), ...bounds.map(at => at - blocklistOffMs)].flatMap(at => [at - 1, at, at + 1])
-  return [...new Set([startMs, ...around, expMs + 60_000, expMs + hour, startMs + draw(2 * hour)])].sort((one, other) => one - other)
+  const around = [...bounds, ...bounds.map(at => at - replicaOffMs), ...bounds.map(at => at - blocklistOffMs)].flatMap(
+    at => [at - 1, at, at + 1]
+  )
+  return [...new Set([startMs, ...around, expMs + 60_000, expMs + hour, startMs + draw(2 * hour)])].sort(
+    (one, other) => one - other
+  )
 }
 
 function setClocks (atMs: number, { replicaOffMs, blocklistOffMs }: Case): void {
@@ -89,18 +115,28 @@ function setClocks (atMs: number, { replicaOffMs, blocklistOffMs }: Case): void 
 }
 
 /** The app of a case; undefined if its options were refused. */
-async function openApp (t: Test, drawn: Case): Promise<{ app: FastifyInstance, refusal?: undefined } | { refusal: Error }> {
+async function openApp (
+  t: Test, drawn: Case
+): Promise<{ app: FastifyInstance, refusal?: undefined } | { refusal: Error }> {
   const now = () => clock.blocklistMs
-  const blocklist = drawn.isOwn ? ownBlocklist(Number(drawn.leewaySeconds), now) : createMemoryBlocklist({ leewaySeconds: drawn.leewaySeconds, now })
+  const blocklist = drawn.isOwn
+    ? ownBlocklist(Number(drawn.leewaySeconds), now)
+    : createMemoryBlocklist({ leewaySeconds: drawn.leewaySeconds, now })
   const app = Fastify() as unknown as FastifyInstance
   t.teardown(() => app.close())
   try {
-    await app.register(auth, { blocklist, jwt: { secret: secrets[drawn.secret], verify: { algorithms: ['HS256'], ...drawn.verify } } } as AuthOptions)
+    await app.register(auth, {
+      blocklist, jwt: { secret: secrets[drawn.secret], verify: { algorithms: ['HS256'], ...drawn.verify } }
+    } as AuthOptions)
   } catch (error) {
     return { refusal: error as Error }
   }
   app.get('/me', { onRequest: app.authenticate }, async () => 'in')
-  for (const [index, options] of callOptions.entries()) app.get(`/own/${index}`, { onRequest: async request => { await request.jwtVerify(options as never) } }, async () => 'in')
+  for (const [index, options] of callOptions.entries()) {
+    app.get(`/own/${index}`, {
+      onRequest: async request => { await request.jwtVerify(options as never) }
+    }, async () => 'in')
+  }
   return { app }
 }
 
@@ -124,9 +160,15 @@ async function tryCase (t: Test, drawn: Case, draw: Draw): Promise<'refused' | '
   const claims = { ...goodClaims('somebody-else'), iat: startMs / 1000, exp: startMs / 1000 + drawn.lifetimeSeconds }
   const [token, another] = [sign(claims), sign({ ...claims, jti: 'another', sid: 'another' })]
   // Another token that is good, for what remembers one under the name of the other.
-  t.ok((await acceptedBy(opened.app, token, draw)).includes('/me') && (await acceptedBy(opened.app, another, draw)).includes('/me'), `${what}: accepted before`)
+  t.ok(
+    (await acceptedBy(opened.app, token, draw)).includes('/me') &&
+      (await acceptedBy(opened.app, another, draw)).includes('/me'),
+    `${what}: accepted before`
+  )
   const { jti, sid } = claims as typeof claims & { jti: string, sid: string }
-  await opened.app.revoker.revoke([{ scope: drawn.scope, id: drawn.scope === 'token' ? jti : sid, expiresAt: claims.exp }])
+  await opened.app.revoker.revoke([
+    { scope: drawn.scope, id: drawn.scope === 'token' ? jti : sid, expiresAt: claims.exp }
+  ])
   for (const atMs of instantsOf(drawn, draw)) {
     setClocks(atMs, drawn)
     await opened.app.inject({ url: '/me', headers: bearer(another) })
@@ -146,7 +188,16 @@ t.test(`no options and no clocks within the leeway bring a revoked token back (P
 })
 
 t.test('a revoked token that expires while it is looked up is refused, though its entry has ended by then', async t => {
-  const drawn: Case = { leewaySeconds: 0, isOwn: true, verify: {}, secret: 'text', scope: 'token', lifetimeSeconds: 1, replicaOffMs: 0, blocklistOffMs: 0 }
+  const drawn: Case = {
+    leewaySeconds: 0,
+    isOwn: true,
+    verify: {},
+    secret: 'text',
+    scope: 'token',
+    lifetimeSeconds: 1,
+    replicaOffMs: 0,
+    blocklistOffMs: 0
+  }
   setClocks(startMs, drawn)
   const own = ownBlocklist(0, () => clock.blocklistMs)
   const lateLookUp: Blocklist['isRevoked'] = async claims => {
@@ -156,7 +207,9 @@ t.test('a revoked token that expires while it is looked up is refused, though it
   const app = Fastify() as unknown as FastifyInstance
   t.teardown(() => app.close())
   const told: { fault?: Error } = {}
-  await app.register(auth, { blocklist: { ...own, isRevoked: lateLookUp }, jwt: { secret }, findClockFault: () => told.fault })
+  await app.register(auth, {
+    blocklist: { ...own, isRevoked: lateLookUp }, jwt: { secret }, findClockFault: () => told.fault
+  })
   app.get('/me', { onRequest: app.authenticate }, async () => 'in')
   const token = sign({ jti: 'a', exp: startMs / 1000 + 1 })
   await app.revoker.revoke([{ scope: 'token', id: 'a', expiresAt: startMs / 1000 + 1 }])
@@ -168,7 +221,11 @@ t.test('a revoked token that expires while it is looked up is refused, though it
   await t.rejects(app.verifyToken(token), { code: 'token_expired' })
   told.fault = new Error('The clocks differ.')
   setClocks(startMs + 999, drawn)
-  await t.rejects(app.verifyToken(token), { code: 'revocation_unavailable', cause: told.fault }, 'nothing is refused for its time then')
+  await t.rejects(
+    app.verifyToken(token),
+    { code: 'revocation_unavailable', cause: told.fault },
+    'nothing is refused for its time then'
+  )
 })
 
 t.test('each option by which a token could outlive its entry is refused with a sentence that says why', async t => {
@@ -182,7 +239,11 @@ t.test('each option by which a token could outlive its entry is refused with a s
   for (const [name, [values, reason]] of wrong) {
     for (const value of values) {
       const jwt = { secret, verify: { [name]: value } } as AuthOptions['jwt']
-      await t.rejects(async () => { await Fastify().register(auth, { blocklist: createMemoryBlocklist(), jwt }) }, { name: 'TypeError', message: reason }, `${name}: ${String(value)}`)
+      await t.rejects(
+        async () => { await Fastify().register(auth, { blocklist: createMemoryBlocklist(), jwt }) },
+        { name: 'TypeError', message: reason },
+        `${name}: ${String(value)}`
+      )
     }
   }
 })

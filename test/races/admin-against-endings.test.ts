@@ -15,13 +15,20 @@ interface Scene {
 type Act = (app: FastifyInstance, scene: Scene) => Promise<LightMyRequestResponse>
 
 const acts: Record<string, Act> = {
-  'promotes an accomplice': (app, { admin, somebody }) => send(app, 'PUT', `/users/${somebody.id}/role`, admin.pair.access_token, { role: 'admin' }),
-  'disables somebody': (app, { admin, somebody }) => send(app, 'PUT', `/users/${somebody.id}/status`, admin.pair.access_token, { status: 'disabled' }),
-  'deletes somebody': (app, { admin, somebody }) => send(app, 'DELETE', `/users/${somebody.id}`, admin.pair.access_token),
-  'ends sessions': (app, { admin, somebody }) => send(app, 'DELETE', `/users/${somebody.id}/sessions`, admin.pair.access_token),
-  'revokes a user': (app, { admin, somebody }) => send(app, 'POST', '/revocations', admin.pair.access_token, { subject: somebody.id }),
-  'revokes a session': (app, { admin, somebody }) => send(app, 'POST', '/revocations', admin.pair.access_token, { sid: claimsOf(somebody.pair).sid }),
-  'revokes a token': (app, { admin, somebody }) => send(app, 'POST', '/revocations', admin.pair.access_token, { jti: decodeJwt(somebody.pair.access_token).jti })
+  'promotes an accomplice': (app, { admin, somebody }) =>
+    send(app, 'PUT', `/users/${somebody.id}/role`, admin.pair.access_token, { role: 'admin' }),
+  'disables somebody': (app, { admin, somebody }) =>
+    send(app, 'PUT', `/users/${somebody.id}/status`, admin.pair.access_token, { status: 'disabled' }),
+  'deletes somebody': (app, { admin, somebody }) =>
+    send(app, 'DELETE', `/users/${somebody.id}`, admin.pair.access_token),
+  'ends sessions': (app, { admin, somebody }) =>
+    send(app, 'DELETE', `/users/${somebody.id}/sessions`, admin.pair.access_token),
+  'revokes a user': (app, { admin, somebody }) =>
+    send(app, 'POST', '/revocations', admin.pair.access_token, { subject: somebody.id }),
+  'revokes a session': (app, { admin, somebody }) =>
+    send(app, 'POST', '/revocations', admin.pair.access_token, { sid: claimsOf(somebody.pair).sid }),
+  'revokes a token': (app, { admin, somebody }) =>
+    send(app, 'POST', '/revocations', admin.pair.access_token, { jti: decodeJwt(somebody.pair.access_token).jti })
 }
 
 const falls: Record<string, Act> = {
@@ -66,7 +73,9 @@ async function race (stage: Stage, chief: string, held: Act, free: Act, act: Act
     const isTooLate = firstToCommit(stage) === (fell === first ? 'first' : 'second') || !answers[0]?.startsWith('20')
     const expected = isTooLate ? ['401 token_revoked'] : ['200', '204']
     const place = `held before step ${holdBefore}, ${first.steps[holdBefore] ?? 'none'}`
-    if (!expected.includes(String(answers[0])) || !/^20[04]$/.test(String(answers[1]))) problems.push(`${place}: ${answers.join(' and ')}`)
+    if (!expected.includes(String(answers[0])) || !/^20[04]$/.test(String(answers[1]))) {
+      problems.push(`${place}: ${answers.join(' and ')}`)
+    }
     if (isTooLate) problems.push(...(await findTraces(stage, scene)).map(trace => `${place}: too late, but ${trace}`))
   }
   return problems
@@ -87,13 +96,20 @@ t.test('what an administrator does who loses the right to meanwhile is done befo
 t.test('two administrators who end each other\'s session at once do not wait for each other for ever', async t => {
   const stage = await setStage(t)
   for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
-    const [one, two] = await Promise.all([0, 1].map(async () => await openSession(stage.one, (await stage.addUser('admin')).username))) as [Pair, Pair]
-    const revoke = (app: FastifyInstance, mine: Pair, other: Pair) => send(app, 'POST', '/revocations', mine.access_token, { sid: claimsOf(other).sid })
+    const [one, two] = (await Promise.all(
+      [0, 1].map(async () => await openSession(stage.one, (await stage.addUser('admin')).username))
+    )) as [Pair, Pair]
+    const revoke = (app: FastifyInstance, mine: Pair, other: Pair) =>
+      send(app, 'POST', '/revocations', mine.access_token, { sid: claimsOf(other).sid })
     const first = stage.stepper.start('first', () => revoke(stage.one, one, two), holdBefore)
     isDone = !await first.held
     const second = stage.stepper.start('second', () => revoke(stage.two, two, one))
     await second.settles()
     first.release()
-    t.same([await first.answer, await second.answer].map(summarize).sort(), ['200', '401 token_revoked'], `held before step ${holdBefore}`)
+    t.same(
+      [await first.answer, await second.answer].map(summarize).sort(),
+      ['200', '401 token_revoked'],
+      `held before step ${holdBefore}`
+    )
   }
 })

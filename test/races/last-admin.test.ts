@@ -13,7 +13,8 @@ type Act = (app: FastifyInstance, me: Admin, other: Admin) => Promise<LightMyReq
 /** What one of two administrators may do that would leave one, or none if both did. */
 const acts: Record<string, Act> = {
   'demotes the other': (app, me, other) => send(app, 'PUT', `/users/${other.id}/role`, me.token, { role: 'user' }),
-  'disables the other': (app, me, other) => send(app, 'PUT', `/users/${other.id}/status`, me.token, { status: 'disabled' }),
+  'disables the other': (app, me, other) =>
+    send(app, 'PUT', `/users/${other.id}/status`, me.token, { status: 'disabled' }),
   'deletes the other': (app, me, other) => send(app, 'DELETE', `/users/${other.id}`, me.token),
   resigns: (app, me) => send(app, 'PUT', `/users/${me.id}/role`, me.token, { role: 'user' }),
   'deletes the own account': (app, me) => send(app, 'DELETE', '/me', me.token, { password })
@@ -39,7 +40,9 @@ async function findFaults (stage: Stage, admins: Admin[], answers: LightMyReques
   if (left.length !== 1) faults.push(`${left.length} administrators are left`)
   for (const { id, token } of admins) {
     const asked = await askBoth(stage, token)
-    if (asked !== (left.includes(id) ? '200' : '401 token_revoked')) faults.push(`the token of one that is ${left.includes(id) ? '' : 'not '}left got ${asked}`)
+    if (asked !== (left.includes(id) ? '200' : '401 token_revoked')) {
+      faults.push(`the token of one that is ${left.includes(id) ? '' : 'not '}left got ${asked}`)
+    }
   }
   return faults
 }
@@ -57,7 +60,9 @@ t.test('of two administrators one is left, whatever both do at once', async t =>
         await second.settles()
         first.release()
         const faults = await findFaults(stage, [me, other], [await first.answer, await second.answer])
-        problems.push(...faults.map(fault => `held before step ${holdBefore}, ${first.steps[holdBefore] ?? 'none'}: ${fault}`))
+        problems.push(
+          ...faults.map(fault => `held before step ${holdBefore}, ${first.steps[holdBefore] ?? 'none'}: ${fault}`)
+        )
       }
       t.same(problems, [], `one ${heldName}, who ${freeName}`)
     }

@@ -1,11 +1,17 @@
 import t from 'tap'
 import { openSession, password, refresh, signIn, type Pair } from '../support/people.ts'
-import { endings, firstToCommit, newPassword, setScene } from '../support/races.ts'
-import { claimsOf, findDeath, findLife, openRotated, send, setStage, summarize, type SessionRow, type Stage } from '../support/stage.ts'
+import { endings, newPassword } from '../support/race-acts.ts'
+import { firstToCommit, setScene } from '../support/races.ts'
+import {
+  claimsOf, findDeath, findLife, openRotated, send, setStage, summarize, type SessionRow, type Stage
+} from '../support/stage.ts'
 
 const maxSessions = 3
 
-/** What is wrong with the sessions of a user of which these pairs were handed out: as many as may live must, and no more. */
+/**
+ * What is wrong with the sessions of a user of which these pairs were handed out: as many as may live must, and no
+ * more.
+ */
 async function findExcess (stage: Stage, userId: string, pairs: Pair[]): Promise<string[]> {
   const rows = await stage.findSessions(userId)
   const live = rows.filter(row => row.ended_at === null)
@@ -20,7 +26,9 @@ async function findExcess (stage: Stage, userId: string, pairs: Pair[]): Promise
 t.test('twenty logins at once on two replicas leave MAX_SESSIONS live sessions', async t => {
   const stage = await setStage(t, { MAX_SESSIONS: String(maxSessions) })
   const user = await stage.addUser()
-  const pairs = await Promise.all(Array.from({ length: 20 }, (_, n) => openSession(n % 2 === 0 ? stage.one : stage.two, user.username)))
+  const pairs = await Promise.all(
+    Array.from({ length: 20 }, (_, n) => openSession(n % 2 === 0 ? stage.one : stage.two, user.username))
+  )
   t.equal(pairs.filter(pair => pair.access_token).length, 20, 'all were answered')
   t.same(await findExcess(stage, user.id, pairs), [])
 })
@@ -63,7 +71,11 @@ t.test('a session that is being refreshed is not the one that was idle longest',
     const rowOf = (pair: Pair) => rows.get(claimsOf(pair).sid) as SessionRow
     const refreshed = [...oldest, ...answer.statusCode === 200 ? [answer.json() as Pair] : []]
     if (firstToCommit(stage) === 'refresh' && answer.statusCode === 200) {
-      t.same(await findDeath(stage, rowOf(refreshed[0] as Pair), refreshed), [], `${place}: it was refreshed in time and lives`)
+      t.same(
+        await findDeath(stage, rowOf(refreshed[0] as Pair), refreshed),
+        [],
+        `${place}: it was refreshed in time and lives`
+      )
       t.same(await findLife(stage, rowOf(other), [other]), [], `${place}: the other one has ended`)
     } else {
       t.equal(summarize(answer), '401 token_revoked', `${place}: it came too late`)
@@ -81,8 +93,14 @@ t.test('a login right after an ending, within the same second too, gets a sessio
     const { id, username } = scene.user
     const answer = await ending.run(scene, one)
     if (ending.name.endsWith('status')) await send(two, 'PUT', `/users/${id}/status`, admin, { status: 'active' })
-    if (ending.name.startsWith('DELETE') && ending.voidsLogins) await send(two, 'POST', '/register', undefined, { username, password })
-    const pair = (await send(two, 'POST', '/login', undefined, { username, password: ending.name.endsWith('password') ? newPassword : password })).json() as Pair
+    if (ending.name.startsWith('DELETE') && ending.voidsLogins) {
+      await send(two, 'POST', '/register', undefined, { username, password })
+    }
+    const pair = (
+      await send(two, 'POST', '/login', undefined, {
+        username, password: ending.name.endsWith('password') ? newPassword : password
+      })
+    ).json() as Pair
     t.ok(ending.done.includes(summarize(answer)), `${ending.name}: it is done`)
     const { sub, sid } = claimsOf(pair)
     const row = (await stage.findSessions(sub)).find(row => row.id === sid)

@@ -33,7 +33,8 @@ interface Move {
 }
 
 const last = (session: Pair[]) => session.at(-1) as Pair
-const signInAgain = (app: FastifyInstance, life: Life) => send(app, 'POST', '/login', undefined, { username: life.user.username, password: life.password })
+const signInAgain = (app: FastifyInstance, life: Life) =>
+  send(app, 'POST', '/login', undefined, { username: life.user.username, password: life.password })
 const changedPassword = `${password}, changed `
 
 const moves: Record<string, Move> = {
@@ -41,25 +42,60 @@ const moves: Record<string, Move> = {
   'another login': { run: signInAgain },
   refresh: { run: (app, _, session) => refresh(app, last(session).refresh_token) },
   'another refresh': { run: (app, _, session) => refresh(app, last(session).refresh_token) },
-  'a refresh with the token before': { run: (app, _, session) => refresh(app, (session.at(-2) ?? last(session)).refresh_token), ends: 'it', done: /refresh_token_reused/ },
-  'a refresh with the first token': { run: (app, _, session) => refresh(app, String(session[0]?.refresh_token)), ends: 'it', done: /refresh_token_reused/ },
+  'a refresh with the token before': {
+    run: (app, _, session) => refresh(app, (session.at(-2) ?? last(session)).refresh_token),
+    ends: 'it',
+    done: /refresh_token_reused/
+  },
+  'a refresh with the first token': {
+    run: (app, _, session) => refresh(app, String(session[0]?.refresh_token)), ends: 'it', done: /refresh_token_reused/
+  },
   logout: { run: (app, _, session) => send(app, 'POST', '/logout', last(session).access_token), ends: 'it' },
-  'logout of all': { run: (app, _, session) => send(app, 'POST', '/logout?scope=all', last(session).access_token), ends: 'all' },
-  'logout of the others': { run: (app, _, session) => send(app, 'POST', '/logout?scope=others', last(session).access_token), ends: 'others' },
-  'logout with the refresh token': { run: (app, _, session) => send(app, 'POST', '/logout', undefined, { refresh_token: last(session).refresh_token }), ends: 'it', done: /^200|refresh_token_reused/ },
-  'password change': { run: (app, life, session) => send(app, 'PUT', '/me/password', last(session).access_token, { current_password: life.password, new_password: changedPassword + claimsOf(last(session)).sid }), ends: 'others', voidsLogins: true },
-  disabling: { run: (app, { user, admin }) => send(app, 'PUT', `/users/${user.id}/status`, admin, { status: 'disabled' }), ends: 'all', voidsLogins: true },
-  revocation: { run: (app, { admin }, session) => send(app, 'POST', '/revocations', admin, { sid: claimsOf(last(session)).sid }), ends: 'it' }
+  'logout of all': {
+    run: (app, _, session) => send(app, 'POST', '/logout?scope=all', last(session).access_token), ends: 'all'
+  },
+  'logout of the others': {
+    run: (app, _, session) => send(app, 'POST', '/logout?scope=others', last(session).access_token), ends: 'others'
+  },
+  'logout with the refresh token': {
+    run: (app, _, session) => send(app, 'POST', '/logout', undefined, { refresh_token: last(session).refresh_token }),
+    ends: 'it',
+    done: /^200|refresh_token_reused/
+  },
+  'password change': {
+    run: (app, life, session) =>
+      send(app, 'PUT', '/me/password', last(session).access_token, {
+        current_password: life.password, new_password: changedPassword + claimsOf(last(session)).sid
+      }),
+    ends: 'others',
+    voidsLogins: true
+  },
+  disabling: {
+    run: (app, { user, admin }) => send(app, 'PUT', `/users/${user.id}/status`, admin, { status: 'disabled' }),
+    ends: 'all',
+    voidsLogins: true
+  },
+  revocation: {
+    run: (app, { admin }, session) => send(app, 'POST', '/revocations', admin, { sid: claimsOf(last(session)).sid }),
+    ends: 'it'
+  }
 }
 
-const expected = /^20[04]|^401 (token_revoked|invalid_token|refresh_token_reused|invalid_credentials)|^403 (account_disabled|invalid_credentials)/
+const expected =
+  /^20[04]|^401 (token_revoked|invalid_token|refresh_token_reused|invalid_credentials)|^403 (account_disabled|invalid_credentials)/
 
 /** Lets several clients move at once, some held for a while, and answers what is wrong afterwards. */
 async function playRound (stage: Stage, life: Life, draw: Draw): Promise<string[]> {
   const before = [...life.pairs.keys()]
   const drawn = Array.from({ length: 2 + draw(maxAtOnce - 1) }, () => {
     const [name, move] = Object.entries(moves)[draw(Object.keys(moves).length)] as [string, Move]
-    return { name, move, sid: String(before[draw(before.length)]), app: draw(2) === 0 ? stage.one : stage.two, holdBefore: draw(maxSteps) }
+    return {
+      name,
+      move,
+      sid: String(before[draw(before.length)]),
+      app: draw(2) === 0 ? stage.one : stage.two,
+      holdBefore: draw(maxSteps)
+    }
   })
   const started = []
   for (const { name, move, sid, app, holdBefore } of drawn) {
@@ -80,10 +116,16 @@ async function playRound (stage: Stage, life: Life, draw: Draw): Promise<string[
     if (!(move.done ?? /^20/).test(summary)) continue
     if (move.voidsLogins) mayBeNew = false
     if (name === 'password change') life.password = changedPassword + sid
-    for (const other of before) if (move.ends === 'all' || (move.ends === 'it' && other === sid) || (move.ends === 'others' && other !== sid)) mustEnd.add(other)
+    for (const other of before) {
+      if (move.ends === 'all' || (move.ends === 'it' && other === sid) || (move.ends === 'others' && other !== sid)) {
+        mustEnd.add(other)
+      }
+    }
   }
   const mustHaveEnded = (sid: string) => mustEnd.has(sid) || (!mayBeNew && !before.includes(sid))
-  return [...problems, ...await findFaults(stage, life, mustHaveEnded)].map(problem => `${drawn.map(({ name, sid }) => `${name} of ${before.indexOf(sid)}`).join(', ')}: ${problem}`)
+  return [...problems, ...await findFaults(stage, life, mustHaveEnded)].map(
+    problem => `${drawn.map(({ name, sid }) => `${name} of ${before.indexOf(sid)}`).join(', ')}: ${problem}`
+  )
 }
 
 function remember ({ pairs }: Pick<Life, 'pairs'>, pair: Pair): void {
@@ -118,7 +160,11 @@ t.test(`several clients of one user at once, on two replicas (RACE_SEED=${seed})
     for (let round = 0; round < roundsOfUser; round++) {
       await send(stage.one, 'PUT', `/users/${life.user.id}/status`, admin, { status: 'active' })
       life.pairs.clear()
-      for (let rotations = 0; rotations < 3; rotations++) for (const pair of await openRotated(stage.two, life.user.username, rotations, life.password)) remember(life, pair)
+      for (let rotations = 0; rotations < 3; rotations++) {
+        for (const pair of await openRotated(stage.two, life.user.username, rotations, life.password)) {
+          remember(life, pair)
+        }
+      }
       t.same(await playRound(stage, life, draw), [], `RACE_SEED=${seed}, user ${number}, round ${round}`)
     }
   }

@@ -4,7 +4,9 @@ import { firstToCommit } from '../support/races.ts'
 import { findDeath, findLife, openRotated, setStage, summarize, type SessionRow, type Stage } from '../support/stage.ts'
 
 /** Two refreshes of one session on two replicas, the first held before a step until the second settles. */
-async function refreshTwice (stage: Stage, rotations: number, choose: (pairs: Pair[]) => [Pair, Pair], holdBefore: number) {
+async function refreshTwice (
+  stage: Stage, rotations: number, choose: (pairs: Pair[]) => [Pair, Pair], holdBefore: number
+) {
   const { one, two, stepper } = stage
   const user = await stage.addUser()
   const pairs = await openRotated(one, user.username, rotations)
@@ -17,13 +19,22 @@ async function refreshTwice (stage: Stage, rotations: number, choose: (pairs: Pa
   first.release()
   const answers = [await first.answer, await second.answer] as const
   const [row] = await stage.findSessions(user.id)
-  return { pairs, answers, row: row as SessionRow, isOver, committedFirst: firstToCommit(stage), place: `held before step ${holdBefore}, ${first.steps[holdBefore] ?? 'none'}` }
+  return {
+    pairs,
+    answers,
+    row: row as SessionRow,
+    isOver,
+    committedFirst: firstToCommit(stage),
+    place: `held before step ${holdBefore}, ${first.steps[holdBefore] ?? 'none'}`
+  }
 }
 
 t.test('two refreshes of one token on two replicas get one successor, wherever one is held', async t => {
   const stage = await setStage(t)
   for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
-    const { pairs, answers, row, isOver, place } = await refreshTwice(stage, 1, ([, live]) => [live as Pair, live as Pair], holdBefore)
+    const { pairs, answers, row, isOver, place } = await refreshTwice(
+      stage, 1, ([, live]) => [live as Pair, live as Pair], holdBefore
+    )
     t.same(answers.map(summarize), ['200', '200'], place)
     const [mine, yours] = answers.map(answer => answer.json() as Pair)
     t.equal(mine?.refresh_token, yours?.refresh_token, `${place}: it is the same`)
@@ -36,7 +47,9 @@ t.test('twenty refreshes of one token at once get one successor', async t => {
   const stage = await setStage(t)
   const user = await stage.addUser()
   const [pair] = await openRotated(stage.one, user.username, 0)
-  const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => refresh(n % 2 === 0 ? stage.one : stage.two, String(pair?.refresh_token))))
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, (_, n) => refresh(n % 2 === 0 ? stage.one : stage.two, String(pair?.refresh_token)))
+  )
   t.same([...new Set(answers.map(summarize))], ['200'])
   t.equal(new Set(answers.map(answer => answer.json().refresh_token)).size, 1)
   const [row] = await stage.findSessions(user.id)
@@ -44,8 +57,8 @@ t.test('twenty refreshes of one token at once get one successor', async t => {
 })
 
 /**
- * The live token is spent while its predecessor is presented. If the predecessor comes first it is in grace and gets the
- * live token, which is spent after; otherwise it is reuse, and whatever was handed out is dead.
+ * The live token is spent while its predecessor is presented. If the predecessor comes first it is in grace and gets
+ * the live token, which is spent after; otherwise it is reuse, and whatever was handed out is dead.
  */
 async function testPredecessor (t: Test, predecessorIsHeld: boolean): Promise<void> {
   const stage = await setStage(t)
@@ -59,7 +72,11 @@ async function testPredecessor (t: Test, predecessorIsHeld: boolean): Promise<vo
       t.equal(late.json().refresh_token, pairs[1]?.refresh_token, `${place}: it gets what was live then`)
       t.same(await findDeath(stage, row, [...pairs, late.json(), successor]), [], `${place}: and the session lives`)
     } else {
-      t.same([summarize(honest), summarize(late)], ['200', '401 refresh_token_reused'], `${place}: the predecessor is too old`)
+      t.same(
+        [summarize(honest), summarize(late)],
+        ['200', '401 refresh_token_reused'],
+        `${place}: the predecessor is too old`
+      )
       t.same(await findLife(stage, row, [...pairs, successor]), [], `${place}: and the session has ended`)
     }
     isDone = isOver

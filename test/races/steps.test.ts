@@ -26,5 +26,8 @@ t.test('a request without that many steps is never held', async t => {
   const { username } = await addUser()
   const flow = stepper.start('login', () => openSession(one, username), 100)
   t.notOk(await flow.held)
-  t.same(flow.steps, ['select users', 'begin', 'select users for no key update', 'clock', 'insert sessions', 'select sessions', 'insert security_events', 'commit', 'sign'])
+  t.same(flow.steps, [
+    'select users', 'begin', 'select users for no key update', 'clock', 'insert sessions', 'select sessions',
+    'insert security_events', 'commit', 'sign'
+  ])
 })

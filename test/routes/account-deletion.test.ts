@@ -18,9 +18,14 @@ t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
     t.equal(answer.statusCode, 204)
     t.equal(answer.body, '')
     t.same(await Promise.all(sessions.map(pair => refusals(app, pair))), [ended, ended, ended])
-    for (const url of ['/me', '/token', '/me/sessions', '/me/security-events']) expectError(t, await ask(app, 'GET', url, mine.access_token), 401, 'token_revoked', url)
+    for (const url of ['/me', '/token', '/me/sessions', '/me/security-events']) {
+      expectError(t, await ask(app, 'GET', url, mine.access_token), 401, 'token_revoked', url)
+    }
     expectError(t, await ask(app, 'POST', '/login', undefined, { username, password }), 401, 'invalid_credentials')
-    t.same(await query(app, `select session_id from security_events where type = 'account_deleted' and user_id = '${id}'`), [{ session_id: sessionIdOf(mine) }])
+    t.same(
+      await query(app, `select session_id from security_events where type = 'account_deleted' and user_id = '${id}'`),
+      [{ session_id: sessionIdOf(mine) }]
+    )
   })
 
   await t.test('frees the username, and leaves nothing to whoever takes it', async t => {
@@ -39,7 +44,9 @@ t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
   await t.test('forgets the name, the password, and where the sessions were', async t => {
     const { id, username, sessions } = await withSessions(app, 2)
     await remove(sessions[0] as Pair, password)
-    t.same(await query(app, `select distinct ip, user_agent from sessions where user_id = '${id}'`), [{ ip: null, user_agent: null }])
+    t.same(await query(app, `select distinct ip, user_agent from sessions where user_id = '${id}'`), [
+      { ip: null, user_agent: null }
+    ])
     t.same((await everyRow(app)).filter(row => row.includes(username)), [])
   })
 
@@ -52,7 +59,10 @@ t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
     t.same(await Promise.all([mine, other].map(pair => isAccepted(app, pair))), [true, true])
     t.equal((await refresh(app, other.refresh_token)).statusCode, 200)
     t.equal((await ask(app, 'POST', '/login', undefined, { username, password })).statusCode, 200)
-    t.same(await query(app, `select type, count from security_events where type like '%failed' and user_id = '${id}'`), [{ type: 'password_check_failed', count: 1 }])
+    t.same(
+      await query(app, `select type, count from security_events where type like '%failed' and user_id = '${id}'`),
+      [{ type: 'password_check_failed', count: 1 }]
+    )
   })
 
   await t.test('repeated, since its answer was lost, is answered the same, and revokes again', async t => {
@@ -67,8 +77,15 @@ t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
       })
       t.same(trips.flat().map(({ id }) => id).sort(), sessions.map(sessionIdOf).sort())
     }
-    expectError(t, await ask(app, 'GET', '/me', mine.access_token), 401, 'token_revoked', 'and is the only thing that is')
-    expectError(t, await ask(app, 'PUT', '/me/password', mine.access_token, { current_password: password, new_password: password }), 401, 'token_revoked')
+    expectError(
+      t, await ask(app, 'GET', '/me', mine.access_token), 401, 'token_revoked', 'and is the only thing that is'
+    )
+    expectError(
+      t,
+      await ask(app, 'PUT', '/me/password', mine.access_token, { current_password: password, new_password: password }),
+      401,
+      'token_revoked'
+    )
     const repair = breakBlocklist(app)
     expectError(t, await remove(mine, password), 503, 'revocation_unavailable', 'not before the blocklist has it')
     repair()
@@ -87,7 +104,9 @@ t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
     const header = { alg: 'EdDSA', kid: app.keyRing.signingKey.kid, typ: 'at+jwt' }
     const forged = forge(header, claims, ed25519(strangersKey))
     expectError(t, await ask(app, 'DELETE', '/me', forged, { password }), 401, 'invalid_token')
-    const expired = await new SignJWT({ ...claims, exp: nowSeconds() - 60 }).setProtectedHeader(header).sign(app.keyRing.signingKey.privateKey)
+    const expired = await new SignJWT({ ...claims, exp: nowSeconds() - 60 })
+      .setProtectedHeader(header)
+      .sign(app.keyRing.signingKey.privateKey)
     expectError(t, await ask(app, 'DELETE', '/me', expired, { password }), 401, 'token_expired')
     expectError(t, await ask(app, 'POST', '/login', undefined, { username, password }), 401, 'invalid_credentials')
   })

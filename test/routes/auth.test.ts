@@ -29,7 +29,9 @@ t.test('POST /register', t => onEachStorage(t, async (t, app) => {
 
   await t.test('makes one user of two registrations at the same time', async t => {
     const username = randomName()
-    const answers = await Promise.all([register({ username, password }), register({ username: username.toUpperCase(), password })])
+    const answers = await Promise.all([
+      register({ username, password }), register({ username: username.toUpperCase(), password })
+    ])
     t.same(answers.map(answer => answer.statusCode).sort(), [201, 409])
   })
 
@@ -57,11 +59,15 @@ t.test('POST /login', t => onEachStorage(t, async (t, app) => {
     t.equal(answer.statusCode, 200)
     t.equal(answer.headers['cache-control'], 'no-store')
     const { access_token: token, ...rest } = answer.json()
-    t.match(rest, { token_type: 'Bearer', expires_in: 900, refresh_token: /^[\w-]{43}$/, refresh_expires_in: 1_209_600 })
+    t.match(rest, {
+      token_type: 'Bearer', expires_in: 900, refresh_token: /^[\w-]{43}$/, refresh_expires_in: 1_209_600
+    })
     t.equal(Object.keys(rest).length, 4)
     t.match(decodeProtectedHeader(token), { alg: 'EdDSA', typ: 'at+jwt', kid: /.{43}/ })
     const claims = decodeJwt(token)
-    t.match(claims, { iss: issuer, aud: issuer, sub: ada.id, jti: uuid, sid: uuid, client_id: 'signout', scope: 'user' })
+    t.match(claims, {
+      iss: issuer, aud: issuer, sub: ada.id, jti: uuid, sid: uuid, client_id: 'signout', scope: 'user'
+    })
     t.equal(Number(claims.exp) - Number(claims.iat), 900)
     t.same(Object.keys(claims).sort(), ['aud', 'client_id', 'exp', 'iat', 'iss', 'jti', 'scope', 'sid', 'sub'])
   })
@@ -87,7 +93,14 @@ t.test('POST /login', t => onEachStorage(t, async (t, app) => {
 
   await t.test('accepts any spelling of the same characters', async t => {
     const characters = 'Ünïcödé păsswörd'
-    t.equal((await app.inject({ method: 'POST', url: '/register', payload: { username: 'nfc', password: characters.normalize('NFD') } })).statusCode, 201)
+    t.equal(
+      (
+        await app.inject({
+          method: 'POST', url: '/register', payload: { username: 'nfc', password: characters.normalize('NFD') }
+        })
+      ).statusCode,
+      201
+    )
     t.equal((await login({ username: 'nfc', password: characters.normalize('NFC') })).statusCode, 200)
   })
 }))
@@ -100,10 +113,15 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app) => {
   t.equal(answer.statusCode, 200)
   t.same(answer.json(), { message: 'Successfully logged out' })
 
-  for (const refused of [await get(app, '/me', ada.token), await get(app, '/token', ada.token), await logOut(app, ada.token)]) {
+  for (const refused of [
+    await get(app, '/me', ada.token), await get(app, '/token', ada.token), await logOut(app, ada.token)
+  ]) {
     t.equal(refused.statusCode, 401)
     t.same(refused.json(), revoked)
-    t.equal(refused.headers['www-authenticate'], 'Bearer realm="signout", error="invalid_token", error_description="The token has been revoked."')
+    t.equal(
+      refused.headers['www-authenticate'],
+      'Bearer realm="signout", error="invalid_token", error_description="The token has been revoked."'
+    )
   }
   t.equal((await get(app, '/me', other)).statusCode, 200, 'another session of the same user goes on')
   t.equal((await get(app, '/me', await signIn(app, 'ada'))).statusCode, 200, 'and a new one works at once')

@@ -24,7 +24,10 @@ async function execute (page: Page, name: string): Promise<{ status: number, bod
   const answer = block.locator('.live-responses-table .response')
   await answer.waitFor()
   const body = answer.locator('.highlight-code code')
-  return { status: Number.parseInt(await answer.locator('.response-col_status').innerText()), body: await body.count() === 0 ? '' : await body.first().innerText() }
+  return {
+    status: Number.parseInt(await answer.locator('.response-col_status').innerText()),
+    body: await body.count() === 0 ? '' : await body.first().innerText()
+  }
 }
 
 async function authorize (page: Page, token: string): Promise<void> {
@@ -32,6 +35,22 @@ async function authorize (page: Page, token: string): Promise<void> {
   await page.locator('.modal-ux input').fill(token)
   await page.locator('.modal-ux .modal-btn.authorize').click()
   await page.locator('.modal-ux .btn-done').click()
+}
+
+/** The bodies that the page offers to send. */
+const credentials = { username: 'ada@example.com', password: 'correct horse battery staple' }
+const exampleBodies = {
+  'auth-register': credentials,
+  'auth-login': credentials,
+  'auth-refresh': { refresh_token: '<refresh_token of POST /login>' },
+  'auth-logout': {},
+  'me-deleteMe': { password: credentials.password },
+  'me-changePassword': {
+    current_password: credentials.password, new_password: 'another correct horse battery staple'
+  },
+  'administration-setRole': { role: 'user' },
+  'administration-setStatus': { status: 'active' },
+  'administration-revoke': { sid: '00000000-0000-0000-0000-000000000000' }
 }
 
 t.test('the documentation page works without editing JSON, logging out included', async t => {
@@ -43,23 +62,14 @@ t.test('the documentation page works without editing JSON, logging out included'
   await page.locator('.opblock').first().waitFor()
 
   const bodies: Record<string, unknown> = {}
-  for (const id of await page.evaluate("[...document.querySelectorAll('.opblock')].map(block => block.id)") as string[]) {
+  for (const id of (await page.evaluate(
+    "[...document.querySelectorAll('.opblock')].map(block => block.id)"
+  )) as string[]) {
     const name = id.replace('operations-', '')
     const body = await openOperation(page, name)
     if (body !== undefined) bodies[name] = JSON.parse(body)
   }
-  const credentials = { username: 'ada@example.com', password: 'correct horse battery staple' }
-  t.same(bodies, {
-    'auth-register': credentials,
-    'auth-login': credentials,
-    'auth-refresh': { refresh_token: '<refresh_token of POST /login>' },
-    'auth-logout': {},
-    'me-deleteMe': { password: credentials.password },
-    'me-changePassword': { current_password: credentials.password, new_password: 'another correct horse battery staple' },
-    'administration-setRole': { role: 'user' },
-    'administration-setStatus': { status: 'active' },
-    'administration-revoke': { sid: '00000000-0000-0000-0000-000000000000' }
-  }, 'each example works, or has to be replaced and looks so')
+  t.same(bodies, exampleBodies, 'each example works, or has to be replaced and looks so')
 
   t.equal((await execute(page, 'auth-register')).status, 201)
   const login = await execute(page, 'auth-login')

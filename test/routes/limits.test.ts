@@ -11,14 +11,19 @@ interface Sender {
   headers?: Record<string, string>
 }
 
-function post (app: FastifyInstance, url: string, payload: object, sender: Sender = {}): Promise<LightMyRequestResponse> {
+function post (
+  app: FastifyInstance, url: string, payload: object, sender: Sender = {}
+): Promise<LightMyRequestResponse> {
   return app.inject({ method: 'POST', url, payload, ...sender })
 }
 
 const wrong = 'a wrong password'
-const guess = (app: FastifyInstance, username: string, sender?: Sender) => post(app, '/login', { username, password: wrong }, sender)
-const login = (app: FastifyInstance, username: string, sender?: Sender) => post(app, '/login', { username, password }, sender)
-const register = (app: FastifyInstance, sender?: Sender) => post(app, '/register', { username: randomName(), password }, sender)
+const guess = (app: FastifyInstance, username: string, sender?: Sender) =>
+  post(app, '/login', { username, password: wrong }, sender)
+const login = (app: FastifyInstance, username: string, sender?: Sender) =>
+  post(app, '/login', { username, password }, sender)
+const register = (app: FastifyInstance, sender?: Sender) =>
+  post(app, '/register', { username: randomName(), password }, sender)
 
 async function statusesOf (times: number, request: () => Promise<LightMyRequestResponse>): Promise<number[]> {
   const statuses: number[] = []
@@ -43,7 +48,9 @@ t.test('POST /login after too many wrong passwords', t => onEachStorage(t, async
     }
     const answer = await guess(app, username.toUpperCase())
     t.equal(answer.statusCode, 429, username === ada.username ? 'an account' : 'no account')
-    t.same(answer.json(), { error: 'too_many_requests', description: 'There were too many attempts. Wait before the next one.' })
+    t.same(answer.json(), {
+      error: 'too_many_requests', description: 'There were too many attempts. Wait before the next one.'
+    })
     const seconds = Number(answer.headers['retry-after'])
     t.ok(Number.isInteger(seconds) && seconds > 890 && seconds <= 900, `${seconds} s`)
     t.equal(answer.headers['ratelimit-policy'], '"password-by-account-and-ip";q=2;w=900')
@@ -70,7 +77,11 @@ t.test('guesses at the same time, at two replicas, do not exceed a limit', async
   const env = { ...await serversEnv(t), LIMIT_PASSWORD_BY_ACCOUNT: '5/900' }
   const replicas = [await build(t, env), await build(t, env)] as const
   const { username } = await signUp(replicas[0])
-  const answers = await Promise.all(Array.from({ length: 30 }, (_, index) => guess(replicas[index % 2] as FastifyInstance, username, { remoteAddress: `203.0.113.${index}` })))
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, (_, index) =>
+      guess(replicas[index % 2] as FastifyInstance, username, { remoteAddress: `203.0.113.${index}` })
+    )
+  )
   t.equal(answers.filter(answer => answer.statusCode === 401).length, 5)
   t.equal(answers.filter(answer => answer.statusCode === 429).length, 25)
 })
@@ -84,7 +95,9 @@ t.test('thirty right logins of one account at once are all answered 200', t => o
 t.test('120 people who sign in at once from behind one address are all answered 200', t => onEachStorage(t, async (t, app) => {
   // What they type is their own password, so who they are makes no difference to the limit by address.
   const people = await Promise.all(Array.from({ length: 12 }, () => signUp(app)))
-  const answers = await Promise.all(Array.from({ length: 120 }, (_, index) => login(app, people[index % 12]?.username ?? '')))
+  const answers = await Promise.all(
+    Array.from({ length: 120 }, (_, index) => login(app, people[index % 12]?.username ?? ''))
+  )
   t.same(countStatuses(answers), { 200: 120 })
 }, { LIMIT_PASSWORD_BY_IP: '100/900', LIMIT_REGISTER_BY_IP: '200/900' }))
 
@@ -92,7 +105,11 @@ t.test('right and wrong passwords at once are counted exactly, at two replicas',
   const env = { ...await serversEnv(t), LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '8/900' }
   const replicas = [await build(t, env), await build(t, env)] as const
   const { username } = await signUp(replicas[0])
-  const answers = await Promise.all(Array.from({ length: 30 }, (_, index) => (index % 5 === 0 ? guess : login)(replicas[index % 2] as FastifyInstance, username)))
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, (_, index) =>
+      (index % 5 === 0 ? guess : login)(replicas[index % 2] as FastifyInstance, username)
+    )
+  )
   t.same(countStatuses(answers), { 200: 24, 401: 6 })
   t.same(await statusesOf(3, () => guess(replicas[0], username)), [401, 401, 429], 'six of eight were used up')
   t.equal((await login(replicas[1], username)).statusCode, 429)
@@ -124,7 +141,9 @@ t.test('POST /register too often', t => onEachStorage(t, async (t, app) => {
 
 t.test('a forged X-Forwarded-For changes nothing', async t => {
   const limit = { LIMIT_REGISTER_BY_IP: '2/3600' }
-  const from = (remoteAddress: string, forwarded: string) => ({ remoteAddress, headers: { 'x-forwarded-for': forwarded } })
+  const from = (remoteAddress: string, forwarded: string) => ({
+    remoteAddress, headers: { 'x-forwarded-for': forwarded }
+  })
 
   await t.test('without TRUST_PROXY', async t => {
     const app = await build(t, { ...await embeddedEnv(t), ...limit })
@@ -137,19 +156,48 @@ t.test('a forged X-Forwarded-For changes nothing', async t => {
     let last = 0
     const forged = () => `203.0.113.${last++}`
     t.same(await statusesOf(3, () => register(app, from('192.0.2.1', forged()))), [201, 201, 429])
-    t.same(await statusesOf(3, () => register(app, from('10.0.0.1', `${forged()}, 198.51.100.1`))), [201, 201, 429], 'the last hop that is no proxy counts')
-    t.same(await statusesOf(3, () => register(app, from('10.0.0.1', `${forged()}, 198.51.100.2, 10.0.0.2`))), [201, 201, 429], 'behind several proxies too')
-    t.same(await statusesOf(2, () => register(app, from('10.0.0.1', '198.51.100.3'))), [201, 201], 'clients of one proxy are apart')
+    t.same(
+      await statusesOf(3, () => register(app, from('10.0.0.1', `${forged()}, 198.51.100.1`))),
+      [201, 201, 429],
+      'the last hop that is no proxy counts'
+    )
+    t.same(
+      await statusesOf(3, () => register(app, from('10.0.0.1', `${forged()}, 198.51.100.2, 10.0.0.2`))),
+      [201, 201, 429],
+      'behind several proxies too'
+    )
+    t.same(
+      await statusesOf(2, () => register(app, from('10.0.0.1', '198.51.100.3'))),
+      [201, 201],
+      'clients of one proxy are apart'
+    )
     let port = 1024
-    t.same(await statusesOf(3, () => register(app, from('10.0.0.1', `198.51.100.4:${port++}`))), [201, 201, 429], 'a port makes no other client')
-    t.same(await statusesOf(2, () => register(app, from('10.0.0.1', `[2001:db8:1::${port++}]:443`))), [201, 201], 'nor do brackets hide one')
-    t.same(await statusesOf(3, () => register(app, from('10.0.0.1', `unknown-${port++}`))), [201, 201, 429], 'what is no address is one place')
+    t.same(
+      await statusesOf(3, () => register(app, from('10.0.0.1', `198.51.100.4:${port++}`))),
+      [201, 201, 429],
+      'a port makes no other client'
+    )
+    t.same(
+      await statusesOf(2, () => register(app, from('10.0.0.1', `[2001:db8:1::${port++}]:443`))),
+      [201, 201],
+      'nor do brackets hide one'
+    )
+    t.same(
+      await statusesOf(3, () => register(app, from('10.0.0.1', `unknown-${port++}`))),
+      [201, 201, 429],
+      'what is no address is one place'
+    )
   })
 })
 
 t.test('RATE_LIMITS=off', t => onEachStorage(t, async (t, _app, env) => {
   const lines: string[] = []
-  const app = await build(t, { ...env, DATA_DIR: `${env['DATA_DIR'] ?? ''}-off`, RATE_LIMITS: 'off' }, { level: 'info', stream: { write: line => { lines.push(line) } } })
+  const app = await build(t, { ...env, DATA_DIR: `${env['DATA_DIR'] ?? ''}-off`, RATE_LIMITS: 'off' }, {
+    level: 'info',
+    stream: {
+      write: line => { lines.push(line) }
+    }
+  })
   const warnings = lines.map(line => JSON.parse(line)).filter(({ msg }) => msg.startsWith('RATE_LIMITS=off'))
   t.match(warnings, [{ level: 40, msg: /load tests on a closed network/ }], 'is said loudly')
   t.same(new Set(await statusesOf(4, () => register(app))), new Set([201]))
@@ -164,7 +212,9 @@ t.test('a login that cannot be checked uses nothing up', async t => {
   const proxy = await proxyTo(t, real.hostname, Number(real.port))
   const url = new URL(String(env['DATABASE_URL']))
   url.host = `127.0.0.1:${proxy.port}`
-  const app = await build(t, { ...env, DATABASE_URL: url.href, DATABASE_DEADLINE_MS: '200', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' })
+  const app = await build(t, {
+    ...env, DATABASE_URL: url.href, DATABASE_DEADLINE_MS: '200', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900'
+  })
   const { username } = await signUp(app)
   proxy.stall()
   t.same(await statusesOf(4, () => login(app, username)), [503, 503, 503, 503])

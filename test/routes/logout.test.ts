@@ -3,7 +3,9 @@ import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { entriesInRedis } from '../support/blocklist.ts'
 import { query, sessionRow } from '../support/database.ts'
-import { ask, aSession, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions } from '../support/expect.ts'
+import {
+  ask, aSession, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions
+} from '../support/expect.ts'
 import { openSession, refresh, type Pair } from '../support/people.ts'
 import { entryKey } from '../../src/entries/revocation.ts'
 
@@ -11,7 +13,8 @@ const done = { message: 'Successfully logged out' }
 
 t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
   const withAccess = ({ access_token: token }: Pair, query = '') => ask(app, 'POST', `/logout${query}`, token)
-  const withRefresh = ({ refresh_token: token }: Pair, query = '') => ask(app, 'POST', `/logout${query}`, undefined, { refresh_token: token })
+  const withRefresh = ({ refresh_token: token }: Pair, query = '') =>
+    ask(app, 'POST', `/logout${query}`, undefined, { refresh_token: token })
 
   await t.test('puts jti and sid on the blocklist, and ends the refresh tokens', async t => {
     const pair = await aSession(app)
@@ -25,7 +28,10 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
     const { jti, sid, exp } = decodeJwt(pair.access_token)
     const entries = await entriesInRedis(env)
     t.equal(entries.get(entryKey('token', String(jti))), (Number(exp) + 15) * 1000)
-    t.ok(Number(entries.get(entryKey('session', String(sid)))) >= (Number(decodeJwt(next.access_token).exp) + 15) * 1000, 'for as long as the last access token lives')
+    t.ok(
+      Number(entries.get(entryKey('session', String(sid)))) >= (Number(decodeJwt(next.access_token).exp) + 15) * 1000,
+      'for as long as the last access token lives'
+    )
   })
 
   await t.test('can be asked for with a refresh token, again and again', async t => {
@@ -50,14 +56,21 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
 
   await t.test('takes one token, not both and not none', async t => {
     const pair = await aSession(app)
-    expectError(t, await ask(app, 'POST', '/logout', pair.access_token, { refresh_token: pair.refresh_token }), 400, 'invalid_request')
+    expectError(
+      t,
+      await ask(app, 'POST', '/logout', pair.access_token, { refresh_token: pair.refresh_token }),
+      400,
+      'invalid_request'
+    )
     for (const payload of [undefined, {}]) {
       const answer = await ask(app, 'POST', '/logout', undefined, payload)
       expectError(t, answer, 401, 'authorization_required')
       t.equal(answer.headers['www-authenticate'], 'Bearer realm="signout"')
     }
     expectError(t, await ask(app, 'POST', '/logout', 'x', { refresh_token: pair.refresh_token }), 401, 'invalid_token')
-    for (const payload of [{ refresh_token: '' }, { refresh_token: 1 }, { token: 'x' }]) expectError(t, await ask(app, 'POST', '/logout', undefined, payload), 400, 'invalid_request')
+    for (const payload of [{ refresh_token: '' }, { refresh_token: 1 }, { token: 'x' }]) {
+      expectError(t, await ask(app, 'POST', '/logout', undefined, payload), 400, 'invalid_request')
+    }
     t.ok(await isAccepted(app, pair), 'and nothing has ended')
     t.equal((await refresh(app, pair.refresh_token)).statusCode, 200)
   })
@@ -82,15 +95,25 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
       t.equal((await logOut(sessions[1] as Pair, '?scope=all')).statusCode, 200)
       t.same(await Promise.all(sessions.map(pair => refusals(app, pair))), [ended, ended, ended])
       t.same(await refusals(app, stranger), { access: undefined, refresh: undefined })
-      t.same(await refusals(app, await openSession(app, username)), { access: undefined, refresh: undefined }, 'a login right after works')
+      t.same(
+        await refusals(app, await openSession(app, username)),
+        { access: undefined, refresh: undefined },
+        'a login right after works'
+      )
     })
 
     await t.test(`with ${name}, and a query that is not understood, ends nothing`, async t => {
       const { sessions } = await withSessions(app, 2)
-      for (const query of ['?scope=everything', '?scope=', '?scope=session', '?scope=ALL', '?scope=all&scope=others', '?all=true', '?scope=all&x=1']) {
+      for (const query of [
+        '?scope=everything', '?scope=', '?scope=session', '?scope=ALL', '?scope=all&scope=others', '?all=true',
+        '?scope=all&x=1'
+      ]) {
         expectError(t, await logOut(sessions[0] as Pair, query), 400, 'invalid_request', query)
       }
-      t.same(await Promise.all(sessions.map(pair => refusals(app, pair))), sessions.map(() => ({ access: undefined, refresh: undefined })))
+      t.same(
+        await Promise.all(sessions.map(pair => refusals(app, pair))),
+        sessions.map(() => ({ access: undefined, refresh: undefined }))
+      )
     })
   }
 
@@ -107,7 +130,9 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
     const { sessions } = await withSessions(app, 2)
     const [mine, other] = sessions as [Pair, Pair]
     await query(app, `update sessions set expires_at = clock_timestamp() where id = '${sessionIdOf(mine)}'`)
-    for (const scope of ['others', 'all']) expectError(t, await withRefresh(mine, `?scope=${scope}`), 401, 'token_expired', scope)
+    for (const scope of ['others', 'all']) {
+      expectError(t, await withRefresh(mine, `?scope=${scope}`), 401, 'token_expired', scope)
+    }
     t.same(await Promise.all([mine, other].map(pair => isAccepted(app, pair))), [true, true])
     for (let time = 0; time < 2; time++) t.equal((await withRefresh(mine)).statusCode, 200)
     t.same(await Promise.all([mine, other].map(pair => isAccepted(app, pair))), [false, true])

@@ -7,7 +7,9 @@ import { createKeyEncryption } from '../../src/tokens/key-encryption.ts'
 import { createKeyRepository } from '../../src/tokens/key-repository.ts'
 import { build, buildUnready, issuer, onEachStorage, serversEnv } from '../support/app.ts'
 import { bearer, get, issueToken, signUp } from '../support/people.ts'
-import { ed25519, forge, goodClaims, hs256, nowSeconds, strangersKey, wrongHeaders, wrongTokens } from '../support/tokens.ts'
+import {
+  ed25519, forge, goodClaims, hs256, nowSeconds, strangersKey, wrongHeaders, wrongTokens
+} from '../support/tokens.ts'
 
 t.test('GET /me answers the user whom the token speaks for', t => onEachStorage(t, async (t, app) => {
   const ada = await signUp(app, 'Ada')
@@ -20,7 +22,10 @@ t.test('GET /me answers the user whom the token speaks for', t => onEachStorage(
   const orphan = await issueToken(app, { userId: crypto.randomUUID(), sessionId: crypto.randomUUID() })
   const refused = await get(app, '/me', orphan)
   t.equal(refused.json().error, 'invalid_token', 'a user who is not there')
-  t.equal(refused.headers['www-authenticate'], 'Bearer realm="signout", error="invalid_token", error_description="The token is invalid."')
+  t.equal(
+    refused.headers['www-authenticate'],
+    'Bearer realm="signout", error="invalid_token", error_description="The token is invalid."'
+  )
 }))
 
 t.test('verified tokens are remembered, and what is remembered cannot be changed', async t => {
@@ -53,13 +58,22 @@ t.test('whatever is wrong with a token of ours is a 401 that says so', async t =
   const sign = await ourSigner(app)
   const header = { alg: 'EdDSA', kid: app.keyRing.signingKey.kid, typ: 'at+jwt' }
   const claims = goodClaims(issuer)
-  t.equal((await get(app, '/token', forge(header, claims, sign))).statusCode, 200, 'the tokens of this test are right but for what is made wrong')
+  const right = await get(app, '/token', forge(header, claims, sign))
+  t.equal(right.statusCode, 200, 'the tokens of this test are right but for what is made wrong')
 
   const headers = [
-    ...Object.entries(wrongTokensOfOurs(header, claims)).map(([name, { header, payload, code = 'invalid_token' }]) => ({ name, code, value: `Bearer ${forge(header, payload, sign)}` })),
+    ...Object.entries(wrongTokensOfOurs(header, claims)).map(([name, { header, payload, code = 'invalid_token' }]) => ({
+      name, code, value: `Bearer ${forge(header, payload, sign)}`
+    })),
     ...Object.entries(wrongHeaders(ada.token)).map(([name, { value, code }]) => ({ name, code, value })),
-    { name: 'a stranger\'s key', code: 'invalid_token', value: `Bearer ${forge(header, claims, ed25519(strangersKey))}` },
-    { name: 'our public key as a secret', code: 'invalid_token', value: `Bearer ${forge({ ...header, alg: 'HS256' }, claims, hs256(String(app.keyRing.publicKeyPem(header.kid))))}` },
+    {
+      name: "a stranger's key", code: 'invalid_token', value: `Bearer ${forge(header, claims, ed25519(strangersKey))}`
+    },
+    {
+      name: 'our public key as a secret',
+      code: 'invalid_token',
+      value: `Bearer ${forge({ ...header, alg: 'HS256' }, claims, hs256(String(app.keyRing.publicKeyPem(header.kid))))}`
+    },
     { name: 'unsigned', code: 'invalid_token', value: `Bearer ${forge({ ...header, alg: 'none' }, claims, () => '')}` }
   ]
   t.ok(headers.length > 60)
@@ -89,7 +103,9 @@ t.test('other spellings of a revoked token are refused too: the blocklist is key
 })
 
 t.test('settings of tokens: lifetime, audience and leeway', async t => {
-  const app = await build(t, { ...await serversEnv(t), ACCESS_TOKEN_TTL: '60', AUDIENCE: 'the-api', CLOCK_LEEWAY: '30' })
+  const app = await build(t, {
+    ...await serversEnv(t), ACCESS_TOKEN_TTL: '60', AUDIENCE: 'the-api', CLOCK_LEEWAY: '30'
+  })
   const ada = await signUp(app, 'ada')
   const claims = decodeJwt(ada.token)
   t.equal(claims.aud, 'the-api')
@@ -97,25 +113,35 @@ t.test('settings of tokens: lifetime, audience and leeway', async t => {
   t.equal((await get(app, '/token', ada.token)).statusCode, 200)
 
   const key = app.keyRing.signingKey
-  const expiredSince = (seconds: number) => new SignJWT({ ...goodClaims(issuer), aud: 'the-api', exp: nowSeconds() - seconds })
-    .setProtectedHeader({ alg: 'EdDSA', kid: key.kid, typ: 'at+jwt' }).sign(key.privateKey)
+  const expiredSince = (seconds: number) =>
+    new SignJWT({ ...goodClaims(issuer), aud: 'the-api', exp: nowSeconds() - seconds })
+      .setProtectedHeader({ alg: 'EdDSA', kid: key.kid, typ: 'at+jwt' })
+      .sign(key.privateKey)
   t.equal((await get(app, '/token', await expiredSince(20))).statusCode, 200, 'within the leeway')
   t.equal((await get(app, '/token', await expiredSince(40))).json().error, 'token_expired', 'beyond it')
 })
 
 /** Everything that can be wrong with a token, and what else can be in the profile of RFC 9068. */
-function wrongTokensOfOurs (header: Record<string, unknown>, claims: Record<string, unknown>): ReturnType<typeof wrongTokens> {
+function wrongTokensOfOurs (
+  header: Record<string, unknown>, claims: Record<string, unknown>
+): ReturnType<typeof wrongTokens> {
   const change = (name: string, value: unknown) => ({ ...claims, [name]: value })
   return {
     ...wrongTokens(header, claims),
-    ...Object.fromEntries(Object.keys(claims).map(name => [`${name} missing`, { header, payload: change(name, undefined) }])),
+    ...Object.fromEntries(
+      Object.keys(claims).map(name => [`${name} missing`, { header, payload: change(name, undefined) }])
+    ),
     'another issuer': { header, payload: change('iss', 'https://stranger.example') },
     'another audience': { header, payload: change('aud', 'stranger') },
     'several audiences': { header, payload: change('aud', [issuer, 'stranger']) },
     'sub no UUID': { header, payload: change('sub', 'ada') },
     'jti no UUID': { header, payload: change('jti', 'one') },
     'sid no UUID': { header, payload: change('sid', 'one') },
-    ...Object.fromEntries(['sub', 'jti', 'sid'].map(name => [`${name} in capitals`, { header, payload: change(name, String(claims[name]).toUpperCase()) }])),
+    ...Object.fromEntries(
+      ['sub', 'jti', 'sid'].map(name => [
+        `${name} in capitals`, { header, payload: change(name, String(claims[name]).toUpperCase()) }
+      ])
+    ),
     'scope array': { header, payload: change('scope', ['user']) },
     'client_id number': { header, payload: change('client_id', 1) },
     'typ of an ID token': { header: { ...header, typ: 'JWT' }, payload: claims },

@@ -64,7 +64,9 @@ t.test('GET /.well-known/jwks.json', async t => {
   await t.test('another JOSE library verifies our tokens with it', async t => {
     const address = await app.listen({ port: 0 })
     const { id, token } = await signUp(app)
-    const { payload } = await jwtVerify(token, createRemoteJWKSet(new URL(`${address}/.well-known/jwks.json`)), { issuer, audience: issuer, typ: 'at+jwt', algorithms: ['EdDSA'] })
+    const { payload } = await jwtVerify(token, createRemoteJWKSet(new URL(`${address}/.well-known/jwks.json`)), {
+      issuer, audience: issuer, typ: 'at+jwt', algorithms: ['EdDSA']
+    })
     t.equal(payload.sub, id)
   })
 })
@@ -113,7 +115,10 @@ t.test('the logged path has no token, wherever in the path it is', async t => {
   const { access_token: access, refresh_token: secret } = await aSession(app)
   const id = crypto.randomUUID()
   const metricsToken = 'sixteen-letters!'
-  const paths = [`/me/sessions/${secret}`, `/token/${access}`, `/${secret}/x`, `/logout;${secret}`, `/me/sessions/%20${secret}`, `/%zz${secret}`, `//${secret}`, `/token#access_token=${access}`, `/me?t=${secret}`, `/metrics/${metricsToken}`]
+  const paths = [
+    `/me/sessions/${secret}`, `/token/${access}`, `/${secret}/x`, `/logout;${secret}`, `/me/sessions/%20${secret}`,
+    `/%zz${secret}`, `//${secret}`, `/token#access_token=${access}`, `/me?t=${secret}`, `/metrics/${metricsToken}`
+  ]
   for (const url of paths) {
     for (const method of ['GET', 'DELETE'] as const) {
       await app.inject({ method, url })
@@ -122,15 +127,30 @@ t.test('the logged path has no token, wherever in the path it is', async t => {
   }
   t.same([access, secret, metricsToken, 'access_token='].filter(token => log.text().includes(token)), [])
   log.clear()
-  for (const url of [`/users/${id}/sessions`, '/.well-known/jwks.json', '/me/security-events?limit=1', `/me/sessions/${secret}/x`, '/']) await app.inject({ url })
+  for (const url of [
+    `/users/${id}/sessions`, '/.well-known/jwks.json', '/me/security-events?limit=1', `/me/sessions/${secret}/x`, '/'
+  ]) {
+    await app.inject({ url })
+  }
   const logged = log.lines().flatMap(({ req }) => req === undefined ? [] : [(req as { url: string }).url])
-  t.same(logged, [`/users/${id}/sessions`, '/.well-known/jwks.json', '/me/security-events', '/me/sessions/[hidden]/x', '/'], 'and is told in full otherwise')
+  t.same(
+    logged,
+    [`/users/${id}/sessions`, '/.well-known/jwks.json', '/me/security-events', '/me/sessions/[hidden]/x', '/'],
+    'and is told in full otherwise'
+  )
 })
 
 t.test('TRUST_PROXY decides whose X-Forwarded-For is believed', async t => {
-  for (const [trusted, ip] of [['', '127.0.0.1'], ['10.0.0.0/8', '127.0.0.1'], ['127.0.0.0/8', '203.0.113.7']] as const) {
+  for (const [trusted, ip] of [
+    ['', '127.0.0.1'], ['10.0.0.0/8', '127.0.0.1'], ['127.0.0.0/8', '203.0.113.7']
+  ] as const) {
     const lines: string[] = []
-    const app = await build(t, { ...await serversEnv(t), TRUST_PROXY: trusted }, { level: 'info', stream: { write: line => { lines.push(line) } } })
+    const app = await build(t, { ...await serversEnv(t), TRUST_PROXY: trusted }, {
+      level: 'info',
+      stream: {
+        write: line => { lines.push(line) }
+      }
+    })
     await app.inject({ url: '/health/live?access_token=secret', headers: { 'x-forwarded-for': '203.0.113.7' } })
     const request = lines.map(line => JSON.parse(line)).find(line => line.req?.url === '/health/live')
     t.equal(request.req.remoteAddress, ip, `TRUST_PROXY=${trusted}`)

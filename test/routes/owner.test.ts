@@ -7,28 +7,42 @@ import { password, type Pair } from '../support/people.ts'
 
 /** A login from an address, as the proxy passes it on. */
 const loginFrom = (app: FastifyInstance, username: string, address: string, typed = password) =>
-  app.inject({ method: 'POST', url: '/login', payload: { username, password: typed }, remoteAddress: '10.0.0.1', headers: { 'x-forwarded-for': address } })
+  app.inject({
+    method: 'POST',
+    url: '/login',
+    payload: { username, password: typed },
+    remoteAddress: '10.0.0.1',
+    headers: { 'x-forwarded-for': address }
+  })
 
 const settings = { TRUST_PROXY: '10.0.0.0/8', LIMIT_PASSWORD_BY_ACCOUNT: '5/900' }
 
 /** Strangers guess, each from a place of their own, until the limit of the account is used up. */
 async function useUp (app: FastifyInstance, username: string): Promise<number[]> {
   const statuses: number[] = []
-  for (let last = 1; last <= 6; last++) statuses.push((await loginFrom(app, username, `203.0.113.${last}`, 'a guess')).statusCode)
+  for (let last = 1; last <= 6; last++) {
+    statuses.push((await loginFrom(app, username, `203.0.113.${last}`, 'a guess')).statusCode)
+  }
   return statuses
 }
 
 t.test('strangers do not lock an owner out of the places where the account has signed in before', t => onEachStorage(t, async (t, app) => {
   const { username } = await withSessions(app, 0)
-  for (const address of ['198.51.100.1', '2001:db8:1:2::1']) t.equal((await loginFrom(app, username, address)).statusCode, 200)
+  for (const address of ['198.51.100.1', '2001:db8:1:2::1']) {
+    t.equal((await loginFrom(app, username, address)).statusCode, 200)
+  }
   t.same(await useUp(app, username), [401, 401, 401, 401, 401, 429])
-  for (const address of ['198.51.100.1', '::ffff:198.51.100.1', '2001:db8:1:2::1', '2001:db8:1:2:ffff::9']) t.equal((await loginFrom(app, username, address)).statusCode, 200, address)
+  for (const address of ['198.51.100.1', '::ffff:198.51.100.1', '2001:db8:1:2::1', '2001:db8:1:2:ffff::9']) {
+    t.equal((await loginFrom(app, username, address)).statusCode, 200, address)
+  }
   for (const address of ['198.51.100.2', '203.0.113.1', '2001:db8:1:3::1', '10.0.0.1']) {
     const answer = await loginFrom(app, username, address)
     t.equal(answer.statusCode, 429, address)
     t.match(answer.headers['ratelimit-policy'], '"password-by-account"', address)
   }
-  t.equal((await loginFrom(app, username, '198.51.100.1', 'a guess')).statusCode, 401, 'a wrong password is wrong there too')
+  t.equal(
+    (await loginFrom(app, username, '198.51.100.1', 'a guess')).statusCode, 401, 'a wrong password is wrong there too'
+  )
 }, settings))
 
 t.test('an owner with a session is known where it was used last, however long events are kept', t => onEachStorage(t, async (t, app) => {
@@ -39,22 +53,37 @@ t.test('an owner with a session is known where it was used last, however long ev
   await ask(app, 'POST', '/logout', over.access_token)
   await query(app, 'delete from security_events')
   await useUp(app, username)
-  for (const address of ['198.51.100.1', '2001:db8:1:2:ffff::9']) t.equal((await loginFrom(app, username, address)).statusCode, 200, address)
-  for (const address of ['198.51.100.3', '2001:db8:1:3::1']) t.equal((await loginFrom(app, username, address)).statusCode, 429, `${address}: nothing is known of it any more`)
+  for (const address of ['198.51.100.1', '2001:db8:1:2:ffff::9']) {
+    t.equal((await loginFrom(app, username, address)).statusCode, 200, address)
+  }
+  for (const address of ['198.51.100.3', '2001:db8:1:3::1']) {
+    t.equal((await loginFrom(app, username, address)).statusCode, 429, `${address}: nothing is known of it any more`)
+  }
 }, settings))
 
 t.test('a place is known where the password was proved, and not where a session was refreshed', t => onEachStorage(t, async (t, app) => {
   const { username } = await withSessions(app, 0)
   const from = (address: string) => ({ remoteAddress: '10.0.0.1', headers: { 'x-forwarded-for': address } })
   const stolen = (await loginFrom(app, username, '198.51.100.1')).json() as Pair
-  const refreshed = await app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: stolen.refresh_token }, ...from('198.51.100.66') })
+  const refreshed = await app.inject({
+    method: 'POST', url: '/refresh', payload: { refresh_token: stolen.refresh_token }, ...from('198.51.100.66')
+  })
   t.equal(refreshed.statusCode, 200)
   const { access_token: token } = (await loginFrom(app, username, '198.51.100.1')).json() as Pair
   const { headers, ...rest } = from('198.51.100.2')
   const payload = { current_password: password, new_password: password }
-  t.equal((await app.inject({ method: 'PUT', url: '/me/password', payload, ...rest, headers: { ...headers, authorization: `Bearer ${token}` } })).statusCode, 204)
+  t.equal(
+    (
+      await app.inject({
+        method: 'PUT', url: '/me/password', payload, ...rest, headers: { ...headers, authorization: `Bearer ${token}` }
+      })
+    ).statusCode,
+    204
+  )
   await useUp(app, username)
-  t.equal((await loginFrom(app, username, '198.51.100.66')).statusCode, 429, 'a thief who refreshed there is a stranger')
+  t.equal(
+    (await loginFrom(app, username, '198.51.100.66')).statusCode, 429, 'a thief who refreshed there is a stranger'
+  )
   t.equal((await loginFrom(app, username, '198.51.100.1')).statusCode, 200, 'where the owner signed in')
   t.equal((await loginFrom(app, username, '198.51.100.2')).statusCode, 200, 'where the owner changed the password')
 }, settings))

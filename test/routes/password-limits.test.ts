@@ -7,19 +7,26 @@ import { openSession, password, refresh, type Pair } from '../support/people.ts'
 
 const wrong = 'not the right password'
 const newPassword = 'a wholly different pass phrase'
-const change = (app: FastifyInstance, pair: Pair, current: string, next = newPassword) => ask(app, 'PUT', '/me/password', pair.access_token, { current_password: current, new_password: next })
-const remove = (app: FastifyInstance, pair: Pair, password: string) => ask(app, 'DELETE', '/me', pair.access_token, { password })
+const change = (app: FastifyInstance, pair: Pair, current: string, next = newPassword) =>
+  ask(app, 'PUT', '/me/password', pair.access_token, { current_password: current, new_password: next })
+const remove = (app: FastifyInstance, pair: Pair, password: string) =>
+  ask(app, 'DELETE', '/me', pair.access_token, { password })
 
 /** How many wrong passwords are recorded of a user. */
 async function countFailures (app: FastifyInstance, userId: string): Promise<number> {
-  const [row] = await query<{ count: number }>(app, `select coalesce(sum(count), 0)::int as count from security_events where type like '%failed' and user_id = '${userId}'`)
+  const [row] = await query<{ count: number }>(
+    app,
+    `select coalesce(sum(count), 0)::int as count from security_events where type like '%failed' and user_id = '${userId}'`
+  )
   return row?.count ?? NaN
 }
 
 t.test('passwords that are asked for again are limited like those of a login, with which they are counted', t => onEachStorage(t, async (t, app) => {
   for (const [name, act] of Object.entries({ 'PUT /me/password': change, 'DELETE /me': remove })) {
     const { id, username, sessions: [mine] } = await withSessions(app, 1)
-    for (let time = 0; time < 3; time++) t.equal((await act(app, mine as Pair, wrong)).statusCode, 403, `${name}: a wrong one is one attempt`)
+    for (let time = 0; time < 3; time++) {
+      t.equal((await act(app, mine as Pair, wrong)).statusCode, 403, `${name}: a wrong one is one attempt`)
+    }
     t.equal(await countFailures(app, id), 3, 'and one failure')
     for (const typed of [wrong, password]) {
       const answer = await act(app, mine as Pair, typed)
@@ -37,8 +44,14 @@ t.test('a change of the password that succeeds, or had succeeded, uses nothing u
   const mine = await openSession(app, username)
   for (let time = 0; time < 4; time++) t.equal((await change(app, mine, password)).statusCode, 204)
   t.equal(await countFailures(app, id), 0)
-  for (let time = 0; time < 2; time++) t.equal((await change(app, mine, wrong, 'and a third pass phrase')).statusCode, 403)
-  t.equal((await change(app, mine, wrong, newPassword)).statusCode, 429, 'nor is the present one found by calling it the new one, beyond the limit')
+  for (let time = 0; time < 2; time++) {
+    t.equal((await change(app, mine, wrong, 'and a third pass phrase')).statusCode, 403)
+  }
+  t.equal(
+    (await change(app, mine, wrong, newPassword)).statusCode,
+    429,
+    'nor is the present one found by calling it the new one, beyond the limit'
+  )
 }, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' }))
 
 t.test('POST /refresh too often for one session', t => onEachStorage(t, async (t, app) => {

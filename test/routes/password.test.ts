@@ -8,7 +8,8 @@ const newPassword = 'a wholly different pass phrase'
 const good = { access: undefined, refresh: undefined }
 
 t.test('PUT /me/password', t => onEachStorage(t, async (t, app) => {
-  const change = (pair: Pair, current: unknown, next: unknown) => ask(app, 'PUT', '/me/password', pair.access_token, { current_password: current, new_password: next })
+  const change = (pair: Pair, current: unknown, next: unknown) =>
+    ask(app, 'PUT', '/me/password', pair.access_token, { current_password: current, new_password: next })
   const login = (username: string, password: string) => ask(app, 'POST', '/login', undefined, { username, password })
 
   await t.test('sets the new one, ends all other sessions and keeps this one', async t => {
@@ -23,7 +24,9 @@ t.test('PUT /me/password', t => onEachStorage(t, async (t, app) => {
     t.same(await Promise.all([one, two].map(pair => refusals(app, pair))), [ended, ended])
     t.same(await Promise.all([mine, stranger.sessions[0] as Pair].map(pair => refusals(app, pair))), [good, good])
     t.match(await sessionRow(app, sessionIdOf(one)), { end_reason: 'password_changed' })
-    const events = await query(app, `select session_id, details from security_events where type = 'password_changed' and user_id = '${id}'`)
+    const events = await query(
+      app, `select session_id, details from security_events where type = 'password_changed' and user_id = '${id}'`
+    )
     t.same(events, [{ session_id: sessionIdOf(mine), details: { sessions: 2 } }])
     t.same((await everyRow(app)).filter(row => row.includes(newPassword) || row.includes(password)), [])
   })
@@ -34,7 +37,10 @@ t.test('PUT /me/password', t => onEachStorage(t, async (t, app) => {
     const newer = (await login(username, newPassword)).json() as Pair
     t.equal((await change(mine as Pair, password, newPassword)).statusCode, 204)
     t.same(await refusals(app, newer), good)
-    t.equal((await query(app, `select 1 from security_events where type = 'password_changed' and user_id = '${id}'`)).length, 1)
+    t.equal(
+      (await query(app, `select 1 from security_events where type = 'password_changed' and user_id = '${id}'`)).length,
+      1
+    )
   })
 
   await t.test('is refused with a wrong current password, which is counted', async t => {
@@ -45,7 +51,10 @@ t.test('PUT /me/password', t => onEachStorage(t, async (t, app) => {
     t.notOk(answer.headers['www-authenticate'], 'the token is well')
     t.same(await Promise.all([mine, other].map(pair => isAccepted(app, pair))), [true, true])
     t.equal((await login(username, password)).statusCode, 200)
-    t.same(await query(app, `select type, count from security_events where type like '%failed' and user_id = '${id}'`), [{ type: 'password_check_failed', count: 1 }])
+    t.same(
+      await query(app, `select type, count from security_events where type like '%failed' and user_id = '${id}'`),
+      [{ type: 'password_check_failed', count: 1 }]
+    )
   })
 
   await t.test('is refused for a new one that will not do, and says where', async t => {
@@ -58,8 +67,15 @@ t.test('PUT /me/password', t => onEachStorage(t, async (t, app) => {
       expectError(t, answer, 400, 'invalid_request', String(wrong))
       t.equal(answer.json().details[0].path, '/new_password')
     }
-    for (const wrong of ['', 1, undefined]) t.equal((await change(mine as Pair, wrong, newPassword)).json().details[0].path, '/current_password')
-    expectError(t, await ask(app, 'PUT', '/me/password', undefined, { current_password: password, new_password: newPassword }), 401, 'authorization_required')
+    for (const wrong of ['', 1, undefined]) {
+      t.equal((await change(mine as Pair, wrong, newPassword)).json().details[0].path, '/current_password')
+    }
+    expectError(
+      t,
+      await ask(app, 'PUT', '/me/password', undefined, { current_password: password, new_password: newPassword }),
+      401,
+      'authorization_required'
+    )
     t.equal((await login(username, password)).statusCode, 200)
   })
 

@@ -31,7 +31,9 @@ t.test('POST /refresh', t => onEachStorage(t, async (t, app) => {
     const pair = await openSession(app, username)
     await letTimePass(app, 100)
     const payload = { refresh_token: pair.refresh_token }
-    await app.inject({ method: 'POST', url: '/refresh', payload, headers: { 'user-agent': 'Opera' }, remoteAddress: '203.0.113.9' })
+    await app.inject({
+      method: 'POST', url: '/refresh', payload, headers: { 'user-agent': 'Opera' }, remoteAddress: '203.0.113.9'
+    })
     const row = await sessionRow(app, sessionIdOf(pair))
     t.match(row, { ip: '203.0.113.9', user_agent: 'Opera' })
     t.ok(Number(new Date(row['last_used_at'] as string)) - Number(new Date(row['created_at'] as string)) >= 100_000)
@@ -41,13 +43,18 @@ t.test('POST /refresh', t => onEachStorage(t, async (t, app) => {
     const opened = await openSession(app, username)
     await letTimePass(app, 600)
     const second = await renew(opened)
-    t.ok(second.refresh_expires_in > 890 && second.refresh_expires_in <= 900, `${second.refresh_expires_in} of 1500 are left`)
+    t.ok(
+      second.refresh_expires_in > 890 && second.refresh_expires_in <= 900,
+      `${second.refresh_expires_in} of 1500 are left`
+    )
     await letTimePass(app, 800)
     const third = await renew(second)
     t.ok(third.refresh_expires_in > 90 && third.refresh_expires_in <= 100, `${third.refresh_expires_in} are left`)
     const { exp } = decodeJwt(third.access_token)
     t.ok(third.expires_in <= 100, 'the access token does not live longer')
-    t.ok(Number(exp) <= Number(new Date((await sessionRow(app, sessionIdOf(opened)))['max_expires_at'] as string)) / 1000)
+    t.ok(
+      Number(exp) <= Number(new Date((await sessionRow(app, sessionIdOf(opened)))['max_expires_at'] as string)) / 1000
+    )
     await letTimePass(app, 100)
     expectError(t, await refresh(app, third.refresh_token), 401, 'token_expired')
   })
@@ -61,7 +68,9 @@ t.test('POST /refresh', t => onEachStorage(t, async (t, app) => {
   })
 
   await t.test('refuses what was never a refresh token, and that of a session that has ended', async t => {
-    for (const text of ['x', 'A'.repeat(43), '\u0000', 'é'.repeat(43), 'x'.repeat(4096)]) expectError(t, await refresh(app, text), 401, 'invalid_token')
+    for (const text of ['x', 'A'.repeat(43), '\u0000', 'é'.repeat(43), 'x'.repeat(4096)]) {
+      expectError(t, await refresh(app, text), 401, 'invalid_token')
+    }
     const pair = await openSession(app, username)
     await ask(app, 'POST', '/logout', pair.access_token)
     expectError(t, await refresh(app, pair.refresh_token), 401, 'token_revoked')
@@ -69,15 +78,30 @@ t.test('POST /refresh', t => onEachStorage(t, async (t, app) => {
 
   await t.test('refuses a body of another form, and spends nothing', async t => {
     const { refresh_token: token } = await openSession(app, username)
-    const wrong = [undefined, {}, { refresh_token: '' }, { refresh_token: 1 }, { refresh_token: [token] }, { refresh_token: null }, { refresh_token: token, scope: 'admin' }, { token }, [token], { refresh_token: 'x'.repeat(4097) }]
-    for (const payload of wrong) expectError(t, await ask(app, 'POST', '/refresh', undefined, payload), 400, 'invalid_request')
+    const wrong = [
+      undefined,
+      {},
+      { refresh_token: '' },
+      { refresh_token: 1 },
+      { refresh_token: [token] },
+      { refresh_token: null },
+      { refresh_token: token, scope: 'admin' },
+      { token },
+      [token],
+      { refresh_token: 'x'.repeat(4097) }
+    ]
+    for (const payload of wrong) {
+      expectError(t, await ask(app, 'POST', '/refresh', undefined, payload), 400, 'invalid_request')
+    }
     t.equal((await refresh(app, token)).statusCode, 200)
   })
 
   await t.test('answers nothing when the session expired within the grace', async t => {
     const pair = await openSession(app, username)
     await renew(pair)
-    await query(app, `update sessions set expires_at = clock_timestamp() - interval '1 second' where id = '${sessionIdOf(pair)}'`)
+    await query(
+      app, `update sessions set expires_at = clock_timestamp() - interval '1 second' where id = '${sessionIdOf(pair)}'`
+    )
     expectError(t, await refresh(app, pair.refresh_token), 401, 'token_expired')
   })
 }, settings))

@@ -2,7 +2,9 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { letTimePass } from '../support/database.ts'
-import { ask, aSession, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions } from '../support/expect.ts'
+import {
+  ask, aSession, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions
+} from '../support/expect.ts'
 import { openSession, refresh, type Pair } from '../support/people.ts'
 
 interface Listed {
@@ -13,7 +15,8 @@ interface Listed {
   current: boolean
 }
 
-const list = async (app: FastifyInstance, pair: Pair, query = ''): Promise<Listed[]> => (await ask(app, 'GET', `/me/sessions${query}`, pair.access_token)).json()
+const list = async (app: FastifyInstance, pair: Pair, query = ''): Promise<Listed[]> =>
+  (await ask(app, 'GET', `/me/sessions${query}`, pair.access_token)).json()
 const idsOf = (listed: Listed[]) => listed.map(({ id }) => id)
 
 t.test('GET /me/sessions', t => onEachStorage(t, async (t, app) => {
@@ -26,7 +29,11 @@ t.test('GET /me/sessions', t => onEachStorage(t, async (t, app) => {
     t.same(idsOf(listed), [third, second, first].map(sessionIdOf))
     t.same(listed.map(({ current }) => current), [false, true, false])
     const { created_at: createdAt, last_used_at: lastUsedAt, expires_at: expiresAt, ...rest } = listed[0] as Listed
-    t.same(rest, { id: sessionIdOf(third), ip: '127.0.0.1', user_agent: 'lightMyRequest', current: false }, 'and nothing else')
+    t.same(
+      rest,
+      { id: sessionIdOf(third), ip: '127.0.0.1', user_agent: 'lightMyRequest', current: false },
+      'and nothing else'
+    )
     for (const instant of [createdAt, lastUsedAt, expiresAt]) t.equal(new Date(instant).toISOString(), instant)
     t.equal(lastUsedAt, createdAt)
     t.equal(Date.parse(expiresAt), Date.parse(createdAt) + 1_209_600_000)
@@ -50,7 +57,9 @@ t.test('GET /me/sessions', t => onEachStorage(t, async (t, app) => {
 
   await t.test('refuses a query that it does not know, and whoever has no token', async t => {
     const { access_token: token } = await aSession(app)
-    for (const query of ['?state=all', '?state=', '?user=x']) expectError(t, await ask(app, 'GET', `/me/sessions${query}`, token), 400, 'invalid_request')
+    for (const query of ['?state=all', '?state=', '?user=x']) {
+      expectError(t, await ask(app, 'GET', `/me/sessions${query}`, token), 400, 'invalid_request')
+    }
     expectError(t, await ask(app, 'GET', '/me/sessions'), 401, 'authorization_required')
   })
 }))
@@ -83,8 +92,16 @@ t.test('DELETE /me/sessions/:id', t => onEachStorage(t, async (t, app) => {
 
   await t.test('refuses what is no id', async t => {
     const pair = await aSession(app)
-    for (const id of ['x', '1', `${sessionIdOf(pair)}x`, `urn:uuid:${sessionIdOf(pair)}`, '%00']) expectError(t, await end(pair, id), 400, 'invalid_request', id)
-    expectError(t, await ask(app, 'DELETE', `/me/sessions/${sessionIdOf(pair)}`, pair.access_token, { all: true }), 400, 'invalid_request', 'a body')
+    for (const id of ['x', '1', `${sessionIdOf(pair)}x`, `urn:uuid:${sessionIdOf(pair)}`, '%00']) {
+      expectError(t, await end(pair, id), 400, 'invalid_request', id)
+    }
+    expectError(
+      t,
+      await ask(app, 'DELETE', `/me/sessions/${sessionIdOf(pair)}`, pair.access_token, { all: true }),
+      400,
+      'invalid_request',
+      'a body'
+    )
     t.ok(await isAccepted(app, pair))
     t.equal((await end(pair, sessionIdOf(pair).toUpperCase())).statusCode, 204, 'in any case of its letters')
   })

@@ -8,7 +8,9 @@ import { until } from '../support/wait.ts'
 
 /** Runs a script of package.json as a person would, in a process group of its own. */
 function npmRun (t: Test, args: string[], env: Env = {}) {
-  const child = spawn(...undisturbed('npm', ['run', '--silent', ...args]), { cwd: packageRoot, env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(...undisturbed('npm', ['run', '--silent', ...args]), {
+    cwd: packageRoot, env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe']
+  })
   const toGroup = (signal: NodeJS.Signals) => {
     try {
       process.kill(-Number(child.pid), signal)
@@ -36,7 +38,11 @@ t.test('npm run replicas starts as many as it is told, tells their logs apart, a
   const firstPort = await findThreeFreePorts()
   const replicas = npmRun(t, ['replicas', '--', '3', '--first-port', String(firstPort)], env)
   const ports = [firstPort, firstPort + 1, firstPort + 2]
-  await until('all three listen', () => ports.every(port => replicas.output().includes(`Documentation: http://127.0.0.1:${port}`)), 60_000)
+  await until(
+    'all three listen',
+    () => ports.every(port => replicas.output().includes(`Documentation: http://127.0.0.1:${port}`)),
+    60_000
+  )
   for (const port of ports) {
     t.equal((await fetch(`http://127.0.0.1:${port}/health/ready`)).status, 200)
     t.match(replicas.output(), new RegExp(`^\\[${port}\\] .*Listening: http://127.0.0.1:${port}`, 'm'))
@@ -44,13 +50,27 @@ t.test('npm run replicas starts as many as it is told, tells their logs apart, a
   replicas.pressCtrlC()
   await replicas.ended
   for (const port of ports) {
-    await until(`nothing listens on ${port}`, () => fetch(`http://127.0.0.1:${port}/health/live`).then(() => false, () => true))
+    await until(`nothing listens on ${port}`, () =>
+      fetch(`http://127.0.0.1:${port}/health/live`).then(
+        () => false, () => true
+      )
+    )
     t.match(replicas.output(), new RegExp(`^\\[${port}\\] ended with 0$`, 'm'), 'it finished, and was not killed')
   }
 })
 
 t.test('a count that is none, and a port that is none, are refused with the way to do it', async t => {
-  for (const args of [['none'], ['0'], ['0x3'], ['1e1'], ['51'], ['1.5'], ['1', '2'], ['1', '--first-port', 'x'], ['3', '--first-port', '65535']]) {
+  for (const args of [
+    ['none'],
+    ['0'],
+    ['0x3'],
+    ['1e1'],
+    ['51'],
+    ['1.5'],
+    ['1', '2'],
+    ['1', '--first-port', 'x'],
+    ['3', '--first-port', '65535']
+  ]) {
     const { ended, output } = npmRun(t, ['replicas', '--', ...args])
     t.equal(await ended, 1, args.join(' '))
     t.match(output(), /must be a whole number[^]*Usage: npm run replicas/, args.join(' '))
@@ -66,7 +86,9 @@ t.test('every command says what it does', async t => {
 })
 
 t.test('npm run services names the variable of a server that does not answer', async t => {
-  for (const [name, url] of [['REDIS_URL', 'redis://127.0.0.1:1'], ['DATABASE_URL', 'postgres://127.0.0.1:1/none']] as const) {
+  for (const [name, url] of [
+    ['REDIS_URL', 'redis://127.0.0.1:1'], ['DATABASE_URL', 'postgres://127.0.0.1:1/none']
+  ] as const) {
     const { ended, output } = npmRun(t, ['services'], { [name]: url })
     t.equal(await ended, 1, name)
     t.match(output(), `${name} names a `)

@@ -9,13 +9,23 @@ import { undisturbed } from '../support/undisturbed.ts'
 import { until } from '../support/wait.ts'
 
 /** Runs a program until it has printed what is waited for, stops it, and answers all that it printed. */
-async function outputUntil (t: Test, program: string, args: string[], options: { cwd: string, env: Env, stop?: (child: ChildProcess) => void }, awaited: string): Promise<string> {
-  const child = spawn(...undisturbed(program, args), { cwd: options.cwd, env: { ...process.env, ...options.env }, detached: true, stdio: 'pipe' })
+async function outputUntil (
+  t: Test,
+  program: string,
+  args: string[],
+  options: { cwd: string, env: Env, stop?: (child: ChildProcess) => void },
+  awaited: string
+): Promise<string> {
+  const child = spawn(...undisturbed(program, args), {
+    cwd: options.cwd, env: { ...process.env, ...options.env }, detached: true, stdio: 'pipe'
+  })
   const toGroup = (signal: NodeJS.Signals) => { process.kill(-Number(child.pid), signal) }
   t.teardown(() => { if (child.exitCode === null && child.signalCode === null) toGroup('SIGKILL') })
   const ended = new Promise(resolve => { child.once('close', resolve) })
   let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => { output += data.toString() })
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (data: Buffer) => { output += data.toString() })
+  }
   await until(`it prints ${awaited}`, () => output.includes(awaited), 60_000)
   if (options.stop === undefined) toGroup('SIGTERM')
   else options.stop(child)
@@ -55,7 +65,9 @@ t.test('when its terminal is closed, the process ends', async t => {
   const cwd = scratchFolder(t)
   const env = { ...await serversEnv(t), PORT: '0', TERM: 'xterm' }
   const closeTerminal = (child: ChildProcess) => { child.kill('SIGKILL') }
-  await outputUntil(t, 'script', inTerminal(`echo $$ > pid; exec ${server}`), { cwd, env, stop: closeTerminal }, 'Documentation: ')
+  await outputUntil(
+    t, 'script', inTerminal(`echo $$ > pid; exec ${server}`), { cwd, env, stop: closeTerminal }, 'Documentation: '
+  )
   const pid = Number(readFileSync(join(cwd, 'pid'), 'utf8'))
   t.teardown(() => { if (isRunning(pid)) process.kill(pid, 'SIGKILL') })
   await until('it has ended', () => !isRunning(pid), 20_000)
@@ -73,7 +85,9 @@ function isRunning (pid: number): boolean {
 t.test('in a terminal the log is pretty', async t => {
   const env = { ...await serversEnv(t), PORT: '0', TERM: 'xterm' }
   const pressCtrlC = (child: ChildProcess) => { child.stdin?.write('\u0003') }
-  const output = await outputUntil(t, 'script', inTerminal(server), { cwd: scratchFolder(t), env, stop: pressCtrlC }, 'Documentation: ')
+  const output = await outputUntil(
+    t, 'script', inTerminal(server), { cwd: scratchFolder(t), env, stop: pressCtrlC }, 'Documentation: '
+  )
   t.notMatch(output, '{"level"')
   // eslint-disable-next-line no-control-regex
   const plain = output.replace(/\u001b\[\d+m/g, '')
@@ -82,10 +96,16 @@ t.test('in a terminal the log is pretty', async t => {
 })
 
 t.test('the package has what its exports name, and the built plugin is the plugin', async t => {
-  const { exports } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { exports: Record<string, string | { types: string, default: string }> }
+  const { exports } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+    exports: Record<string, string | { types: string, default: string }>
+  }
   for (const target of Object.values(exports)) {
-    for (const path of typeof target === 'string' ? [target] : Object.values(target)) t.ok(existsSync(join(packageRoot, path)), path)
+    for (const path of typeof target === 'string' ? [target] : Object.values(target)) {
+      t.ok(existsSync(join(packageRoot, path)), path)
+    }
   }
   const plugin = await import(join(packageRoot, 'dist', 'plugins', 'auth', 'auth.js')) as Record<string, unknown>
-  t.same(Object.keys(plugin).sort(), ['SignoutError', 'createMemoryBlocklist', 'createRedisBlocklist', 'createRedisConnection', 'default'])
+  t.same(Object.keys(plugin).sort(), [
+    'SignoutError', 'createMemoryBlocklist', 'createRedisBlocklist', 'createRedisConnection', 'default'
+  ])
 })

@@ -5,21 +5,30 @@ import { createEventRepository } from '../../src/security/event-repository.ts'
 import { build, onEachStorage, serversEnv } from '../support/app.ts'
 import { recordTrips } from '../support/blocklist.ts'
 import { everyRow, query, type Row } from '../support/database.ts'
-import { ask, aSession, expectError, isAccepted, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
+import { ask, expectError, isAccepted, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
 import { keepLog } from '../support/log.ts'
-import { bearer, openSession, password, refresh, type Pair } from '../support/people.ts'
+import { password, refresh, type Pair } from '../support/people.ts'
 
 const newPassword = 'a wholly different pass phrase'
 const eventsOf = (app: FastifyInstance, userId: string): Promise<Row[]> =>
-  query(app, `select type, actor_id, session_id, host(ip) as ip, details, count from security_events where user_id = '${userId}' order by position`)
+  query(
+    app,
+    `select type, actor_id, session_id, host(ip) as ip, details, count from security_events where user_id = '${userId}' order by position`
+  )
 
 /** Everything that people do to an account of their own, and the events of it, in order. */
-async function liveALife (app: FastifyInstance): Promise<{ id: string, secrets: string[], expected: Array<[type: string, sessionId: string | null, details: Row | null]> }> {
+async function liveALife (
+  app: FastifyInstance
+): Promise<{
+  id: string, secrets: string[], expected: Array<[type: string, sessionId: string | null, details: Row | null]>
+}> {
   const { id, username, sessions } = await withSessions(app, 4)
   const [one, two, three, four] = sessions as [Pair, Pair, Pair, Pair]
   const next = (await refresh(app, one.refresh_token)).json() as Pair
   await ask(app, 'DELETE', `/me/sessions/${sessionIdOf(two)}`, one.access_token)
-  await ask(app, 'PUT', '/me/password', one.access_token, { current_password: 'a wrong pass phrase', new_password: newPassword })
+  await ask(app, 'PUT', '/me/password', one.access_token, {
+    current_password: 'a wrong pass phrase', new_password: newPassword
+  })
   await ask(app, 'PUT', '/me/password', one.access_token, { current_password: password, new_password: newPassword })
   await ask(app, 'POST', '/login', undefined, { username, password: 'another wrong pass phrase' })
   const again = (await ask(app, 'POST', '/login', undefined, { username, password: newPassword })).json() as Pair
@@ -30,7 +39,10 @@ async function liveALife (app: FastifyInstance): Promise<{ id: string, secrets: 
   const pairs = [one, two, three, four, next, again, last]
   return {
     id,
-    secrets: [password, newPassword, 'wrong pass phrase', ...pairs.flatMap(pair => [pair.access_token, pair.refresh_token, pair.access_token.split('.')[2] as string])],
+    secrets: [
+      password, newPassword, 'wrong pass phrase',
+      ...pairs.flatMap(pair => [pair.access_token, pair.refresh_token, pair.access_token.split('.')[2] as string])
+    ],
     expected: [
       ['registered', null, { role: 'user' }],
       ...sessions.map((pair): [string, string, null] => ['login', sessionIdOf(pair), null]),
@@ -50,8 +62,17 @@ async function liveALife (app: FastifyInstance): Promise<{ id: string, secrets: 
 
 t.test('each act is recorded with what it was, whose, in which session, where and when, and no secret', t => onEachStorage(t, async (t, app) => {
   const { id, secrets, expected } = await liveALife(app)
-  t.same(await eventsOf(app, id), expected.map(([type, sessionId, details]) => ({ type, actor_id: null, session_id: sessionId, ip: '127.0.0.1', details, count: 1 })))
-  t.same(await query(app, 'select 1 from security_events where abs(extract(epoch from clock_timestamp() - at)) > 120'), [], 'just now')
+  t.same(
+    await eventsOf(app, id),
+    expected.map(([type, sessionId, details]) => ({
+      type, actor_id: null, session_id: sessionId, ip: '127.0.0.1', details, count: 1
+    }))
+  )
+  t.same(
+    await query(app, 'select 1 from security_events where abs(extract(epoch from clock_timestamp() - at)) > 120'),
+    [],
+    'just now'
+  )
   t.same((await everyRow(app)).filter(row => secrets.some(secret => row.includes(secret))), [])
 }))
 
@@ -60,11 +81,23 @@ t.test('the log carries the same events in one shape, and no secret', async t =>
   const app = await build(t, await serversEnv(t), log.logger)
   const { id, secrets, expected } = await liveALife(app)
   const logged = log.lines().map(line => line['event'] as Row | undefined).filter(event => event?.['user_id'] === id)
-  t.same(logged, expected.map(([type, sessionId, details]) => ({ type, user_id: id, actor_id: null, session_id: sessionId, ip: '127.0.0.1', ...details !== null && { details } })))
+  t.same(
+    logged,
+    expected.map(([type, sessionId, details]) => ({
+      type, user_id: id, actor_id: null, session_id: sessionId, ip: '127.0.0.1', ...details !== null && { details }
+    }))
+  )
   const admin = await signUpAdmin(app)
   const { id: other } = await withSessions(app, 1)
   await ask(app, 'DELETE', `/users/${other}/sessions`, admin.token)
-  t.same(log.lines().findLast(line => line['event'] !== undefined)?.['event'], { type: 'sessions_revoked', user_id: other, actor_id: admin.id, session_id: null, ip: '127.0.0.1', details: { sessions: 1, by: 'admin' } })
+  t.same(log.lines().findLast(line => line['event'] !== undefined)?.['event'], {
+    type: 'sessions_revoked',
+    user_id: other,
+    actor_id: admin.id,
+    session_id: null,
+    ip: '127.0.0.1',
+    details: { sessions: 1, by: 'admin' }
+  })
   t.same([...secrets, admin.token].filter(secret => log.text().includes(secret)), [])
 })
 
@@ -72,10 +105,18 @@ t.test('the log has an address in the form that the table has', async t => {
   const log = keepLog()
   const app = await build(t, await serversEnv(t), log.logger)
   const { id, username } = await withSessions(app, 0)
-  for (const [address, typed] of [['::ffff:192.0.2.9', password], ['2001:DB8:0:0::1', password], ['fe80::1%eth0', 'a wrong pass phrase'], ['nowhere', password]] as const) {
+  for (const [address, typed] of [
+    ['::ffff:192.0.2.9', password],
+    ['2001:DB8:0:0::1', password],
+    ['fe80::1%eth0', 'a wrong pass phrase'],
+    ['nowhere', password]
+  ] as const) {
     await app.inject({ method: 'POST', url: '/login', payload: { username, password: typed }, remoteAddress: address })
   }
-  const logged = log.lines().map(line => line['event'] as Row | undefined).filter(event => event?.['user_id'] === id && event['type'] !== 'registered')
+  const logged = log
+    .lines()
+    .map(line => line['event'] as Row | undefined)
+    .filter(event => event?.['user_id'] === id && event['type'] !== 'registered')
   t.same(logged.map(event => event?.['ip']), ['192.0.2.9', '2001:db8::1', 'fe80::1', null])
 })
 
@@ -86,17 +127,29 @@ t.test('an ending that found nothing to end is recorded, but not one that is mer
   const { id: neverSignedIn } = await withSessions(app, 0)
   const since = (await query(app, 'select max(position) as position from security_events'))[0]?.['position']
   await ask(app, 'POST', '/logout?scope=others', mine)
-  for (let time = 0; time < 3; time++) await ask(app, 'POST', '/logout?scope=all', undefined, { refresh_token: refreshToken })
+  for (let time = 0; time < 3; time++) {
+    await ask(app, 'POST', '/logout?scope=all', undefined, { refresh_token: refreshToken })
+  }
   await ask(app, 'POST', '/logout', undefined, { refresh_token: refreshToken })
   await ask(app, 'DELETE', `/users/${neverSignedIn}/sessions`, admin)
   await ask(app, 'POST', '/revocations', admin, { subject: neverSignedIn })
   await ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(sessions[0] as Pair) })
-  const byAdmin = (userId: string) => ({ type: 'sessions_revoked', user_id: userId, actor_id: adminId, details: { sessions: 0, by: 'admin' } })
-  t.same(await query(app, `select type, user_id, actor_id, details from security_events where position > ${String(since)} order by position`), [
-    { type: 'logout', user_id: id, actor_id: null, details: { scope: 'others', sessions: 0 } },
-    { type: 'logout', user_id: id, actor_id: null, details: { scope: 'all', sessions: 1 } },
-    byAdmin(neverSignedIn), byAdmin(neverSignedIn), byAdmin(id)
-  ])
+  const byAdmin = (userId: string) => ({
+    type: 'sessions_revoked', user_id: userId, actor_id: adminId, details: { sessions: 0, by: 'admin' }
+  })
+  t.same(
+    await query(
+      app,
+      `select type, user_id, actor_id, details from security_events where position > ${String(since)} order by position`
+    ),
+    [
+      { type: 'logout', user_id: id, actor_id: null, details: { scope: 'others', sessions: 0 } },
+      { type: 'logout', user_id: id, actor_id: null, details: { scope: 'all', sessions: 1 } },
+      byAdmin(neverSignedIn),
+      byAdmin(neverSignedIn),
+      byAdmin(id)
+    ]
+  )
 }))
 
 t.test('an act and its event happen together or not at all', t => onEachStorage(t, async (t, app) => {
@@ -106,12 +159,14 @@ t.test('an act and its event happen together or not at all', t => onEachStorage(
   const acts = {
     logout: () => ask(app, 'POST', '/logout?scope=all', pair.access_token),
     refresh: () => refresh(app, pair.refresh_token),
-    'a new password': () => ask(app, 'PUT', '/me/password', pair.access_token, { current_password: password, new_password: newPassword }),
+    'a new password': () =>
+      ask(app, 'PUT', '/me/password', pair.access_token, { current_password: password, new_password: newPassword }),
     deletion: () => ask(app, 'DELETE', '/me', pair.access_token, { password })
   }
   await query(app, "create function refuse() returns trigger language plpgsql as 'begin raise exception $$No.$$; end'")
   const failing = {
-    'the commit of the act': 'create constraint trigger refused after update on sessions deferrable initially deferred for each row execute function refuse()',
+    'the commit of the act':
+      'create constraint trigger refused after update on sessions deferrable initially deferred for each row execute function refuse()',
     'the recording': 'create trigger refused before insert on security_events for each row execute function refuse()'
   }
   for (const [what, trigger] of Object.entries(failing)) {
@@ -129,74 +184,14 @@ t.test('an act and its event happen together or not at all', t => onEachStorage(
   t.equal((await refresh(app, pair.refresh_token)).statusCode, 200, 'and nothing has happened')
 }))
 
-t.test('GET /me/security-events', t => onEachStorage(t, async (t, app) => {
-  const list = async ({ access_token: token }: Pair, query = '') => (await ask(app, 'GET', `/me/security-events${query}`, token)).json()
-  const typesOf = (events: Array<{ type: string }>) => events.map(({ type }) => type)
-
-  await t.test('answers one\'s own events and nobody else\'s, newest first', async t => {
-    const admin = await signUpAdmin(app)
-    const { id, username, sessions: [first] } = await withSessions(app, 1)
-    await aSession(app)
-    await ask(app, 'DELETE', `/users/${id}/sessions`, admin.token)
-    await ask(app, 'POST', '/login', undefined, { username, password: 'not the right password' })
-    const mine = await openSession(app, username)
-    const { events, next_cursor: next } = await list(mine)
-    t.equal(next, null)
-    t.same(typesOf(events), ['login', 'login_failed', 'sessions_revoked', 'login', 'registered'])
-    const { id: position, at, ...rest } = events[2]
-    t.match(position, /^\d+$/)
-    t.equal(new Date(at).toISOString(), at)
-    t.same(rest, { type: 'sessions_revoked', count: 1, session_id: null, ip: null, by_admin: true, details: { sessions: 1 } }, 'who did it, and where from, is not told')
-    t.match(events[3], { session_id: sessionIdOf(first as Pair), by_admin: false, details: {} })
-  })
-
-  await t.test('hides the address of an administrator from everybody but that administrator', async t => {
-    const { id, token, username } = await signUpAdmin(app)
-    const other = await withSessions(app, 1)
-    const from = { remoteAddress: '203.0.113.77' }
-    for (const [method, url, payload] of [['DELETE', 'sessions'], ['PUT', 'status', { status: 'disabled' }], ['PUT', 'status', { status: 'active' }], ['PUT', 'role', { role: 'admin' }]] as const) {
-      await app.inject({ method, url: `/users/${other.id}/${url}`, ...from, headers: bearer(token), ...payload && { payload } })
-    }
-    await app.inject({ method: 'POST', url: '/revocations', ...from, headers: bearer(token), payload: { subject: other.id } })
-    const { events } = await list(await openSession(app, other.username))
-    t.same(typesOf(events), ['login', 'sessions_revoked', 'role_changed', 'status_changed', 'status_changed', 'sessions_revoked', 'login', 'registered'])
-    t.notMatch(JSON.stringify(events), from.remoteAddress)
-    await app.inject({ method: 'DELETE', url: `/users/${id}/sessions`, ...from, headers: bearer(token) })
-    t.match((await list(await openSession(app, username))).events[1], { type: 'sessions_revoked', ip: from.remoteAddress, by_admin: true })
-  })
-
-  await t.test('in pages without gaps or repeats, while there are more', async t => {
-    const { username, sessions } = await withSessions(app, 5)
-    const mine = sessions[0] as Pair
-    const { events: all } = await list(mine)
-    const seen: unknown[] = []
-    let page = await list(mine, '?limit=2')
-    for (;;) {
-      t.ok(page.events.length <= 2)
-      seen.push(...page.events)
-      if (page.next_cursor === null) break
-      await openSession(app, username)
-      page = await list(mine, `?limit=2&cursor=${page.next_cursor}`)
-    }
-    t.same(seen, all)
-    t.equal(seen.length, 6)
-  })
-
-  await t.test('and refuses pages that cannot be', async t => {
-    const { access_token: token } = await aSession(app)
-    for (const query of ['limit=-Infinity', 'limit=-1e999', 'limit=Infinity', 'limit=0', 'limit=101', 'cursor=', 'cursor=x', `cursor=${Buffer.from('-1').toString('base64url')}`, `cursor=${Buffer.from('9'.repeat(30)).toString('base64url')}`, 'user=x']) {
-      expectError(t, await ask(app, 'GET', `/me/security-events?${query}`, token), 400, 'invalid_request', query)
-    }
-    expectError(t, await ask(app, 'GET', '/me/security-events'), 401, 'authorization_required')
-  })
-}))
-
 /** How Postgres searches for known places, with the rows that it visited. */
 async function explainKnownPlace (app: FastifyInstance, userId: string): Promise<string> {
   let plan = ''
   const db = {
     execute: async (statement: object) => {
-      const { rows } = await app.database.run(db => db.execute(sql`explain (analyze, timing off) ${statement}`)) as unknown as { rows: Row[] }
+      const { rows } = (await app.database.run(db =>
+        db.execute(sql`explain (analyze, timing off) ${statement}`)
+      )) as unknown as { rows: Row[] }
       plan = rows.map(row => row['QUERY PLAN']).join('\n')
       return { rows }
     }
@@ -208,9 +203,15 @@ async function explainKnownPlace (app: FastifyInstance, userId: string): Promise
 
 t.test('whether a place is known is found with as few rows for an account with a long history as for none', t => onEachStorage(t, async (t, app) => {
   const { id } = await withSessions(app, 1)
-  await query(app, `insert into security_events (type, user_id, ip, at) select 'refresh', '${id}', '203.0.113.7', now() from generate_series(1, 3000)`)
-  await query(app, `insert into sessions select (jsonb_populate_record(s, jsonb_build_object('id', gen_random_uuid(), 'ended_at', now(),
-    'refresh_token_hash', '\\x' || md5(n::text)))).* from sessions s, generate_series(1, 3000) n where user_id = '${id}'`)
+  await query(
+    app,
+    `insert into security_events (type, user_id, ip, at) select 'refresh', '${id}', '203.0.113.7', now() from generate_series(1, 3000)`
+  )
+  await query(
+    app,
+    `insert into sessions select (jsonb_populate_record(s, jsonb_build_object('id', gen_random_uuid(), 'ended_at', now(),
+    'refresh_token_hash', '\\x' || md5(n::text)))).* from sessions s, generate_series(1, 3000) n where user_id = '${id}'`
+  )
   for (const table of ['security_events', 'sessions']) await query(app, `analyze ${table}`)
   const plan = await explainKnownPlace(app, id)
   t.notMatch(plan, /Removed by Filter: \d{2}/, plan)

@@ -7,12 +7,14 @@ import { password } from '../support/people.ts'
 import { randomName } from '../support/services.ts'
 
 const wrong = 'not the right password'
-const login = (app: FastifyInstance, username: string, remoteAddress: string, typed = wrong) => app.inject({ method: 'POST', url: '/login', payload: { username, password: typed }, remoteAddress })
+const login = (app: FastifyInstance, username: string, remoteAddress: string, typed = wrong) =>
+  app.inject({ method: 'POST', url: '/login', payload: { username, password: typed }, remoteAddress })
 
 /** Does the work until a minute has not ended in it, with somebody new each time. */
 async function withinOneMinute<T> (app: FastifyInstance, work: () => Promise<T>): Promise<T> {
   for (;;) {
-    const minute = async () => (await query(app, "select date_trunc('minute', clock_timestamp())::text as minute"))[0]?.['minute']
+    const minute = async () =>
+      (await query(app, "select date_trunc('minute', clock_timestamp())::text as minute"))[0]?.['minute']
     const before = await minute()
     const result = await work()
     if (await minute() === before) return result
@@ -20,14 +22,20 @@ async function withinOneMinute<T> (app: FastifyInstance, work: () => Promise<T>)
 }
 
 t.test('failed logins', t => onEachStorage(t, async (t, app) => {
-  const failuresOf = (where: string) => query(app, `select ip::text as ip, count, session_id, details from security_events where type = 'login_failed' and ${where} order by position`)
+  const failuresOf = (where: string) =>
+    query(
+      app,
+      `select ip::text as ip, count, session_id, details from security_events where type = 'login_failed' and ${where} order by position`
+    )
   const row = (ip: string, count: number) => ({ ip, count, session_id: null, details: null })
 
   await t.test('of an account, from one place, within a minute, are one row however many there are', async t => {
     const id = await withinOneMinute(app, async () => {
       const { id, username } = await withSessions(app, 0)
       const other = await withSessions(app, 0)
-      for (let count = 0; count < 47; count++) await app.securityEvents.countFailure({ type: 'login_failed', userId: id, ip: '192.0.2.1' })
+      for (let count = 0; count < 47; count++) {
+        await app.securityEvents.countFailure({ type: 'login_failed', userId: id, ip: '192.0.2.1' })
+      }
       for (let count = 0; count < 3; count++) t.equal((await login(app, username, '192.0.2.1')).statusCode, 401)
       await login(app, username, '192.0.2.2')
       await login(app, other.username, '192.0.2.1')
@@ -39,17 +47,26 @@ t.test('failed logins', t => onEachStorage(t, async (t, app) => {
   await t.test('from addresses of one IPv6 /64 are from one place', async t => {
     const id = await withinOneMinute(app, async () => {
       const { id, username } = await withSessions(app, 0)
-      for (const ip of ['2001:db8:0:1::1', '2001:db8:0:1:ffff::2', '2001:db8:0:2::1', '::ffff:192.0.2.7', '192.0.2.7']) await login(app, username, ip)
+      for (const ip of [
+        '2001:db8:0:1::1', '2001:db8:0:1:ffff::2', '2001:db8:0:2::1', '::ffff:192.0.2.7', '192.0.2.7'
+      ]) {
+        await login(app, username, ip)
+      }
       return id
     })
-    t.same(await failuresOf(`user_id = '${id}'`), [row('2001:db8:0:1::/64', 2), row('2001:db8:0:2::/64', 1), row('192.0.2.7/32', 2)])
+    t.same(await failuresOf(`user_id = '${id}'`), [
+      row('2001:db8:0:1::/64', 2), row('2001:db8:0:2::/64', 1), row('192.0.2.7/32', 2)
+    ])
   })
 
   await t.test('in another minute are another row', async t => {
     const id = await withinOneMinute(app, async () => {
       const { id, username } = await withSessions(app, 0)
       await login(app, username, '192.0.2.1')
-      await query(app, `update security_events set counted_as = replace(counted_as, to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI'), '2020-01-01T00:00') where user_id = '${id}'`)
+      await query(
+        app,
+        `update security_events set counted_as = replace(counted_as, to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI'), '2020-01-01T00:00') where user_id = '${id}'`
+      )
       await login(app, username, '192.0.2.1')
       await login(app, username, '192.0.2.1')
       return id
@@ -66,14 +83,21 @@ t.test('failed logins', t => onEachStorage(t, async (t, app) => {
       return place
     })
     t.same(await failuresOf('user_id is null'), [row(`${place}/32`, 4)])
-    t.same((await everyRow(app)).filter(row => usernames.some(username => row.includes(username.replace('\u0000', '')) && username.length > 5)), [])
+    t.same(
+      (await everyRow(app)).filter(row =>
+        usernames.some(username => row.includes(username.replace('\u0000', '')) && username.length > 5)
+      ),
+      []
+    )
   })
 
   await t.test('are what a right password of a disabled account is too', async t => {
     const id = await withinOneMinute(app, async () => {
       const { id, username } = await withSessions(app, 0)
       await query(app, `update users set status = 'disabled' where id = '${id}'`)
-      for (let count = 0; count < 2; count++) expectError(t, await login(app, username, '192.0.2.1', password), 403, 'account_disabled')
+      for (let count = 0; count < 2; count++) {
+        expectError(t, await login(app, username, '192.0.2.1', password), 403, 'account_disabled')
+      }
       return id
     })
     t.same(await failuresOf(`user_id = '${id}'`), [row('192.0.2.1/32', 2)])

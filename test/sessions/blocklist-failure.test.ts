@@ -32,27 +32,86 @@ const all: Ending['ends'] = ['mine', 'other']
 
 /** What people do themselves. */
 const own: Record<string, Ending> = {
-  'a logout': { act: (app, { mine }) => ask(app, 'POST', '/logout', mine.access_token), statusCode: 200, ends: ['mine'] },
-  'a logout of the others': { act: (app, { mine }) => ask(app, 'POST', '/logout?scope=others', mine.access_token), statusCode: 200, ends: ['other'] },
-  'a logout of all': { act: (app, { mine }) => ask(app, 'POST', '/logout?scope=all', mine.access_token), statusCode: 200, ends: all },
-  'a logout with a refresh token': { act: (app, { mine }) => ask(app, 'POST', '/logout', undefined, { refresh_token: mine.refresh_token }), statusCode: 200, ends: ['mine'] },
-  'a logout of all with a refresh token': { act: (app, { mine }) => ask(app, 'POST', '/logout?scope=all', undefined, { refresh_token: mine.refresh_token }), statusCode: 200, ends: all },
-  'the end of a session in the list': { act: (app, { mine, other }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, mine.access_token), statusCode: 204, ends: ['other'] },
-  'the end of one\'s own session in the list': { act: (app, { mine }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(mine)}`, mine.access_token), statusCode: 204, ends: ['mine'] },
-  'a new password': { act: (app, { mine }) => ask(app, 'PUT', '/me/password', mine.access_token, { current_password: password, new_password: newPassword }), statusCode: 204, ends: ['other'] },
-  'the deletion of an account': { act: (app, { mine }) => ask(app, 'DELETE', '/me', mine.access_token, { password }), statusCode: 204, ends: all }
+  'a logout': {
+    act: (app, { mine }) => ask(app, 'POST', '/logout', mine.access_token), statusCode: 200, ends: ['mine']
+  },
+  'a logout of the others': {
+    act: (app, { mine }) => ask(app, 'POST', '/logout?scope=others', mine.access_token),
+    statusCode: 200,
+    ends: ['other']
+  },
+  'a logout of all': {
+    act: (app, { mine }) => ask(app, 'POST', '/logout?scope=all', mine.access_token), statusCode: 200, ends: all
+  },
+  'a logout with a refresh token': {
+    act: (app, { mine }) => ask(app, 'POST', '/logout', undefined, { refresh_token: mine.refresh_token }),
+    statusCode: 200,
+    ends: ['mine']
+  },
+  'a logout of all with a refresh token': {
+    act: (app, { mine }) => ask(app, 'POST', '/logout?scope=all', undefined, { refresh_token: mine.refresh_token }),
+    statusCode: 200,
+    ends: all
+  },
+  'the end of a session in the list': {
+    act: (app, { mine, other }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, mine.access_token),
+    statusCode: 204,
+    ends: ['other']
+  },
+  "the end of one's own session in the list": {
+    act: (app, { mine }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(mine)}`, mine.access_token),
+    statusCode: 204,
+    ends: ['mine']
+  },
+  'a new password': {
+    act: (app, { mine }) =>
+      ask(app, 'PUT', '/me/password', mine.access_token, { current_password: password, new_password: newPassword }),
+    statusCode: 204,
+    ends: ['other']
+  },
+  'the deletion of an account': {
+    act: (app, { mine }) => ask(app, 'DELETE', '/me', mine.access_token, { password }), statusCode: 204, ends: all
+  }
 }
 
 /** What administrators do. */
 const administered: Record<string, Ending> = {
-  'another role': { act: (app, { id, admin }) => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }), statusCode: 200, ends: all },
-  'disabling a user': { act: (app, { id, admin }) => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }), statusCode: 200, ends: all },
-  'deleting a user': { act: (app, { id, admin }) => ask(app, 'DELETE', `/users/${id}`, admin), statusCode: 204, ends: all },
-  'ending the sessions of a user': { act: (app, { id, admin }) => ask(app, 'DELETE', `/users/${id}/sessions`, admin), statusCode: 204, ends: all },
-  'a revocation by subject': { act: (app, { id, admin }) => ask(app, 'POST', '/revocations', admin, { subject: id }), statusCode: 200, ends: all },
-  'a revocation by sid': { act: (app, { other, admin }) => ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(other) }), statusCode: 200, ends: ['other'] },
-  'a revocation by token': { act: (app, { other, admin }) => ask(app, 'POST', '/revocations', admin, { token: other.access_token }), statusCode: 200, ends: ['other'], leavesRefreshTokens: true },
-  'a revocation by jti': { act: (app, { other, admin }) => ask(app, 'POST', '/revocations', admin, { jti: decodeJwt(other.access_token).jti }), statusCode: 200, ends: ['other'], leavesRefreshTokens: true }
+  'another role': {
+    act: (app, { id, admin }) => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }),
+    statusCode: 200,
+    ends: all
+  },
+  'disabling a user': {
+    act: (app, { id, admin }) => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }),
+    statusCode: 200,
+    ends: all
+  },
+  'deleting a user': {
+    act: (app, { id, admin }) => ask(app, 'DELETE', `/users/${id}`, admin), statusCode: 204, ends: all
+  },
+  'ending the sessions of a user': {
+    act: (app, { id, admin }) => ask(app, 'DELETE', `/users/${id}/sessions`, admin), statusCode: 204, ends: all
+  },
+  'a revocation by subject': {
+    act: (app, { id, admin }) => ask(app, 'POST', '/revocations', admin, { subject: id }), statusCode: 200, ends: all
+  },
+  'a revocation by sid': {
+    act: (app, { other, admin }) => ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(other) }),
+    statusCode: 200,
+    ends: ['other']
+  },
+  'a revocation by token': {
+    act: (app, { other, admin }) => ask(app, 'POST', '/revocations', admin, { token: other.access_token }),
+    statusCode: 200,
+    ends: ['other'],
+    leavesRefreshTokens: true
+  },
+  'a revocation by jti': {
+    act: (app, { other, admin }) => ask(app, 'POST', '/revocations', admin, { jti: decodeJwt(other.access_token).jti }),
+    statusCode: 200,
+    ends: ['other'],
+    leavesRefreshTokens: true
+  }
 }
 
 /** Whether the token of the pair, or its session, is in what the blocklist was given. */
@@ -75,11 +134,19 @@ for (const [who, endings] of Object.entries({ people: own, administrators: admin
           t.equal(failed.headers['retry-after'], '1')
         }
         repair()
-        t.equal((await query(app, `select 1 from sessions where user_id = '${id}' and ended_at is not null`)).length, leavesRefreshTokens ? 0 : ends.length, 'but the record stands')
+        t.equal(
+          (await query(app, `select 1 from sessions where user_id = '${id}' and ended_at is not null`)).length,
+          leavesRefreshTokens ? 0 : ends.length,
+          'but the record stands'
+        )
         const written = await recordTrips(app, async () => { t.equal((await act(app, scene)).statusCode, statusCode) })
-        for (const which of ends) t.ok(isWritten(written, scene[which]), 'it does not leave it to whoever keeps the blocklist up')
+        for (const which of ends) {
+          t.ok(isWritten(written, scene[which]), 'it does not leave it to whoever keeps the blocklist up')
+        }
         for (const which of all) t.equal(await isAccepted(app, scene[which]), !ends.includes(which), which)
-        for (const which of leavesRefreshTokens ? [] : ends) expectError(t, await refresh(app, scene[which].refresh_token), 401, 'token_revoked')
+        for (const which of leavesRefreshTokens ? [] : ends) {
+          expectError(t, await refresh(app, scene[which].refresh_token), 401, 'token_revoked')
+        }
       })
     }
   }))
@@ -89,14 +156,20 @@ t.test('reuse of a refresh token that cannot be confirmed is 503, and using it o
   const { sessions: [first] } = await withSessions(app, 1)
   const { refresh_token: spent, ...pair } = first as Pair
   const next = (await refresh(app, spent)).json() as Pair
-  for (const reuse of [() => refresh(app, spent), () => ask(app, 'POST', '/logout', undefined, { refresh_token: spent })]) {
+  for (const reuse of [
+    () => refresh(app, spent), () => ask(app, 'POST', '/logout', undefined, { refresh_token: spent })
+  ]) {
     const repair = breakBlocklist(app)
     expectError(t, await reuse(), 503, 'revocation_unavailable')
     repair()
   }
-  const written = await recordTrips(app, async () => { expectError(t, await refresh(app, spent), 401, 'refresh_token_reused') })
+  const written = await recordTrips(app, async () => {
+    expectError(t, await refresh(app, spent), 401, 'refresh_token_reused')
+  })
   t.ok(isWritten(written, next))
-  t.same(await Promise.all([{ ...pair, refresh_token: spent }, next].map(each => isAccepted(app, each))), [false, false])
+  t.same(await Promise.all([{ ...pair, refresh_token: spent }, next].map(each => isAccepted(app, each))), [
+    false, false
+  ])
 }, { REFRESH_GRACE: '0' }))
 
 t.test('a login claims nothing of the session that it ended to make room: it is answered though the blocklist fails, and ends no other', t => onEachStorage(t, async (t, app) => {
@@ -106,8 +179,16 @@ t.test('a login claims nothing of the session that it ended to make room: it is 
   const answer = await ask(app, 'POST', '/login', undefined, { username, password })
   t.equal(answer.statusCode, 200)
   const newest = answer.json() as Pair
-  t.same(await query(app, `select id, end_reason from sessions where user_id = '${id}' and ended_at is not null`), [{ id: sessionIdOf(oldest), end_reason: 'too_many_sessions' }], 'a client that had to try again would end one each time')
-  t.same(await query(app, `select id from revocations where subject = '${id}'`), [{ id: sessionIdOf(oldest) }], 'that it ended is on record, for whoever keeps the blocklist up')
+  t.same(
+    await query(app, `select id, end_reason from sessions where user_id = '${id}' and ended_at is not null`),
+    [{ id: sessionIdOf(oldest), end_reason: 'too_many_sessions' }],
+    'a client that had to try again would end one each time'
+  )
+  t.same(
+    await query(app, `select id from revocations where subject = '${id}'`),
+    [{ id: sessionIdOf(oldest) }],
+    'that it ended is on record, for whoever keeps the blocklist up'
+  )
   expectError(t, await refresh(app, oldest.refresh_token), 503, 'revocation_unavailable')
   repair()
   expectError(t, await refresh(app, oldest.refresh_token), 401, 'token_revoked', 'whoever claims it makes it true')

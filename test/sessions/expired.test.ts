@@ -10,7 +10,11 @@ t.test('a session that has expired does not end once more', t => onEachStorage(t
   const { id, sessions } = await withSessions(app, 4)
   const [mine, longGone, justGone, idle] = sessions as [Pair, Pair, Pair, Pair]
   /** When a session expired, and when the last of its access tokens did, in seconds ago. The leeway is five seconds. */
-  const expire = (pair: Pair, sessionAgo: number, accessAgo: number) => query(app, `update sessions set expires_at = clock_timestamp() - interval '${sessionAgo} seconds', access_expires_at = clock_timestamp() - interval '${accessAgo} seconds' where id = '${sessionIdOf(pair)}'`)
+  const expire = (pair: Pair, sessionAgo: number, accessAgo: number) =>
+    query(
+      app,
+      `update sessions set expires_at = clock_timestamp() - interval '${sessionAgo} seconds', access_expires_at = clock_timestamp() - interval '${accessAgo} seconds' where id = '${sessionIdOf(pair)}'`
+    )
   await expire(longGone, 60, 20)
   await expire(justGone, 60, 5)
   await expire(idle, -60, 20)
@@ -21,7 +25,19 @@ t.test('a session that has expired does not end once more', t => onEachStorage(t
   t.same((await preview({ sid: sessionIdOf(longGone) })).json().sessions, [])
 
   const trips = await recordTrips(app, async () => { await ask(app, 'POST', '/logout?scope=all', mine.access_token) })
-  t.same(trips.flat().filter(({ scope }) => scope === 'session').map(({ id }) => id).sort(), ending, 'but one that lives, or has a token that a replica could still accept')
+  t.same(
+    trips
+      .flat()
+      .filter(({ scope }) => scope === 'session')
+      .map(({ id }) => id)
+      .sort(),
+    ending,
+    'but one that lives, or has a token that a replica could still accept'
+  )
   t.match(await sessionRow(app, sessionIdOf(longGone)), { ended_at: null, end_reason: null })
-  t.same(await query(app, `select details from security_events where type = 'logout' and user_id = '${id}'`), [{ details: { scope: 'all', sessions: 3 } }], 'nor is it counted')
+  t.same(
+    await query(app, `select details from security_events where type = 'logout' and user_id = '${id}'`),
+    [{ details: { scope: 'all', sessions: 3 } }],
+    'nor is it counted'
+  )
 }))

@@ -11,24 +11,54 @@ const newPassword = 'a wholly different pass phrase'
 
 /** Opens as many sessions as it takes, without a login for each. */
 async function copySession (app: FastifyInstance, userId: string, copies: number): Promise<void> {
-  const columns = (await query<{ name: string }>(app, "select column_name as name from information_schema.columns where table_name = 'sessions' and column_name not in ('id', 'refresh_token_hash')")).map(({ name }) => name)
-  await query(app, `insert into sessions (id, refresh_token_hash, ${columns.join(', ')})
-    select gen_random_uuid(), sha256(convert_to(gen_random_uuid()::text, 'UTF8')), ${columns.join(', ')} from sessions, generate_series(1, ${copies}) where user_id = '${userId}'`)
+  const columns = (
+    await query<{ name: string }>(
+      app,
+      "select column_name as name from information_schema.columns where table_name = 'sessions' and column_name not in ('id', 'refresh_token_hash')"
+    )
+  ).map(({ name }) => name)
+  await query(
+    app,
+    `insert into sessions (id, refresh_token_hash, ${columns.join(', ')})
+    select gen_random_uuid(), sha256(convert_to(gen_random_uuid()::text, 'UTF8')), ${columns.join(', ')} from sessions, generate_series(1, ${copies}) where user_id = '${userId}'`
+  )
 }
+
+interface Act {
+  act: (id: string, mine: Pair) => Promise<{ statusCode: number }>
+  ended: number
+  updates?: number
+}
+
+/** What ends many sessions at once. */
+const actsOf = (app: FastifyInstance, admin: string): Record<string, Act> => ({
+  'a logout of all': {
+    act: (_, mine) => ask(app, 'POST', '/logout?scope=all', mine.access_token), ended: copies + 1
+  },
+  'a logout of the others': {
+    act: (_, mine) => ask(app, 'POST', '/logout?scope=others', mine.access_token), ended: copies
+  },
+  'a new password': {
+    act: (_, mine) =>
+      ask(app, 'PUT', '/me/password', mine.access_token, { current_password: password, new_password: newPassword }),
+    ended: copies
+  },
+  // Another one forgets where the sessions were.
+  'the deletion of an account': {
+    act: (_, mine) => ask(app, 'DELETE', '/me', mine.access_token, { password }), ended: copies + 1, updates: 2
+  },
+  'another role': { act: id => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }), ended: copies + 1 },
+  'another status': {
+    act: id => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }), ended: copies + 1
+  },
+  'a revocation by subject': {
+    act: id => ask(app, 'POST', '/revocations', admin, { subject: id }), ended: copies + 1
+  }
+})
 
 t.test('ending many sessions is one trip to the blocklist and one UPDATE', t => onEachStorage(t, async (t, app) => {
   const { token: admin } = await signUpAdmin(app)
-  const acts: Record<string, { act: (id: string, mine: Pair) => Promise<{ statusCode: number }>, ended: number, updates?: number }> = {
-    'a logout of all': { act: (_, mine) => ask(app, 'POST', '/logout?scope=all', mine.access_token), ended: copies + 1 },
-    'a logout of the others': { act: (_, mine) => ask(app, 'POST', '/logout?scope=others', mine.access_token), ended: copies },
-    'a new password': { act: (_, mine) => ask(app, 'PUT', '/me/password', mine.access_token, { current_password: password, new_password: newPassword }), ended: copies },
-    // Another one forgets where the sessions were.
-    'the deletion of an account': { act: (_, mine) => ask(app, 'DELETE', '/me', mine.access_token, { password }), ended: copies + 1, updates: 2 },
-    'another role': { act: id => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }), ended: copies + 1 },
-    'another status': { act: id => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }), ended: copies + 1 },
-    'a revocation by subject': { act: id => ask(app, 'POST', '/revocations', admin, { subject: id }), ended: copies + 1 }
-  }
-  for (const [name, { act, ended, updates = 1 }] of Object.entries(acts)) {
+  for (const [name, { act, ended, updates = 1 }] of Object.entries(actsOf(app, admin))) {
     const { id, sessions: [mine] } = await withSessions(app, 1)
     await copySession(app, id, copies)
     let trips: unknown[][] = []
@@ -37,8 +67,15 @@ t.test('ending many sessions is one trip to the blocklist and one UPDATE', t => 
     })
     t.equal(counted, updates, name)
     t.equal(trips.length, 1, name)
-    t.equal((await query(app, `select 1 from sessions where user_id = '${id}' and ended_at is not null`)).length, ended, name)
-    const listed = new Set(trips.flat().filter(revocation => (revocation as { scope: string }).scope === 'session').map(revocation => (revocation as { id: string }).id))
+    t.equal(
+      (await query(app, `select 1 from sessions where user_id = '${id}' and ended_at is not null`)).length, ended, name
+    )
+    const listed = new Set(
+      trips
+        .flat()
+        .filter(revocation => (revocation as { scope: string }).scope === 'session')
+        .map(revocation => (revocation as { id: string }).id)
+    )
     t.equal(listed.size, ended, name)
   }
 }, { MAX_SESSIONS: '1000' }))
@@ -46,9 +83,14 @@ t.test('ending many sessions is one trip to the blocklist and one UPDATE', t => 
 t.test('the end of more sessions than a statement has parameters for is recorded, and refused', t => onEachStorage(t, async (t, app) => {
   const { id, sessions: [mine] } = await withSessions(app, 1)
   await copySession(app, id, 14_000)
-  const trips = await recordTrips(app, async () => { t.equal((await ask(app, 'POST', '/logout?scope=all', (mine as Pair).access_token)).statusCode, 200) })
+  const trips = await recordTrips(app, async () => {
+    t.equal((await ask(app, 'POST', '/logout?scope=all', (mine as Pair).access_token)).statusCode, 200)
+  })
   t.equal(trips.flat().length, 14_002, 'each session, and the token itself')
-  const recorded = await query(app, 'select scope, subject::text, reason, count(*)::int as count, count(distinct id)::int as ids, min(expires_at) > now() as live from revocations group by 1, 2, 3 order by 1')
+  const recorded = await query(
+    app,
+    'select scope, subject::text, reason, count(*)::int as count, count(distinct id)::int as ids, min(expires_at) > now() as live from revocations group by 1, 2, 3 order by 1'
+  )
   t.same(recorded, [
     { scope: 'session', subject: id, reason: 'logout', count: 14_001, ids: 14_001, live: true },
     { scope: 'token', subject: id, reason: 'logout', count: 1, ids: 1, live: true }
@@ -61,6 +103,12 @@ t.test('a login ends any number of sessions that are too many', t => onEachStora
   await copySession(app, id, 14_000)
   t.equal((await ask(app, 'POST', '/login', undefined, { username, password })).statusCode, 200)
   t.equal((await query(app, `select 1 from sessions where user_id = '${id}' and ended_at is null`)).length, 1)
-  t.same(await query(app, `select count(distinct session_id)::int as count from security_events where type = 'session_ended' and user_id = '${id}'`), [{ count: 14_001 }])
+  t.same(
+    await query(
+      app,
+      `select count(distinct session_id)::int as count from security_events where type = 'session_ended' and user_id = '${id}'`
+    ),
+    [{ count: 14_001 }]
+  )
   t.equal((await ask(app, 'GET', '/token', (first as Pair).access_token)).json().error, 'token_revoked')
 }, { DATABASE_DEADLINE_MS: '20000', BLOCKLIST_DEADLINE_MS: '5000', MAX_SESSIONS: '1' }))

@@ -9,14 +9,26 @@ import { openSession, password, refresh, type Pair } from '../support/people.ts'
 t.test('a login opens a session', t => onEachStorage(t, async (t, app) => {
   const ada = await withSessions(app, 0)
   const login = async (headers: Record<string, string> = {}, remoteAddress = '203.0.113.7') =>
-    (await app.inject({ method: 'POST', url: '/login', payload: { username: ada.username, password }, headers, remoteAddress })).json() as Pair
+    (
+      await app.inject({
+        method: 'POST', url: '/login', payload: { username: ada.username, password }, headers, remoteAddress
+      })
+    ).json() as Pair
 
   await t.test('which has an id, a user, times, a user agent and an address', async t => {
     const before = Date.now()
     const pair = await login({ 'user-agent': 'Firefox' })
     const { iat, exp, jti, sid } = decodeJwt(pair.access_token)
     const row = await sessionRow(app, sid)
-    t.match(row, { id: sid, user_id: ada.id, ip: '203.0.113.7', user_agent: 'Firefox', ended_at: null, end_reason: null, access_token_id: jti })
+    t.match(row, {
+      id: sid,
+      user_id: ada.id,
+      ip: '203.0.113.7',
+      user_agent: 'Firefox',
+      ended_at: null,
+      end_reason: null,
+      access_token_id: jti
+    })
     const at = (column: string) => new Date(row[column] as string).getTime()
     t.ok(Math.abs(at('created_at') - before) < 5_000)
     t.equal(at('last_used_at'), at('created_at'))
@@ -27,7 +39,8 @@ t.test('a login opens a session', t => onEachStorage(t, async (t, app) => {
   })
 
   await t.test('whose user agent is cut to 255 characters, and may be missing', async t => {
-    const agentOf = async (headers: Record<string, string>) => (await sessionRow(app, sessionIdOf(await login(headers))))['user_agent']
+    const agentOf = async (headers: Record<string, string>) =>
+      (await sessionRow(app, sessionIdOf(await login(headers))))['user_agent']
     t.equal(await agentOf({ 'user-agent': 'x'.repeat(1000) }), 'x'.repeat(255))
     t.equal(await agentOf({ 'user-agent': 'x'.repeat(255) }), 'x'.repeat(255))
     t.equal(await agentOf({ 'user-agent': '' }), '')
@@ -47,9 +60,16 @@ t.test('a login opens a session', t => onEachStorage(t, async (t, app) => {
     t.ok(rows.length > 5)
     const hash = createHash('sha256').update(second.refresh_token).digest('hex')
     t.ok(rows.some(row => row.includes(`\\x${hash}`)), 'the SHA-256 of a refresh token is there, and would be found')
-    for (const token of [first.refresh_token, second.refresh_token, first.access_token, second.access_token, password]) {
-      const forms = [token, Buffer.from(token).toString('hex'), Buffer.from(token, 'base64url').toString('hex'), Buffer.from(token).toString('base64'), token.split('.').at(-1) as string]
-      t.same(rows.filter(row => forms.some(form => row.includes(form))), [])
+    for (const token of [
+      first.refresh_token, second.refresh_token, first.access_token, second.access_token, password
+    ]) {
+      const forms = [
+        token, Buffer.from(token).toString('hex'), Buffer.from(token, 'base64url').toString('hex'),
+        Buffer.from(token).toString('base64'), token.split('.').at(-1) as string
+      ]
+      t.same(
+        rows.filter(row => forms.some(form => row.includes(form))), []
+      )
     }
   })
 
@@ -57,7 +77,9 @@ t.test('a login opens a session', t => onEachStorage(t, async (t, app) => {
     const pair = await login()
     expectError(t, await ask(app, 'GET', '/me', pair.refresh_token), 401, 'invalid_token')
     expectError(t, await refresh(app, pair.access_token), 401, 'invalid_token')
-    expectError(t, await ask(app, 'POST', '/logout', undefined, { refresh_token: pair.access_token }), 401, 'invalid_token')
+    expectError(
+      t, await ask(app, 'POST', '/logout', undefined, { refresh_token: pair.access_token }), 401, 'invalid_token'
+    )
     t.ok(await isAccepted(app, pair), 'and nothing came of trying')
   })
 }))
@@ -75,7 +97,13 @@ t.test('of more sessions than one may have, a login ends the one that was idle l
   t.notOk(await isAccepted(app, second), 'the second was idle longest')
   expectError(t, await refresh(app, second.refresh_token), 401, 'token_revoked')
   t.match(await sessionRow(app, sessionIdOf(second)), { end_reason: 'too_many_sessions' })
-  t.same(await query(app, `select details ->> 'reason' as reason from security_events where type = 'session_ended' and session_id = '${sessionIdOf(second)}'`), [{ reason: 'too_many_sessions' }])
+  t.same(
+    await query(
+      app,
+      `select details ->> 'reason' as reason from security_events where type = 'session_ended' and session_id = '${sessionIdOf(second)}'`
+    ),
+    [{ reason: 'too_many_sessions' }]
+  )
 
   t.ok(await isAccepted(app, await aSession(app)))
   t.ok(await isAccepted(app, third), 'sessions of somebody else do not count')

@@ -11,7 +11,9 @@ t.test('a refresh token is 256 random bits, and no two are the same', async t =>
   const made = Array.from({ length: 1_000 }, () => tokens.create())
   t.equal(new Set(made).size, made.length)
   for (const token of made.slice(0, 10)) t.equal(Buffer.from(token, 'base64url').length, 32)
-  const ones = Buffer.concat(made.map(token => Buffer.from(token, 'base64url'))).reduce((sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0)
+  const ones = Buffer.concat(made.map(token => Buffer.from(token, 'base64url'))).reduce(
+    (sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0
+  )
   t.ok(Math.abs(ones / (made.length * 256) - 0.5) < 0.01, 'about half of the bits are ones')
 })
 
@@ -32,7 +34,11 @@ t.test('the spent token alone does not tell its successor', async t => {
   t.not(tokens.deriveSuccessor(spent, crypto.randomUUID(), salt), successor, 'another session')
   t.not(tokens.deriveSuccessor(tokens.create(), session, salt), successor, 'another token')
   for (const key of ['', spent, secret, Buffer.from(secret), salt]) {
-    t.not(createHmac('sha256', key).update(salt).update(session).update(spent).digest('base64url'), successor, 'nor is the key one of what else there is')
+    t.not(
+      createHmac('sha256', key).update(salt).update(session).update(spent).digest('base64url'),
+      successor,
+      'nor is the key one of what else there is'
+    )
   }
 })
 
@@ -47,5 +53,7 @@ t.test('only one spelling of a refresh token is accepted', async t => {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   const twin = token.slice(0, -1) + alphabet[alphabet.indexOf(token.at(-1) ?? '') ^ 1]
   t.same(Buffer.from(twin, 'base64url'), Buffer.from(token, 'base64url'))
-  for (const other of [twin, `${token}=`, `${token} `, ` ${token}`, token.slice(1), `${token}A`, '', '+'.repeat(43)]) t.equal(hashRefreshToken(other), undefined, other)
+  for (const other of [twin, `${token}=`, `${token} `, ` ${token}`, token.slice(1), `${token}A`, '', '+'.repeat(43)]) {
+    t.equal(hashRefreshToken(other), undefined, other)
+  }
 })

@@ -2,15 +2,22 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { build, onEachStorage, serversEnv } from '../support/app.ts'
 import { query, letTimePass, sessionRow } from '../support/database.ts'
-import { aSession, ask, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions } from '../support/expect.ts'
+import {
+  aSession, ask, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions
+} from '../support/expect.ts'
 import { openSession, refresh, type Pair } from '../support/people.ts'
 
 /** Long enough for a slow machine. */
 const settings = { REFRESH_GRACE: '60' }
 
 const renew = async (app: FastifyInstance, pair: Pair) => (await refresh(app, pair.refresh_token)).json() as Pair
-const reuses = (app: FastifyInstance, pair: Pair) => query(app, `select user_id, host(ip) as ip, count from security_events where type = 'refresh_token_reused' and session_id = '${sessionIdOf(pair)}'`)
-const graceIsOver = (app: FastifyInstance, pair: Pair) => query(app, `update sessions set rotated_at = rotated_at - interval '60 seconds' where id = '${sessionIdOf(pair)}'`)
+const reuses = (app: FastifyInstance, pair: Pair) =>
+  query(
+    app,
+    `select user_id, host(ip) as ip, count from security_events where type = 'refresh_token_reused' and session_id = '${sessionIdOf(pair)}'`
+  )
+const graceIsOver = (app: FastifyInstance, pair: Pair) =>
+  query(app, `update sessions set rotated_at = rotated_at - interval '60 seconds' where id = '${sessionIdOf(pair)}'`)
 
 t.test('a spent refresh token', t => onEachStorage(t, async (t, app) => {
   const { id, username } = await withSessions(app, 0)
@@ -42,7 +49,15 @@ t.test('a spent refresh token', t => onEachStorage(t, async (t, app) => {
       t.ok(repeated.expires_in <= second.expires_in)
     }
     t.same(await sessionRow(app, sessionIdOf(first)), before, 'which renews nothing')
-    t.equal((await query(app, `select 1 from security_events where type = 'refresh' and session_id = '${sessionIdOf(first)}'`)).length, 1, 'and is no further refresh')
+    t.equal(
+      (
+        await query(
+          app, `select 1 from security_events where type = 'refresh' and session_id = '${sessionIdOf(first)}'`
+        )
+      ).length,
+      1,
+      'and is no further refresh'
+    )
     t.ok(await isAccepted(app, second))
     t.equal((await refresh(app, second.refresh_token)).statusCode, 200)
   })
@@ -50,9 +65,13 @@ t.test('a spent refresh token', t => onEachStorage(t, async (t, app) => {
   await t.test('has its grace by Postgres\' clock, to the second', async t => {
     const first = await openSession(app, username)
     const second = await renew(app, first)
-    await query(app, `update sessions set rotated_at = rotated_at - interval '45 seconds' where id = '${sessionIdOf(first)}'`)
+    await query(
+      app, `update sessions set rotated_at = rotated_at - interval '45 seconds' where id = '${sessionIdOf(first)}'`
+    )
     t.equal((await renew(app, first)).refresh_token, second.refresh_token)
-    await query(app, `update sessions set rotated_at = rotated_at - interval '15 seconds' where id = '${sessionIdOf(first)}'`)
+    await query(
+      app, `update sessions set rotated_at = rotated_at - interval '15 seconds' where id = '${sessionIdOf(first)}'`
+    )
     expectError(t, await refresh(app, first.refresh_token), 401, 'refresh_token_reused')
   })
 
@@ -73,16 +92,24 @@ t.test('a spent refresh token', t => onEachStorage(t, async (t, app) => {
   })
 
   await t.test('is recorded although its session was over before, when no grace could last: counted, and not again and again', async t => {
-    for (const over of ["ended_at = clock_timestamp(), end_reason = 'logout'", "expires_at = clock_timestamp() - interval '1 day', access_expires_at = clock_timestamp() - interval '1 day'"]) {
+    for (const over of [
+      "ended_at = clock_timestamp(), end_reason = 'logout'",
+      "expires_at = clock_timestamp() - interval '1 day', access_expires_at = clock_timestamp() - interval '1 day'"
+    ]) {
       const first = await openSession(app, username)
       await renew(app, first)
       await query(app, `update sessions set ${over} where id = '${sessionIdOf(first)}'`)
       await graceIsOver(app, first)
-      const use = [() => refresh(app, first.refresh_token), () => ask(app, 'POST', '/logout', undefined, { refresh_token: first.refresh_token })]
+      const use = [
+        () => refresh(app, first.refresh_token),
+        () => ask(app, 'POST', '/logout', undefined, { refresh_token: first.refresh_token })
+      ]
       for (let time = 0; time < 6; time++) t.equal((await use[time % 2]?.())?.statusCode, 401)
       const recorded = await reuses(app, first)
       t.ok(recorded.length === 1 || recorded.length === 2, 'one row, or two where a minute ended meanwhile')
-      t.equal(recorded.reduce((sum, { count }) => sum + Number(count), 0), 6)
+      t.equal(
+        recorded.reduce((sum, { count }) => sum + Number(count), 0), 6
+      )
       t.same(recorded[0]?.['ip'], '127.0.0.1')
       await refresh(app, first.refresh_token.replace(/^./, 'A'))
       t.equal((await reuses(app, first)).length, recorded.length, 'what is no token of it is not')

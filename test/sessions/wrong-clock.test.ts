@@ -23,14 +23,20 @@ t.test('a clock that is set is noticed before it says anything about a token, an
   const acts: Record<string, [expected: string, act: (pair: Pair) => ReturnType<typeof get>]> = {
     'a request with a token': ['503 revocation_unavailable', pair => get(app, '/token', pair.access_token)],
     'a logout': ['503 revocation_unavailable', pair => ask(app, 'POST', '/logout', pair.access_token)],
-    'an ending by an administrator': ['503 revocation_unavailable', pair => ask(app, 'POST', '/revocations', pair.access_token, {})],
+    'an ending by an administrator': [
+      '503 revocation_unavailable', pair => ask(app, 'POST', '/revocations', pair.access_token, {})
+    ],
     'a login': ['503 service_unavailable', () => ask(app, 'POST', '/login', undefined, credentials)],
     'a refresh': ['503 service_unavailable', pair => refresh(app, pair.refresh_token)],
-    'a new password': ['503 revocation_unavailable', pair => ask(app, 'PUT', '/me/password', pair.access_token, renamed)],
+    'a new password': [
+      '503 revocation_unavailable', pair => ask(app, 'PUT', '/me/password', pair.access_token, renamed)
+    ],
     'no token': ['401 authorization_required', () => get(app, '/token')],
     'a forged token': ['401 invalid_token', pair => get(app, '/token', `${pair.access_token.slice(0, -8)}AAAAAAAA`)],
     'a text as a refresh token': ['401 invalid_token', () => refresh(app, 'none')],
-    'a logout with a refresh token': ['200', pair => ask(app, 'POST', '/logout', undefined, { refresh_token: pair.refresh_token })]
+    'a logout with a refresh token': [
+      '200', pair => ask(app, 'POST', '/logout', undefined, { refresh_token: pair.refresh_token })
+    ]
   }
   for (const seconds of [3_600, -3_600]) {
     for (const [name, [expected, act]] of Object.entries(acts)) {
@@ -48,7 +54,9 @@ t.test('a clock that is set is noticed before it says anything about a token, an
 t.test('a refresh token that has expired by a clock that may be wrong is no reason to sign in again', async t => {
   const { app, clock, username } = await replica(t)
   const pair = await openSession(app, username)
-  await query(app, `update sessions set expires_at = clock_timestamp() - interval '1 second' where id = '${sessionIdOf(pair)}'`)
+  await query(
+    app, `update sessions set expires_at = clock_timestamp() - interval '1 second' where id = '${sessionIdOf(pair)}'`
+  )
   const logOutAll = () => ask(app, 'POST', '/logout?scope=all', undefined, { refresh_token: pair.refresh_token })
   clock.aheadSeconds = 8
   t.equal(outcome(await logOutAll()), '503 service_unavailable')

@@ -8,7 +8,9 @@ import { signUpAdmin } from '../support/expect.ts'
 import { password, signUp } from '../support/people.ts'
 
 /** The service, and beside it a route that answers when the test says so. */
-async function onEachStorageWithReport (t: Test, test: (t: Test, app: FastifyInstance, report: EventEmitter) => Promise<void>): Promise<void> {
+async function onEachStorageWithReport (
+  t: Test, test: (t: Test, app: FastifyInstance, report: EventEmitter) => Promise<void>
+): Promise<void> {
   for (const [name, env] of Object.entries({ embedded: embeddedEnv, 'Postgres and Redis': serversEnv })) {
     await t.test(name, async t => {
       const app = buildUnready(t, loadConfig(await env(t)))

@@ -65,7 +65,9 @@ t.test('what happens to people', t => onEachStorage(t, async (t, app) => {
     const phone = await signInWith(app, 'My phone', username)
     const laptop = await signInWith(app, 'My laptop', username)
 
-    const listed = (await laptop.send('GET', '/me/sessions')).json() as Array<{ id: string, user_agent: string, current: boolean }>
+    const listed = (await laptop.send('GET', '/me/sessions')).json() as Array<{
+      id: string, user_agent: string, current: boolean
+    }>
     const lost = listed.find(({ user_agent: userAgent }) => userAgent === 'My phone')
     t.equal(lost?.current, false)
     t.equal(outcome(await laptop.send('DELETE', `/me/sessions/${lost?.id}`)), '204')
@@ -87,11 +89,20 @@ t.test('what happens to people', t => onEachStorage(t, async (t, app) => {
     t.equal(outcome(await owner.send('PUT', '/me/password', change)), '204')
     t.equal(await intruder.open('/me'), '401 token_revoked')
     t.equal(await intruder.refresh(), '401 token_revoked')
-    await t.rejects(signInWith(app, 'who knows', username), { message: /invalid_credentials/ }, 'what leaked is worth nothing')
-    t.equal(outcome(await intruder.send('PUT', '/me/password', { ...change, new_password: 'the intruder\'s own one' })), '401 token_revoked')
+    await t.rejects(
+      signInWith(app, 'who knows', username), { message: /invalid_credentials/ }, 'what leaked is worth nothing'
+    )
+    t.equal(
+      outcome(await intruder.send('PUT', '/me/password', { ...change, new_password: "the intruder's own one" })),
+      '401 token_revoked'
+    )
 
     t.equal(await owner.open('/me'), '200', 'the owner need not sign in again here')
     t.equal(await tablet.open('/me'), '401 token_revoked', 'but does on the tablet')
-    t.equal(await (await signInWith(app, 'tablet', username, change.new_password)).open('/me'), '200', 'where it works in the same second')
+    t.equal(
+      await (await signInWith(app, 'tablet', username, change.new_password)).open('/me'),
+      '200',
+      'where it works in the same second'
+    )
   })
 }, { REFRESH_GRACE: '60' }))

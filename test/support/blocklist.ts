@@ -31,7 +31,9 @@ export async function entriesInRedis (env: Env): Promise<Map<string, number>> {
   const redis = new Redis(String(env['REDIS_URL']))
   const prefix = String(env['BLOCKLIST_PREFIX'])
   const entries = new Map<string, number>()
-  for (const key of await redis.keys(`${prefix}*`)) entries.set(key.slice(prefix.length), Number(await redis.call('PEXPIRETIME', key)))
+  for (const key of await redis.keys(`${prefix}*`)) {
+    entries.set(key.slice(prefix.length), Number(await redis.call('PEXPIRETIME', key)))
+  }
   redis.disconnect()
   return entries
 }

@@ -3,12 +3,17 @@ import { findChromium } from '../../scripts/services/chromium.ts'
 import type { Owner } from './teardown.ts'
 
 /** Runs without a display, as root, and asks no host for updates. */
-const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+const args = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync'
+]
 
 /** Starts a headless Chromium that is closed when the test ends. */
 export async function openBrowser (t: Owner): Promise<Browser> {
   const executablePath = findChromium()
-  if (executablePath === undefined) throw new Error('This test needs a Chromium: run `npm run services`, or name one in CHROMIUM.')
+  if (executablePath === undefined) {
+    throw new Error('This test needs a Chromium: run `npm run services`, or name one in CHROMIUM.')
+  }
   const browser = await chromium.launch({ executablePath, args, timeout: 60_000 })
   t.teardown(() => browser.close())
   return browser

@@ -24,12 +24,22 @@ export interface CommandOptions {
 const tooLongMs = 60_000
 
 /** Runs the compiled command, in a folder without a .env, until it ends by itself. */
-export async function signout (t: Test, args: string[], { env = {}, input = '', keepOpen }: CommandOptions = {}): Promise<CommandEnd> {
-  const child = spawn(...undisturbed(process.execPath, [compiledFile('cli.js'), ...args], env), { cwd: scratchFolder(t), env: { PATH: process.env['PATH'], ...env }, stdio: 'pipe', timeout: tooLongMs, killSignal: 'SIGKILL' })
+export async function signout (
+  t: Test, args: string[], { env = {}, input = '', keepOpen }: CommandOptions = {}
+): Promise<CommandEnd> {
+  const child = spawn(...undisturbed(process.execPath, [compiledFile('cli.js'), ...args], env), {
+    cwd: scratchFolder(t),
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: 'pipe',
+    timeout: tooLongMs,
+    killSignal: 'SIGKILL'
+  })
   const printed = { stdout: '', stderr: '' }
   child.stdout.on('data', (data: Buffer) => { printed.stdout += data.toString() })
   child.stderr.on('data', (data: Buffer) => { printed.stderr += data.toString() })
-  child.stdin.on('error', () => { /* It does not read. */ })
+  child.stdin.on('error', () => {
+    /* It does not read. */
+  })
   child.stdin.write(input)
   if (keepOpen === undefined) child.stdin.end()
   const code = await new Promise<number | null>(resolve => { child.once('close', resolve) })

@@ -28,7 +28,9 @@ export async function startReplica (t: Test, url: string, leewaySeconds = 0): Pr
   const cutOffs: number[] = []
   const redis = createRedisConnection(url)
   await redis.connect()
-  const blocklist = createRedisBlocklist({ redis, prefix, leewaySeconds, deadlineMs: 500, onCutOff: issuedBefore => { cutOffs.push(issuedBefore) } })
+  const blocklist = createRedisBlocklist({
+    redis, prefix, leewaySeconds, deadlineMs: 500, onCutOff: issuedBefore => { cutOffs.push(issuedBefore) }
+  })
   const app = Fastify()
   t.teardown(async () => {
     await app.close()
@@ -63,8 +65,8 @@ export async function administer<T> (url: string, work: (redis: Redis) => Promis
 }
 
 /**
- * That whatever has happened since, a token that was revoked before is accepted by none of the replicas at any time, and one
- * that is issued now is accepted by all of them.
+ * That whatever has happened since, a token that was revoked before is accepted by none of the replicas at any time,
+ * and one that is issued now is accepted by all of them.
  */
 export async function expectRecovery (t: Test, replicas: Replica[], revoked: string): Promise<void> {
   const statuses = new Set<number>()
@@ -73,7 +75,9 @@ export async function expectRecovery (t: Test, replicas: Replica[], revoked: str
     while (!watch.isOver) for (const { statusOf } of replicas) statuses.add(await statusOf(revoked))
   })()
   const fresh = await (replicas[0] as Replica).issue()
-  await until('a token that is issued now is accepted everywhere', async () => (await Promise.all(replicas.map(({ statusOf }) => statusOf(fresh)))).every(status => status === 200))
+  await until('a token that is issued now is accepted everywhere', async () =>
+    (await Promise.all(replicas.map(({ statusOf }) => statusOf(fresh)))).every(status => status === 200)
+  )
   watch.isOver = true
   await watching
   t.notOk(statuses.has(200), `the revoked one got ${[...statuses].join(', ')}`)

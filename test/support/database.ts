@@ -10,23 +10,35 @@ export async function query<R = Row> (app: FastifyInstance, statement: string): 
 }
 
 const instants = {
-  sessions: ['created_at', 'last_used_at', 'expires_at', 'max_expires_at', 'ended_at', 'rotated_at', 'access_expires_at', 'access_token_issued_at', 'access_token_expires_at'],
+  sessions: [
+    'created_at', 'last_used_at', 'expires_at', 'max_expires_at', 'ended_at', 'rotated_at', 'access_expires_at',
+    'access_token_issued_at', 'access_token_expires_at'
+  ],
   security_events: ['at']
 }
 
-/** Postgres' clock is what counts: instead of waiting, everything that was recorded becomes older. Access tokens do not. */
+/**
+ * Postgres' clock is what counts: instead of waiting, everything that was recorded becomes older. Access tokens do not.
+ */
 export async function letTimePass (app: FastifyInstance, seconds: number): Promise<void> {
   for (const [table, columns] of Object.entries(instants)) {
-    await query(app, `update ${table} set ${columns.map(column => `${column} = ${column} - interval '${seconds} seconds'`).join(', ')}`)
+    await query(
+      app,
+      `update ${table} set ${columns.map(column => `${column} = ${column} - interval '${seconds} seconds'`).join(', ')}`
+    )
   }
 }
 
 /** Every row of every table, each as one text in which bytes are hexadecimal. */
 export async function everyRow (app: FastifyInstance): Promise<string[]> {
-  const tables = await query<{ name: string }>(app, "select table_name as name from information_schema.tables where table_schema = 'public'")
+  const tables = await query<{ name: string }>(
+    app, "select table_name as name from information_schema.tables where table_schema = 'public'"
+  )
   const rows: string[] = []
   for (const { name } of tables) {
-    for (const { row } of await query<{ row: string }>(app, `select r::text as row from "${name}" r`)) rows.push(`${name}: ${row}`)
+    for (const { row } of await query<{ row: string }>(app, `select r::text as row from "${name}" r`)) {
+      rows.push(`${name}: ${row}`)
+    }
   }
   return rows
 }
@@ -34,7 +46,10 @@ export async function everyRow (app: FastifyInstance): Promise<string[]> {
 /** Counts the UPDATE statements on sessions that the work needs, in the database itself. */
 export async function countSessionUpdates (app: FastifyInstance, work: () => Promise<unknown>): Promise<number> {
   await query(app, 'create table counted (n int)')
-  await query(app, "create function count_one() returns trigger language plpgsql as 'begin insert into counted values (1); return null; end'")
+  await query(
+    app,
+    "create function count_one() returns trigger language plpgsql as 'begin insert into counted values (1); return null; end'"
+  )
   await query(app, 'create trigger counted after update on sessions for each statement execute function count_one()')
   await work()
   const counted = await query(app, 'select n from counted')

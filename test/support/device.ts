@@ -13,8 +13,12 @@ export interface Device {
 }
 
 /** Signs in somewhere. `userAgent` says with what. */
-export async function signInWith (app: FastifyInstance, userAgent: string, username: string, password = usualPassword): Promise<Device> {
-  const answer = await app.inject({ method: 'POST', url: '/login', headers: { 'user-agent': userAgent }, payload: { username, password } })
+export async function signInWith (
+  app: FastifyInstance, userAgent: string, username: string, password = usualPassword
+): Promise<Device> {
+  const answer = await app.inject({
+    method: 'POST', url: '/login', headers: { 'user-agent': userAgent }, payload: { username, password }
+  })
   if (answer.statusCode !== 200) throw new Error(`${username} cannot sign in: ${answer.body}`)
   return deviceWith(app, answer.json())
 }

@@ -5,18 +5,26 @@ import { bearer, openSession, password, refresh, signIn, type Pair } from './peo
 import { randomName } from './services.ts'
 
 /** That an answer is this error, with this status. */
-export function expectError (t: Test, answer: LightMyRequestResponse, statusCode: number, code: string, name = code): void {
+export function expectError (
+  t: Test, answer: LightMyRequestResponse, statusCode: number, code: string, name = code
+): void {
   t.equal(answer.statusCode, statusCode, `${name}: ${answer.body}`)
   t.equal(answer.json().error, code, name)
 }
 
 /** A request with a token, or without. */
-export function ask (app: FastifyInstance, method: NonNullable<InjectOptions['method']>, url: string, token?: string, payload?: object): Promise<LightMyRequestResponse> {
-  return app.inject({ method, url, headers: token === undefined ? {} : bearer(token), ...(payload !== undefined && { payload }) })
+export function ask (
+  app: FastifyInstance, method: NonNullable<InjectOptions['method']>, url: string, token?: string, payload?: object
+): Promise<LightMyRequestResponse> {
+  return app.inject({
+    method, url, headers: token === undefined ? {} : bearer(token), ...(payload !== undefined && { payload })
+  })
 }
 
 /** Which error the access token of a pair gets, and which one its refresh token: `undefined` for what is accepted. */
-export async function refusals (app: FastifyInstance, pair: Pair): Promise<{ access: string | undefined, refresh: string | undefined }> {
+export async function refusals (
+  app: FastifyInstance, pair: Pair
+): Promise<{ access: string | undefined, refresh: string | undefined }> {
   const access = await ask(app, 'GET', '/token', pair.access_token)
   const refreshed = await refresh(app, pair.refresh_token)
   return { access: access.json().error, refresh: refreshed.json().error }
@@ -38,7 +46,9 @@ export function sessionIdOf ({ access_token: token }: Pair): string {
 }
 
 /** Somebody with as many open sessions, the first one first. */
-export async function withSessions (app: FastifyInstance, count: number): Promise<{ id: string, username: string, sessions: Pair[] }> {
+export async function withSessions (
+  app: FastifyInstance, count: number
+): Promise<{ id: string, username: string, sessions: Pair[] }> {
   const username = `user-${randomName()}`
   const { id } = (await ask(app, 'POST', '/register', undefined, { username, password })).json() as { id: string }
   const sessions: Pair[] = []

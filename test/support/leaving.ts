@@ -47,10 +47,16 @@ export function keepLeaving (apps: FastifyInstance[], usernames: string[]): Leav
 const refused = ['401 token_revoked', '503 revocation_unavailable']
 
 /**
- * While something happens, people go on signing in and out: whatever was logged out is refused from then on, and once it is over
- * everything that anybody tried to log out is refused by all replicas, a good token is accepted, and a logout succeeds.
+ * While something happens, people go on signing in and out: whatever was logged out is refused from then on, and once
+ * it is over everything that anybody tried to log out is refused by all replicas, a good token is accepted, and a
+ * logout succeeds.
  */
-export async function expectLogoutsToHold (t: Test, { apps, good, username }: { apps: FastifyInstance[], good: string, username: string }, usernames: string[], happen: () => Promise<void>): Promise<void> {
+export async function expectLogoutsToHold (
+  t: Test,
+  { apps, good, username }: { apps: FastifyInstance[], good: string, username: string },
+  usernames: string[],
+  happen: () => Promise<void>
+): Promise<void> {
   const leaving = keepLeaving(apps, usernames)
   try {
     await until('somebody has left', () => leaving.said.has('200'))
@@ -61,13 +67,21 @@ export async function expectLogoutsToHold (t: Test, { apps, good, username }: { 
   } finally {
     await leaving.stop()
   }
-  t.same([...leaving.later].filter(answer => !refused.includes(answer)), [], `later: ${[...leaving.later].join(', ')}`)
-  t.same([...leaving.said].filter(answer => !['200', '503 revocation_unavailable'].includes(answer)), [], `logouts got ${[...leaving.said].join(', ')}`)
+  t.same(
+    [...leaving.later].filter(answer => !refused.includes(answer)), [], `later: ${[...leaving.later].join(', ')}`
+  )
+  t.same(
+    [...leaving.said].filter(answer => !['200', '503 revocation_unavailable'].includes(answer)),
+    [],
+    `logouts got ${[...leaving.said].join(', ')}`
+  )
   for (const app of apps) {
     await until('the record has come to the blocklist', async () => {
       const answers = await Promise.all(leaving.tokens.map(async token => outcome(await get(app, '/token', token))))
       return answers.every(answer => answer === '401 token_revoked')
     })
   }
-  for (const app of apps) await until('a logout succeeds', async () => (await logOut(app, await signIn(app, username))).statusCode === 200)
+  for (const app of apps) {
+    await until('a logout succeeds', async () => (await logOut(app, await signIn(app, username))).statusCode === 200)
+  }
 }

@@ -18,7 +18,9 @@ export interface LoadRun {
   ended: Promise<number | null>
 }
 
-export const loadCommand = [process.execPath, '--import', import.meta.resolve('tsx'), join(packageRoot, 'scripts', 'load.ts')]
+export const loadCommand = [
+  process.execPath, '--import', import.meta.resolve('tsx'), join(packageRoot, 'scripts', 'load.ts')
+]
 
 export function startLoad (t: Test, args: string[], command: (parts: string[]) => string[] = parts => parts): LoadRun {
   const folder = scratchFolder(t)
@@ -33,8 +35,13 @@ export function startLoad (t: Test, args: string[], command: (parts: string[]) =
 
 /** What it has written. */
 export function readReports (folder: string): { report: Report, html: string, htmlFile: string } {
-  const nameOf = (extension: string) => join(folder, readdirSync(folder).find(name => name.endsWith(extension)) ?? `no ${extension} was written`)
-  return { report: JSON.parse(readFileSync(nameOf('.json'), 'utf8')) as Report, html: readFileSync(nameOf('.html'), 'utf8'), htmlFile: nameOf('.html') }
+  const nameOf = (extension: string) =>
+    join(folder, readdirSync(folder).find(name => name.endsWith(extension)) ?? `no ${extension} was written`)
+  return {
+    report: JSON.parse(readFileSync(nameOf('.json'), 'utf8')) as Report,
+    html: readFileSync(nameOf('.html'), 'utf8'),
+    htmlFile: nameOf('.html')
+  }
 }
 
 /** A report of little: what a test has to say of it comes on top. */
@@ -57,7 +64,18 @@ export function sampleReport (changes: Partial<Report> = {}): Report {
     operations: {},
     intervalSeconds: 1,
     timeline: [],
-    revocation: { logouts: 2, logoutsUnderLoad: 1, refusedEverywhere: 2, answers: { ...noAnswers, refused: 4 }, neverAsked: 0, lastAskedMs: undefined, lastAnsweredMs: undefined, askedAgain: { tokens: 0, answers: noAnswers }, violationCount: 0, violations: [] },
+    revocation: {
+      logouts: 2,
+      logoutsUnderLoad: 1,
+      refusedEverywhere: 2,
+      answers: { ...noAnswers, refused: 4 },
+      neverAsked: 0,
+      lastAskedMs: undefined,
+      lastAnsweredMs: undefined,
+      askedAgain: { tokens: 0, answers: noAnswers },
+      violationCount: 0,
+      violations: []
+    },
     generator: { cpuShare: 0.1, eventLoopDelayP99Ms: 1 },
     ...changes
   }
@@ -73,21 +91,30 @@ export async function listen (t: Test, server: Server, protocol = 'http'): Promi
   return `${protocol}://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** A replica that is broken: what the real one answers passes through `change` first, which sees what was asked, too. */
-export async function brokenReplica (t: Test, address: string, change: (answer: Answer, request: IncomingMessage, body: string) => Answer): Promise<string> {
-  return await listen(t, createServer((request, response) => {
-    const pass = async () => {
-      const chunks: Buffer[] = []
-      for await (const chunk of request) chunks.push(chunk as Buffer)
-      const { authorization, 'content-type': contentType } = request.headers
-      const answer = await fetch(address + request.url, {
-        method: request.method ?? 'GET',
-        headers: { ...authorization && { authorization }, ...contentType && { 'content-type': contentType } },
-        ...chunks.length > 0 && { body: Buffer.concat(chunks) }
-      })
-      const changed = change({ status: answer.status, body: await answer.text() }, request, Buffer.concat(chunks).toString())
-      response.writeHead(changed.status, { 'content-type': 'application/json', ...changed.headers }).end(changed.body)
-    }
-    pass().catch(() => { response.destroy() })
-  }))
+/**
+ * A replica that is broken: what the real one answers passes through `change` first, which sees what was asked, too.
+ */
+export async function brokenReplica (
+  t: Test, address: string, change: (answer: Answer, request: IncomingMessage, body: string) => Answer
+): Promise<string> {
+  return await listen(
+    t,
+    createServer((request, response) => {
+      const pass = async () => {
+        const chunks: Buffer[] = []
+        for await (const chunk of request) chunks.push(chunk as Buffer)
+        const { authorization, 'content-type': contentType } = request.headers
+        const answer = await fetch(address + request.url, {
+          method: request.method ?? 'GET',
+          headers: { ...authorization && { authorization }, ...contentType && { 'content-type': contentType } },
+          ...chunks.length > 0 && { body: Buffer.concat(chunks) }
+        })
+        const changed = change(
+          { status: answer.status, body: await answer.text() }, request, Buffer.concat(chunks).toString()
+        )
+        response.writeHead(changed.status, { 'content-type': 'application/json', ...changed.headers }).end(changed.body)
+      }
+      pass().catch(() => { response.destroy() })
+    })
+  )
 }

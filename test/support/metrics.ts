@@ -12,8 +12,8 @@ const sampleForm = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (-?[\d.]+(?:e[+-]?\
 const labelForm = /([a-zA-Z_]\w*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)/y
 
 /**
- * Reads the text format, version 0.0.4, and throws for what Prometheus would refuse: a line that is none, a sample without a
- * HELP and a TYPE before it or of another metric, the same sample twice.
+ * Reads the text format, version 0.0.4, and throws for what Prometheus would refuse: a line that is none, a sample
+ * without a HELP and a TYPE before it or of another metric, the same sample twice.
  */
 export function parseMetrics (text: string): ParsedMetric[] {
   if (!text.endsWith('\n')) throw new Error('The last line does not end.')
@@ -29,12 +29,15 @@ export function parseMetrics (text: string): ParsedMetric[] {
     const metric = metrics.at(-1)
     if (metric === undefined) throw new Error(`Before the first metric: ${line}`)
     if (keyword === 'TYPE') {
-      if (of !== metric.name || !/^(counter|gauge|histogram|summary)$/.test(rest)) throw new Error(`Not the type of ${metric.name}: ${line}`)
+      if (of !== metric.name || !/^(counter|gauge|histogram|summary)$/.test(rest)) {
+        throw new Error(`Not the type of ${metric.name}: ${line}`)
+      }
       metric.type = rest
       continue
     }
     const [, name = '', labels = '', value = ''] = sampleForm.exec(line) ?? []
-    const allowed = metric.type === 'histogram' ? ['_bucket', '_sum', '_count'].map(suffix => metric.name + suffix) : [metric.name]
+    const allowed =
+      metric.type === 'histogram' ? ['_bucket', '_sum', '_count'].map(suffix => metric.name + suffix) : [metric.name]
     if (metric.type === '' || !allowed.includes(name)) throw new Error(`Not a sample of ${metric.name}: ${line}`)
     const id = line.slice(0, line.lastIndexOf(' '))
     if (seen.has(id)) throw new Error(`Twice: ${id}`)
@@ -75,7 +78,9 @@ export async function readMetrics (app: FastifyInstance): Promise<Map<string, nu
 }
 
 /** By how much values differ from before, where they do; `prefix` says of which. */
-export async function readChanges (app: FastifyInstance, prefix: string, work: () => Promise<unknown>): Promise<Record<string, number>> {
+export async function readChanges (
+  app: FastifyInstance, prefix: string, work: () => Promise<unknown>
+): Promise<Record<string, number>> {
   const before = await readMetrics(app)
   await work()
   const after = await readMetrics(app)

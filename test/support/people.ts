@@ -37,7 +37,9 @@ export function refresh (app: FastifyInstance, refreshToken: string): Promise<Li
 }
 
 /** An access token that was never issued by a login: of any user and session, valid for as long as any. */
-export async function issueToken (app: FastifyInstance, { userId, sessionId, scope = 'user' }: { userId: string, sessionId: string, scope?: string }): Promise<string> {
+export async function issueToken (
+  app: FastifyInstance, { userId, sessionId, scope = 'user' }: { userId: string, sessionId: string, scope?: string }
+): Promise<string> {
   return await app.accessTokens.sign({ userId, sessionId, scope }, app.accessTokens.plan(Infinity))
 }
 

@@ -15,7 +15,9 @@ import { until } from './wait.ts'
  *
  * @param settings what differs from PgBouncer's defaults
  */
-export async function pgBouncerTo (t: Test, databaseUrl: string, settings: Record<string, string | number> = {}): Promise<string> {
+export async function pgBouncerTo (
+  t: Test, databaseUrl: string, settings: Record<string, string | number> = {}
+): Promise<string> {
   const program = findPgBouncer()
   if (program === undefined) throw new Error('The tests need PgBouncer: run `npm run services` first.')
   const { hostname, port, username, password } = new URL(databaseUrl)
@@ -30,7 +32,9 @@ export async function pgBouncerTo (t: Test, databaseUrl: string, settings: Recor
   writeFileSync(config, `[databases]
 * = host=${hostname} port=${port || 5432} user=${decodeURIComponent(username)}${login}
 [pgbouncer]
-${Object.entries(own).map(([name, value]) => `${name} = ${value}`).join('\n')}
+${Object.entries(own)
+  .map(([name, value]) => `${name} = ${value}`)
+  .join('\n')}
 `)
   const server = spawn(program, ['-q', config], { ...user, cwd: '/', stdio: 'ignore' })
   const ended = new Promise(resolve => { server.once('exit', resolve) })
@@ -49,6 +53,9 @@ ${Object.entries(own).map(([name, value]) => `${name} = ${value}`).join('\n')}
 function accepts (port: number): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(port, '127.0.0.1')
-    socket.on('connect', () => { resolve(true) }).on('error', () => { resolve(false) }).on('connect', () => { socket.destroy() })
+    socket
+      .on('connect', () => { resolve(true) })
+      .on('error', () => { resolve(false) })
+      .on('connect', () => { socket.destroy() })
   })
 }

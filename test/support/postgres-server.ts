@@ -33,12 +33,20 @@ export async function ownPostgres (t: Owner): Promise<OwnPostgres> {
   if (as.uid !== undefined && as.gid !== undefined) chownSync(dataDir, as.uid, as.gid)
   t.teardown(() => { rmSync(dataDir, { recursive: true, force: true }) })
   // What is not written to the disk survives the end of a process, though not a power cut.
-  run(join(binDir, 'initdb'), ['-D', dataDir, '-U', 'signout', '--auth=trust', '--no-sync', '-E', 'UTF8', '--no-locale'], as)
+  run(
+    join(binDir, 'initdb'),
+    ['-D', dataDir, '-U', 'signout', '--auth=trust', '--no-sync', '-E', 'UTF8', '--no-locale'],
+    as
+  )
   const port = await findFreePort()
   const url = `postgres://signout@127.0.0.1:${port}/postgres`
   let server: ChildProcess | undefined
 
-  const processes = () => run('ps', ['-o', 'pid=', '--ppid', String(server?.pid), '--pid', String(server?.pid)]).trim().split(/\s+/).map(Number)
+  const processes = () =>
+    run('ps', ['-o', 'pid=', '--ppid', String(server?.pid), '--pid', String(server?.pid)])
+      .trim()
+      .split(/\s+/)
+      .map(Number)
   function signal (name: 'SIGSTOP' | 'SIGCONT'): void {
     for (const pid of processes()) {
       try {
@@ -57,8 +65,12 @@ export async function ownPostgres (t: Owner): Promise<OwnPostgres> {
     await ended
   }
   async function start (): Promise<void> {
-    const settings = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'max_connections=100'].flatMap(setting => ['-c', setting])
-    server = spawn(join(binDir as string, 'postgres'), ['-D', dataDir, '-p', String(port), ...settings], { ...as, stdio: 'ignore' })
+    const settings = [
+      'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'max_connections=100'
+    ].flatMap(setting => ['-c', setting])
+    server = spawn(join(binDir as string, 'postgres'), ['-D', dataDir, '-p', String(port), ...settings], {
+      ...as, stdio: 'ignore'
+    })
     await until('Postgres answers', () => answers(url), 30_000)
   }
 

@@ -3,7 +3,9 @@ import type { Head, RevocationRecord } from '../../src/record/record.ts'
 import type { Env } from './app.ts'
 
 /** Runs statements on a database, past the service. */
-export async function onPostgres<R extends pg.QueryResultRow> (env: Env, statement: string, values: unknown[] = []): Promise<R[]> {
+export async function onPostgres<R extends pg.QueryResultRow> (
+  env: Env, statement: string, values: unknown[] = []
+): Promise<R[]> {
   const client = new pg.Client({ connectionString: env['DATABASE_URL'] })
   await client.connect()
   try {
@@ -15,8 +17,12 @@ export async function onPostgres<R extends pg.QueryResultRow> (env: Env, stateme
 
 /** Adds as many live revocations to the record, of sessions that never were. */
 export async function fillRecord (env: Env, count: number, expiresIn = '1 hour'): Promise<void> {
-  await onPostgres(env, `insert into revocations (scope, id, expires_at, reason, created_at)
-    select 'session', gen_random_uuid()::text, now() + $2::interval, 'logout', now() from generate_series(1, $1::int)`, [count, expiresIn])
+  await onPostgres(
+    env,
+    `insert into revocations (scope, id, expires_at, reason, created_at)
+    select 'session', gen_random_uuid()::text, now() + $2::interval, 'logout', now() from generate_series(1, $1::int)`,
+    [count, expiresIn]
+  )
 }
 
 /** A record that ends where the function says, and holds no revocation after any marker. */

@@ -32,24 +32,55 @@ export interface ClusterOptions {
 /** Starts a cluster of its own, and waits until every node says that it is well. */
 export async function startCluster (t: Test, { lines = () => [], admin }: ClusterOptions = {}): Promise<RedisCluster> {
   const ports = await findFreePorts(6)
-  const nodes = await Promise.all(ports.map(port => startNode(t, port, {
-    lines: ['cluster-enabled yes', `cluster-node-timeout ${nodeTimeoutMs}`, 'cluster-replica-validity-factor 0', 'repl-ping-replica-period 1', ...lines(port)],
-    ...admin && { admin }
-  })))
+  const nodes = await Promise.all(
+    ports.map(port =>
+      startNode(t, port, {
+        lines: [
+          'cluster-enabled yes', `cluster-node-timeout ${nodeTimeoutMs}`, 'cluster-replica-validity-factor 0',
+          'repl-ping-replica-period 1', ...lines(port)
+        ],
+        ...admin && { admin }
+      })
+    )
+  )
   const primaries = nodes.slice(0, 3)
   const idOf = async (node: Node) => await node.admin.cluster('MYID') as string
-  await Promise.all(primaries.map((node, index) => node.admin.call('CLUSTER', 'ADDSLOTSRANGE', Math.ceil(index * slots / 3), Math.ceil((index + 1) * slots / 3) - 1)))
+  await Promise.all(
+    primaries.map((node, index) =>
+      node.admin.call(
+        'CLUSTER', 'ADDSLOTSRANGE', Math.ceil(index * slots / 3), Math.ceil((index + 1) * slots / 3) - 1
+      )
+    )
+  )
   // Different epochs from the start: two primaries that share one settle who gives way only later.
   for (const [index, node] of nodes.entries()) await node.admin.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1)
   // All of them all others: gossip would take its time.
-  await Promise.all(nodes.map(async ({ admin }) => { for (const port of ports) await admin.call('CLUSTER', 'MEET', '127.0.0.1', port) }))
-  await until('the nodes know each other', async () => (await Promise.all(nodes.map(async ({ admin }) => /cluster_known_nodes:6/.test(await admin.cluster('INFO'))))).every(Boolean), 20_000)
+  await Promise.all(
+    nodes.map(async ({ admin }) => { for (const port of ports) await admin.call('CLUSTER', 'MEET', '127.0.0.1', port) })
+  )
+  await until('the nodes know each other', async () =>
+    (
+      await Promise.all(nodes.map(async ({ admin }) => /cluster_known_nodes:6/.test(await admin.cluster('INFO'))))
+    ).every(Boolean), 20_000)
   await Promise.all(nodes.slice(3).map(async (node, index) => {
     const primary = await idOf(primaries[index] as Node)
     await until('it follows', () => node.admin.call('CLUSTER', 'REPLICATE', primary).then(() => true, () => false))
   }))
-  await until('the cluster is well', async () => (await Promise.all(nodes.map(async node => /cluster_state:ok/.test(await node.admin.cluster('INFO')) && await infoOf(node, 'master_link_status') !== 'down'))).every(Boolean), 20_000)
-  await until('everybody knows the replicas', async () => (await Promise.all(nodes.map(async ({ admin }) => (await admin.cluster('SLOTS') as unknown[][]).filter(range => range.length === 4).length === 3))).every(Boolean), 20_000)
+  await until('the cluster is well', async () =>
+    (
+      await Promise.all(
+        nodes.map(async node =>
+          /cluster_state:ok/.test(await node.admin.cluster('INFO')) &&
+          await infoOf(node, 'master_link_status') !== 'down')
+      )
+    ).every(Boolean), 20_000)
+  await until('everybody knows the replicas', async () =>
+    (
+      await Promise.all(
+        nodes.map(async ({ admin }) =>
+          (await admin.cluster('SLOTS') as unknown[][]).filter(range => range.length === 4).length === 3)
+      )
+    ).every(Boolean), 20_000)
 
   /** Asks whoever answers. */
   async function ask<T> (question: (node: Node) => Promise<T>): Promise<T> {

@@ -39,13 +39,31 @@ export interface NodeOptions {
 }
 
 /** Starts a redis-server that keeps nothing on disk but its configuration, and that ends with the test. */
-export async function startNode (t: Test, port: number, { lines, sentinel = false, admin: options = {} }: NodeOptions): Promise<Node> {
+export async function startNode (
+  t: Test, port: number, { lines, sentinel = false, admin: options = {} }: NodeOptions
+): Promise<Node> {
   const folder = scratchFolder(t)
   const file = join(folder, 'redis.conf')
   const listening = lines.some(line => line.startsWith('port ')) ? [] : [`port ${port}`]
-  writeFileSync(file, [...listening, 'bind 127.0.0.1', 'protected-mode no', `dir ${folder}`, ...sentinel ? [] : ['save ""', 'appendonly no', 'repl-diskless-sync-delay 0'], ...lines, ''].join('\n'))
-  const admin = new Redis({ host: '127.0.0.1', port, lazyConnect: true, retryStrategy: () => 25, maxRetriesPerRequest: null, commandTimeout: answerWithinMs, ...options })
-  admin.on('error', () => { /* It is away. */ })
+  writeFileSync(
+    file,
+    [
+      ...listening, 'bind 127.0.0.1', 'protected-mode no', `dir ${folder}`,
+      ...sentinel ? [] : ['save ""', 'appendonly no', 'repl-diskless-sync-delay 0'], ...lines, ''
+    ].join('\n')
+  )
+  const admin = new Redis({
+    host: '127.0.0.1',
+    port,
+    lazyConnect: true,
+    retryStrategy: () => 25,
+    maxRetriesPerRequest: null,
+    commandTimeout: answerWithinMs,
+    ...options
+  })
+  admin.on('error', () => {
+    /* It is away. */
+  })
   let child: ChildProcess | undefined
   const node: Node = {
     port,
@@ -60,7 +78,9 @@ export async function startNode (t: Test, port: number, { lines, sentinel = fals
       await ended
     },
     async start () {
-      child = spawn(join(redisServer ?? '', 'redis-server'), [file, ...sentinel ? ['--sentinel'] : []], { stdio: 'ignore' })
+      child = spawn(join(redisServer ?? '', 'redis-server'), [file, ...sentinel ? ['--sentinel'] : []], {
+        stdio: 'ignore'
+      })
       await admin.ping()
     }
   }
@@ -76,8 +96,8 @@ export async function startNode (t: Test, port: number, { lines, sentinel = fals
 const busOffset = 10_000
 
 /**
- * Ports that nothing listens on, neither there nor where the bus of a cluster would be. Below those that the system gives to
- * connections: one of these may take a port between now and when it is needed.
+ * Ports that nothing listens on, neither there nor where the bus of a cluster would be. Below those that the system
+ * gives to connections: one of these may take a port between now and when it is needed.
  */
 export async function findFreePorts (count: number): Promise<number[]> {
   const ports = new Set<number>()
@@ -120,38 +140,53 @@ export interface GroupOptions {
   adminOfSentinels?: object
 }
 
-export async function startSentinelGroup (t: Test, { lines = () => [], sentinelLines = () => [], admin, adminOfSentinels }: GroupOptions = {}): Promise<SentinelGroup> {
+export async function startSentinelGroup (
+  t: Test, { lines = () => [], sentinelLines = () => [], admin, adminOfSentinels }: GroupOptions = {}
+): Promise<SentinelGroup> {
   const ports = await findFreePorts(6)
   const [primaryPort, ...others] = ports.slice(0, 3)
   const options = (port: number, more: string[]) => ({ lines: [...lines(port), ...more], ...admin && { admin } })
   const servers = [
     await startNode(t, Number(primaryPort), options(Number(primaryPort), [])),
-    ...await Promise.all(others.map(port => startNode(t, port, options(port, [`replicaof 127.0.0.1 ${primaryPort}`]))))
+    ...(await Promise.all(
+      others.map(port => startNode(t, port, options(port, [`replicaof 127.0.0.1 ${primaryPort}`])))
+    ))
   ]
   // A replica that has never been in step is not promoted, and sentinels ask only every ten seconds whether it is.
-  for (const replica of servers.slice(1)) await until('the replica is in step', async () => await infoOf(replica, 'master_link_status') === 'up', 20_000)
-  const sentinels = await Promise.all(ports.slice(3).map(port => startNode(t, port, {
-    sentinel: true,
-    lines: [
-      `sentinel monitor ${masterName} 127.0.0.1 ${primaryPort} 2`,
-      `sentinel down-after-milliseconds ${masterName} 500`,
-      `sentinel failover-timeout ${masterName} 2000`,
-      ...sentinelLines(port)
-    ],
-    ...adminOfSentinels && { admin: adminOfSentinels }
-  })))
+  for (const replica of servers.slice(1)) {
+    await until('the replica is in step', async () => await infoOf(replica, 'master_link_status') === 'up', 20_000)
+  }
+  const sentinels = await Promise.all(
+    ports.slice(3).map(port =>
+      startNode(t, port, {
+        sentinel: true,
+        lines: [
+          `sentinel monitor ${masterName} 127.0.0.1 ${primaryPort} 2`,
+          `sentinel down-after-milliseconds ${masterName} 500`,
+          `sentinel failover-timeout ${masterName} 2000`,
+          ...sentinelLines(port)
+        ],
+        ...adminOfSentinels && { admin: adminOfSentinels }
+      })
+    )
+  )
   const [first] = sentinels as [Node]
   const primary = async () => {
     const [, port] = await first.admin.call('SENTINEL', 'get-master-addr-by-name', masterName) as [string, string]
     return servers.find(server => server.port === Number(port)) as Node
   }
-  await until('the sentinels know each other and the replicas', async () => (await Promise.all(sentinels.map(async ({ admin }) => {
-    const fields = await admin.call('SENTINEL', 'master', masterName) as string[]
-    const read = (name: string) => fields[fields.indexOf(name) + 1]
-    const replicas = await admin.call('SENTINEL', 'replicas', masterName) as string[][]
-    const areInStep = replicas.every(fields => fields[fields.indexOf('master-link-status') + 1] === 'ok')
-    return read('num-other-sentinels') === '2' && read('num-slaves') === '2' && areInStep
-  }))).every(Boolean), 30_000)
+  await until('the sentinels know each other and the replicas', async () =>
+    (
+      await Promise.all(
+        sentinels.map(async ({ admin }) => {
+          const fields = await admin.call('SENTINEL', 'master', masterName) as string[]
+          const read = (name: string) => fields[fields.indexOf(name) + 1]
+          const replicas = await admin.call('SENTINEL', 'replicas', masterName) as string[][]
+          const areInStep = replicas.every(fields => fields[fields.indexOf('master-link-status') + 1] === 'ok')
+          return read('num-other-sentinels') === '2' && read('num-slaves') === '2' && areInStep
+        })
+      )
+    ).every(Boolean), 30_000)
   return {
     servers,
     sentinels,

@@ -78,7 +78,8 @@ export async function ownRedis (t: Owner): Promise<OwnRedis> {
 }
 
 function asProcess (file: string, port: number, dir: string): Program {
-  const spawnServer = () => spawn(file, ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, ...withoutData], { stdio: 'ignore' })
+  const spawnServer = () =>
+    spawn(file, ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, ...withoutData], { stdio: 'ignore' })
   let child: ReturnType<typeof spawnServer> | undefined
   return {
     start () { child = spawnServer() },
@@ -98,7 +99,24 @@ function inDocker (port: number, data: string): Program {
   const name = `signout-test-${randomName()}`
   const docker = (...args: string[]) => { execFileSync('docker', args, { stdio: 'ignore', timeout: 120_000 }) }
   return {
-    start () { docker('run', '--rm', '--detach', '--name', name, '--publish', `127.0.0.1:${port}:6379`, '--volume', `${data}:/data`, '--user', `${process.getuid?.()}:${process.getgid?.()}`, 'redis:7.4-alpine', 'redis-server', ...withoutData) },
+    start () {
+      docker(
+        'run',
+        '--rm',
+        '--detach',
+        '--name',
+        name,
+        '--publish',
+        `127.0.0.1:${port}:6379`,
+        '--volume',
+        `${data}:/data`,
+        '--user',
+        `${process.getuid?.()}:${process.getgid?.()}`,
+        'redis:7.4-alpine',
+        'redis-server',
+        ...withoutData
+      )
+    },
     signal (signal) { docker(signal === 'SIGSTOP' ? 'pause' : 'unpause', name) },
     async kill () {
       try {
@@ -107,7 +125,12 @@ function inDocker (port: number, data: string): Program {
         // It is gone already.
       }
     },
-    peer: () => ({ host: execFileSync('docker', ['inspect', '--format', '{{.NetworkSettings.IPAddress}}', name], { encoding: 'utf8' }).trim(), port: 6379 })
+    peer: () => ({
+      host: execFileSync('docker', ['inspect', '--format', '{{.NetworkSettings.IPAddress}}', name], {
+        encoding: 'utf8'
+      }).trim(),
+      port: 6379
+    })
   }
 }
 

@@ -46,7 +46,9 @@ export async function startReplicasOn (t: Test, settings: Env, envOfB: Env = {})
 }
 
 /** The settings with a proxy between a replica and one of its servers. */
-export async function proxied (t: Owner, env: Env, variable: 'DATABASE_URL' | 'REDIS_URL'): Promise<{ proxy: Proxy, env: Env }> {
+export async function proxied (
+  t: Owner, env: Env, variable: 'DATABASE_URL' | 'REDIS_URL'
+): Promise<{ proxy: Proxy, env: Env }> {
   const url = new URL(String(env[variable]))
   const proxy = await proxyTo(t, url.hostname, Number(url.port || (variable === 'DATABASE_URL' ? 5432 : 6379)))
   url.hostname = '127.0.0.1'
@@ -81,13 +83,23 @@ export function keepAsking (apps: FastifyInstance[], token: string): Asking {
 
 /** Every replica accepts the token. */
 export async function untilAccepted (apps: FastifyInstance[], token: string, withinMs = 15_000): Promise<void> {
-  for (const app of apps) await until('a good token is accepted again', async () => (await get(app, '/token', token)).statusCode === 200, withinMs)
+  for (const app of apps) {
+    await until(
+      'a good token is accepted again', async () => (await get(app, '/token', token)).statusCode === 200, withinMs
+    )
+  }
 }
 
 /**
  * What happens is noticed everywhere, a good token is accepted again everywhere after it, and a revoked one never is.
  */
-export async function expectNeverAccepted (t: Test, { apps, good }: Pick<Replicas, 'apps' | 'good'>, revoked: string, happen: () => Promise<void>, withinMs?: number): Promise<void> {
+export async function expectNeverAccepted (
+  t: Test,
+  { apps, good }: Pick<Replicas, 'apps' | 'good'>,
+  revoked: string,
+  happen: () => Promise<void>,
+  withinMs?: number
+): Promise<void> {
   const { said, stop } = keepAsking(apps, revoked)
   try {
     await happen()
@@ -96,12 +108,18 @@ export async function expectNeverAccepted (t: Test, { apps, good }: Pick<Replica
   } finally {
     await stop()
     const answers = [...new Set(said.flatMap(answers => [...answers]))].sort()
-    t.same(answers.filter(answer => !['401 token_revoked', '503 revocation_unavailable'].includes(answer)), [], `it got ${answers.join(', ')}`)
+    t.same(
+      answers.filter(answer => !['401 token_revoked', '503 revocation_unavailable'].includes(answer)),
+      [],
+      `it got ${answers.join(', ')}`
+    )
   }
   for (const app of apps) {
     const last = new Set<string>()
     // Two replicas may each find that a part of the blocklist has to be made again, one after the other.
-    await until('it is refused for good', async () => last.add(outcome(await get(app, '/token', revoked))).has('401 token_revoked'))
+    await until('it is refused for good', async () =>
+      last.add(outcome(await get(app, '/token', revoked))).has('401 token_revoked')
+    )
     t.notOk(last.has('200'), [...last].join(', '))
   }
 }

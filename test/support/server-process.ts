@@ -22,10 +22,14 @@ export interface ServerProcess {
 }
 
 /** Starts the compiled server as a process of its own, without waiting. It is killed when the test ends. */
-export function spawnServer (t: Owner, env: Env, name: Program = 'server.js', args: string[] = []): Omit<ServerProcess, 'address'> {
+export function spawnServer (
+  t: Owner, env: Env, name: Program = 'server.js', args: string[] = []
+): Omit<ServerProcess, 'address'> {
   const { cwd = scratchFolder(t), ...rest } = env
   // A folder of its own, so that no .env is read by chance.
-  const child = spawn(...undisturbed(process.execPath, [compiledFile(name), ...args], rest), { cwd, env: { PATH: process.env['PATH'], ...rest }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(...undisturbed(process.execPath, [compiledFile(name), ...args], rest), {
+    cwd, env: { PATH: process.env['PATH'], ...rest }, stdio: ['ignore', 'pipe', 'pipe']
+  })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (data: Buffer) => {
@@ -33,7 +37,9 @@ export function spawnServer (t: Owner, env: Env, name: Program = 'server.js', ar
       if (output.length > 2 * maxOutputKept) output = output.slice(-maxOutputKept)
     })
   }
-  const ended = new Promise<number | string | null>(resolve => { child.once('close', (code, signal) => { resolve(code ?? signal) }) })
+  const ended = new Promise<number | string | null>(resolve => {
+    child.once('close', (code, signal) => { resolve(code ?? signal) })
+  })
   t.teardown(async () => {
     child.kill('SIGKILL')
     await ended

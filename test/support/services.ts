@@ -16,7 +16,9 @@ export function postgresUrl (): string {
 
 function urlOf (service: 'redis' | 'postgres', named: string | undefined): string {
   const url = named || readState()[service]?.url
-  if (url === undefined) throw new Error('The tests need a real Redis and a real Postgres: run `npm run services` first.')
+  if (url === undefined) {
+    throw new Error('The tests need a real Redis and a real Postgres: run `npm run services` first.')
+  }
   return url
 }
 

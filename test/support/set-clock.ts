@@ -14,7 +14,9 @@ export interface SettableClock {
 
 export function settableClock (t: Owner): SettableClock {
   const library = findFaketime()
-  if (library === undefined) throw new Error('This test needs libfaketime: run `npm run services`, or name its library in FAKETIME_LIBRARY.')
+  if (library === undefined) {
+    throw new Error('This test needs libfaketime: run `npm run services`, or name its library in FAKETIME_LIBRARY.')
+  }
   const file = join(scratchFolder(t), 'clock')
   function set (aheadSeconds: number): void {
     // Renamed into place, since the process reads the file whenever it asks for the time.
@@ -22,5 +24,14 @@ export function settableClock (t: Owner): SettableClock {
     renameSync(`${file}.new`, file)
   }
   set(0)
-  return { set, env: { LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1', DONT_FAKE_MONOTONIC: '1' } }
+  return {
+    set,
+    env: {
+      LD_PRELOAD: library,
+      FAKETIME_TIMESTAMP_FILE: file,
+      FAKETIME_NO_CACHE: '1',
+      FAKETIME_DONT_FAKE_MONOTONIC: '1',
+      DONT_FAKE_MONOTONIC: '1'
+    }
+  }
 }

@@ -47,7 +47,9 @@ const leewayMs = 5_000
 const quick = { algorithm: 2, memoryCost: 8, timeCost: 1, parallelism: 1 } as const
 
 /** Deadlines are out of the way: whoever waits for a lock here, waits for as long as the test holds it. */
-const patient = { RATE_LIMITS: 'off', DATABASE_DEADLINE_MS: '30000', BLOCKLIST_DEADLINE_MS: '10000', REFRESH_GRACE: '300' }
+const patient = {
+  RATE_LIMITS: 'off', DATABASE_DEADLINE_MS: '30000', BLOCKLIST_DEADLINE_MS: '10000', REFRESH_GRACE: '300'
+}
 
 export async function setStage (t: Test, settings: Env = {}): Promise<Stage> {
   const env: Env = { ...await serversEnv(t), ...patient, ...settings }
@@ -69,10 +71,13 @@ export async function setStage (t: Test, settings: Env = {}): Promise<Stage> {
     ask,
     async addUser (role = 'user') {
       const user = { id: randomUUID(), username: `user-${randomName()}` }
-      await ask('insert into users (id, username, password_hash, role) values ($1, $2, $3, $4)', [user.id, user.username, passwordHash, role])
+      await ask('insert into users (id, username, password_hash, role) values ($1, $2, $3, $4)', [
+        user.id, user.username, passwordHash, role
+      ])
       return user
     },
-    findSessions: async userId => await ask('select * from sessions where user_id = $1', [userId]) as unknown as SessionRow[],
+    findSessions: async userId =>
+      await ask('select * from sessions where user_id = $1', [userId]) as unknown as SessionRow[],
     blockedUntil: sessionId => redis.pexpiretime(`${env['BLOCKLIST_PREFIX']}${entryKey('session', sessionId)}`)
   }
 }
@@ -82,7 +87,9 @@ export function claimsOf ({ access_token: token }: Pick<Pair, 'access_token'>): 
 }
 
 /** Sends a request in the name of a token. */
-export function send (app: FastifyInstance, method: 'POST' | 'PUT' | 'DELETE', url: string, token?: string, payload?: object): Promise<LightMyRequestResponse> {
+export function send (
+  app: FastifyInstance, method: 'POST' | 'PUT' | 'DELETE', url: string, token?: string, payload?: object
+): Promise<LightMyRequestResponse> {
   return app.inject({ method, url, headers: token === undefined ? {} : bearer(token), ...(payload && { payload }) })
 }
 
@@ -98,8 +105,8 @@ export async function askBoth ({ one, two }: Stage, token: string): Promise<stri
 }
 
 /**
- * What is wrong with a session of which these pairs were handed out, newest last, if it has ended: its access tokens must be
- * refused by both replicas for as long as any could live, and its last refresh tokens for good.
+ * What is wrong with a session of which these pairs were handed out, newest last, if it has ended: its access tokens
+ * must be refused by both replicas for as long as any could live, and its last refresh tokens for good.
  */
 export async function findLife (stage: Stage, row: SessionRow, pairs: Pair[]): Promise<string[]> {
   const problems: string[] = []
@@ -127,7 +134,9 @@ export async function findDeath (stage: Stage, row: SessionRow, pairs: Pair[]): 
   for (const pair of pairs) {
     const asked = await askBoth(stage, pair.access_token)
     if (asked !== '200') problems.push(`an access token got ${asked}`)
-    if (row.access_expires_at.getTime() < claimsOf(pair).exp * 1000) problems.push('an access token outlives what is known of it')
+    if (row.access_expires_at.getTime() < claimsOf(pair).exp * 1000) {
+      problems.push('an access token outlives what is known of it')
+    }
   }
   const newest = pairs.at(-1)
   const answer = newest && summarize(await refresh(stage.two, newest.refresh_token))
@@ -136,8 +145,12 @@ export async function findDeath (stage: Stage, row: SessionRow, pairs: Pair[]): 
 }
 
 /** Opens a session and refreshes it a number of times. Answers all its pairs, newest last. */
-export async function openRotated (app: FastifyInstance, username: string, rotations: number, itsPassword = password): Promise<Pair[]> {
+export async function openRotated (
+  app: FastifyInstance, username: string, rotations: number, itsPassword = password
+): Promise<Pair[]> {
   const pairs: Pair[] = [(await send(app, 'POST', '/login', undefined, { username, password: itsPassword })).json()]
-  for (let rotation = 0; rotation < rotations; rotation++) pairs.push((await refresh(app, String(pairs.at(-1)?.refresh_token))).json())
+  for (let rotation = 0; rotation < rotations; rotation++) {
+    pairs.push((await refresh(app, String(pairs.at(-1)?.refresh_token))).json())
+  }
   return pairs
 }

@@ -5,8 +5,9 @@ import type { Test } from 'tap'
 import { postgresUrl } from './services.ts'
 
 /**
- * A request, or several, whose steps are known and can be held: every SQL statement, the signing of a token, and writing
- * the blocklist. Interleavings are made with it and not waited for: there is no sleep that has to be long enough.
+ * A request, or several, whose steps are known and can be held: every SQL statement, the signing of a token, and
+ * writing the blocklist. Interleavings are made with it and not waited for: there is no sleep that has to be long
+ * enough.
  */
 export interface Flow<T> {
   /** What it has done so far, and does now: `select users for update`, `commit`, `blocklist`, `sign`. */
@@ -80,7 +81,9 @@ export async function stepThrough (t: Test, apps: FastifyInstance[]): Promise<St
   }
 }
 
-function startFlow<T> (name: string, work: () => Promise<T>, holdBefore: number | undefined, isBlocked: (backend: number) => Promise<boolean>): Flow<T> {
+function startFlow<T> (
+  name: string, work: () => Promise<T>, holdBefore: number | undefined, isBlocked: (backend: number) => Promise<boolean>
+): Flow<T> {
   const { promise: released, resolve: release } = withResolvers<undefined>()
   const { promise: held, resolve: decide } = withResolvers<boolean>()
   const steps: string[] = []
@@ -96,7 +99,12 @@ function startFlow<T> (name: string, work: () => Promise<T>, holdBefore: number 
   }
   let isAnswered = false
   // An injected request begins when it is awaited first: here, and not where its answer is.
-  const answer = courses.run(course, async () => await work()).finally(() => { isAnswered = true; decide(false) })
+  const answer = courses
+    .run(course, async () => await work())
+    .finally(() => {
+      isAnswered = true
+      decide(false)
+    })
   // Whoever started it awaits it later.
   answer.catch(() => {})
   return {
@@ -119,15 +127,17 @@ function startFlow<T> (name: string, work: () => Promise<T>, holdBefore: number 
 
 type Step = (course: Course, label: string) => Promise<void>
 
-function watch<K extends string> (t: Test, object: Record<K, (...args: never[]) => Promise<unknown>>, method: K, step: Step, label: string = method): void {
+function watch<K extends string> (
+  t: Test, object: Record<K, (...args: never[]) => Promise<unknown>>, method: K, step: Step, label: string = method
+): void {
   const original = object[method] as (...args: unknown[]) => Promise<unknown>
   const watched = async (...args: unknown[]) => {
     const course = courses.getStore()
     if (course !== undefined) await step(course, label)
     return await original.apply(object, args)
   }
-  object[method] = watched as typeof object[K]
-  t.teardown(() => { object[method] = original as typeof object[K] })
+  object[method] = watched as (typeof object)[K]
+  t.teardown(() => { object[method] = original as (typeof object)[K] })
 }
 
 function watchPostgres (t: Test, step: Step): void {
@@ -147,7 +157,12 @@ function watchPostgres (t: Test, step: Step): void {
       return result
     }
     const callback = args.at(-1)
-    if (typeof callback === 'function') args[args.length - 1] = (...results: unknown[]) => { done(); callback(...results) }
+    if (typeof callback === 'function') {
+      args[args.length - 1] = (...results: unknown[]) => {
+        done()
+        callback(...results)
+      }
+    }
     return step(course, labelOf(args[0])).then(send)
   }
   // A connection that becomes free calls back from the flow that gave it back.

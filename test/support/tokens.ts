@@ -4,7 +4,8 @@ type Json = Record<string, unknown>
 
 /** A token made by hand, so that it can be wrong in ways that a library would not let it be. */
 export function forge (header: unknown, payload: unknown, signer: (input: string) => Buffer | string): string {
-  const encode = (part: unknown) => Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url')
+  const encode = (part: unknown) =>
+    Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url')
   const input = `${encode(header)}.${encode(payload)}`
   const signature = signer(input)
   return `${input}.${typeof signature === 'string' ? signature : signature.toString('base64url')}`
@@ -37,12 +38,17 @@ export function goodClaims (issuer: string): Json {
 }
 
 /**
- * Everything that can be wrong with a signed token, for a verifier that expects `header` and `claims`, pins the algorithm
- * and allows a leeway of five seconds. Each is a header and a payload; whoever uses them signs them with the right key.
+ * Everything that can be wrong with a signed token, for a verifier that expects `header` and `claims`, pins the
+ * algorithm and allows a leeway of five seconds. Each is a header and a payload; whoever uses them signs them with the
+ * right key.
  */
-export function wrongTokens (header: Json, claims: Json): Record<string, { header: unknown, payload: unknown, code?: string }> {
+export function wrongTokens (
+  header: Json, claims: Json
+): Record<string, { header: unknown, payload: unknown, code?: string }> {
   const payload = (change: Json) => ({ header, payload: { ...claims, ...change } })
-  const without = (claim: string) => ({ header, payload: Object.fromEntries(Object.entries(claims).filter(([name]) => name !== claim)) })
+  const without = (claim: string) => ({
+    header, payload: Object.fromEntries(Object.entries(claims).filter(([name]) => name !== claim))
+  })
   const headed = (change: Json) => ({ header: { ...header, ...change }, payload: claims })
   const raw = (change: (json: string) => string) => ({ header, payload: change(JSON.stringify(claims)) })
   return {

@@ -8,7 +8,9 @@ export async function until (what: string, isSo: () => Promise<boolean> | boolea
 }
 
 /** What something answers or throws, and how long it took. */
-export async function timed<T> (work: () => Promise<T>): Promise<{ value: T | undefined, error: unknown, elapsedMs: number }> {
+export async function timed<T> (
+  work: () => Promise<T>
+): Promise<{ value: T | undefined, error: unknown, elapsedMs: number }> {
   const startedAt = performance.now()
   try {
     const value = await work()

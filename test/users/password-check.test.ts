@@ -19,9 +19,14 @@ t.test('a check does the same work for whoever there is: one verification, again
     }
   }
   const failures: Array<string | undefined> = []
-  const events = { hasSignedInFrom: async () => false, countFailure: async ({ userId }: { userId?: string | undefined }) => { failures.push(userId) }, list: async () => ({ items: [], nextCursor: undefined }) }
+  const events = {
+    hasSignedInFrom: async () => false,
+    countFailure: async ({ userId }: { userId?: string | undefined }) => { failures.push(userId) },
+    list: async () => ({ items: [], nextCursor: undefined })
+  }
   const check = createPasswordCheck({ passwords, limits: noLimits, events })
-  const ask = (user: User | undefined, ...passwords: string[]) => check({ username: 'ada', user, passwords, requester: {}, failure: 'login_failed' })
+  const ask = (user: User | undefined, ...passwords: string[]) =>
+    check({ username: 'ada', user, passwords, requester: {}, failure: 'login_failed' })
 
   t.equal(await ask(user, 'a wrong password'), -1)
   t.equal(await ask(undefined, password), -1)
@@ -37,13 +42,32 @@ t.test('several passwords of one question are one attempt, which a password that
   const hasher = await createPasswordHasher()
   const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password) } as User
   const busy = 'one for which there is no time'
-  const passwords: PasswordHasher = { ...hasher, verify: async (typed, hash) => { if (typed === busy) throw new Error('No time.'); return await hasher.verify(typed, hash) } }
+  const passwords: PasswordHasher = {
+    ...hasher,
+    verify: async (typed, hash) => {
+      if (typed === busy) throw new Error('No time.')
+      return await hasher.verify(typed, hash)
+    }
+  }
   let [taken, failures, wrong] = [0, 0, 0]
   const giveBack = async () => { taken-- }
-  const limits = { ...noLimits, attemptPassword: async () => { taken++; return { succeed: giveBack, fail: async () => { wrong++ }, abandon: giveBack } } }
-  const events = { hasSignedInFrom: async () => false, countFailure: async () => { failures++ }, list: async () => ({ items: [], nextCursor: undefined }) }
+  const limits = {
+    ...noLimits,
+    attemptPassword: async () => {
+      taken++
+      return {
+        succeed: giveBack, fail: async () => { wrong++ }, abandon: giveBack
+      }
+    }
+  }
+  const events = {
+    hasSignedInFrom: async () => false,
+    countFailure: async () => { failures++ },
+    list: async () => ({ items: [], nextCursor: undefined })
+  }
   const check = createPasswordCheck({ passwords, limits, events })
-  const ask = (...passwords: string[]) => check({ username: 'ada', user, passwords, requester: {}, failure: 'password_check_failed' })
+  const ask = (...passwords: string[]) =>
+    check({ username: 'ada', user, passwords, requester: {}, failure: 'password_check_failed' })
 
   t.equal(await ask('wrong', password), 1)
   await t.rejects(ask(busy, password), { message: 'No time.' })
@@ -57,12 +81,28 @@ t.test('several passwords of one question are one attempt, which a password that
 t.test('whether a place is known is looked up for unknown usernames too', async t => {
   const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: 'never verified' } as User
   const asked: string[] = []
-  const events = { hasSignedInFrom: async (userId: string) => { asked.push(userId); return true }, countFailure: async () => {}, list: async () => ({ items: [], nextCursor: undefined }) }
+  const events = {
+    hasSignedInFrom: async (userId: string) => {
+      asked.push(userId)
+      return true
+    },
+    countFailure: async () => {},
+    list: async () => ({ items: [], nextCursor: undefined })
+  }
   const answers: boolean[] = []
-  const limits = { ...noLimits, attemptPassword: async ({ isKnownPlace }: PasswordGuess) => { answers.push(await isKnownPlace()); throw new Error('Used up.') } }
+  const limits = {
+    ...noLimits,
+    attemptPassword: async ({ isKnownPlace }: PasswordGuess) => {
+      answers.push(await isKnownPlace())
+      throw new Error('Used up.')
+    }
+  }
   const check = createPasswordCheck({ passwords: await createPasswordHasher(), limits, events })
   for (const known of [user, undefined]) {
-    await t.rejects(check({ username: 'ada', user: known, passwords: [password], requester: {}, failure: 'login_failed' }), { message: 'Used up.' })
+    await t.rejects(
+      check({ username: 'ada', user: known, passwords: [password], requester: {}, failure: 'login_failed' }),
+      { message: 'Used up.' }
+    )
   }
   t.same(answers, [true, false], 'no place is known to an account that does not exist')
   t.equal(asked.length, 2, 'the same query for both')
@@ -74,10 +114,18 @@ t.test('an attempt that has lapsed gets no verdict', async t => {
   const hasher = await createPasswordHasher()
   const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password) } as User
   const lapsed = async () => { throw new SignoutError('service_unavailable') }
-  const limits = { ...noLimits, attemptPassword: async () => ({ succeed: lapsed, fail: lapsed, abandon: async () => {} }) }
-  const events = { hasSignedInFrom: async () => false, countFailure: async () => { t.fail('a failure is recorded') }, list: async () => ({ items: [], nextCursor: undefined }) }
+  const limits = {
+    ...noLimits, attemptPassword: async () => ({ succeed: lapsed, fail: lapsed, abandon: async () => {} })
+  }
+  const events = {
+    hasSignedInFrom: async () => false,
+    countFailure: async () => { t.fail('a failure is recorded') },
+    list: async () => ({ items: [], nextCursor: undefined })
+  }
   const check = createPasswordCheck({ passwords: hasher, limits, events })
   for (const typed of [password, 'a wrong password']) {
-    await t.rejects(check({ username: 'ada', user, passwords: [typed], requester: {}, failure: 'login_failed' }), { code: 'service_unavailable' })
+    await t.rejects(check({ username: 'ada', user, passwords: [typed], requester: {}, failure: 'login_failed' }), {
+      code: 'service_unavailable'
+    })
   }
 })

@@ -27,23 +27,43 @@ async function connect (t: Test, { DATABASE_URL }: Env): Promise<pg.Client> {
 
 /** What the release before the folded index has made of a database. */
 async function applyEarlierMigrations (client: pg.Client): Promise<void> {
-  await client.query('create schema drizzle; create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)')
+  await client.query(
+    'create schema drizzle; create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)'
+  )
   for (const { sql, hash, folderMillis } of readMigrationFiles({ migrationsFolder })) {
     if (sql.join().includes('users_username_folded')) return
     for (const statement of sql) await client.query(statement)
-    await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [hash, folderMillis])
+    await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
+      hash, folderMillis
+    ])
   }
 }
 
-for (const [title, toEnv] of Object.entries({ PGlite: embeddedEnv, Postgres: serversEnv, 'a Postgres with a Turkish locale': turkishEnv })) {
+for (const [title, toEnv] of Object.entries({
+  PGlite: embeddedEnv, Postgres: serversEnv, 'a Postgres with a Turkish locale': turkishEnv
+})) {
   t.test(`${title}: a username is one account in every case of its letters`, async t => {
     const app = await build(t, await toEnv(t))
     const [first, ...others] = spellings
     t.equal((await ask(app, 'POST', '/register', undefined, { username: first, password })).statusCode, 201)
-    for (const username of others) t.equal(outcome(await ask(app, 'POST', '/register', undefined, { username, password })), '409 username_taken', username)
-    for (const username of spellings) t.equal(outcome(await ask(app, 'POST', '/login', undefined, { username, password })), '200', username)
-    t.same(await query(app, "select username from users where lower(username collate \"C\") = 'iris99'"), [{ username: first }], 'it is kept as it was typed')
-    t.equal(outcome(await ask(app, 'POST', '/login', undefined, { username: '\u0131r\u0131s99', password })), '401 invalid_credentials', 'a letter that is not ASCII')
+    for (const username of others) {
+      t.equal(
+        outcome(await ask(app, 'POST', '/register', undefined, { username, password })), '409 username_taken', username
+      )
+    }
+    for (const username of spellings) {
+      t.equal(outcome(await ask(app, 'POST', '/login', undefined, { username, password })), '200', username)
+    }
+    t.same(
+      await query(app, 'select username from users where lower(username collate "C") = \'iris99\''),
+      [{ username: first }],
+      'it is kept as it was typed'
+    )
+    t.equal(
+      outcome(await ask(app, 'POST', '/login', undefined, { username: '\u0131r\u0131s99', password })),
+      '401 invalid_credentials',
+      'a letter that is not ASCII'
+    )
   })
 }
 
@@ -51,8 +71,11 @@ t.test('accounts that a Turkish locale told apart all stay, and the one that cou
   const env = await turkishEnv(t)
   const client = await connect(t, env)
   await applyEarlierMigrations(client)
-  const add = (username: string, age: number) => client.query<{ id: string }>(
-    'insert into users (id, username, password_hash, created_at) values (gen_random_uuid(), $1, $2, now() - make_interval(days => $3)) returning id', [username, '-', age])
+  const add = (username: string, age: number) =>
+    client.query<{ id: string }>(
+      'insert into users (id, username, password_hash, created_at) values (gen_random_uuid(), $1, $2, now() - make_interval(days => $3)) returning id',
+      [username, '-', age]
+    )
   const idOf = async (username: string, age: number) => (await add(username, age)).rows[0]?.id
   const oldest = await idOf('IRIS99', 3)
   const reachable = await idOf('iris99', 2)
@@ -63,7 +86,11 @@ t.test('accounts that a Turkish locale told apart all stay, and the one that cou
   const untouched = await idOf('ada', 1)
 
   const app = await build(t, env)
-  const names = new Map((await query<{ id: string, username: string }>(app, 'select id, username from users')).map(({ id, username }) => [id, username]))
+  const names = new Map(
+    (await query<{ id: string, username: string }>(app, 'select id, username from users')).map(({ id, username }) => [
+      id, username
+    ])
+  )
   t.same(names, new Map([[oldest, `IRIS99.${oldest}`], [reachable, 'iris99'], [other, `Iris99.${other}`],
     [alone, 'ILGIN'], [early, 'DIDI'], [late, `DIdi.${late}`], [untouched, 'ada']]))
 })
@@ -73,8 +100,13 @@ t.test('the previous release runs beside the folded index, and answers that a na
   const app = await build(t, env)
   t.equal((await ask(app, 'POST', '/register', undefined, { username: 'IRIS99', password })).statusCode, 201)
   // What it executes for POST /register. Nothing returned is `username_taken` there.
-  const { rows } = await (await connect(t, env)).query(`insert into "users" ("id", "username", "password_hash", "role", "status", "created_at")
-    values (gen_random_uuid(), $1, $2, $3, default, default) on conflict do nothing returning "id"`, ['iris99', '-', 'user'])
+  const { rows } = await (
+    await connect(t, env)
+  ).query(
+    `insert into "users" ("id", "username", "password_hash", "role", "status", "created_at")
+    values (gen_random_uuid(), $1, $2, $3, default, default) on conflict do nothing returning "id"`,
+    ['iris99', '-', 'user']
+  )
   t.same(rows, [])
 })
 

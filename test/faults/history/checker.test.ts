@@ -8,7 +8,19 @@ const bounds: Bounds = { blocklistDeadlineMs: 250, databaseDeadlineMs: 1_000, ma
 function historyOf (...given: Array<Partial<Operation> & { at?: number }>): History {
   const operations = given.map(({ at, ...operation }, index): Operation => {
     const startedAt = at ?? index * 1_000
-    return { number: index + 1, kind: 'request', route: 'GET /token', client: 'ada', replica: 'replica 1', startedAt, endedAt: startedAt + 500, status: 200, error: undefined, ends: [], ...operation }
+    return {
+      number: index + 1,
+      kind: 'request',
+      route: 'GET /token',
+      client: 'ada',
+      replica: 'replica 1',
+      startedAt,
+      endedAt: startedAt + 500,
+      status: 200,
+      error: undefined,
+      ends: [],
+      ...operation
+    }
   })
   return { ...emptyHistory(), operations }
 }
@@ -23,13 +35,35 @@ const next = (refreshToken: string, token = 'u') => ({ issued: { session: 's', t
 
 t.test('a token that is accepted after an ending of its session was confirmed is found', async t => {
   t.same(kinds(historyOf(logout, request)), ['accepted after its end'])
-  t.same(kinds(historyOf(logout, { ...request, token: 'another' })), ['accepted after its end'], 'any token of the session')
-  t.same(kinds(historyOf({ ...refresh, ...next('q') }, logout, { ...request, token: 'u' })), ['accepted after its end'], 'one of a refresh too')
+  t.same(
+    kinds(historyOf(logout, { ...request, token: 'another' })), ['accepted after its end'], 'any token of the session'
+  )
+  t.same(
+    kinds(historyOf({ ...refresh, ...next('q') }, logout, { ...request, token: 'u' })),
+    ['accepted after its end'],
+    'one of a refresh too'
+  )
   t.same(kinds(historyOf(logout, { ...refresh, ...next('q') })), ['accepted after its end'], 'and its refresh token')
-  t.same(kinds(historyOf({ ...refresh, status: 401, error: 'refresh_token_reused' }, request)), ['accepted after its end'], 'a reuse ends it')
-  t.same(kinds(historyOf({ ...refresh, ...revoked }, request)), ['accepted after its end'], 'a refresh says that it has ended')
-  t.same(kinds(historyOf({ ...logout, ends: ['other', 's'], session: 'third' }, request)), ['accepted after its end'], 'whoever ended it')
-  t.same(kinds(historyOf(logout, { ...logout, route: 'DELETE /me/sessions/{id}', status: 204, ends: ['other'] })), ['accepted after its end'], 'to end another session is a use of it')
+  t.same(
+    kinds(historyOf({ ...refresh, status: 401, error: 'refresh_token_reused' }, request)),
+    ['accepted after its end'],
+    'a reuse ends it'
+  )
+  t.same(
+    kinds(historyOf({ ...refresh, ...revoked }, request)),
+    ['accepted after its end'],
+    'a refresh says that it has ended'
+  )
+  t.same(
+    kinds(historyOf({ ...logout, ends: ['other', 's'], session: 'third' }, request)),
+    ['accepted after its end'],
+    'whoever ended it'
+  )
+  t.same(
+    kinds(historyOf(logout, { ...logout, route: 'DELETE /me/sessions/{id}', status: 204, ends: ['other'] })),
+    ['accepted after its end'],
+    'to end another session is a use of it'
+  )
 })
 
 t.test('what only looks like it is not', async t => {
@@ -37,32 +71,69 @@ t.test('what only looks like it is not', async t => {
   t.same(kinds(historyOf(logout, { ...request, at: 499 })), [], 'at the same time')
   t.same(kinds(historyOf(logout, { ...request, session: 'other' })), [], 'another session')
   t.same(kinds(historyOf({ ...logout, ...unavailable }, request)), [], 'an ending that was not confirmed')
-  t.same(kinds(historyOf({ ...logout, status: undefined }, request)).filter(kind => kind !== 'not documented'), [], 'an ending without an answer')
-  t.same(kinds(historyOf(logout, { ...request, ...revoked }, { ...request, ...unavailable }, { ...request, status: 401, error: 'token_expired' })), [], 'refusals')
+  t.same(
+    kinds(historyOf({ ...logout, status: undefined }, request)).filter(kind => kind !== 'not documented'),
+    [],
+    'an ending without an answer'
+  )
+  t.same(
+    kinds(
+      historyOf(
+        logout,
+        { ...request, ...revoked },
+        { ...request, ...unavailable },
+        { ...request, status: 401, error: 'token_expired' }
+      )
+    ),
+    [],
+    'refusals'
+  )
   t.same(kinds(historyOf(logout, logout)), [], 'ending it again')
   t.same(kinds(historyOf(logout, { ...logout, ends: ['other', 's'] })), [], 'and others with it')
-  t.same(kinds(historyOf({ kind: 'sign-in', route: 'POST /login', ...next('r') }, logout, { kind: 'sign-in', route: 'POST /login', ...next('r') })), [], 'signing in again')
+  t.same(
+    kinds(
+      historyOf({ kind: 'sign-in', route: 'POST /login', ...next('r') }, logout, {
+        kind: 'sign-in', route: 'POST /login', ...next('r')
+      })
+    ),
+    [],
+    'signing in again'
+  )
 })
 
 t.test('a token that is accepted after it was refused is found', async t => {
   t.same(kinds(historyOf({ ...request, ...revoked }, request)), ['accepted after refused'])
-  t.same(kinds(historyOf({ ...refresh, status: 401, error: 'refresh_token_reused' }, { ...refresh, ...next('q') })).includes('accepted after refused'), true)
+  t.same(
+    kinds(historyOf({ ...refresh, status: 401, error: 'refresh_token_reused' }, { ...refresh, ...next('q') })).includes(
+      'accepted after refused'
+    ),
+    true
+  )
   t.same(kinds(historyOf({ ...request, ...revoked }, { ...request, token: 'u' })), [], 'a token alone may be revoked')
   t.same(kinds(historyOf({ ...request, ...unavailable }, request)), [], '503 says nothing')
   t.same(kinds(historyOf({ ...request, ...revoked }, { ...request, at: 400 })), [], 'at the same time')
 })
 
 t.test('a replica that reaches only a Redis that was replaced is allowed five seconds, and so is what it has ended, and nothing else', async t => {
-  const partitioned = (at: number, replica = 'replica 1') => ({ ...historyOf(logout, { ...request, at, replica }), partitions: [{ replica: 'replica 1', from: 0, until: 60_000 }] })
+  const partitioned = (at: number, replica = 'replica 1') => ({
+    ...historyOf(logout, { ...request, at, replica }), partitions: [{ replica: 'replica 1', from: 0, until: 60_000 }]
+  })
   t.same(kinds(partitioned(5_400)), [])
   t.same(kinds(partitioned(5_600)), ['accepted after its end'])
   t.same(kinds(partitioned(5_400, 'replica 2')), [], 'nor do the others know at once what it was that ended it')
-  const elsewhere = { ...historyOf({ ...logout, replica: 'replica 2' }, { ...request, replica: 'replica 3' }), partitions: [{ replica: 'replica 1', from: 0, until: 60_000 }] }
+  const elsewhere = {
+    ...historyOf({ ...logout, replica: 'replica 2' }, { ...request, replica: 'replica 3' }),
+    partitions: [{ replica: 'replica 1', from: 0, until: 60_000 }]
+  }
   t.same(kinds(elsewhere), ['accepted after its end'])
 })
 
 t.test('what is on record takes effect within five seconds of the recovery', async t => {
-  const recorded = (at: number, endedAt = 200) => ({ ...historyOf({ ...logout, ...unavailable }, { ...request, at }), endedOnRecord: new Map([['s', endedAt]]), recoveries: [100, 4_000, 20_000] })
+  const recorded = (at: number, endedAt = 200) => ({
+    ...historyOf({ ...logout, ...unavailable }, { ...request, at }),
+    endedOnRecord: new Map([['s', endedAt]]),
+    recoveries: [100, 4_000, 20_000]
+  })
   t.same(kinds(recorded(8_900)), [])
   t.same(kinds(recorded(9_100)), ['accepted against the record'])
   t.same(kinds(recorded(9_100, 5_000)), [], 'it was not on record at that recovery')
@@ -70,20 +141,35 @@ t.test('what is on record takes effect within five seconds of the recovery', asy
 })
 
 t.test('a replica that ended by itself is found', async t => {
-  t.same(kinds({ ...historyOf(request), crashes: [{ replica: 'replica 1', at: 100, said: 'its last words' }] }), ['crashed'])
+  t.same(kinds({ ...historyOf(request), crashes: [{ replica: 'replica 1', at: 100, said: 'its last words' }] }), [
+    'crashed'
+  ])
 })
 
 t.test('two successors of one refresh token are found, and the same one twice is none', async t => {
   t.same(kinds(historyOf({ ...refresh, ...next('a') }, { ...refresh, ...next('b') })), ['two successors'])
-  t.same(kinds(historyOf({ ...refresh, ...next('a') }, { ...refresh, ...next('a') }, { ...refresh, refreshToken: 'a', ...next('b') })), [])
+  t.same(
+    kinds(
+      historyOf(
+        { ...refresh, ...next('a') }, { ...refresh, ...next('a') }, { ...refresh, refreshToken: 'a', ...next('b') }
+      )
+    ),
+    []
+  )
 })
 
 t.test('answers that are not documented are found', async t => {
   t.same(kinds(historyOf({ ...request, status: 500, error: 'internal_error' })), ['not documented'])
-  t.same(kinds(historyOf({ ...request, status: 503, error: 'service_unavailable' })), ['not documented'], 'this route asks no database')
+  t.same(
+    kinds(historyOf({ ...request, status: 503, error: 'service_unavailable' })),
+    ['not documented'],
+    'this route asks no database'
+  )
   t.same(kinds(historyOf({ ...request, status: 302 })), ['not documented'])
   t.same(kinds(historyOf({ ...request, status: undefined, error: 'ECONNRESET' })), ['not documented'])
-  const away = (replica: string) => ({ ...historyOf({ ...request, status: undefined, error: 'ECONNRESET' }), away: [{ replica, from: 400, until: 900 }] })
+  const away = (replica: string) => ({
+    ...historyOf({ ...request, status: undefined, error: 'ECONNRESET' }), away: [{ replica, from: 400, until: 900 }]
+  })
   t.same(kinds(away('replica 1')), [])
   t.same(kinds(away('replica 2')), ['not documented'])
 })
@@ -95,6 +181,10 @@ t.test('answers that are later than the deadlines are found, unless everything s
   t.same(kinds(slow(3_900, 'POST /logout')), [])
   t.same(kinds(slow(4_100, 'POST /logout')), ['too slow'])
   t.same(kinds({ ...slow(1_700), halts: [{ replica: 'all', from: 200, until: 1_200 }] }), [])
-  t.same(kinds({ ...slow(1_800), halts: [{ replica: 'all', from: 200, until: 1_200 }] }), ['too slow'], 'it explains a second and no more')
+  t.same(
+    kinds({ ...slow(1_800), halts: [{ replica: 'all', from: 200, until: 1_200 }] }),
+    ['too slow'],
+    'it explains a second and no more'
+  )
   t.same(kinds({ ...slow(1_700), halts: [{ replica: 'replica 2', from: 200, until: 1_200 }] }), ['too slow'])
 })

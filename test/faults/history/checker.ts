@@ -3,11 +3,14 @@ import { answerOf, isAccepted, isConfirmedEnding, type History, type Operation, 
 
 /** What must never be in a history. */
 export const violationKinds = {
-  'accepted after its end': 'a token of a session is accepted by a request that starts after an ending of that session was confirmed',
+  'accepted after its end':
+    'a token of a session is accepted by a request that starts after an ending of that session was confirmed',
   'accepted after refused': 'a token is accepted by a request that starts after another got 401 token_revoked for it',
-  'accepted against the record': 'a token is accepted later than five seconds after the recovery from the faults in which its session was ended on record',
+  'accepted against the record':
+    'a token is accepted later than five seconds after the recovery from the faults in which its session was ended on record',
   'two successors': 'one refresh token was given two different successors',
-  'not documented': 'an answer is none of those in openapi.json, is a 500, or there is none from a replica that was there',
+  'not documented':
+    'an answer is none of those in openapi.json, is a 500, or there is none from a replica that was there',
   crashed: 'a replica ended by itself',
   'too slow': 'an answer came later than the deadlines allow, and two seconds more for a machine that is busy',
   'no recovery': 'a good token was not accepted again in time once all faults were healed'
@@ -37,7 +40,9 @@ const partitionTrustMs = 5_000
 /** Finds everything in a history that breaks a promise. It knows nothing of how the service works. */
 export function findViolations (history: History, bounds: Bounds): Violation[] {
   return [
-    ...history.crashes.map(({ replica, at, said }): Violation => ({ kind: 'crashed', text: `${replica} ended after ${(at / 1000).toFixed(3)} s, and had said: ${said}`, operations: [] })),
+    ...history.crashes.map(({ replica, at, said }): Violation => ({
+      kind: 'crashed', text: `${replica} ended after ${(at / 1000).toFixed(3)} s, and had said: ${said}`, operations: []
+    })),
     ...findAcceptedAfterEnd(history),
     ...findAcceptedAfterRefusal(history),
     ...findAcceptedAgainstRecord(history),
@@ -48,7 +53,9 @@ export function findViolations (history: History, bounds: Bounds): Violation[] {
 }
 
 /** For each key, the operation that ended first. */
-function firstToEnd (operations: Operation[], keysOf: (operation: Operation) => ReadonlyArray<string | undefined>): Map<string, Operation> {
+function firstToEnd (
+  operations: Operation[], keysOf: (operation: Operation) => ReadonlyArray<string | undefined>
+): Map<string, Operation> {
   const first = new Map<string, Operation>()
   for (const operation of operations) {
     for (const key of keysOf(operation)) {
@@ -65,29 +72,55 @@ function overlaps ({ from, until }: Spell, { startedAt, endedAt }: Operation): b
 const isOf = (spell: Spell, operation: Operation) => spell.replica === 'all' || spell.replica === operation.replica
 
 /**
- * A replica that reaches only a Redis that was replaced cannot know better for a while, and the others cannot know what it has
- * written there until the projector brings them that.
+ * A replica that reaches only a Redis that was replaced cannot know better for a while, and the others cannot know what
+ * it has written there until the projector brings them that.
  */
 function isExcused ({ partitions }: History, operation: Operation, because: Operation): boolean {
   const isPartitioned = (one: Operation) => partitions.some(spell => isOf(spell, one) && overlaps(spell, one))
-  return operation.startedAt <= because.endedAt + partitionTrustMs && (isPartitioned(operation) || isPartitioned(because))
+  return (
+    operation.startedAt <= because.endedAt + partitionTrustMs && (isPartitioned(operation) || isPartitioned(because))
+  )
 }
 
 function findAcceptedAfterEnd (history: History): Violation[] {
   const endings = firstToEnd(history.operations.filter(isConfirmedEnding), ({ ends }) => ends)
   return history.operations.filter(isAccepted).flatMap(operation => {
     const ending = endings.get(operation.session ?? '')
-    if (ending === undefined || ending === operation || operation.startedAt <= ending.endedAt || isExcused(history, operation, ending)) return []
-    return [{ kind: 'accepted after its end', text: `${answerOf(operation)} ${Math.round(operation.startedAt - ending.endedAt)} ms after its session had ended`, operations: [ending, operation] }]
+    if (
+      ending === undefined ||
+      ending === operation ||
+      operation.startedAt <= ending.endedAt ||
+      isExcused(history, operation, ending)
+    ) { return [] }
+    return [
+      {
+        kind: 'accepted after its end',
+        text:
+          `${answerOf(operation)} ${Math.round(operation.startedAt - ending.endedAt)} ms after its session had ended`,
+        operations: [ending, operation]
+      }
+    ]
   })
 }
 
 function findAcceptedAfterRefusal (history: History): Violation[] {
-  const refusals = firstToEnd(history.operations.filter(({ error }) => error === 'token_revoked' || error === 'refresh_token_reused'), ({ token, refreshToken }) => [token, refreshToken])
+  const refusals = firstToEnd(
+    history.operations.filter(({ error }) => error === 'token_revoked' || error === 'refresh_token_reused'),
+    ({ token, refreshToken }) => [token, refreshToken]
+  )
   return history.operations.filter(isAccepted).flatMap(operation => {
     const refusal = refusals.get(operation.token ?? operation.refreshToken ?? '')
-    if (refusal === undefined || operation.startedAt <= refusal.endedAt || isExcused(history, operation, refusal)) return []
-    return [{ kind: 'accepted after refused', text: `${answerOf(operation)} ${Math.round(operation.startedAt - refusal.endedAt)} ms after ${answerOf(refusal)}`, operations: [refusal, operation] }]
+    if (refusal === undefined || operation.startedAt <= refusal.endedAt || isExcused(history, operation, refusal)) {
+      return []
+    }
+    return [
+      {
+        kind: 'accepted after refused',
+        text:
+          `${answerOf(operation)} ${Math.round(operation.startedAt - refusal.endedAt)} ms after ${answerOf(refusal)}`,
+        operations: [refusal, operation]
+      }
+    ]
   })
 }
 
@@ -97,7 +130,14 @@ function findAcceptedAgainstRecord (history: History): Violation[] {
     if (endedAt === undefined) return []
     const recoveredAt = history.recoveries.find(at => at >= endedAt)
     if (recoveredAt === undefined || operation.startedAt <= recoveredAt + inEffectWithinMs) return []
-    return [{ kind: 'accepted against the record', text: `${answerOf(operation)} ${Math.round(operation.startedAt - recoveredAt)} ms after the recovery, though its session had ended before that`, operations: [operation] }]
+    return [
+      {
+        kind: 'accepted against the record',
+        text:
+          `${answerOf(operation)} ${Math.round(operation.startedAt - recoveredAt)} ms after the recovery, though its session had ended before that`,
+        operations: [operation]
+      }
+    ]
   })
 }
 
@@ -109,7 +149,11 @@ function findTwoSuccessors ({ operations }: History): Violation[] {
     if (kind !== 'refresh' || refreshToken === undefined || issued === undefined) continue
     const other = successors.get(refreshToken)
     if (other === undefined) successors.set(refreshToken, operation)
-    else if (other.issued?.refreshToken !== issued.refreshToken) violations.push({ kind: 'two successors', text: 'one refresh token, and two that follow it', operations: [other, operation] })
+    else if (other.issued?.refreshToken !== issued.refreshToken) {
+      violations.push({
+        kind: 'two successors', text: 'one refresh token, and two that follow it', operations: [other, operation]
+      })
+    }
   }
   return violations
 }
@@ -118,9 +162,17 @@ function findUndocumented ({ operations, away }: History): Violation[] {
   return operations.flatMap(operation => {
     if (operation.status === undefined) {
       if (away.some(spell => isOf(spell, operation) && overlaps(spell, operation))) return []
-      return [{ kind: 'not documented', text: `no answer (${operation.error}) from a replica that was there`, operations: [operation] }]
+      return [
+        {
+          kind: 'not documented',
+          text: `no answer (${operation.error}) from a replica that was there`,
+          operations: [operation]
+        }
+      ]
     }
-    return isDocumented(operation) ? [] : [{ kind: 'not documented', text: describeUndocumented(operation), operations: [operation] }]
+    return isDocumented(operation)
+      ? []
+      : [{ kind: 'not documented', text: describeUndocumented(operation), operations: [operation] }]
   })
 }
 
@@ -130,17 +182,28 @@ function findSlow ({ operations, away, halts }: History, bounds: Bounds): Violat
     const allowedMs = allowanceOf(operation, bounds)
     const tookMs = operation.endedAt - operation.startedAt
     if (tookMs <= allowedMs) return []
-    const stoodStillMs = spells.filter(spell => isOf(spell, operation) && overlaps(spell, operation))
-      .reduce((sum, { from, until }) => sum + Math.min(until, operation.endedAt) - Math.max(from, operation.startedAt), 0)
+    const stoodStillMs = spells
+      .filter(spell => isOf(spell, operation) && overlaps(spell, operation))
+      .reduce(
+        (sum, { from, until }) => sum + Math.min(until, operation.endedAt) - Math.max(from, operation.startedAt),
+        0
+      )
     if (tookMs - stoodStillMs <= allowedMs) return []
-    return [{ kind: 'too slow', text: `${Math.round(tookMs)} ms, of which nothing explains more than ${Math.round(allowedMs + stoodStillMs)} ms`, operations: [operation] }]
+    return [
+      {
+        kind: 'too slow',
+        text:
+          `${Math.round(tookMs)} ms, of which nothing explains more than ${Math.round(allowedMs + stoodStillMs)} ms`,
+        operations: [operation]
+      }
+    ]
   })
 }
 
 /**
- * How long an operation may take. GET /token asks the blocklist alone. The others ask the blocklist at most twice, and the
- * database until it first fails to answer: that is to wait for a connection, and for one statement; and for one more where the
- * blocklist could not be asked.
+ * How long an operation may take. GET /token asks the blocklist alone. The others ask the blocklist at most twice, and
+ * the database until it first fails to answer: that is to wait for a connection, and for one statement; and for one
+ * more where the blocklist could not be asked.
  */
 function allowanceOf ({ route }: Operation, { blocklistDeadlineMs, databaseDeadlineMs, marginMs }: Bounds): number {
   return marginMs + (route === 'GET /token' ? blocklistDeadlineMs : 2 * blocklistDeadlineMs + 3 * databaseDeadlineMs)

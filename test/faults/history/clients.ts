@@ -34,7 +34,9 @@ interface Known {
 }
 
 const maxOpenSessions = 4
-/** A session is still tried this long after its end, and after its last token has expired, by clocks that may be behind. */
+/**
+ * A session is still tried this long after its end, and after its last token has expired, by clocks that may be behind.
+ */
 const triedAfterEndMs = 12_000
 const triedAfterExpiryMs = 5_000
 const maxRetries = 3
@@ -79,22 +81,40 @@ export function createClient ({ recorder, targets, person, administrator }: Clie
     return pick(draw, sessions.length > 0 ? sessions : [...known.values()])
   }
 
-  const signIn = (draw: Draw) => ask(draw, { kind: 'sign-in', route: 'POST /login', body: { username: person.username, password } })
+  const signIn = (draw: Draw) =>
+    ask(draw, { kind: 'sign-in', route: 'POST /login', body: { username: person.username, password } })
   const use = (draw: Draw, bearer: Tokens, route = 'GET /token') => ask(draw, { kind: 'request', route, bearer })
-  const refreshWith = (draw: Draw, refresh: Tokens) => ask(draw, { kind: 'refresh', route: 'POST /refresh', refresh, ends: [refresh.session] })
+  const refreshWith = (draw: Draw, refresh: Tokens) =>
+    ask(draw, { kind: 'refresh', route: 'POST /refresh', refresh, ends: [refresh.session] })
 
   /** Every way of ending something, by what is asked for. */
   const endings: Array<(draw: Draw, session: Known) => Omit<Asked, 'client' | 'kind'>> = [
     (_, session) => ({ route: 'POST /logout', bearer: newest(session), ends: [session.id] }),
     (draw, session) => ({ route: 'POST /logout', bearer: pick(draw, session.pairs), ends: [session.id] }),
     (_, session) => ({ route: 'POST /logout', refresh: newest(session), ends: [session.id] }),
-    (_, session) => ({ route: 'POST /logout', path: '/logout?scope=all', bearer: newest(session), ends: [...new Set([session.id, ...open().map(({ id }) => id)])] }),
-    (_, session) => ({ route: 'POST /logout', path: '/logout?scope=others', bearer: newest(session), ends: open().map(({ id }) => id).filter(id => id !== session.id) }),
+    (_, session) => ({
+      route: 'POST /logout',
+      path: '/logout?scope=all',
+      bearer: newest(session),
+      ends: [...new Set([session.id, ...open().map(({ id }) => id)])]
+    }),
+    (_, session) => ({
+      route: 'POST /logout',
+      path: '/logout?scope=others',
+      bearer: newest(session),
+      ends: open()
+        .map(({ id }) => id)
+        .filter(id => id !== session.id)
+    }),
     (draw, session) => {
       const other = pick(draw, [...known.values()])
-      return { route: 'DELETE /me/sessions/{id}', path: `/me/sessions/${other.id}`, bearer: newest(session), ends: [other.id] }
+      return {
+        route: 'DELETE /me/sessions/{id}', path: `/me/sessions/${other.id}`, bearer: newest(session), ends: [other.id]
+      }
     },
-    (_, session) => ({ route: 'POST /revocations', ...withAdministrator(), body: { sid: session.id }, ends: [session.id] }),
+    (_, session) => ({
+      route: 'POST /revocations', ...withAdministrator(), body: { sid: session.id }, ends: [session.id]
+    }),
     (_, session) => ({ route: 'POST /refresh', refresh: session.pairs[0] as Tokens, ends: [session.id] })
   ]
 

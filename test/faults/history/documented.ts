@@ -9,7 +9,10 @@ interface Document {
 
 const { paths } = JSON.parse(readFileSync(join(packageRoot, 'openapi.json'), 'utf8')) as Document
 
-/** What openapi.json says that a route answers: statuses, and the codes of the errors among them. A 500 is a defect, documented or not. */
+/**
+ * What openapi.json says that a route answers: statuses, and the codes of the errors among them. A 500 is a defect,
+ * documented or not.
+ */
 export function isDocumented (operation: Operation): boolean {
   const { route, status, error } = operation
   const [method = '', path = ''] = route.split(' ')

@@ -21,7 +21,7 @@ export interface Scene {
 export interface Fault {
   title: string
   on: 'Redis' | 'the network to Redis' | 'Postgres' | 'the network to Postgres' | 'a replica' | 'everything'
-  /** Of how many draws it is one, among the others of its kind; 1 when it is not said. Those that take long are rare. */
+  /** It is one of so many draws, among the others of its kind (default: 1). Those that take long are rare. */
   rarity?: number
   isPossible? (world: World): boolean
   /** Lets it happen, and answers what heals it. */
@@ -175,7 +175,8 @@ async function failOver ({ world: { redis, replicas }, owner }: Scene, lagMs: nu
   const link = await proxyTo(owner, '127.0.0.1', primary.port)
   await primary.admin.config('SET', 'repl-diskless-sync-delay', '0')
   await copy.admin.replicaof('127.0.0.1', link.port)
-  await until('the copy is in step', async () => /master_link_status:up/.test(await copy.admin.info('replication')), 20_000)
+  const isInStep = async () => /master_link_status:up/.test(await copy.admin.info('replication'))
+  await until('the copy is in step', isInStep, 20_000)
   if (lagMs > 0) link.stall()
   await sleep(lagMs)
   await primary.kill()

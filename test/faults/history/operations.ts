@@ -68,13 +68,14 @@ export function answerOf ({ status, error }: Pick<Operation, 'status' | 'error'>
 /** Whether a token that was sent was accepted for what it was sent for. */
 export function isAccepted ({ kind, status, session, ends }: Operation): boolean {
   if (status === undefined || status >= 300 || session === undefined) return false
-  // To end one's own session again is no use of it: an ending that could not be confirmed is repeated, and must succeed then.
+  // To end one's own session again is no use of it: an ending that could not be confirmed is repeated, and must succeed
+  // then.
   return kind === 'request' || kind === 'refresh' || (kind === 'ending' && !ends.includes(session))
 }
 
 /**
- * Whether an ending was confirmed. A refresh that finds its session ended, or its token used twice, says that the session has
- * ended, and for that it has to be visible to all.
+ * Whether an ending was confirmed. A refresh that finds its session ended, or its token used twice, says that the
+ * session has ended, and for that it has to be visible to all.
  */
 export function isConfirmedEnding ({ kind, status, error }: Operation): boolean {
   if (kind === 'ending') return status !== undefined && (status < 300 || error === 'refresh_token_reused')
@@ -89,8 +90,10 @@ export function describeOperation (operation: Operation): string {
     session !== undefined && `session ${short(session)}`,
     token !== undefined && `token ${short(token)}`,
     refreshToken !== undefined && `refresh token ${short(refreshToken)}`,
-    issued !== undefined && `got session ${short(issued.session)}, token ${short(issued.token)}, refresh token ${short(issued.refreshToken)}`,
+    issued !== undefined &&
+      `got session ${short(issued.session)}, token ${short(issued.token)}, refresh token ${short(issued.refreshToken)}`,
     ends.length > 0 && `to end ${ends.map(short).join(', ')}`
   ].filter(part => part !== false)
-  return `#${number} ${(startedAt / 1000).toFixed(3)}–${(endedAt / 1000).toFixed(3)} s ${client} at ${replica}: ${route} (${details.join('; ')}): ${answerOf(operation)}`
+  return `#${number} ${(startedAt / 1000).toFixed(3)}–${(endedAt / 1000).toFixed(3)} s ${client} at ${replica}: ` +
+    `${route} (${details.join('; ')}): ${answerOf(operation)}`
 }

@@ -87,7 +87,9 @@ export function createRecorder (): Recorder {
         operation.error = (error as NodeJS.ErrnoException).code ?? (error as Error).message
       }
       operation.endedAt = now()
-      if (tokens !== undefined) operation.issued = { session: tokens.session, token: tokens.token, refreshToken: digest(tokens.refreshToken) }
+      if (tokens !== undefined) {
+        operation.issued = { session: tokens.session, token: tokens.token, refreshToken: digest(tokens.refreshToken) }
+      }
       history.operations.push(operation)
       return { operation, tokens }
     }
@@ -97,8 +99,12 @@ export function createRecorder (): Recorder {
 interface Issued { access_token: string, refresh_token: string }
 
 function toTokens ({ access_token: accessToken, refresh_token: refreshToken }: Issued): Tokens {
-  const claims = JSON.parse(Buffer.from(String(accessToken.split('.')[1]), 'base64url').toString()) as { sid: string, sub: string, jti: string, exp: number }
-  return { session: claims.sid, user: claims.sub, accessToken, token: claims.jti, expiresAt: claims.exp * 1000, refreshToken }
+  const claims = JSON.parse(Buffer.from(String(accessToken.split('.')[1]), 'base64url').toString()) as {
+    sid: string, sub: string, jti: string, exp: number
+  }
+  return {
+    session: claims.sid, user: claims.sub, accessToken, token: claims.jti, expiresAt: claims.exp * 1000, refreshToken
+  }
 }
 
 /** What a refresh token is called in a history, which is printed. */
@@ -106,7 +112,9 @@ function digest (refreshToken: string): string {
   return createHash('sha256').update(refreshToken).digest('hex').slice(0, 16)
 }
 
-function exchange (agent: Agent, address: string, { route, path, bearer, refresh, body }: Asked): Promise<{ status: number, body: Record<string, unknown> }> {
+function exchange (
+  agent: Agent, address: string, { route, path, bearer, refresh, body }: Asked
+): Promise<{ status: number, body: Record<string, unknown> }> {
   const [method = '', routePath = ''] = route.split(' ')
   const payload = body ?? (refresh && { refresh_token: refresh.refreshToken })
   const text = payload === undefined ? undefined : JSON.stringify(payload)

@@ -4,11 +4,15 @@ import type { Run } from './run.ts'
 
 /** What happened in a run, in lines for people. */
 export function describeRun ({ history: { operations, recoveries }, injected, violations }: Run): string[] {
-  const lines = [`${operations.length} operations, ${[...injected.values()].reduce((sum, { times }) => sum + times, 0)} faults, ${recoveries.length} recoveries, ${violations.length} violations`]
+  const lines = [
+    `${operations.length} operations, ${[...injected.values()].reduce((sum, { times }) => sum + times, 0)} faults, ${recoveries.length} recoveries, ${violations.length} violations`
+  ]
   for (const [route, ofRoute] of groupBy(operations, ({ route }) => route)) {
     const answers = [...groupBy(ofRoute, answerOf)].sort(([, a], [, b]) => b.length - a.length)
     const slowestMs = Math.max(...ofRoute.map(({ startedAt, endedAt }) => endedAt - startedAt))
-    lines.push(`  ${route}: ${ofRoute.length}, at most ${Math.round(slowestMs)} ms (${answers.map(([answer, { length }]) => `${answer}: ${length}`).join(', ')})`)
+    lines.push(
+      `  ${route}: ${ofRoute.length}, at most ${Math.round(slowestMs)} ms (${answers.map(([answer, { length }]) => `${answer}: ${length}`).join(', ')})`
+    )
   }
   for (const [title, { times, slowestRecoveryMs }] of [...injected].sort(([a], [b]) => a.localeCompare(b))) {
     lines.push(`  ${times} × ${title}, all was well within ${slowestRecoveryMs} ms`)
@@ -23,12 +27,23 @@ const aroundMs = 1_000
 export function describeViolations (violations: Violation[], history: History): string[] {
   const lines: string[] = []
   for (const { kind, text, operations } of violations.slice(0, maxDescribed)) {
-    lines.push(`VIOLATION, ${kind}: ${text}. This must never be: ${violationKinds[kind]}.`, ...operations.map(operation => `  ${describeOperation(operation)}`))
+    lines.push(
+      `VIOLATION, ${kind}: ${text}. This must never be: ${violationKinds[kind]}.`,
+      ...operations.map(operation => `  ${describeOperation(operation)}`)
+    )
     const sessions = new Set(operations.map(({ session, issued }) => session ?? issued?.session))
-    const [from, until] = [Math.min(...operations.map(({ startedAt }) => startedAt)) - aroundMs, Math.max(...operations.map(({ endedAt }) => endedAt)) + aroundMs]
+    const [from, until] = [
+      Math.min(...operations.map(({ startedAt }) => startedAt)) - aroundMs,
+      Math.max(...operations.map(({ endedAt }) => endedAt)) + aroundMs
+    ]
     const around = history.operations.filter(({ session, issued, ends, startedAt, endedAt }) =>
-      endedAt > from && startedAt < until && [session, issued?.session, ...ends].some(id => id !== undefined && sessions.has(id)))
-    lines.push('  all about it, from a second before to a second after:', ...around.map(operation => `    ${describeOperation(operation)}`))
+      endedAt > from &&
+      startedAt < until &&
+      [session, issued?.session, ...ends].some(id => id !== undefined && sessions.has(id)))
+    lines.push(
+      '  all about it, from a second before to a second after:',
+      ...around.map(operation => `    ${describeOperation(operation)}`)
+    )
   }
   if (violations.length > maxDescribed) lines.push(`and ${violations.length - maxDescribed} more violations`)
   return lines

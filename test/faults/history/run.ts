@@ -21,7 +21,9 @@ export interface RunOptions {
 export interface Run {
   history: History
   violations: Violation[]
-  /** How often each fault was injected, and the longest time until all was well after it was healed, in milliseconds. */
+  /**
+   * How often each fault was injected, and the longest time until all was well after it was healed, in milliseconds.
+   */
   injected: Map<string, { times: number, slowestRecoveryMs: number }>
 }
 
@@ -38,7 +40,7 @@ const parts: Env[] = [{ ACCESS_TOKEN_TTL: '5' }, { ACCESS_TOKEN_TTL: '900' }]
 const partSeconds = 30
 /** A little less than the leeway, since clocks are compared with theirs in whole milliseconds. */
 const mostMs = leewaySeconds * 1_000 - 100
-/** By how much the clock of each replica is ahead of those of Redis and Postgres: some are behind, or some ahead, or both. */
+/** By how much the clock of each replica is ahead of those of Redis and Postgres; negative where it is behind. */
 const clocks = [[-mostMs, 0, -mostMs / 2], [mostMs, 0, mostMs / 2], [mostMs / 2, 0, -mostMs / 2]]
 const people = 4
 /** What one person does at the same time. */
@@ -46,7 +48,7 @@ const lanesEach = 2
 const thinkMs = 80
 const recoveryMs = 20_000
 
-/** Lets clients do things at random while faults happen at random, and judges the history. Closes everything it has opened. */
+/** Lets clients act and faults happen at random, and judges the history. Closes everything that it has opened. */
 export async function runFaults (options: RunOptions): Promise<Run> {
   const owner = createOwner()
   const recorder = createRecorder()
@@ -65,7 +67,9 @@ async function runWith (owner: Owner, recorder: Recorder, { seed, seconds, logFo
   const run: Run = { history, violations: [], injected: new Map() }
   const clockOffsetsMs = pick(draw, clocks)
   say(`clocks are ahead by ${clockOffsetsMs.join(', ')} ms`)
-  const world = await createWorld({ owner, recorder, settings: { ...settings, ...parts[0] }, clockOffsetsMs, logFolder })
+  const world = await createWorld({
+    owner, recorder, settings: { ...settings, ...parts[0] }, clockOffsetsMs, logFolder
+  })
   const stopWatching = watchMachine(recorder)
   const clients = await startClients(world, recorder, draw)
   await recover(world, recorder, clients.isOver)
@@ -81,7 +85,9 @@ async function runWith (owner: Owner, recorder: Recorder, { seed, seconds, logFo
       // What has been found by now need not wait for the end.
       run.violations.push(...findViolations(await withRecord(history, world), bounds))
     } else {
-      run.violations.push(...await injectFaults({ world, draw, now, partitions: history.partitions }, recorder, run, say))
+      run.violations.push(
+        ...await injectFaults({ world, draw, now, partitions: history.partitions }, recorder, run, say)
+      )
     }
   }
   await clients.stop()
@@ -95,15 +101,21 @@ async function withRecord (history: History, world: World): Promise<History> {
   return history
 }
 
-async function changePart (world: World, recorder: Recorder, part: number, say: RunOptions['say']): Promise<Violation[]> {
+async function changePart (
+  world: World, recorder: Recorder, part: number, say: RunOptions['say']
+): Promise<Violation[]> {
   const settings = parts[part % parts.length] as Env
-  say(`${(recorder.now() / 1000).toFixed(1)} s: access tokens live ${settings['ACCESS_TOKEN_TTL']} s from now on; every replica is restarted`)
+  say(
+    `${(recorder.now() / 1000).toFixed(1)} s: access tokens live ${settings['ACCESS_TOKEN_TTL']} s from now on; every replica is restarted`
+  )
   for (const replica of world.replicas) await replica.restart(settings)
   return await recovery(world, recorder)
 }
 
 /** Lets one fault happen, or two on different things, and waits until all is well again. */
-async function injectFaults (around: Omit<Scene, 'owner'>, recorder: Recorder, run: Run, say: RunOptions['say']): Promise<Violation[]> {
+async function injectFaults (
+  around: Omit<Scene, 'owner'>, recorder: Recorder, run: Run, say: RunOptions['say']
+): Promise<Violation[]> {
   const { draw, world } = around
   await sleep(200 + draw(1_000))
   const chosen = chooseFaults(world, draw)
@@ -112,7 +124,9 @@ async function injectFaults (around: Omit<Scene, 'owner'>, recorder: Recorder, r
   const beganAt = recorder.now()
   const heals: Array<() => Promise<unknown> | unknown> = []
   // A replica that is started again needs the others: its fault begins first and is healed last.
-  for (const fault of [...chosen].sort((a, b) => Number(b.on === 'a replica') - Number(a.on === 'a replica'))) heals.unshift(await fault.begin(scene))
+  for (const fault of [...chosen].sort((a, b) => Number(b.on === 'a replica') - Number(a.on === 'a replica'))) {
+    heals.unshift(await fault.begin(scene))
+  }
   await sleep(chosen.some(({ on }) => on === 'everything') ? 6_000 : 100 + draw(2_500))
   for (const heal of heals) await heal()
   const healedAt = recorder.now()
@@ -123,7 +137,9 @@ async function injectFaults (around: Omit<Scene, 'owner'>, recorder: Recorder, r
     const { times, slowestRecoveryMs } = run.injected.get(title) ?? { times: 0, slowestRecoveryMs: 0 }
     run.injected.set(title, { times: times + 1, slowestRecoveryMs: Math.max(slowestRecoveryMs, recoveredMs) })
   }
-  say(`${(beganAt / 1000).toFixed(1)} s: ${chosen.map(({ title }) => title).join(', and ')}; for ${Math.round(healedAt - beganAt)} ms, all was well ${recoveredMs} ms later`)
+  say(
+    `${(beganAt / 1000).toFixed(1)} s: ${chosen.map(({ title }) => title).join(', and ')}; for ${Math.round(healedAt - beganAt)} ms, all was well ${recoveredMs} ms later`
+  )
   return violations
 }
 
@@ -145,7 +161,8 @@ async function recovery (world: World, recorder: Recorder): Promise<Violation[]>
   const giveUpAt = recorder.now() + recoveryMs
   await recover(world, recorder, () => recorder.now() > giveUpAt)
   if (recorder.now() <= giveUpAt) return []
-  return [{ kind: 'no recovery', text: `not every replica accepted a new token within ${recoveryMs} ms`, operations: recorder.history.operations.filter(({ client }) => client === controller).slice(-10) }]
+  const operations = recorder.history.operations.filter(({ client }) => client === controller).slice(-10)
+  return [{ kind: 'no recovery', text: `not every replica accepted a new token within ${recoveryMs} ms`, operations }]
 }
 
 const controller = 'the control'
@@ -156,9 +173,13 @@ async function recover (world: World, recorder: Recorder, isOver: () => boolean)
   if (control?.world !== world) control = { world, username: (await world.addPerson()).username }
   const { username } = control
   const isWell = async (replica: Replica): Promise<boolean> => {
-    const { tokens } = await recorder.ask(replica, { kind: 'sign-in', client: controller, route: 'POST /login', body: { username, password } })
+    const { tokens } = await recorder.ask(replica, {
+      kind: 'sign-in', client: controller, route: 'POST /login', body: { username, password }
+    })
     if (tokens === undefined) return false
-    const { operation } = await recorder.ask(replica, { kind: 'request', client: controller, route: 'GET /token', bearer: tokens })
+    const { operation } = await recorder.ask(replica, {
+      kind: 'request', client: controller, route: 'GET /token', bearer: tokens
+    })
     return operation.status === 200
   }
   while (!(await Promise.all(world.replicas.map(isWell))).every(Boolean) && !isOver()) await sleep(50)
@@ -176,7 +197,9 @@ async function startClients (world: World, recorder: Recorder, draw: Draw): Prom
   let admin: Tokens | undefined
   const { username } = await world.addPerson('admin')
   async function keepAdministrator (draw: Draw): Promise<void> {
-    const { tokens } = await recorder.ask(pick(draw, world.replicas), { kind: 'sign-in', client: username, route: 'POST /login', body: { username, password } })
+    const { tokens } = await recorder.ask(pick(draw, world.replicas), {
+      kind: 'sign-in', client: username, route: 'POST /login', body: { username, password }
+    })
     admin = tokens ?? admin
     await sleep(2_000)
   }
@@ -186,7 +209,9 @@ async function startClients (world: World, recorder: Recorder, draw: Draw): Prom
   }
   const lanes = [repeat(draw(2 ** 31), keepAdministrator)]
   for (let number = 0; number < people; number++) {
-    const client = createClient({ recorder, targets: world.replicas, person: await world.addPerson(), administrator: () => admin })
+    const client = createClient({
+      recorder, targets: world.replicas, person: await world.addPerson(), administrator: () => admin
+    })
     for (let lane = 0; lane < lanesEach; lane++) {
       lanes.push(repeat(draw(2 ** 31), async draw => {
         await client.act(draw)
@@ -203,7 +228,9 @@ async function startClients (world: World, recorder: Recorder, draw: Draw): Prom
   }
 }
 
-/** A machine that stands still makes every answer late: what this process notices of that is no fault of the service. */
+/**
+ * A machine that stands still makes every answer late: what this process notices of that is no fault of the service.
+ */
 function watchMachine ({ history, now }: Recorder): () => void {
   const everyMs = 20
   let lastAt = now()

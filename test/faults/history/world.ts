@@ -65,15 +65,35 @@ const maxStarts = 10
 
 const clock = pathToFileURL(fileURLToPath(import.meta.resolve('./clock.js'))).href
 
-export async function createWorld ({ owner, recorder, settings, clockOffsetsMs, logFolder }: WorldOptions): Promise<World> {
+export async function createWorld ({
+  owner, recorder, settings, clockOffsetsMs, logFolder
+}: WorldOptions): Promise<World> {
   const [primary, other] = [await ownRedis(owner), await ownRedis(owner)]
   await other.kill()
   const postgres = canOwnPostgres ? await ownPostgres(owner) : undefined
   const databaseUrl = postgres?.url ?? await scratchDatabase(owner)
-  const env: Env = { ISSUER: issuer, KEY_ENCRYPTION_SECRET: secret, RATE_LIMITS: 'off', LOG_LEVEL: 'info', BLOCKLIST_PREFIX: `faults:${randomName()}:`, ...settings }
+  const env: Env = {
+    ISSUER: issuer,
+    KEY_ENCRYPTION_SECRET: secret,
+    RATE_LIMITS: 'off',
+    LOG_LEVEL: 'info',
+    BLOCKLIST_PREFIX: `faults:${randomName()}:`,
+    ...settings
+  }
   const replicas: Replica[] = []
   for (const [index, clockOffsetMs] of clockOffsetsMs.entries()) {
-    replicas.push(await createReplica({ owner, recorder, name: `replica ${index + 1}`, clockOffsetMs, databaseUrl, redisPort: primary.port, env, logFolder }))
+    replicas.push(
+      await createReplica({
+        owner,
+        recorder,
+        name: `replica ${index + 1}`,
+        clockOffsetMs,
+        databaseUrl,
+        redisPort: primary.port,
+        env,
+        logFolder
+      })
+    )
   }
   // The first one makes the tables, and the others have no need to wait for each other.
   await replicas[0]?.start()
@@ -86,7 +106,10 @@ export async function createWorld ({ owner, recorder, settings, clockOffsetsMs, 
     databaseUrl,
     addPerson: role => addPerson(databaseUrl, role),
     async readEnded () {
-      const rows = await query<{ id: string, ended_ms: number }>(databaseUrl, 'select id, (extract(epoch from ended_at) * 1000)::float8 as ended_ms from sessions where ended_at is not null')
+      const rows = await query<{ id: string, ended_ms: number }>(
+        databaseUrl,
+        'select id, (extract(epoch from ended_at) * 1000)::float8 as ended_ms from sessions where ended_at is not null'
+      )
       const toRecorders = recorder.now() - Date.now()
       return new Map(rows.map(({ id, ended_ms: endedMs }) => [id, endedMs + toRecorders]))
     }
@@ -96,7 +119,9 @@ export async function createWorld ({ owner, recorder, settings, clockOffsetsMs, 
 /** Adds somebody who can sign in with the password of all tests. */
 export async function addPerson (databaseUrl: string, role: 'user' | 'admin' = 'user'): Promise<Person> {
   const person = { id: randomUUID(), username: `${role}-${randomName()}` }
-  await query(databaseUrl, 'insert into users (id, username, password_hash, role) values ($1, $2, $3, $4)', [person.id, person.username, await hash(password, quick), role])
+  await query(databaseUrl, 'insert into users (id, username, password_hash, role) values ($1, $2, $3, $4)', [
+    person.id, person.username, await hash(password, quick), role
+  ])
   return person
 }
 
@@ -111,7 +136,9 @@ interface ReplicaOptions {
   logFolder: string | undefined
 }
 
-async function createReplica ({ owner, recorder, name, clockOffsetMs, databaseUrl, redisPort, env, logFolder }: ReplicaOptions): Promise<Replica> {
+async function createReplica ({
+  owner, recorder, name, clockOffsetMs, databaseUrl, redisPort, env, logFolder
+}: ReplicaOptions): Promise<Replica> {
   const { away, halts } = recorder.history
   const database = new URL(databaseUrl)
   const postgres = await proxyTo(owner, database.hostname, Number(database.port))
@@ -132,7 +159,13 @@ async function createReplica ({ owner, recorder, name, clockOffsetMs, databaseUr
   /** Whoever ends it has noted before that it is away. */
   function watch (started: ServerProcess): void {
     started.ended.then(() => {
-      if (absence === undefined) recorder.history.crashes.push({ replica: name, at: recorder.now(), said: started.output().trimEnd().split('\n').slice(-linesOfCrash).join('\n') })
+      if (absence === undefined) {
+        recorder.history.crashes.push({
+          replica: name,
+          at: recorder.now(),
+          said: started.output().trimEnd().split('\n').slice(-linesOfCrash).join('\n')
+        })
+      }
       absence ??= begin(away, name, recorder)
     })
   }
@@ -164,7 +197,9 @@ async function createReplica ({ owner, recorder, name, clockOffsetMs, databaseUr
       if (absence !== undefined) absence.until = recorder.now()
       absence = undefined
       watch(server)
-      if (logFolder !== undefined) server.child.stdout?.pipe(createWriteStream(join(logFolder, `${name.replace(' ', '-')}.log`), { flags: 'a' }))
+      if (logFolder !== undefined) {
+        server.child.stdout?.pipe(createWriteStream(join(logFolder, `${name.replace(' ', '-')}.log`), { flags: 'a' }))
+      }
     },
     async restart (settings) {
       own = settings
@@ -192,9 +227,15 @@ function begin (spells: Spell[], replica: string, recorder: Recorder): Spell {
   return spell
 }
 
-async function query<R extends pg.QueryResultRow> (databaseUrl: string, statement: string, values: unknown[] = []): Promise<R[]> {
-  const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000, query_timeout: 10_000 })
-  client.on('error', () => { /* `connect` or `query` rejects with it. */ })
+async function query<R extends pg.QueryResultRow> (
+  databaseUrl: string, statement: string, values: unknown[] = []
+): Promise<R[]> {
+  const client = new pg.Client({
+    connectionString: databaseUrl, connectionTimeoutMillis: 10_000, query_timeout: 10_000
+  })
+  client.on('error', () => {
+    /* `connect` or `query` rejects with it. */
+  })
   await client.connect()
   try {
     return (await client.query<R>(statement, values)).rows

@@ -19,13 +19,21 @@ export const bugs: Bug[] = [
   },
   {
     title: 'a logout is answered before Redis has it',
-    patch: { file: 'src/unit-of-work.ts', find: 'await revoker.revoke([...recorded, ...again])', replace: 'revoker.revoke([...recorded, ...again]).catch(() => {})' },
+    patch: {
+      file: 'src/unit-of-work.ts',
+      find: 'await revoker.revoke([...recorded, ...again])',
+      replace: 'revoker.revoke([...recorded, ...again]).catch(() => {})'
+    },
     schedule: 'Redis can be read and not written, and the logout is repeated',
     finds: 'accepted after its end'
   },
   {
     title: 'the marker is ignored',
-    patch: { file: 'src/trust/marker-check.ts', find: 'findFlaw (look, text) {', replace: 'findFlaw (look, text) { return undefined' },
+    patch: {
+      file: 'src/trust/marker-check.ts',
+      find: 'findFlaw (look, text) {',
+      replace: 'findFlaw (look, text) { return undefined'
+    },
     schedule: 'Redis forgets everything while Postgres is away',
     finds: 'accepted after its end'
   },
@@ -47,7 +55,11 @@ export const bugs: Bug[] = [
   },
   {
     title: 'the projector does not wait for logouts that are being committed',
-    patch: { file: 'src/record/record.ts', find: "sql.query('select pg_advisory_xact_lock(", replace: "sql.query('select abs(" },
+    patch: {
+      file: 'src/record/record.ts',
+      find: "sql.query('select pg_advisory_xact_lock(",
+      replace: "sql.query('select abs("
+    },
     schedule: 'a commit takes long, and Redis falls back to what it was meanwhile',
     finds: 'accepted after its end'
   },
@@ -71,7 +83,11 @@ export const bugs: Bug[] = [
   },
   {
     title: 'the expiry of a token is fixed after the commit',
-    patch: { file: 'src/sessions/token-pair.ts', find: 'scope: user.role }, validity)', replace: 'scope: user.role }, { ...accessTokens.plan(Infinity), id: validity.id })' },
+    patch: {
+      file: 'src/sessions/token-pair.ts',
+      find: 'scope: user.role }, validity)',
+      replace: 'scope: user.role }, { ...accessTokens.plan(Infinity), id: validity.id })'
+    },
     schedule: 'the commit of a refresh takes longer than a token lives',
     finds: 'accepted after its end'
   },
@@ -83,19 +99,31 @@ export const bugs: Bug[] = [
   },
   {
     title: 'the record is asked from the last row that was seen',
-    patch: { file: 'src/trust/record-question.ts', find: 'await record.readAfter(round.position, [...round.entries].map(idOf))', replace: 'await record.readAfter(Math.max(round.position, record.lastSeen ?? 0), [...round.entries].map(idOf)); record.lastSeen = head.position' },
+    patch: {
+      file: 'src/trust/record-question.ts',
+      find: 'await record.readAfter(round.position, [...round.entries].map(idOf))',
+      replace:
+        'await record.readAfter(Math.max(round.position, record.lastSeen ?? 0), [...round.entries].map(idOf)); record.lastSeen = head.position'
+    },
     schedule: 'a replica reaches only an old primary of Redis, and a commit takes long',
     finds: 'accepted after its end'
   },
   {
     title: 'what stands in the place of the marker during a rebuild counts as one',
-    patch: { file: 'src/trust/marker-check.ts', find: 'const marker = parseMarker(text)', replace: "const marker = parseMarker(text) ?? (text?.startsWith('draft-') ? { recordId, position: Number(text.split(':')[1]) } : undefined)" },
+    patch: {
+      file: 'src/trust/marker-check.ts',
+      find: 'const marker = parseMarker(text)',
+      replace:
+        "const marker = parseMarker(text) ?? (text?.startsWith('draft-') ? { recordId, position: Number(text.split(':')[1]) } : undefined)"
+    },
     schedule: 'a rebuild of another record has come as far as the marker was',
     finds: 'accepted after its end'
   },
   {
     title: 'a marker that is behind is not compared with what was marked',
-    patch: { file: 'src/trust/standing.ts', find: 'if (position > marked) return', replace: 'if (position < 0) return' },
+    patch: {
+      file: 'src/trust/standing.ts', find: 'if (position > marked) return', replace: 'if (position < 0) return'
+    },
     schedule: 'a replica reaches only an old primary of Redis, and Postgres is restored from a backup',
     finds: 'accepted after its end'
   }

@@ -23,8 +23,8 @@ export interface Service {
 }
 
 /**
- * Copies the compiled service, changes it, and loads it. The service itself knows nothing of that, and has no switch for it.
- * Each patch changes another file.
+ * Copies the compiled service, changes it, and loads it. The service itself knows nothing of that, and has no switch
+ * for it. Each patch changes another file.
  */
 export async function loadCopy (t: Owner, patches: readonly Patch[]): Promise<Service> {
   const dist = join(compiledFile('server.js'), '..', '..')
@@ -34,17 +34,25 @@ export async function loadCopy (t: Owner, patches: readonly Patch[]): Promise<Se
   mkdirSync(join(copy, 'src', 'db'), { recursive: true })
   cpSync(join(packageRoot, 'src', 'db', 'migrations'), join(copy, 'src', 'db', 'migrations'), { recursive: true })
   symlinkSync(join(packageRoot, 'node_modules'), join(copy, 'node_modules'))
-  for (const patch of patches) writeFileSync(join(copy, 'dist', patch.file.replace(/\.ts$/, '.js')), compile(applyPatch(patch)))
+  for (const patch of patches) {
+    writeFileSync(join(copy, 'dist', patch.file.replace(/\.ts$/, '.js')), compile(applyPatch(patch)))
+  }
   const load = (path: string) => import(pathToFileURL(join(copy, 'dist', 'src', path)).href)
   const [{ buildApp }, { loadConfig }] = await Promise.all([load('app.js'), load('config.js')])
   return { buildApp, loadConfig }
 }
 
-/** The source of a file with the change in it. Throws when the place to change is not there, or there more than once. */
+/**
+ * The source of a file with the change in it. Throws when the place to change is not there, or there more than once.
+ */
 function applyPatch ({ file, find, replace }: Patch): string {
   const source = readFileSync(join(packageRoot, file), 'utf8')
   const count = source.split(find).length - 1
-  if (count !== 1) throw new Error(`${file} has ${JSON.stringify(find)} ${count} times: the patch has to follow what has become of it.`)
+  if (count !== 1) {
+    throw new Error(
+      `${file} has ${JSON.stringify(find)} ${count} times: the patch has to follow what has become of it.`
+    )
+  }
   return source.replace(find, () => replace)
 }
 
@@ -52,5 +60,9 @@ function compile (source: string): string {
   const { config } = ts.readConfigFile(join(packageRoot, 'tsconfig.json'), ts.sys.readFile)
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, packageRoot)
   // It is the text alone that decides whether this is a module: nothing is asked about the package.
-  return ts.transpileModule(source, { compilerOptions: { ...options, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, noEmit: false } }).outputText
+  return ts.transpileModule(source, {
+    compilerOptions: {
+      ...options, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, noEmit: false
+    }
+  }).outputText
 }

@@ -55,7 +55,9 @@ export const schedules = {
       const [first, second] = [await stage.signIn(), await stage.signIn()]
       confirm(await stage.logOut(first))
       // A replica that has died has the lease still.
-      await stage.sql("update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'")
+      await stage.sql(
+        "update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
+      )
       await sleep(300)
       await stage.redis.admin.flushall()
       confirm(await stage.logOutWithRefreshToken(second))
@@ -129,7 +131,9 @@ export const schedules = {
       const [good, first, second] = [await stage.signIn(), await stage.signIn(), await stage.signIn()]
       confirm(await stage.logOut(first))
       await until('the marker is there', () => isMarked(stage))
-      await stage.sql("update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'")
+      await stage.sql(
+        "update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
+      )
       const position = (await stage.redis.admin.get(stage.marker))?.split(':')[1]
       await stage.redis.admin.flushall()
       await stage.redis.admin.set(stage.marker, `draft-${randomUUID()}/${randomUUID()}:${position}`)
@@ -200,8 +204,12 @@ async function isMarked ({ sql, redis, marker }: Stage): Promise<boolean> {
 
 /** From now on a transaction that changes this table waits before it is committed. */
 async function closeGate ({ sql }: Stage, table: string): Promise<void> {
-  await sql(`create or replace function wait_at_gate() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock_shared(${gate}); return null; end'`)
-  await sql(`create constraint trigger gate after insert or update on ${table} deferrable initially deferred for each row execute function wait_at_gate()`)
+  await sql(
+    `create or replace function wait_at_gate() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock_shared(${gate}); return null; end'`
+  )
+  await sql(
+    `create constraint trigger gate after insert or update on ${table} deferrable initially deferred for each row execute function wait_at_gate()`
+  )
   await sql(`select pg_advisory_lock(${gate})`)
 }
 
@@ -211,6 +219,7 @@ async function openGate ({ sql }: Stage): Promise<void> {
 
 /** Somebody waits in Postgres for that lock. */
 async function untilWaiting ({ sql }: Stage, lock: number): Promise<void> {
-  const waiting = `select 1 from pg_locks where locktype = 'advisory' and objid = ${lock} and not granted and database = (select oid from pg_database where datname = current_database())`
+  const waiting =
+    `select 1 from pg_locks where locktype = 'advisory' and objid = ${lock} and not granted and database = (select oid from pg_database where datname = current_database())`
   await until(`somebody waits for the lock ${lock}`, async () => (await sql(waiting)).length > 0)
 }

@@ -13,8 +13,8 @@ import { addPerson } from '../history/world.ts'
 import type { Service } from './copy.ts'
 
 /**
- * Two replicas, which a schedule brings into trouble, and a client whose every answer is recorded. It signs in and out at the
- * first one, and uses its tokens at the second.
+ * Two replicas, which a schedule brings into trouble, and a client whose every answer is recorded. It signs in and out
+ * at the first one, and uses its tokens at the second.
  */
 export interface Stage {
   recorder: Recorder
@@ -35,8 +35,8 @@ export interface Stage {
   /** Waits until both accept a new token. */
   recover (): Promise<void>
   /**
-   * From now on the second replica reaches only a copy of Redis, as of now: an old primary that was replaced. Nobody keeps
-   * either up with the record for a minute.
+   * From now on the second replica reaches only a copy of Redis, as of now: an old primary that was replaced. Nobody
+   * keeps either up with the record for a minute.
    */
   leaveSecondBehind (): Promise<void>
   /** What the second replica says of its blocklist: `ok`, `behind` or `unready`. */
@@ -50,7 +50,13 @@ export async function setStage (t: Owner, { buildApp, loadConfig }: Service, set
   const redis = await ownRedis(t)
   const databaseUrl = await scratchDatabase(t)
   const { env, proxy: postgres } = await proxied(t, {
-    ISSUER: issuer, KEY_ENCRYPTION_SECRET: secret, DATABASE_URL: databaseUrl, REDIS_URL: redis.url, BLOCKLIST_PREFIX: 'seeded:', ...patient, ...settings
+    ISSUER: issuer,
+    KEY_ENCRYPTION_SECRET: secret,
+    DATABASE_URL: databaseUrl,
+    REDIS_URL: redis.url,
+    BLOCKLIST_PREFIX: 'seeded:',
+    ...patient,
+    ...settings
   }, 'DATABASE_URL')
   const database = new pg.Client({ connectionString: databaseUrl })
   await database.connect()
@@ -66,8 +72,10 @@ export async function setStage (t: Owner, { buildApp, loadConfig }: Service, set
   const recorder = createRecorder()
   t.teardown(recorder.close)
   const { username } = await addPerson(databaseUrl)
-  const signIn = () => recorder.ask(first, { kind: 'sign-in', client: 'ada', route: 'POST /login', body: { username, password } })
-  const useAt = async (target: Target, bearer: Tokens) => (await recorder.ask(target, { kind: 'request', client: 'ada', route: 'GET /token', bearer })).operation
+  const signIn = () =>
+    recorder.ask(first, { kind: 'sign-in', client: 'ada', route: 'POST /login', body: { username, password } })
+  const useAt = async (target: Target, bearer: Tokens) =>
+    (await recorder.ask(target, { kind: 'request', client: 'ada', route: 'GET /token', bearer })).operation
 
   return {
     recorder,
@@ -82,15 +90,29 @@ export async function setStage (t: Owner, { buildApp, loadConfig }: Service, set
       return tokens
     },
     use: tokens => useAt(second, tokens),
-    logOut: async bearer => (await recorder.ask(first, { kind: 'ending', client: 'ada', route: 'POST /logout', bearer, ends: [bearer.session] })).operation,
-    logOutWithRefreshToken: async refresh => (await recorder.ask(first, { kind: 'ending', client: 'ada', route: 'POST /logout', refresh, ends: [refresh.session] })).operation,
+    logOut: async bearer =>
+      (
+        await recorder.ask(first, {
+          kind: 'ending', client: 'ada', route: 'POST /logout', bearer, ends: [bearer.session]
+        })
+      ).operation,
+    logOutWithRefreshToken: async refresh =>
+      (
+        await recorder.ask(first, {
+          kind: 'ending', client: 'ada', route: 'POST /logout', refresh, ends: [refresh.session]
+        })
+      ).operation,
     async refresh (refresh) {
-      const { tokens, operation } = await recorder.ask(first, { kind: 'refresh', client: 'ada', route: 'POST /refresh', refresh, ends: [refresh.session] })
+      const { tokens, operation } = await recorder.ask(first, {
+        kind: 'refresh', client: 'ada', route: 'POST /refresh', refresh, ends: [refresh.session]
+      })
       if (tokens === undefined) throw new Error(`To refresh got ${answerOf(operation)}.`)
       return tokens
     },
     async leaveSecondBehind () {
-      await database.query("update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'")
+      await database.query(
+        "update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
+      )
       const old = await ownRedis(t)
       // Without the note: a copy that was there all the while has one of its own.
       const snapshot = await redis.snapshot(['seeded:note'])
@@ -106,7 +128,11 @@ export async function setStage (t: Owner, { buildApp, loadConfig }: Service, set
     async recover () {
       await until('a new token is accepted', async () => {
         const { tokens } = await signIn()
-        return tokens !== undefined && (await useAt(first, tokens)).status === 200 && (await useAt(second, tokens)).status === 200
+        return (
+          tokens !== undefined &&
+          (await useAt(first, tokens)).status === 200 &&
+          (await useAt(second, tokens)).status === 200
+        )
       }, 20_000)
       recorder.history.recoveries.push(recorder.now())
     }

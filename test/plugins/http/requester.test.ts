@@ -10,11 +10,16 @@ const proxy = '10.0.0.1'
 function behindProxies (t: Test) {
   const log = keepLog()
   const clock = { nowMs: 0 }
-  const app = Fastify({ logger: { ...log.logger, level: 'warn' }, trustProxy: trustProxies(['10.0.0.0/8', 'fd00::/8', '192.0.2.1']) })
+  const app = Fastify({
+    logger: { ...log.logger, level: 'warn' }, trustProxy: trustProxies(['10.0.0.0/8', 'fd00::/8', '192.0.2.1'])
+  })
   app.register(requester, { now: () => clock.nowMs })
   app.get('/', async request => ({ ip: request.requester.ip ?? null, logged: serializeRequest(request).remoteAddress }))
   t.teardown(() => app.close())
-  const ask = async (forwarded: string, remoteAddress = proxy) => (await app.inject({ url: '/', remoteAddress, headers: { 'x-forwarded-for': forwarded } })).json() as { ip: string | null, logged: string }
+  const ask = async (forwarded: string, remoteAddress = proxy) =>
+    (await app.inject({ url: '/', remoteAddress, headers: { 'x-forwarded-for': forwarded } })).json() as {
+      ip: string | null, logged: string
+    }
   return { ask, warnings: log.lines, clock }
 }
 
@@ -49,10 +54,15 @@ t.test('a proxy is known with a port too, and what a client writes in front of i
 
 t.test('what is no address is logged once a minute with its source', async t => {
   const { ask, warnings, clock } = behindProxies(t)
-  const noAddresses = ['unknown', '_hidden', '203.0.113.256', '203.0.113.7:x', '203.0.113.7:', '[2001:db8::1', '010.0.0.1', '1', '0x7f.1', 'x'.repeat(300), '198.51.100.9, nothing, 10.0.0.2:443']
+  const noAddresses = [
+    'unknown', '_hidden', '203.0.113.256', '203.0.113.7:x', '203.0.113.7:', '[2001:db8::1', '010.0.0.1', '1', '0x7f.1',
+    'x'.repeat(300), '198.51.100.9, nothing, 10.0.0.2:443'
+  ]
   for (const sent of noAddresses) t.equal((await ask(sent)).ip, null, sent)
   t.equal(warnings().length, 1)
-  t.match(warnings(), [{ level: 40, address: 'unknown', source: proxy, msg: /^X-Forwarded-For holds no IP address\. / }])
+  t.match(warnings(), [
+    { level: 40, address: 'unknown', source: proxy, msg: /^X-Forwarded-For holds no IP address\. / }
+  ])
   clock.nowMs = 59_999
   await ask('x'.repeat(300))
   t.equal(warnings().length, 1)

@@ -1,0 +1,89 @@
+import t from 'tap'
+import { onEachStorage } from '../support/app.ts'
+import { ask, aSession, expectError, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
+import { bearer, openSession, type Pair } from '../support/people.ts'
+
+t.test('GET /me/security-events', t => onEachStorage(t, async (t, app) => {
+  const list = async ({ access_token: token }: Pair, query = '') =>
+    (await ask(app, 'GET', `/me/security-events${query}`, token)).json()
+  const typesOf = (events: Array<{ type: string }>) => events.map(({ type }) => type)
+
+  await t.test('answers one\'s own events and nobody else\'s, newest first', async t => {
+    const admin = await signUpAdmin(app)
+    const { id, username, sessions: [first] } = await withSessions(app, 1)
+    await aSession(app)
+    await ask(app, 'DELETE', `/users/${id}/sessions`, admin.token)
+    await ask(app, 'POST', '/login', undefined, { username, password: 'not the right password' })
+    const mine = await openSession(app, username)
+    const { events, next_cursor: next } = await list(mine)
+    t.equal(next, null)
+    t.same(typesOf(events), ['login', 'login_failed', 'sessions_revoked', 'login', 'registered'])
+    const { id: position, at, ...rest } = events[2]
+    t.match(position, /^\d+$/)
+    t.equal(new Date(at).toISOString(), at)
+    t.same(
+      rest,
+      { type: 'sessions_revoked', count: 1, session_id: null, ip: null, by_admin: true, details: { sessions: 1 } },
+      'who did it, and where from, is not told'
+    )
+    t.match(events[3], { session_id: sessionIdOf(first as Pair), by_admin: false, details: {} })
+  })
+
+  await t.test('hides the address of an administrator from everybody but that administrator', async t => {
+    const { id, token, username } = await signUpAdmin(app)
+    const other = await withSessions(app, 1)
+    const from = { remoteAddress: '203.0.113.77' }
+    for (const [method, url, payload] of [
+      ['DELETE', 'sessions'],
+      ['PUT', 'status', { status: 'disabled' }],
+      ['PUT', 'status', { status: 'active' }],
+      ['PUT', 'role', { role: 'admin' }]
+    ] as const) {
+      await app.inject({
+        method, url: `/users/${other.id}/${url}`, ...from, headers: bearer(token), ...(payload && { payload })
+      })
+    }
+    await app.inject({
+      method: 'POST', url: '/revocations', ...from, headers: bearer(token), payload: { subject: other.id }
+    })
+    const { events } = await list(await openSession(app, other.username))
+    t.same(typesOf(events), [
+      'login', 'sessions_revoked', 'role_changed', 'status_changed', 'status_changed', 'sessions_revoked', 'login',
+      'registered'
+    ])
+    t.notMatch(JSON.stringify(events), from.remoteAddress)
+    await app.inject({ method: 'DELETE', url: `/users/${id}/sessions`, ...from, headers: bearer(token) })
+    t.match((await list(await openSession(app, username))).events[1], {
+      type: 'sessions_revoked', ip: from.remoteAddress, by_admin: true
+    })
+  })
+
+  await t.test('in pages without gaps or repeats, while there are more', async t => {
+    const { username, sessions } = await withSessions(app, 5)
+    const mine = sessions[0] as Pair
+    const { events: all } = await list(mine)
+    const seen: unknown[] = []
+    let page = await list(mine, '?limit=2')
+    for (;;) {
+      t.ok(page.events.length <= 2)
+      seen.push(...page.events)
+      if (page.next_cursor === null) break
+      await openSession(app, username)
+      page = await list(mine, `?limit=2&cursor=${page.next_cursor}`)
+    }
+    t.same(seen, all)
+    t.equal(seen.length, 6)
+  })
+
+  await t.test('and refuses pages that cannot be', async t => {
+    const { access_token: token } = await aSession(app)
+    for (const query of [
+      'limit=-Infinity', 'limit=-1e999', 'limit=Infinity', 'limit=0', 'limit=101', 'cursor=', 'cursor=x',
+      `cursor=${Buffer.from('-1').toString('base64url')}`,
+      `cursor=${Buffer.from('9'.repeat(30)).toString('base64url')}`, 'user=x'
+    ]) {
+      expectError(t, await ask(app, 'GET', `/me/security-events?${query}`, token), 400, 'invalid_request', query)
+    }
+    expectError(t, await ask(app, 'GET', '/me/security-events'), 401, 'authorization_required')
+  })
+}))

@@ -1,0 +1,199 @@
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import { password, refresh, type Pair } from './people.ts'
+import { claimsOf, send } from './stage.ts'
+
+/** A user with a session, or with two, and an administrator. */
+export interface Scene {
+  user: { id: string, username: string }
+  /** The pairs of the session that is raced for, newest last. */
+  it: Pair[]
+  /** The pair of another one, where that is needed. */
+  other: Pair[]
+  admin: string
+}
+
+/** A session of a scene. `new` is the one that a login opens during the race. */
+export type Which = 'it' | 'other' | 'new'
+
+/** Something that somebody does in a race. */
+export interface Act {
+  name: string
+  run (scene: Scene, app: FastifyInstance): Promise<LightMyRequestResponse>
+  /** The answers that it may get, and which of them say that it was done. */
+  done: string[]
+  refused?: string[]
+  /** What has ended once it was done. */
+  ends?: Which[]
+  /** Once it was done, no session may live whose login began before. */
+  voidsLogins?: true
+  /** The session in whose name it is done, where that must live still. */
+  inNameOf?: Which
+  /** The scene needs its other session for it. */
+  needsOther?: true
+  /** How often the session must have been refreshed before. */
+  rotations?: number
+}
+
+export const newPassword = 'another correct horse battery staple'
+
+export const newest = ({ it }: Scene) => it.at(-1) as Pair
+const tokenOfOther = ({ other }: Scene) => (other[0] as Pair).access_token
+const spent = ({ it }: Scene, ago: number) => (it.at(-1 - ago) as Pair).refresh_token
+const all: Which[] = ['it', 'other', 'new']
+const gone = ['401 token_revoked', '401 invalid_token']
+const changePassword = (app: FastifyInstance, token: string) =>
+  send(app, 'PUT', '/me/password', token, { current_password: password, new_password: newPassword })
+
+/** What must lose to an ending. */
+export const contenders = {
+  refresh: {
+    name: 'a refresh',
+    run: (scene, app) => refresh(app, newest(scene).refresh_token),
+    done: ['200'],
+    refused: ['401 token_revoked']
+  },
+  refreshInGrace: {
+    name: 'a refresh in grace',
+    run: (scene, app) => refresh(app, spent(scene, 1)),
+    done: ['200'],
+    refused: ['401 token_revoked', '401 refresh_token_reused'],
+    rotations: 1
+  },
+  reuse: {
+    name: 'a reuse',
+    run: (scene, app) => refresh(app, spent(scene, 2)),
+    done: ['401 refresh_token_reused', '401 token_revoked'],
+    ends: ['it'],
+    rotations: 2
+  },
+  login: {
+    name: 'a login',
+    run: ({ user }, app) => send(app, 'POST', '/login', undefined, { username: user.username, password }),
+    done: ['200'],
+    refused: ['401 invalid_credentials', '403 account_disabled']
+  },
+  passwordChange: {
+    name: 'a password change',
+    run: (scene, app) => changePassword(app, newest(scene).access_token),
+    done: ['204'],
+    refused: [...gone, '403 invalid_credentials'],
+    ends: ['other'],
+    inNameOf: 'it',
+    needsOther: true
+  },
+  logout: {
+    name: 'a logout',
+    run: (scene, app) => send(app, 'POST', '/logout', newest(scene).access_token),
+    done: ['200'],
+    refused: gone,
+    ends: ['it']
+  }
+} satisfies Record<string, Act>
+
+/** Every way in which the session ends. */
+export const endings: Act[] = [
+  {
+    name: 'logout',
+    run: (scene, app) => send(app, 'POST', '/logout', newest(scene).access_token),
+    done: ['200'],
+    refused: gone,
+    ends: ['it']
+  },
+  {
+    name: 'logout of all',
+    run: (scene, app) => send(app, 'POST', '/logout?scope=all', tokenOfOther(scene)),
+    done: ['200'],
+    refused: gone,
+    ends: all,
+    needsOther: true
+  },
+  {
+    name: 'logout of the others',
+    run: (scene, app) => send(app, 'POST', '/logout?scope=others', tokenOfOther(scene)),
+    done: ['200'],
+    refused: gone,
+    ends: ['it', 'new'],
+    inNameOf: 'other',
+    needsOther: true
+  },
+  {
+    name: 'logout with the refresh token',
+    run: (scene, app) => send(app, 'POST', '/logout', undefined, { refresh_token: newest(scene).refresh_token }),
+    done: ['200', '401 refresh_token_reused'],
+    ends: ['it']
+  },
+  {
+    name: 'DELETE /me/sessions/:id',
+    run: (scene, app) => send(app, 'DELETE', `/me/sessions/${claimsOf(newest(scene)).sid}`, tokenOfOther(scene)),
+    done: ['204'],
+    refused: gone,
+    ends: ['it'],
+    inNameOf: 'other',
+    needsOther: true
+  },
+  {
+    name: 'PUT /me/password',
+    run: (scene, app) => changePassword(app, tokenOfOther(scene)),
+    done: ['204'],
+    refused: [...gone, '403 invalid_credentials'],
+    ends: ['it', 'new'],
+    inNameOf: 'other',
+    voidsLogins: true,
+    needsOther: true
+  },
+  {
+    name: 'PUT /users/:id/status',
+    run: ({ user, admin }, app) => send(app, 'PUT', `/users/${user.id}/status`, admin, { status: 'disabled' }),
+    done: ['200'],
+    ends: all,
+    voidsLogins: true
+  },
+  {
+    name: 'PUT /users/:id/role',
+    run: ({ user, admin }, app) => send(app, 'PUT', `/users/${user.id}/role`, admin, { role: 'admin' }),
+    done: ['200'],
+    ends: all
+  },
+  {
+    name: 'DELETE /me',
+    run: (scene, app) => send(app, 'DELETE', '/me', tokenOfOther(scene), { password }),
+    done: ['204'],
+    refused: [...gone, '403 invalid_credentials'],
+    ends: all,
+    inNameOf: 'other',
+    voidsLogins: true,
+    needsOther: true
+  },
+  {
+    name: 'DELETE /users/:id',
+    run: ({ user, admin }, app) => send(app, 'DELETE', `/users/${user.id}`, admin),
+    done: ['204'],
+    ends: all,
+    voidsLogins: true
+  },
+  {
+    name: 'DELETE /users/:id/sessions',
+    run: ({ user, admin }, app) => send(app, 'DELETE', `/users/${user.id}/sessions`, admin),
+    done: ['204'],
+    ends: all
+  },
+  {
+    name: 'POST /revocations of a session',
+    run: (scene, app) => send(app, 'POST', '/revocations', scene.admin, { sid: claimsOf(newest(scene)).sid }),
+    done: ['200'],
+    ends: ['it']
+  },
+  {
+    name: 'POST /revocations of a user',
+    run: ({ user, admin }, app) => send(app, 'POST', '/revocations', admin, { subject: user.id }),
+    done: ['200'],
+    ends: all
+  },
+  {
+    name: 'reuse',
+    run: (scene, app) => refresh(app, spent(scene, 2)),
+    done: ['401 refresh_token_reused', '401 token_revoked'],
+    ends: ['it'],
+    rotations: 2
+  }
+]
