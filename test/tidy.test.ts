@@ -13,11 +13,12 @@ const maxTestLines = 40
 const maxHandlerLines = 10
 const maxFilesInFolder = 12
 /** The folders whose lines are at most 120 columns long. */
-const narrowFolders = ['routes', 'scripts', 'test']
+const narrowFolders = ['routes', 'scripts', 'src', 'test']
 /** What is inside those folders, and is not there yet. */
 const wideFolders = [
-  'test/benchmarks/capacity', 'test/blocklist/', 'test/config.test.ts', 'test/monitoring/', 'test/plugins/auth/',
-  'test/record/', 'test/redis/', 'test/revocation/', 'test/support/app.ts', 'test/tokens/', 'test/trust/'
+  'src/app.ts', 'src/cli/', 'src/config.ts', 'src/server.ts', 'src/tokens/verified-tokens.ts', 'test/blocklist/',
+  'test/config.test.ts', 'test/plugins/auth/',
+  'test/tokens/'
 ]
 /** What may lie at the top of `src`: what starts the rest, and what belongs to no room. */
 const looseFiles = ['app.ts', 'cli.ts', 'config.ts', 'errors.ts', 'package-root.ts', 'server.ts', 'unit-of-work.ts']

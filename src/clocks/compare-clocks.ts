@@ -117,5 +117,6 @@ function describe (wrong: readonly WrongClock[], split: Split | undefined): stri
   }
   if (split === undefined) return ''
   const { one, other, aheadMs } = split
-  return `the clock of ${names[one.kind]} is ${describeAhead(aheadMs)} that of ${one.kind === other.kind ? 'another ' : ''}${names[other.kind]}`
+  const compared = `${one.kind === other.kind ? 'another ' : ''}${names[other.kind]}`
+  return `the clock of ${names[one.kind]} is ${describeAhead(aheadMs)} that of ${compared}`
 }

@@ -69,7 +69,7 @@ export function createChores (options: ChoreOptions): Chore[] {
   ]
 }
 
-/** Makes a chore's batch of a statement that returns a row for each row that it clears. Resolves to true if there may be more. */
+/** Makes a batch of a statement that returns a row for each row that it clears. True: there may be more. */
 function clearing (statement: SQL): Chore['clearBatch'] {
   return async (db: Drizzle) => {
     const { rows } = await db.execute(statement) as { rows: unknown[] }

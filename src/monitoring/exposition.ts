@@ -104,7 +104,8 @@ function exposeCatchUps (register: Registry, catchUps: Counts['catchUps']): void
   expose(Counter, {
     register,
     name: 'signout_replays_total',
-    help: 'Replays of the record into the blocklist that this replica has finished: rebuilds from nothing, and what it lacked.',
+    help: 'Replays of the record into the blocklist that this replica has finished: ' +
+      'rebuilds from nothing, and what it lacked.',
     labelNames: ['kind']
   }, ofCatchUps('count'))
   expose(Counter, {
@@ -140,7 +141,8 @@ export function exposeStatus (register: Registry, read: () => BlocklistStatus | 
   expose(Gauge, {
     register,
     name: 'signout_replay_progress_entries',
-    help: 'Revocations that the rebuild that is under way has written, whichever replica does it; 0 while there is none.'
+    help: 'Revocations that the rebuild that is under way has written, whichever replica ' +
+      'does it; 0 while there is none.'
   }, () => [[{}, read()?.progress?.done ?? 0]])
   expose(Gauge, {
     register,
@@ -159,7 +161,8 @@ export function exposeClocks (register: Registry, read: () => Clocks['difference
   expose(Gauge, {
     register,
     name: 'signout_clock_ahead_seconds',
-    help: 'By how many seconds the clock of Redis or Postgres is ahead of that of this machine; behind is negative. Not there in the embedded mode.',
+    help: 'By how many seconds the clock of Redis or Postgres is ahead of that of this ' +
+      'machine; behind is negative. Not there in the embedded mode.',
     labelNames: ['clock']
   }, () => read().map(({ clock, aheadSeconds }) => [{ clock }, aheadSeconds]))
 }

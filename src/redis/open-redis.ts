@@ -67,7 +67,8 @@ export function openRedis (topology: RedisTopology): OpenRedis {
 }
 
 function cannotConnect (topology: RedisTopology, reason: string, cause: unknown): StartupError {
-  const message = `${variableOf(topology)}: cannot connect to ${describeTopology(topology)} (${reason}). Start Redis there, or correct the variable.`
+  const where = `${variableOf(topology)}: cannot connect to ${describeTopology(topology)}`
+  const message = `${where} (${reason}). Start Redis there, or correct the variable.`
   return mistake.test(reason) ? new StartupError(message, { cause }) : new AwayError('blocklist', message, { cause })
 }
 

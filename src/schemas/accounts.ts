@@ -17,7 +17,8 @@ const passwordInput = {
 const Password = Type.String(passwordInput)
 const NewPassword = Type.String({
   ...passwordInput,
-  description: `15 to ${passwordMaxLength} characters of any kind, counted after NFC normalisation. The operator may have lowered the minimum to no less than 8.`
+  description: `15 to ${passwordMaxLength} characters of any kind, counted after NFC normalisation. ` +
+    'The operator may have lowered the minimum to no less than 8.'
 })
 
 export const Registration = component(

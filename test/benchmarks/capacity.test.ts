@@ -19,12 +19,27 @@ function reckon (sum: string): number {
 t.test('the example of docs/capacity.md comes to what it says', async t => {
   const rows = [...page.matchAll(/^\| [^|]+ \| ([\d,.()+×/ ]+) \| ([\d,.]+) \|$/gm)]
   t.equal(rows.length, 10)
-  for (const [, sum = '', result = ''] of rows) t.ok(Math.abs(reckon(sum) / toNumber(result) - 1) < 0.01, `${sum} is ${reckon(sum)}`)
+  for (const [, sum = '', result = ''] of rows) {
+    t.ok(Math.abs(reckon(sum) / toNumber(result) - 1) < 0.01, `${sum} is ${reckon(sum)}`)
+  }
 })
 
 t.test('the costs of the example are those of the table', async t => {
   const table = readWritten('capacity.md') ?? ''
-  for (const cost of ['29.9', '14,500', '1,530', '1,340', '0.657', '9.64', '269', '5.38', '2,170', '1,120', '1,020', '984']) {
+  for (const cost of [
+    '29.9',
+    '14,500',
+    '1,530',
+    '1,340',
+    '0.657',
+    '9.64',
+    '269',
+    '5.38',
+    '2,170',
+    '1,120',
+    '1,020',
+    '984'
+  ]) {
     t.match(table, cost, 'measured anew? reckon the example again')
     t.ok(page.split('## An example')[1]?.includes(cost), cost)
   }

@@ -3,10 +3,12 @@ import type { BenchResult } from './result.ts'
 import { spreadOf } from './statistics.ts'
 
 const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-const table = (head: readonly string[], rows: readonly string[][]) => [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
+const table = (head: readonly string[], rows: readonly string[][]) =>
+  [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
 
 /** Three digits count, as much as these figures are good for. */
-const number = (value: number) => value >= 100 ? Math.round(Number(value.toPrecision(3))).toLocaleString('en') : Number(value.toPrecision(3)).toString()
+const number = (value: number) =>
+  value >= 100 ? Math.round(Number(value.toPrecision(3))).toLocaleString('en') : Number(value.toPrecision(3)).toString()
 
 function bytes (value: number): string {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
@@ -14,7 +16,10 @@ function bytes (value: number): string {
   return `${number(value / 1000 ** step)} ${units[step]}`
 }
 
-/** What something costs that goes together with others: so much for itself, and its share of what all of them cost together. */
+/**
+ * What something costs that goes together with others: so much for itself, and its share of what all of them cost
+ * together.
+ */
 export interface SharedCost {
   /** Processor time for each, in microseconds. */
   eachMicros: number
@@ -47,18 +52,44 @@ export interface CapacityInputs {
 const medianOf = (values: number[]) => spreadOf(values).median
 
 /** Undefined when a part of the benchmark was left out. */
-export function toInputs ({ startedAt, machine, cells, lookups, memory, service, replay }: BenchResult): CapacityInputs | undefined {
+export function toInputs ({
+  startedAt,
+  machine,
+  cells,
+  lookups,
+  memory,
+  service,
+  replay
+}: BenchResult): CapacityInputs | undefined {
   const checks = cells.filter(({ algorithm, variant }) => algorithm === 'EdDSA' && variant === 'signout')
-  if (checks.length < 2 || lookups === undefined || memory === undefined || service === undefined || replay === undefined) return undefined
+  if (
+    checks.length < 2 ||
+    lookups === undefined ||
+    memory === undefined ||
+    service === undefined ||
+    replay === undefined
+  ) { return undefined }
   const inCluster = lookups.filter(({ isInCluster }) => isInCluster)
   return {
     measuredAt: startedAt,
     machine: `${machine.cpu}, Node ${machine.node}, Redis ${machine.redis}`,
-    check: fit(checks.flatMap(({ measurements }) => measurements.map(({ cpuMicros, lookupsPerCommand }) => ({ together: lookupsPerCommand, micros: cpuMicros })))),
-    lookup: fit(lookups.filter(({ isInCluster }) => !isInCluster).map(({ tokensPerCommand, redisMicros }) => ({ together: tokensPerCommand, micros: redisMicros }))),
+    check: fit(
+      checks.flatMap(({ measurements }) =>
+        measurements.map(({ cpuMicros, lookupsPerCommand }) => ({ together: lookupsPerCommand, micros: cpuMicros }))
+      )
+    ),
+    lookup: fit(
+      lookups
+        .filter(({ isInCluster }) => !isInCluster)
+        .map(({ tokensPerCommand, redisMicros }) => ({ together: tokensPerCommand, micros: redisMicros }))
+    ),
     lookupInClusterMicros: medianOf(inCluster.map(({ redisMicros }) => redisMicros)),
     serviceCheckMicros: medianOf(service.token.map(({ cpuMicros }) => cpuMicros)),
-    acts: { login: costOf(service.acts, 'login'), refresh: costOf(service.acts, 'refresh'), logout: costOf(service.acts, 'logout') },
+    acts: {
+      login: costOf(service.acts, 'login'),
+      refresh: costOf(service.acts, 'refresh'),
+      logout: costOf(service.acts, 'logout')
+    },
     bytesPerLogout: medianOf(memory.map(({ bytes }) => bytes)),
     bytesPerSession: service.bytesPerSession,
     bytesPerEvent: service.bytesPerEvent,
@@ -76,7 +107,8 @@ function costOf (acts: ActMeasurement[], which: ActMeasurement['act']): Capacity
 /** Least squares of `micros = each + together / count`. */
 export function fit (points: ReadonlyArray<{ together: number, micros: number }>): SharedCost {
   const shares = points.map(({ together, micros }) => ({ x: 1 / together, y: micros }))
-  const mean = (pick: (point: { x: number, y: number }) => number) => shares.reduce((sum, point) => sum + pick(point), 0) / shares.length
+  const mean = (pick: (point: { x: number; y: number }) => number) =>
+    shares.reduce((sum, point) => sum + pick(point), 0) / shares.length
   const [meanX, meanY] = [mean(({ x }) => x), mean(({ y }) => y)]
   const slope = mean(({ x, y }) => (x - meanX) * (y - meanY)) / mean(({ x }) => (x - meanX) ** 2)
   return { eachMicros: Math.max(0, meanY - slope * meanX), togetherMicros: slope }
@@ -86,20 +118,45 @@ export function fit (points: ReadonlyArray<{ together: number, micros: number }>
 export function formatCapacity (inputs: CapacityInputs): string {
   const { check, lookup, acts } = inputs
   const part = (name: string) => `\`npm run bench -- --only ${name}\``
-  const actRow = (act: keyof typeof acts) => [`\`POST /${act}\`: the service, Postgres, Redis`, `${number(acts[act].cpuMicros)}, ${number(acts[act].postgresMicros)}, ${number(acts[act].redisMicros)} µs`, part('service')]
+  const actRow = (act: keyof typeof acts) => [
+    `\`POST /${act}\`: the service, Postgres, Redis`,
+    `${number(acts[act].cpuMicros)}, ${number(acts[act].postgresMicros)}, ${number(acts[act].redisMicros)} µs`,
+    part('service')
+  ]
   return [
     `Medians, measured at ${inputs.measuredAt} on one core each: ${inputs.machine}. Processor time, in microseconds; the process that serves, Postgres and Redis each by themselves.`,
     table(['what', 'how much', 'measured by'], [
-      ['a checked request, in the process that serves it', `${number(check.eachMicros)} µs, and ${number(check.togetherMicros)} µs for all of one turn of the event loop`, part('variants')],
+      [
+        'a checked request, in the process that serves it',
+          `${number(check.eachMicros)} µs, and ${number(check.togetherMicros)} µs for all of one turn of the event loop`,
+          part('variants')
+      ],
       ['the same at 50 connections, in the service', `${number(inputs.serviceCheckMicros)} µs`, part('service')],
-      ['a look-up, in Redis', `${number(lookup.eachMicros)} µs, and ${number(lookup.togetherMicros)} µs for all of one command`, part('lookups')],
+      [
+        'a look-up, in Redis',
+          `${number(lookup.eachMicros)} µs, and ${number(lookup.togetherMicros)} µs for all of one command`,
+          part('lookups')
+      ],
       ['a look-up, in a Redis of a cluster', `${number(inputs.lookupInClusterMicros)} µs`, part('lookups')],
       actRow('login'),
       actRow('refresh'),
       actRow('logout'),
-      ['a logout in Redis\' memory, for as long as its tokens could live', bytes(inputs.bytesPerLogout), part('memory')],
-      ['a session, a security event and a revocation in Postgres', `${bytes(inputs.bytesPerSession)}, ${bytes(inputs.bytesPerEvent)}, ${bytes(inputs.bytesPerRevocation)}`, `${part('service')}, ${part('replay')}`],
-      ['a million revocations replayed into an empty Redis', `${number(inputs.replaySecondsPerMillion)} s`, part('replay')]
-    ])
+      [
+        "a logout in Redis' memory, for as long as its tokens could live",
+        bytes(inputs.bytesPerLogout),
+        part('memory')
+      ],
+      [
+        'a session, a security event and a revocation in Postgres',
+          `${bytes(inputs.bytesPerSession)}, ${bytes(inputs.bytesPerEvent)}, ${bytes(inputs.bytesPerRevocation)}`,
+          `${part('service')}, ${part('replay')}`
+      ],
+      [
+        'a million revocations replayed into an empty Redis',
+          `${number(inputs.replaySecondsPerMillion)} s`,
+          part('replay')
+      ]
+    ]
+    )
   ].join('\n\n')
 }

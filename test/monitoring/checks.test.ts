@@ -47,20 +47,34 @@ t.test('revocations are counted by scope and reason', async t => {
   t.same(await revocations(open), {}, 'signing in ends nothing')
   t.same(await revocations(open), { [name('session', 'too_many_sessions')]: 1 })
   const pair = await open()
-  t.same(await revocations(() => logOut(app, pair.access_token)), { [name('session', 'logout')]: 1, [name('token', 'logout')]: 1 })
+  t.same(await revocations(() => logOut(app, pair.access_token)), {
+    [name('session', 'logout')]: 1,
+    [name('token', 'logout')]: 1
+  })
   t.same(await revocations(() => logOut(app, pair.access_token)), {}, 'a repetition is none')
 
   const own = await open()
-  t.same(await revocations(() => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(own)}`, own.access_token)), { [name('session', 'ended_by_owner')]: 1 })
+  t.same(await revocations(() => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(own)}`, own.access_token)), {
+    [name('session', 'ended_by_owner')]: 1
+  })
   const reused = await open()
   await refresh(app, reused.refresh_token)
   t.same(await revocations(() => refresh(app, reused.refresh_token)), { [name('session', 'refresh_token_reused')]: 1 })
   const [kept] = [await open(), await open()]
-  t.same(await revocations(() => ask(app, 'PUT', '/me/password', kept.access_token, { current_password: password, new_password: `${password} 2` })), { [name('session', 'password_changed')]: 1 })
+  t.same(
+    await revocations(() =>
+      ask(app, 'PUT', '/me/password', kept.access_token, { current_password: password, new_password: `${password} 2` })
+    ),
+    { [name('session', 'password_changed')]: 1 }
+  )
 
   const { jti } = decodeJwt(kept.access_token)
-  t.same(await revocations(() => ask(app, 'POST', '/revocations', admin.token, { jti })), { [name('token', 'token_revoked')]: 1 })
-  t.same(await revocations(() => ask(app, 'DELETE', `/users/${ada.id}/sessions`, admin.token)), { [name('session', 'ended_by_admin')]: 1 })
+  t.same(await revocations(() => ask(app, 'POST', '/revocations', admin.token, { jti })), {
+    [name('token', 'token_revoked')]: 1
+  })
+  t.same(await revocations(() => ask(app, 'DELETE', `/users/${ada.id}/sessions`, admin.token)), {
+    [name('session', 'ended_by_admin')]: 1
+  })
 })
 
 t.test('changes of an account count as what they are', async t => {
@@ -73,7 +87,9 @@ t.test('changes of an account count as what they are', async t => {
   }
   for (const [reason, end] of Object.entries(endings)) {
     const { id, sessions } = await withSessions(app, 2)
-    const changes = await readChanges(app, 'signout_revocations_total', () => end(id, String(sessions[0]?.access_token)))
+    const changes = await readChanges(app, 'signout_revocations_total', () =>
+      end(id, String(sessions[0]?.access_token))
+    )
     t.same(changes, { [`signout_revocations_total{scope="session",reason="${reason}"}`]: 2 })
   }
 })

@@ -11,14 +11,17 @@ const page = readFileSync(join(packageRoot, 'docs', 'metrics.md'), 'utf8')
 const code = (names: string[]) => names.map(name => `\`${name}\``).join(', ')
 
 /** A line of the table, as it must be. */
-const row = (metric: ParsedMetric) => `| \`${metric.name}\` | ${metric.type} | ${code(labelsOf(metric))} | ${metric.help} |`.replace('|  |', '| |')
+const row = (metric: ParsedMetric) =>
+  `| \`${metric.name}\` | ${metric.type} | ${code(labelsOf(metric))} | ${metric.help} |`.replace('|  |', '| |')
 
 t.test('docs/metrics.md lists every metric that there is, as it is', async t => {
   const app = await build(t, { ...await serversEnv(t), METRICS_TOKEN: 'a-token-for-those-who-scrape' })
   const { sessions: [pair] } = await withSessions(app, 1)
   await get(app, '/token', pair?.access_token)
   const metrics = parseMetrics(await app.metrics.scrape())
-  const listed = page.split('\n').filter(line => /^\| `(signout|nodejs|process)_\w+` \| (counter|gauge|histogram) \|/.test(line))
+  const listed = page
+    .split('\n')
+    .filter(line => /^\| `(signout|nodejs|process)_\w+` \| (counter|gauge|histogram) \|/.test(line))
   // Where there is no /proc, some of the process are missing.
   const actual = metrics.filter(({ name }) => !/^process_/.test(name) && !/^nodejs_(active|gc)/.test(name)).map(row)
   t.same(listed.filter(line => !/^\| `(process_|nodejs_(active|gc))/.test(line)), actual)
@@ -30,7 +33,9 @@ t.test('docs/metrics.md lists every metric that there is, as it is', async t => 
   await t.test('every value of a label is there', async t => {
     for (const { name, samples } of metrics.filter(({ name }) => name.startsWith('signout_'))) {
       for (const { labels } of samples) {
-        for (const [label, value] of Object.entries(labels)) if (label !== 'le') t.match(page, `\`${value}\``, `${name}: ${label}="${value}"`)
+        for (const [label, value] of Object.entries(labels)) {
+          if (label !== 'le') t.match(page, `\`${value}\``, `${name}: ${label}="${value}"`)
+        }
       }
     }
   })
@@ -40,11 +45,18 @@ t.test('docs/metrics.md lists every metric that there is, as it is', async t => 
     const used = [...alerts.matchAll(/\b((?:signout|nodejs|process)_\w+)(?:\{([^}]*)\})?/g)]
     t.ok(used.length >= 8)
     for (const [text, name = '', selector = ''] of used) {
-      const metric = metrics.find(metric => metric.name === name.replace(/_(bucket|sum|count)$/, '')) ?? metrics.find(metric => metric.name === name)
+      const metric =
+        metrics.find(metric => metric.name === name.replace(/_(bucket|sum|count)$/, '')) ??
+        metrics.find(metric => metric.name === name)
       t.ok(metric, text)
       for (const [, label = '', values = ''] of selector.matchAll(/(\w+)=~?"([^"]*)"/g)) {
         const known = metric?.samples.map(({ labels }) => labels[label]) ?? []
-        for (const value of values.split('|')) t.ok(known.some(known => new RegExp(`^${value}$`).test(String(known))), `${text}: ${value}`)
+        for (const value of values.split('|')) {
+          t.ok(
+            known.some(known => new RegExp(`^${value}$`).test(String(known))),
+            `${text}: ${value}`
+          )
+        }
       }
     }
   })

@@ -12,10 +12,14 @@ import { spawnServer, startServer } from '../support/server-process.ts'
 const token = 'a-token-for-those-who-scrape'
 const textFormat = 'text/plain; version=0.0.4; charset=utf-8'
 
-const scrape = (app: FastifyInstance, authorization?: string) => app.inject({ url: '/metrics', headers: authorization === undefined ? {} : { authorization } })
+const scrape = (app: FastifyInstance, authorization?: string) =>
+  app.inject({ url: '/metrics', headers: authorization === undefined ? {} : { authorization } })
 
 /** The app with a listener of its own for metrics, and the address of that. */
-async function withListener (t: Test, settings: Env = {}): Promise<{ app: FastifyInstance, address: string, log: () => string }> {
+async function withListener (
+  t: Test,
+  settings: Env = {}
+): Promise<{ app: FastifyInstance; address: string; log: () => string }> {
   const { logger, text } = keepLog()
   const app = await build(t, { ...await embeddedEnv(t), METRICS_PORT: '0', ...settings }, logger)
   return { app, address: String(await app.listenForScrapes()), log: text }
@@ -56,14 +60,27 @@ t.test('METRICS_PORT is a listener that answers /metrics and nothing else', asyn
   t.equal(answer.status, 200)
   t.equal(answer.headers.get('content-type'), textFormat)
   t.match(await answer.text(), 'signout_checks_total')
-  for (const [method, path] of [['GET', '/'], ['GET', '/me'], ['GET', '/metrics/x'], ['POST', '/metrics'], ['GET', '/health/live'], ['POST', '/login']] as const) {
+  for (const [method, path] of [
+    ['GET', '/'],
+    ['GET', '/me'],
+    ['GET', '/metrics/x'],
+    ['POST', '/metrics'],
+    ['GET', '/health/live'],
+    ['POST', '/login']
+  ] as const) {
     const answer = await fetch(address + path, { method })
     t.equal(answer.status, 404, `${method} ${path}`)
     t.match(await answer.json(), { error: 'not_found' })
   }
   t.match(log(), `Metrics: ${address}/metrics`)
   t.notMatch(log(), 'incoming request', 'a scrape is no news')
-  expectError(t, await scrape(app, `Bearer ${token}`), 404, 'not_found', 'the main port has none then, whatever is sent')
+  expectError(
+    t,
+    await scrape(app, `Bearer ${token}`),
+    404,
+    'not_found',
+    'the main port has none then, whatever is sent'
+  )
 })
 
 t.test('the listener closes with the app, though connections are kept', async t => {
@@ -83,7 +100,15 @@ t.test('a METRICS_PORT that is in use is one line', async t => {
   const { port } = taken.address() as AddressInfo
   const { ended, output } = spawnServer(t, { ...await embeddedEnv(t), PORT: '0', METRICS_PORT: String(port) })
   t.equal(await ended, 1)
-  t.same(output().trimEnd().split('\n').filter(line => !line.startsWith('{')), [`signout cannot start: METRICS_PORT ${port} on 127.0.0.1 is in use: stop what listens there, or choose another port.`])
+  t.same(
+    output()
+      .trimEnd()
+      .split('\n')
+      .filter(line => !line.startsWith('{')),
+    [
+      `signout cannot start: METRICS_PORT ${port} on 127.0.0.1 is in use: stop what listens there, or choose another port.`
+    ]
+  )
 })
 
 t.test('a server shows its metrics on METRICS_PORT, and ends at once when it is told to', async t => {
@@ -118,7 +143,10 @@ t.test('what is shown is well formed, and tells of nobody, however many there ar
     t.equal(metric.name.endsWith('_total'), metric.type === 'counter', metric.name)
     t.notMatch(metric.name, /_(sum|count|bucket|info)$|_(counter|gauge|histogram|ms|milliseconds|percent)(_|$)/)
     t.ok(metric.help.endsWith('.'), metric.name)
-    t.ok(labelsOf(metric).every(label => ['result', 'state', 'kind', 'scope', 'reason', 'cause', 'clock'].includes(label)), metric.name)
+    t.ok(
+      labelsOf(metric).every(label => ['result', 'state', 'kind', 'scope', 'reason', 'cause', 'clock'].includes(label)),
+      metric.name
+    )
     t.ok(metric.samples.length > 0, metric.name)
   }
 })

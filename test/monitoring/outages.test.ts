@@ -13,7 +13,9 @@ const settings: Env = { RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '150', METRIC
 
 /** The one state that the blocklist is said to be in. */
 async function stateOf (app: FastifyInstance): Promise<string> {
-  const states = [...await readMetrics(app)].filter(([name, value]) => name.startsWith('signout_blocklist_state') && value === 1)
+  const states = [...(await readMetrics(app))].filter(
+    ([name, value]) => name.startsWith('signout_blocklist_state') && value === 1
+  )
   return states.map(([name]) => /state="(\w+)"/.exec(name)?.[1]).join(' and ')
 }
 
@@ -27,7 +29,9 @@ async function record (env: Env, rows: number): Promise<void> {
   await postgres.query('begin')
   await postgres.query('select pg_advisory_xact_lock_shared(7366721)')
   await postgres.query(`insert into revocations (scope, id, expires_at, reason, created_at)
-    select 'session', gen_random_uuid()::text, now() + interval '1 hour', 'logout', now() from generate_series(1, $1::int)`, [rows])
+    select 'session', gen_random_uuid()::text, now() + interval '1 hour', 'logout', now() from generate_series(1, $1::int)`,
+  [rows]
+  )
   await postgres.query('commit')
   await postgres.end()
 }
@@ -75,7 +79,8 @@ t.test('a Redis that has forgotten everything is rebuilding: how far it is, how 
   const rows = 60_000
   await record(env, rows)
   const admin = adminOf(t, redis.url)
-  await until('it has all of them', async () => await admin.dbsize() > rows && await valueOf(app, 'signout_blocklist_positions_behind') === 0, 60_000)
+  const isComplete = async () => await valueOf(app, 'signout_blocklist_positions_behind') === 0
+  await until('it has all of them', async () => await admin.dbsize() > rows && await isComplete(), 60_000)
   const before = await readMetrics(app)
 
   t.ok(Number(before.get('signout_replay_entries_total{kind="catch_up"}')) > 0)
@@ -93,7 +98,10 @@ t.test('a Redis that has forgotten everything is rebuilding: how far it is, how 
     return metrics.get('signout_blocklist_state{state="trusted"}') === 1
   }, 60_000)
   t.ok(seen.some(({ rebuilding, behind }) => rebuilding === 1 && Number(behind) > 1_000), 'it says how much it lacks')
-  t.ok(seen.some(({ rebuilding, done, expected, remaining }) => rebuilding === 1 && Number(done) > 0 && Number(done) < rows && expected === rows && Number(remaining) > 0), JSON.stringify(seen.slice(-5)))
+  const isUnderWay = ({ done, expected }: typeof seen[number]) =>
+    Number(done) > 0 && Number(done) < rows && expected === rows
+  const rebuilds = seen.filter(({ rebuilding, remaining }) => rebuilding === 1 && Number(remaining) > 0)
+  t.ok(rebuilds.some(isUnderWay), JSON.stringify(seen.slice(-5)))
   t.match(seen.at(-1), { rebuilding: 0, behind: 0, done: 0, expected: 0, remaining: 0 })
   const after = await readMetrics(app)
   const grown = (name: string) => Number(after.get(name)) - Number(before.get(name))
@@ -110,7 +118,13 @@ t.test('each cause of a 503 has its own count', async t => {
   url.hostname = '127.0.0.1'
   url.port = String(proxy.port)
   const redis = await ownRedis(t)
-  const app = await build(t, { ...env, ...settings, DATABASE_URL: url.href, REDIS_URL: redis.url, DATABASE_DEADLINE_MS: '300' })
+  const app = await build(t, {
+    ...env,
+    ...settings,
+    DATABASE_URL: url.href,
+    REDIS_URL: redis.url,
+    DATABASE_DEADLINE_MS: '300'
+  })
   const { token } = await signUp(app)
   const causes = async () => Object.fromEntries([...await readMetrics(app)]
     .filter(([name, value]) => name.startsWith('signout_unavailable_answers_total') && value > 0)

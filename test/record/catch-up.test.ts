@@ -8,7 +8,8 @@ import type { RecordRow, RevocationRecord } from '../../src/record/record.ts'
 t.test('how long a rebuild will take is told by how fast it writes, and not by how long it took to begin', async t => {
   const recordId = randomUUID()
   const expiresAt = Math.floor(Date.now() / 1000) + 600
-  const rows = Array.from({ length: 10_000 }, (_, index): RecordRow => ({ position: index + 1, scope: 'token', id: String(index), expiresAt }))
+  const toRow = (index: number): RecordRow => ({ position: index + 1, scope: 'token', id: String(index), expiresAt })
+  const rows = Array.from({ length: 10_000 }, (_, index) => toRow(index))
   const record: Pick<RevocationRecord, 'readLive' | 'countRows'> = {
     async countRows () { await new Promise(resolve => setTimeout(resolve, 1_000)); return rows.length },
     async readLive ({ after, upTo }, limit) {
@@ -17,11 +18,27 @@ t.test('how long a rebuild will take is told by how fast it writes, and not by h
     }
   }
   const told: Progress[] = []
-  const projection = { async advance (...[, , , progress]: Parameters<Projection['advance']>) { if (progress !== undefined) told.push(progress); return true } } as Projection
+  const projection = {
+    async advance (...[, , , progress]: Parameters<Projection['advance']>) {
+      if (progress !== undefined) told.push(progress)
+      return true
+    }
+  } as Projection
   const lag = { shard: { projection, includes: () => true }, found: newDraft(recordId), from: undefined }
-  await catchUp({ record, onPage: async () => {}, stopping: new AbortController().signal }, [lag], { recordId, position: rows.length })
-  t.same(told.map(({ done, total }) => [done, total]), Array.from({ length: 10 }, (_, step) => [1_000 * (step + 1), 10_000]))
+  await catchUp({ record, onPage: async () => {}, stopping: new AbortController().signal }, [lag], {
+    recordId,
+    position: rows.length
+  })
+  t.same(
+    told.map(({ done, total }) => [done, total]),
+    Array.from({ length: 10 }, (_, step) => [1_000 * (step + 1), 10_000])
+  )
   // By the second that it took to begin it would be four seconds after the first step.
-  for (const { done, remainingSeconds } of told.slice(0, 5)) t.ok(Math.abs(remainingSeconds - (10_000 - done) * 15 / 1_000_000) < 0.001, `${remainingSeconds} s for ${10_000 - done} rows`)
+  for (const { done, remainingSeconds } of told.slice(0, 5)) {
+    t.ok(
+      Math.abs(remainingSeconds - ((10_000 - done) * 15) / 1_000_000) < 0.001,
+      `${remainingSeconds} s for ${10_000 - done} rows`
+    )
+  }
   t.equal(told.at(-1)?.remainingSeconds, 0)
 })

@@ -83,7 +83,10 @@ t.test('P2: another server is believed only if the one before was asked a moment
   await noteAnother(redis, 1)
   t.equal(await check(), null, 'it has just been started, and the note is from before')
   t.equal(told.pop(), 'replaced')
-  await until('it has been there for a while', async () => Number(/uptime_in_seconds:(\d+)/.exec(await redis.admin.info('server'))?.[1]) >= 5)
+  await until(
+    'it has been there for a while',
+    async () => Number(/uptime_in_seconds:(\d+)/.exec(await redis.admin.info('server'))?.[1]) >= 5
+  )
   await noteAnother(redis, 0)
   t.equal(await check(), marker)
   for (const secondsAgo of [12, 3_600, -12]) {
@@ -100,7 +103,12 @@ t.test('P2: another server is believed only if the one before was asked a moment
 t.test('P2: the projector begins anew when keys were evicted before it looks, or while it writes', async t => {
   const { redis } = await scene(t)
   const told: Loss[] = []
-  const projection = createRedisProjection({ redis: redis.admin, prefix: 'p:', leewaySeconds: 5, events: telling(told) })
+  const projection = createRedisProjection({
+    redis: redis.admin,
+    prefix: 'p:',
+    leewaySeconds: 5,
+    events: telling(told)
+  })
   const evictOne = async () => { await redis.admin.set('p:jti:x', 1, 'EX', 1_000); await evictWhatEnds(redis) }
   const first = await projection.begin(recordId, newDraft(recordId))
   await evictOne()

@@ -20,7 +20,11 @@ export interface Scene {
   failures: unknown[]
   renamed: number
   /** Is called before a step is made, and may keep it from being made. */
-  meddle: { advance?: ((from: string, to: string, next: Projection['advance']) => Promise<boolean>) | undefined, settle?: (() => void) | undefined, count?: () => void }
+  meddle: {
+    advance?: ((from: string, to: string, next: Projection['advance']) => Promise<boolean>) | undefined
+    settle?: (() => void) | undefined
+    count?: () => void
+  }
   /** What the blocklist says of a token that was revoked in the row with that position. */
   isRevoked (position: number): boolean | Promise<boolean>
   projection: Projection
@@ -36,7 +40,8 @@ export function scene (t: Test): Scene {
   const head = { recordId: randomUUID(), position: 0, marked: 0 }
   const lease = { isFree: true, holders: [] as string[], released: 0 }
   const calls: string[] = []
-  const inRange = ({ after, upTo }: { after: number, upTo: number }) => rows.filter(({ position }) => position > after && position <= upTo)
+  const inRange = ({ after, upTo }: { after: number; upTo: number }) =>
+    rows.filter(({ position }) => position > after && position <= upTo)
   const record: RevocationRecord = {
     ...endingAt(async () => ({ ...head })),
     async settleHead () { calls.push('settle'); meddle.settle?.(); return { ...head } },
@@ -53,14 +58,29 @@ export function scene (t: Test): Scene {
     async countRows (range) { meddle.count?.(); return inRange(range).length },
     listNames: async () => [head.recordId],
     hasToken: async () => false,
-    async rename (from) { if (from === head.recordId) Object.assign(head, { recordId: randomUUID(), marked: 0 }); return true },
+    async rename (from) {
+      if (from === head.recordId) Object.assign(head, { recordId: randomUUID(), marked: 0 })
+      return true
+    },
     async lease (holder) { if (lease.isFree) lease.holders.push(holder); return lease.isFree },
     async release () { lease.released++ }
   }
-  const scene = { rows, head, lease, meddle, calls, projection, catchUps: [] as CatchUp[], failures: [] as unknown[], renamed: 0 }
+  const scene = {
+    rows,
+    head,
+    lease,
+    meddle,
+    calls,
+    projection,
+    catchUps: [] as CatchUp[],
+    failures: [] as unknown[],
+    renamed: 0
+  }
   const watched: Projection = {
     ...projection,
-    advance: (from, to, revocations) => meddle.advance?.(from, to, () => projection.advance(from, to, revocations)) ?? projection.advance(from, to, revocations)
+    advance: (from, to, revocations) =>
+      meddle.advance?.(from, to, () => projection.advance(from, to, revocations)) ??
+      projection.advance(from, to, revocations)
   }
   const events = createBlocklistEvents()
   events.on('caughtUp', catchUp => { scene.catchUps.push(catchUp) })
@@ -76,7 +96,9 @@ export function scene (t: Test): Scene {
     projector,
     isRevoked: (position: number) => blocklist.isRevoked({ jti: String(position) }),
     append (count: number) {
-      for (let added = 0; added < count; added++) rows.push({ position: ++head.position, scope: 'token', id: String(head.position), expiresAt })
+      for (let added = 0; added < count; added++) {
+        rows.push({ position: ++head.position, scope: 'token', id: String(head.position), expiresAt })
+      }
     }
   })
 }

@@ -37,7 +37,8 @@ const expiresAt = nowSeconds() + 60
 function scene (t: Test): Scene {
   const rows: RecordRow[] = []
   const head = { recordId: randomUUID(), position: 0, marked: 0 }
-  const inRange = ({ after, upTo }: { after: number, upTo: number }) => rows.filter(({ position }) => position > after && position <= upTo)
+  const inRange = ({ after, upTo }: { after: number; upTo: number }) =>
+    rows.filter(({ position }) => position > after && position <= upTo)
   const make = (): { shard: Shard, projection: Projection } => {
     const { blocklist, projection } = createEmbeddedBlocklist({ leewaySeconds: 5 })
     const shard: Shard = {
@@ -92,10 +93,20 @@ function scene (t: Test): Scene {
     events
   })
   t.teardown(() => projector.stop())
-  const add = (subject?: string) => { rows.push({ position: ++head.position, scope: 'token', id: String(head.position), expiresAt, ...subject !== undefined && { subject } }) }
+  const add = (subject?: string) => {
+    rows.push({
+      position: ++head.position,
+      scope: 'token',
+      id: String(head.position),
+      expiresAt,
+      ...(subject !== undefined && { subject })
+    })
+  }
   return Object.assign(scene, {
     projector,
-    append (count: number) { for (let added = 0; added < count; added++) add(head.position % 2 === 0 ? 'odd' : 'even') },
+    append (count: number) {
+      for (let added = 0; added < count; added++) add(head.position % 2 === 0 ? 'odd' : 'even')
+    },
     appendForAll () { add() }
   })
 }
@@ -177,13 +188,26 @@ t.test('while one shard is made again, the rounds of the other go on', async t =
   await until('the other one is up with the record', () => even.isRevoked(8_002), 3_000)
   t.throws(() => odd.isRevoked(1), { name: 'UntrustedError' })
   goOn()
-  await until('and so is this one in the end', () => { try { return odd.isRevoked(8_001) } catch { return false } }, 5_000)
+  await until(
+    'and so is this one in the end',
+    () => {
+      try {
+        return odd.isRevoked(8_001)
+      } catch {
+        return false
+      }
+    },
+    5_000
+  )
   t.equal(odd.isRevoked(1), true)
 })
 
 t.test('the head is read once for all shards', async t => {
   let reads = 0
-  const record = endingAt(async () => { reads++; return { recordId: '00000000-0000-4000-8000-000000000001', position: 3, marked: 3 } })
+  const record = endingAt(async () => {
+    reads++
+    return { recordId: '00000000-0000-4000-8000-000000000001', position: 3, marked: 3 }
+  })
   const heads = createHeadPoll(record)
   const standings = Array.from({ length: 16 }, () => createStanding({ heads }))
   t.teardown(() => { heads.stop() })

@@ -13,7 +13,14 @@ t.test('the first round fills the blocklist, which answers nothing before, and l
   await projector.round()
   t.same([isRevoked(4), isRevoked(5)], [true, true])
   await projector.round()
-  t.same(catchUps.map(({ from, to, entries }) => [from?.position, to.position, entries]), [[undefined, 3, 3], [3, 5, 2]], 'and nothing when there is nothing new')
+  t.same(
+    catchUps.map(({ from, to, entries }) => [from?.position, to.position, entries]),
+    [
+      [undefined, 3, 3],
+      [3, 5, 2]
+    ],
+    'and nothing when there is nothing new'
+  )
 })
 
 t.test('the head is read behind the barrier and recorded before anything is written', async t => {

@@ -24,14 +24,51 @@ const isFirst = 1
 const isSecond = 2
 
 /** Every way of ending something: what it does, the reason that is recorded, and the sessions that it ends. */
-const endings: Record<string, { end: (scene: Scene) => Promise<unknown>, reason: string, sessions: number[], tokenOf?: 1 }> = {
-  logout: { end: ({ app, first }) => ask(app, 'POST', '/logout', first.access_token), reason: 'logout', sessions: [isFirst], tokenOf: isFirst },
-  'logout of the others': { end: ({ app, first }) => ask(app, 'POST', '/logout?scope=others', first.access_token), reason: 'logout', sessions: [isSecond] },
-  'logout of all': { end: ({ app, first }) => ask(app, 'POST', '/logout?scope=all', first.access_token), reason: 'logout', sessions: [isFirst, isSecond], tokenOf: isFirst },
-  'logout with the refresh token': { end: ({ app, first }) => ask(app, 'POST', '/logout', undefined, { refresh_token: first.refresh_token }), reason: 'logout', sessions: [isFirst] },
-  'ending one of the list': { end: ({ app, first, second }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(second)}`, first.access_token), reason: 'ended_by_owner', sessions: [isSecond] },
-  'another password': { end: ({ app, first }) => ask(app, 'PUT', '/me/password', first.access_token, { current_password: password, new_password: 'an entirely different one' }), reason: 'password_changed', sessions: [isSecond] },
-  'deletion by the owner': { end: ({ app, first }) => ask(app, 'DELETE', '/me', first.access_token, { password }), reason: 'account_deleted', sessions: [isFirst, isSecond] },
+const endings: Record<
+  string,
+  { end: (scene: Scene) => Promise<unknown>; reason: string; sessions: number[]; tokenOf?: 1 }
+> = {
+  logout: {
+    end: ({ app, first }) => ask(app, 'POST', '/logout', first.access_token),
+    reason: 'logout',
+    sessions: [isFirst],
+    tokenOf: isFirst
+  },
+  'logout of the others': {
+    end: ({ app, first }) => ask(app, 'POST', '/logout?scope=others', first.access_token),
+    reason: 'logout',
+    sessions: [isSecond]
+  },
+  'logout of all': {
+    end: ({ app, first }) => ask(app, 'POST', '/logout?scope=all', first.access_token),
+    reason: 'logout',
+    sessions: [isFirst, isSecond],
+    tokenOf: isFirst
+  },
+  'logout with the refresh token': {
+    end: ({ app, first }) => ask(app, 'POST', '/logout', undefined, { refresh_token: first.refresh_token }),
+    reason: 'logout',
+    sessions: [isFirst]
+  },
+  'ending one of the list': {
+    end: ({ app, first, second }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(second)}`, first.access_token),
+    reason: 'ended_by_owner',
+    sessions: [isSecond]
+  },
+  'another password': {
+    end: ({ app, first }) =>
+      ask(app, 'PUT', '/me/password', first.access_token, {
+        current_password: password,
+        new_password: 'an entirely different one'
+      }),
+    reason: 'password_changed',
+    sessions: [isSecond]
+  },
+  'deletion by the owner': {
+    end: ({ app, first }) => ask(app, 'DELETE', '/me', first.access_token, { password }),
+    reason: 'account_deleted',
+    sessions: [isFirst, isSecond]
+  },
   'reuse of a refresh token': {
     async end ({ app, first }) {
       const { refresh_token: successor } = (await refresh(app, first.refresh_token)).json() as Pair
@@ -41,19 +78,58 @@ const endings: Record<string, { end: (scene: Scene) => Promise<unknown>, reason:
     reason: 'refresh_token_reused',
     sessions: [isFirst]
   },
-  'a session too many': { end: async ({ app, username }) => await openSession(app, username), reason: 'too_many_sessions', sessions: [isFirst] },
-  'sessions ended by an administrator': { end: ({ app, id, admin }) => ask(app, 'DELETE', `/users/${id}/sessions`, admin), reason: 'ended_by_admin', sessions: [isFirst, isSecond] },
-  'another role': { end: ({ app, id, admin }) => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }), reason: 'role_changed', sessions: [isFirst, isSecond] },
-  disabling: { end: ({ app, id, admin }) => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }), reason: 'account_disabled', sessions: [isFirst, isSecond] },
-  'deletion by an administrator': { end: ({ app, id, admin }) => ask(app, 'DELETE', `/users/${id}`, admin), reason: 'account_deleted', sessions: [isFirst, isSecond] },
-  'revocation of a session': { end: ({ app, admin, first }) => ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(first) }), reason: 'ended_by_admin', sessions: [isFirst] },
-  'revocation of all of a user': { end: ({ app, admin, id }) => ask(app, 'POST', '/revocations', admin, { subject: id }), reason: 'ended_by_admin', sessions: [isFirst, isSecond] },
-  'revocation of a token': { end: ({ app, admin, first }) => ask(app, 'POST', '/revocations', admin, { token: first.access_token }), reason: 'token_revoked', sessions: [], tokenOf: isFirst },
-  'revocation of a jti': { end: ({ app, admin, first }) => ask(app, 'POST', '/revocations', admin, { jti: decodeJwt(first.access_token).jti }), reason: 'token_revoked', sessions: [], tokenOf: isFirst }
+  'a session too many': {
+    end: async ({ app, username }) => await openSession(app, username),
+    reason: 'too_many_sessions',
+    sessions: [isFirst]
+  },
+  'sessions ended by an administrator': {
+    end: ({ app, id, admin }) => ask(app, 'DELETE', `/users/${id}/sessions`, admin),
+    reason: 'ended_by_admin',
+    sessions: [isFirst, isSecond]
+  },
+  'another role': {
+    end: ({ app, id, admin }) => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }),
+    reason: 'role_changed',
+    sessions: [isFirst, isSecond]
+  },
+  disabling: {
+    end: ({ app, id, admin }) => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }),
+    reason: 'account_disabled',
+    sessions: [isFirst, isSecond]
+  },
+  'deletion by an administrator': {
+    end: ({ app, id, admin }) => ask(app, 'DELETE', `/users/${id}`, admin),
+    reason: 'account_deleted',
+    sessions: [isFirst, isSecond]
+  },
+  'revocation of a session': {
+    end: ({ app, admin, first }) => ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(first) }),
+    reason: 'ended_by_admin',
+    sessions: [isFirst]
+  },
+  'revocation of all of a user': {
+    end: ({ app, admin, id }) => ask(app, 'POST', '/revocations', admin, { subject: id }),
+    reason: 'ended_by_admin',
+    sessions: [isFirst, isSecond]
+  },
+  'revocation of a token': {
+    end: ({ app, admin, first }) => ask(app, 'POST', '/revocations', admin, { token: first.access_token }),
+    reason: 'token_revoked',
+    sessions: [],
+    tokenOf: isFirst
+  },
+  'revocation of a jti': {
+    end: ({ app, admin, first }) => ask(app, 'POST', '/revocations', admin, { jti: decodeJwt(first.access_token).jti }),
+    reason: 'token_revoked',
+    sessions: [],
+    tokenOf: isFirst
+  }
 }
 
 const settings = { MAX_SESSIONS: '2', REFRESH_GRACE: '0', RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '2000' }
-const everything = 'select scope, id, subject, reason, extract(epoch from expires_at)::float8 as seconds from revocations order by position'
+const everything =
+  'select scope, id, subject, reason, extract(epoch from expires_at)::float8 as seconds from revocations order by position'
 
 t.test('every way of ending something is on record with its end (P2)', t => onEachStorage(t, async (t, app) => {
   const { token: admin } = await signUpAdmin(app)
@@ -62,17 +138,32 @@ t.test('every way of ending something is on record with its end (P2)', t => onEa
     const { id, username, sessions: pairs } = await withSessions(app, 2)
     const [first, second] = pairs as [Pair, Pair]
     // The first one was idle for longer.
-    await query(app, `update sessions set last_used_at = last_used_at - interval '1 minute' where id = '${sessionIdOf(first)}'`)
+    await query(
+      app,
+      `update sessions set last_used_at = last_used_at - interval '1 minute' where id = '${sessionIdOf(first)}'`
+    )
     await end({ app, id, username, admin, first, second })
     const recorded = await query<Recorded>(app, everything)
     const { jti } = decodeJwt(first.access_token)
-    const expected = [...sessions.map(number => `session ${sessionIdOf(number === isFirst ? first : second)}`), ...tokenOf === undefined ? [] : [`token ${String(jti)}`]]
+    const expected = [
+      ...sessions.map(number => `session ${sessionIdOf(number === isFirst ? first : second)}`),
+      ...(tokenOf === undefined ? [] : [`token ${String(jti)}`])
+    ]
     t.same(recorded.map(({ scope, id }) => `${scope} ${id}`).sort(), expected.sort(), name)
     t.ok(recorded.every(row => row.reason === reason), name)
     t.ok(recorded.every(row => row.subject === id || name === 'revocation of a jti'), `${name}: whose it was`)
     for (const { scope, id: sid, seconds } of recorded) {
-      const [row] = scope === 'session' ? await query<{ at: number }>(app, `select extract(epoch from access_expires_at)::float8 as at from sessions where id = '${sid}'`) : []
-      t.ok(seconds >= (row?.at ?? decodeJwt(first.access_token).exp ?? Infinity), `${name}: for as long as its tokens live`)
+      const [row] =
+        scope === 'session'
+          ? await query<{ at: number }>(
+            app,
+              `select extract(epoch from access_expires_at)::float8 as at from sessions where id = '${sid}'`
+          )
+          : []
+      t.ok(
+        seconds >= (row?.at ?? decodeJwt(first.access_token).exp ?? Infinity),
+        `${name}: for as long as its tokens live`
+      )
     }
   }
 }, settings))
@@ -84,7 +175,7 @@ t.test('what is on record is so before the blocklist is asked, and stays so when
     await query(app, 'delete from revocations')
     const { id, username, sessions: [first, second] } = await withSessions(app, 2)
     if (first === undefined || second === undefined) throw new Error('There are no sessions.')
-    await query(app, `update sessions set last_used_at = last_used_at - interval '1 minute' where id = '${sessionIdOf(first)}'`)
+    await setBack(app, first)
     const mend = breakBlocklist(app)
     await end({ app, id, username, admin, first, second })
     t.equal((await query(app, everything)).length, sessions.length + (tokenOf ?? 0), name)
@@ -101,15 +192,22 @@ t.test('an act that fails leaves no row, and no session ended without one', asyn
   for (const [name, { end, sessions }] of Object.entries(endings)) {
     const { id, username, sessions: [first, second] } = await withSessions(app, 2)
     if (first === undefined || second === undefined) throw new Error('There are no sessions.')
-    await query(app, `update sessions set last_used_at = last_used_at - interval '1 minute' where id = '${sessionIdOf(first)}'`)
+    await setBack(app, first)
     await end({ app, id, username, admin, first, second })
     t.equal((await query(app, 'select 1 from revocations')).length, 0, name)
-    t.equal((await query(app, `select 1 from sessions where user_id = '${id}' and ended_at is not null`)).length, 0, `${name}: ${sessions.length} would have ended`)
+    t.equal(
+      (await query(app, `select 1 from sessions where user_id = '${id}' and ended_at is not null`)).length,
+      0,
+      `${name}: ${sessions.length} would have ended`
+    )
   }
   await query(app, 'drop trigger refuse on revocations')
   const unknown = [
     await ask(app, 'POST', '/revocations', admin, { sid: randomUUID() }),
-    await ask(app, 'PUT', '/me/password', admin, { current_password: 'not the right one', new_password: 'an entirely different one' })
+    await ask(app, 'PUT', '/me/password', admin, {
+      current_password: 'not the right one',
+      new_password: 'an entirely different one'
+    })
   ]
   t.same(unknown.map(({ statusCode }) => statusCode), [404, 403])
   t.equal((await query(app, 'select 1 from revocations')).length, 0)
@@ -122,8 +220,14 @@ t.test('rows are cleared away in batches once no token of theirs can be accepted
   await fillRecord(env, 3, '-13 seconds')
   const before = await app.revocationRecord.readHead()
   t.equal(before.position, 1_103)
-  await query(app, "create table batches (n int); create function note_batch() returns trigger language plpgsql as 'begin insert into batches select count(*) from gone; return null; end'")
-  await query(app, 'create trigger note after delete on revocations referencing old table as gone for each statement execute function note_batch()')
+  await query(
+    app,
+    "create table batches (n int); create function note_batch() returns trigger language plpgsql as 'begin insert into batches select count(*) from gone; return null; end'"
+  )
+  await query(
+    app,
+    'create trigger note after delete on revocations referencing old table as gone for each statement execute function note_batch()'
+  )
   await app.janitor.tidyUp()
   t.same((await query<{ n: number }>(app, 'select n from batches')).map(({ n }) => n), [500, 500, 100])
   t.equal((await query(app, 'select 1 from revocations')).length, 3, 'three leeways later')
@@ -134,3 +238,9 @@ t.test('rows are cleared away in batches once no token of theirs can be accepted
   await fillRecord(env, 1)
   t.equal((await app.revocationRecord.readHead()).position, 1_104)
 })
+
+/** Makes a session one that was used a minute earlier. */
+async function setBack (app: FastifyInstance, token: Parameters<typeof sessionIdOf>[0]): Promise<void> {
+  const earlier = "last_used_at = last_used_at - interval '1 minute'"
+  await query(app, `update sessions set ${earlier} where id = '${sessionIdOf(token)}'`)
+}

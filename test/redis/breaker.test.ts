@@ -6,7 +6,15 @@ function scene () {
   const clock = { now: 0 }
   const told: string[] = []
   const asked = { count: 0, works: false }
-  const breaker = createBreaker({ now: () => clock.now, onOpen: () => { told.push('open') }, onClose: () => { told.push('closed') } })
+  const breaker = createBreaker({
+    now: () => clock.now,
+    onOpen: () => {
+      told.push('open')
+    },
+    onClose: () => {
+      told.push('closed')
+    }
+  })
   const ask = async () => {
     asked.count++
     if (!asked.works) throw new Error('No answer.')
@@ -47,7 +55,14 @@ t.test('one probe at a time, ten times a second, and the first that is answered 
   await t.rejects(run(), BreakerOpenError)
   clock.now = 100
   let release = () => {}
-  const probe = breaker.run(() => new Promise<string>((_resolve, reject) => { release = () => { reject(new Error('No answer.')) } }))
+  const probe = breaker.run(
+    () =>
+      new Promise<string>((_resolve, reject) => {
+        release = () => {
+          reject(new Error('No answer.'))
+        }
+      })
+  )
   await t.rejects(run(), BreakerOpenError, 'another is under way')
   clock.now = 5_000
   await t.rejects(run(), BreakerOpenError, 'however long it takes')

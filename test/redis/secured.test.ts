@@ -36,7 +36,12 @@ const following = ['masteruser root', `masterauth ${adminPassword}`]
 async function expectToWork (t: Test, redis: Env): Promise<void> {
   const { REDIS_URL: _, BLOCKLIST_PREFIX: __, ...servers } = await serversEnv(t)
   // The documented rules are for the prefix that is the default.
-  const env = { ...servers, ...redis, BLOCKLIST_DEADLINE_MS: '2000', BLOCKLIST_WAIT_REPLICAS: redis['BLOCKLIST_WAIT_REPLICAS'] ?? '0' }
+  const env = {
+    ...servers,
+    ...redis,
+    BLOCKLIST_DEADLINE_MS: '2000',
+    BLOCKLIST_WAIT_REPLICAS: redis['BLOCKLIST_WAIT_REPLICAS'] ?? '0'
+  }
   const { logger, text } = keepLog()
   const app = buildUnready(t, loadConfig(env), logger)
   await app.ready()
@@ -59,22 +64,43 @@ const skip = redisServer === undefined ? 'servers in containers cannot reach eac
 t.test('a server that is reached by TLS, as a user with the documented rights', { skip }, async t => {
   const tls = makeTls(t)
   const [port] = await findFreePorts(1)
-  await startNode(t, Number(port), { lines: [...tls.lines(Number(port)), ...users('signout')], admin: { ...admin, ...tls.client } })
+  await startNode(t, Number(port), {
+    lines: [...tls.lines(Number(port)), ...users('signout')],
+    admin: { ...admin, ...tls.client }
+  })
   const url = `rediss://signout:${password}@127.0.0.1:${port}`
   await expectToWork(t, { REDIS_URL: url, REDIS_TLS_CA: tls.caFile })
 
   await t.test('and by nobody else', async t => {
     const { DATABASE_URL, ISSUER, KEY_ENCRYPTION_SECRET } = await serversEnv(t) as Record<string, string>
     const refusal = async (redis: Env) => {
-      const app = buildUnready(t, loadConfig({ DATABASE_URL: String(DATABASE_URL), ISSUER: String(ISSUER), KEY_ENCRYPTION_SECRET: String(KEY_ENCRYPTION_SECRET), ...redis }))
+      const app = buildUnready(
+        t,
+        loadConfig({
+          DATABASE_URL: String(DATABASE_URL),
+          ISSUER: String(ISSUER),
+          KEY_ENCRYPTION_SECRET: String(KEY_ENCRYPTION_SECRET),
+          ...redis
+        })
+      )
       const error = await app.ready().then(() => undefined, error => error as Error)
       t.equal(error?.name, 'StartupError')
       t.notMatch(error?.message, password)
       return error?.message
     }
-    t.match(await refusal({ REDIS_URL: url }), /^REDIS_URL: cannot connect to rediss:\/\/127\.0\.0\.1:\d+ \(.*(certificate|self-signed).*\)\. Start Redis there, or correct the variable\.$/, 'an authority that nobody believes')
-    t.match(await refusal({ REDIS_URL: url.replace(password, 'wrong'), REDIS_TLS_CA: tls.caFile }), /^REDIS_URL: cannot connect to .*WRONGPASS/)
-    t.match(await refusal({ REDIS_URL: url, REDIS_TLS_CA: join(packageRoot, 'package.json') }), /^REDIS_TLS_CA: .*package\.json is no file of certificates in PEM format that can be read \(/)
+    t.match(
+      await refusal({ REDIS_URL: url }),
+      /^REDIS_URL: cannot connect to rediss:\/\/127\.0\.0\.1:\d+ \(.*(certificate|self-signed).*\)\. Start Redis there, or correct the variable\.$/,
+      'an authority that nobody believes'
+    )
+    t.match(
+      await refusal({ REDIS_URL: url.replace(password, 'wrong'), REDIS_TLS_CA: tls.caFile }),
+      /^REDIS_URL: cannot connect to .*WRONGPASS/
+    )
+    t.match(
+      await refusal({ REDIS_URL: url, REDIS_TLS_CA: join(packageRoot, 'package.json') }),
+      /^REDIS_TLS_CA: .*package\.json is no file of certificates in PEM format that can be read \(/
+    )
   })
 })
 
@@ -82,7 +108,14 @@ t.test('a primary behind sentinels that are reached by TLS, each as a user with 
   const tls = makeTls(t)
   const group = await startSentinelGroup(t, {
     lines: port => [...tls.lines(port), ...users('signout'), ...following],
-    sentinelLines: port => [...tls.lines(port), ...users('signout-sentinel'), 'sentinel sentinel-user root', `sentinel sentinel-pass ${adminPassword}`, 'sentinel auth-user mymaster root', `sentinel auth-pass mymaster ${adminPassword}`],
+    sentinelLines: port => [
+      ...tls.lines(port),
+      ...users('signout-sentinel'),
+      'sentinel sentinel-user root',
+      `sentinel sentinel-pass ${adminPassword}`,
+      'sentinel auth-user mymaster root',
+      `sentinel auth-pass mymaster ${adminPassword}`
+    ],
     admin: { ...admin, ...tls.client },
     adminOfSentinels: { ...admin, ...tls.client }
   })

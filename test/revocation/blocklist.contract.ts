@@ -17,7 +17,11 @@ const token = (id: string, expiresAt = nowSeconds() + 60) => ({ scope: 'token', 
 const session = (id: string, expiresAt = nowSeconds() + 60) => ({ scope: 'session', id, expiresAt } as const)
 
 /** What every blocklist promises. `leewaySeconds` is what the blocklist was made with. */
-export async function testBlocklist (t: Test, leewaySeconds: number, make: (t: Test) => Promise<BlocklistUnderTest>): Promise<void> {
+export async function testBlocklist (
+  t: Test,
+  leewaySeconds: number,
+  make: (t: Test) => Promise<BlocklistUnderTest>
+): Promise<void> {
   await t.test('refuses a token once it was revoked, and no other', async t => {
     const { blocklist } = await make(t)
     t.equal(await blocklist.isRevoked(issuedLately('a', 's')), false)
@@ -38,7 +42,22 @@ export async function testBlocklist (t: Test, leewaySeconds: number, make: (t: T
 
   await t.test('keeps ids apart, whatever characters they are made of', async t => {
     const { blocklist } = await make(t)
-    const ids = ['a', 'a:b', 'sid:a', 'jti:a', ' a', 'a ', 'a\nb', 'a\u0000', '*', 'ä', '😀', '__proto__', 'constructor', 'x'.repeat(255)]
+    const ids = [
+      'a',
+      'a:b',
+      'sid:a',
+      'jti:a',
+      ' a',
+      'a ',
+      'a\nb',
+      'a\u0000',
+      '*',
+      'ä',
+      '😀',
+      '__proto__',
+      'constructor',
+      'x'.repeat(255)
+    ]
     for (const id of ids) {
       t.equal(await blocklist.isRevoked(issuedLately(id, 'none')), false, `${JSON.stringify(id)} before`)
       await blocklist.revoke([token(id)])
@@ -84,7 +103,9 @@ export async function testBlocklist (t: Test, leewaySeconds: number, make: (t: T
     await until('it is dropped', async () => {
       await blocklist.isRevoked(issuedLately('b'))
       return await countEntries() === 0
-    }, 12_000)
+    },
+    12_000
+    )
   })
 
   await t.test('never shortens an entry', async t => {
@@ -96,20 +117,30 @@ export async function testBlocklist (t: Test, leewaySeconds: number, make: (t: T
     t.equal(await blocklist.isRevoked(issuedLately('a')), true)
     if (findEnd !== undefined) t.equal(await findEnd('jti:a'), entryEndsAt(expiresAt, leewaySeconds))
     await blocklist.revoke([token('a', expiresAt + 1)])
-    if (findEnd !== undefined) t.equal(await findEnd('jti:a'), entryEndsAt(expiresAt + 1, leewaySeconds), 'and lengthens it')
+    if (findEnd !== undefined) {
+      t.equal(await findEnd('jti:a'), entryEndsAt(expiresAt + 1, leewaySeconds), 'and lengthens it')
+    }
   })
 
   await t.test('refuses a revocation that has no end, instead of forgetting it', async t => {
     const { blocklist } = await make(t)
     for (const expiresAt of [undefined, NaN, Infinity, null, 'soon', new Date()]) {
-      await t.rejects(blocklist.revoke([{ scope: 'token', id: 'a', expiresAt: expiresAt as number }]), { name: 'TypeError' }, String(expiresAt))
+      await t.rejects(
+        blocklist.revoke([{ scope: 'token', id: 'a', expiresAt: expiresAt as number }]),
+        { name: 'TypeError' },
+        String(expiresAt)
+      )
     }
   })
 
   await t.test('writes the others when one of them has ended long ago', async t => {
     const { blocklist } = await make(t)
     await blocklist.revoke([token('a'), token('b', -100), token('c')])
-    t.same(await Promise.all(['a', 'b', 'c'].map(async jti => await blocklist.isRevoked(issuedLately(jti)))), [true, false, true])
+    t.same(await Promise.all(['a', 'b', 'c'].map(async jti => await blocklist.isRevoked(issuedLately(jti)))), [
+      true,
+      false,
+      true
+    ])
   })
 
   await t.test('answers nothing once it is closed', async t => {

@@ -35,7 +35,9 @@ async function redisBlocklist (t: Test): Promise<BlocklistUnderTest> {
     blocklist,
     async countEntries () {
       let count = 0
-      for await (const keys of behind.scanStream({ match: `${prefix}*`, count: 1_000 })) count += keys.filter((key: string) => key !== `${prefix}cut-off`).length
+      for await (const keys of behind.scanStream({ match: `${prefix}*`, count: 1_000 })) {
+        count += keys.filter((key: string) => key !== `${prefix}cut-off`).length
+      }
       return count
     },
     async findEnd (key) {

@@ -16,7 +16,12 @@ function recording (existing: string[] = []): { readMany: ReadMany, commands: st
 t.test('look-ups of one turn of the event loop are one command, whatever their number of keys (P7)', async t => {
   const { readMany, commands } = recording(['b', 'e'])
   const anyExists = createCoalescer(readMany, { maxEntries: 100 })
-  t.same(await Promise.all([anyExists(['a']), anyExists(['b', 'c']), anyExists(['d', 'e', 'f']), anyExists(['g'])]), [false, true, true, false])
+  t.same(await Promise.all([anyExists(['a']), anyExists(['b', 'c']), anyExists(['d', 'e', 'f']), anyExists(['g'])]), [
+    false,
+    true,
+    true,
+    false
+  ])
   t.same(commands, [['a', 'b', 'c', 'd', 'e', 'f', 'g']])
 })
 
@@ -51,7 +56,9 @@ t.test('no look-up joins a batch that was sent, even while that is under way', a
 t.test('a long batch is split, and no look-up is', async t => {
   const { readMany, commands } = recording(['k9'])
   const anyExists = createCoalescer(readMany, { maxEntries: 4 })
-  const answers = await Promise.all(Array.from({ length: 5 }, (_, index) => anyExists([`k${2 * index}`, `k${2 * index + 1}`])))
+  const answers = await Promise.all(
+    Array.from({ length: 5 }, (_, index) => anyExists([`k${2 * index}`, `k${2 * index + 1}`]))
+  )
   t.same(answers, [false, false, false, false, true])
   t.same(commands, [['k0', 'k1', 'k2', 'k3'], ['k4', 'k5', 'k6', 'k7'], ['k8', 'k9']])
 })

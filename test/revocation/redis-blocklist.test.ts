@@ -49,16 +49,19 @@ const client = `
 `
 
 /**
- * Sends requests from a process of its own, each on an open connection of its own, and answers their statuses. The server,
- * which is this process, sleeps until all of them have arrived: on a busy machine they would come in one by one otherwise.
- * The connections are accepted before that: libuv accepts one in each turn, which would spread the requests as well.
+ * Sends requests from a process of its own, each on an open connection of its own, and answers their statuses. The
+ * server, which is this process, sleeps until all of them have arrived: on a busy machine they would come in one by one
+ * otherwise. The connections are accepted before that: libuv accepts one in each turn, which would spread the requests
+ * as well.
  */
 async function requestAtOnce (t: Test, app: FastifyInstance, token: string, count: number): Promise<number[]> {
   const url = `${await app.listen({ port: 0 })}/token`
   let accepted = 0
   app.server.on('connection', () => { accepted++ })
   const written = join(scratchFolder(t), 'written')
-  const child = spawn(process.execPath, ['-e', client, url, token, String(count), written], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['-e', client, url, token, String(count), written], {
+    stdio: ['pipe', 'pipe', 'inherit']
+  })
   t.teardown(() => { child.kill('SIGKILL') })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   t.equal((await lines.next()).value, 'connected')
@@ -77,7 +80,13 @@ t.test('200 concurrent authenticated requests send at most 40 look-up commands (
   const { token } = await signUp(app)
 
   for (const [name, send] of Object.entries({
-    'within the process': () => Promise.all(Array.from({ length: 200 }, async () => (await app.inject({ url: '/token', headers: bearer(token) })).statusCode)),
+    'within the process': () =>
+      Promise.all(
+        Array.from(
+          { length: 200 },
+          async () => (await app.inject({ url: '/token', headers: bearer(token) })).statusCode
+        )
+      ),
     'over 200 connections': () => requestAtOnce(t, app, token, 200)
   })) {
     const before = await callsOf(behind, 'mget')
@@ -87,7 +96,10 @@ t.test('200 concurrent authenticated requests send at most 40 look-up commands (
     const sent = await callsOf(behind, 'mget') - before
     t.same(statuses, Array.from({ length: 200 }, () => 200), name)
     t.ok(sent >= 1 && sent <= 40, `${name}: ${sent} commands`)
-    t.ok(await others() - othersBefore < 10, 'and no others, but for the projector, which looks at the marker once a second')
+    t.ok(
+      (await others()) - othersBefore < 10,
+      'and no others, but for the projector, which looks at the marker once a second'
+    )
   }
 })
 
@@ -106,7 +118,9 @@ async function ownBlocklist (t: Test): Promise<{ behind: Redis, blocklist: Block
 t.test('one command asks for at most 1,000 keys', async t => {
   const { behind, blocklist } = await ownBlocklist(t)
   const before = await callsOf(behind, 'mget')
-  await Promise.all(Array.from({ length: 1_250 }, (_, index) => blocklist.isRevoked(issuedLately(`t${index}`, `s${index}`))))
+  await Promise.all(
+    Array.from({ length: 1_250 }, (_, index) => blocklist.isRevoked(issuedLately(`t${index}`, `s${index}`)))
+  )
   t.equal(await callsOf(behind, 'mget') - before, 3, '2,500 keys')
 })
 
@@ -116,7 +130,10 @@ t.test('an entry is a shared integer under the prefix, and ends at its time', as
   const [jti, sid] = [randomUUID(), randomUUID()]
   await blocklist.revoke([{ scope: 'token', id: jti, expiresAt }, { scope: 'session', id: sid, expiresAt }])
 
-  t.same((await behind.keys('*')).sort(), ['p:cut-off', `p:jti:${jti.replaceAll('-', '')}`, `p:sid:${sid.replaceAll('-', '')}`].sort())
+  t.same(
+    (await behind.keys('*')).sort(),
+    ['p:cut-off', `p:jti:${jti.replaceAll('-', '')}`, `p:sid:${sid.replaceAll('-', '')}`].sort()
+  )
   t.equal(await behind.get(`p:${entryKey('token', jti)}`), '1')
   t.equal(await behind.object('ENCODING', `p:${entryKey('token', jti)}`), 'int')
   t.equal(await behind.pexpiretime(`p:${entryKey('token', jti)}`), (expiresAt + 15) * 1000)
@@ -140,7 +157,9 @@ t.test('an entry is a shared integer under the prefix, and ends at its time', as
 
   await t.test('and many are written in one trip', async t => {
     const before = await callsOf(behind, 'evalsha')
-    await blocklist.revoke(Array.from({ length: 1_000 }, (_, index) => ({ scope: 'session', id: `s${index}`, expiresAt } as const)))
+    await blocklist.revoke(
+      Array.from({ length: 1_000 }, (_, index) => ({ scope: 'session', id: `s${index}`, expiresAt }) as const)
+    )
     t.equal(await callsOf(behind, 'evalsha') - before, 1)
   })
 })

@@ -7,9 +7,12 @@ const script = "for index, key in ipairs(KEYS) do redis.call('SET', key, '1', 'P
 
 t.test('a write that too few replicas of Redis have acknowledged is rejected, though nobody else was waiting for it, and is there', async t => {
   const { admin } = await ownRedis(t)
-  const write = (replicas: number) => createReplicatedWrites({ link: linkTo(admin), replicas, deadlineMs: 50 }, script, 10)
+  const write = (replicas: number) =>
+    createReplicatedWrites({ link: linkTo(admin), replicas, deadlineMs: 50 }, script, 10)
   const endsAt = Date.now() + 60_000
-  await t.rejects(write(1)(['a', 'b'], [endsAt, endsAt]), { message: 'The write waits for 1 of the replicas of Redis, and 0 have acknowledged it in time.' })
+  await t.rejects(write(1)(['a', 'b'], [endsAt, endsAt]), {
+    message: 'The write waits for 1 of the replicas of Redis, and 0 have acknowledged it in time.'
+  })
   t.same(await admin.mget('a', 'b'), ['1', '1'])
   await t.resolves(write(0)(['c'], [endsAt]))
 })
@@ -17,8 +20,14 @@ t.test('a write that too few replicas of Redis have acknowledged is rejected, th
 t.test('beyond a number of batches a write is rejected at once', async t => {
   const { admin } = await ownRedis(t)
   const write = createReplicatedWrites({ link: linkTo(admin), replicas: 1, deadlineMs: 200 }, script, 1)
-  const settled = await Promise.allSettled(Array.from({ length: 15 }, (_, index) => write([`key-${index}`], [Date.now() + 60_000])))
+  const settled = await Promise.allSettled(
+    Array.from({ length: 15 }, (_, index) => write([`key-${index}`], [Date.now() + 60_000]))
+  )
   const reasons = settled.map(({ reason }: { reason?: Error } & object) => reason?.message)
-  t.equal(reasons.filter(reason => reason === 'Too many writes wait for replicas of Redis.').length, 4, 'one under way, and ten that wait')
+  t.equal(
+    reasons.filter(reason => reason === 'Too many writes wait for replicas of Redis.').length,
+    4,
+    'one under way, and ten that wait'
+  )
   t.equal(reasons.filter(reason => reason?.includes('have acknowledged it')).length, 11)
 })

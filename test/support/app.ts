@@ -42,7 +42,9 @@ export async function embeddedEnv (t: Test): Promise<Env> {
 
 async function embeddedTemplate (): Promise<string> {
   const migrations = createHash('sha256')
-  for (const name of readdirSync(migrationsFolder).sort()) if (name.endsWith('.sql')) migrations.update(readFileSync(join(migrationsFolder, name)))
+  for (const name of readdirSync(migrationsFolder).sort()) {
+    if (name.endsWith('.sql')) migrations.update(readFileSync(join(migrationsFolder, name)))
+  }
   const template = join(servicesDir, `embedded-${migrations.digest('hex').slice(0, 16)}`)
   if (existsSync(template)) return template
   // Renamed into place, since tests in other processes may be making the same one.
@@ -82,11 +84,17 @@ export function buildUnready (t: Test, config: Config, logger: LoggerOptions | f
   return app
 }
 
-/** For tests of servers that answer: a busy machine keeps Redis from answering within the 250 ms that are the default. */
+/**
+ * For tests of servers that answer: a busy machine keeps Redis from answering within the 250 ms that are the default.
+ */
 export const patient: Env = { BLOCKLIST_DEADLINE_MS: '5000' }
 
 /** Runs the same test on the embedded mode and on the real servers. */
-export async function onEachStorage (t: Test, test: (t: Test, app: FastifyInstance, env: Env) => Promise<void>, settings: Env = {}): Promise<void> {
+export async function onEachStorage (
+  t: Test,
+  test: (t: Test, app: FastifyInstance, env: Env) => Promise<void>,
+  settings: Env = {}
+): Promise<void> {
   await t.test('embedded', async t => {
     const env = { ...await embeddedEnv(t), ...settings }
     await test(t, await build(t, env), env)

@@ -45,7 +45,11 @@ t.test('the cut-off is the next whole second after the time of Redis and the lee
   await cutOff.compare()
   t.equal(await behind.get(cutOffKey), found)
   const writes = /cmdstat_set:calls=\d+/
-  t.equal(writes.exec(await behind.info('commandstats'))?.[0], writes.exec(before)?.[0], 'and is left alone when nothing is wrong')
+  t.equal(
+    writes.exec(await behind.info('commandstats'))?.[0],
+    writes.exec(before)?.[0],
+    'and is left alone when nothing is wrong'
+  )
 })
 
 t.test('a look-up that was sent before the comparison does not count, nor one on another connection', async t => {
@@ -83,7 +87,14 @@ t.test('whatever stands in the place of the cut-off but a right one is replaced 
   await a.revoke(revoked)
   const behind = await connect(t, url)
   const right = await behind.get(cutOffKey) ?? ''
-  for (const wrong of [undefined, '', 'nonsense', `${nowSeconds() - 1_000}:${right.split(':').slice(1).join(':')}`, right.replace(/:\w+:/, ':another:'), right.replace(/:\w+$/, ':another')]) {
+  for (const wrong of [
+    undefined,
+    '',
+    'nonsense',
+    `${nowSeconds() - 1_000}:${right.split(':').slice(1).join(':')}`,
+    right.replace(/:\w+:/, ':another:'),
+    right.replace(/:\w+$/, ':another')
+  ]) {
     const before = a.cutOffs.at(-1) ?? 0
     await behind.del(prefix + entryKey('token', String(a.app.jwt.decode<{ jti: string }>(revoked)?.jti)), cutOffKey)
     if (wrong !== undefined) await behind.set(cutOffKey, wrong)
@@ -100,7 +111,9 @@ t.test('a replica that cannot set the cut-off accepts nothing', async t => {
   const tokens = [kept]
   const expectNothing = async (name: string) => {
     const statuses = new Set<number>()
-    for (const start = Date.now(); Date.now() < start + 500;) for (const token of tokens) statuses.add(await a.statusOf(token))
+    for (const start = Date.now(); Date.now() < start + 500;) {
+      for (const token of tokens) statuses.add(await a.statusOf(token))
+    }
     t.same([...statuses], [503], name)
     await t.rejects(a.blocklist.ready(), { code: 'revocation_unavailable' }, name)
     await t.rejects(a.blocklist.ping(), name)
@@ -132,12 +145,19 @@ t.test('tokens that are issued within the leeway after the cut-off was set are r
   t.ok(Date.now() >= (a.cutOffs[0] ?? 0) * 1000)
   t.equal(await a.statusOf(early), 401, 'it stays refused')
   t.equal(await a.statusOf(a.app.jwt.sign({ jti: randomUUID() })), 200)
-  t.equal(await a.statusOf(a.app.jwt.sign({ jti: randomUUID() }, { noTimestamp: true })), 401, 'without an iat nobody knows')
+  t.equal(
+    await a.statusOf(a.app.jwt.sign({ jti: randomUUID() }, { noTimestamp: true })),
+    401,
+    'without an iat nobody knows'
+  )
   const startedAt = performance.now()
   await a.blocklist.ready()
   t.ok(performance.now() - startedAt < 500, 'and then it is at once')
 
   await administer(url, redis => redis.set(cutOffKey, `${nowSeconds() + 3_600}:another:history`))
   await until('the later one is noticed', async () => await a.statusOf(early) !== 200 && a.cutOffs.length === 2)
-  await t.rejects(a.blocklist.ready(), { code: 'revocation_unavailable', cause: { message: /further off than the leeway explains/ } })
+  await t.rejects(a.blocklist.ready(), {
+    code: 'revocation_unavailable',
+    cause: { message: /further off than the leeway explains/ }
+  })
 })

@@ -19,7 +19,10 @@ function scene () {
     read,
     isTrusted,
     pass (ms: number) { now += ms },
-    /** Lets the head be asked for at a fixed rate, and the old marker be looked up all the time. Answers for how long it was trusted. */
+    /**
+     * Lets the head be asked for at a fixed rate, and the old marker be looked up all the time. Answers for how long it
+     * was trusted.
+     */
     untilDistrusted ({ tookMs = 0, fails = (poll: number) => poll < 0 } = {}): number {
       const asked: Array<{ ask: ReturnType<typeof judge.ask>, answered: number }> = []
       for (let ms = 0; ms <= 60_000; ms += 10, now += 10) {

@@ -1,59 +1,15 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { createHeadPoll } from '../../src/trust/head-poll.ts'
-import { createStanding, type Standing } from '../../src/trust/standing.ts'
+import { createStanding } from '../../src/trust/standing.ts'
 import type { Head } from '../../src/record/record.ts'
 import { endingAt } from '../support/record.ts'
 import { until } from '../support/wait.ts'
-
-const ours = '00000000-0000-4000-8000-000000000001'
-const theirs = '00000000-0000-4000-8000-000000000002'
-const at = (position: number, recordId = ours) => `${recordId}:${position}`
-
-interface Scene {
-  standing: Standing
-  /** What Postgres says. */
-  record: Head
-  /** Whether Postgres answers. */
-  database: { isAway: boolean, reads: number }
-  clock: { now: number }
-  told: string[]
-  /** The reason for which an answer with that marker does not count, or undefined when it does. */
-  ask (marker: string | null): string | undefined
-  /** What it reads once a second, or sooner, until it is so. */
-  untilTrusted (marker: string): Promise<void>
-}
-
-async function scene (t: Test, start: Partial<Head> = {}): Promise<Scene> {
-  const record = { recordId: ours, position: 5, marked: 5, ...start }
-  const database = { isAway: false, reads: 0 }
-  const clock = { now: 1_000_000 }
-  const told: string[] = []
-  const heads = createHeadPoll(endingAt(async () => {
-    if (database.isAway) throw new Error('The database is away.')
-    database.reads++
-    return { ...record }
-  }))
-  const standing = createStanding({
-    heads,
-    now: () => clock.now,
-    onChanged: (trust, reason) => { told.push(trust === 'trusted' ? 'trusts' : reason ?? trust) }
-  })
-  t.teardown(() => { heads.stop() })
-  heads.start()
-  function ask (marker: string | null, look = standing.look()): string | undefined {
-    try {
-      return standing.accept(look, marker) === undefined ? undefined : 'It is behind the record.'
-    } catch (error) {
-      return (error as Error).message
-    }
-  }
-  return { standing, record, database, clock, told, ask, untilTrusted: marker => until('it trusts', () => ask(marker) === undefined, 3_000) }
-}
+import { at, ours, scene, theirs } from './standing-scene.ts'
 
 t.test('nothing counts before it was compared with the record, and then what has reached its head does', async t => {
-  const { ask, standing, told, database } = await scene(t)
+  const { ask, standing, told, untilCompared } = await scene(t)
   t.match(ask(at(5)), 'not been compared')
-  await until('the head is read', () => database.reads > 0 && ask(at(4)) !== 'The blocklist has not been compared with the record yet.')
+  await untilCompared()
   t.match(ask(at(4)), 'behind the record')
   t.equal(ask(at(5)), undefined)
   t.equal(standing.trust, 'trusted')
@@ -74,7 +30,13 @@ t.test('after another connection nothing counts until the head was read again an
   database.isAway = false
   await until('it was compared', () => /behind/.test(String(ask(at(5)))))
   t.equal(ask(at(7)), undefined)
-  t.throws(() => { standing.accept(before, at(7)) }, { message: /connection to the blocklist changed/ }, 'nor what was asked on the one before')
+  t.throws(
+    () => {
+      standing.accept(before, at(7))
+    },
+    { message: /connection to the blocklist changed/ },
+    'nor what was asked on the one before'
+  )
 })
 
 t.test('a head that was being read when the connection changed says nothing', async t => {
@@ -131,8 +93,8 @@ t.test('a look-up that was sent before another one saw more has not gone back', 
 })
 
 t.test('a marker beyond what was ever to be marked is not believed, until the record says that it was', async t => {
-  const { ask, standing, record, untilTrusted, database } = await scene(t)
-  await until('the head is read', () => database.reads > 0 && ask(at(4)) !== 'The blocklist has not been compared with the record yet.')
+  const { ask, standing, record, untilCompared, untilTrusted, database } = await scene(t)
+  await untilCompared()
   const look = standing.look()
   t.equal(standing.accept(look, at(6)), 6, 'the record is asked')
   t.throws(() => { standing.confirm(look, 6, { ...record }) }, { message: /beyond what the record has/ })
@@ -145,8 +107,8 @@ t.test('a marker beyond what was ever to be marked is not believed, until the re
 })
 
 t.test('a record that goes on growing does not put off the trust: what was its head first is enough', async t => {
-  const { ask, record, database } = await scene(t)
-  await until('the head is read', () => database.reads > 0 && ask(at(4)) !== 'The blocklist has not been compared with the record yet.')
+  const { ask, record, database, untilCompared } = await scene(t)
+  await untilCompared()
   Object.assign(record, { position: 7, marked: 6 })
   t.equal(ask(at(6)), 'It is behind the record.')
   const { reads } = database
@@ -196,7 +158,11 @@ t.test('an untrusted blocklist says when to come back, within a minute, as far a
   const { standing } = await scene(t)
   const retryAfter = (remainingSeconds?: number) => {
     standing.noteProgress(remainingSeconds === undefined ? undefined : { done: 1, total: 2, remainingSeconds })
-    try { standing.accept(standing.look(), null) } catch (error) { return (error as { retryAfterSeconds: number }).retryAfterSeconds }
+    try {
+      standing.accept(standing.look(), null)
+    } catch (error) {
+      return (error as { retryAfterSeconds: number }).retryAfterSeconds
+    }
     return undefined
   }
   t.same([retryAfter(), retryAfter(0.2), retryAfter(7.1), retryAfter(900)], [1, 1, 8, 60])
@@ -206,11 +172,23 @@ t.test('what is recorded is refused early by one shard while another one waits t
   const asked: number[] = []
   const head = { recordId: ours, position: 5, marked: 5 }
   const record = endingAt(async () => head)
-  const heads = createHeadPoll({ ...record, readAfter: async position => { asked.push(position); return { ...head, recent: [{ scope: 'token', id: 'a', ageSeconds: 1 }] } } })
+  const heads = createHeadPoll({
+    ...record,
+    readAfter: async position => {
+      asked.push(position)
+      return { ...head, recent: [{ scope: 'token', id: 'a', ageSeconds: 1 }] }
+    }
+  })
   t.teardown(() => { heads.stop() })
   const [compared] = [createStanding({ heads }), createStanding({ heads })]
   heads.start()
-  await until('one shard is compared', () => { try { return compared.accept(compared.look(), at(5)) === undefined } catch { return false } })
+  await until('one shard is compared', () => {
+    try {
+      return compared.accept(compared.look(), at(5)) === undefined
+    } catch {
+      return false
+    }
+  })
   await until('the rows are read', () => heads.recent.has('jti:a'), 3_000)
   t.ok(asked.every(position => position === 5), 'from the marker of the shard that is compared')
 })
@@ -231,5 +209,11 @@ t.test('P2: an answer that is behind counts by the record, unless that is anothe
   standing.suspend('It evicts.')
   t.throws(() => { confirm() }, { message: 'It evicts.' })
   standing.suspend(undefined)
-  t.throws(() => { confirm() }, { message: /connection to the blocklist changed/ }, 'what was asked before the flaw was found')
+  t.throws(
+    () => {
+      confirm()
+    },
+    { message: /connection to the blocklist changed/ },
+    'what was asked before the flaw was found'
+  )
 })

@@ -87,13 +87,18 @@ export function clockFlaws (dispute: ClockDispute | undefined, leewaySeconds: nu
   if (dispute === undefined) return []
   const bound = `more than CLOCK_LEEWAY (${leewaySeconds} s)`
   if (dispute.ownAheadMs !== undefined) {
-    const what = `has a clock that is ${describeAhead(dispute.ownAheadMs)} those of Redis and Postgres, which is ${bound}`
+    const ahead = describeAhead(dispute.ownAheadMs)
+    const what = `has a clock that is ${ahead} those of Redis and Postgres, which is ${bound}`
     return [{ kind: 'own_clock', what, cure: 'Set the clock of this machine by NTP.' }]
   }
   return dispute.wrong.map(({ server, aheadMs }) => ({
     kind: server.kind === 'postgres' ? 'record_clock' : 'clock',
     ...server.at !== undefined && { at: server.at },
-    what: `has a clock that differs from this machine's by ${(Math.abs(aheadMs) / 1000).toFixed(1)} s, which is ${bound}`,
+    what: `has a clock that differs from this machine's by ${toSeconds(aheadMs)} s, which is ${bound}`,
     cure: 'Set both clocks by NTP.'
   }))
+}
+
+function toSeconds (aheadMs: number): string {
+  return (Math.abs(aheadMs) / 1000).toFixed(1)
 }

@@ -24,7 +24,12 @@ interface Opened extends BlocklistUnderTest {
 async function open (t: Test, cluster: RedisCluster): Promise<Opened> {
   const prefix = `${randomName()}:`
   const [first] = cluster.nodes
-  const redis = openRedis({ kind: 'cluster', nodes: [{ host: '127.0.0.1', port: Number(first?.port) }], user: {}, tls: false })
+  const redis = openRedis({
+    kind: 'cluster',
+    nodes: [{ host: '127.0.0.1', port: Number(first?.port) }],
+    user: {},
+    tls: false
+  })
   t.teardown(() => { redis.close() })
   const connections = await redis.connect({ deadlineMs: 2_000 })
   const record = endingAt(async () => head)
@@ -33,7 +38,9 @@ async function open (t: Test, cluster: RedisCluster): Promise<Opened> {
     connections, projectorConnections: connections, prefix, leewaySeconds, deadlineMs: 2_000, record, events
   })
   t.teardown(() => { shards.stop() })
-  for (const { projection } of shards.projections) await projection.advance(await projection.begin(head.recordId, `draft-${randomUUID()}:0`), `${head.recordId}:0`, [])
+  for (const { projection } of shards.projections) {
+    await projection.advance(await projection.begin(head.recordId, `draft-${randomUUID()}:0`), `${head.recordId}:0`, [])
+  }
   shards.start()
   await until('it is trusted', () => shards.blocklist.ping().then(() => true, () => false))
   const entries = async () => (await cluster.keys(`${prefix}*`)).filter(key => !/:(marker|note)$/.test(key))
@@ -44,7 +51,11 @@ async function open (t: Test, cluster: RedisCluster): Promise<Opened> {
     countEntries: async () => new Set((await entries()).map(key => key.replace(/\{..\}/, ''))).size,
     async findEnd (name) {
       const ends = new Set<number>()
-      for (const key of await entries()) if (key.endsWith(`}:${name}`)) for (const { admin } of cluster.nodes.slice(0, 3)) ends.add(await admin.pexpiretime(key).catch(() => 0))
+      for (const key of await entries()) {
+        if (key.endsWith(`}:${name}`)) {
+          for (const { admin } of cluster.nodes.slice(0, 3)) ends.add(await admin.pexpiretime(key).catch(() => 0))
+        }
+      }
       ends.delete(0)
       return ends.size === 1 ? [...ends][0] : undefined
     }
@@ -60,19 +71,34 @@ t.test('the blocklist in a cluster', { skip }, async t => {
   await t.test('a revocation goes to the tag of its subject, and to every tag when nobody knows whose it was', async t => {
     const { blocklist, prefix } = await open(t, cluster)
     const expiresAt = nowSeconds() + 60
-    await blocklist.revoke([{ scope: 'token', id: 'hers', subject: 'ada', expiresAt }, { scope: 'token', id: 'somebodys', expiresAt }])
+    await blocklist.revoke([
+      { scope: 'token', id: 'hers', subject: 'ada', expiresAt },
+      { scope: 'token', id: 'somebodys', expiresAt }
+    ])
     const keys = await cluster.keys(`${prefix}*`)
     t.equal(keys.filter(key => key.endsWith('}:jti:hers')).length, 1)
     t.equal(new Set(keys.filter(key => key.endsWith('}:jti:somebodys'))).size, 16)
     t.equal(await blocklist.isRevoked({ jti: 'hers', sub: 'ada' }), true)
     t.equal(await blocklist.isRevoked({ jti: 'hers' }), true, 'it is found without a subject too')
-    for (let number = 0; number < 50; number++) t.equal(await blocklist.isRevoked({ jti: 'somebodys', sub: `user ${number}` }), true)
+    for (let number = 0; number < 50; number++) {
+      t.equal(await blocklist.isRevoked({ jti: 'somebodys', sub: `user ${number}` }), true)
+    }
   })
 
   await t.test('look-ups of one turn are one MGET for each tag in it, and one packet for each node (P7)', async t => {
     const { blocklist } = await open(t, cluster)
     const count = async () => {
-      const each = await Promise.all(cluster.nodes.slice(0, 3).map(async node => [Number(await infoOf(node, 'total_reads_processed')), Number(/cmdstat_mget:calls=(\d+)/.exec(await node.admin.info('commandstats'))?.[1] ?? 0)] as const))
+      const each = await Promise.all(
+        cluster.nodes
+          .slice(0, 3)
+          .map(
+            async node =>
+              [
+                Number(await infoOf(node, 'total_reads_processed')),
+                Number(/cmdstat_mget:calls=(\d+)/.exec(await node.admin.info('commandstats'))?.[1] ?? 0)
+              ] as const
+          )
+      )
       return { reads: each.map(([reads]) => reads), mgets: each.reduce((sum, [, mgets]) => sum + mgets, 0) }
     }
     const before = await count()
@@ -80,10 +106,16 @@ t.test('the blocklist in a cluster', { skip }, async t => {
     const after = await count()
     t.ok(after.mgets - before.mgets <= 16, `${after.mgets - before.mgets} commands for 400 look-ups`)
     // What asks for these numbers is counted, and so are the acknowledgements of the replicas and the map of the slots.
-    for (const [node, reads] of after.reads.entries()) t.ok(reads - Number(before.reads[node]) <= 8, `${reads - Number(before.reads[node])} packets`)
+    for (const [node, reads] of after.reads.entries()) {
+      t.ok(reads - Number(before.reads[node]) <= 8, `${reads - Number(before.reads[node])} packets`)
+    }
   })
 })
 
 async function lookUp (blocklist: Blocklist, count: number): Promise<void> {
-  await Promise.all(Array.from({ length: count }, (_, number) => blocklist.isRevoked({ jti: `t${number}`, sid: `s${number}`, sub: `user ${number}` })))
+  await Promise.all(
+    Array.from({ length: count }, (_, number) =>
+      blocklist.isRevoked({ jti: `t${number}`, sid: `s${number}`, sub: `user ${number}` })
+    )
+  )
 }

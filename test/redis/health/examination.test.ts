@@ -37,9 +37,16 @@ t.test('P2: the service does not start on a Redis that may drop revocations, and
   const server = await ownRedis(t)
   for (const policy of ['allkeys-lru', 'volatile-ttl', 'volatile-lru', 'allkeys-random']) {
     await server.admin.config('SET', 'maxmemory-policy', policy)
-    t.equal(await startOn(t, server.url), `REDIS_URL: the Redis at ${server.url} drops keys when its memory is full (maxmemory-policy is ${policy}), logouts among them. Set maxmemory-policy noeviction there.`)
+    t.equal(
+      await startOn(t, server.url),
+      `REDIS_URL: the Redis at ${server.url} drops keys when its memory is full (maxmemory-policy is ${policy}), logouts among them. Set maxmemory-policy noeviction there.`
+    )
   }
-  t.match(await startOn(t, server.url, { REDIS_NOEVICTION_ACKNOWLEDGED: 'yes' }), 'maxmemory-policy is', 'what it tells itself is not for anybody to acknowledge')
+  t.match(
+    await startOn(t, server.url, { REDIS_NOEVICTION_ACKNOWLEDGED: 'yes' }),
+    'maxmemory-policy is',
+    'what it tells itself is not for anybody to acknowledge'
+  )
   const process = spawnServer(t, { PORT: '0', ...await serversEnv(t), REDIS_URL: server.url })
   t.equal(await process.ended, 1)
   t.match(process.output(), /^signout cannot start: REDIS_URL: [^\n]+ Set maxmemory-policy noeviction there\.\n$/)
@@ -48,7 +55,10 @@ t.test('P2: the service does not start on a Redis that may drop revocations, and
 t.test('P2: a Redis that does not tell its policy is refused, unless somebody answers for it', async t => {
   const server = await ownRedis(t)
   const url = await restricted(server, '-config')
-  t.match(await startOn(t, url), /^REDIS_URL: .* does not tell its maxmemory-policy\. Allow CONFIG GET; or make sure that it is noeviction, and set REDIS_NOEVICTION_ACKNOWLEDGED=yes\.$/)
+  t.match(
+    await startOn(t, url),
+    /^REDIS_URL: .* does not tell its maxmemory-policy\. Allow CONFIG GET; or make sure that it is noeviction, and set REDIS_NOEVICTION_ACKNOWLEDGED=yes\.$/
+  )
   const { logger, lines } = keepLog()
   const app = await build(t, { ...await serversEnv(t), REDIS_URL: url, REDIS_NOEVICTION_ACKNOWLEDGED: 'yes' }, logger)
   const warnings = lines().filter(({ level }) => level === 40).map(({ msg }) => String(msg))
@@ -65,7 +75,10 @@ t.test('P2: the service does not start on a replica of Redis', async t => {
   const { host, port } = primary.peer()
   await replica.admin.replicaof(host, port)
   await until('it follows', async () => /master_link_status:up/.test(await replica.admin.info('replication')))
-  t.equal(await startOn(t, replica.url), `REDIS_URL: the Redis at ${replica.url} is a replica, which lags and cannot be written. Name the primary.`)
+  t.equal(
+    await startOn(t, replica.url),
+    `REDIS_URL: the Redis at ${replica.url} is a replica, which lags and cannot be written. Name the primary.`
+  )
 })
 
 t.test('P2: the service does not start on the blocklist of another database', async t => {
@@ -74,7 +87,10 @@ t.test('P2: the service does not start on the blocklist of another database', as
   await (await build(t, env)).close()
   const marker = await server.admin.get(`${env['BLOCKLIST_PREFIX']}marker`)
   const said = await startOn(t, server.url, { BLOCKLIST_PREFIX: String(env['BLOCKLIST_PREFIX']) })
-  t.match(said, `REDIS_URL: the Redis at ${server.url} holds the blocklist of another database under the prefix ${env['BLOCKLIST_PREFIX']}. Choose another BLOCKLIST_PREFIX`)
+  t.match(
+    said,
+    `REDIS_URL: the Redis at ${server.url} holds the blocklist of another database under the prefix ${env['BLOCKLIST_PREFIX']}. Choose another BLOCKLIST_PREFIX`
+  )
   t.equal(await server.admin.get(`${env['BLOCKLIST_PREFIX']}marker`), marker, 'and leaves it as it was')
   await build(t, env)
   t.equal(await startOn(t, server.url), undefined, 'under another prefix there is room')
@@ -84,7 +100,15 @@ t.test('a clock that is further off than the leeway is a flaw, in both direction
   const server = await ownRedis(t)
   async function audit (offMs: number): Promise<RedisFlaw[]> {
     const clocks = createClocks({ leewaySeconds, now: () => Date.now() + offMs })
-    t.same(await auditRedis({ redis: server.admin, prefix: 'p:', clocks, holdsForeign: createOwnershipCheck('p:', async () => []) }), [])
+    t.same(
+      await auditRedis({
+        redis: server.admin,
+        prefix: 'p:',
+        clocks,
+        holdsForeign: createOwnershipCheck('p:', async () => [])
+      }),
+      []
+    )
     return clockFlaws(clocks.compare(), leewaySeconds)
   }
   t.same(await audit(0), [])
@@ -92,16 +116,34 @@ t.test('a clock that is further off than the leeway is a flaw, in both direction
   for (const offMs of [4_000, -4_000]) t.same(await audit(offMs), [], `${offMs} ms`)
   for (const offMs of [8_000, -8_000]) {
     const [flaw] = await audit(offMs)
-    t.match(flaw, { kind: 'clock', what: /^has a clock that differs from this machine's by [78]\.\d s, which is more than CLOCK_LEEWAY \(5 s\)$/, cure: 'Set both clocks by NTP.' })
+    t.match(flaw, {
+      kind: 'clock',
+      what: /^has a clock that differs from this machine's by [78]\.\d s, which is more than CLOCK_LEEWAY \(5 s\)$/,
+      cure: 'Set both clocks by NTP.'
+    })
   }
 })
 
 t.test('P2: a marker or a claim of another record is a flaw; one of ours, of any name that it ever had, and none are none', async t => {
   const server = await ownRedis(t)
   const ids = [randomUUID(), randomUUID()]
-  const audit = async () => (await auditRedis({ redis: server.admin, prefix: 'p:', clocks: createClocks({ leewaySeconds }), holdsForeign: createOwnershipCheck('p:', async () => ids) })).map(({ kind }) => kind)
+  const audit = async () =>
+    (
+      await auditRedis({
+        redis: server.admin,
+        prefix: 'p:',
+        clocks: createClocks({ leewaySeconds }),
+        holdsForeign: createOwnershipCheck('p:', async () => ids)
+      })
+    ).map(({ kind }) => kind)
   t.same(await audit(), [])
-  for (const [marker, flaws] of [[`${ids[0]}:7`, []], [`${ids[1]}:7`, []], [newDraft(String(ids[1])), []], [`${randomUUID()}:7`, ['foreign_record']], [newDraft(randomUUID()), ['foreign_record']]] as const) {
+  for (const [marker, flaws] of [
+    [`${ids[0]}:7`, []],
+    [`${ids[1]}:7`, []],
+    [newDraft(String(ids[1])), []],
+    [`${randomUUID()}:7`, ['foreign_record']],
+    [newDraft(randomUUID()), ['foreign_record']]
+  ] as const) {
     await server.admin.set('p:marker', marker)
     t.same(await audit(), flaws, marker)
   }

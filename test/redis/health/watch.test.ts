@@ -55,7 +55,10 @@ t.test('P2: what was trusted while Redis might forget is forgotten before it is 
   const server = await ownRedis(t)
   let offMs = 0
   const clocks = createClocks({ leewaySeconds, now: () => Date.now() + offMs })
-  const { look } = scene(t, async () => [...await auditRedis({ redis: server.admin, prefix: 'p:', clocks }), ...clockFlaws(clocks.compare(), leewaySeconds)])
+  const { look } = scene(t, async () => [
+    ...(await auditRedis({ redis: server.admin, prefix: 'p:', clocks })),
+    ...clockFlaws(clocks.compare(), leewaySeconds)
+  ])
   t.same(await look(), [])
   await server.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
   t.same(await look(), ['eviction', 'doubt'])
@@ -133,13 +136,18 @@ t.test('P2: eviction and a wrong clock are found while Postgres is away', async 
   await server.admin.set('p:marker', '00000000-0000-4000-8000-000000000001:5')
   const record = { isAway: false, ids: [] as string[] }
   const audit = auditorOf(server, {
-    holdsForeign: createOwnershipCheck('p:', async () => { if (record.isAway) throw new Error('The database is away.'); return record.ids })
+    holdsForeign: createOwnershipCheck('p:', async () => {
+      if (record.isAway) throw new Error('The database is away.')
+      return record.ids
+    })
   })
   const kinds = async () => (await audit()).map(({ kind }) => kind).sort()
   t.same(await kinds(), ['foreign_record'])
   record.isAway = true
   await server.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
-  for (let look = 0; look < 5; look++) t.same(await kinds(), ['eviction', 'foreign_record'], 'and what cannot be asked is as it was')
+  for (let look = 0; look < 5; look++) {
+    t.same(await kinds(), ['eviction', 'foreign_record'], 'and what cannot be asked is as it was')
+  }
   record.isAway = false
   record.ids = ['00000000-0000-4000-8000-000000000001']
   t.same(await kinds(), ['eviction'])
