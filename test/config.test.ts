@@ -96,6 +96,14 @@ const wrong: Record<string, string[]> = {
   METRICS_TOKEN: ['fifteen-letters', 'a token with spaces in it', 'sixteen-letters-é', 'sixteen-letters-!', 'x=sixteen-letters', '='.repeat(16), 'x'.repeat(513)]
 }
 
+const month = 2_592_000
+const limitNames = [
+  'password-by-account', 'password-by-ip', 'password-by-account-and-ip', 'register-by-ip', 'refresh-by-session'
+]
+/** The limits in their order, each with its attempts and the seconds of its window. */
+const rates = (...pairs: Array<[number, number]>) =>
+  Object.fromEntries(pairs.map(([attempts, windowSeconds], index) => [limitNames[index], { attempts, windowSeconds }]))
+
 t.test('nothing set is the embedded mode with its defaults', async t => {
   t.same(loadConfig({}), {
     http: { host: '127.0.0.1', port: 3000, trustProxy: undefined },
@@ -105,25 +113,12 @@ t.test('nothing set is the embedded mode with its defaults', async t => {
     tokens: { issuer: 'http://127.0.0.1:3000', audience: 'http://127.0.0.1:3000', lifetimeSeconds: 900 },
     clocks: { leewaySeconds: 5 },
     sessions: {
-      idleSeconds: 1_209_600,
-      maxAgeSeconds: 2_592_000,
-      graceSeconds: 10,
-      maxPerUser: 100,
-      retentionSeconds: 2_592_000
+      idleSeconds: 1_209_600, maxAgeSeconds: month, graceSeconds: 10, maxPerUser: 100, retentionSeconds: month
     },
     passwords: { minLength: 15 },
     securityEvents: { retentionSeconds: 7_776_000 },
     blocklist: { prefix: 'signout:', deadlineMs: 250, waitReplicas: 0, noevictionAcknowledged: 'no' },
-    limits: {
-      isOn: true,
-      rates: {
-        'password-by-account': { attempts: 50, windowSeconds: 900 },
-        'password-by-ip': { attempts: 100, windowSeconds: 900 },
-        'password-by-account-and-ip': { attempts: 10, windowSeconds: 900 },
-        'register-by-ip': { attempts: 100, windowSeconds: 3600 },
-        'refresh-by-session': { attempts: 120, windowSeconds: 60 }
-      }
-    },
+    limits: { isOn: true, rates: rates([50, 900], [100, 900], [10, 900], [100, 3600], [120, 60]) },
     metrics: { port: undefined, token: undefined }
   })
 })
@@ -150,16 +145,7 @@ t.test('every variable is read', async t => {
     passwords: { minLength: 8 },
     securityEvents: { retentionSeconds: 3600 },
     blocklist: { prefix: 'mine:', deadlineMs: 100, waitReplicas: 2, noevictionAcknowledged: 'yes' },
-    limits: {
-      isOn: false,
-      rates: {
-        'password-by-account': { attempts: 5, windowSeconds: 60 },
-        'password-by-ip': { attempts: 6, windowSeconds: 60 },
-        'password-by-account-and-ip': { attempts: 7, windowSeconds: 60 },
-        'register-by-ip': { attempts: 8, windowSeconds: 60 },
-        'refresh-by-session': { attempts: 9, windowSeconds: 60 }
-      }
-    },
+    limits: { isOn: false, rates: rates([5, 60], [6, 60], [7, 60], [8, 60], [9, 60]) },
     metrics: { port: 9464, token: 'a-token-for-those-who-scrape' }
   })
   const embedded = { DATA_DIR: values.DATA_DIR, KEY_ENCRYPTION_SECRET: secret }
