@@ -28,7 +28,7 @@ declare module 'fastify' {
 }
 
 export interface AccountsOptions {
-  config: Config
+  config: Pick<Config, 'clocks' | 'passwords' | 'sessions' | 'tokens'>
 }
 
 /** Users, the sessions that they open and end, and those who administer them. */
@@ -41,10 +41,10 @@ async function accounts (app: FastifyInstance, { config }: AccountsOptions): Pro
   const passwords = await createPasswordHasher()
   const checkPassword = createPasswordCheck({ passwords, limits, events })
   const perform = createPerform({ database, revoker, announce, onRevoked: metrics.revoked })
-  const ender = createSessionEnder(config.CLOCK_LEEWAY)
+  const ender = createSessionEnder(config.clocks.leewaySeconds)
   const requireClock = () => { app.clocks.requireAgreement() }
 
-  app.decorate('accounts', createAccounts({ database, users, passwords, checkPassword, perform, ender, requireClock, passwordMinLength: config.PASSWORD_MIN_LENGTH }))
+  app.decorate('accounts', createAccounts({ database, users, passwords, checkPassword, perform, ender, requireClock, passwordMinLength: config.passwords.minLength }))
   app.decorate('sessions', createSessions({
     database,
     users,
@@ -56,12 +56,12 @@ async function accounts (app: FastifyInstance, { config }: AccountsOptions): Pro
     accessTokens,
     requireClock,
     secret: app.keyEncryptionSecret,
-    lifetimes: { idleSeconds: config.REFRESH_TOKEN_TTL, maxSeconds: config.SESSION_MAX_AGE },
-    graceSeconds: config.REFRESH_GRACE,
-    maxSessions: config.MAX_SESSIONS
+    lifetimes: config.sessions,
+    graceSeconds: config.sessions.graceSeconds,
+    maxSessions: config.sessions.maxPerUser
   }))
   app.decorate('userAdministration', createUserAdministration({ database, users, perform, ender }))
-  app.decorate('revocationRequests', createRevocationRequests({ database, perform, ender, accessTokens, accessTokenLifetimeSeconds: config.ACCESS_TOKEN_TTL }))
+  app.decorate('revocationRequests', createRevocationRequests({ database, perform, ender, accessTokens, accessTokenLifetimeSeconds: config.tokens.lifetimeSeconds }))
   app.decorate('securityEvents', events)
 }
 

@@ -20,7 +20,7 @@ declare module 'fastify' {
 }
 
 export interface BlocklistOptions {
-  config: Pick<Config, 'storage' | 'CLOCK_LEEWAY' | 'BLOCKLIST_DEADLINE_MS' | 'BLOCKLIST_PREFIX' | 'BLOCKLIST_WAIT_REPLICAS' | 'REDIS_NOEVICTION_ACKNOWLEDGED'>
+  config: Pick<Config, 'storage' | 'clocks' | 'blocklist'>
   /** Opens no blocklist: revocations are recorded while Redis is down. */
   isAway?: boolean
 }
@@ -30,16 +30,10 @@ async function blocklist (app: FastifyInstance, { config, isAway = false }: Bloc
   const events = createBlocklistEvents()
   logBlocklistEvents(events, app.log)
   app.metrics.listenTo(events)
-  const record = createRevocationRecord(sqlDatabaseOf(app.database), config.CLOCK_LEEWAY)
-  const clocks = createClocks({ leewaySeconds: config.CLOCK_LEEWAY })
+  const record = createRevocationRecord(sqlDatabaseOf(app.database), config.clocks.leewaySeconds)
+  const clocks = createClocks(config.clocks)
   const opened = await openBlocklist({
-    config: {
-      leewaySeconds: config.CLOCK_LEEWAY,
-      deadlineMs: config.BLOCKLIST_DEADLINE_MS,
-      prefix: config.BLOCKLIST_PREFIX,
-      waitReplicas: config.BLOCKLIST_WAIT_REPLICAS,
-      noevictionAcknowledged: config.REDIS_NOEVICTION_ACKNOWLEDGED
-    },
+    config: { ...config.blocklist, ...config.clocks },
     storage: config.storage,
     record,
     clocks,
@@ -51,7 +45,7 @@ async function blocklist (app: FastifyInstance, { config, isAway = false }: Bloc
   app.decorate('blocklist', opened.blocklist)
   app.decorate('revocationRecord', record)
   app.decorate('clocks', clocks)
-  report(app, opened, config.BLOCKLIST_DEADLINE_MS)
+  report(app, opened, config.blocklist.deadlineMs)
 }
 
 /** Adds the blocklist and the clocks to the metrics and to the readiness. */

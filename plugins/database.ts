@@ -15,7 +15,7 @@ declare module 'fastify' {
 }
 
 export interface DatabaseOptions {
-  config: Pick<Config, 'storage' | 'DATA_DIR' | 'DATABASE_DEADLINE_MS' | 'KEY_ENCRYPTION_SECRET'>
+  config: Pick<Config, 'storage' | 'database'>
 }
 
 /** Opens the database that the configuration names, and the secret that belongs to it. */
@@ -24,7 +24,7 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
   if (storage.kind === 'servers') {
     const postgres = await openPostgres({
       url: storage.databaseUrl,
-      deadlineMs: config.DATABASE_DEADLINE_MS,
+      deadlineMs: config.database.deadlineMs,
       onConnectionLost: err => app.log.warn({ err }, 'A connection to Postgres was lost.')
     })
     app.addHook('onClose', () => postgres.close())
@@ -32,12 +32,12 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
     app.decorate('keyEncryptionSecret', storage.keyEncryptionSecret)
     app.readiness.add('database', () => postgres.checkWritable())
   } else {
-    const dataDir = await openDataDir(config.DATA_DIR)
+    const dataDir = await openDataDir(storage.dataDir)
     app.addHook('onClose', () => dataDir.unlock())
     const embedded = await openEmbedded(dataDir.path)
     app.addHook('onClose', () => embedded.close())
     app.decorate('database', embedded)
-    app.decorate('keyEncryptionSecret', config.KEY_ENCRYPTION_SECRET ?? await dataDir.readSecret())
+    app.decorate('keyEncryptionSecret', storage.keyEncryptionSecret ?? await dataDir.readSecret())
     app.readiness.add('database', async () => {
       await dataDir.check()
       await embedded.checkWritable()

@@ -11,7 +11,7 @@ declare module 'fastify' {
 }
 
 export interface MaintenanceOptions {
-  config: Pick<Config, 'REFRESH_GRACE' | 'SESSION_RETENTION' | 'SECURITY_EVENT_RETENTION' | 'CLOCK_LEEWAY'>
+  config: Pick<Config, 'sessions' | 'securityEvents' | 'clocks'>
 }
 
 /** Clears away what is kept for a time only. */
@@ -19,10 +19,10 @@ async function maintenance (app: FastifyInstance, { config }: MaintenanceOptions
   const janitor = createJanitor({
     database: app.database,
     chores: createChores({
-      graceSeconds: config.REFRESH_GRACE,
-      sessionRetentionSeconds: config.SESSION_RETENTION,
-      eventRetentionSeconds: config.SECURITY_EVENT_RETENTION,
-      leewaySeconds: config.CLOCK_LEEWAY
+      graceSeconds: config.sessions.graceSeconds,
+      sessionRetentionSeconds: config.sessions.retentionSeconds,
+      eventRetentionSeconds: config.securityEvents.retentionSeconds,
+      leewaySeconds: config.clocks.leewaySeconds
     }),
     onFailure: (chore, err) => { app.log.warn({ err }, `Could not clear away ${chore}. It is tried again.`) }
   })

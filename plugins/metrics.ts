@@ -24,14 +24,14 @@ declare module 'fastify' {
 }
 
 export interface MetricsOptions {
-  config: Pick<Config, 'HOST' | 'METRICS_PORT' | 'METRICS_TOKEN'>
+  config: Pick<Config, 'http' | 'metrics'>
   /** How long a request may take to arrive at METRICS_PORT. */
   arrival?: ArrivalBounds | undefined
 }
 
 /** Measures the service, and shows it to those who scrape it: on a port of its own, or with a token, or to nobody. */
 async function metrics (app: FastifyInstance, { config, arrival }: MetricsOptions): Promise<void> {
-  const { HOST: host, METRICS_PORT: port, METRICS_TOKEN: token } = config
+  const { http: { host }, metrics: { port, token } } = config
   const metrics = createMetrics()
   app.decorate('metrics', metrics)
   app.decorate('authenticateScrape', port === undefined && token !== undefined ? createScrapeCheck(token) : undefined)

@@ -6,7 +6,6 @@ import type { Counter, CounterSize } from '../src/limits/counter.ts'
 import { createInsuredCounter, type InsuredCounter } from '../src/limits/insured-counter.ts'
 import { createLimits, noLimits, type Limits } from '../src/limits/limits.ts'
 import { createMemoryCounter } from '../src/limits/memory-counter.ts'
-import { readRate, type RateSettings } from '../src/limits/rates.ts'
 import { createRedisCounter } from '../src/limits/redis-counter.ts'
 import { createWaitingRoom } from '../src/limits/waiting-room.ts'
 import { openRedis } from '../src/redis/open-redis.ts'
@@ -21,7 +20,7 @@ declare module 'fastify' {
 }
 
 export interface RateLimitsOptions {
-  config: RateSettings & Pick<Config, 'storage' | 'RATE_LIMITS' | 'BLOCKLIST_DEADLINE_MS' | 'BLOCKLIST_PREFIX'>
+  config: Pick<Config, 'storage' | 'limits' | 'blocklist'>
 }
 
 /** How long Redis may take at start, in milliseconds. */
@@ -37,15 +36,15 @@ const alone = 'Until then this replica counts attempts in its own memory, starti
 
 /** Limits on guessing, counted in Redis or, in the embedded mode, in the memory of this process. */
 async function rateLimits (app: FastifyInstance, { config }: RateLimitsOptions): Promise<void> {
-  if (config.RATE_LIMITS === 'off') {
+  if (!config.limits.isOn) {
     app.log.warn('RATE_LIMITS=off: passwords can be guessed as fast as they can be checked. This is for load tests on a closed network; set it to on anywhere else.')
     app.decorate('limits', noLimits)
     return
   }
   const { storage } = config
   app.decorate('limits', createLimits({
-    rateOf: name => readRate(config, name),
-    counterOf: storage.kind === 'servers' ? await openRedisCounters(app, storage.redis, config) : rate => createMemoryCounter(sizeOf(rate)),
+    rateOf: name => ({ name, ...config.limits.rates[name] }),
+    counterOf: storage.kind === 'servers' ? await openRedisCounters(app, storage.redis, config.blocklist) : rate => createMemoryCounter(sizeOf(rate)),
     room: createWaitingRoom(),
     secret: app.keyEncryptionSecret
   }))
@@ -60,8 +59,7 @@ function sizeOf ({ attempts, windowSeconds }: RateLimit): CounterSize {
  * look-ups, on which every other request waits. The first command that Redis does not answer within the deadline closes the
  * connection, and attempts are counted in memory until there is another one.
  */
-async function openRedisCounters (app: FastifyInstance, topology: RedisTopology, config: RateLimitsOptions['config']): Promise<(rate: RateLimit) => Counter> {
-  const { BLOCKLIST_DEADLINE_MS: deadlineMs, BLOCKLIST_PREFIX: prefix } = config
+async function openRedisCounters (app: FastifyInstance, topology: RedisTopology, { deadlineMs, prefix }: Config['blocklist']): Promise<(rate: RateLimit) => Counter> {
   const counters: InsuredCounter[] = []
   const redis = openRedis(topology)
   const { shards, ...connections } = redis.attach({

@@ -29,7 +29,7 @@ declare module '@fastify/jwt' {
 }
 
 export interface TokensOptions {
-  config: Pick<Config, 'ISSUER' | 'AUDIENCE' | 'ACCESS_TOKEN_TTL'>
+  config: Pick<Config, 'tokens'>
 }
 
 /** Verified tokens that are remembered, since verifying Ed25519 costs more than all else in a request. */
@@ -40,9 +40,7 @@ async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise
   const keyRing = await openKeyRing(createKeyRepository(app.database), createKeyEncryption(app.keyEncryptionSecret))
   app.decorate('keyRing', keyRing)
   app.decorate('accessTokens', createAccessTokens(keyRing, {
-    issuer: config.ISSUER,
-    audience: config.AUDIENCE,
-    lifetimeSeconds: config.ACCESS_TOKEN_TTL,
+    ...config.tokens,
     requireClock: () => { app.clocks.requireAgreement() }
   }))
   await app.register(auth, {
@@ -72,8 +70,8 @@ function jwtOptions (keyRing: KeyRing, config: TokensOptions['config']): JwtOpti
     decode: { complete: true },
     verify: {
       algorithms: [signingAlgorithm],
-      allowedIss: config.ISSUER,
-      allowedAud: config.AUDIENCE,
+      allowedIss: config.tokens.issuer,
+      allowedAud: config.tokens.audience,
       checkTyp: 'at+jwt',
       cache: maxRememberedTokens
     }

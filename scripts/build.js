@@ -1,19 +1,22 @@
-// Compiles src, plugins and routes into dist, unless nothing has changed since. Plain JavaScript, since it runs before
-// anything is compiled.
+// Compiles src, plugins and routes into dist, unless nothing has changed since, and removes compiled files whose source
+// is gone. Plain JavaScript, since it runs before anything is compiled.
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
-const sources = ['src', 'plugins', 'routes'].map(folder => join(root, folder))
-const stamp = join(root, 'dist', '.tsbuildinfo')
+const folders = ['src', 'plugins', 'routes']
+const sources = folders.map(folder => join(root, folder))
+const dist = join(root, 'dist')
+const stamp = join(dist, '.tsbuildinfo')
 
 if (!isUpToDate()) {
   const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
   const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' })
   process.exitCode = status ?? 1
 }
+removeLeftovers()
 
 function isUpToDate () {
   if (!existsSync(stamp)) return false
@@ -25,4 +28,18 @@ function isUpToDate () {
 
 function walk (folder) {
   return [folder, ...readdirSync(folder, { recursive: true }).map(name => join(folder, name))]
+}
+
+/** The compiler leaves the output of a removed source in dist, and a package would contain it. */
+function removeLeftovers () {
+  if (!existsSync(dist)) return
+  for (const name of readdirSync(dist, { recursive: true })) {
+    if (name !== '.tsbuildinfo' && !hasSource(name)) rmSync(join(dist, name), { recursive: true, force: true })
+  }
+}
+
+/** Returns whether a file or a folder of dist, by its path in dist, comes from a source that is still there. */
+function hasSource (name) {
+  const [folder] = name.split(sep)
+  return folders.includes(folder) && existsSync(join(root, name.replace(/(\.d\.ts|\.js|\.js\.map)$/, '.ts')))
 }

@@ -56,13 +56,13 @@ const pluginTimeoutMs = 90_000
  *
  * Throws a `StartupError` when the configuration cannot be started with. Whoever calls it closes the app, then too.
  */
-export function buildApp (config: Config, logger: LoggerOptions | false = { level: config?.LOG_LEVEL }, { isBlocklistAway = false, arrival }: AppOptions = {}): FastifyInstance {
+export function buildApp (config: Config, logger: LoggerOptions | false = { level: config?.log?.level }, { isBlocklistAway = false, arrival }: AppOptions = {}): FastifyInstance {
   if ((config as Partial<Config> | undefined)?.storage === undefined) throw new TypeError('buildApp takes what loadConfig returns.')
   const app = Fastify({
     logger: logger && { ...logger, serializers: { err: serializeError, req: serializeRequest }, hooks: { streamWrite: escapeLogLine } },
     ...listenerOptions(arrival),
     pluginTimeout: pluginTimeoutMs,
-    trustProxy: config.TRUST_PROXY === undefined ? false : trustProxies(config.TRUST_PROXY)
+    trustProxy: config.http.trustProxy === undefined ? false : trustProxies(config.http.trustProxy)
   })
 
   app.register(errors)

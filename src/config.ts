@@ -1,162 +1,170 @@
 import { isIP } from 'node:net'
-import { Type, type Static, type TSchema } from 'typebox'
-import { Value } from 'typebox/value'
 import { StartupError } from './errors.ts'
+import type { LimitName } from './limits/limits.ts'
 import type { RedisTopology } from './redis/topology.ts'
-import { isMember, readTopology } from './redis/topology-settings.ts'
+import { readTopology } from './redis/topology-settings.ts'
+import { readSettings, type Settings } from './settings/settings.ts'
 
-/** What a setting must be, in words that complete the sentence "it must be …". */
-interface Must {
-  must: string
-  /** Never repeat the value in a message. */
-  secret?: true
-}
-
-const integer = (minimum: number, maximum: number, otherwise?: number, unit = '') => Type.Integer({
-  minimum, maximum, ...(otherwise !== undefined && { default: otherwise }), must: `a whole number from ${minimum} to ${maximum}${unit}`
-} satisfies Must & Record<string, unknown>)
-
-const address = (schemes: string[], example: string) => Type.Refine(
-  Type.String({ secret: true, must: `an address such as ${example}` } satisfies Must),
-  text => isAddress(text, schemes))
-
-const redisMembers = (example: string) => Type.Refine(
-  Type.Array(Type.String(), { minItems: 1, secret: true, must: `a list of addresses such as ${example}` } satisfies Must & Record<string, unknown>),
-  list => list.every(isMember))
-
-const rateLimit = (otherwise: string) => Type.String({
-  default: otherwise, pattern: '^[1-9]\\d{0,6}/[1-9]\\d{0,5}$', must: 'a count and a number of seconds, such as 10/900'
-} satisfies Must & Record<string, unknown>)
-
-/** Prometheus sends it after `Bearer`: the characters are those of a bearer token (RFC 6750, section 2.1). */
-const metricsToken = Type.String({ secret: true, pattern: '^(?=.{16,512}$)[A-Za-z0-9._~+/-]+=*$', must: '16 to 512 letters, digits or characters of "-._~+/" that cannot be guessed, such as the output of: openssl rand -hex 32' } satisfies Must & Record<string, unknown>)
-
-/** Every setting: the name of its environment variable, its type, its bounds and its default. */
-export const Settings = Type.Object({
-  HOST: Type.String({ default: '127.0.0.1', pattern: '^[0-9A-Za-z.:_-]+$', must: 'a host name or an IP address' }),
-  PORT: integer(0, 65_535, 3000),
-  LOG_LEVEL: Type.Union(
-    (['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const).map(level => Type.Literal(level)),
-    { default: 'info', must: 'one of fatal, error, warn, info, debug, trace and silent' }),
-  /** Postgres. Unset: the embedded one, in DATA_DIR. */
-  DATABASE_URL: Type.Optional(address(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database')),
-  /** Redis. Unset: the blocklist is in the memory of this process. */
-  REDIS_URL: Type.Optional(address(['redis:', 'rediss:'], 'redis://host:6379')),
-  /** The sentinels that know the primary, and the name that it has there; instead of REDIS_URL. */
-  REDIS_SENTINELS: Type.Optional(redisMembers('sentinel-1:26379,sentinel-2:26379,sentinel-3:26379')),
-  REDIS_MASTER_NAME: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,255}$', must: 'letters, digits or characters of "._-", such as mymaster' })),
-  /** Some nodes of a cluster; instead of REDIS_URL. */
-  REDIS_CLUSTER_NODES: Type.Optional(redisMembers('node-1:6379,node-2:6379,node-3:6379')),
-  /** The user of the primary behind sentinels, or of the nodes of a cluster. */
-  REDIS_USERNAME: Type.Optional(Type.String({ pattern: '^\\S{1,255}$', must: 'a name without spaces' })),
-  REDIS_PASSWORD: Type.Optional(Type.String({ secret: true, maxLength: 4096, must: 'a password of at most 4096 characters' } satisfies Must & Record<string, unknown>)),
-  /** A file with the certificates that are believed, where Redis is reached by TLS. Unset: those that Node believes. */
-  REDIS_TLS_CA: Type.Optional(Type.String({ minLength: 1, must: 'a file' })),
-  /** Where Redis does not tell its eviction policy. */
-  REDIS_NOEVICTION_ACKNOWLEDGED: Type.Union([Type.Literal('yes'), Type.Literal('no')], { default: 'no', must: 'yes or no' }),
-  DATA_DIR: Type.String({ default: '.signout', minLength: 1, must: 'a folder' }),
-  /** `iss` of the tokens. */
-  ISSUER: Type.Optional(Type.Refine(
-    Type.String({ must: 'an http or https address without query and fragment, such as https://auth.example.com' }),
-    text => URL.canParse(text) && /^https?:\/\/[^?#]+$/.test(text))),
-  /** `aud` of the tokens. Unset: the issuer. */
-  AUDIENCE: Type.Optional(Type.String({ minLength: 1, maxLength: 255, must: 'a name of 1 to 255 characters for those who accept the tokens' })),
-  ACCESS_TOKEN_TTL: integer(1, 2_592_000, 900, ' (seconds)'),
-  CLOCK_LEEWAY: integer(0, 300, 5, ' (seconds)'),
-  /** How long a session lives without being refreshed. */
-  REFRESH_TOKEN_TTL: integer(1, 31_536_000, 1_209_600, ' (seconds)'),
-  /** How long a session lives at most, however often it is refreshed. */
-  SESSION_MAX_AGE: integer(1, 31_536_000, 2_592_000, ' (seconds)'),
-  /** For how long the refresh token that was just spent is answered with the same successor again. */
-  REFRESH_GRACE: integer(0, 300, 10, ' (seconds)'),
-  MAX_SESSIONS: integer(1, 1000, 100),
-  /** For how long sessions that have ended or expired are kept for their owner to see. */
-  SESSION_RETENTION: integer(0, 31_536_000, 2_592_000, ' (seconds)'),
-  SECURITY_EVENT_RETENTION: integer(3600, 315_360_000, 7_776_000, ' (seconds)'),
-  KEY_ENCRYPTION_SECRET: Type.Optional(Type.Refine(
-    Type.String({ secret: true, must: '32 bytes or more that cannot be guessed, such as the output of: openssl rand -base64 32' } satisfies Must),
-    text => Buffer.byteLength(text) >= 32)),
-  BLOCKLIST_DEADLINE_MS: integer(10, 10_000, 250, ' (milliseconds)'),
-  /** How many replicas of Redis must have a logout before it is answered. */
-  BLOCKLIST_WAIT_REPLICAS: integer(0, 10, 0),
-  BLOCKLIST_PREFIX: Type.String({ default: 'signout:', pattern: '^[A-Za-z0-9:._-]{1,64}$', must: '1 to 64 letters, digits or characters of ":._-"' }),
-  PASSWORD_MIN_LENGTH: integer(8, 128, 15, ' (characters)'),
-  /** The proxies whose X-Forwarded-For is believed. */
-  TRUST_PROXY: Type.Optional(Type.Refine(
-    Type.Array(Type.String(), { minItems: 1, must: 'a list of addresses or CIDR ranges, such as 10.0.0.0/8,192.168.1.1' }),
-    list => list.every(isAddressRange))),
-  DATABASE_DEADLINE_MS: integer(100, 60_000, 2000, ' (milliseconds)'),
-  RATE_LIMITS: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', must: 'on or off' }),
-  LIMIT_PASSWORD_BY_ACCOUNT: rateLimit('50/900'),
-  LIMIT_PASSWORD_BY_IP: rateLimit('100/900'),
-  LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: rateLimit('10/900'),
-  LIMIT_REGISTER_BY_IP: rateLimit('100/3600'),
-  LIMIT_REFRESH_BY_SESSION: rateLimit('120/60'),
-  /** Where metrics are, on HOST. Unset: on PORT with METRICS_TOKEN, or nowhere. */
-  METRICS_PORT: Type.Optional(integer(0, 65_535)),
-  METRICS_TOKEN: Type.Optional(metricsToken)
-})
-export type Settings = Static<typeof Settings>
-
-/** Where data is kept: in this process, or in servers that replicas share. Half of the one and half of the other cannot be. */
+/** Where data is kept: in this process, or in servers that replicas share. */
 export type Storage =
-  | { kind: 'embedded' }
+  /** `dataDir` is a folder. `keyEncryptionSecret` defaults to a secret that is kept in that folder. */
+  | { kind: 'embedded', dataDir: string, keyEncryptionSecret: string | undefined }
   | { kind: 'servers', databaseUrl: string, redis: RedisTopology, keyEncryptionSecret: string }
 
-export interface Config extends Settings {
-  ISSUER: string
-  AUDIENCE: string
+/** The settings of the service, in groups. {@link loadConfig} reads them from environment variables. */
+export interface Config {
+  http: {
+    /** The host name or IP address to listen on. */
+    host: string
+    /** The TCP port to listen on. 0 lets the system choose one. */
+    port: number
+    /** The addresses or CIDR ranges of proxies whose `X-Forwarded-For` is trusted; undefined: none. */
+    trustProxy: string[] | undefined
+  }
+  log: {
+    /** The lowest level that is logged. */
+    level: Settings['LOG_LEVEL']
+  }
   storage: Storage
+  database: {
+    /** The longest wait for an answer of Postgres, in milliseconds. */
+    deadlineMs: number
+  }
+  tokens: {
+    /** `iss` of the access tokens. */
+    issuer: string
+    /** `aud` of the access tokens. */
+    audience: string
+    /** How long an access token is valid, in seconds. */
+    lifetimeSeconds: number
+  }
+  clocks: {
+    /** By how much clocks may differ, in seconds. */
+    leewaySeconds: number
+  }
+  sessions: {
+    /** How long a session lives without a refresh, in seconds. */
+    idleSeconds: number
+    /** How long a session lives at most, in seconds. */
+    maxAgeSeconds: number
+    /** For how long a spent refresh token gets the same successor again, in seconds. */
+    graceSeconds: number
+    /** How many sessions a user may have. */
+    maxPerUser: number
+    /** For how long sessions that are over stay visible to their owner, in seconds. */
+    retentionSeconds: number
+  }
+  passwords: {
+    /** The fewest characters of a new password. */
+    minLength: number
+  }
+  securityEvents: {
+    /** For how long security events are kept, in seconds. */
+    retentionSeconds: number
+  }
+  blocklist: {
+    /** The text in front of every key in Redis. */
+    prefix: string
+    /** The longest wait for an answer of the blocklist, in milliseconds. */
+    deadlineMs: number
+    /** How many Redis replicas must have a logout before it is answered. */
+    waitReplicas: number
+    /** Whether an operator states that a Redis which hides its eviction policy never evicts. */
+    noevictionAcknowledged: 'yes' | 'no'
+  }
+  limits: {
+    /** Whether attempts are limited. */
+    isOn: boolean
+    /** How many attempts each limit admits in a window, and the length of the window in seconds. */
+    rates: Record<LimitName, { attempts: number, windowSeconds: number }>
+  }
+  metrics: {
+    /** The TCP port of the metrics, on `http.host`; undefined: the main port with `token`, or nowhere. */
+    port: number | undefined
+    /** The bearer token for the metrics on the main port. */
+    token: string | undefined
+  }
+}
+
+/** The configuration, or else a line for each mistake. `settings` are in effect, by the names of their variables. */
+export interface ConfigCheck {
+  config: Config | undefined
+  settings: Settings
+  mistakes: string[]
 }
 
 /**
  * Reads the settings from environment variables. An empty variable counts as unset.
  *
  * Throws a {@link StartupError} of one line that names the variable that is wrong, what it is, and what it must be.
+ *
+ * @example
+ * const { http, blocklist } = loadConfig(process.env)
  */
 export function loadConfig (env: Record<string, string | undefined>): Config {
-  if (typeof env !== 'object' || env === null) throw new TypeError('loadConfig takes environment variables as an object, such as process.env.')
+  if (typeof env !== 'object' || env === null) {
+    throw new TypeError('loadConfig takes environment variables as an object, such as process.env.')
+  }
   const { config, mistakes } = checkConfig(env)
   if (config === undefined) throw new StartupError(mistakes[0])
   return config
 }
 
-/** The settings, or else all that is wrong with them: a line each, as `loadConfig` throws the first of. */
-export function checkConfig (env: Record<string, string | undefined>): { config: Config | undefined, mistakes: string[] } {
+/** Returns the configuration, or else every mistake. `loadConfig` throws the first of them. */
+export function checkConfig (env: Record<string, string | undefined>): ConfigCheck {
   const mistakes: string[] = []
-  const settings = readSettings(env, mistakes)
-  const storage = chooseStorage(settings, mistakes)
-  if (settings.METRICS_PORT === settings.PORT && settings.PORT !== 0) mistakes.push(`METRICS_PORT is ${settings.PORT}, and so is PORT: choose another one.`)
-  if (storage === undefined || mistakes.length > 0) return { config: undefined, mistakes }
-  const issuer = settings.ISSUER ?? addressOf(settings)
-  return { config: { ...settings, ISSUER: issuer, AUDIENCE: settings.AUDIENCE ?? issuer, storage }, mistakes }
-}
-
-/** A value that is wrong is kept, so that it is not taken for one that is missing as well. */
-function readSettings (env: Record<string, string | undefined>, mistakes: string[]): Settings {
-  const values: Record<string, unknown> = {}
-  for (const [name, schema] of Object.entries(Settings.properties as unknown as Record<string, TSchema & Must>)) {
-    const text = env[name]
-    if (text === undefined || text === '') {
-      if ('default' in schema) values[name] = schema.default
-      continue
-    }
-    const value = parse(schema, text)
-    if (!Value.Check(schema, value)) mistakes.push(`${name} is ${shown(schema, text)}; it must be ${schema.must}.`)
-    values[name] = value
+  const given = readSettings(env, mistakes)
+  const storage = chooseStorage(given, mistakes)
+  if (given.METRICS_PORT === given.PORT && given.PORT !== 0) {
+    mistakes.push(`METRICS_PORT is ${given.METRICS_PORT}, and so is PORT: choose another one.`)
   }
-  return values as Settings
+  if (storage === undefined || mistakes.length > 0) return { config: undefined, settings: given, mistakes }
+  const issuer = given.ISSUER ?? addressOf(given)
+  const settings = { ...given, ISSUER: issuer, AUDIENCE: given.AUDIENCE ?? issuer }
+  return { config: groupSettings(settings, storage), settings, mistakes }
 }
 
-/** Text becomes what the schema asks for where it can; what cannot stays text, and fails the check. */
-function parse (schema: TSchema, text: string): unknown {
-  if (Type.IsInteger(schema)) return /^\d+$/.test(text) ? Number(text) : text
-  if (Type.IsArray(schema)) return text.split(',').map(item => item.trim())
-  return text
+/** The only place that connects the name of a variable with that of a setting. */
+function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string }, storage: Storage): Config {
+  return {
+    http: { host: settings.HOST, port: settings.PORT, trustProxy: settings.TRUST_PROXY },
+    log: { level: settings.LOG_LEVEL },
+    storage,
+    database: { deadlineMs: settings.DATABASE_DEADLINE_MS },
+    tokens: { issuer: settings.ISSUER, audience: settings.AUDIENCE, lifetimeSeconds: settings.ACCESS_TOKEN_TTL },
+    clocks: { leewaySeconds: settings.CLOCK_LEEWAY },
+    sessions: {
+      idleSeconds: settings.REFRESH_TOKEN_TTL,
+      maxAgeSeconds: settings.SESSION_MAX_AGE,
+      graceSeconds: settings.REFRESH_GRACE,
+      maxPerUser: settings.MAX_SESSIONS,
+      retentionSeconds: settings.SESSION_RETENTION
+    },
+    passwords: { minLength: settings.PASSWORD_MIN_LENGTH },
+    securityEvents: { retentionSeconds: settings.SECURITY_EVENT_RETENTION },
+    blocklist: {
+      prefix: settings.BLOCKLIST_PREFIX,
+      deadlineMs: settings.BLOCKLIST_DEADLINE_MS,
+      waitReplicas: settings.BLOCKLIST_WAIT_REPLICAS,
+      noevictionAcknowledged: settings.REDIS_NOEVICTION_ACKNOWLEDGED
+    },
+    limits: {
+      isOn: settings.RATE_LIMITS === 'on',
+      rates: {
+        'password-by-account': parseRate(settings.LIMIT_PASSWORD_BY_ACCOUNT),
+        'password-by-ip': parseRate(settings.LIMIT_PASSWORD_BY_IP),
+        'password-by-account-and-ip': parseRate(settings.LIMIT_PASSWORD_BY_ACCOUNT_AND_IP),
+        'register-by-ip': parseRate(settings.LIMIT_REGISTER_BY_IP),
+        'refresh-by-session': parseRate(settings.LIMIT_REFRESH_BY_SESSION)
+      }
+    },
+    metrics: { port: settings.METRICS_PORT, token: settings.METRICS_TOKEN }
+  }
 }
 
-function shown (schema: Must, text: string): string {
-  return schema.secret ? `${Buffer.byteLength(text)} bytes that do not fit` : JSON.stringify(text)
+function parseRate (text: string): { attempts: number, windowSeconds: number } {
+  const [attempts, windowSeconds] = text.split('/').map(Number) as [number, number]
+  return { attempts, windowSeconds }
 }
 
 function chooseStorage (settings: Settings, mistakes: string[]): Storage | undefined {
@@ -166,7 +174,7 @@ function chooseStorage (settings: Settings, mistakes: string[]): Storage | undef
   if (DATABASE_URL === undefined && named === undefined) {
     if (settings.BLOCKLIST_WAIT_REPLICAS > 0) mistakes.push(`BLOCKLIST_WAIT_REPLICAS is ${settings.BLOCKLIST_WAIT_REPLICAS}, but without DATABASE_URL and REDIS_URL there is no Redis that could have replicas.`)
     if (PORT === 0 && ISSUER === undefined) mistakes.push('ISSUER is not set; it must be when PORT is 0, since the address is not known beforehand.')
-    return { kind: 'embedded' }
+    return { kind: 'embedded', dataDir: settings.DATA_DIR, keyEncryptionSecret: KEY_ENCRYPTION_SECRET }
   }
   if (named === undefined) mistakes.push('REDIS_URL is not set but DATABASE_URL is: set both or neither. Replicas without a Redis in common would not see each other\'s logouts.')
   if (DATABASE_URL === undefined) mistakes.push(`DATABASE_URL is not set but ${named} is: set both or neither. Replicas without a database in common would not know each other's users and keys.`)
@@ -180,26 +188,4 @@ function chooseStorage (settings: Settings, mistakes: string[]): Storage | undef
 function addressOf ({ HOST, PORT }: Settings): string {
   const host = HOST === '0.0.0.0' || HOST === '::' ? 'localhost' : HOST
   return `http://${isIP(host) === 6 ? `[${host}]` : host}:${PORT}`
-}
-
-/** A user or a password that is not percent-encoded as it should be would be found out by the client only. */
-function isAddress (text: string, schemes: string[]): boolean {
-  if (!text.includes('://') || !URL.canParse(text)) return false
-  const { protocol, username, password, pathname } = new URL(text)
-  // The number of a database of Redis. What is no plain number would silently be database 0.
-  if (/^rediss?:$/.test(protocol) && !/^\/?\d{0,5}$/.test(pathname)) return false
-  try {
-    decodeURIComponent(username + password)
-  } catch {
-    return false
-  }
-  return schemes.includes(protocol)
-}
-
-function isAddressRange (text: string): boolean {
-  const [ip = '', bits, ...rest] = text.split('/')
-  const version = isIP(ip)
-  if (version === 0 || rest.length > 0) return false
-  // Not 0: to believe everybody is to believe nobody, and proxy-addr refuses it.
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (version === 4 ? 32 : 128))
 }

@@ -58,10 +58,10 @@ function createServer (config: Config) {
       app = buildApp(config, loggerOptions)
     }
     // The port of what stood in, which the system may have chosen, is passed on.
-    const port = standIn === undefined || isClosing ? config.PORT : (standIn.server.address() as AddressInfo).port
+    const port = standIn === undefined || isClosing ? config.http.port : (standIn.server.address() as AddressInfo).port
     await standIn?.close()
     if (isClosing) return
-    await listen(app, { ...config, PORT: port })
+    await listen(app, { ...config, http: { ...config.http, port } })
   }
 
   async function close (): Promise<void> {
@@ -73,7 +73,7 @@ function createServer (config: Config) {
 }
 
 /** Pretty for people, JSON for everything else. */
-function logger ({ LOG_LEVEL: level }: Config): LoggerOptions {
+function logger ({ log: { level } }: Config): LoggerOptions {
   if (!process.stdout.isTTY) return { level }
   // A terminal shows few lines, to few people: they need no thread of their own.
   return { level, stream: pretty({ translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' }) }
@@ -121,7 +121,7 @@ async function listen (app: App, config: Config): Promise<void> {
   }
 }
 
-async function listenOn (app: App, { HOST: host, PORT: port }: Config, what: string): Promise<string> {
+async function listenOn (app: App, { http: { host, port } }: Config, what: string): Promise<string> {
   try {
     return await app.listen({ host, port, listenTextResolver: address => `${what}: ${address}` })
   } catch (error) {

@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
-import { loadConfig, Settings } from '../src/config.ts'
+import { loadConfig } from '../src/config.ts'
+import { Settings } from '../src/settings/settings.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { secret } from './support/app.ts'
 
@@ -54,10 +55,8 @@ t.test('the replicas get every setting there is, and none that there is not', as
 t.test('the replicas start with what compose gives them', async t => {
   const subnet = networks['front']?.ipam.config[0]?.subnet ?? ''
   t.match(loadConfig(environmentOf(services.api)), {
-    HOST: '0.0.0.0',
-    PORT: 3000,
-    ISSUER: 'http://localhost:8080',
-    TRUST_PROXY: [subnet],
+    http: { host: '0.0.0.0', port: 3000, trustProxy: [subnet] },
+    tokens: { issuer: 'http://localhost:8080' },
     storage: {
       kind: 'servers',
       databaseUrl: 'postgres://signout:a-password@postgres:5432/signout',
@@ -67,7 +66,7 @@ t.test('the replicas start with what compose gives them', async t => {
   })
   const other = compose({ ...given, ISSUER: 'https://auth.example.com', SUBNET: '10.1.2.0/24' })
   t.match(loadConfig(environmentOf(other.services.api)), {
-    ISSUER: 'https://auth.example.com', TRUST_PROXY: ['10.1.2.0/24']
+    tokens: { issuer: 'https://auth.example.com' }, http: { trustProxy: ['10.1.2.0/24'] }
   })
   t.equal(
     other.networks['front']?.ipam.config[0]?.subnet, '10.1.2.0/24', 'the network moves with the range that is believed'

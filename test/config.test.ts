@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import t from 'tap'
-import { loadConfig, Settings } from '../src/config.ts'
+import { loadConfig } from '../src/config.ts'
+import { Settings } from '../src/settings/settings.ts'
 import { describeUrl } from '../src/input/describe-url.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { secret } from './support/app.ts'
@@ -95,35 +96,30 @@ const wrong: Record<string, string[]> = {
   METRICS_TOKEN: ['fifteen-letters', 'a token with spaces in it', 'sixteen-letters-é', 'sixteen-letters-!', 'x=sixteen-letters', '='.repeat(16), 'x'.repeat(513)]
 }
 
+const month = 2_592_000
+const limitNames = [
+  'password-by-account', 'password-by-ip', 'password-by-account-and-ip', 'register-by-ip', 'refresh-by-session'
+]
+/** The limits in their order, each with its attempts and the seconds of its window. */
+const rates = (...pairs: Array<[number, number]>) =>
+  Object.fromEntries(pairs.map(([attempts, windowSeconds], index) => [limitNames[index], { attempts, windowSeconds }]))
+
 t.test('nothing set is the embedded mode with its defaults', async t => {
   t.same(loadConfig({}), {
-    HOST: '127.0.0.1',
-    PORT: 3000,
-    LOG_LEVEL: 'info',
-    REDIS_NOEVICTION_ACKNOWLEDGED: 'no',
-    DATA_DIR: '.signout',
-    ISSUER: 'http://127.0.0.1:3000',
-    AUDIENCE: 'http://127.0.0.1:3000',
-    ACCESS_TOKEN_TTL: 900,
-    CLOCK_LEEWAY: 5,
-    BLOCKLIST_DEADLINE_MS: 250,
-    BLOCKLIST_WAIT_REPLICAS: 0,
-    BLOCKLIST_PREFIX: 'signout:',
-    PASSWORD_MIN_LENGTH: 15,
-    DATABASE_DEADLINE_MS: 2000,
-    REFRESH_TOKEN_TTL: 1_209_600,
-    SESSION_MAX_AGE: 2_592_000,
-    REFRESH_GRACE: 10,
-    MAX_SESSIONS: 100,
-    SESSION_RETENTION: 2_592_000,
-    SECURITY_EVENT_RETENTION: 7_776_000,
-    RATE_LIMITS: 'on',
-    LIMIT_PASSWORD_BY_ACCOUNT: '50/900',
-    LIMIT_PASSWORD_BY_IP: '100/900',
-    LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '10/900',
-    LIMIT_REGISTER_BY_IP: '100/3600',
-    LIMIT_REFRESH_BY_SESSION: '120/60',
-    storage: { kind: 'embedded' }
+    http: { host: '127.0.0.1', port: 3000, trustProxy: undefined },
+    log: { level: 'info' },
+    storage: { kind: 'embedded', dataDir: '.signout', keyEncryptionSecret: undefined },
+    database: { deadlineMs: 2000 },
+    tokens: { issuer: 'http://127.0.0.1:3000', audience: 'http://127.0.0.1:3000', lifetimeSeconds: 900 },
+    clocks: { leewaySeconds: 5 },
+    sessions: {
+      idleSeconds: 1_209_600, maxAgeSeconds: month, graceSeconds: 10, maxPerUser: 100, retentionSeconds: month
+    },
+    passwords: { minLength: 15 },
+    securityEvents: { retentionSeconds: 7_776_000 },
+    blocklist: { prefix: 'signout:', deadlineMs: 250, waitReplicas: 0, noevictionAcknowledged: 'no' },
+    limits: { isOn: true, rates: rates([50, 900], [100, 900], [10, 900], [100, 3600], [120, 60]) },
+    metrics: { port: undefined, token: undefined }
   })
 })
 
@@ -133,25 +129,27 @@ t.test('an empty variable counts as unset', async t => {
 
 t.test('every variable is read', async t => {
   t.same([...Object.keys(values), ...Object.keys(alternatives)].sort(), Object.keys(Settings.properties).sort(), 'and this test knows all of them')
-  t.match(loadConfig(values), {
-    ...values,
-    PORT: 8080,
-    ACCESS_TOKEN_TTL: 60,
-    CLOCK_LEEWAY: 0,
-    BLOCKLIST_DEADLINE_MS: 100,
-    BLOCKLIST_WAIT_REPLICAS: 2,
-    PASSWORD_MIN_LENGTH: 8,
-    DATABASE_DEADLINE_MS: 500,
-    REFRESH_TOKEN_TTL: 120,
-    SESSION_MAX_AGE: 240,
-    REFRESH_GRACE: 0,
-    MAX_SESSIONS: 3,
-    SESSION_RETENTION: 0,
-    SECURITY_EVENT_RETENTION: 3600,
-    METRICS_PORT: 9464,
-    TRUST_PROXY: ['10.0.0.0/8', '::1', '192.168.1.1'],
-    storage: { kind: 'servers', databaseUrl: servers.DATABASE_URL, redis: { kind: 'standalone', url: servers.REDIS_URL }, keyEncryptionSecret: secret }
+  t.same(loadConfig(values), {
+    http: { host: '::1', port: 8080, trustProxy: ['10.0.0.0/8', '::1', '192.168.1.1'] },
+    log: { level: 'warn' },
+    storage: {
+      kind: 'servers',
+      databaseUrl: servers.DATABASE_URL,
+      redis: { kind: 'standalone', url: servers.REDIS_URL },
+      keyEncryptionSecret: secret
+    },
+    database: { deadlineMs: 500 },
+    tokens: { issuer: servers.ISSUER, audience: 'the-api', lifetimeSeconds: 60 },
+    clocks: { leewaySeconds: 0 },
+    sessions: { idleSeconds: 120, maxAgeSeconds: 240, graceSeconds: 0, maxPerUser: 3, retentionSeconds: 0 },
+    passwords: { minLength: 8 },
+    securityEvents: { retentionSeconds: 3600 },
+    blocklist: { prefix: 'mine:', deadlineMs: 100, waitReplicas: 2, noevictionAcknowledged: 'yes' },
+    limits: { isOn: false, rates: rates([5, 60], [6, 60], [7, 60], [8, 60], [9, 60]) },
+    metrics: { port: 9464, token: 'a-token-for-those-who-scrape' }
   })
+  const embedded = { DATA_DIR: values.DATA_DIR, KEY_ENCRYPTION_SECRET: secret }
+  t.same(loadConfig(embedded).storage, { kind: 'embedded', dataDir: values.DATA_DIR, keyEncryptionSecret: secret })
 })
 
 t.test('a wrong value is one line that names the variable, what it is, and what it must be', async t => {
@@ -220,10 +218,10 @@ t.test('what is said of Redis twice, by halves or against itself is one line wit
 })
 
 t.test('the issuer of the embedded mode is the address that people use', async t => {
-  t.equal(loadConfig({ HOST: '0.0.0.0', PORT: '80' }).ISSUER, 'http://localhost:80')
-  t.equal(loadConfig({ HOST: '::', PORT: '80' }).ISSUER, 'http://localhost:80')
-  t.equal(loadConfig({ HOST: '::1', PORT: '80' }).ISSUER, 'http://[::1]:80')
-  t.equal(loadConfig({ AUDIENCE: 'x' }).AUDIENCE, 'x')
+  t.equal(loadConfig({ HOST: '0.0.0.0', PORT: '80' }).tokens.issuer, 'http://localhost:80')
+  t.equal(loadConfig({ HOST: '::', PORT: '80' }).tokens.issuer, 'http://localhost:80')
+  t.equal(loadConfig({ HOST: '::1', PORT: '80' }).tokens.issuer, 'http://[::1]:80')
+  t.equal(loadConfig({ AUDIENCE: 'x' }).tokens.audience, 'x')
 })
 
 t.test('.env.example lists every variable, with the defaults of those that have one', async t => {

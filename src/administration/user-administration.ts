@@ -1,5 +1,6 @@
 import type { Database } from '../db/database.ts'
 import { SignoutError } from '../errors.ts'
+import { endingUuidPattern } from '../input/uuid.ts'
 import { readCursor, toPage, type Page, type PageRequest } from '../input/pages.ts'
 import { isDeletionRecorded } from '../security/event-repository.ts'
 import type { SessionEnder } from '../sessions/session-ender.ts'
@@ -45,7 +46,7 @@ export interface UserAdministration {
 }
 
 /** When the last user of a page registered, and its id. */
-const cursorForm = /^\d{1,14} [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+const cursorForm = new RegExp(`^\\d{1,14} ${endingUuidPattern}`)
 /** How many sessions one answer lists: more than a user may have. */
 const maxListedSessions = 1_000
 

@@ -13,7 +13,8 @@ export type App = ReturnType<typeof buildApp>
 const patienceMs = 2_000
 
 export function patient (config: Config): Config {
-  return { ...config, BLOCKLIST_DEADLINE_MS: Math.max(config.BLOCKLIST_DEADLINE_MS, patienceMs) }
+  const deadlineMs = Math.max(config.blocklist.deadlineMs, patienceMs)
+  return { ...config, blocklist: { ...config.blocklist, deadlineMs } }
 }
 
 type Work<T> = (app: App, config: Config) => Promise<T>

@@ -1,5 +1,9 @@
 /** The one form in which we store, compare and issue UUIDs: lower case, with hyphens. */
-export const canonicalUuidPattern = '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+const form = '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+/** The pattern of a text that is a UUID in canonical form, for JSON Schema and `RegExp`. */
+export const canonicalUuidPattern = `^${form}$`
+/** The pattern of such a UUID at the end of a text. */
+export const endingUuidPattern = `${form}$`
 const canonicalUuid = new RegExp(canonicalUuidPattern)
 
 /**

@@ -3,8 +3,15 @@ import { placeOf } from '../input/requester.ts'
 import { foldCase } from '../db/case-folding.ts'
 import { SignoutError, type RateLimit } from '../errors.ts'
 import type { Admission, Counter } from './counter.ts'
-import type { LimitName } from './rates.ts'
 import type { Try, WaitingRoom } from './waiting-room.ts'
+
+/** Every limit, by the name that HTTP clients read in the RateLimit header field. */
+export type LimitName =
+  | 'password-by-account'
+  | 'password-by-ip'
+  | 'password-by-account-and-ip'
+  | 'register-by-ip'
+  | 'refresh-by-session'
 
 /**
  * An attempt at a password that was admitted and is under way. It must be ended once, by one of these, before its

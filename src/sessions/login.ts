@@ -69,7 +69,7 @@ async function openSession (
 
   const now = await readClock(unit.db)
   const refreshToken = refreshTokens.create()
-  const maxExpiresAt = new Date(now.getTime() + lifetimes.maxSeconds * 1000)
+  const maxExpiresAt = new Date(now.getTime() + lifetimes.maxAgeSeconds * 1000)
   const validity = accessTokens.plan(maxExpiresAt.getTime())
   const session = {
     id: randomUUID(),

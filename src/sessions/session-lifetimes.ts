@@ -5,7 +5,7 @@ export interface SessionLifetimes {
   /** Without being refreshed. */
   idleSeconds: number
   /** At most, however often it is refreshed. */
-  maxSeconds: number
+  maxAgeSeconds: number
 }
 
 /** What a login or a refresh says of when a session was used, and until when it lives without another. */

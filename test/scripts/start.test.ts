@@ -1,5 +1,5 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { cpSync, existsSync, readFileSync, statSync, symlinkSync } from 'node:fs'
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
@@ -57,6 +57,25 @@ t.test('npm start builds when it must, and only then', async t => {
   cpSync(join(packageRoot, 'src', 'errors.ts'), join(cwd, 'src', 'another.ts'))
   await start()
   t.ok(existsSync(join(cwd, 'dist', 'src', 'another.js')), 'a new source is built')
+})
+
+t.test('a build removes the compiled files of sources that were removed, and nothing else', async t => {
+  const cwd = freshCopy(t)
+  for (const folder of ['src', 'plugins', 'routes']) rmSync(join(cwd, folder), { recursive: true })
+  for (const path of ['src/kept.ts', 'src/gone.ts', 'plugins/old/gone.ts', 'routes/kept.ts']) {
+    mkdirSync(join(cwd, path, '..'), { recursive: true })
+    writeFileSync(join(cwd, path), 'export const text = \'compiled\'\n')
+  }
+  const build = () => execFileSync(process.execPath, [join('scripts', 'build.js')], { cwd })
+  const isBuilt = (path: string) => ['.js', '.js.map', '.d.ts'].map(end => existsSync(join(cwd, 'dist', path + end)))
+  build()
+  t.same(isBuilt('src/gone'), [true, true, true])
+  rmSync(join(cwd, 'src', 'gone.ts'))
+  rmSync(join(cwd, 'plugins', 'old'), { recursive: true })
+  build()
+  t.same(isBuilt('src/gone'), [false, false, false])
+  t.notOk(existsSync(join(cwd, 'dist', 'plugins', 'old')))
+  t.same([...isBuilt('src/kept'), ...isBuilt('routes/kept')], Array(6).fill(true))
 })
 
 const server = `${process.execPath} ${join(packageRoot, 'dist', 'src', 'server.js')}`

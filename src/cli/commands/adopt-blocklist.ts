@@ -13,7 +13,7 @@ import { print } from '../terminal.ts'
  * database has revoked stays in it until it expires, which harms nobody.
  */
 export async function adoptBlocklist (): Promise<void> {
-  const { storage, BLOCKLIST_PREFIX: prefix, BLOCKLIST_DEADLINE_MS: deadlineMs, CLOCK_LEEWAY: leewaySeconds } = patient(loadConfig(readEnv()))
+  const { storage, blocklist: { prefix, deadlineMs }, clocks: { leewaySeconds } } = patient(loadConfig(readEnv()))
   if (storage.kind === 'embedded') throw new CommandError('In embedded mode the blocklist is in the memory of the server, and belongs to nobody else.')
   const redis = openRedis(storage.redis)
   try {

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
 import type { TSchema } from 'typebox'
 import { createClocks, type Clocks } from '../../clocks/clocks.ts'
-import { checkConfig, Settings, type Config, type Storage } from '../../config.ts'
+import { checkConfig, type Config, type Storage } from '../../config.ts'
+import { Settings } from '../../settings/settings.ts'
 import { inspectPostgres, type PostgresFindings } from '../../db/postgres/postgres.ts'
 import { describeUrl } from '../../input/describe-url.ts'
 import { StartupError } from '../../errors.ts'
@@ -19,17 +20,17 @@ import { print } from '../terminal.ts'
 /** Rejects with a line for each mistake, and one for each server that cannot be reached. */
 export async function printConfigCheck (): Promise<void> {
   const env = readEnv()
-  const { config, mistakes } = checkConfig(env)
+  const { config, settings, mistakes } = checkConfig(env)
   if (config === undefined) throw new CommandError(...mistakes)
-  for (const line of describeSettings(config, env)) print(line)
+  for (const line of describeSettings(settings, env)) print(line)
   print('')
   if (config.storage.kind === 'servers') await reachServers(patient(config), config.storage)
-  else print(`Embedded: the database is in ${resolve(config.DATA_DIR)} and was not opened; the blocklist is in the memory of the server.`)
+  else print(`Embedded: the database is in ${resolve(config.storage.dataDir)} and was not opened; the blocklist is in the memory of the server.`)
 }
 
-function describeSettings (config: Config, env: Record<string, string | undefined>): string[] {
+function describeSettings (settings: Settings, env: Record<string, string | undefined>): string[] {
   return Object.entries(Settings.properties as unknown as Record<string, TSchema & { secret?: true }>).map(([name, schema]) => {
-    const value = (config as unknown as Record<string, unknown>)[name]
+    const value = (settings as Record<string, unknown>)[name]
     const origin = env[name] === undefined || env[name] === '' ? '  (default)' : ''
     return value === undefined ? `${name} is not set` : `${name}=${schema.secret === true ? masked(name, value) : String(value)}${origin}`
   })
@@ -42,8 +43,8 @@ function masked (name: string, secret: unknown): string {
 }
 
 async function reachServers (config: Config, storage: Storage & { kind: 'servers' }): Promise<void> {
-  const postgres = inspectPostgres({ url: storage.databaseUrl, deadlineMs: config.DATABASE_DEADLINE_MS })
-  const clocks = createClocks({ leewaySeconds: config.CLOCK_LEEWAY })
+  const postgres = inspectPostgres({ url: storage.databaseUrl, deadlineMs: config.database.deadlineMs })
+  const clocks = createClocks(config.clocks)
   const redis = reachRedis(config, storage.redis, { postgres, clocks })
   const asked = await Promise.allSettled([postgres.then(findings => {
     clocks.note(recordServer, findings.clock)
@@ -57,7 +58,7 @@ async function reachServers (config: Config, storage: Storage & { kind: 'servers
     else if (answer.reason instanceof StartupError) failures.push(answer.reason.message)
     else throw answer.reason
   }
-  failures.push(...clockFlaws(clocks.compare(), config.CLOCK_LEEWAY).map(flaw => describeFlaw(flaw, storage.redis)))
+  failures.push(...clockFlaws(clocks.compare(), config.clocks.leewaySeconds).map(flaw => describeFlaw(flaw, storage.redis)))
   if (failures.length > 0) throw new CommandError(...failures)
 }
 
@@ -68,13 +69,13 @@ function describePostgres ({ pendingMigrations }: PostgresFindings, url: string)
 
 /** The same audit as at every start. Whose blocklist it is can be told only where Postgres can be asked. */
 async function reachRedis (config: Config, topology: RedisTopology, { postgres, clocks }: { postgres: Promise<PostgresFindings>, clocks: Clocks }): Promise<string> {
-  const { BLOCKLIST_DEADLINE_MS: deadlineMs, BLOCKLIST_PREFIX: prefix, REDIS_NOEVICTION_ACKNOWLEDGED } = config
+  const { deadlineMs, prefix, noevictionAcknowledged } = config.blocklist
   const redis = openRedis(topology)
   try {
     const connections = await redis.connect({ deadlineMs })
     const ours = await postgres.then(({ recordIds }) => ({ holdsForeign: createOwnershipCheck(prefix, async () => recordIds) }), () => ({}))
     const flaws = (await Promise.all(connections.servers().map(server => auditRedis({ ...server, prefix, clocks, ...ours })))).flat()
-    const refused = flaws.filter(flaw => !isAcknowledged(flaw, REDIS_NOEVICTION_ACKNOWLEDGED))
+    const refused = flaws.filter(flaw => !isAcknowledged(flaw, noevictionAcknowledged))
     if (refused.length > 0) throw new CommandError(...refused.map(flaw => describeFlaw(flaw, topology)))
     return `Redis at ${describeTopology(topology)} can be reached, and is fit for a blocklist.`
   } catch (cause) {

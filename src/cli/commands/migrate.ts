@@ -8,12 +8,12 @@ import { print } from '../terminal.ts'
 
 /** Brings the tables up to date, and opens nothing else. */
 export async function migrate (): Promise<void> {
-  const { storage, DATA_DIR, DATABASE_DEADLINE_MS: deadlineMs } = loadConfig(readEnv())
+  const { storage, database: { deadlineMs } } = loadConfig(readEnv())
   if (storage.kind === 'servers') {
     report(describeUrl(storage.databaseUrl), await migratePostgres({ url: storage.databaseUrl, deadlineMs }))
     return
   }
-  const dataDir = await openDataDir(DATA_DIR)
+  const dataDir = await openDataDir(storage.dataDir)
   try {
     report(dataDir.path, await migrateEmbedded(dataDir.path))
   } finally {
