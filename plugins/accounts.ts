@@ -34,7 +34,9 @@ export interface AccountsOptions {
 /** Users, the sessions that they open and end, and those who administer them. */
 async function accounts (app: FastifyInstance, { config }: AccountsOptions): Promise<void> {
   const { database, revoker, accessTokens, limits, metrics } = app
-  const announce = (event: SecurityEvent) => { app.log.info({ event: toLogged(event) }, `Security event: ${event.type}`) }
+  const announce = (event: SecurityEvent) => {
+    app.log.info({ event: toLogged(event) }, `Security event: ${event.type}`)
+  }
 
   const users = createUserRepository(database)
   const events = createEventRepository(database, announce)
@@ -44,7 +46,19 @@ async function accounts (app: FastifyInstance, { config }: AccountsOptions): Pro
   const ender = createSessionEnder(config.clocks.leewaySeconds)
   const requireClock = () => { app.clocks.requireAgreement() }
 
-  app.decorate('accounts', createAccounts({ database, users, passwords, checkPassword, perform, ender, requireClock, passwordMinLength: config.passwords.minLength }))
+  app.decorate(
+    'accounts',
+    createAccounts({
+      database,
+      users,
+      passwords,
+      checkPassword,
+      perform,
+      ender,
+      requireClock,
+      passwordMinLength: config.passwords.minLength
+    })
+  )
   app.decorate('sessions', createSessions({
     database,
     users,
@@ -61,13 +75,30 @@ async function accounts (app: FastifyInstance, { config }: AccountsOptions): Pro
     maxSessions: config.sessions.maxPerUser
   }))
   app.decorate('userAdministration', createUserAdministration({ database, users, perform, ender }))
-  app.decorate('revocationRequests', createRevocationRequests({ database, perform, ender, accessTokens, accessTokenLifetimeSeconds: config.tokens.lifetimeSeconds }))
+  app.decorate(
+    'revocationRequests',
+    createRevocationRequests({
+      database,
+      perform,
+      ender,
+      accessTokens,
+      accessTokenLifetimeSeconds: config.tokens.lifetimeSeconds
+    })
+  )
   app.decorate('securityEvents', events)
 }
 
 /** The names that the API has for them, so that who reads both reads the same. */
 function toLogged ({ type, userId, actorId, sessionId, ip, details }: SecurityEvent) {
-  return { type, user_id: userId ?? null, actor_id: actorId ?? null, session_id: sessionId ?? null, ip: canonicalIp(ip) ?? null, ...details && { details } }
+  return {
+    type,
+    user_id: userId ?? null,
+    actor_id: actorId ?? null,
+    session_id: sessionId ?? null,
+    ip: canonicalIp(ip) ?? null,
+    ...(details && { details })
+  }
 }
 
-export default fp(accounts, { name: 'accounts', fastify: '5.x', dependencies: ['metrics', 'database', 'tokens', 'rate-limits'] })
+const dependencies = ['metrics', 'database', 'tokens', 'rate-limits']
+export default fp(accounts, { name: 'accounts', fastify: '5.x', dependencies })

@@ -52,7 +52,11 @@ async function blocklist (app: FastifyInstance, { config, isAway = false }: Bloc
 function report (app: FastifyInstance, opened: OpenedBlocklist, deadlineMs: number): void {
   app.metrics.askBlocklist(opened.readStatus)
   app.metrics.askClocks(() => app.clocks.differences)
-  app.readiness.add('blocklist', () => withDeadline(app.blocklist.ping(), deadlineMs), () => opened.isBehind ? { blocklist: 'behind' } : {})
+  app.readiness.add(
+    'blocklist',
+    () => withDeadline(app.blocklist.ping(), deadlineMs),
+    () => (opened.isBehind ? { blocklist: 'behind' } : {})
+  )
   app.readiness.add('clocks', async () => {
     const fault = app.clocks.findFault()
     if (fault !== undefined) throw fault

@@ -9,16 +9,17 @@ import { bearerToken } from './auth/authorization.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * `app.authenticate` for requests that end something. While the blocklist cannot be asked, the record is asked instead,
-     * so that what is to end is recorded, and takes effect as soon as the blocklist is back, whether or not anybody tries
-     * again. What has something to revoke is answered 503 all the same, since until then nothing is refused.
+     * `app.authenticate` for requests that end something. While the blocklist cannot be asked, the record is asked
+     * instead, so that what is to end is recorded, and takes effect as soon as the blocklist is back, whether or not
+     * anybody tries again. What has something to revoke is answered 503 all the same, since until then nothing is
+     * refused.
      *
      * The record says that there is such a session; whether it has ended already is for whoever ends it to find out.
      */
     authenticateToEnd (request: FastifyRequest, reply: FastifyReply): Promise<void>
     /**
-     * The same for the deletion of one's own account, which lets a request through that is repeated: its token is refused
-     * everywhere by then, and the record says that it was ended by that very deletion.
+     * The same for the deletion of one's own account, which lets a request through that is repeated: its token is
+     * refused everywhere by then, and the record says that it was ended by that very deletion.
      */
     authenticateToDelete (request: FastifyRequest, reply: FastifyReply): Promise<void>
     /** The same for administrators, whose own session must not have ended. */
@@ -28,7 +29,9 @@ declare module 'fastify' {
 
 async function ending (app: FastifyInstance): Promise<void> {
   /** The claims of a token that is well, but that may have been revoked, and its session as the record has it. */
-  async function readRecord (request: FastifyRequest): Promise<{ claims: AccessTokenClaims, session: Session | undefined }> {
+  async function readRecord (
+    request: FastifyRequest
+  ): Promise<{ claims: AccessTokenClaims, session: Session | undefined }> {
     // Our own tokens have our own claims: the check of the signature has made sure.
     const claims = await app.verifySignature(bearerToken(request)) as AccessTokenClaims
     return { claims, session: await app.database.run(db => findSession(db, sessionOf(claims.sub, claims.sid))) }
@@ -41,7 +44,10 @@ async function ending (app: FastifyInstance): Promise<void> {
     request.user = claims
   }
 
-  /** What is refused here by the record may be accepted by a replica that has a blocklist without it: it is written there first. */
+  /**
+   * What is refused here by the record may be accepted by a replica that has a blocklist without it: it is written
+   * there first.
+   */
   async function refuseEverywhere ({ jti, sub, exp }: AccessTokenClaims): Promise<never> {
     await app.revoker.revoke([{ scope: 'token', id: jti, subject: sub, expiresAt: exp }])
     throw new SignoutError('token_revoked')
@@ -74,11 +80,13 @@ async function ending (app: FastifyInstance): Promise<void> {
 }
 
 /**
- * Whether the record decides: the blocklist could not be asked, or does not have the revocation yet. In both cases the request
- * has to write to the blocklist, and is answered 503 while it cannot.
+ * Whether the record decides: the blocklist could not be asked, or does not have the revocation yet. In both cases the
+ * request has to write to the blocklist, and is answered 503 while it cannot.
  */
 function isForRecord (error: unknown): boolean {
-  return error instanceof SignoutError && (error.code === 'revocation_unavailable' || error.cause instanceof RecordedError)
+  return (
+    error instanceof SignoutError && (error.code === 'revocation_unavailable' || error.cause instanceof RecordedError)
+  )
 }
 
 export default fp(ending, { name: 'ending', fastify: '5.x', dependencies: ['tokens', 'blocklist'] })

@@ -57,7 +57,9 @@ async function metrics (app: FastifyInstance, { config, arrival }: MetricsOption
 }
 
 /** Makes the server for METRICS_PORT, which answers `/metrics` and nothing else. */
-function createListener (log: FastifyBaseLogger, metrics: Metrics, arrival: ArrivalBounds | undefined): FastifyInstance {
+function createListener (
+  log: FastifyBaseLogger, metrics: Metrics, arrival: ArrivalBounds | undefined
+): FastifyInstance {
   const listener = Fastify({
     ...listenerOptions(arrival),
     loggerInstance: log,

@@ -27,27 +27,37 @@ export interface RateLimitsOptions {
 const connectDeadlineMs = 1_000
 /** By how much a busy event loop may delay an answer of Redis before the connection is given up, in milliseconds. */
 const lateLoopMs = 2_000
-/** By when a connection that broke is known to be broken, in milliseconds: one that is still there has refused the command. */
+/**
+ * By when a connection that broke is known to be broken, in milliseconds: one that is still there has refused the
+ * command.
+ */
 const givingUpMs = 50
 /** How often the log repeats that Redis refuses to count, in milliseconds. */
 const repeatAfterMs = 60_000
 
-const alone = 'Until then this replica counts attempts in its own memory, starting from the counts that Redis answered last.'
+const alone =
+  'Until then this replica counts attempts in its own memory, starting from the counts that Redis answered last.'
 
 /** Limits on guessing, counted in Redis or, in the embedded mode, in the memory of this process. */
 async function rateLimits (app: FastifyInstance, { config }: RateLimitsOptions): Promise<void> {
   if (!config.limits.isOn) {
-    app.log.warn('RATE_LIMITS=off: passwords can be guessed as fast as they can be checked. This is for load tests on a closed network; set it to on anywhere else.')
+    app.log.warn(
+      'RATE_LIMITS=off: passwords can be guessed as fast as they can be checked. This is for load tests on a closed network; set it to on anywhere else.'
+    )
     app.decorate('limits', noLimits)
     return
   }
   const { storage } = config
   app.decorate('limits', createLimits({
     rateOf: name => ({ name, ...config.limits.rates[name] }),
-    counterOf: storage.kind === 'servers' ? await openRedisCounters(app, storage.redis, config.blocklist) : rate => createMemoryCounter(sizeOf(rate)),
+    counterOf:
+        storage.kind === 'servers'
+          ? await openRedisCounters(app, storage.redis, config.blocklist)
+          : rate => createMemoryCounter(sizeOf(rate)),
     room: createWaitingRoom(),
     secret: app.keyEncryptionSecret
-  }))
+  })
+  )
 }
 
 function sizeOf ({ attempts, windowSeconds }: RateLimit): CounterSize {
@@ -55,11 +65,15 @@ function sizeOf ({ attempts, windowSeconds }: RateLimit): CounterSize {
 }
 
 /**
- * The limits have a connection of their own: guesses that come in by the thousand do not stand in front of the blocklist's
- * look-ups, on which every other request waits. The first command that Redis does not answer within the deadline closes the
- * connection, and attempts are counted in memory until there is another one.
+ * The limits have a connection of their own: guesses that come in by the thousand do not stand in front of the
+ * blocklist's look-ups, on which every other request waits. The first command that Redis does not answer within the
+ * deadline closes the connection, and attempts are counted in memory until there is another one.
  */
-async function openRedisCounters (app: FastifyInstance, topology: RedisTopology, { deadlineMs, prefix }: Config['blocklist']): Promise<(rate: RateLimit) => Counter> {
+async function openRedisCounters (
+  app: FastifyInstance,
+  topology: RedisTopology,
+  { deadlineMs, prefix }: Config['blocklist']
+): Promise<(rate: RateLimit) => Counter> {
   const counters: InsuredCounter[] = []
   const redis = openRedis(topology)
   const { shards, ...connections } = redis.attach({
@@ -76,7 +90,9 @@ async function openRedisCounters (app: FastifyInstance, topology: RedisTopology,
   // Nothing depends on whether it succeeds: it goes on trying.
   await withDeadline(connections.connect(), connectDeadlineMs).catch(() => {})
   const isReady = () => shards.every(({ link }) => link.isReady)
-  const tellOfRefusal = atMostEvery(repeatAfterMs, () => app.log.warn(`Redis refuses to count attempts: it may be full, read-only, or forbid scripts. ${alone}`))
+  const tellOfRefusal = atMostEvery(repeatAfterMs, () =>
+    app.log.warn(`Redis refuses to count attempts: it may be full, read-only, or forbid scripts. ${alone}`)
+  )
   return rate => {
     const size = sizeOf(rate)
     const shared = createRedisCounter(size, { shards, prefix: `${prefix}limit:${rate.name}:`, deadlineMs })

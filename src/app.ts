@@ -56,10 +56,20 @@ const pluginTimeoutMs = 90_000
  *
  * Throws a `StartupError` when the configuration cannot be started with. Whoever calls it closes the app, then too.
  */
-export function buildApp (config: Config, logger: LoggerOptions | false = { level: config?.log?.level }, { isBlocklistAway = false, arrival }: AppOptions = {}): FastifyInstance {
-  if ((config as Partial<Config> | undefined)?.storage === undefined) throw new TypeError('buildApp takes what loadConfig returns.')
+export function buildApp (
+  config: Config,
+  logger: LoggerOptions | false = { level: config?.log?.level },
+  { isBlocklistAway = false, arrival }: AppOptions = {}
+): FastifyInstance {
+  if ((config as Partial<Config> | undefined)?.storage === undefined) {
+    throw new TypeError('buildApp takes what loadConfig returns.')
+  }
   const app = Fastify({
-    logger: logger && { ...logger, serializers: { err: serializeError, req: serializeRequest }, hooks: { streamWrite: escapeLogLine } },
+    logger: logger && {
+      ...logger,
+      serializers: { err: serializeError, req: serializeRequest },
+      hooks: { streamWrite: escapeLogLine }
+    },
     ...listenerOptions(arrival),
     pluginTimeout: pluginTimeoutMs,
     trustProxy: config.http.trustProxy === undefined ? false : trustProxies(config.http.trustProxy)
@@ -103,11 +113,16 @@ export function buildApp (config: Config, logger: LoggerOptions | false = { leve
 }
 
 /**
- * Builds the stand-in that answers 503 while the service cannot start, because Postgres is down. `/health/live` answers 200.
+ * Builds the stand-in that answers 503 while the service cannot start, because Postgres is down. `/health/live` answers
+ * 200.
  *
  * @param arrival how long a request may take to arrive; defaults to 30 s
  */
-export function buildWaitingApp (log: FastifyBaseLogger, outage: AwayError, { arrival }: { arrival?: ArrivalBounds } = {}): FastifyInstance {
+export function buildWaitingApp (
+  log: FastifyBaseLogger,
+  outage: AwayError,
+  { arrival }: { arrival?: ArrivalBounds } = {}
+): FastifyInstance {
   const app = Fastify({
     ...listenerOptions(arrival),
     loggerInstance: log,

@@ -22,10 +22,11 @@ const retryMs = 1_000
 const crashes = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV'] as const
 
 /**
- * Runs the service until it is told to stop: environment → config → listen → close with grace. Resolves once it listens.
+ * Runs the service until it is told to stop: environment → config → listen → close with grace. Resolves once it
+ * listens.
  *
- * While its database is away it answers 503, and becomes the service by itself. Ends the process with 1 and one line when the
- * service cannot start as it is set up.
+ * While its database is away it answers 503, and becomes the service by itself. Ends the process with 1 and one line
+ * when the service cannot start as it is set up.
  */
 async function serve (): Promise<void> {
   try {
@@ -94,23 +95,33 @@ async function open (app: App, config: Config): Promise<AwayError | undefined> {
 
 function toOutage (error: unknown, { storage }: Config): AwayError | undefined {
   if (error instanceof AwayError) return error
-  if (!(error instanceof SignoutError) || error.code !== 'service_unavailable' || storage.kind === 'embedded') return undefined
+  if (!(error instanceof SignoutError) || error.code !== 'service_unavailable' || storage.kind === 'embedded') {
+    return undefined
+  }
   // It was there when the tables were looked at, and then it was not.
-  return new AwayError('database', `DATABASE_URL: ${describeUrl(storage.databaseUrl)} does not answer any more (${(error.cause as Error).message}). Start Postgres there.`, { cause: error })
+  return new AwayError(
+    'database',
+    `DATABASE_URL: ${describeUrl(storage.databaseUrl)} does not answer any more (${(error.cause as Error).message}). Start Postgres there.`,
+    { cause: error }
+  )
 }
 
 /** Listens in place of the service, and says why. */
 async function standInFor (app: App, outage: AwayError, config: Config): Promise<App> {
   const standIn = buildWaitingApp(app.log, outage)
   await listenOn(standIn, config, 'Answering 503')
-  process.stderr.write(`signout cannot start yet: ${escapeText(outage.message)} It is tried again every second, and requests get 503 until then.\n`)
+  process.stderr.write(
+    `signout cannot start yet: ${escapeText(outage.message)} It is tried again every second, and requests get 503 until then.\n`
+  )
   return standIn
 }
 
 async function listen (app: App, config: Config): Promise<void> {
   app.log.info(`signout ${version}`)
   app.log.info(`Database: ${app.database.description}`)
-  app.log.info(`Blocklist: ${config.storage.kind === 'servers' ? `Redis at ${describeTopology(config.storage.redis)}` : 'in the memory of this process'}`)
+  app.log.info(
+    `Blocklist: ${config.storage.kind === 'servers' ? `Redis at ${describeTopology(config.storage.redis)}` : 'in the memory of this process'}`
+  )
   try {
     await app.listenForScrapes()
     const address = await listenOn(app, config, 'Listening')

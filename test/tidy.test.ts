@@ -13,10 +13,10 @@ const maxTestLines = 40
 const maxHandlerLines = 10
 const maxFilesInFolder = 12
 /** The folders whose lines are at most 120 columns long. */
-const narrowFolders = ['routes', 'scripts', 'src', 'test']
+const narrowFolders = ['plugins', 'routes', 'scripts', 'src', 'test']
 /** What is inside those folders, and is not there yet. */
 const wideFolders = [
-  'src/app.ts', 'src/cli/', 'src/config.ts', 'src/server.ts', 'src/tokens/verified-tokens.ts', 'test/blocklist/',
+  'plugins/auth/', 'src/tokens/verified-tokens.ts',
   'test/config.test.ts', 'test/plugins/auth/',
   'test/tokens/'
 ]

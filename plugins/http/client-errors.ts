@@ -33,8 +33,8 @@ export function answerClientError (error: NodeJS.ErrnoException, socket: Duplex)
 }
 
 /**
- * Answers a CONNECT request with 400. Node hands its socket over without a listener for errors, so a connection that the
- * client resets would end the process.
+ * Answers a CONNECT request with 400. Node hands its socket over without a listener for errors, so a connection that
+ * the client resets would end the process.
  */
 export function answerConnect (_request: IncomingMessage, socket: Duplex): void {
   socket.on('error', () => { socket.destroy() })

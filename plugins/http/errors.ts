@@ -45,10 +45,13 @@ function setOrRemove (reply: FastifyReply, name: string, value: string | number 
 }
 
 /**
- * The fields of draft-ietf-httpapi-ratelimit-headers, for a limit that is used up. Other answers do not have them: how much
- * is left would tell one who guesses how much others have guessed.
+ * The fields of draft-ietf-httpapi-ratelimit-headers, for a limit that is used up. Other answers do not have them: how
+ * much is left would tell one who guesses how much others have guessed.
  */
-function rateLimitFields ({ name, attempts, windowSeconds }: RateLimit, resetSeconds = windowSeconds): Record<string, string> {
+function rateLimitFields (
+  { name, attempts, windowSeconds }: RateLimit,
+  resetSeconds = windowSeconds
+): Record<string, string> {
   return {
     'ratelimit-policy': `"${name}";q=${attempts};w=${windowSeconds}`,
     ratelimit: `"${name}";r=0;t=${resetSeconds}`
@@ -70,9 +73,17 @@ export function toSignoutError (thrown: unknown): SignoutError {
 }
 
 /** Ajv names a property that is missing, or is not known, beside the path of the object that it belongs to. */
-function toDetail ({ instancePath, params, message = 'is invalid' }: NonNullable<FastifyError['validation']>[number]): ErrorDetail {
-  if (typeof params['missingProperty'] === 'string') return { path: pointer(instancePath, params['missingProperty']), message: 'is missing' }
-  if (typeof params['additionalProperty'] === 'string') return { path: pointer(instancePath, params['additionalProperty']), message: 'is not known here' }
+function toDetail ({
+  instancePath,
+  params,
+  message = 'is invalid'
+}: NonNullable<FastifyError['validation']>[number]): ErrorDetail {
+  if (typeof params['missingProperty'] === 'string') {
+    return { path: pointer(instancePath, params['missingProperty']), message: 'is missing' }
+  }
+  if (typeof params['additionalProperty'] === 'string') {
+    return { path: pointer(instancePath, params['additionalProperty']), message: 'is not known here' }
+  }
   return { path: instancePath, message }
 }
 

@@ -58,7 +58,11 @@ async function listener (app: FastifyInstance): Promise<void> {
   app.addHook('onRequest', ({ raw, raw: { headers, httpVersion } }, _reply, done) => {
     // RFC 9112, section 3.2.
     const isWrong = (headers.host === undefined && httpVersion === '1.1') || isRepeated({ raw }, 'host')
-    done(isWrong ? new SignoutError('invalid_request', { description: 'An HTTP/1.1 request must have one Host header.' }) : undefined)
+    done(
+      isWrong
+        ? new SignoutError('invalid_request', { description: 'An HTTP/1.1 request must have one Host header.' })
+        : undefined
+    )
   })
   app.addHook('onSend', (_request, reply, payload, done) => {
     for (const [name, value] of Object.entries(protectiveHeaders)) if (!reply.hasHeader(name)) reply.header(name, value)
@@ -71,8 +75,8 @@ function answerInsteadOfNode (server: Server): void {
 }
 
 /**
- * Returns the servers that Fastify has made beside `app.server`: with HOST=localhost it listens on each loopback address, and
- * sets no handlers on the further ones. It has no public name for them.
+ * Returns the servers that Fastify has made beside `app.server`: with HOST=localhost it listens on each loopback
+ * address, and sets no handlers on the further ones. It has no public name for them.
  */
 function furtherServers (app: FastifyInstance): Server[] {
   const symbol = Object.getOwnPropertySymbols(app).find(({ description }) => description === 'fastify.serverBindings')

@@ -12,8 +12,9 @@ export type SerializedError = {
 }
 
 /**
- * What the log says of an error: what it is and where it came from, and nothing that a library hung on it. ioredis' errors
- * carry the command with its arguments, the password of AUTH among them; Drizzle's messages carry the query's parameters.
+ * What the log says of an error: what it is and where it came from, and nothing that a library hung on it. ioredis'
+ * errors carry the command with its arguments, the password of AUTH among them; Drizzle's messages carry the query's
+ * parameters.
  */
 export function serializeError (error: unknown): SerializedError {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error), stack: '' }
@@ -46,5 +47,8 @@ const shortSegment = /^[\w.~-]{0,15}$/
 /** Returns the path of an address. A segment that could be a token is hidden. */
 function loggedPath (url: string): string {
   const [path = ''] = url.split(/[?#]/, 1)
-  return path.split('/').map(segment => shortSegment.test(segment) || parseUuid(segment) !== undefined ? segment : '[hidden]').join('/')
+  return path
+    .split('/')
+    .map(segment => (shortSegment.test(segment) || parseUuid(segment) !== undefined ? segment : '[hidden]'))
+    .join('/')
 }

@@ -21,8 +21,8 @@ const repeatAfterMs = 60_000
 const loggedLength = 100
 
 /**
- * Returns Fastify's `trustProxy` for the addresses and ranges of proxies. A proxy that is listed in `X-Forwarded-For` with
- * a port is trusted like one without.
+ * Returns Fastify's `trustProxy` for the addresses and ranges of proxies. A proxy that is listed in `X-Forwarded-For`
+ * with a port is trusted like one without.
  */
 export function trustProxies (ranges: string[]): (address: string, hop: number) => boolean {
   const isTrusted = compile(ranges)
@@ -36,7 +36,8 @@ async function requester (app: FastifyInstance, { now = () => performance.now() 
     if (now() < silentUntil) return
     silentUntil = now() + repeatAfterMs
     app.log.warn({ address: ip.slice(0, loggedLength), source: ips?.at(-2) },
-      'X-Forwarded-For holds no IP address. Its clients share one rate limit, and their sessions have no address. Configure the proxy that is the source to send addresses.')
+      'X-Forwarded-For holds no IP address. Its clients share one rate limit, and their sessions have no address. Configure the proxy that is the source to send addresses.'
+    )
   }
 
   app.decorateRequest('requester', {

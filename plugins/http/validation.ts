@@ -8,8 +8,8 @@ import { components } from '../../src/schemas/schemas.ts'
 const buildCompiler = AjvCompiler()
 
 /**
- * Ajv's own coercion stays off: it accepts `-Infinity`, `0x10` and ` 5` as integers, and does not apply the bounds to what is
- * not finite. Unknown properties are refused, not dropped. All mistakes are found, not only the first.
+ * Ajv's own coercion stays off: it accepts `-Infinity`, `0x10` and ` 5` as integers, and does not apply the bounds to
+ * what is not finite. Unknown properties are refused, not dropped. All mistakes are found, not only the first.
  */
 const ajvOptions = {
   allErrors: true,
@@ -29,7 +29,10 @@ function lowerCase (_isWanted: boolean, text: string, _schema: unknown, place?: 
   return true
 }
 
-/** How many mistakes an answer names: more than a body of ours has properties. What a client made up is not repeated at any length. */
+/**
+ * How many mistakes an answer names: more than a body of ours has properties. What a client made up is not repeated at
+ * any length.
+ */
 const maxMistakes = 10
 
 interface RoutePart {

@@ -8,20 +8,27 @@ const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/
 const latestSeconds = 253_402_300_799
 
 export function parseUsername (text: string): string {
-  if (!isUsername(text)) throw new InvalidArgumentError('It must have 3 to 254 letters (a to z), digits or characters of "._%+@-".')
+  if (!isUsername(text)) {
+    throw new InvalidArgumentError('It must have 3 to 254 letters (a to z), digits or characters of "._%+@-".')
+  }
   return text
 }
 
 /** An instant, as seconds since the epoch. */
 export function parseExpiry (text: string): number {
   const seconds = /^\d+$/.test(text) ? Number(text) : instant.test(text) ? Math.ceil(Date.parse(text) / 1000) : NaN
-  if (!(seconds <= latestSeconds)) throw new InvalidArgumentError('It must be in seconds since the epoch, or an instant such as 2030-01-31T12:00:00Z.')
+  if (!(seconds <= latestSeconds)) {
+    throw new InvalidArgumentError('It must be in seconds since the epoch, or an instant such as 2030-01-31T12:00:00Z.')
+  }
   return seconds
 }
 
 export type TokenOrId = { token: string } | { jti: string }
 
-/** An access token or the id of one. Whatever has a dot is meant to be a token, so that half of one is not taken for an id. */
+/**
+ * An access token or the id of one. Whatever has a dot is meant to be a token, so that half of one is not taken for an
+ * id.
+ */
 export function parseToken (text: string): TokenOrId | undefined {
   if (text.includes('.')) return { token: text }
   // The ids of our tokens are UUIDs. Anything else would be revoked to no effect.

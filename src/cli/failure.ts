@@ -20,7 +20,9 @@ export function explainFailure (error: unknown): string[] | undefined {
 }
 
 function explainRefusal ({ message, details, cause }: SignoutError): string {
-  if (details !== undefined) return `${details.map(({ path, message }) => `The ${path.slice(1)} ${message}`).join('; ')}.`
+  if (details !== undefined) {
+    return `${details.map(({ path, message }) => `The ${path.slice(1)} ${message}`).join('; ')}.`
+  }
   // Nobody but the operator reads it here, who has no other log to look the cause up in.
   return cause instanceof Error ? `${message} (${cause.message})` : message
 }

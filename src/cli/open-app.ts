@@ -7,8 +7,8 @@ import { CommandError } from './failure.ts'
 export type App = ReturnType<typeof buildApp>
 
 /**
- * How long the blocklist may take to answer a command, at least, in milliseconds. The setting is for requests, of which many
- * wait; here one operator does, and a process that has just been started on a busy machine is not quick itself.
+ * How long the blocklist may take to answer a command, at least, in milliseconds. The setting is for requests, of which
+ * many wait; here one operator does, and a process that has just been started on a busy machine is not quick itself.
  */
 const patienceMs = 2_000
 
@@ -36,8 +36,9 @@ export async function withApp<T> (work: Work<T>, options: AppOptions = {}): Prom
 }
 
 /**
- * The same for work that ends something. While Redis is away that is recorded all the same, as over HTTP, and takes effect
- * without anybody trying again: whoever keeps the blocklist up with the record sees to it. Then it rejects with a line that says so.
+ * The same for work that ends something. While Redis is away that is recorded all the same, as over HTTP, and takes
+ * effect without anybody trying again: whoever keeps the blocklist up with the record sees to it. Then it rejects with
+ * a line that says so.
  */
 export async function withAppToEnd<T> (work: Work<T>, outage?: AwayError): Promise<T> {
   try {
@@ -46,6 +47,8 @@ export async function withAppToEnd<T> (work: Work<T>, outage?: AwayError): Promi
     if (error instanceof AwayError && error.what === 'blocklist') return await withAppToEnd(work, error)
     if (!(error instanceof SignoutError) || error.code !== 'revocation_unavailable') throw error
     const why = outage?.message ?? `Redis has not confirmed it (${(error.cause as Error).message}).`
-    throw new CommandError(`It is on record, and takes effect by itself as soon as Redis is back; to repeat the command is safe. ${why}`)
+    throw new CommandError(
+      `It is on record, and takes effect by itself as soon as Redis is back; to repeat the command is safe. ${why}`
+    )
   }
 }

@@ -48,10 +48,14 @@ export function createProgram ({ onServing }: ProgramOptions): Command {
     .description('bring the tables of the database up to date, which every start of the server does too')
     .action(async () => { await (await import('./commands/migrate.ts')).migrate() })
   program.command('check-config')
-    .description('check all settings, print what is in effect without secrets, and ask whether Postgres and Redis can be reached; writes nothing')
+    .description(
+      'check all settings, print what is in effect without secrets, and ask whether Postgres and Redis can be reached; writes nothing'
+    )
     .action(async () => { await (await import('./commands/check-config.ts')).printConfigCheck() })
   program.command('adopt-blocklist')
-    .description('take over the blocklist that another database keeps under BLOCKLIST_PREFIX, and make it from this one; stop the service of the other first')
+    .description(
+      'take over the blocklist that another database keeps under BLOCKLIST_PREFIX, and make it from this one; stop the service of the other first'
+    )
     .action(async () => { await (await import('./commands/adopt-blocklist.ts')).adoptBlocklist() })
   addUserCommands(program.command('user').description('create, disable and enable users'))
   addSessionCommands(program.command('sessions').description('show sessions'))
@@ -64,10 +68,14 @@ export function createProgram ({ onServing }: ProgramOptions): Command {
 
 function addUserCommands (user: Command): void {
   user.command('create')
-    .description('create a user. The password is asked for on a terminal, without showing it; otherwise it is the first line of the standard input')
+    .description(
+      'create a user. The password is asked for on a terminal, without showing it; otherwise it is the first line of the standard input'
+    )
     .argument('<name>', 'the username', parseUsername)
     .option('--admin', 'the user may administer others')
-    .action(async (name: string, { admin }: { admin?: true }) => { await (await import('./commands/users.ts')).createUser(name, admin === true ? 'admin' : 'user') })
+    .action(async (name: string, { admin }: { admin?: true }) => {
+      await (await import('./commands/users.ts')).createUser(name, admin === true ? 'admin' : 'user')
+    })
   user.command('disable')
     .description('disable a user, and end all sessions')
     .argument('<user>', 'a username or an id')
@@ -83,7 +91,9 @@ function addSessionCommands (sessions: Command): void {
     .description('list the live sessions of a user, newest first')
     .argument('<user>', 'a username or an id')
     .option('--json', 'as JSON')
-    .action(async (user: string, { json }: { json?: true }) => { await (await import('./commands/sessions.ts')).printSessions(user, json === true) })
+    .action(async (user: string, { json }: { json?: true }) => {
+      await (await import('./commands/sessions.ts')).printSessions(user, json === true)
+    })
 }
 
 interface RevokeOptions {
@@ -96,19 +106,31 @@ interface RevokeOptions {
 
 function addRevoke (program: Command): void {
   program.command('revoke')
-    .description('end all sessions of a user, or a session, with everything that belongs to them; or revoke one access token alone')
+    .description(
+      'end all sessions of a user, or a session, with everything that belongs to them; or revoke one access token alone'
+    )
     .option('--user <user>', 'a username or an id')
     .option('--session <sid>', 'the id of a session')
     .option('--token <token>', 'an access token, or its jti')
-    .option('--expires-at <instant>', 'with --token: until when to refuse it, where that is later than it lives by itself or, for a jti, by the settings; in seconds since the epoch, or as 2030-01-31T12:00:00Z', parseExpiry)
+    .option(
+      '--expires-at <instant>',
+      'with --token: until when to refuse it, where that is later than it lives by itself or, for a jti, by the settings; in seconds since the epoch, or as 2030-01-31T12:00:00Z',
+      parseExpiry
+    )
     .option('--dry-run', 'say what would end, and end nothing')
     .action(async ({ user, session: sessionText, token: text, expiresAt, dryRun }: RevokeOptions, command: Command) => {
-      if ([user, sessionText, text].filter(given => given !== undefined).length !== 1) command.error('error: give exactly one of --user, --session and --token.')
+      if ([user, sessionText, text].filter(given => given !== undefined).length !== 1) {
+        command.error('error: give exactly one of --user, --session and --token.')
+      }
       const session = sessionText === undefined ? undefined : parseUuid(sessionText)
       const token = text === undefined ? undefined : parseToken(text)
       // Not left to commander, which repeats the value: it may be a refresh token.
-      if (sessionText !== undefined && session === undefined) command.error('error: --session takes the id of a session (a UUID): signout sessions list USER shows them.')
-      if (text !== undefined && token === undefined) command.error('error: --token takes an access token (a JWT), or its jti (a UUID).')
+      if (sessionText !== undefined && session === undefined) {
+        command.error('error: --session takes the id of a session (a UUID): signout sessions list USER shows them.')
+      }
+      if (text !== undefined && token === undefined) {
+        command.error('error: --token takes an access token (a JWT), or its jti (a UUID).')
+      }
       if (expiresAt !== undefined && token === undefined) command.error('error: --expires-at goes with --token alone.')
       await (await import('./commands/revoke.ts')).revoke({ user, session, token, expiresAt }, dryRun === true)
     })
@@ -129,8 +151,14 @@ function pathOf (command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`
 }
 
-/** Commander's words in one line, and without the value of an option that does not exist: it may have been a password. */
+/**
+ * Commander's words in one line, and without the value of an option that does not exist: it may have been a password.
+ */
 function toLine (text: string): string {
-  const line = text.replace(/^error: /, '').replace(/(unknown option '[^'=]*)=[^]*?'(?=\n|$)/, "$1'").trim().replaceAll(/\s*\n\s*/g, ' ')
+  const line = text
+    .replace(/^error: /, '')
+    .replace(/(unknown option '[^'=]*)=[^]*?'(?=\n|$)/, "$1'")
+    .trim()
+    .replaceAll(/\s*\n\s*/g, ' ')
   return line.endsWith('.') ? line : `${line}.`
 }

@@ -4,8 +4,8 @@ import { createProgram } from './program.ts'
 import { warn } from './terminal.ts'
 
 /**
- * Runs a command line. Answers the exit code: 0 when it is done, 1 when it could not be done, 2 when the command line was
- * wrong; nothing while a server goes on running in this process.
+ * Runs a command line. Answers the exit code: 0 when it is done, 1 when it could not be done, 2 when the command line
+ * was wrong; nothing while a server goes on running in this process.
  *
  * Rejects with a defect of ours alone.
  */

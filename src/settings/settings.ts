@@ -11,7 +11,10 @@ interface Must {
 }
 
 const integer = (minimum: number, maximum: number, otherwise?: number, unit = '') => Type.Integer({
-  minimum, maximum, ...(otherwise !== undefined && { default: otherwise }), must: `a whole number from ${minimum} to ${maximum}${unit}`
+  minimum,
+  maximum,
+  ...(otherwise !== undefined && { default: otherwise }),
+  must: `a whole number from ${minimum} to ${maximum}${unit}`
 })
 
 const address = (schemes: string[], example: string) => Type.Refine(
@@ -27,7 +30,12 @@ const rateLimit = (otherwise: string) => Type.String({
 })
 
 /** Prometheus sends it after `Bearer`: the characters are those of a bearer token (RFC 6750, section 2.1). */
-const metricsToken = Type.String({ secret: true, pattern: '^(?=.{16,512}$)[A-Za-z0-9._~+/-]+=*$', must: '16 to 512 letters, digits or characters of "-._~+/" that cannot be guessed, such as the output of: openssl rand -hex 32' })
+const metricsToken = Type.String({
+  secret: true,
+  pattern: '^(?=.{16,512}$)[A-Za-z0-9._~+/-]+=*$',
+  must: '16 to 512 letters, digits or characters of "-._~+/" that cannot be guessed, ' +
+    'such as the output of: openssl rand -hex 32'
+})
 
 /** Every setting: the name of its environment variable, its type, its bounds and its default. */
 export const Settings = Type.Object({
@@ -42,23 +50,35 @@ export const Settings = Type.Object({
   REDIS_URL: Type.Optional(address(['redis:', 'rediss:'], 'redis://host:6379')),
   /** The sentinels that know the primary, and the name that it has there; instead of REDIS_URL. */
   REDIS_SENTINELS: Type.Optional(redisMembers('sentinel-1:26379,sentinel-2:26379,sentinel-3:26379')),
-  REDIS_MASTER_NAME: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,255}$', must: 'letters, digits or characters of "._-", such as mymaster' })),
+  REDIS_MASTER_NAME: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z0-9._-]{1,255}$',
+      must: 'letters, digits or characters of "._-", such as mymaster'
+    })
+  ),
   /** Some nodes of a cluster; instead of REDIS_URL. */
   REDIS_CLUSTER_NODES: Type.Optional(redisMembers('node-1:6379,node-2:6379,node-3:6379')),
   /** The user of the primary behind sentinels, or of the nodes of a cluster. */
   REDIS_USERNAME: Type.Optional(Type.String({ pattern: '^\\S{1,255}$', must: 'a name without spaces' })),
-  REDIS_PASSWORD: Type.Optional(Type.String({ secret: true, maxLength: 4096, must: 'a password of at most 4096 characters' })),
+  REDIS_PASSWORD: Type.Optional(
+    Type.String({ secret: true, maxLength: 4096, must: 'a password of at most 4096 characters' })
+  ),
   /** A file with the certificates that are believed, where Redis is reached by TLS. Unset: those that Node believes. */
   REDIS_TLS_CA: Type.Optional(Type.String({ minLength: 1, must: 'a file' })),
   /** Where Redis does not tell its eviction policy. */
-  REDIS_NOEVICTION_ACKNOWLEDGED: Type.Union([Type.Literal('yes'), Type.Literal('no')], { default: 'no', must: 'yes or no' }),
+  REDIS_NOEVICTION_ACKNOWLEDGED: Type.Union([Type.Literal('yes'), Type.Literal('no')], {
+    default: 'no',
+    must: 'yes or no'
+  }),
   DATA_DIR: Type.String({ default: '.signout', minLength: 1, must: 'a folder' }),
   /** `iss` of the tokens. */
   ISSUER: Type.Optional(Type.Refine(
     Type.String({ must: 'an http or https address without query and fragment, such as https://auth.example.com' }),
     text => URL.canParse(text) && /^https?:\/\/[^?#]+$/.test(text))),
   /** `aud` of the tokens. Unset: the issuer. */
-  AUDIENCE: Type.Optional(Type.String({ minLength: 1, maxLength: 255, must: 'a name of 1 to 255 characters for those who accept the tokens' })),
+  AUDIENCE: Type.Optional(
+    Type.String({ minLength: 1, maxLength: 255, must: 'a name of 1 to 255 characters for those who accept the tokens' })
+  ),
   ACCESS_TOKEN_TTL: integer(1, 2_592_000, 900, ' (seconds)'),
   CLOCK_LEEWAY: integer(0, 300, 5, ' (seconds)'),
   /** How long a session lives without being refreshed. */
@@ -72,16 +92,26 @@ export const Settings = Type.Object({
   SESSION_RETENTION: integer(0, 31_536_000, 2_592_000, ' (seconds)'),
   SECURITY_EVENT_RETENTION: integer(3600, 315_360_000, 7_776_000, ' (seconds)'),
   KEY_ENCRYPTION_SECRET: Type.Optional(Type.Refine(
-    Type.String({ secret: true, must: '32 bytes or more that cannot be guessed, such as the output of: openssl rand -base64 32' }),
+    Type.String({
+      secret: true,
+      must: '32 bytes or more that cannot be guessed, such as the output of: openssl rand -base64 32'
+    }),
     text => Buffer.byteLength(text) >= 32)),
   BLOCKLIST_DEADLINE_MS: integer(10, 10_000, 250, ' (milliseconds)'),
   /** How many replicas of Redis must have a logout before it is answered. */
   BLOCKLIST_WAIT_REPLICAS: integer(0, 10, 0),
-  BLOCKLIST_PREFIX: Type.String({ default: 'signout:', pattern: '^[A-Za-z0-9:._-]{1,64}$', must: '1 to 64 letters, digits or characters of ":._-"' }),
+  BLOCKLIST_PREFIX: Type.String({
+    default: 'signout:',
+    pattern: '^[A-Za-z0-9:._-]{1,64}$',
+    must: '1 to 64 letters, digits or characters of ":._-"'
+  }),
   PASSWORD_MIN_LENGTH: integer(8, 128, 15, ' (characters)'),
   /** The proxies whose X-Forwarded-For is believed. */
   TRUST_PROXY: Type.Optional(Type.Refine(
-    Type.Array(Type.String(), { minItems: 1, must: 'a list of addresses or CIDR ranges, such as 10.0.0.0/8,192.168.1.1' }),
+    Type.Array(Type.String(), {
+      minItems: 1,
+      must: 'a list of addresses or CIDR ranges, such as 10.0.0.0/8,192.168.1.1'
+    }),
     list => list.every(isAddressRange))),
   DATABASE_DEADLINE_MS: integer(100, 60_000, 2000, ' (milliseconds)'),
   RATE_LIMITS: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', must: 'on or off' }),
@@ -146,5 +176,7 @@ function isAddressRange (text: string): boolean {
   const version = isIP(ip)
   if (version === 0 || rest.length > 0) return false
   // Not 0: to believe everybody is to believe nobody, and proxy-addr refuses it.
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (version === 4 ? 32 : 128))
+  return (
+    bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (version === 4 ? 32 : 128))
+  )
 }

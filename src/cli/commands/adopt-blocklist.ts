@@ -9,18 +9,26 @@ import { patient } from '../open-app.ts'
 import { print } from '../terminal.ts'
 
 /**
- * Makes the blocklist under a prefix that of this database: whoever starts next fills it from its own record. What the other
- * database has revoked stays in it until it expires, which harms nobody.
+ * Makes the blocklist under a prefix that of this database: whoever starts next fills it from its own record. What the
+ * other database has revoked stays in it until it expires, which harms nobody.
  */
 export async function adoptBlocklist (): Promise<void> {
   const { storage, blocklist: { prefix, deadlineMs }, clocks: { leewaySeconds } } = patient(loadConfig(readEnv()))
-  if (storage.kind === 'embedded') throw new CommandError('In embedded mode the blocklist is in the memory of the server, and belongs to nobody else.')
+  if (storage.kind === 'embedded') {
+    throw new CommandError('In embedded mode the blocklist is in the memory of the server, and belongs to nobody else.')
+  }
   const redis = openRedis(storage.redis)
   try {
     const { shards } = await redis.connect({ deadlineMs })
-    await Promise.all(shards.map(({ tag, link }) => createRedisProjection({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds }).forgetMarker()))
+    await Promise.all(
+      shards.map(({ tag, link }) =>
+        createRedisProjection({ redis: link, prefix: shardPrefix(prefix, tag), leewaySeconds }).forgetMarker()
+      )
+    )
   } finally {
     redis.close()
   }
-  print(`The blocklist under the prefix ${prefix} at ${describeTopology(storage.redis)} is made from this database from now on.`)
+  print(
+    `The blocklist under the prefix ${prefix} at ${describeTopology(storage.redis)} is made from this database from now on.`
+  )
 }

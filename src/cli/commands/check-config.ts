@@ -25,15 +25,23 @@ export async function printConfigCheck (): Promise<void> {
   for (const line of describeSettings(settings, env)) print(line)
   print('')
   if (config.storage.kind === 'servers') await reachServers(patient(config), config.storage)
-  else print(`Embedded: the database is in ${resolve(config.storage.dataDir)} and was not opened; the blocklist is in the memory of the server.`)
+  else {
+    print(
+      `Embedded: the database is in ${resolve(config.storage.dataDir)} and was not opened; the blocklist is in the memory of the server.`
+    )
+  }
 }
 
 function describeSettings (settings: Settings, env: Record<string, string | undefined>): string[] {
-  return Object.entries(Settings.properties as unknown as Record<string, TSchema & { secret?: true }>).map(([name, schema]) => {
-    const value = (settings as Record<string, unknown>)[name]
-    const origin = env[name] === undefined || env[name] === '' ? '  (default)' : ''
-    return value === undefined ? `${name} is not set` : `${name}=${schema.secret === true ? masked(name, value) : String(value)}${origin}`
-  })
+  return Object.entries(Settings.properties as unknown as Record<string, TSchema & { secret?: true }>).map(
+    ([name, schema]) => {
+      const value = (settings as Record<string, unknown>)[name]
+      const origin = env[name] === undefined || env[name] === '' ? '  (default)' : ''
+      return value === undefined
+        ? `${name} is not set`
+        : `${name}=${schema.secret === true ? masked(name, value) : String(value)}${origin}`
+    }
+  )
 }
 
 /** Of an address where it points to, and of any other secret how long it is. */
@@ -48,7 +56,11 @@ async function reachServers (config: Config, storage: Storage & { kind: 'servers
   const redis = reachRedis(config, storage.redis, { postgres, clocks })
   const asked = await Promise.allSettled([postgres.then(findings => {
     clocks.note(recordServer, findings.clock)
-    if (findings.isReadOnly) throw new CommandError(`DATABASE_URL: Postgres at ${describeUrl(storage.databaseUrl)} is read-only: it may be a standby. Name the primary, or turn default_transaction_read_only off.`)
+    if (findings.isReadOnly) {
+      throw new CommandError(
+        `DATABASE_URL: Postgres at ${describeUrl(storage.databaseUrl)} is read-only: it may be a standby. Name the primary, or turn default_transaction_read_only off.`
+      )
+    }
     return describePostgres(findings, storage.databaseUrl)
   }), redis])
   const failures: string[] = []
@@ -58,29 +70,46 @@ async function reachServers (config: Config, storage: Storage & { kind: 'servers
     else if (answer.reason instanceof StartupError) failures.push(answer.reason.message)
     else throw answer.reason
   }
-  failures.push(...clockFlaws(clocks.compare(), config.clocks.leewaySeconds).map(flaw => describeFlaw(flaw, storage.redis)))
+  failures.push(
+    ...clockFlaws(clocks.compare(), config.clocks.leewaySeconds).map(flaw => describeFlaw(flaw, storage.redis))
+  )
   if (failures.length > 0) throw new CommandError(...failures)
 }
 
 function describePostgres ({ pendingMigrations }: PostgresFindings, url: string): string {
-  const tables = pendingMigrations === 0 ? 'its tables are up to date' : `its tables are not up to date: the next start, or signout migrate, applies ${pendingMigrations} migration${pendingMigrations === 1 ? '' : 's'}`
+  const tables =
+    pendingMigrations === 0
+      ? 'its tables are up to date'
+      : `its tables are not up to date: the next start, or signout migrate, applies ${pendingMigrations} migration${pendingMigrations === 1 ? '' : 's'}`
   return `Postgres at ${describeUrl(url)} can be reached, and ${tables}.`
 }
 
 /** The same audit as at every start. Whose blocklist it is can be told only where Postgres can be asked. */
-async function reachRedis (config: Config, topology: RedisTopology, { postgres, clocks }: { postgres: Promise<PostgresFindings>, clocks: Clocks }): Promise<string> {
+async function reachRedis (
+  config: Config,
+  topology: RedisTopology,
+  { postgres, clocks }: { postgres: Promise<PostgresFindings>, clocks: Clocks }
+): Promise<string> {
   const { deadlineMs, prefix, noevictionAcknowledged } = config.blocklist
   const redis = openRedis(topology)
   try {
     const connections = await redis.connect({ deadlineMs })
-    const ours = await postgres.then(({ recordIds }) => ({ holdsForeign: createOwnershipCheck(prefix, async () => recordIds) }), () => ({}))
-    const flaws = (await Promise.all(connections.servers().map(server => auditRedis({ ...server, prefix, clocks, ...ours })))).flat()
+    const ours = await postgres.then(
+      ({ recordIds }) => ({ holdsForeign: createOwnershipCheck(prefix, async () => recordIds) }),
+      () => ({})
+    )
+    const flaws = (
+      await Promise.all(connections.servers().map(server => auditRedis({ ...server, prefix, clocks, ...ours })))
+    ).flat()
     const refused = flaws.filter(flaw => !isAcknowledged(flaw, noevictionAcknowledged))
     if (refused.length > 0) throw new CommandError(...refused.map(flaw => describeFlaw(flaw, topology)))
     return `Redis at ${describeTopology(topology)} can be reached, and is fit for a blocklist.`
   } catch (cause) {
     if (cause instanceof CommandError || cause instanceof StartupError) throw cause
-    throw new StartupError(`${variableOf(topology)}: ${describeTopology(topology)} does not answer (${(cause as Error).message}).`, { cause })
+    throw new StartupError(
+      `${variableOf(topology)}: ${describeTopology(topology)} does not answer (${(cause as Error).message}).`,
+      { cause }
+    )
   } finally {
     redis.close()
   }

@@ -5,8 +5,9 @@ import { CommandError } from '../failure.ts'
 import type { App } from '../open-app.ts'
 
 /**
- * The user that USER names: by id, or by username without regard to case. A username may have the form of an id; somebody
- * who took the id of another as a username must not have commands done to that other one, nor the other way round.
+ * The user that USER names: by id, or by username without regard to case. A username may have the form of an id;
+ * somebody who took the id of another as a username must not have commands done to that other one, nor the other way
+ * round.
  */
 export async function findUser (app: App, text: string): Promise<User | undefined> {
   const users = createUserRepository(app.database)
@@ -14,7 +15,9 @@ export async function findUser (app: App, text: string): Promise<User | undefine
   const withId = id === undefined ? undefined : await users.findById(id)
   const named = isUsername(text) ? await users.findByUsername(text) : undefined
   if (withId !== undefined && named !== undefined && withId.id !== named.id) {
-    throw new CommandError(`${text} is the id of ${withId.username}, and the username of the user with the id ${named.id}: say which, by the other name of either.`)
+    throw new CommandError(
+      `${text} is the id of ${withId.username}, and the username of the user with the id ${named.id}: say which, by the other name of either.`
+    )
   }
   return withId ?? named
 }

@@ -22,6 +22,11 @@ export async function migrate (): Promise<void> {
 }
 
 function report (where: string, applied: number): void {
-  const done = applied === 0 ? 'nothing had to be done' : applied === 1 ? '1 migration was applied' : `${applied} migrations were applied`
+  const done =
+    applied === 0
+      ? 'nothing had to be done'
+      : applied === 1
+        ? '1 migration was applied'
+        : `${applied} migrations were applied`
   print(`The tables at ${where} are up to date: ${done}.`)
 }

@@ -7,8 +7,9 @@ import { CommandError } from '../failure.ts'
 const maxLineBytes = 65_536
 
 /**
- * A password that is being chosen: asked for twice on a terminal, which does not show it; otherwise the first line of the
- * standard input. Never an argument: those are seen by all users of the machine, and kept in the history of the shell.
+ * A password that is being chosen: asked for twice on a terminal, which does not show it; otherwise the first line of
+ * the standard input. Never an argument: those are seen by all users of the machine, and kept in the history of the
+ * shell.
  */
 export async function readNewPassword (): Promise<string> {
   return process.stdin.isTTY ? await askTwice(process.stdin) : await readLine(process.stdin)
@@ -25,7 +26,9 @@ async function askTwice (terminal: ReadStream): Promise<string> {
     const password = await nextLine(lines)
     ask('\nThe same again: ')
     const repeated = await nextLine(lines)
-    if (repeated !== password) throw new CommandError('These were two different passwords, so nothing was done: try again.')
+    if (repeated !== password) {
+      throw new CommandError('These were two different passwords, so nothing was done: try again.')
+    }
     return password
   } finally {
     ask('\n')
@@ -57,7 +60,11 @@ async function readLine (input: NodeJS.ReadableStream): Promise<string> {
   const bytes = Buffer.concat(chunks)
   const end = bytes.indexOf('\n')
   const line = decode(end < 0 ? bytes : bytes.subarray(0, end)).replace(/\r$/, '')
-  if (line === '') throw new CommandError('No password was given: type it on a terminal, or write it to the standard input, as its first line.')
+  if (line === '') {
+    throw new CommandError(
+      'No password was given: type it on a terminal, or write it to the standard input, as its first line.'
+    )
+  }
   return line
 }
 

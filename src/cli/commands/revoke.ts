@@ -36,20 +36,40 @@ interface NamedRequest {
 }
 
 async function toRequest (app: App, { user: text, session, token, expiresAt }: Target): Promise<NamedRequest> {
-  if (token !== undefined) return { request: { ...token, expiresAt }, nothing: 'The token has ended', unknown: 'There is no such token.' }
-  if (session !== undefined) return { request: { sid: session }, nothing: `The session ${session} has ended already`, unknown: `There is no session ${session}.` }
+  if (token !== undefined) {
+    return { request: { ...token, expiresAt }, nothing: 'The token has ended', unknown: 'There is no such token.' }
+  }
+  if (session !== undefined) {
+    return {
+      request: { sid: session },
+      nothing: `The session ${session} has ended already`,
+      unknown: `There is no session ${session}.`
+    }
+  }
   const unknown = unknownUser(String(text))
   const user = await findUser(app, String(text))
-  if (user !== undefined) return { request: { subject: user.id }, nothing: `${user.username} (${user.id}) has no session left to end`, unknown }
+  if (user !== undefined) {
+    return {
+      request: { subject: user.id },
+      nothing: `${user.username} (${user.id}) has no session left to end`,
+      unknown
+    }
+  }
   // Of a user who was deleted the sessions are still known, and what they had can be revoked again.
   const id = parseUuid(String(text))
-  if (id !== undefined) return { request: { subject: id }, nothing: `The user ${id} was deleted, and has no session left to end`, unknown }
+  if (id !== undefined) {
+    return { request: { subject: id }, nothing: `The user ${id} was deleted, and has no session left to end`, unknown }
+  }
   throw new CommandError(unknown)
 }
 
 function describeOutcome ({ tokens, sessions }: RevocationOutcome, isDryRun: boolean): string[] {
   return [
-    ...tokens.map(jti => isDryRun ? `Would revoke the token ${jti}. Its session would go on.` : `Revoked the token ${jti}. Its session goes on.`),
+    ...tokens.map(jti =>
+      isDryRun
+        ? `Would revoke the token ${jti}. Its session would go on.`
+        : `Revoked the token ${jti}. Its session goes on.`
+    ),
     ...sessions.map(sid => `${isDryRun ? 'Would end' : 'Ended'} the session ${sid}.`)
   ]
 }

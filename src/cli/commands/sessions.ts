@@ -21,7 +21,12 @@ function toJson (sessions: Session[]): object[] {
 }
 
 function toRows (sessions: Session[]): string[][] {
-  const rows = sessions.map(({ id, createdAt, lastUsedAt, expiresAt, ip, userAgent }) => [id, ...[createdAt, lastUsedAt, expiresAt].map(toSecond), ip ?? '-', userAgent ?? '-'])
+  const rows = sessions.map(({ id, createdAt, lastUsedAt, expiresAt, ip, userAgent }) => [
+    id,
+    ...[createdAt, lastUsedAt, expiresAt].map(toSecond),
+    ip ?? '-',
+    userAgent ?? '-'
+  ])
   return [['ID', 'CREATED', 'LAST USED', 'EXPIRES', 'IP', 'USER AGENT'], ...rows]
 }
 

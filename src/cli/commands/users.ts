@@ -20,6 +20,8 @@ export async function setUserStatus (text: string, status: Status): Promise<void
   await open(async app => {
     const { id, username } = await requireUser(app, text)
     await orNotFound(app.userAdministration.setStatus(id, status, {}), unknownUser(text))
-    print(`${username} (${id}) is ${status === 'disabled' ? 'disabled, and all sessions have ended' : 'active, and can sign in'}.`)
+    print(
+      `${username} (${id}) is ${status === 'disabled' ? 'disabled, and all sessions have ended' : 'active, and can sign in'}.`
+    )
   })
 }
