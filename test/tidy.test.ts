@@ -193,6 +193,13 @@ t.test('every dependency has its reason in docs/dependencies.md', async t => {
   t.same(listed.sort(), [...Object.keys(dependencies ?? {}), ...Object.keys(devDependencies ?? {})].sort())
 })
 
+t.test('every file of ours that a document names is there', async t => {
+  for (const document of tracked.filter(path => path.endsWith('.md') && path !== 'CHANGELOG.md')) {
+    const named = [...read(document).matchAll(/`((?:src|plugins|routes|scripts|test)\/[\w./-]+\.\w+)`/g)]
+    for (const [, path = ''] of named) t.ok(tracked.includes(path), `${document}: ${path}`)
+  }
+})
+
 t.test('the repository names no machine', async t => {
   for (const path of tracked.filter(path => !/\.(png|ico)$/.test(path))) {
     t.notMatch(read(path), /\/(work|home\/\w+|Users\/\w+)\/\w|registry\.\w+\.\w+/, path)
