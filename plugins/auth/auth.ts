@@ -64,7 +64,7 @@ declare module 'fastify' {
   }
 }
 
-/** Access tokens that can be revoked, in any Fastify app: @fastify/jwt, and a blocklist that is asked on each request. */
+/** Access tokens that can be revoked, in any Fastify app: @fastify/jwt, and a blocklist that each request asks. */
 async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> {
   checkAuthOptions(options)
   const { jwt, blocklist, realm = 'signout', findClockFault, onChecked } = options

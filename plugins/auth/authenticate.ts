@@ -19,8 +19,8 @@ export interface AuthenticateOptions {
 type Done = (error?: Error) => void
 
 /**
- * Creates `app.authenticate`: a hook that calls back if it gets a callback, as from Fastify, and otherwise returns a promise. It
- * finds the claims of the token, then checks the blocklist. A remembered token needs no promise on the way.
+ * Creates `app.authenticate`: a hook that calls back if it gets a callback, as from Fastify, and otherwise returns a
+ * promise. It finds the claims of the token, then checks the blocklist. A remembered token needs no promise on the way.
  */
 export function createAuthenticate (options: AuthenticateOptions): FastifyInstance['authenticate'] {
   const { verification: { recall, findClaims }, readToken, checkRevocation, toRefusal } = options
@@ -60,8 +60,8 @@ export function createAuthenticate (options: AuthenticateOptions): FastifyInstan
 }
 
 /**
- * Adds a look at `exp` after the check of the blocklist. A token may expire during the check, and its entry may end at that
- * instant: "not revoked" then means nothing.
+ * Adds a look at `exp` after the check of the blocklist. A token may expire during the check, and its entry may end at
+ * that instant: "not revoked" then means nothing.
  */
 export function withExpiry (check: RevocationCheck, leewaySeconds: number): RevocationCheck {
   return (claims, done) => {

@@ -27,8 +27,8 @@ export function bearerToken (request: CredentialRequest): string {
 const usualStart = 'Bearer '
 
 /**
- * Returns what follows `Bearer ` in `Authorization`, or undefined if the header is repeated or begins otherwise. The text may
- * not be a token: this only serves to look for a remembered one without a regular expression. {@link bearerToken} decides.
+ * Returns what follows `Bearer ` in `Authorization`, or undefined if the header is repeated or begins otherwise.
+ * The text may not be a token. It only serves to look for a remembered token without a regular expression.
  */
 export function plainBearer (request: CredentialRequest): string | undefined {
   const { authorization } = request.headers

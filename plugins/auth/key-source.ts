@@ -10,12 +10,12 @@ type Done = (error: Error | null, key?: Key) => void
 /** The forms in which a key function may return its key. With some of them @fastify/jwt itself would wait forever. */
 type KeyFunction = (request: unknown, token: unknown, done: Done) => Promise<Key> | Key | undefined | void
 
-/** The longest wait for a key function, in milliseconds. It is long, because a key server on another continent is slow and not down. */
+/** The longest wait for a key function, in milliseconds. It is generous: a key server far away is slow, not down. */
 const keyDeadlineMs = 5_000
 
 /**
- * Finds the key of a token. Returns the key, or a promise of the key, as the key function does. Throws, or rejects with,
- * `invalid_token` when there is no such key, and `key_unavailable` when the key function fails or misses its deadline.
+ * Finds the key of a token. Returns the key, or a promise of the key, as the key function does. Throws, or rejects
+ * with, `invalid_token` when there is no such key, and `key_unavailable` when the key function fails or misses its deadline.
  *
  * @param request undefined for a token that came without a request
  * @param token the decoded token
@@ -33,9 +33,9 @@ export interface KeySource {
 }
 
 /**
- * Gives @fastify/jwt a key function that always returns a promise. It rejects with `invalid_token` when there is no key for a
- * token: @fastify/jwt would call a function that returns undefined a second time, with other arguments. It rejects with
- * `key_unavailable` when the app's key function fails. A secret that is not a function stays as it is.
+ * Gives @fastify/jwt a key function that always returns a promise. It rejects with `invalid_token` when there is no key
+ * for a token: @fastify/jwt would call a function that returns undefined a second time, with other arguments. It
+ * rejects with `key_unavailable` when the app's key function fails. A secret that is not a function stays as it is.
  */
 export function createKeySource (secret: FastifyJWTOptions['secret']): KeySource {
   const isPair = typeof secret === 'object' && 'public' in secret

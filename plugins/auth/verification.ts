@@ -1,7 +1,7 @@
 import { createVerifier } from 'fast-jwt'
 import type { ClaimsCheck, RevocableTokenClaims } from '../../src/tokens/claims.ts'
 import { deepFreeze } from '../../src/tokens/deep-freeze.ts'
-import { createVerifiedTokens, type KeyUse, type VerifiedToken } from '../../src/tokens/verified-tokens.ts'
+import { createVerifiedTokens, type KeyUse } from '../../src/tokens/verified-tokens.ts'
 import type { FindKey, KeySource } from './key-source.ts'
 import type { JwtOptions, VerifyOptions } from './options.ts'
 
@@ -17,8 +17,8 @@ type Verify = (token: string) => unknown
 /** The one way to the claims of a token. It does not ask the blocklist. */
 export interface Verification {
   /**
-   * Returns the claims of a token, deeply frozen: the remembered ones, at once where possible, or a promise of verified ones.
-   * Throws, or rejects with, what is wrong with the token or its key.
+   * Returns the claims of a token, deeply frozen: the remembered ones, at once where possible, or a promise of
+   * verified ones. Throws, or rejects with, what is wrong with the token or its key.
    *
    * @param request for the key function; undefined for a token that came without a request
    */
@@ -41,9 +41,9 @@ export interface VerificationOptions {
 /**
  * A token is remembered once it is verified, whatever the blocklist then says. The blocklist is asked about each use.
  *
- * A key function is asked on every use, and must return the key that the token was verified with. Therefore no token is
- * accepted after its key was removed, and no token of one tenant is accepted for another. The memory need not be emptied when
- * a key is removed: the tokens of that key are refused, and make room when others need it.
+ * A key function is asked on every use, and must return the key that the token was verified with. Therefore no token
+ * is accepted after its key was removed, and no token of one tenant is accepted for another. The memory need not be
+ * emptied when a key is removed: the tokens of that key are refused, and make room when others need it.
  */
 export function createVerification (options: VerificationOptions): Verification {
   const { jwt, leewayMs, keys: { findKey, key: onlyKey }, decode } = options
@@ -67,25 +67,25 @@ export function createVerification (options: VerificationOptions): Verification 
     return await verify(token, { key: await findKey(request, decoded), token: decoded })
   }
 
-  function recallWithKey (token: string, { claims, keyUse }: Required<VerifiedToken>, findKey: FindKey, request: unknown) {
-    const { key, token: decoded } = keyUse as KeyUse
+  function recallWithKey (text: string, claims: Claims, { key, token: decoded }: KeyUse, find: () => ReturnType<FindKey>) {
     function compare (found: Key): Claims | Promise<Claims> {
       if (isSame(found, key)) return claims
-      tokens.forget(token)
-      return verify(token, { key: found, token: decoded })
+      tokens.forget(text)
+      return verify(text, { key: found, token: decoded })
     }
     // The token may expire while its key is waited for.
-    const compareLate = (found: Key) => tokens.find(token) === undefined
-      ? verify(token, { key: found, token: decoded })
+    const compareLate = (found: Key) => tokens.find(text) === undefined
+      ? verify(text, { key: found, token: decoded })
       : compare(found)
-    const found = findKey(request, decoded)
+    const found = find()
     return found instanceof Promise ? found.then(compareLate) : compare(found)
   }
 
   function recall (text: string, request: unknown): ReturnType<Verification['recall']> {
     const found = tokens.find(text)
     if (found?.keyUse === undefined || findKey === undefined) return found?.claims
-    return recallWithKey(text, found, findKey, request)
+    const { claims, keyUse } = found
+    return recallWithKey(text, claims, keyUse, () => findKey(request, keyUse.token))
   }
 
   return {
@@ -106,7 +106,7 @@ function createMemory ({ verify = {}, cookie }: VerificationOptions['jwt'], leew
     ttlMs: cacheTTL
   })
   const verifyOptions = {
-    // A token that failed is verified again: errors that pass, such as `nbf`, must not stick. fast-jwt adds the leeway to it.
+    // Errors that pass, such as a future `nbf`, must not stick: no error is cached. fast-jwt adds the leeway to this.
     errorCacheTTL: () => -leewayMs - 1,
     ...verify,
     // There is one memory, not two.
@@ -117,8 +117,8 @@ function createMemory ({ verify = {}, cookie }: VerificationOptions['jwt'], leew
 }
 
 /**
- * How many tokens are remembered. None where the header does not decide alone which token it is, or where a matcher of claims
- * may return something else later. Then the cache of the verifier is used, as `verify.cache` says.
+ * How many tokens are remembered. None where the header does not decide alone which token it is, or where a matcher of
+ * claims may return something else later. Then the cache of the verifier is used, as `verify.cache` says.
  */
 function countRemembered (verify: VerifyOptions): number {
   const { cache = true, extractToken, onlyCookie } = verify
@@ -138,7 +138,7 @@ function mayChange ({ allowedAud, allowedIss, allowedJti, allowedNonce, allowedS
   return matchers.some(matcher => typeof matcher === 'object' && matcher !== null && !isFixed(matcher))
 }
 
-/** Returns the verifier of a key, or of the only key. Verifiers are kept, except those of buffers, whose bytes may change. */
+/** Returns the verifier of a key, or of the only key. It is kept unless the key is a buffer, whose bytes may change. */
 function createVerifiers (verifyOptions: VerifyOptions, onlyKey: Key | undefined): (key: Key | undefined) => Verify {
   const { maxAge } = verifyOptions
   const verifiers = new Map<Key | undefined, Verify>()

@@ -12,6 +12,7 @@ const sign = (payload: object) => forge({ alg: 'HS256', typ: 'JWT' }, payload, h
 const challenge = 'Bearer realm="signout", error="invalid_token", error_description="The token is invalid."'
 
 type Done = (error: unknown, key?: string) => void
+const nextTurn = () => new Promise(resolve => { setImmediate(resolve) })
 /** The ways in which a key function can fail, for a failure that it finds out about. */
 const forms: Record<string, (find: () => string | undefined) => unknown> = {
   promise: find => async () => find(),
@@ -93,14 +94,16 @@ t.test('a key function that never answers is 503 key_unavailable after 5 seconds
     const tokens = [sign(goodClaims(issuer)), sign(goodClaims(issuer))] as [string, string]
     t.equal((await get(app, '/me', tokens[0])).statusCode, 200, `${name}: the first is remembered`)
     isStuck = true
+    // What has begun in this turn of the event loop has a real timer.
+    await nextTurn()
     mock.timers.enable({ apis: ['setTimeout'] })
     const answers = tokens.flatMap(token => [get(app, '/me', token), get(app, '/own', token)])
     const checks = tokens.map(token => app.verifyToken(token).then(() => 'accepted', ({ code }) => code))
     let isAnswered = false
     Promise.race([...answers, ...checks]).then(() => { isAnswered = true }, () => {})
-    for (let turn = 0; turn < 20; turn++) await new Promise(resolve => { setImmediate(resolve) })
+    for (let turn = 0; turn < 20; turn++) await nextTurn()
     mock.timers.tick(4_999)
-    await new Promise(resolve => { setImmediate(resolve) })
+    await nextTurn()
     t.notOk(isAnswered, name)
     mock.timers.tick(1)
     for (const { statusCode, body, headers } of await Promise.all(answers)) {
