@@ -1,21 +1,19 @@
-import type { JWT } from '@fastify/jwt'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { shown } from '../../src/input/check-options.ts'
 import { SignoutError } from '../../src/errors.ts'
 import { leewayOf } from '../../src/revocation/blocklist.ts'
-import { createRevocationCheck, type CheckDone } from '../../src/revocation/revocation-check.ts'
+import { createRevocationCheck } from '../../src/revocation/revocation-check.ts'
 import { createRevoker, type Revoker } from '../../src/revocation/revoker.ts'
-import { createClaimsCheck, hasExpired, type ClaimsCheck, type RevocableTokenClaims } from '../../src/tokens/claims.ts'
+import { createClaimsCheck, type ClaimsCheck, type RevocableTokenClaims } from '../../src/tokens/claims.ts'
 import { deepFreeze } from '../../src/tokens/deep-freeze.ts'
-import type { KeyUse } from '../../src/tokens/verified-tokens.ts'
-import { isUnavailable, setHeadersOfErrors, toTokenError, withClock } from './errors.ts'
-import { checkAuthOptions, type AuthOptions } from './options.ts'
-import { createAuthenticate } from './authenticate.ts'
+import { createAuthenticate, withExpiry } from './authenticate.ts'
+import { setHeadersOfErrors, toTokenError, withClock } from './errors.ts'
 import { registerJwt } from './jwt.ts'
-import { createKeySource, type KeySource } from './key-source.ts'
+import { createKeySource } from './key-source.ts'
+import { checkAuthOptions, type AuthOptions } from './options.ts'
 import { declarePolicies } from './revocation-policy.ts'
-import { createTokenMemory, type TokenMemory } from './token-memory.ts'
+import { createVerification } from './verification.ts'
 
 export { SignoutError, type ErrorCode } from '../../src/errors.ts'
 export type { Blocklist } from '../../src/revocation/blocklist.ts'
@@ -66,105 +64,62 @@ declare module 'fastify' {
   }
 }
 
-/** Access tokens that can be taken back, in any Fastify app: @fastify/jwt, and a blocklist that is asked on each request. */
+/** Access tokens that can be revoked, in any Fastify app: @fastify/jwt, and a blocklist that each request asks. */
 async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> {
   checkAuthOptions(options)
-  const { jwt, blocklist, realm = 'signout' } = options
+  const { jwt, blocklist, realm = 'signout', findClockFault, onChecked } = options
   const leewaySeconds = leewayOf(blocklist)
-  const leewayMs = leewaySeconds * 1000
   const checkClaims: ClaimsCheck = createClaimsCheck({ leewaySeconds, ...(options.claims && { schema: options.claims }) })
-  const lookUp = createRevocationCheck(blocklist, options.onChecked)
-  /** A token may expire while its entry is looked up, and its entry may end with it: what was found then says nothing. */
-  function checkRevocation (claims: RevocableTokenClaims, done: CheckDone): void {
-    lookUp(claims, error => { done(error === undefined && hasExpired(claims, leewaySeconds) ? new SignoutError('token_expired') : error) })
-  }
-  /** The claims of tokens that are well, by the error that says that the blocklist could not be asked about them. */
-  const unchecked = new WeakMap<SignoutError, RevocableTokenClaims>()
+  const checkRevocation = withExpiry(createRevocationCheck(blocklist, onChecked), leewaySeconds)
+  const keys = createKeySource(jwt.secret)
+  const decode = (token: string): unknown => app.jwt.decode(token)
+  const verification = createVerification({ jwt, leewayMs: leewaySeconds * 1000, keys, checkClaims, decode })
+  const toRefusal = (failure: unknown): SignoutError => withClock(toTokenError(failure), findClockFault)
 
-  function isNotRevoked (claims: RevocableTokenClaims): Promise<true> {
-    return new Promise((resolve, reject) => {
-      checkRevocation(claims, error => { error === undefined ? resolve(true) : reject(error) })
+  function refuseRevoked (claims: RevocableTokenClaims): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      checkRevocation(claims, error => { error === undefined ? resolve() : reject(error) })
+    }).catch(error => {
+      // Any other error would be taken for a fault of the token.
+      throw error instanceof SignoutError ? error : new SignoutError('internal_error', { cause: error })
     })
   }
 
+  /** For `request.jwtVerify()`, which an app may call without `app.authenticate`. */
   async function isTrusted (_request: unknown, claims: unknown): Promise<true> {
-    // Before a schema of the app sees them. Others may hold the same object: none may leave a mark on it.
+    // Before a schema of the app sees the claims.
     deepFreeze(claims)
     checkClaims(claims)
-    try {
-      return await isNotRevoked(claims)
-    } catch (error) {
-      if (isUnavailable(error)) unchecked.set(error, claims)
-      // Anything else that is thrown here would be taken for a fault of the token.
-      throw error instanceof SignoutError ? error : new SignoutError('internal_error', { cause: error })
-    }
+    await refuseRevoked(claims)
+    return true
   }
 
   declarePolicies(app)
-  const keys = createKeySource(jwt.secret)
-  const memory = createTokenMemory(jwt, leewayMs, keys)
   setHeadersOfErrors(app, realm)
-  await registerJwt(app, {
-    ...jwt,
-    secret: keys.secret,
-    // A token that failed is verified again: errors that pass, such as `nbf`, must not stick. fast-jwt adds the leeway to it.
-    verify: { errorCacheTTL: () => -leewayMs - 1, ...memory.verifyOptions, clockTolerance: leewayMs },
-    trusted: isTrusted
-  })
+  await registerJwt(app, { ...jwt, secret: keys.secret, verify: verification.verifyOptions, trusted: isTrusted })
 
   app.decorate('revoker', createRevoker(blocklist))
-
-  app.decorate('verifySignature', createSignatureCheck(app.jwt, { memory, keys, checkClaims, findClockFault: options.findClockFault }))
+  app.decorate('verifySignature', async token => {
+    const text = requireText(token)
+    try {
+      return await verification.findClaims(text, undefined)
+    } catch (error) {
+      throw toRefusal(error)
+    }
+  })
   app.decorate('verifyToken', async token => {
     const claims = await app.verifySignature(token)
-    await isNotRevoked(claims).catch(failure => { throw withClock(toTokenError(failure), options.findClockFault) })
+    await refuseRevoked(claims).catch(error => { throw toRefusal(error) })
     return claims
   })
-
-  app.decorate('authenticate', createAuthenticate({
-    memory,
-    checkRevocation,
-    findUnchecked: failure => unchecked.get(failure as SignoutError),
-    findClockFault: options.findClockFault
-  }))
+  const readToken = (request: FastifyRequest): string => app.jwt.lookupToken(request)
+  app.decorate('authenticate', createAuthenticate({ verification, readToken, checkRevocation, toRefusal }))
 }
 
-interface SignatureCheckOptions {
-  memory: TokenMemory
-  keys: KeySource
-  checkClaims: ClaimsCheck
-  findClockFault: AuthOptions['findClockFault'] | undefined
-}
-
-/** Makes `app.verifySignature`. What it verifies is remembered as if it had come in the header of a request. */
-function createSignatureCheck (jwt: JWT, { memory, keys: { findKey }, findClockFault, ...options }: SignatureCheckOptions): FastifyInstance['verifySignature'] {
-  const checkClaims: ClaimsCheck = options.checkClaims
-
-  function verify (token: string, keyUse: KeyUse | undefined): RevocableTokenClaims {
-    // A key of its own means a verifier of its own, which is not worth a cache.
-    const claims: unknown = jwt.verify(token, keyUse && { key: keyUse.key, cache: false })
-    deepFreeze(claims)
-    checkClaims(claims)
-    return claims
-  }
-
-  return async token => {
-    const given: unknown = token
-    if (given === undefined || given === null || given === '') throw new SignoutError('authorization_required')
-    if (typeof given !== 'string') throw new TypeError(`app.verifyToken takes the text of a token, and was given ${shown(given)}.`)
-    const authorization = `Bearer ${token}`
-    const known = await memory.recall(undefined, authorization)
-    if (known !== undefined) return known
-    try {
-      const decoded: unknown = findKey && jwt.decode(token)
-      const keyUse = findKey && { key: await findKey(undefined, decoded), token: decoded }
-      const claims = verify(token, keyUse)
-      memory.remember(authorization, claims, keyUse)
-      return claims
-    } catch (error) {
-      throw withClock(toTokenError(error), findClockFault)
-    }
-  }
+function requireText (token: unknown): string {
+  if (token === undefined || token === null || token === '') throw new SignoutError('authorization_required')
+  if (typeof token === 'string') return token
+  throw new TypeError(`app.verifyToken takes the text of a token, and was given ${shown(token)}.`)
 }
 
 export default fp(auth, { name: 'signout-auth', fastify: '5.x' })

@@ -1,67 +1,54 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SignoutError } from '../../src/errors.ts'
-import type { CheckDone } from '../../src/revocation/revocation-check.ts'
-import type { RevocableTokenClaims } from '../../src/tokens/claims.ts'
-import { isUnavailable, toTokenError, withClock } from './errors.ts'
-import { soleAuthorization } from './authorization.ts'
+import type { RevocationCheck } from '../../src/revocation/revocation-check.ts'
+import { hasExpired, type RevocableTokenClaims } from '../../src/tokens/claims.ts'
+import { plainBearer } from './authorization.ts'
+import { isUnavailable } from './errors.ts'
 import { allowsUnchecked, goOnUnchecked } from './revocation-policy.ts'
-import type { TokenMemory } from './token-memory.ts'
+import type { Verification } from './verification.ts'
 
 export interface AuthenticateOptions {
-  memory: TokenMemory
-  checkRevocation: (claims: RevocableTokenClaims, done: CheckDone) => void
-  /** The claims of the token, which is well, by the error that says that the blocklist could not be asked about it. */
-  findUnchecked: (failure: unknown) => RevocableTokenClaims | undefined
-  findClockFault: (() => Error | undefined) | undefined
+  verification: Verification
+  /** Reads the token from wherever the app says that it is. Throws if there is none. */
+  readToken: (request: FastifyRequest) => string
+  checkRevocation: RevocationCheck
+  /** Returns the error of signout for what was thrown. */
+  toRefusal: (failure: unknown) => SignoutError
 }
 
 type Done = (error?: Error) => void
 
 /**
- * Makes `app.authenticate`: a hook that calls back where it is given a callback, as Fastify does, and answers a promise
- * otherwise. A token that was verified before is only asked about, without a promise on the way; any other goes through
- * `request.jwtVerify()`, which asks as well.
+ * Creates `app.authenticate`: a hook that calls back if it gets a callback, as from Fastify, and otherwise returns a
+ * promise. It finds the claims of the token, then checks the blocklist. A remembered token needs no promise on the way.
  */
-export function createAuthenticate ({ memory, checkRevocation, findUnchecked, findClockFault }: AuthenticateOptions): FastifyInstance['authenticate'] {
-  async function verify (request: FastifyRequest): Promise<void> {
-    const remember = memory.watch(request, soleAuthorization(request))
-    remember(await request.jwtVerify<RevocableTokenClaims>())
+export function createAuthenticate (options: AuthenticateOptions): FastifyInstance['authenticate'] {
+  const { verification: { recall, findClaims }, readToken, checkRevocation, toRefusal } = options
+
+  function find (request: FastifyRequest): ReturnType<Verification['findClaims']> {
+    const text = plainBearer(request)
+    const known = text === undefined ? undefined : recall(text, request)
+    return known ?? findClaims(readToken(request), request)
   }
 
-  function refuse (failure: unknown, claims: RevocableTokenClaims | undefined, request: FastifyRequest, reply: FastifyReply, done: Done): void {
-    if (claims !== undefined && isUnavailable(failure) && allowsUnchecked(request)) {
-      goOnUnchecked(request, reply, claims)
-      return done()
-    }
-    // Called back with nothing, Fastify would let the request through.
-    done(withClock(toTokenError(failure), findClockFault))
-  }
-
-  function check (claims: RevocableTokenClaims | undefined, request: FastifyRequest, reply: FastifyReply, done: Done): void {
-    if (claims === undefined) {
-      verify(request).then(() => { done() }, failure => { refuse(failure, findUnchecked(failure), request, reply, done) })
-      return
-    }
+  function check (claims: RevocableTokenClaims, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     checkRevocation(claims, error => {
-      if (error !== undefined) return refuse(error, claims, request, reply, done)
-      request.user = claims as FastifyRequest['user']
+      if (error === undefined) request.user = claims as FastifyRequest['user']
+      else if (isUnavailable(error) && allowsUnchecked(request)) goOnUnchecked(request, reply, claims)
+      else return done(toRefusal(error))
       done()
     })
   }
 
-  function recall (request: FastifyRequest): ReturnType<TokenMemory['recall']> | SignoutError {
-    try {
-      return memory.recall(request, soleAuthorization(request))
-    } catch (error) {
-      return toTokenError(error)
-    }
-  }
-
   function authenticate (request: FastifyRequest, reply: FastifyReply, done: Done): void {
-    const known = recall(request)
-    if (known instanceof SignoutError) return refuse(known, undefined, request, reply, done)
-    if (!(known instanceof Promise)) return check(known, request, reply, done)
-    known.then(claims => { check(claims, request, reply, done) }, failure => { refuse(failure, undefined, request, reply, done) })
+    let found: ReturnType<typeof find>
+    try {
+      found = find(request)
+    } catch (error) {
+      return done(toRefusal(error))
+    }
+    if (!(found instanceof Promise)) return check(found, request, reply, done)
+    found.then(claims => { check(claims, request, reply, done) }, failure => { done(toRefusal(failure)) })
   }
 
   return ((request: FastifyRequest, reply: FastifyReply, done?: Done) => {
@@ -70,4 +57,17 @@ export function createAuthenticate ({ memory, checkRevocation, findUnchecked, fi
       authenticate(request, reply, error => { error === undefined ? resolve() : reject(error) })
     })
   }) as FastifyInstance['authenticate']
+}
+
+/**
+ * Adds a look at `exp` after the check of the blocklist. A token may expire during the check, and its entry may end at
+ * that instant: "not revoked" then means nothing.
+ */
+export function withExpiry (check: RevocationCheck, leewaySeconds: number): RevocationCheck {
+  return (claims, done) => {
+    check(claims, error => {
+      const isOver = error === undefined && hasExpired(claims as RevocableTokenClaims, leewaySeconds)
+      done(isOver ? new SignoutError('token_expired') : error)
+    })
+  }
 }

@@ -24,9 +24,16 @@ export function bearerToken (request: CredentialRequest): string {
   throw new SignoutError(malformedCredentials.test(authorization) ? 'invalid_token' : 'authorization_required')
 }
 
-/** Returns the value of `Authorization`; undefined if the request has no such header, or more than one. */
-export function soleAuthorization (request: CredentialRequest): string | undefined {
-  return isRepeated(request, headerName) ? undefined : request.headers.authorization
+const usualStart = 'Bearer '
+
+/**
+ * Returns what follows `Bearer ` in `Authorization`, or undefined if the header is repeated or begins otherwise.
+ * The text may not be a token. It only serves to look for a remembered token without a regular expression.
+ */
+export function plainBearer (request: CredentialRequest): string | undefined {
+  const { authorization } = request.headers
+  if (authorization?.startsWith(usualStart) !== true || isRepeated(request, headerName)) return undefined
+  return authorization.slice(usualStart.length)
 }
 
 const headerName = 'authorization'

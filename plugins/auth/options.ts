@@ -74,7 +74,6 @@ function checkBlocklist (blocklist: Blocklist | undefined): void {
   for (const method of ['revoke', 'isRevoked'] as const) {
     if (typeof blocklist[method] !== 'function') throw new TypeError(`The option blocklist has no method ${method}.`)
   }
-  requireFunctions(blocklist, ['lookUp'], 'blocklist.')
   leewayOf(blocklist)
   deadlineOf(blocklist)
 }

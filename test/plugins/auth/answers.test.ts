@@ -1,3 +1,4 @@
+import { mock } from 'node:test'
 import fastifyAuth, { type FastifyAuthFunction } from '@fastify/auth'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
@@ -11,6 +12,7 @@ const sign = (payload: object) => forge({ alg: 'HS256', typ: 'JWT' }, payload, h
 const challenge = 'Bearer realm="signout", error="invalid_token", error_description="The token is invalid."'
 
 type Done = (error: unknown, key?: string) => void
+const nextTurn = () => new Promise(resolve => { setImmediate(resolve) })
 /** The ways in which a key function can fail, for a failure that it finds out about. */
 const forms: Record<string, (find: () => string | undefined) => unknown> = {
   promise: find => async () => find(),
@@ -77,6 +79,40 @@ t.test('a key function that fails is 503 key_unavailable with Retry-After, and n
       for (const url of ['/me', '/own']) t.equal((await get(app, url, token)).statusCode, 200, `${name}: the next request to ${url}`)
       t.match(await app.verifyToken(token), { iss: issuer })
     }
+  }
+})
+
+t.test('a key function that never answers is 503 key_unavailable after 5 seconds, for every way to verify', async t => {
+  const forms: Record<string, (isStuck: () => boolean) => unknown> = {
+    promise: isStuck => async () => isStuck() ? await new Promise<never>(() => {}) : secret,
+    callback: isStuck => (_request: unknown, _token: unknown, done: Done) => { if (!isStuck()) done(null, secret) }
+  }
+  t.teardown(() => { mock.timers.reset() })
+  for (const [name, form] of Object.entries(forms)) {
+    let isStuck = false
+    const app = await bareApp(t, { key: form(() => isStuck) })
+    const tokens = [sign(goodClaims(issuer)), sign(goodClaims(issuer))] as [string, string]
+    t.equal((await get(app, '/me', tokens[0])).statusCode, 200, `${name}: the first is remembered`)
+    isStuck = true
+    // What has begun in this turn of the event loop has a real timer.
+    await nextTurn()
+    mock.timers.enable({ apis: ['setTimeout'] })
+    const answers = tokens.flatMap(token => [get(app, '/me', token), get(app, '/own', token)])
+    const checks = tokens.map(token => app.verifyToken(token).then(() => 'accepted', ({ code }) => code))
+    let isAnswered = false
+    Promise.race([...answers, ...checks]).then(() => { isAnswered = true }, () => {})
+    for (let turn = 0; turn < 20; turn++) await nextTurn()
+    mock.timers.tick(4_999)
+    await nextTurn()
+    t.notOk(isAnswered, name)
+    mock.timers.tick(1)
+    for (const { statusCode, body, headers } of await Promise.all(answers)) {
+      t.match([statusCode, JSON.parse(body).code, headers['retry-after']], [503, 'key_unavailable', '1'], name)
+    }
+    t.same(await Promise.all(checks), ['key_unavailable', 'key_unavailable'], name)
+    mock.timers.reset()
+    isStuck = false
+    for (const token of tokens) t.equal((await get(app, '/me', token)).statusCode, 200, `${name}: the next request`)
   }
 })
 

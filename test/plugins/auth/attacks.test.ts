@@ -47,6 +47,19 @@ t.test('what app.jwt.verify hands out cannot be changed for the next request', a
   t.equal((await get(app, '/me', token)).json().jti, claims.jti)
 })
 
+t.test('jwt.decode.checkTyp refuses tokens of another type, with a secret and with a key function', async t => {
+  for (const key of [secret, async () => secret]) {
+    const options = { secret: key, decode: { checkTyp: 'at+jwt' }, verify: { algorithms: ['HS256'] } }
+    const jwt = options as unknown as AuthOptions['jwt']
+    const { app } = await bareApp(t, { jwt })
+    const right = forge({ alg: 'HS256', typ: 'at+jwt' }, goodClaims(issuer), hs256(secret))
+    const wrong = sign(goodClaims(issuer))
+    t.same([(await get(app, '/me', right)).statusCode, (await get(app, '/me', wrong)).statusCode], [200, 401])
+    t.equal((await app.verifyToken(right))['iss'], issuer)
+    await t.rejects(app.verifyToken(wrong), { code: 'invalid_token' })
+  }
+})
+
 t.test('a key function that has no key, or answers in an unexpected way, ends in an answer', async t => {
   type Done = (error: Error | null, key?: string) => void
   const noKey: Record<string, unknown> = {

@@ -2,8 +2,6 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import auth, { createMemoryBlocklist, createRedisBlocklist, createRedisConnection, type AuthOptions, type Blocklist } from '../../../plugins/auth/auth.ts'
-import { createKeySource } from '../../../plugins/auth/key-source.ts'
-import { createTokenMemory } from '../../../plugins/auth/token-memory.ts'
 import { bearer, get } from '../../support/people.ts'
 import { redisUrl, scratchPrefix } from '../../support/services.ts'
 import { forge, goodClaims, hs256, nowSeconds } from '../../support/tokens.ts'
@@ -95,23 +93,59 @@ t.test('a key function that fails without saying why lets nobody in, whether or 
   }
 })
 
-t.test('a request that verifies more than one token at a time leaves nothing behind, since whose key is whose is not known', async t => {
-  const keys = createKeySource((async () => secret) as never)
-  const memory = createTokenMemory({ verify }, 0, keys)
-  const findKey = keys.secret as unknown as (request: object, token: string) => Promise<string>
-  for (const [tokens, isRemembered] of [[['a'], true], [['a', 'b'], false], [[], false]] as const) {
-    const request = {}
-    const authorization = `Bearer ${tokens.join()}`
-    const remember = memory.watch(request, authorization)
-    for (const token of tokens) await findKey(request, token)
-    remember({ jti: 'a', exp: nowSeconds() + 60 })
-    t.equal(await memory.recall(request, authorization) !== undefined, isRemembered, `${tokens.length} keys`)
+t.test('a token first seen while the blocklist is down is verified once, not once per 503', async t => {
+  for (const [name, key] of Object.entries({ 'a secret': secret, 'a key function': async () => secret })) {
+    const asked: unknown[] = []
+    let isDown = true
+    const isRevoked = async (claims: unknown) => {
+      asked.push(claims)
+      if (isDown) throw new Error('ECONNREFUSED')
+      return false
+    }
+    const blocklist = { ...createMemoryBlocklist(), isRevoked } as Blocklist
+    const { app, statusOf } = await bareApp(t, { secret: key as never }, blocklist)
+    const token = sign(goodClaims(issuer))
+    for (let use = 0; use < 3; use++) t.equal(await statusOf(token), 503, name)
+    await t.rejects(app.verifyToken(token), { code: 'revocation_unavailable' }, name)
+    isDown = false
+    t.equal(await statusOf(token), 200, name)
+    t.equal(asked.length, 5, `${name}: the blocklist is asked each time`)
+    t.equal(new Set(asked).size, 1, `${name}: one object of claims means one verification`)
   }
 })
 
+t.test('a token first seen after its revocation is verified once, and refused each time', async t => {
+  const asked: unknown[] = []
+  const isRevoked = (claims: unknown) => asked.push(claims) > 0
+  const { app, statusOf } = await bareApp(t, {}, { ...createMemoryBlocklist(), isRevoked } as Blocklist)
+  const token = sign(goodClaims(issuer))
+  for (let use = 0; use < 3; use++) t.equal(await statusOf(token), 401)
+  await t.rejects(app.verifyToken(token), { code: 'token_revoked' })
+  t.equal(asked.length, 4)
+  t.equal(new Set(asked).size, 1)
+})
+
+t.test('a request that verifies two tokens at the same time remembers each with its own key', async t => {
+  const keys: Record<string, string> = { one: secret, other: 'x'.repeat(32) }
+  const jtiOf = (token: unknown) => (token as { jti: string }).jti
+  const findKey = async (_request: unknown, token: unknown) => keys[jtiOf(token)]
+  const { app, statusOf } = await bareApp(t, { secret: findKey as never })
+  const tokens = ['one', 'other'].map(jti => sign({ ...goodClaims(issuer), jti }, keys[jti]))
+  app.get('/both', async (request, reply) => await Promise.all(tokens.map(async token => {
+    request.headers.authorization = `Bearer ${token}`
+    await app.authenticate(request, reply)
+  })))
+  t.equal((await app.inject('/both')).statusCode, 200)
+  for (const token of tokens) t.equal(await statusOf(token), 200)
+  keys['one'] = keys['other'] as string
+  t.same(await Promise.all(tokens.map(token => statusOf(token))), [401, 200])
+})
+
 t.test('a verification that fails with nothing is a failure', async t => {
-  const { app } = await bareApp(t)
-  const request = { headers: {}, raw: { rawHeaders: [] }, jwtVerify: () => Promise.reject(undefined) } as unknown as FastifyRequest // eslint-disable-line prefer-promise-reject-errors
+  const allowedIss = { test: () => { throw undefined } } // eslint-disable-line no-throw-literal
+  const { app } = await bareApp(t, { verify: { ...verify, allowedIss } as never })
+  const token = sign(goodClaims(issuer))
+  const request = { headers: bearer(token), raw: { rawHeaders: [] } } as unknown as FastifyRequest
   const error = await new Promise(resolve => { app.authenticate(request, {} as FastifyReply, resolve) })
   t.match(error, { code: 'invalid_token' })
   await t.rejects(app.authenticate(request, {} as FastifyReply), { code: 'invalid_token' })

@@ -1,0 +1,162 @@
+import { createVerifier } from 'fast-jwt'
+import type { ClaimsCheck, RevocableTokenClaims } from '../../src/tokens/claims.ts'
+import { deepFreeze } from '../../src/tokens/deep-freeze.ts'
+import { createVerifiedTokens, type KeyUse } from '../../src/tokens/verified-tokens.ts'
+import type { FindKey, KeySource } from './key-source.ts'
+import type { JwtOptions, VerifyOptions } from './options.ts'
+
+/** How many tokens are remembered by default: about 20 MB. */
+const defaultMaxTokens = 10_000
+/** How many verifiers are kept. To make one, its key must be parsed, which costs as much as a signature. */
+const maxVerifiers = 100
+
+type Key = KeyUse['key']
+type Claims = RevocableTokenClaims
+type Verify = (token: string) => unknown
+
+/** The one way to the claims of a token. It does not ask the blocklist. */
+export interface Verification {
+  /**
+   * Returns the claims of a token, deeply frozen: the remembered ones, at once where possible, or a promise of
+   * verified ones. Throws, or rejects with, what is wrong with the token or its key.
+   *
+   * @param request for the key function; undefined for a token that came without a request
+   */
+  findClaims (token: string, request: unknown): Claims | Promise<Claims>
+  /** Does the same if the token is remembered, and returns undefined otherwise. The text need not be a token. */
+  recall (text: string, request: unknown): Claims | Promise<Claims> | undefined
+  /** The settings of the verifier, for @fastify/jwt too. */
+  verifyOptions: VerifyOptions
+}
+
+export interface VerificationOptions {
+  jwt: Pick<JwtOptions, 'verify' | 'cookie'>
+  leewayMs: number
+  keys: KeySource
+  checkClaims: ClaimsCheck
+  /** Decodes a token for the key function, or throws what the options of `decode` say against the token. */
+  decode: (token: string) => unknown
+}
+
+/**
+ * A token is remembered once it is verified, whatever the blocklist then says. The blocklist is asked about each use.
+ *
+ * A key function is asked on every use, and must return the key that the token was verified with. Therefore no token
+ * is accepted after its key was removed, and no token of one tenant is accepted for another. The memory need not be
+ * emptied when a key is removed: the tokens of that key are refused, and make room when others need it.
+ */
+export function createVerification (options: VerificationOptions): Verification {
+  const { jwt, leewayMs, keys: { findKey, key: onlyKey }, decode } = options
+  const checkClaims: ClaimsCheck = options.checkClaims
+  const { tokens, verifyOptions } = createMemory(jwt, leewayMs)
+  const verifierOf = createVerifiers(verifyOptions, onlyKey)
+
+  async function verify (token: string, keyUse?: KeyUse): Promise<Claims> {
+    const claims: unknown = await verifierOf(keyUse?.key)(token)
+    // Before a schema of the app sees the claims. Others may hold the same object.
+    deepFreeze(claims)
+    checkClaims(claims)
+    tokens.remember(token, claims, keyUse)
+    return claims
+  }
+
+  async function verifyFirst (token: string, request: unknown): Promise<Claims> {
+    // Also with one key for all tokens: the app's options of `decode` may refuse the token.
+    const decoded = decode(token)
+    if (findKey === undefined) return await verify(token)
+    return await verify(token, { key: await findKey(request, decoded), token: decoded })
+  }
+
+  function recallWithKey (text: string, claims: Claims, { key, token: decoded }: KeyUse, find: () => ReturnType<FindKey>) {
+    function compare (found: Key): Claims | Promise<Claims> {
+      if (isSame(found, key)) return claims
+      tokens.forget(text)
+      return verify(text, { key: found, token: decoded })
+    }
+    // The token may expire while its key is waited for.
+    const compareLate = (found: Key) => tokens.find(text) === undefined
+      ? verify(text, { key: found, token: decoded })
+      : compare(found)
+    const found = find()
+    return found instanceof Promise ? found.then(compareLate) : compare(found)
+  }
+
+  function recall (text: string, request: unknown): ReturnType<Verification['recall']> {
+    const found = tokens.find(text)
+    if (found?.keyUse === undefined || findKey === undefined) return found?.claims
+    const { claims, keyUse } = found
+    return recallWithKey(text, claims, keyUse, () => findKey(request, keyUse.token))
+  }
+
+  return {
+    findClaims: (token, request) => recall(token, request) ?? verifyFirst(token, request),
+    recall,
+    verifyOptions
+  }
+}
+
+function createMemory ({ verify = {}, cookie }: VerificationOptions['jwt'], leewayMs: number) {
+  const maxTokens = cookie === undefined ? countRemembered(verify) : 0
+  const { maxAge, cacheTTL, ignoreNotBefore = false } = verify
+  const tokens = createVerifiedTokens({
+    maxTokens,
+    leewayMs,
+    ignoreNotBefore,
+    maxAgeMs: maxAge === undefined ? undefined : maxAge * 1000,
+    ttlMs: cacheTTL
+  })
+  const verifyOptions = {
+    // Errors that pass, such as a future `nbf`, must not stick: no error is cached. fast-jwt adds the leeway to this.
+    errorCacheTTL: () => -leewayMs - 1,
+    ...verify,
+    // There is one memory, not two.
+    ...maxTokens > 0 && { cache: false },
+    clockTolerance: leewayMs
+  }
+  return { tokens, verifyOptions }
+}
+
+/**
+ * How many tokens are remembered. None where the header does not decide alone which token it is, or where a matcher of
+ * claims may return something else later. Then the cache of the verifier is used, as `verify.cache` says.
+ */
+function countRemembered (verify: VerifyOptions): number {
+  const { cache = true, extractToken, onlyCookie } = verify
+  if (extractToken !== undefined || onlyCookie === true || mayChange(verify)) return 0
+  const maxTokens = typeof cache === 'boolean' ? (cache ? defaultMaxTokens : 0) : cache
+  if (!Number.isSafeInteger(maxTokens) || maxTokens < 0) {
+    const values = 'true, false, or how many tokens are remembered: a whole number from 0'
+    throw new TypeError(`The option jwt.verify.cache must be ${values}.`)
+  }
+  return maxTokens
+}
+
+/** The verifier takes any object with a method `test` for a regular expression. */
+function mayChange ({ allowedAud, allowedIss, allowedJti, allowedNonce, allowedSub }: VerifyOptions): boolean {
+  const matchers: unknown[] = [allowedAud, allowedIss, allowedJti, allowedNonce, allowedSub].flat()
+  const isFixed = (matcher: object) => matcher instanceof RegExp && !matcher.global && !matcher.sticky
+  return matchers.some(matcher => typeof matcher === 'object' && matcher !== null && !isFixed(matcher))
+}
+
+/** Returns the verifier of a key, or of the only key. It is kept unless the key is a buffer, whose bytes may change. */
+function createVerifiers (verifyOptions: VerifyOptions, onlyKey: Key | undefined): (key: Key | undefined) => Verify {
+  const { maxAge } = verifyOptions
+  const verifiers = new Map<Key | undefined, Verify>()
+  return key => {
+    const known = verifiers.get(key)
+    if (known !== undefined) return known
+    // fast-jwt takes milliseconds. The option of the app goes before the secret, as in @fastify/jwt.
+    const made: Verify = createVerifier({
+      ...verifyOptions,
+      maxAge: maxAge === undefined ? undefined : maxAge * 1000,
+      key: (verifyOptions as { key?: Key }).key ?? key ?? onlyKey
+    } as object)
+    if (!Buffer.isBuffer(key)) verifiers.set(key, made)
+    if (verifiers.size > maxVerifiers) verifiers.delete(verifiers.keys().next().value)
+    return made
+  }
+}
+
+function isSame (one: Key, other: Key): boolean {
+  return one === other || (Buffer.isBuffer(one) && Buffer.isBuffer(other) && one.equals(other))
+}
