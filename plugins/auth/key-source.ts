@@ -15,7 +15,8 @@ const keyDeadlineMs = 5_000
 
 /**
  * Finds the key of a token. Returns the key, or a promise of the key, as the key function does. Throws, or rejects
- * with, `invalid_token` when there is no such key, and `key_unavailable` when the key function fails or misses its deadline.
+ * with, `invalid_token` when there is no such key, and `key_unavailable` when the key function fails or misses its
+ * deadline.
  *
  * @param request undefined for a token that came without a request
  * @param token the decoded token

@@ -67,7 +67,8 @@ export function createVerification (options: VerificationOptions): Verification 
     return await verify(token, { key: await findKey(request, decoded), token: decoded })
   }
 
-  function recallWithKey (text: string, claims: Claims, { key, token: decoded }: KeyUse, find: () => ReturnType<FindKey>) {
+  function recallWithKey (text: string, claims: Claims, keyUse: KeyUse, find: () => ReturnType<FindKey>) {
+    const { key, token: decoded } = keyUse
     function compare (found: Key): Claims | Promise<Claims> {
       if (isSame(found, key)) return claims
       tokens.forget(text)
