@@ -30,12 +30,13 @@ declare module 'fastify' {
   interface FastifyInstance {
     /**
      * An `onRequest` hook. Lets the request through with `request.user` set to the claims of its access token, deeply
-     * frozen, or fails: with 401 when something is wrong with the token, with 503 `revocation_unavailable` when the blocklist
-     * cannot be read, and with 503 `key_unavailable` when the key function fails. The headers `WWW-Authenticate` and
-     * `Retry-After` are set when that error is answered, and not before: a route may catch the error.
+     * frozen, or fails: with 401 when something is wrong with the token, with 503 `revocation_unavailable` when the
+     * blocklist cannot be read, and with 503 `key_unavailable` when the key function fails. The headers
+     * `WWW-Authenticate` and `Retry-After` are set when that error is answered, and not before: a route may catch the
+     * error.
      *
-     * A route whose config says `onRevocationUnavailable: 'allow'` goes on while the blocklist cannot be read, with the header
-     * `X-Revocation-Check: unavailable`.
+     * A route whose config says `onRevocationUnavailable: 'allow'` goes on while the blocklist cannot be read, with the
+     * header `X-Revocation-Check: unavailable`.
      *
      * @example
      * app.get('/secret', { onRequest: app.authenticate }, async request => request.user)
@@ -44,12 +45,13 @@ declare module 'fastify' {
     authenticate (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void
     /**
      * The same check for a token that came without a request: over a socket, in a job. Answers the claims, deeply
-     * frozen, or rejects with the same errors. `app.jwt.verify`, on the other hand, asks nobody and accepts what was revoked.
+     * frozen, or rejects with the same errors. `app.jwt.verify`, on the other hand, asks nobody and accepts what was
+     * revoked.
      */
     verifyToken (token: string): Promise<RevocableTokenClaims>
     /**
-     * The signature and the claims alone, without asking the blocklist: accepts what was revoked. For whoever has another
-     * way of finding out.
+     * The signature and the claims alone, without asking the blocklist: accepts what was revoked. For whoever has
+     * another way of finding out.
      */
     verifySignature (token: string): Promise<RevocableTokenClaims>
     /** Takes tokens and sessions back. */
@@ -57,8 +59,8 @@ declare module 'fastify' {
   }
   interface FastifyContextConfig {
     /**
-     * What `app.authenticate` does on this route with a token that is well, while the blocklist cannot be asked whether it
-     * was revoked. `refuse`, the default: 503. `allow`: the request goes on, and its answer says so in a header.
+     * What `app.authenticate` does on this route with a token that is well, while the blocklist cannot be asked whether
+     * it was revoked. `refuse`, the default: 503. `allow`: the request goes on, and its answer says so in a header.
      */
     onRevocationUnavailable?: 'allow' | 'refuse'
   }
@@ -69,7 +71,10 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   checkAuthOptions(options)
   const { jwt, blocklist, realm = 'signout', findClockFault, onChecked } = options
   const leewaySeconds = leewayOf(blocklist)
-  const checkClaims: ClaimsCheck = createClaimsCheck({ leewaySeconds, ...(options.claims && { schema: options.claims }) })
+  const checkClaims: ClaimsCheck = createClaimsCheck({
+    leewaySeconds,
+    ...(options.claims && { schema: options.claims })
+  })
   const checkRevocation = withExpiry(createRevocationCheck(blocklist, onChecked), leewaySeconds)
   const keys = createKeySource(jwt.secret)
   const decode = (token: string): unknown => app.jwt.decode(token)

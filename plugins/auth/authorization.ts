@@ -14,7 +14,8 @@ const malformedCredentials = /^Bearer[ \t]+[^ \t]/i
 /**
  * Returns the bearer token of a request.
  *
- * Throws `authorization_required` if the request has no bearer token, and `invalid_token` if its credential is malformed.
+ * Throws `authorization_required` if the request has no bearer token, and `invalid_token` if its credential is
+ * malformed.
  */
 export function bearerToken (request: CredentialRequest): string {
   if (isRepeated(request, headerName)) throw new SignoutError('invalid_token')
@@ -39,8 +40,8 @@ export function plainBearer (request: CredentialRequest): string | undefined {
 const headerName = 'authorization'
 
 /**
- * Returns true if a request has a header more than once. Node drops the second `Authorization` or `Host`. A proxy in front may
- * have looked at that one.
+ * Returns true if a request has a header more than once. Node drops the second `Authorization` or `Host`. A proxy in
+ * front may have looked at that one.
  *
  * @param header the name in lower case
  */

@@ -3,15 +3,17 @@ import { SignoutError, type ErrorCode } from '../../src/errors.ts'
 import { IssuedInFutureError } from '../../src/tokens/claims.ts'
 
 /**
- * Returns the error of signout that stands for what was thrown while a token was verified. @fastify/jwt answers 400 or 500 to
- * several tokens that are merely wrong: an unknown `crit`, a future `nbf`, another `alg`. fast-jwt throws a RangeError for an
- * `exp` that is no date. All of that is a 401.
+ * Returns the error of signout that stands for what was thrown while a token was verified. @fastify/jwt answers 400 or
+ * 500 to several tokens that are merely wrong: an unknown `crit`, a future `nbf`, another `alg`. fast-jwt throws a
+ * RangeError for an `exp` that is no date. All of that is a 401.
  */
 export function toTokenError (error: unknown): SignoutError {
   if (error instanceof SignoutError) return error
   const code = codeOf(error)
   // FST_JWT_BAD_REQUEST and FST_JWT_BAD_COOKIE_REQUEST: neither the cookie nor the app's `extractToken` has a token.
-  if (code.startsWith('FST_JWT_NO_AUTHORIZATION') || code.startsWith('FST_JWT_BAD_')) return new SignoutError('authorization_required')
+  if (code.startsWith('FST_JWT_NO_AUTHORIZATION') || code.startsWith('FST_JWT_BAD_')) {
+    return new SignoutError('authorization_required')
+  }
   if (isOfJwt(code) && code.endsWith('_EXPIRED')) return new SignoutError('token_expired')
   return new SignoutError('invalid_token', { cause: error })
 }
@@ -23,7 +25,8 @@ export function toTokenError (error: unknown): SignoutError {
 export function toKeyError (error: unknown): SignoutError {
   if (error instanceof SignoutError) return error
   const { statusCode, status } = (error ?? {}) as { statusCode?: unknown, status?: unknown }
-  const hasNoKey = error === undefined || error === null || statusCode === 401 || status === 401 || isOfJwt(codeOf(error))
+  const hasNoKey =
+    error === undefined || error === null || statusCode === 401 || status === 401 || isOfJwt(codeOf(error))
   return new SignoutError(hasNoKey ? 'invalid_token' : 'key_unavailable', { cause: error })
 }
 
@@ -42,32 +45,39 @@ function isRefusedForTime ({ code, cause }: SignoutError): boolean {
 }
 
 /**
- * Replaces the refusal of a token for its time by 503 `revocation_unavailable` while the clock may be wrong. Returns any other
- * error as it is.
+ * Replaces the refusal of a token for its time by 503 `revocation_unavailable` while the clock may be wrong. Returns
+ * any other error as it is.
  *
  * @param error what `toTokenError` returned
  */
 export function withClock (error: SignoutError, findClockFault: (() => Error | undefined) | undefined): SignoutError {
   const cause = isRefusedForTime(error) ? findClockFault?.() : undefined
-  return cause === undefined ? error : new SignoutError('revocation_unavailable', { cause, description: 'The clocks of the servers differ, so the token cannot be judged now. Try again.' })
+  return cause === undefined
+    ? error
+    : new SignoutError('revocation_unavailable', {
+      cause,
+      description: 'The clocks of the servers differ, so the token cannot be judged now. Try again.'
+    })
 }
 
 const tokenErrors: ErrorCode[] = ['invalid_token', 'token_expired', 'token_revoked']
 
 /**
- * The value of a `WWW-Authenticate` header (RFC 6750, section 3). `error` is there only when the token is what is wrong:
- * a request that sent none may not have known that it needed one.
+ * The value of a `WWW-Authenticate` header (RFC 6750, section 3). `error` is there only when the token is what is
+ * wrong: a request that sent none may not have known that it needed one.
  */
 export function challenge (realm: string, error: SignoutError): string {
   const scheme = `Bearer realm="${realm.replace(/["\\]/g, '\\$&')}"`
-  if (error.code === 'forbidden') return `${scheme}, error="insufficient_scope", error_description="${error.message}", scope="admin"`
+  if (error.code === 'forbidden') {
+    return `${scheme}, error="insufficient_scope", error_description="${error.message}", scope="admin"`
+  }
   if (!tokenErrors.includes(error.code)) return scheme
   return `${scheme}, error="invalid_token", error_description="${error.message}"`
 }
 
 /**
- * Sets `WWW-Authenticate` and `Retry-After` when an error of signout is answered, before any error handler of the app. A route
- * that catches the error and answers something else sends neither.
+ * Sets `WWW-Authenticate` and `Retry-After` when an error of signout is answered, before any error handler of the app.
+ * A route that catches the error and answers something else sends neither.
  */
 export function setHeadersOfErrors (app: FastifyInstance, realm: string): void {
   app.addHook('onError', (_request, reply, error, done) => {

@@ -10,14 +10,21 @@ const namespace = 'signout'
 const names = { jwtVerify: 'signoutJwtVerify', jwtDecode: 'signoutJwtDecode', jwtSign: 'jwtSign' } as const
 
 /**
- * Registers @fastify/jwt, with three differences. The token is read from `Authorization` by our parser. `request.jwtVerify()` and
- * `request.jwtDecode()` reject with errors of signout. The claims that `app.jwt.verify` returns are deeply frozen.
+ * Registers @fastify/jwt, with three differences. The token is read from `Authorization` by our parser.
+ * `request.jwtVerify()` and `request.jwtDecode()` reject with errors of signout. The claims that `app.jwt.verify`
+ * returns are deeply frozen.
  */
 export async function registerJwt (app: FastifyInstance, options: FastifyJWTOptions): Promise<void> {
   const { verify = {}, cookie } = options
   // Undefined would replace an `extractToken` of the app.
-  const extractToken = verify.extractToken ?? (verify.onlyCookie === true ? undefined : createExtractToken(app, cookie !== undefined))
-  await app.register(fastifyJwt, { ...options, ...names, namespace, verify: { ...verify, ...extractToken && { extractToken } } } as FastifyJWTOptions)
+  const extractToken =
+    verify.extractToken ?? (verify.onlyCookie === true ? undefined : createExtractToken(app, cookie !== undefined))
+  await app.register(fastifyJwt, {
+    ...options,
+    ...names,
+    namespace,
+    verify: { ...verify, ...(extractToken && { extractToken }) }
+  } as FastifyJWTOptions)
   Object.assign(app.jwt, (app.jwt as unknown as Record<string, JWT>)[namespace])
   freezeWhatIsVerified(app.jwt)
   app.decorateRequest('jwtVerify', withOurErrors(names.jwtVerify) as FastifyRequest['jwtVerify'])

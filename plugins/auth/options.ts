@@ -4,7 +4,9 @@ import { requireFunctions, shown } from '../../src/input/check-options.ts'
 import { deadlineOf, leewayOf, type Blocklist } from '../../src/revocation/blocklist.ts'
 import type { CheckResult } from '../../src/revocation/revocation-check.ts'
 
-/** Options of @fastify/jwt that would take the check out of this plugin's hands, or its claims out of `request.user`. */
+/**
+ * Options of @fastify/jwt that would take the check out of this plugin's hands, or its claims out of `request.user`.
+ */
 const ownJwtOptions = ['trusted', 'formatUser', 'namespace', 'decoratorName', 'jwtVerify'] as const
 
 const outlives = 'a revoked token could be accepted after its entry has left the blocklist'
@@ -27,7 +29,10 @@ export type VerifyOptions = Omit<GivenVerifyOptions, keyof typeof ownVerifyOptio
 export interface AuthOptions {
   /** How tokens are verified: the settings of @fastify/jwt. The leeway is that of the blocklist. */
   jwt: JwtOptions
-  /** What says whether a token was revoked, how far clocks may differ, and how long it may take. Whoever made it closes it. */
+  /**
+   * What says whether a token was revoked, how far clocks may differ, and how long it may take. Whoever made it closes
+   * it.
+   */
   blocklist: Blocklist
   /** What the claims must be beyond having a `jti` and an `exp`: a TypeBox schema, or any JSON Schema. */
   claims?: TSchema
@@ -36,9 +41,9 @@ export interface AuthOptions {
   /** Called with the result of each check, for counting. It must be quick, and must not throw. */
   onChecked?: (result: CheckResult) => void
   /**
-   * Called before a token is refused for its time (`exp`, `nbf`, `iat`, `maxAge`). Returns what is wrong with the clock of this
-   * machine, if anything is known to be: then the answer is 503 `revocation_unavailable` instead of 401, with the error as its
-   * cause. A client that was told 401 would sign in again for nothing. It must be quick.
+   * Called before a token is refused for its time (`exp`, `nbf`, `iat`, `maxAge`). Returns what is wrong with the clock
+   * of this machine, if anything is known to be: then the answer is 503 `revocation_unavailable` instead of 401, with
+   * the error as its cause. A client that was told 401 would sign in again for nothing. It must be quick.
    */
   findClockFault?: () => Error | undefined
 }
@@ -46,13 +51,21 @@ export interface AuthOptions {
 /** Throws a TypeError that names the first option that is wrong, what it is, and what it must be. */
 export function checkAuthOptions (options: AuthOptions): void {
   const { jwt, blocklist, claims, realm } = options as Partial<AuthOptions>
-  if (typeof jwt !== 'object' || jwt === null) throw new TypeError(`The option jwt is ${shown(jwt)}; it must be the settings of @fastify/jwt, such as { secret }.`)
+  if (typeof jwt !== 'object' || jwt === null) {
+    throw new TypeError(`The option jwt is ${shown(jwt)}; it must be the settings of @fastify/jwt, such as { secret }.`)
+  }
   checkJwtOptions(jwt)
   checkBlocklist(blocklist)
-  if ('deadlineMs' in options) throw new TypeError('The option deadlineMs is given to the blocklist: createRedisBlocklist({ …, deadlineMs }).')
-  if (claims !== undefined && (typeof claims !== 'object' || claims === null)) throw new TypeError(`The option claims is ${shown(claims)}; it must be a schema.`)
+  if ('deadlineMs' in options) {
+    throw new TypeError('The option deadlineMs is given to the blocklist: createRedisBlocklist({ …, deadlineMs }).')
+  }
+  if (claims !== undefined && (typeof claims !== 'object' || claims === null)) {
+    throw new TypeError(`The option claims is ${shown(claims)}; it must be a schema.`)
+  }
   if (realm !== undefined && !(typeof realm === 'string' && /^[\t\x20-\x7e]*$/.test(realm))) {
-    throw new TypeError(`The option realm is ${shown(realm)}; it must be a text of ASCII characters, without control characters.`)
+    throw new TypeError(
+      `The option realm is ${shown(realm)}; it must be a text of ASCII characters, without control characters.`
+    )
   }
   requireFunctions(options, ['onChecked', 'findClockFault'], 'The option ')
 }
@@ -61,16 +74,28 @@ function checkJwtOptions (jwt: JwtOptions): void {
   for (const name of ownJwtOptions) {
     if (name in jwt) throw new TypeError(`The option jwt.${name} is set by signout and cannot be given.`)
   }
-  if (!jwt.secret) throw new TypeError(`The option jwt.secret is ${shown(jwt.secret)}; it must be a secret, a pair of keys or a function that returns the key of a token.`)
+  if (!jwt.secret) {
+    throw new TypeError(
+      `The option jwt.secret is ${shown(jwt.secret)}; it must be a secret, a pair of keys or a function that returns the key of a token.`
+    )
+  }
   const verify = (jwt.verify ?? {}) as GivenVerifyOptions
   for (const [name, reason] of Object.entries(ownVerifyOptions)) {
-    if (verify[name as keyof typeof ownVerifyOptions] !== undefined) throw new TypeError(`The option jwt.verify.${name} cannot be given: ${reason}.`)
+    if (verify[name as keyof typeof ownVerifyOptions] !== undefined) {
+      throw new TypeError(`The option jwt.verify.${name} cannot be given: ${reason}.`)
+    }
   }
-  if (verify.maxAge !== undefined && typeof verify.maxAge !== 'number') throw new TypeError(`The option jwt.verify.maxAge is ${shown(verify.maxAge)}; it must be a number of seconds.`)
+  if (verify.maxAge !== undefined && typeof verify.maxAge !== 'number') {
+    throw new TypeError(`The option jwt.verify.maxAge is ${shown(verify.maxAge)}; it must be a number of seconds.`)
+  }
 }
 
 function checkBlocklist (blocklist: Blocklist | undefined): void {
-  if (typeof blocklist !== 'object' || blocklist === null) throw new TypeError(`The option blocklist is ${shown(blocklist)}; it must be a blocklist, such as createMemoryBlocklist().`)
+  if (typeof blocklist !== 'object' || blocklist === null) {
+    throw new TypeError(
+      `The option blocklist is ${shown(blocklist)}; it must be a blocklist, such as createMemoryBlocklist().`
+    )
+  }
   for (const method of ['revoke', 'isRevoked'] as const) {
     if (typeof blocklist[method] !== 'function') throw new TypeError(`The option blocklist has no method ${method}.`)
   }

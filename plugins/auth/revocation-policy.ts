@@ -3,16 +3,20 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 const policies: unknown[] = [undefined, 'allow', 'refuse']
 
 /**
- * Refuses routes whose policy is none, and puts the policy of each route where @fastify/swagger, in whosever app, finds it for
- * the OpenAPI document.
+ * Refuses routes whose policy is none, and puts the policy of each route where @fastify/swagger, in whosever app, finds
+ * it for the OpenAPI document.
  */
 export function declarePolicies (app: FastifyInstance): void {
   app.addHook('onRoute', route => {
     const policy = route.config?.onRevocationUnavailable
     if (!policies.includes(policy)) {
-      throw new TypeError(`The route ${String(route.method)} ${route.url} has the config onRevocationUnavailable: ${JSON.stringify(policy)}. It must be 'allow' or 'refuse'.`)
+      throw new TypeError(
+        `The route ${String(route.method)} ${route.url} has the config onRevocationUnavailable: ${JSON.stringify(policy)}. It must be 'allow' or 'refuse'.`
+      )
     }
-    if (policy !== undefined) route.schema = Object.assign({ ...route.schema }, { 'x-on-revocation-unavailable': policy })
+    if (policy !== undefined) {
+      route.schema = Object.assign({ ...route.schema }, { 'x-on-revocation-unavailable': policy })
+    }
   })
 }
 

@@ -9,8 +9,9 @@ export interface KeyUse {
 }
 
 /**
- * Where a text is looked for: by its last characters, which are the greater part of a signature, and cost a tenth of what it
- * costs to hash all of it. It counts only when all of it is the same. Two tokens that were verified do not end alike.
+ * Where a text is looked for: by its last characters, which are the greater part of a signature, and cost a tenth of
+ * what it costs to hash all of it. It counts only when all of it is the same. Two tokens that were verified do not end
+ * alike.
  */
 const placeLength = 43
 
@@ -21,16 +22,16 @@ export interface VerifiedToken {
 }
 
 /**
- * Tokens that were verified, by the exact text that they came in, so that the second use of one costs no decoding and no
- * signature.
+ * Tokens that were verified, by the exact text that they came in, so that the second use of one costs no decoding and
+ * no signature.
  *
- * That rests on three things. A signature that was right for a key stays right, and so does whatever was checked of claims
- * that cannot change: they are deeply frozen, since every request gets the same object. What changes is the clock, which is
- * asked on every use; the key, which is in the answer for whoever uses it to compare; and the blocklist, which is asked
- * about every request and is no matter of this.
+ * That rests on three things. A signature that was right for a key stays right, and so does whatever was checked of
+ * claims that cannot change: they are deeply frozen, since every request gets the same object. What changes is the
+ * clock, which is asked on every use; the key, which is in the answer for whoever uses it to compare; and the
+ * blocklist, which is asked about every request and is no matter of this.
  *
- * Bounded: beyond `maxTokens` the one goes that was not used for longest. Only what was verified gets in, so that nobody
- * without good tokens can drive others out.
+ * Bounded: beyond `maxTokens` the one goes that was not used for longest. Only what was verified gets in, so that
+ * nobody without good tokens can drive others out.
  */
 export interface VerifiedTokens {
   /** What was remembered under this very text, if the clock still allows it. */
@@ -59,7 +60,9 @@ interface Entry extends VerifiedToken {
   text: string
   /** The end of the text. */
   place: string
-  /** The first instant at which it counts, and the first at which it does not any more, in milliseconds since the epoch. */
+  /**
+   * The first instant at which it counts, and the first at which it does not any more, in milliseconds since the epoch.
+   */
   startsAt: number
   endsAt: number
   /** Its neighbours in the order of use. */
@@ -68,7 +71,8 @@ interface Entry extends VerifiedToken {
 }
 
 export function createVerifiedTokens (options: VerifiedTokensOptions): VerifiedTokens {
-  const { maxTokens, leewayMs, ignoreNotBefore = false, maxAgeMs = Infinity, ttlMs = Infinity, now = Date.now } = options
+  const { maxTokens, leewayMs, ignoreNotBefore = false, maxAgeMs = Infinity } = options
+  const { ttlMs = Infinity, now = Date.now } = options
   const entries = new Map<string, Entry>()
   // The list is a ring with this in it, after the newest and before the oldest, so that no link is ever missing.
   const ends = {} as Entry
@@ -114,9 +118,10 @@ export function createVerifiedTokens (options: VerifiedTokensOptions): VerifiedT
     },
     remember (text, claims, keyUse) {
       const { exp, iat, nbf } = claims
-      // Each bound is that of the check which the token has passed: see `createClaimsCheck` and the verifier of fast-jwt.
+      // Each bound is that of the check that the token has passed: `createClaimsCheck`, and the verifier of fast-jwt.
       const startsAt = Math.max(iat ?? 0, ignoreNotBefore ? 0 : nbf ?? 0) * 1000 - leewayMs
-      const endsAt = Math.min(exp * 1000 + leewayMs, iat === undefined ? Infinity : iat * 1000 + maxAgeMs, now() + ttlMs)
+      const tooOldAt = iat === undefined ? Infinity : iat * 1000 + maxAgeMs
+      const endsAt = Math.min(exp * 1000 + leewayMs, tooOldAt, now() + ttlMs)
       deepFreeze(claims)
       // Whoever finds keys gets it on every use.
       deepFreeze(keyUse?.token)
