@@ -159,7 +159,7 @@ t.test('settings of the blocklist: its deadline, its prefix and the leeway', asy
   const { jti, sid, exp } = decodeJwt(ada.token)
   await logOut(app, ada.token)
   t.same((await behind.keys('*')).sort(), [
-    'mine:marker', `mine:${entryKey('token', String(jti))}`, 'mine:note', `mine:${entryKey('session', String(sid))}`
+    `mine:${entryKey('token', String(jti))}`, 'mine:marker', 'mine:note', `mine:${entryKey('session', String(sid))}`
   ])
   for (const key of await behind.keys('mine:?i?:*')) t.equal(await behind.pexpiretime(key), (Number(exp) + 60) * 1000)
 
