@@ -77,7 +77,11 @@ export const bugs: Bug[] = [
   },
   {
     title: 'an entry expires with its token, without the margin for clocks',
-    patch: { file: 'src/entries/revocation.ts', find: 'expiresAt + entryMarginSeconds(leewaySeconds)', replace: 'expiresAt' },
+    patch: {
+      file: 'src/entries/revocation.ts',
+      find: 'expiresAt + entryMarginSeconds(leewaySeconds)',
+      replace: 'expiresAt'
+    },
     schedule: 'a token is used within the leeway after its expiry',
     finds: 'accepted after refused'
   },
