@@ -18,8 +18,8 @@ declare module 'fastify' {
      */
     authenticateToEnd (request: FastifyRequest, reply: FastifyReply): Promise<void>
     /**
-     * The same for the deletion of one's own account, which lets a request through that is repeated: its token is
-     * refused everywhere by then, and the record says that it was ended by that very deletion.
+     * `authenticateToEnd` for the deletion of one's own account. It accepts a repeated request: its token is revoked by
+     * then, and the record says that this deletion ended the session.
      */
     authenticateToDelete (request: FastifyRequest, reply: FastifyReply): Promise<void>
     /** The same for administrators, whose own session must not have ended. */
@@ -45,8 +45,8 @@ async function ending (app: FastifyInstance): Promise<void> {
   }
 
   /**
-   * What is refused here by the record may be accepted by a replica that has a blocklist without it: it is written
-   * there first.
+   * Writes the revocation to the blocklist before it is answered 401: another replica may not know the revocation yet,
+   * and would accept the token.
    */
   async function refuseEverywhere ({ jti, sub, exp }: AccessTokenClaims): Promise<never> {
     await app.revoker.revoke([{ scope: 'token', id: jti, subject: sub, expiresAt: exp }])

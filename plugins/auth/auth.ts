@@ -44,23 +44,24 @@ declare module 'fastify' {
     authenticate (request: FastifyRequest, reply: FastifyReply): Promise<void>
     authenticate (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void
     /**
-     * The same check for a token that came without a request: over a socket, in a job. Answers the claims, deeply
-     * frozen, or rejects with the same errors. `app.jwt.verify`, on the other hand, asks nobody and accepts what was
-     * revoked.
+     * Checks a token that came without a request, for example over a socket. Returns the claims, deeply frozen, or
+     * rejects with the errors of `authenticate`. `app.jwt.verify` does not check the blocklist: it accepts revoked
+     * tokens.
      */
     verifyToken (token: string): Promise<RevocableTokenClaims>
     /**
-     * The signature and the claims alone, without asking the blocklist: accepts what was revoked. For whoever has
-     * another way of finding out.
+     * Checks the signature and the claims of a token, and not the blocklist: it accepts revoked tokens. For apps that
+     * check the revocation in another way.
      */
     verifySignature (token: string): Promise<RevocableTokenClaims>
-    /** Takes tokens and sessions back. */
+    /** Revokes tokens and sessions. */
     revoker: Revoker
   }
   interface FastifyContextConfig {
     /**
-     * What `app.authenticate` does on this route with a token that is well, while the blocklist cannot be asked whether
-     * it was revoked. `refuse`, the default: 503. `allow`: the request goes on, and its answer says so in a header.
+     * What `app.authenticate` does with a valid token on this route while the blocklist is unreachable. `refuse`, the
+     * default: 503. `allow`: the request goes on, although the token may have been revoked, and its answer says so in a
+     * header.
      */
     onRevocationUnavailable?: 'allow' | 'refuse'
   }

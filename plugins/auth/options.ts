@@ -30,8 +30,8 @@ export interface AuthOptions {
   /** How tokens are verified: the settings of @fastify/jwt. The leeway is that of the blocklist. */
   jwt: JwtOptions
   /**
-   * What says whether a token was revoked, how far clocks may differ, and how long it may take. Whoever made it closes
-   * it.
+   * The blocklist that each request is checked against. It declares the leeway of the clocks and the deadline of a
+   * check. The app closes it.
    */
   blocklist: Blocklist
   /** What the claims must be beyond having a `jti` and an `exp`: a TypeBox schema, or any JSON Schema. */

@@ -3,8 +3,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 const policies: unknown[] = [undefined, 'allow', 'refuse']
 
 /**
- * Refuses routes whose policy is none, and puts the policy of each route where @fastify/swagger, in whosever app, finds
- * it for the OpenAPI document.
+ * Throws for a route whose policy is not valid. Adds the policy of each route to its schema, from which
+ * @fastify/swagger puts it into the OpenAPI document.
  */
 export function declarePolicies (app: FastifyInstance): void {
   app.addHook('onRoute', route => {

@@ -12,9 +12,9 @@ export type SerializedError = {
 }
 
 /**
- * What the log says of an error: what it is and where it came from, and nothing that a library hung on it. ioredis'
- * errors carry the command with its arguments, the password of AUTH among them; Drizzle's messages carry the query's
- * parameters.
+ * Returns what the log holds of an error: type, message and stack, without properties that a library added. Errors of
+ * ioredis carry the command with its arguments, such as the password of AUTH. Messages of drizzle carry the parameters
+ * of the query.
  */
 export function serializeError (error: unknown): SerializedError {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error), stack: '' }

@@ -1,20 +1,10 @@
+import type { Config } from '../config.ts'
 import type { Projector } from '../record/projector.ts'
 import type { Blocklist } from '../revocation/blocklist.ts'
 import type { TrustStatus } from './status.ts'
 
-/** The settings of the blocklist. */
-export interface BlocklistConfig {
-  /** By how many seconds clocks may differ. */
-  leewaySeconds: number
-  /** How long a look-up or a logout may take, in milliseconds. */
-  deadlineMs: number
-  /** In front of every key in Redis. */
-  prefix: string
-  /** How many Redis replicas must have a logout before it is answered. */
-  waitReplicas: number
-  /** Whether an operator says that a Redis which hides its eviction policy never evicts. */
-  noevictionAcknowledged: 'yes' | 'no'
-}
+/** The settings of the blocklist, and the leeway of the clocks. */
+export type BlocklistConfig = Config['blocklist'] & Config['clocks']
 
 /** A blocklist, and the projector that keeps it up with the record. */
 export interface KeptBlocklist {

@@ -16,7 +16,7 @@ export interface MenderOptions {
  * accepts that, and no answer of the shard counts until then.
  */
 export interface Mender {
-  /** Returns false when it is under way already. */
+  /** Returns false when it is under way already, or stopped. */
   mend (reason: string): boolean
   stop (): void
 }
@@ -26,6 +26,7 @@ const tryAgainMs = 250
 /** Creates the mender of one shard. */
 export function createMender ({ projection, standing, events }: MenderOptions): Mender {
   let isMending = false
+  let isStopped = false
   const poll = createPoll(forget, { everyMs: tryAgainMs, hastenedMs: 0 })
 
   async function forget (): Promise<void> {
@@ -43,12 +44,15 @@ export function createMender ({ projection, standing, events }: MenderOptions): 
 
   return {
     mend (reason) {
-      if (isMending) return false
+      if (isMending || isStopped) return false
       isMending = true
       standing.suspend(reason, 'mender')
       poll.start()
       return true
     },
-    stop: () => { poll.stop() }
+    stop () {
+      isStopped = true
+      poll.stop()
+    }
   }
 }

@@ -94,9 +94,7 @@ export function createShards (options: ShardsOptions): Shards {
       trust,
       write: createWrite(link, shard, options),
       atEndOfTurn,
-      onClose: () => {
-        link.close()
-      }
+      onClose: () => { link.close() }
     })
   })
   const shardFor = (subject: string) => shardOf(subject, blocklists.length)

@@ -58,7 +58,7 @@ export function createStanding ({ heads, onChanged, now = () => performance.now(
   const marker = createMarkerCheck(now)
   heads.add(marker)
   const suspensions = new Map<string, string>()
-  const firstSuspension = () => [...suspensions.values()][0]
+  const firstSuspension = () => suspensions.values().next().value
   let trust: TrustState = 'untrusted'
   /** Whether the blocklist was found to lack something, and no answer has counted since. */
   let isRebuilding = false

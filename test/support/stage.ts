@@ -105,8 +105,8 @@ export async function askBoth ({ one, two }: Stage, token: string): Promise<stri
 }
 
 /**
- * What is wrong with a session of which these pairs were handed out, newest last, if it has ended: its access tokens
- * must be refused by both replicas for as long as any could live, and its last refresh tokens for good.
+ * Returns what is wrong with a session that got these pairs, newest last, if it has ended. Both replicas must refuse
+ * its access tokens until the last of them expires, and its last refresh tokens for good.
  */
 export async function findLife (stage: Stage, row: SessionRow, pairs: Pair[]): Promise<string[]> {
   const problems: string[] = []
