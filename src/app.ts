@@ -79,7 +79,7 @@ export function buildApp (
   app.register(listener)
   app.register(closing, { patienceMs: closingPatienceMs })
   app.register(requester)
-  app.register(validation)
+  app.register(validation, { passwordMinLength: config.passwords.minLength })
   app.register(openapi, { version })
   app.register(readiness)
   app.register(metrics, { config, arrival })

@@ -4,19 +4,35 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { SignoutError } from '../../src/errors.ts'
 import { components } from '../../src/schemas/schemas.ts'
+import { findPasswordFlaw, passwordMaxLength } from '../../src/users/credentials.ts'
 
-const buildCompiler = AjvCompiler()
+/** A pool of validators for each minimum of a new password: one pool would take their keywords for the same. */
+const pools = new Map<number, AjvCompiler.BuildCompilerFromPool>()
+
+function poolFor (passwordMinLength: number): AjvCompiler.BuildCompilerFromPool {
+  const pool = pools.get(passwordMinLength) ?? AjvCompiler()
+  pools.set(passwordMinLength, pool)
+  return pool
+}
+
+export interface ValidationOptions {
+  /** The fewest characters of a new password. Defaults to 1. */
+  passwordMinLength?: number
+}
 
 /**
  * Ajv's own coercion stays off: it accepts `-Infinity`, `0x10` and ` 5` as integers, and does not apply the bounds to
  * what is not finite. Unknown properties are refused, not dropped. All mistakes are found, not only the first.
  */
-const ajvOptions = {
+const ajvOptionsWith = (passwordMinLength: number) => ({
   allErrors: true,
   coerceTypes: false,
   removeAdditional: false,
-  keywords: [{ keyword: 'x-lower-cased', type: 'string', schemaType: 'boolean', modifying: true, validate: lowerCase }]
-} satisfies AjvCompiler.Options
+  keywords: [
+    { keyword: 'x-lower-cased', type: 'string', schemaType: 'boolean', modifying: true, validate: lowerCase },
+    { keyword: 'x-new-password', type: 'string', schemaType: 'boolean', validate: newPassword(passwordMinLength) }
+  ]
+} satisfies AjvCompiler.Options)
 
 interface Place {
   parentData: Record<string | number, unknown>
@@ -27,6 +43,20 @@ interface Place {
 function lowerCase (_isWanted: boolean, text: string, _schema: unknown, place?: Place): true {
   if (place !== undefined) place.parentData[place.parentDataProperty] = text.toLowerCase()
   return true
+}
+
+/**
+ * Makes the check of a new password a keyword, so that its mistake is named beside those of other properties. An empty
+ * or a far too long password is a mistake by `minLength` or `maxLength`, and is not looked at here.
+ */
+function newPassword (minLength: number) {
+  const validate = Object.assign((_isWanted: boolean, text: string): boolean => {
+    const isLookedAt = text !== '' && text.length <= 4 * passwordMaxLength
+    const message = isLookedAt ? findPasswordFlaw(text, minLength) : undefined
+    validate.errors = message === undefined ? [] : [{ keyword: 'x-new-password', message, params: {} }]
+    return message === undefined
+  }, { errors: [] as Array<{ keyword: string, message: string, params: object }> })
+  return validate
 }
 
 /**
@@ -41,7 +71,9 @@ interface RoutePart {
 }
 
 /** Makes the validators of bodies, which are taken as they are, and of queries and parameters, which are text. */
-const buildValidator: AjvCompiler.BuildCompilerFromPool = schemas => {
+const buildValidatorWith = (passwordMinLength: number): AjvCompiler.BuildCompilerFromPool => schemas => {
+  const ajvOptions = ajvOptionsWith(passwordMinLength)
+  const buildCompiler = poolFor(passwordMinLength)
   const compileBody = buildCompiler(schemas, { customOptions: { ...ajvOptions, useDefaults: false } })
   const compileText = buildCompiler(schemas, { customOptions: { ...ajvOptions, useDefaults: true } })
   return route => {
@@ -66,8 +98,8 @@ function readText (sent: Record<string, unknown>, { properties = {} }: RoutePart
   }
 }
 
-async function validation (app: FastifyInstance): Promise<void> {
-  app.setSchemaController({ compilersFactory: { buildValidator } })
+async function validation (app: FastifyInstance, { passwordMinLength = 1 }: ValidationOptions): Promise<void> {
+  app.setSchemaController({ compilersFactory: { buildValidator: buildValidatorWith(passwordMinLength) } })
   for (const schema of components) app.addSchema(schema)
 
   // A client that always names a content type may send no body with it, where none is asked for: `curl -d ''` does.

@@ -17,6 +17,7 @@ const passwordInput = {
 const Password = Type.String(passwordInput)
 const NewPassword = Type.String({
   ...passwordInput,
+  'x-new-password': true,
   description: `15 to ${passwordMaxLength} characters of any kind, counted after NFC normalisation. ` +
     'The operator may have lowered the minimum to no less than 8.'
 })

@@ -21,18 +21,26 @@ export function normalizePassword (password: string): string {
 }
 
 /**
- * Checks a password that is being chosen, and answers its normal form. Throws `invalid_request` when it is too short
- * or too long, counted in characters after normalisation, or is no text: a lone surrogate has no encoding, so
- * different passwords with one would be the same.
+ * Returns what is wrong with a new password, or undefined. Its length is counted in characters after normalisation. A
+ * lone surrogate has no encoding, so different passwords with one would be the same.
  *
- * @param path where it is in the request, for the error
+ * @param minLength the fewest characters
  */
-export function acceptNewPassword (password: string, minLength: number, path = '/password'): string {
-  const refuse = (message: string) => new SignoutError('invalid_request', { details: [{ path, message }] })
+export function findPasswordFlaw (password: string, minLength: number): string | undefined {
   const normalized = normalizePassword(password)
   const length = [...normalized].length
-  if (!normalized.isWellFormed()) throw refuse('must be well-formed Unicode')
-  if (length < minLength) throw refuse(`must have ${minLength} characters or more`)
-  if (length > passwordMaxLength) throw refuse(`must have ${passwordMaxLength} characters or fewer`)
-  return normalized
+  if (!normalized.isWellFormed()) return 'must be well-formed Unicode'
+  if (length < minLength) return `must have ${minLength} characters or more`
+  return length > passwordMaxLength ? `must have ${passwordMaxLength} characters or fewer` : undefined
+}
+
+/**
+ * Returns the normal form of a new password. Throws `invalid_request` if {@link findPasswordFlaw} finds a flaw.
+ *
+ * @param path where the password is in the request, for the error
+ */
+export function acceptNewPassword (password: string, minLength: number, path = '/password'): string {
+  const message = findPasswordFlaw(password, minLength)
+  if (message !== undefined) throw new SignoutError('invalid_request', { details: [{ path, message }] })
+  return normalizePassword(password)
 }

@@ -61,6 +61,9 @@ t.test('a validation error names every mistake, up to ten', async t => {
   t.same((await detailsOf({ username: '!', password: '', more: 1 })).map(detail => detail.split(' ')[0]).sort(), [
     '/more', '/password', '/username'
   ])
+  t.same(await detailsOf({ username: '!', password: 'too short' }), [
+    '/username must match pattern "^[A-Za-z0-9._%+@-]{3,254}$"', '/password must have 15 characters or more'
+  ])
   t.same(await detailsOf({ username: 'ada', password: 1, admin: true }), [
     '/admin is not known here', '/password must be string'
   ])
