@@ -42,6 +42,8 @@ process.on('uncaughtException', error => {
 })
 
 process.exitCode = await main(process.argv.slice(2))
+// Left to end on its own, Node may close handles for ever (nodejs/node#47748).
+process.on('beforeExit', () => { process.exit() })
 
 /** Answers the exit code: 0 without a violation, 1 with one, 2 when nothing was shown. */
 async function main (args: string[]): Promise<number> {

@@ -11,4 +11,6 @@ const exitCode = await run(process.argv)
 if (exitCode !== undefined) {
   process.exitCode = exitCode
   setTimeout(() => { process.exit() }, goodbyeMs).unref()
+  // Left to end on its own, Node may close handles for ever (nodejs/node#47748).
+  process.on('beforeExit', () => { process.exit() })
 }

@@ -1,6 +1,17 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import type { Owner } from './teardown.ts'
 
+let hasBeenIdle = false
+/**
+ * A process that has had connections broken may close handles for ever when it is left to end on its own
+ * (nodejs/node#47748). So it exits when there is nothing more to do, and tap has nothing more to say.
+ */
+process.on('beforeExit', () => {
+  if (hasBeenIdle) process.exit()
+  hasBeenIdle = true
+  setImmediate(() => {})
+})
+
 /** A TCP proxy in front of a server, which can be made to fail as networks do. */
 export interface Proxy {
   port: number

@@ -48,5 +48,5 @@ that any client got against every other. Needs \`npm run services\`. Exits with 
   })
 
 await program.parseAsync()
-// Left to end on its own, Node has been seen to close handles for ever, at full load.
-process.stdout.write('', () => { process.exit() })
+// Left to end on its own, Node may close handles for ever (nodejs/node#47748).
+process.on('beforeExit', () => { process.exit() })
