@@ -48,8 +48,9 @@ const askAgainMs = 20
  * Rejects with a `StartupError` when the settings are wrong, and with an `AwayError` when Redis is down.
  *
  * @example
- * const { blocklist, start, close } = await openBlocklist({ config, storage, record, clocks, events:
- * createBlocklistEvents() }) await start()
+ * const events = createBlocklistEvents()
+ * const { blocklist, start, close } = await openBlocklist({ config, storage, record, clocks, events })
+ * await start()
  */
 export async function openBlocklist (options: OpenBlocklistOptions): Promise<OpenedBlocklist> {
   const { blocklist, status, projector, close } = await openKept(options)

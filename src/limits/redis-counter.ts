@@ -3,7 +3,7 @@ import type { RedisShard } from '../redis/connections.ts'
 import { shardOf } from '../redis/cluster/hash-tags.ts'
 import { runScript } from '../redis/link.ts'
 import type { Admission, Counter, CounterSize, Settlement, Tally } from './counter.ts'
-import { carryScript, countScript, reserveScript, settleScript } from './counter-scripts.ts'
+import { counterScript } from './counter-script.ts'
 import { withLoopDeadline } from '../timing/loop-deadline.ts'
 import type { Uncarried } from './memory-counter.ts'
 
@@ -39,18 +39,17 @@ export function createRedisCounter (
 
   async function run (
     key: string,
-    name: string,
-    script: string,
+    act: 'reserve' | 'settle' | 'count' | 'carry',
     ...args: Array<string | number>
   ): Promise<Tally & { flag: boolean }> {
     const { link } = shardFor(key)
     if (!link.isReady) throw new Error('Redis is not connected.')
     const [flag, wrong, underWay, leftMs] = await link.run(async redis => {
       try {
-        return await withLoopDeadline(
-          runScript<[number, number, number, number]>(redis, name, script, keysOf(key), [windowMs, ...args]),
-          deadlineMs
+        const answer = runScript<[number, number, number, number]>(
+          redis, 'signoutCounter', counterScript, keysOf(key), [windowMs, attempts, act, ...args]
         )
+        return await withLoopDeadline(answer, deadlineMs)
       } catch (error) {
         // Later attempts need not wait: they are counted in memory. Not `disconnect`, which waits for a server that
         // hangs.
@@ -65,13 +64,13 @@ export function createRedisCounter (
 
   return {
     isReady: key => shardFor(key).link.isReady,
-    reserve: async (key, id) => toAdmission(await run(key, 'signoutReserve', reserveScript, attempts, id, leaseMs)),
-    count: async key => toAdmission(await run(key, 'signoutCount', countScript, attempts)),
+    reserve: async (key, id) => toAdmission(await run(key, 'reserve', id, leaseMs)),
+    count: async key => toAdmission(await run(key, 'count')),
     async settle (key, id, isWrong): Promise<Settlement> {
-      const { flag, ...tally } = await run(key, 'signoutSettle', settleScript, id, isWrong ? 1 : 0)
+      const { flag, ...tally } = await run(key, 'settle', id, isWrong ? 1 : 0)
       return { wasHeld: flag, ...tally }
     },
     carry: (key, uncarried) =>
-      run(key, 'signoutCarry', carryScript, uncarried.attempts, Math.max(1, Math.ceil(uncarried.windowMs)))
+      run(key, 'carry', uncarried.attempts, Math.max(1, Math.ceil(uncarried.windowMs)))
   }
 }

@@ -77,9 +77,8 @@ return 1
  * ARGV[1]  the id of the record
  * ARGV[2]  a new draft marker
  * Returns  { the marker if it is of this record, otherwise the draft marker; the loss, as the check returns it }
- * Why KEYS[2] is named for a cluster. While the slot is being moved to another server, not all of the keys are on one
- * server,
- *          and Redis refuses the command. The projector thus finds out about a move that no look-up meets.
+ * Why      KEYS[2] is named for a cluster. While the slot is being moved to another server, not all of the keys are on
+ *          one server, and Redis refuses the command. The projector thus finds out about a move that no look-up meets.
  */
 export const beginScript = `
 ${forgetWhatMayBeLost}
@@ -103,8 +102,8 @@ return {ARGV[2], loss}
  * ARGV[3]  the progress, as JSON; an empty text when there is none
  * ARGV[4…] when each entry ends, in milliseconds since the epoch
  * Returns  1, or 0 when another text stands in the marker: then nothing was written
- * Why The marker moves last: until then it is true of whatever is there. A rebuild during which keys were evicted
- * starts over.
+ * Why      The marker moves last: until then it is true of whatever is there. A rebuild during which keys were evicted
+ *          starts over.
  */
 export const advanceScript = `
 ${forgetWhatMayBeLost}

@@ -61,13 +61,11 @@ export interface CutOffOptions {
  * KEYS[1]  the cut-off: `seconds:run_id:master_replid`
  * ARGV[1]  the leeway, in seconds
  * ARGV[2]  the greatest cut-off that the caller has seen, in seconds since the epoch
- * Returns the cut-off: the one that is there if it is of this process and history and not before what the caller has
- * seen;
- *          otherwise a later one
- * Why One step, so that Redis cannot be replaced in between, and several replicas that find the same fault set one
- * cut-off.
- * A token that was issued until now, by a clock that is ahead by the leeway, has an `iat` of at most this time plus the
- *          leeway, in whole seconds. So the cut-off is the next whole second.
+ * Returns  the cut-off: the one that is there if it is of this process and history and not before what the caller has
+ *          seen; otherwise a later one
+ * Why      One step, so that Redis cannot be replaced in between, and several replicas that find the same fault set one
+ *          cut-off. A token that was issued until now, by a clock that is ahead by the leeway, has an `iat` of at most
+ *          this time plus the leeway, in whole seconds. So the cut-off is the next whole second.
  */
 const compareOrMove = `
 local replication = redis.call('INFO', 'replication')
