@@ -29,7 +29,6 @@ export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): {
   return {
     blocklist: {
       leewaySeconds: memory.leewaySeconds,
-      deadlineMs: memory.deadlineMs,
       revoke: revocations => memory.revoke(revocations),
       isRevoked (claims) {
         requireMarker()

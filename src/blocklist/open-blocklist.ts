@@ -53,14 +53,16 @@ const askAgainMs = 20
  * await start()
  */
 export async function openBlocklist (options: OpenBlocklistOptions): Promise<OpenedBlocklist> {
-  const { blocklist, status, projector, close } = await openKept(options)
+  const { deadlineMs } = options.config
+  const { blocklist: kept, status, projector, close } = await openKept(options)
+  const blocklist = { ...kept, deadlineMs }
   return {
     blocklist,
     async start () {
       projector?.start()
       if (projector !== undefined) await untilAnswered(blocklist)
     },
-    readStatus: () => readBlocklistStatus(blocklist, options.config.deadlineMs, status),
+    readStatus: () => readBlocklistStatus(blocklist, deadlineMs, status),
     get isBehind () { return status?.trust === 'behind' },
     close
   }
@@ -74,23 +76,20 @@ async function openKept ({ storage, isAway = false, ...options }: OpenBlocklistO
 }
 
 /** A blocklist that can neither be read nor written. */
-function openNone ({ leewaySeconds, deadlineMs }: BlocklistConfig): KeptBlocklist {
-  const fail = () => Promise.reject(new Error('The blocklist is away.'))
+function openNone ({ leewaySeconds }: BlocklistConfig): KeptBlocklist {
+  const fail = () => Promise.reject(new Error('The blocklist was not opened.'))
   const close = async () => { /* There is nothing to close. */ }
-  return { blocklist: { leewaySeconds, deadlineMs, revoke: fail, isRevoked: fail, ping: fail, close }, close }
+  return { blocklist: { leewaySeconds, revoke: fail, isRevoked: fail, ping: fail, close }, close }
 }
 
 function openInMemory ({
   record,
   events,
-  config: { leewaySeconds, deadlineMs }
+  config: { leewaySeconds }
 }: Omit<OpenBlocklistOptions, 'storage'>): KeptBlocklist {
   const { blocklist, projection } = createEmbeddedBlocklist({
     leewaySeconds,
-    deadlineMs,
-    onSetBack: () => {
-      events.emit('clockSetBack')
-    }
+    onSetBack: () => { events.emit('clockSetBack') }
   })
   const projector = createProjector({ record, shards: [{ projection, includes: () => true }], events })
   return {

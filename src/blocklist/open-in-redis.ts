@@ -60,7 +60,6 @@ async function openOn (redis: OpenRedis, options: OpenInRedisOptions): Promise<K
     replicated,
     prefix,
     leewaySeconds,
-    deadlineMs,
     record,
     events
   })

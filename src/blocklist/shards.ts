@@ -3,11 +3,10 @@ import type { BlocklistEmitter, TrustState } from '../events/blocklist-events.ts
 import type { Projection, ProjectionShard } from '../record/projection.ts'
 import type { RevocationRecord } from '../record/record.ts'
 import { createRedisProjection } from '../record/redis-projection.ts'
-import { createBreaker, withBreaker, type BreakerOptions } from '../redis/breaker.ts'
 import { shardOf } from '../redis/cluster/hash-tags.ts'
 import { createTurn } from '../redis/cluster/read-together.ts'
 import { shardPrefix, type RedisConnections } from '../redis/connections.ts'
-import { runScript, type RedisLink } from '../redis/link.ts'
+import { createBreaker, runScript, withBreaker, type BreakerOptions, type RedisLink } from '../redis/link.ts'
 import type { Blocklist } from '../revocation/blocklist.ts'
 import { createBlocklistInRedis, maxEntriesPerWrite, type RedisBlocklist } from '../revocation/redis-blocklist.ts'
 import { createReplicatedWrites } from '../revocation/replicated-writes.ts'
@@ -29,8 +28,6 @@ export interface ShardsOptions {
   projectorConnections: RedisConnections
   prefix: string
   leewaySeconds: number
-  /** How long a look-up or a logout may take, in milliseconds. */
-  deadlineMs: number
   record: Pick<RevocationRecord, 'readHead' | 'readAfter'>
   events: BlocklistEmitter
 }

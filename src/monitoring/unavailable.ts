@@ -1,6 +1,6 @@
 import { DatabaseError, DatabaseUnreachableError } from '../db/database-errors.ts'
 import { ClockDisputeError, NotReadyError, type SignoutError } from '../errors.ts'
-import { BreakerOpenError } from '../redis/breaker.ts'
+import { BreakerOpenError } from '../redis/link.ts'
 import { LapsedAttemptError } from '../limits/limits.ts'
 import { DeadlineError } from '../timing/deadline.ts'
 import { UntrustedError } from '../trust/trust.ts'

@@ -1,9 +1,8 @@
 import type { Redis } from 'ioredis'
 import { writeEntriesScript } from '../entries/write-entries.ts'
 import { requireFunctions, shown } from '../input/check-options.ts'
-import { createBreaker, withBreaker } from '../redis/breaker.ts'
 import { boundCommands } from '../redis/connection.ts'
-import { linkTo, runScript } from '../redis/link.ts'
+import { createBreaker, linkTo, runScript, withBreaker } from '../redis/link.ts'
 import { createCutOffTrust } from '../trust/by-cut-off.ts'
 import { readSettings, type BlocklistSettings } from './blocklist.ts'
 import { createBlocklistInRedis, type RedisBlocklist } from './redis-blocklist.ts'
@@ -42,14 +41,14 @@ export function createRedisBlocklist (options: PublicBlocklistOptions): RedisBlo
     leewaySeconds,
     onMoved: onCutOff
   })
-  return createBlocklistInRedis({
+  const blocklist = createBlocklistInRedis({
     prefix,
     leewaySeconds,
-    deadlineMs,
     trust,
     write: (keys, ends) => link.run(redis => runScript(redis, 'signoutWriteEntries', writeEntriesScript, keys, ends)),
     onClose: () => { link.close() }
   })
+  return { ...blocklist, deadlineMs }
 }
 
 function checkOptions (options: PublicBlocklistOptions): void {

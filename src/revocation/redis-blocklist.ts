@@ -9,7 +9,6 @@ export interface RedisBlocklistOptions {
   /** In front of every key, so that several applications can share one Redis. */
   prefix: string
   leewaySeconds: number
-  deadlineMs: number
   /** Reads entries, and decides whether the answers of Redis count. */
   trust: Trust
   /**
@@ -25,7 +24,6 @@ export interface RedisBlocklistOptions {
 }
 
 export interface RedisBlocklist extends Blocklist {
-  readonly deadlineMs: number
   /**
    * Resolves when a token that is issued now will be accepted: at once, but for some seconds after a cut-off was set. A
    * cut-off is set when the blocklist is used for the first time, and when Redis may have forgotten something. Rejects
@@ -44,7 +42,7 @@ export const maxEntriesPerWrite = 1_000
 
 /** Creates a blocklist in Redis: one shard of it in a cluster, all of it on a single primary. */
 export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBlocklist {
-  const { prefix, leewaySeconds, deadlineMs, trust, write, events, atEndOfTurn, onClose } = options
+  const { prefix, leewaySeconds, trust, write, events, atEndOfTurn, onClose } = options
   const anyExists = createCoalescer(names => trust.read(names), {
     maxEntries: maxEntriesPerLookUp,
     onSettled: batch => { events?.emit('lookedUp', batch) },
@@ -60,7 +58,6 @@ export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBl
 
   return {
     leewaySeconds,
-    deadlineMs,
     async revoke (revocations) {
       checkRevocations(revocations)
       if (isClosed) throw new BlocklistClosedError()

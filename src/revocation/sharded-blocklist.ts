@@ -23,9 +23,8 @@ export function createShardedBlocklist (
   }
 
   return {
-    // All shards have the same settings.
+    // All shards have the same leeway.
     leewaySeconds: only?.leewaySeconds ?? NaN,
-    deadlineMs: only?.deadlineMs,
     async revoke (revocations) {
       checkRevocations(revocations)
       const shares = shards.map((): Revocation[] => [])

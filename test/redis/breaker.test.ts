@@ -1,5 +1,5 @@
 import t from 'tap'
-import { BreakerOpenError, createBreaker } from '../../src/redis/breaker.ts'
+import { BreakerOpenError, createBreaker } from '../../src/redis/link.ts'
 
 /** A breaker, a clock that stands, and something to ask that fails until it is told otherwise. */
 function scene () {

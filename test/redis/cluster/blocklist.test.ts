@@ -35,7 +35,7 @@ async function open (t: Test, cluster: RedisCluster): Promise<Opened> {
   const record = endingAt(async () => head)
   const events = createBlocklistEvents()
   const shards = createShards({
-    connections, projectorConnections: connections, prefix, leewaySeconds, deadlineMs: 2_000, record, events
+    connections, projectorConnections: connections, prefix, leewaySeconds, record, events
   })
   t.teardown(() => { shards.stop() })
   for (const { projection } of shards.projections) {
