@@ -22,11 +22,11 @@ declare module 'fastify' {
 export interface BlocklistOptions {
   config: Pick<Config, 'storage' | 'clocks' | 'blocklist'>
   /** Opens no blocklist: revocations are recorded while Redis is down. */
-  isAway?: boolean
+  isDown?: boolean
 }
 
 /** Opens the blocklist, reports what happens to it to the log and the metrics, and closes it. */
-async function blocklist (app: FastifyInstance, { config, isAway = false }: BlocklistOptions): Promise<void> {
+async function blocklist (app: FastifyInstance, { config, isDown = false }: BlocklistOptions): Promise<void> {
   const events = createBlocklistEvents()
   logBlocklistEvents(events, app.log)
   app.metrics.listenTo(events)
@@ -38,7 +38,7 @@ async function blocklist (app: FastifyInstance, { config, isAway = false }: Bloc
     record,
     clocks,
     events,
-    isAway
+    isDown
   })
   app.addHook('onReady', opened.start)
   app.addHook('onClose', opened.close)

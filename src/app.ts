@@ -32,7 +32,7 @@ import userSessions from '../routes/users/sessions.ts'
 import users from '../routes/users/users.ts'
 import jwks from '../routes/well-known/jwks.ts'
 import type { Config } from './config.ts'
-import { SignoutError, type AwayError } from './errors.ts'
+import { SignoutError, type OutageError } from './errors.ts'
 import { escapeLogLine } from './input/escape-text.ts'
 import { version } from './package-root.ts'
 
@@ -40,8 +40,8 @@ import { version } from './package-root.ts'
 export type LoggerOptions = Exclude<FastifyServerOptions['logger'], boolean | undefined>
 
 export interface AppOptions {
-  /** Goes without Redis, which is away: what is ended is recorded, and nobody is told that it has ended. */
-  isBlocklistAway?: boolean
+  /** Starts without Redis, which is down: endings are recorded, and answered 503 until Redis has them. */
+  isBlocklistDown?: boolean
   /** How long a request may take to arrive, on every listener. Defaults to 30 s. For tests. */
   arrival?: ArrivalBounds
 }
@@ -59,7 +59,7 @@ const pluginTimeoutMs = 90_000
 export function buildApp (
   config: Config,
   logger: LoggerOptions | false = { level: config?.log?.level },
-  { isBlocklistAway = false, arrival }: AppOptions = {}
+  { isBlocklistDown = false, arrival }: AppOptions = {}
 ): FastifyInstance {
   if ((config as Partial<Config> | undefined)?.storage === undefined) {
     throw new TypeError('buildApp takes what loadConfig returns.')
@@ -85,7 +85,7 @@ export function buildApp (
   app.register(metrics, { config, arrival })
 
   app.register(database, { config })
-  app.register(blocklist, { config, isAway: isBlocklistAway })
+  app.register(blocklist, { config, isDown: isBlocklistDown })
   app.register(tokens, { config })
   app.register(rateLimits, { config })
   app.register(accounts, { config })
@@ -120,7 +120,7 @@ export function buildApp (
  */
 export function buildWaitingApp (
   log: FastifyBaseLogger,
-  outage: AwayError,
+  outage: OutageError,
   { arrival }: { arrival?: ArrivalBounds } = {}
 ): FastifyInstance {
   const app = Fastify({

@@ -115,11 +115,8 @@ export class StartupError extends Error {
   override readonly name = 'StartupError'
 }
 
-/**
- * A server that the service needs cannot be reached now, which may pass by itself. That it is not set up well is
- * another thing.
- */
-export class AwayError extends StartupError {
+/** A server that the service needs is down, or unreachable. No setting has to be changed. */
+export class OutageError extends StartupError {
   readonly what: 'database' | 'blocklist'
 
   constructor (what: 'database' | 'blocklist', message: string, options?: ErrorOptions) {

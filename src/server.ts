@@ -5,7 +5,7 @@ import pretty from 'pino-pretty'
 import { buildApp, buildWaitingApp, type LoggerOptions } from './app.ts'
 import { loadConfig, type Config } from './config.ts'
 import { describeUrl } from './input/describe-url.ts'
-import { AwayError, SignoutError, StartupError, explainListenError } from './errors.ts'
+import { OutageError, SignoutError, StartupError, explainListenError } from './errors.ts'
 import { escapeText } from './input/escape-text.ts'
 import { version } from './package-root.ts'
 import { readEnv } from './input/read-env.ts'
@@ -15,7 +15,7 @@ type App = ReturnType<typeof buildApp>
 
 /** When the process ends after SIGTERM, whatever is still under way: later than the app gives up waiting for it. */
 const graceMs = 10_000
-/** How long a database that is away is left alone until it is tried again. */
+/** How long a database that is down is left alone until it is tried again. */
 const retryMs = 1_000
 
 /** Faults of the process itself. A handler in JavaScript would return to the instruction at fault, for ever. */
@@ -25,8 +25,8 @@ const crashes = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV'] 
  * Runs the service until it is told to stop: environment → config → listen → close with grace. Resolves once it
  * listens.
  *
- * While its database is away it answers 503, and becomes the service by itself. Ends the process with 1 and one line
- * when the service cannot start as it is set up.
+ * While its database is down it answers 503, and becomes the service automatically. Ends the process with 1 and one
+ * line when the service cannot start as it is set up.
  */
 async function serve (): Promise<void> {
   try {
@@ -80,8 +80,8 @@ function logger ({ log: { level } }: Config): LoggerOptions {
   return { level, stream: pretty({ translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' }) }
 }
 
-/** Opens everything that the service needs. Answers what is away, when that may pass by itself. */
-async function open (app: App, config: Config): Promise<AwayError | undefined> {
+/** Opens everything that the service needs. Returns the outage, if a server that it needs is down. */
+async function open (app: App, config: Config): Promise<OutageError | undefined> {
   try {
     await app.ready()
     return undefined
@@ -93,13 +93,13 @@ async function open (app: App, config: Config): Promise<AwayError | undefined> {
   }
 }
 
-function toOutage (error: unknown, { storage }: Config): AwayError | undefined {
-  if (error instanceof AwayError) return error
+function toOutage (error: unknown, { storage }: Config): OutageError | undefined {
+  if (error instanceof OutageError) return error
   if (!(error instanceof SignoutError) || error.code !== 'service_unavailable' || storage.kind === 'embedded') {
     return undefined
   }
   // It was there when the tables were looked at, and then it was not.
-  return new AwayError(
+  return new OutageError(
     'database',
     `DATABASE_URL: ${describeUrl(storage.databaseUrl)} does not answer any more (${(error.cause as Error).message}). Start Postgres there.`,
     { cause: error }
@@ -107,7 +107,7 @@ function toOutage (error: unknown, { storage }: Config): AwayError | undefined {
 }
 
 /** Listens in place of the service, and says why. */
-async function standInFor (app: App, outage: AwayError, config: Config): Promise<App> {
+async function standInFor (app: App, outage: OutageError, config: Config): Promise<App> {
   const standIn = buildWaitingApp(app.log, outage)
   await listenOn(standIn, config, 'Answering 503')
   process.stderr.write(

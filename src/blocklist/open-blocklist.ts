@@ -18,7 +18,7 @@ export interface OpenBlocklistOptions {
   /** Gets everything that happens to the blocklist. */
   events: BlocklistEmitter
   /** Opens no blocklist: revocations are recorded while Redis is down, and other replicas write them to Redis. */
-  isAway?: boolean
+  isDown?: boolean
 }
 
 /** The blocklist of the service. */
@@ -45,7 +45,7 @@ const askAgainMs = 20
  * Opens the blocklist that the settings name, in Redis or in the memory of this process. The projector of one replica
  * keeps it up with the record.
  *
- * Rejects with a `StartupError` when the settings are wrong, and with an `AwayError` when Redis is down.
+ * Rejects with a `StartupError` when the settings are wrong, and with an `OutageError` when Redis is down.
  *
  * @example
  * const events = createBlocklistEvents()
@@ -68,8 +68,8 @@ export async function openBlocklist (options: OpenBlocklistOptions): Promise<Ope
   }
 }
 
-async function openKept ({ storage, isAway = false, ...options }: OpenBlocklistOptions): Promise<KeptBlocklist> {
-  if (isAway) return openNone(options.config)
+async function openKept ({ storage, isDown = false, ...options }: OpenBlocklistOptions): Promise<KeptBlocklist> {
+  if (isDown) return openNone(options.config)
   return storage.kind === 'embedded'
     ? openInMemory(options)
     : await openInRedis({ ...options, topology: storage.redis })

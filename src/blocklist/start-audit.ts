@@ -1,4 +1,4 @@
-import { AwayError, SignoutError, StartupError } from '../errors.ts'
+import { OutageError, SignoutError, StartupError } from '../errors.ts'
 import type { BlocklistEmitter } from '../events/blocklist-events.ts'
 import { isWriteRefused } from '../record/losses.ts'
 import { describeFlaw, mayForget, type RedisFlaw } from '../redis/health/examination.ts'
@@ -18,7 +18,7 @@ export interface StartAuditOptions {
 /**
  * Refuses to start on a Redis with a flaw that no operator has acknowledged.
  *
- * Throws a `StartupError` that names the flaw and its cure, and an `AwayError` when Redis does not answer.
+ * Throws a `StartupError` that names the flaw and its cure, and an `OutageError` when Redis does not answer.
  */
 export async function refuseFlaws ({
   topology,
@@ -55,7 +55,7 @@ function cannotAsk (topology: RedisTopology, cause: Error): Error {
   if (cause instanceof SignoutError) return cause
   const server = `${variableOf(topology)}: the Redis at ${describeTopology(topology)}`
   if (!refusal.test(cause.message) || isWriteRefused(cause)) {
-    return new AwayError(
+    return new OutageError(
       'blocklist',
       `${server} does not answer when it is asked about itself (${cause.message}). See to it that it answers reads and writes.`,
       { cause }

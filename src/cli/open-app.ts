@@ -1,6 +1,6 @@
 import { buildApp, type AppOptions } from '../app.ts'
 import { loadConfig, type Config } from '../config.ts'
-import { AwayError, SignoutError } from '../errors.ts'
+import { OutageError, SignoutError } from '../errors.ts'
 import { readEnv } from '../input/read-env.ts'
 import { CommandError } from './failure.ts'
 
@@ -36,15 +36,14 @@ export async function withApp<T> (work: Work<T>, options: AppOptions = {}): Prom
 }
 
 /**
- * The same for work that ends something. While Redis is away that is recorded all the same, as over HTTP, and takes
- * effect without anybody trying again: whoever keeps the blocklist up with the record sees to it. Then it rejects with
- * a line that says so.
+ * Opens the app for work that ends sessions or revokes tokens, and closes it afterwards. While Redis is down, the work
+ * is recorded in Postgres, and this rejects with a line that says so. The projector of a replica writes it to Redis.
  */
-export async function withAppToEnd<T> (work: Work<T>, outage?: AwayError): Promise<T> {
+export async function withAppToEnd<T> (work: Work<T>, outage?: OutageError): Promise<T> {
   try {
-    return await withApp(work, { isBlocklistAway: outage !== undefined })
+    return await withApp(work, { isBlocklistDown: outage !== undefined })
   } catch (error) {
-    if (error instanceof AwayError && error.what === 'blocklist') return await withAppToEnd(work, error)
+    if (error instanceof OutageError && error.what === 'blocklist') return await withAppToEnd(work, error)
     if (!(error instanceof SignoutError) || error.code !== 'revocation_unavailable') throw error
     const why = outage?.message ?? `Redis has not confirmed it (${(error.cause as Error).message}).`
     throw new CommandError(

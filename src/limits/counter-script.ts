@@ -1,20 +1,19 @@
 /**
  * The script of the limits: one act on the counter of one key.
  *
- * | act     | what it does                                            | ARGV[4]            | ARGV[5]                     |
- * | ------- | ------------------------------------------------------- | ------------------ | --------------------------- |
- * | reserve | reserves a place for an attempt, until it is settled    | the reservation    | its lease, in milliseconds  |
- * | settle  | ends a reservation                                      | the reservation    | 1 if the attempt was wrong  |
- * | count   | counts an attempt at once, whatever becomes of it       |                    |                             |
- * | carry   | adds wrong attempts from the memory of a replica        | how many           | milliseconds until they end |
+ * - `reserve` reserves a place for an attempt. ARGV[4]: the id of the reservation. ARGV[5]: its lease, in milliseconds.
+ * - `settle` ends a reservation. ARGV[4]: its id. ARGV[5]: 1 if the attempt was wrong and counts, otherwise 0.
+ * - `count` counts an attempt at once, however it ends.
+ * - `carry` adds wrong attempts that a replica counted in its memory. ARGV[4]: how many. ARGV[5]: milliseconds until
+ *   their window ends. An outage of Redis must not give back what was used up during it.
  *
  * KEYS[1]  the number of wrong attempts; it expires when the window ends
  * KEYS[2]  a sorted set: the ids of the reservations, each with the end of its lease (milliseconds since the epoch)
  * ARGV[1]  the length of a window, in milliseconds
  * ARGV[2]  the limit: how many attempts a window has
  * ARGV[3]  the act
- * Returns  { 1 or 0, wrong attempts, reservations, milliseconds until the window ends }. The first is 0 if an attempt is
- *          not admitted, or if the reservation to settle had lapsed. Then nothing was changed.
+ * Returns  { 1 or 0, wrong attempts, reservations, milliseconds until the window ends }. The first is 0 if an attempt
+ *          is not admitted, or if the reservation to settle had lapsed. Then nothing was changed.
  * Why      Comparing and reserving are one step, so that attempts at the same time cannot exceed the limit together.
  *          Settling says whether the reservation was still held, because only then may the caller give its verdict.
  *

@@ -103,21 +103,20 @@ function exposeCatchUps (register: Registry, catchUps: Counts['catchUps']): void
     ])
   expose(Counter, {
     register,
-    name: 'signout_replays_total',
-    help: 'Replays of the record into the blocklist that this replica has finished: ' +
-      'rebuilds from nothing, and what it lacked.',
+    name: 'signout_projector_runs_total',
+    help: 'Runs of the projector of this replica that wrote something: rebuilds, and catching up.',
     labelNames: ['kind']
   }, ofCatchUps('count'))
   expose(Counter, {
     register,
-    name: 'signout_replay_entries_total',
-    help: 'Revocations that finished replays have written into the blocklist.',
+    name: 'signout_projector_entries_total',
+    help: 'Revocations that these runs have written into the blocklist.',
     labelNames: ['kind']
   }, ofCatchUps('entries'))
   expose(Counter, {
     register,
-    name: 'signout_replay_seconds_total',
-    help: 'How long finished replays took, together.',
+    name: 'signout_projector_seconds_total',
+    help: 'How long these runs took, together.',
     labelNames: ['kind']
   }, ofCatchUps('seconds'))
 }
@@ -140,18 +139,18 @@ export function exposeStatus (register: Registry, read: () => BlocklistStatus | 
   })
   expose(Gauge, {
     register,
-    name: 'signout_replay_progress_entries',
+    name: 'signout_rebuild_progress_entries',
     help: 'Revocations that the rebuild that is under way has written, whichever replica ' +
       'does it; 0 while there is none.'
   }, () => [[{}, read()?.progress?.done ?? 0]])
   expose(Gauge, {
     register,
-    name: 'signout_replay_expected_entries',
+    name: 'signout_rebuild_expected_entries',
     help: 'Revocations that the rebuild that is under way has to write; 0 while there is none.'
   }, () => [[{}, read()?.progress?.total ?? 0]])
   expose(Gauge, {
     register,
-    name: 'signout_replay_remaining_seconds',
+    name: 'signout_rebuild_remaining_seconds',
     help: 'How long the rebuild that is under way will take from now on, as far as one can tell; 0 while there is none.'
   }, () => [[{}, read()?.progress?.remainingSeconds ?? 0]])
 }

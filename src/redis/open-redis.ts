@@ -1,4 +1,4 @@
-import { AwayError, StartupError } from '../errors.ts'
+import { OutageError, StartupError } from '../errors.ts'
 import { withDeadline } from '../timing/deadline.ts'
 import { createRedisConnection, type RedisConnectionOptions } from './connection.ts'
 import { connectToCluster } from './cluster/connections.ts'
@@ -21,7 +21,7 @@ export interface OpenRedis {
   /**
    * Makes connections for one purpose, and waits until they are made. `onLost` is told of what is lost later.
    *
-   * Throws an {@link AwayError} when there is no Redis there now, and a {@link StartupError} for settings that will
+   * Throws an {@link OutageError} when there is no Redis there now, and a {@link StartupError} for settings that will
    * never do.
    */
   connect (options: RedisConnectionOptions): Promise<RedisConnections>
@@ -69,7 +69,7 @@ export function openRedis (topology: RedisTopology): OpenRedis {
 function cannotConnect (topology: RedisTopology, reason: string, cause: unknown): StartupError {
   const where = `${variableOf(topology)}: cannot connect to ${describeTopology(topology)}`
   const message = `${where} (${reason}). Start Redis there, or correct the variable.`
-  return mistake.test(reason) ? new StartupError(message, { cause }) : new AwayError('blocklist', message, { cause })
+  return mistake.test(reason) ? new StartupError(message, { cause }) : new OutageError('blocklist', message, { cause })
 }
 
 type Attached = Pick<OpenRedis, 'attach' | 'close'>

@@ -74,22 +74,22 @@ interface HeadHistory {
   forget (): void
 }
 
-/** Only the time counts in which the record could be read: whoever keeps up the blocklist cannot do so without it. */
+/** Only the time counts in which the record could be read: the projector cannot work without it. */
 function createHeadHistory (now: () => number): HeadHistory {
   let heads: Array<{ position: number, askedAt: number }> = []
   let answeredAt = -Infinity
   /** For how long the record could not be read, in all. */
-  let awayMs = 0
+  let unreadableMs = 0
   return {
-    // A read that fails, or is slow, is no outage; several are.
+    // One read that fails or is slow is no outage. Several are.
     answered () {
       const silentMs = now() - answeredAt
-      if (Number.isFinite(silentMs) && silentMs > outageMs) awayMs += silentMs
+      if (Number.isFinite(silentMs) && silentMs > outageMs) unreadableMs += silentMs
       answeredAt = now()
     },
-    add (position, askedAt) { heads.push({ position, askedAt: askedAt - awayMs }) },
+    add (position, askedAt) { heads.push({ position, askedAt: askedAt - unreadableMs }) },
     takeOld () {
-      const readableUntil = Math.min(now(), answeredAt + readableForMs) - awayMs
+      const readableUntil = Math.min(now(), answeredAt + readableForMs) - unreadableMs
       let old: number | undefined
       while (heads[0] !== undefined && heads[0].askedAt <= readableUntil - staleAfterMs) {
         old = Math.max(old ?? 0, heads.shift()?.position ?? 0)

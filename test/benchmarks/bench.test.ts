@@ -21,7 +21,7 @@ t.test('npm run bench explains itself', async t => {
 t.test('npm run bench says what is wrong with its options', async t => {
   for (const [args, line] of [
     [['--rounds', 'many'], '--rounds: many is no number that it can be.'],
-    [['--only', 'everything'], '--only: everything is none of variants, sizes, lookups, memory, service, replay.'],
+    [['--only', 'everything'], '--only: everything is none of variants, sizes, lookups, memory, service, rebuild.'],
     [['--write', '--quick'], /^--write: only all parts/],
     [['--write', '--only', 'memory'], /^--write: only all parts/],
     [['--write', '--rounds', '6'], /^--write: only all parts/],
@@ -70,7 +70,7 @@ t.test('npm run bench measures, prints tables and writes a file (P7)', async t =
   t.match(stdout, /^\| Redis memory per logout.*\| at most 300 bytes \| \d+ \(\d+ to \d+\) bytes \|/m)
   t.match(
     stdout,
-    /^\| 1000000 revocations replayed.*\| not measured \| \*\*no\*\* \|$/m,
+    /^\| 1000000 revocations written.*\| not measured \| \*\*no\*\* \|$/m,
     'what was not measured is not reached'
   )
 })

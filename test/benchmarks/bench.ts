@@ -10,7 +10,7 @@ import { describeMachine, interrupt } from './processes.ts'
 import { formatReport } from './report.ts'
 import type { BenchResult } from './result.ts'
 import { startRedis } from './redis.ts'
-import { compareSizes, compareVariants, measureMemory, measureReplay } from './scenes.ts'
+import { compareSizes, compareVariants, measureMemory, measureRebuild } from './scenes.ts'
 import { measureService } from './storm.ts'
 
 async function run (plan: Plan): Promise<BenchResult> {
@@ -32,7 +32,7 @@ async function run (plan: Plan): Promise<BenchResult> {
   if (has('lookups')) result.lookups = await measureLookups(isQuick ? 100_000 : 1_000_000, effort)
   if (has('memory')) result.memory = await measureMemory(isQuick ? 2 ** 14 : 2 ** 17, effort)
   if (has('service')) result.service = await measureService(effort)
-  if (has('replay')) result.replay = await measureReplay(isQuick ? 100_000 : 1_000_000, effort)
+  if (has('rebuild')) result.rebuild = await measureRebuild(isQuick ? 100_000 : 1_000_000, effort)
   result.loadAverage[1] = loadavg()[0] ?? NaN
   return result
 }

@@ -46,7 +46,7 @@ export interface CapacityInputs {
   bytesPerSession: number
   bytesPerEvent: number
   bytesPerRevocation: number
-  replaySecondsPerMillion: number
+  rebuildSecondsPerMillion: number
 }
 
 const medianOf = (values: number[]) => spreadOf(values).median
@@ -59,7 +59,7 @@ export function toInputs ({
   lookups,
   memory,
   service,
-  replay
+  rebuild
 }: BenchResult): CapacityInputs | undefined {
   const checks = cells.filter(({ algorithm, variant }) => algorithm === 'EdDSA' && variant === 'signout')
   if (
@@ -67,7 +67,7 @@ export function toInputs ({
     lookups === undefined ||
     memory === undefined ||
     service === undefined ||
-    replay === undefined
+    rebuild === undefined
   ) { return undefined }
   const inCluster = lookups.filter(({ isInCluster }) => isInCluster)
   return {
@@ -93,8 +93,8 @@ export function toInputs ({
     bytesPerLogout: medianOf(memory.map(({ bytes }) => bytes)),
     bytesPerSession: service.bytesPerSession,
     bytesPerEvent: service.bytesPerEvent,
-    bytesPerRevocation: replay.bytesPerRow,
-    replaySecondsPerMillion: medianOf(replay.seconds) / replay.entries * 1e6
+    bytesPerRevocation: rebuild.bytesPerRow,
+    rebuildSecondsPerMillion: medianOf(rebuild.seconds) / rebuild.entries * 1e6
   }
 }
 
@@ -149,12 +149,12 @@ export function formatCapacity (inputs: CapacityInputs): string {
       [
         'a session, a security event and a revocation in Postgres',
           `${bytes(inputs.bytesPerSession)}, ${bytes(inputs.bytesPerEvent)}, ${bytes(inputs.bytesPerRevocation)}`,
-          `${part('service')}, ${part('replay')}`
+          `${part('service')}, ${part('rebuild')}`
       ],
       [
-        'a million revocations replayed into an empty Redis',
-          `${number(inputs.replaySecondsPerMillion)} s`,
-          part('replay')
+        'a million revocations written into an empty Redis',
+          `${number(inputs.rebuildSecondsPerMillion)} s`,
+          part('rebuild')
       ]
     ]
     )

@@ -4,12 +4,12 @@ import type { ComparedVariant, Effort } from './scenes.ts'
 import { algorithms, type Algorithm } from './tokens.ts'
 import { variants, type VariantName } from './variants.ts'
 
-export const parts = ['variants', 'sizes', 'lookups', 'memory', 'service', 'replay'] as const
+export const parts = ['variants', 'sizes', 'lookups', 'memory', 'service', 'rebuild'] as const
 export type Part = typeof parts[number]
 export const help = `Usage: npm run bench -- [OPTIONS]
 
 Measures what the check costs: processor time for a request, of the server process and of Redis, for several ways of
-checking, in turn. Needs a redis-server; the parts service and replay also the Postgres of \`npm run services\`. The result
+checking, in turn. Needs a redis-server; the parts service and rebuild also the Postgres of \`npm run services\`. The result
 is printed as tables and written to .bench/ as JSON. All of it takes about 18 minutes, --quick about 3.
 
   --quick              fewer rounds, connections and entries: a first look, not a result

@@ -1,7 +1,7 @@
 import type { LookupsMeasurement } from './lookups.ts'
 import type { Measurement } from './measure.ts'
 import type { Machine } from './processes.ts'
-import { type Cell, type MemoryMeasurement, type ReplayResult } from './scenes.ts'
+import { type Cell, type MemoryMeasurement, type RebuildResult } from './scenes.ts'
 import type { ServiceResult } from './storm.ts'
 
 /** All that one run of the benchmark has found; a part that was left out is undefined. */
@@ -18,5 +18,5 @@ export interface BenchResult {
   lookups?: LookupsMeasurement[]
   memory?: MemoryMeasurement[]
   service?: ServiceResult
-  replay?: ReplayResult
+  rebuild?: RebuildResult
 }

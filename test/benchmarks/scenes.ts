@@ -155,7 +155,7 @@ export async function measureMemory (doubling: number, { say }: Effort): Promise
   })
 }
 
-export interface ReplayResult {
+export interface RebuildResult {
   entries: number
   seconds: number[]
   /** What a row takes in Postgres, in bytes. */
@@ -163,23 +163,23 @@ export interface ReplayResult {
 }
 
 /** What is on record, written into an empty Redis. */
-export async function measureReplay (entries: number, { rounds, say }: Effort): Promise<ReplayResult> {
+export async function measureRebuild (entries: number, { rounds, say }: Effort): Promise<RebuildResult> {
   return await withClosing(async close => {
     const database = await createDatabase()
     close(() => database.drop())
     const redis: BenchRedis = await open(startRedis(), close)
     say(`${entries} revocations on record`)
-    const replay = await open(
-      startHelper('replay.js', 'any', { databaseUrl: database.url, redisUrl: redis.url }), close
+    const rebuild = await open(
+      startHelper('rebuild.js', 'any', { databaseUrl: database.url, redisUrl: redis.url }), close
     )
     await database.query(`insert into revocations (scope, id, expires_at, reason, created_at)
       select case when n % 2 = 0 then 'token' else 'session' end, gen_random_uuid(), now() + interval '1 hour', 'logout', now() from generate_series(1, ${entries}) n`)
     const seconds: number[] = []
     for (let time = 0; time < rounds; time++) {
-      say(`replayed into an empty Redis, round ${time + 1}`)
+      say(`written into an empty Redis, round ${time + 1}`)
       await redis.admin.flushall()
-      const result = await replay.ask<{ entries: number, seconds: number }>('replayAll')
-      if (result.entries !== entries) throw new Error(`${result.entries} entries were replayed instead of ${entries}.`)
+      const result = await rebuild.ask<{ entries: number, seconds: number }>('rebuildAll')
+      if (result.entries !== entries) throw new Error(`${result.entries} entries were rebuilt instead of ${entries}.`)
       seconds.push(result.seconds)
     }
     return { entries, seconds, bytesPerRow: await database.bytesPerRow('revocations') }

@@ -19,7 +19,7 @@ const text = ({ median, min, max }: Spread, digits: number) =>
 /** Every figure. The median decides. */
 export function judge (result: BenchResult): Judgement[] {
   return [
-    ...judgeCells(result), ...judgeSizes(result), ...judgeMemory(result), ...judgeStorm(result), ...judgeReplay(result)
+    ...judgeCells(result), ...judgeSizes(result), ...judgeMemory(result), ...judgeStorm(result), ...judgeRebuild(result)
   ]
 }
 
@@ -126,14 +126,14 @@ function judgeStorm ({ service }: BenchResult): Judgement[] {
 }
 
 /** Fewer would be another figure. */
-const mustReplay = 1_000_000
+const mustRebuild = 1_000_000
 
-function judgeReplay ({ replay }: BenchResult): Judgement[] {
+function judgeRebuild ({ rebuild }: BenchResult): Judgement[] {
   return [
     atMost(
-      `${mustReplay} revocations replayed into an empty Redis`,
+      `${mustRebuild} revocations written into an empty Redis`,
       { limit: 15, digits: 1, unit: 's' },
-      replay?.entries === mustReplay ? replay.seconds : undefined
+      rebuild?.entries === mustRebuild ? rebuild.seconds : undefined
     )
   ]
 }

@@ -16,7 +16,7 @@ const recorded = async (env: Env, id: string) =>
   (await onPostgres(env, 'select scope from revocations where id = $1', [id])).length
 
 /**
- * Ends something while Redis is away, and expects that to be recorded, and to take effect for whoever reaches Redis.
+ * Ends something while Redis is down, and expects that to be recorded, and to take effect for whoever reaches Redis.
  */
 async function expectRecorded (
   t: Test, env: Env, awayUrl: string, toCommand: (claims: { sid: string, jti: string, sub: string }) => string[]

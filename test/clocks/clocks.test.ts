@@ -143,7 +143,7 @@ t.test('a virtual machine that was suspended goes on as soon as one server agree
   it.pass(600, true)
   t.same(it.kinds(), ['own_clock'], 'until somebody was asked')
   await it.audit('postgres')
-  t.same(it.kinds(), [], 'though Postgres is away')
+  t.same(it.kinds(), [], 'though Postgres is down')
   t.equal(it.clocks.takeSetBack(), false)
 })
 
@@ -157,7 +157,7 @@ t.test('P2: a server that was found wrong stays so while it cannot be asked', as
   t.same(it.kinds(), ['record_clock'])
 })
 
-t.test('an own clock that was put right is found while Postgres is away, and nothing is held against Postgres', async t => {
+t.test('an own clock that was put right is found while Postgres is down, and nothing is held against Postgres', async t => {
   const it = await scene()
   it.ahead.own = 3_600
   await it.audit('postgres')

@@ -3,7 +3,7 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import type { Database } from '../../src/db/database.ts'
 import { openPostgres } from '../../src/db/postgres/postgres.ts'
-import { AwayError, StartupError } from '../../src/errors.ts'
+import { OutageError, StartupError } from '../../src/errors.ts'
 import { build, serversEnv } from '../support/app.ts'
 import { outcome } from '../support/device.ts'
 import { ask } from '../support/expect.ts'
@@ -156,7 +156,7 @@ t.test('a pooler that hands out each statement is refused with its own words', a
   const url = await pgBouncerTo(t, await scratchDatabase(t), { pool_mode: 'statement' })
   const error = await failureToOpen(url)
   t.type(error, StartupError)
-  t.notOk(error instanceof AwayError)
+  t.notOk(error instanceof OutageError)
   t.match((error as Error).message, 'transaction blocks not allowed in statement pooling mode')
 })
 
@@ -164,9 +164,9 @@ t.test('a PgBouncer that has no connection left may have one later', async t => 
   const direct = await scratchDatabase(t)
   const full = await pgBouncerTo(t, direct, { max_client_conn: 1 })
   await until('somebody has the only one', () => clientOf(t, full).then(() => true, () => false))
-  t.ok(await failureToOpen(full) instanceof AwayError, 'max_client_conn')
+  t.ok(await failureToOpen(full) instanceof OutageError, 'max_client_conn')
   const busy = await pgBouncerTo(t, direct, { pool_mode: 'transaction', default_pool_size: 1, query_wait_timeout: 1 })
   const holder = await clientOf(t, busy)
   await holder.query('begin')
-  t.ok(await failureToOpen(busy) instanceof AwayError, 'query_wait_timeout')
+  t.ok(await failureToOpen(busy) instanceof OutageError, 'query_wait_timeout')
 })

@@ -2,13 +2,13 @@ import { DrizzleQueryError } from 'drizzle-orm/errors'
 import { sql } from 'drizzle-orm'
 import type pg from 'pg'
 import t from 'tap'
-import { isAway } from '../../src/db/postgres/away.ts'
+import { isOutage } from '../../src/db/postgres/outage.ts'
 import { toDatabaseError } from '../../src/db/database-errors.ts'
 import { applyMigrations } from '../../src/db/migrator.ts'
 import { createPool } from '../../src/db/postgres/pool.ts'
 import { createPostgresTransaction } from '../../src/db/postgres/transaction.ts'
 import { openPostgres } from '../../src/db/postgres/postgres.ts'
-import { AwayError, StartupError } from '../../src/errors.ts'
+import { OutageError, StartupError } from '../../src/errors.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { postgresUrl, scratchDatabase } from '../support/services.ts'
 
@@ -57,18 +57,17 @@ t.test('a Postgres that cannot be reached now is told apart from one that will n
   const failed = (fields: object) =>
     new DrizzleQueryError('select $1', [], Object.assign(new Error('the cause'), fields))
   for (const code of ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', '53300', '57P01', '57P03']) {
-    t.ok(isAway(failed({ code })), code)
+    t.ok(isOutage(failed({ code })), code)
   }
   for (const code of [
     'ENOTFOUND', 'EAI_AGAIN', 'ENOENT', 'CERT_HAS_EXPIRED', '28P01', '28000', '3D000', '42501', '42P07', '57014'
   ]) {
-    t.notOk(isAway(failed({ code })), code)
+    t.notOk(isOutage(failed({ code })), code)
   }
-  t.ok(isAway(failed({ code: 'ENOENT', syscall: 'connect' })), 'the socket file of a server that is stopped')
-  t.ok(
-    isAway(new AggregateError([Object.assign(new Error(), { code: 'ECONNREFUSED' })])), 'a host with several addresses'
-  )
-  const fromPgBouncer = (message: string) => isAway(failed({ code: '08P01', message }))
+  t.ok(isOutage(failed({ code: 'ENOENT', syscall: 'connect' })), 'the socket file of a server that is stopped')
+  const refused = Object.assign(new Error(), { code: 'ECONNREFUSED' })
+  t.ok(isOutage(new AggregateError([refused])), 'a host with several addresses')
+  const fromPgBouncer = (message: string) => isOutage(failed({ code: '08P01', message }))
   // The words of PgBouncer 1.18, and of 1.23 for a Postgres that is down.
   for (const words of [
     'query_wait_timeout',
@@ -88,7 +87,7 @@ t.test('a Postgres that cannot be reached now is told apart from one that will n
   ]) {
     t.notOk(fromPgBouncer(words), words)
   }
-  t.notOk(isAway(new Error('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string')))
+  t.notOk(isOutage(new Error('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string')))
 })
 
 t.test('what opening a Postgres throws says whether waiting may help', async t => {
@@ -102,13 +101,13 @@ t.test('what opening a Postgres throws says whether waiting may help', async t =
   through.hostname = '127.0.0.1'
   through.port = String(proxy.port)
   proxy.stall()
-  t.type(await messageOf(through.href), AwayError, 'it does not answer')
+  t.type(await messageOf(through.href), OutageError, 'it does not answer')
   proxy.stop()
-  t.type(await messageOf(through.href), AwayError, 'it hangs up')
+  t.type(await messageOf(through.href), OutageError, 'it hangs up')
   url.pathname = '/there_is_no_such_database'
   const unknown = await messageOf(url.href)
   t.type(unknown, StartupError)
-  t.notOk(unknown instanceof AwayError)
+  t.notOk(unknown instanceof OutageError)
 })
 
 t.test('a connection that breaks while nothing uses it does not end the process', async t => {

@@ -80,7 +80,7 @@ t.test('P2: a logout right after a FLUSHALL does not hide the one before it', as
   await expectNeverAccepted(t, replicas, second, async () => { await redis.admin.flushall() })
 })
 
-t.test('P2: two FLUSHALLs in a row, the second one in the middle of the replay, do not bring a revoked token back', async t => {
+t.test('P2: two FLUSHALLs in a row, the second one in the middle of the rebuild, do not bring a revoked token back', async t => {
   const replicas = await startReplicas(t)
   const { a, apps, env, redis, good, leaving } = replicas
   await logOutFor(t, a, leaving)
@@ -89,7 +89,7 @@ t.test('P2: two FLUSHALLs in a row, the second one in the middle of the replay, 
   let flushedAt = 0
   await expectNeverAccepted(t, replicas, leaving, async () => {
     await redis.admin.flushall()
-    await until('the replay is under way', async () => {
+    await until('the rebuild is under way', async () => {
       flushedAt = await redis.admin.dbsize()
       return flushedAt > 2_000
     })

@@ -67,7 +67,7 @@ const endings: Record<
 
 testFault(t, {
   promise: 'P4',
-  fault: 'Redis is away while somebody logs out, or ends a session in any other way',
+  fault: 'Redis is down while somebody logs out, or ends a session in any other way',
   get: '503 `revocation_unavailable`, and it is on record',
   within: 'at once',
   never: '200 for an ending that is not in effect',
@@ -112,7 +112,7 @@ testFault(t, {
 
 testFault(t, {
   promise: 'P4',
-  fault: 'Redis comes back after a logout that was recorded while it was away',
+  fault: 'Redis comes back after a logout that was recorded while it was down',
   get: '401 `token_revoked`',
   within: 'within 2 s of Redis being back',
   never: '200 for what was recorded',

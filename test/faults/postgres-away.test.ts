@@ -11,7 +11,7 @@ import { serversEnv } from '../support/app.ts'
 import { until } from '../support/wait.ts'
 
 testFault(t, {
-  fault: 'Postgres is away, and Redis is well, or loses its connections meanwhile',
+  fault: 'Postgres is down, and Redis is well, or loses its connections meanwhile',
   get:
     'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed; 503 `revocation_unavailable` after a reconnect, until Postgres was asked',
   within: 'within the deadlines',

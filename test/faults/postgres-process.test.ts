@@ -23,7 +23,7 @@ async function withOwnPostgres (
 }
 
 /** Tokens are checked as ever, and what needs the database is a 503 in time. */
-async function expectAway (t: Test, { a, apps, username, good, leaving }: Replicas): Promise<void> {
+async function expectOutage (t: Test, { a, apps, username, good, leaving }: Replicas): Promise<void> {
   for (const [name, request] of Object.entries({
     'POST /login': () => ask(a, 'POST', '/login', undefined, { username, password }),
     'POST /logout': () => logOut(a, good),
@@ -66,7 +66,7 @@ testFault(t, {
 }, async t => {
   const replicas = await withOwnPostgres(t)
   replicas.postgres.pause()
-  await expectAway(t, replicas)
+  await expectOutage(t, replicas)
   replicas.postgres.resume()
   await expectBack(t, replicas)
 }, { skip: !canOwnPostgres })
@@ -80,7 +80,7 @@ testFault(t, {
 }, async t => {
   const replicas = await withOwnPostgres(t)
   await replicas.postgres.kill()
-  await expectAway(t, replicas)
+  await expectOutage(t, replicas)
   await replicas.redis.kill()
   await replicas.postgres.start()
   await replicas.redis.start()
@@ -101,7 +101,7 @@ testFault(t, {
   )
   const { apps, a, good, username, postgres } = replicas
   postgres.pause()
-  await expectAway(t, replicas)
+  await expectOutage(t, replicas)
   postgres.resume()
   await until(
     'people sign in again',
@@ -109,7 +109,7 @@ testFault(t, {
   )
   await untilAccepted(apps, good)
   await postgres.kill()
-  await expectAway(t, replicas)
+  await expectOutage(t, replicas)
   await postgres.start()
   await expectBack(t, replicas)
 }, { skip: !canOwnPostgres })

@@ -95,7 +95,7 @@ testFault(t, {
     .map(line => JSON.parse(line) as { msg: string, seconds?: number })
     .findLast(({ msg }) => msg.includes('made again'))
   t.comment(
-    `the replay itself took ${made?.seconds} s; ${rows} rows in ${Math.round(elapsedMs)} ms; ${mebibytes(seen.keptBytes)} in use and ${mebibytes(seen.grownBytes)} in all more; ${[...seen.retryAfters, ...seen.readiness].join(' | ')}`
+    `the rebuild itself took ${made?.seconds} s; ${rows} rows in ${Math.round(elapsedMs)} ms; ${mebibytes(seen.keptBytes)} in use and ${mebibytes(seen.grownBytes)} in all more; ${[...seen.retryAfters, ...seen.readiness].join(' | ')}`
   )
   t.ok(elapsedMs < withinMs, `back after ${Math.round(elapsedMs)} ms`)
   t.same([...seen.answers], ['503 revocation_unavailable'])

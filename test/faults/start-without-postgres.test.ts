@@ -60,7 +60,7 @@ async function expectWaiting (t: Test, address: string, username: string, token:
 testFault(
   t,
   {
-    fault: 'A replica starts while Postgres is away',
+    fault: 'A replica starts while Postgres is down',
     get:
       '503 `service_unavailable`, whatever they ask for; `/health/live` is 200, and `/health/ready` names the database',
     within: 'at once',

@@ -137,10 +137,10 @@ t.test('strangers cannot lock the owner out: the limit by account does not hold 
 
 t.test('a place that cannot be looked up takes nothing', t => onEachLimits(t, { LIMIT_PASSWORD_BY_ACCOUNT: '1/900', LIMIT_PASSWORD_BY_IP: '2/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' }, async (t, limits) => {
   t.equal(await refusalOf(limits, 'ada', ip(1)), undefined)
-  const isKnownPlace = async () => { throw new Error('The database is away.') }
+  const isKnownPlace = async () => { throw new Error('The database is down.') }
   for (let time = 0; time < 5; time++) {
     await t.rejects(limits.attemptPassword({ account: 'ada', ip: ip(2), isKnownPlace }), {
-      message: 'The database is away.'
+      message: 'The database is down.'
     })
   }
   for (const account of ['bob', 'eve']) t.equal(await refusalOf(limits, account, ip(2)), undefined)

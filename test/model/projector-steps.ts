@@ -38,7 +38,7 @@ export function isOfLostPast (record: Log, position: number, protocol: Protocol)
 export function makeRecordId (state: State, index: number, protocol: Protocol): Step {
   const recordIds = protocol.recordId ? state.recordIds + 1 : state.recordIds
   const label =
-    `${projectorName(index)} finds a marker of a record that Postgres has lost, and ${protocol.recordId ? `makes record ${recordIds}` : 'replays all'}`
+    `${projectorName(index)} finds a marker of a record that Postgres has lost, and ${protocol.recordId ? `makes record ${recordIds}` : 'rebuilds all'}`
   return {
     label,
     state: {

@@ -50,7 +50,7 @@ function readMarker (state: State, index: number, projector: Projector, protocol
       ...withProjector(state, index, { ...projector, phase: 'read', token, recordId: record.id }),
       redis: { ...redis, marker }
     },
-    note: 'full replays'
+    note: 'rebuilds'
   }
 }
 

@@ -9,7 +9,7 @@ export interface Protocol {
   readonly barrier: boolean
   /** Whether a projector that finds no marker puts a draft there before it reads the head. */
   readonly drafts: boolean
-  /** Whether that draft tells how far the replay has come. */
+  /** Whether that draft tells how far the rebuild has come. */
   readonly tellsProgress: boolean
   /** Whether the marker names the record that it belongs to. */
   readonly recordId: boolean

@@ -65,7 +65,7 @@ function seeMarker (state: State, protocol: Protocol): Replica {
 }
 
 function showMarker ({ redis: { marker } }: State): string {
-  if (marker.draft !== 0) return 'a replay under way'
+  if (marker.draft !== 0) return 'a rebuild under way'
   return marker.recordId === 0 ? 'no marker' : `the marker ${marker.recordId}:${marker.position}`
 }
 

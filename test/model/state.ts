@@ -43,7 +43,7 @@ export interface Log { readonly id: number, readonly head: number, readonly mark
  */
 export interface Redis { readonly entries: number, readonly marker: Marker, readonly evicted: number }
 
-/** `draft` names a replay that is under way and has come to `position`; 0 is none. A missing marker is all zeroes. */
+/** `draft` names a rebuild that is under way and has come to `position`; 0 is none. A missing marker is all zeroes. */
 export interface Marker { readonly recordId: number, readonly position: number, readonly draft: number }
 
 export const projectorPhases = ['idle', 'read', 'writing'] as const
@@ -117,7 +117,7 @@ export interface Step {
   readonly note?: Note
 }
 export const notes = [
-  'logouts answered 200', 'commands executed late', 'scripts refused', 'full replays', 'unrevoked tokens accepted',
+  'logouts answered 200', 'commands executed late', 'scripts refused', 'rebuilds', 'unrevoked tokens accepted',
   'revoked tokens refused', 'look-ups refused (503)', 'look-ups confirmed by the record', 'new record ids',
   'faults of Redis', 'Postgres restored', 'evictions'
 ] as const

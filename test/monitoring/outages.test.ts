@@ -83,7 +83,7 @@ t.test('a Redis that has forgotten everything is rebuilding: how far it is, how 
   await until('it has all of them', async () => await admin.dbsize() > rows && await isComplete(), 60_000)
   const before = await readMetrics(app)
 
-  t.ok(Number(before.get('signout_replay_entries_total{kind="catch_up"}')) > 0)
+  t.ok(Number(before.get('signout_projector_entries_total{kind="catch_up"}')) > 0)
   await admin.flushall()
   const seen: Array<Record<string, number | undefined>> = []
   await until('it is trusted again', async () => {
@@ -91,9 +91,9 @@ t.test('a Redis that has forgotten everything is rebuilding: how far it is, how 
     seen.push({
       rebuilding: metrics.get('signout_blocklist_state{state="rebuilding"}'),
       behind: metrics.get('signout_blocklist_positions_behind'),
-      done: metrics.get('signout_replay_progress_entries'),
-      expected: metrics.get('signout_replay_expected_entries'),
-      remaining: metrics.get('signout_replay_remaining_seconds')
+      done: metrics.get('signout_rebuild_progress_entries'),
+      expected: metrics.get('signout_rebuild_expected_entries'),
+      remaining: metrics.get('signout_rebuild_remaining_seconds')
     })
     return metrics.get('signout_blocklist_state{state="trusted"}') === 1
   }, 60_000)
@@ -105,9 +105,9 @@ t.test('a Redis that has forgotten everything is rebuilding: how far it is, how 
   t.match(seen.at(-1), { rebuilding: 0, behind: 0, done: 0, expected: 0, remaining: 0 })
   const after = await readMetrics(app)
   const grown = (name: string) => Number(after.get(name)) - Number(before.get(name))
-  t.equal(grown('signout_replays_total{kind="rebuild"}'), 1)
-  t.equal(grown('signout_replay_entries_total{kind="rebuild"}'), rows)
-  t.ok(grown('signout_replay_seconds_total{kind="rebuild"}') > 0)
+  t.equal(grown('signout_projector_runs_total{kind="rebuild"}'), 1)
+  t.equal(grown('signout_projector_entries_total{kind="rebuild"}'), rows)
+  t.ok(grown('signout_projector_seconds_total{kind="rebuild"}') > 0)
   t.equal((await get(app, '/token', token)).statusCode, 200)
 })
 
@@ -157,6 +157,6 @@ t.test('embedded: it is filled at start, says nothing about positions, and is tr
   await logOut(app, token)
   const metrics = await readMetrics(app)
   t.equal(await stateOf(app), 'trusted')
-  t.equal(metrics.get('signout_replays_total{kind="rebuild"}'), 1)
+  t.equal(metrics.get('signout_projector_runs_total{kind="rebuild"}'), 1)
   t.notOk(metrics.has('signout_blocklist_positions_behind'))
 })

@@ -67,7 +67,7 @@ t.test('P2: a marker that is older than an eviction is forgotten, once, however 
   await redis.admin.del(keys.note)
   t.equal(await check(), marker)
   redis.admin.disconnect()
-  await t.resolves(losses.check(), 'a server that is away is left for the next time')
+  await t.resolves(losses.check(), 'a server that is down is left for the next time')
 })
 
 t.test('P2: without a note a server that has evicted is not believed', async t => {

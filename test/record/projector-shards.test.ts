@@ -140,7 +140,7 @@ t.test('each shard goes on from its own last step, and both end at the head', as
 t.test('a shard that cannot be reached, at the beginning or while it catches up, keeps no other from its rows, and comes later', async t => {
   const { projector, odd, even, append, failures } = scene(t)
   append(10)
-  odd.meddle = () => { throw new Error('It is away.') }
+  odd.meddle = () => { throw new Error('It is down.') }
   await projector.round()
   t.equal(even.isRevoked(2), true)
   t.throws(() => odd.isRevoked(1), { name: 'UntrustedError' })

@@ -45,7 +45,7 @@ t.test('a record of many pages is written in steps, each from where the one befo
   t.same([1, 1_000, 1_001, 5_001, 11_001].map(isRevoked), [true, true, true, true, true])
 })
 
-t.test('a record whose rows take too long to count is replayed all the same', async t => {
+t.test('a record whose rows take too long to count is rebuilt all the same', async t => {
   const { projector, append, isRevoked, meddle, failures } = scene(t)
   append(6_000)
   meddle.count = () => { throw new Error('canceling statement due to statement timeout') }
@@ -134,7 +134,7 @@ t.test('a marker beyond the head is no reason for alarm when it was recorded tha
 t.test('what keeps it from its work is told once, until it works again, and the lease is given back', async t => {
   const { projector, meddle, append, failures, isRevoked, lease } = scene(t)
   append(1)
-  meddle.settle = () => { throw new Error('The database is away.') }
+  meddle.settle = () => { throw new Error('The database is down.') }
   await projector.round()
   await projector.round()
   t.equal(failures.length, 1)
@@ -143,7 +143,7 @@ t.test('what keeps it from its work is told once, until it works again, and the 
   await projector.round()
   t.equal(isRevoked(1), true)
   append(1)
-  meddle.settle = () => { throw new Error('It is away again.') }
+  meddle.settle = () => { throw new Error('It is down again.') }
   await projector.round()
   t.equal(failures.length, 2)
 })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
 import { openapiFile } from '../../scripts/openapi.ts'
-import { AwayError } from '../../src/errors.ts'
+import { OutageError } from '../../src/errors.ts'
 import { buildWaitingApp } from '../../src/app.ts'
 import { build, embeddedEnv, issuer, onEachStorage, serversEnv } from '../support/app.ts'
 import { aSession } from '../support/expect.ts'
@@ -110,7 +110,7 @@ t.test('GET /docs is a page that asks no outside host', async t => {
 t.test('the logged path has no token, wherever in the path it is', async t => {
   const log = keepLog()
   const app = await build(t, await serversEnv(t), log.logger)
-  const waiting = buildWaitingApp(app.log, new AwayError('database', 'down'))
+  const waiting = buildWaitingApp(app.log, new OutageError('database', 'down'))
   t.teardown(() => waiting.close())
   const { access_token: access, refresh_token: secret } = await aSession(app)
   const id = crypto.randomUUID()

@@ -62,7 +62,7 @@ export async function startNode (
     ...options
   })
   admin.on('error', () => {
-    /* It is away. */
+    /* It is down. */
   })
   let child: ChildProcess | undefined
   const node: Node = {

@@ -51,7 +51,7 @@ export async function ownRedis (t: Owner): Promise<OwnRedis> {
   program.start()
   await untilReady(url)
   const admin = new Redis(url, { lazyConnect: true })
-  admin.on('error', () => { /* It is away. */ })
+  admin.on('error', () => { /* It is down. */ })
   t.teardown(() => { admin.disconnect() })
   return {
     url,

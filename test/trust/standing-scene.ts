@@ -14,7 +14,7 @@ export interface Scene {
   /** What Postgres says. */
   record: Head
   /** Whether Postgres answers. */
-  database: { isAway: boolean, reads: number }
+  database: { isDown: boolean, reads: number }
   clock: { now: number }
   told: string[]
   /** The reason for which an answer with that marker does not count, or undefined when it does. */
@@ -27,11 +27,11 @@ export interface Scene {
 
 export async function scene (t: Test, start: Partial<Head> = {}): Promise<Scene> {
   const record = { recordId: ours, position: 5, marked: 5, ...start }
-  const database = { isAway: false, reads: 0 }
+  const database = { isDown: false, reads: 0 }
   const clock = { now: 1_000_000 }
   const told: string[] = []
   const heads = createHeadPoll(endingAt(async () => {
-    if (database.isAway) throw new Error('The database is away.')
+    if (database.isDown) throw new Error('The database is down.')
     database.reads++
     return { ...record }
   }))

@@ -21,13 +21,13 @@ t.test('after another connection nothing counts until the head was read again an
   const { ask, standing, record, database, untilTrusted } = await scene(t)
   await untilTrusted(at(5))
   const before = standing.look()
-  database.isAway = true
+  database.isDown = true
   Object.assign(record, { position: 7, marked: 7 })
   standing.connectionChanged()
   t.match(ask(at(7)), 'not been compared')
   await new Promise(resolve => setTimeout(resolve, 250))
-  t.match(ask(at(7)), 'not been compared', 'however long the database is away')
-  database.isAway = false
+  t.match(ask(at(7)), 'not been compared', 'however long the database is down')
+  database.isDown = false
   await until('it was compared', () => /behind/.test(String(ask(at(5)))))
   t.equal(ask(at(7)), undefined)
   t.throws(

@@ -1,12 +1,12 @@
 import { sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import type { Pool } from 'pg'
-import { AwayError, StartupError } from '../../errors.ts'
+import { OutageError, StartupError } from '../../errors.ts'
 import { readClockOf, type ClockReading } from '../../clocks/clock-reading.ts'
 import { describeUrl } from '../../input/describe-url.ts'
 import { readClock } from '../clock.ts'
 import { createDatabase, readReadOnly, type Database, type Drizzle, type RunTransaction } from '../database.ts'
-import { deepestCause, isAway } from './away.ts'
+import { deepestCause, isOutage } from './outage.ts'
 import { applyMigrations, countPendingMigrations } from '../migrator.ts'
 import { createPool, deadlineSettings, openPool } from './pool.ts'
 import { createPostgresTransaction } from './transaction.ts'
@@ -26,8 +26,8 @@ const poolSize = 10
 const migrationDeadlineMs = 60_000
 
 /**
- * Connects to Postgres and brings its tables up to date. Throws an {@link AwayError} when it cannot be reached now, and
- * a {@link StartupError} for what would be the same at any other time.
+ * Connects to Postgres and brings its tables up to date. Throws an {@link OutageError} when it cannot be reached now,
+ * and a {@link StartupError} for what would be the same at any other time.
  *
  * Postgres enforces the deadline on statements, locks and idle transactions. The driver enforces it too, for a server
  * that is stalled or gone, and then closes the connection.
@@ -146,5 +146,5 @@ function cannotConnect (url: string, cause: unknown): StartupError {
 function explain (cause: unknown, toMessage: (reason: string) => string): StartupError {
   const deepest = deepestCause(cause)
   const message = toMessage(deepest instanceof Error ? deepest.message : String(deepest))
-  return isAway(cause) ? new AwayError('database', message, { cause }) : new StartupError(message, { cause })
+  return isOutage(cause) ? new OutageError('database', message, { cause }) : new StartupError(message, { cause })
 }

@@ -41,7 +41,7 @@ export function createRedisAuditor ({
     found.set(server.at, [...examination.flaws, ...kept, ...await judgeSilence(server, examination)])
   }
 
-  /** A server that is away is noticed by every look-up. One that is there and cannot be audited could be anything. */
+  /** A server that is down is noticed by every look-up. One that is there and cannot be audited could be anything. */
   async function judgeSilence ({ at, tags }: RedisServer, { failure }: Examination): Promise<RedisFlaw[]> {
     if (failure === undefined) failures.delete(at)
     else failures.set(at, await answers(tags) ? (failures.get(at) ?? 0) + 1 : 0)

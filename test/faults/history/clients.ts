@@ -11,7 +11,7 @@ export interface Person {
 
 export interface ClientOptions {
   recorder: Recorder
-  /** Every replica, those that are away included. */
+  /** Every replica, those that are down included. */
   targets: readonly Target[]
   person: Person
   /** Gives a token of an administrator. */

@@ -156,7 +156,7 @@ async function createReplica ({
     server?.child.kill(signal)
     await server?.ended
   }
-  /** Whoever ends it has noted before that it is away. */
+  /** Whoever ends it has noted before that it is down. */
   function watch (started: ServerProcess): void {
     started.ended.then(() => {
       if (absence === undefined) {
@@ -210,7 +210,7 @@ async function createReplica ({
   return replica
 }
 
-/** As whoever looks after processes does: one that could not start, since something was away, is started again. */
+/** As whoever looks after processes does: one that could not start, since something was down, is started again. */
 async function startAgain (owner: Owner, env: Env): Promise<ServerProcess> {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -12,7 +12,7 @@ export interface Bug {
 
 export const bugs: Bug[] = [
   {
-    title: 'the replay writes nothing and moves the marker',
+    title: 'the rebuild writes nothing and moves the marker',
     patch: { file: 'src/record/catch-up.ts', find: '&& includes(row)', replace: '&& false' },
     schedule: 'Redis forgets everything',
     finds: 'accepted after its end'
@@ -34,7 +34,7 @@ export const bugs: Bug[] = [
       find: 'findFlaw (look, text) {',
       replace: 'findFlaw (look, text) { return undefined'
     },
-    schedule: 'Redis forgets everything while Postgres is away',
+    schedule: 'Redis forgets everything while Postgres is down',
     finds: 'accepted after its end'
   },
   {

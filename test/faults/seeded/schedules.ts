@@ -27,7 +27,7 @@ export const schedules = {
       await stage.use(leaving)
     }
   },
-  'Redis forgets everything while Postgres is away': {
+  'Redis forgets everything while Postgres is down': {
     async run (stage) {
       const leaving = await stage.signIn()
       confirm(await stage.logOut(leaving))

@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import type { ArrivalBounds } from '../../../plugins/http/listener.ts'
 import { buildApp } from '../../../src/app.ts'
 import { loadConfig } from '../../../src/config.ts'
-import { AwayError } from '../../../src/errors.ts'
+import { OutageError } from '../../../src/errors.ts'
 import { buildWaitingApp } from '../../../src/app.ts'
 import { embeddedEnv } from '../../support/app.ts'
 
@@ -20,7 +20,7 @@ type Listeners = Record<'the service' | 'METRICS_PORT' | 'the stand-in', string>
 async function openListeners (t: Test, arrival?: ArrivalBounds, host = '127.0.0.1'): Promise<Listeners> {
   const options = arrival === undefined ? {} : { arrival }
   const app = buildApp(loadConfig({ ...await embeddedEnv(t), HOST: host, METRICS_PORT: '0' }), false, options)
-  const standIn = buildWaitingApp(Fastify().log, new AwayError('database', 'Postgres is down.'), options)
+  const standIn = buildWaitingApp(Fastify().log, new OutageError('database', 'Postgres is down.'), options)
   t.teardown(() => Promise.all([app.close(), standIn.close()]))
   return {
     'the service': await app.listen({ port: 0, host }),

@@ -121,7 +121,7 @@ t.test('a replica whose own clock is wrong is told of at once, and leaves no dou
   t.same(await look(), ['none'])
 })
 
-t.test('what makes no Redis forget is lifted without a replay', async t => {
+t.test('what makes no Redis forget is lifted without a rebuild', async t => {
   let flaws = [flaw('role')]
   const { look } = scene(t, async () => flaws)
   t.same(await look(), ['role'])
@@ -131,24 +131,24 @@ t.test('what makes no Redis forget is lifted without a replay', async t => {
   t.same(await look(), ['none'])
 })
 
-t.test('P2: eviction and a wrong clock are found while Postgres is away', async t => {
+t.test('P2: eviction and a wrong clock are found while Postgres is down', async t => {
   const server = await ownRedis(t)
   await server.admin.set('p:marker', '00000000-0000-4000-8000-000000000001:5')
-  const record = { isAway: false, ids: [] as string[] }
+  const record = { isDown: false, ids: [] as string[] }
   const audit = auditorOf(server, {
     holdsForeign: createOwnershipCheck('p:', async () => {
-      if (record.isAway) throw new Error('The database is away.')
+      if (record.isDown) throw new Error('The database is down.')
       return record.ids
     })
   })
   const kinds = async () => (await audit()).map(({ kind }) => kind).sort()
   t.same(await kinds(), ['foreign_record'])
-  record.isAway = true
+  record.isDown = true
   await server.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
   for (let look = 0; look < 5; look++) {
     t.same(await kinds(), ['eviction', 'foreign_record'], 'and what cannot be asked is as it was')
   }
-  record.isAway = false
+  record.isDown = false
   record.ids = ['00000000-0000-4000-8000-000000000001']
   t.same(await kinds(), ['eviction'])
 })
@@ -159,14 +159,14 @@ t.test('P2: what is wrong with the record is found beside it, and stays until th
   const audit = auditorOf(server, { readRecordClock: () => readRecordClock() })
   const kinds = async () => (await audit()).map(({ kind }) => kind)
   t.same(await kinds(), ['record_clock'])
-  readRecordClock = async () => { throw new Error('The database is away.') }
+  readRecordClock = async () => { throw new Error('The database is down.') }
   await server.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
   t.same(await kinds(), ['record_clock', 'eviction'])
   readRecordClock = async () => Date.now()
   t.same(await kinds(), ['eviction'])
 })
 
-t.test('P2: a server that is away keeps nobody from finding what is wrong with another', async t => {
+t.test('P2: a server that is down keeps nobody from finding what is wrong with another', async t => {
   const [well, away] = [await ownRedis(t), await ownRedis(t)]
   let servers = [{ at: 'well', redis: well.admin, tags: [''] }, { at: 'away', redis: away.admin, tags: [''] }]
   const audit = auditorOf(well, { servers: () => servers, answers: async () => false })
@@ -191,7 +191,7 @@ t.test('P2: a server that answers look-ups, and not what it is asked about itsel
   t.same(await kinds(), ['unaudited'])
   t.same(await kinds(), ['unaudited'])
   answers = false
-  t.same(await kinds(), [], 'one that is away is noticed by look-ups')
+  t.same(await kinds(), [], 'one that is down is noticed by look-ups')
   answers = true
   t.same(await kinds(), [])
   await server.admin.acl('SETUSER', 'default', '+info')

@@ -7,19 +7,19 @@ import { createProjector } from '../../src/record/projector.ts'
 import { answer, givenArgument } from './processes.ts'
 import { sqlDatabaseOf } from '../../src/db/statements.ts'
 
-export interface ReplaySubject {
+export interface RebuildSubject {
   databaseUrl: string
   redisUrl: string
 }
 
 /** What the projector does after Redis has lost its data, in a process of its own. */
-const { databaseUrl, redisUrl } = givenArgument<ReplaySubject>()
+const { databaseUrl, redisUrl } = givenArgument<RebuildSubject>()
 const leewaySeconds = 5
 const database = await openPostgres({ url: databaseUrl, deadlineMs: 60_000 })
 const redis = createRedisConnection(redisUrl, { deadlineMs: 60_000 })
 await redis.connect()
 
-async function replayAll (): Promise<CatchUp> {
+async function rebuildAll (): Promise<CatchUp> {
   let done: CatchUp | undefined
   let failure: unknown
   const events = createBlocklistEvents()
@@ -32,8 +32,8 @@ async function replayAll (): Promise<CatchUp> {
   })
   await projector.round()
   await projector.stop()
-  if (done === undefined) throw new Error('Nothing was replayed.', { cause: failure })
+  if (done === undefined) throw new Error('Nothing was rebuilt.', { cause: failure })
   return done
 }
 
-answer({ ready: () => true, replayAll })
+answer({ ready: () => true, rebuildAll })
