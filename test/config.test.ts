@@ -7,21 +7,15 @@ import { Settings } from '../src/settings/settings.ts'
 import { describeUrl } from '../src/input/describe-url.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { secret } from './support/app.ts'
+import { cluster, refusalOf, sentinels, servers, without } from './support/settings.ts'
 
-const servers = {
-  DATABASE_URL: 'postgres://me:hush@db.example:5432/app',
-  REDIS_URL: 'redis://:hush@redis.example:6379/0',
-  ISSUER: 'https://auth.example.com',
-  KEY_ENCRYPTION_SECRET: secret
+const alternatives = {
+  ...sentinels,
+  ...cluster,
+  REDIS_USERNAME: 'service',
+  REDIS_PASSWORD: 'hush',
+  REDIS_TLS_CA: '/etc/ca.pem'
 }
-
-const without = (...names: string[]): Record<string, string> => Object.fromEntries(Object.entries(servers).filter(([name]) => !names.includes(name)))
-const elsewhere = without('REDIS_URL')
-
-/** Where Redis can be instead. */
-const sentinels = { REDIS_SENTINELS: 'rediss://watcher:hush@s1.example,rediss://watcher:hush@s2.example:26380', REDIS_MASTER_NAME: 'mymaster' }
-const cluster = { REDIS_CLUSTER_NODES: 'n1.example:7000, [::1]:7001,n3.example' }
-const alternatives = { ...sentinels, ...cluster, REDIS_USERNAME: 'service', REDIS_PASSWORD: 'hush', REDIS_TLS_CA: '/etc/ca.pem' }
 
 /** Every other variable, and none with its default. */
 const values = {
@@ -68,8 +62,21 @@ const wrong: Record<string, string[]> = {
   REDIS_PASSWORD: ['x'.repeat(4097)],
   REDIS_NOEVICTION_ACKNOWLEDGED: ['true', 'YES'],
   DATABASE_URL: ['db.example', 'mysql://db.example/app', 'postgres//db'],
-  REDIS_URL: ['redis.example:6379', 'http://redis.example', 'redis:hush', 'redis://:p%ss@redis.example', 'redis://redis.example/0x5', 'redis://redis.example/1e1', 'redis://redis.example/one'],
-  ISSUER: ['auth.example.com', 'ftp://auth.example.com', 'https://auth.example.com/?a=b', 'https://auth.example.com/#a'],
+  REDIS_URL: [
+    'redis.example:6379',
+    'http://redis.example',
+    'redis:hush',
+    'redis://:p%ss@redis.example',
+    'redis://redis.example/0x5',
+    'redis://redis.example/1e1',
+    'redis://redis.example/one'
+  ],
+  ISSUER: [
+    'auth.example.com',
+    'ftp://auth.example.com',
+    'https://auth.example.com/?a=b',
+    'https://auth.example.com/#a'
+  ],
   AUDIENCE: ['x'.repeat(256)],
   ACCESS_TOKEN_TTL: ['0', '-5', '15m', '2592001'],
   CLOCK_LEEWAY: ['-1', '301', 'five'],
@@ -78,7 +85,17 @@ const wrong: Record<string, string[]> = {
   BLOCKLIST_WAIT_REPLICAS: ['-1', '11', 'all'],
   BLOCKLIST_PREFIX: ['with space', '{tag}', 'x'.repeat(65), 'a*'],
   PASSWORD_MIN_LENGTH: ['7', '129'],
-  TRUST_PROXY: ['true', '1', 'proxy.example', '10.0.0.0/33', '::/129', '10.0.0.0/8/8', '10.0.0.1,', '0.0.0.0/0', '::/0'],
+  TRUST_PROXY: [
+    'true',
+    '1',
+    'proxy.example',
+    '10.0.0.0/33',
+    '::/129',
+    '10.0.0.0/8/8',
+    '10.0.0.1,',
+    '0.0.0.0/0',
+    '::/0'
+  ],
   DATABASE_DEADLINE_MS: ['99', '60001'],
   REFRESH_TOKEN_TTL: ['0', '31536001', '14d'],
   SESSION_MAX_AGE: ['0', '31536001'],
@@ -93,7 +110,15 @@ const wrong: Record<string, string[]> = {
   LIMIT_REGISTER_BY_IP: ['/900', '10000000/1'],
   LIMIT_REFRESH_BY_SESSION: ['off', '1/1000000'],
   METRICS_PORT: ['-1', '65536', 'yes'],
-  METRICS_TOKEN: ['fifteen-letters', 'a token with spaces in it', 'sixteen-letters-é', 'sixteen-letters-!', 'x=sixteen-letters', '='.repeat(16), 'x'.repeat(513)]
+  METRICS_TOKEN: [
+    'fifteen-letters',
+    'a token with spaces in it',
+    'sixteen-letters-é',
+    'sixteen-letters-!',
+    'x=sixteen-letters',
+    '='.repeat(16),
+    'x'.repeat(513)
+  ]
 }
 
 const month = 2_592_000
@@ -128,7 +153,11 @@ t.test('an empty variable counts as unset', async t => {
 })
 
 t.test('every variable is read', async t => {
-  t.same([...Object.keys(values), ...Object.keys(alternatives)].sort(), Object.keys(Settings.properties).sort(), 'and this test knows all of them')
+  t.same(
+    [...Object.keys(values), ...Object.keys(alternatives)].sort(),
+    Object.keys(Settings.properties).sort(),
+    'and this test knows all of them'
+  )
   t.same(loadConfig(values), {
     http: { host: '::1', port: 8080, trustProxy: ['10.0.0.0/8', '::1', '192.168.1.1'] },
     log: { level: 'warn' },
@@ -153,68 +182,42 @@ t.test('every variable is read', async t => {
 })
 
 t.test('a wrong value is one line that names the variable, what it is, and what it must be', async t => {
-  t.same(Object.keys(wrong).sort(), Object.keys(Settings.properties).filter(name => !['DATA_DIR', 'REDIS_TLS_CA'].includes(name)).sort(), 'every variable that can be wrong')
+  t.same(
+    Object.keys(wrong).sort(),
+    Object.keys(Settings.properties)
+      .filter(name => !['DATA_DIR', 'REDIS_TLS_CA'].includes(name))
+      .sort(),
+    'every variable that can be wrong'
+  )
   for (const [name, values] of Object.entries(wrong)) {
     for (const value of values) {
       const message = refusalOf({ ...servers, [name]: value })
       t.ok(message.startsWith(`${name} is `) && message.includes('; it must be ') && message.endsWith('.'), message)
       t.notMatch(message, '\n')
-      if (/URL|SECRET|METRICS_TOKEN|SENTINELS|NODES|REDIS_PASSWORD/.test(name)) t.notOk(message.includes(value), 'what may hold a password is not repeated')
-      else t.match(message, JSON.stringify(value))
+      if (/URL|SECRET|METRICS_TOKEN|SENTINELS|NODES|REDIS_PASSWORD/.test(name)) {
+        t.notOk(message.includes(value), 'what may hold a password is not repeated')
+      } else t.match(message, JSON.stringify(value))
     }
   }
 })
 
 t.test('half of the servers, or replicas that cannot agree, are refused with the reason', async t => {
-  t.match(refusalOf(without('REDIS_URL')), /^REDIS_URL is not set but DATABASE_URL is: .* would not see each other's logouts\.$/)
+  t.match(
+    refusalOf(without('REDIS_URL')),
+    /^REDIS_URL is not set but DATABASE_URL is: .* would not see each other's logouts\.$/
+  )
   t.match(refusalOf(without('DATABASE_URL')), /^DATABASE_URL is not set but REDIS_URL is: /)
   t.match(refusalOf(without('ISSUER')), /^ISSUER is not set; with DATABASE_URL it must be/)
-  t.match(refusalOf(without('KEY_ENCRYPTION_SECRET')), /^KEY_ENCRYPTION_SECRET is not set; with DATABASE_URL it must be/)
+  t.match(
+    refusalOf(without('KEY_ENCRYPTION_SECRET')),
+    /^KEY_ENCRYPTION_SECRET is not set; with DATABASE_URL it must be/
+  )
   t.equal(refusalOf({ METRICS_PORT: '3000' }), 'METRICS_PORT is 3000, and so is PORT: choose another one.')
-  t.match(refusalOf({ BLOCKLIST_WAIT_REPLICAS: '1' }), /^BLOCKLIST_WAIT_REPLICAS is 1, but without DATABASE_URL and REDIS_URL there is no Redis/)
+  t.match(
+    refusalOf({ BLOCKLIST_WAIT_REPLICAS: '1' }),
+    /^BLOCKLIST_WAIT_REPLICAS is 1, but without DATABASE_URL and REDIS_URL there is no Redis/
+  )
   t.match(refusalOf({ PORT: '0' }), /^ISSUER is not set; it must be when PORT is 0/)
-})
-
-t.test('Redis is one server, a primary that sentinels know, or a cluster', async t => {
-  const redisOf = (settings: Record<string, string>) => (loadConfig({ ...elsewhere, ...settings }).storage as { redis: unknown }).redis
-  t.same(redisOf({ ...sentinels, REDIS_USERNAME: 'service', REDIS_PASSWORD: 'secret', REDIS_TLS_CA: '/ca.pem' }), {
-    kind: 'sentinel',
-    sentinels: [{ host: 's1.example', port: 26379 }, { host: 's2.example', port: 26380 }],
-    masterName: 'mymaster',
-    sentinelUser: { username: 'watcher', password: 'hush' },
-    user: { username: 'service', password: 'secret' },
-    tls: true,
-    caFile: '/ca.pem'
-  })
-  const nodes = [{ host: 'n1.example', port: 7000 }, { host: '::1', port: 7001 }, { host: 'n3.example', port: 6379 }]
-  t.same(redisOf(cluster), { kind: 'cluster', nodes, user: {}, tls: false })
-  t.match(redisOf({ ...cluster, REDIS_PASSWORD: 'secret' }), { user: { password: 'secret' } })
-  t.same(redisOf({ REDIS_CLUSTER_NODES: 'rediss://a%40b:h%3Ash@n1.example' }), { kind: 'cluster', nodes: [{ host: 'n1.example', port: 6379 }], user: { username: 'a@b', password: 'h:sh' }, tls: true })
-  t.same(redisOf({ REDIS_URL: 'rediss://redis.example', REDIS_TLS_CA: '/ca.pem' }), { kind: 'standalone', url: 'rediss://redis.example', caFile: '/ca.pem' })
-})
-
-t.test('what is said of Redis twice, by halves or against itself is one line with the cure', async t => {
-  const { REDIS_MASTER_NAME, REDIS_SENTINELS } = sentinels
-  const cases: Array<[Record<string, string>, RegExp]> = [
-    [{ ...sentinels, REDIS_URL: servers.REDIS_URL }, /^REDIS_URL and REDIS_SENTINELS are set: set one of REDIS_URL, REDIS_SENTINELS and REDIS_CLUSTER_NODES,/],
-    [{ ...sentinels, ...cluster }, /^REDIS_SENTINELS and REDIS_CLUSTER_NODES are set: set one of/],
-    [{ REDIS_SENTINELS }, /^REDIS_MASTER_NAME is not set; with REDIS_SENTINELS it must be/],
-    [{ REDIS_MASTER_NAME, REDIS_URL: servers.REDIS_URL }, /^REDIS_MASTER_NAME is set but REDIS_SENTINELS is not/],
-    [{ REDIS_URL: servers.REDIS_URL, REDIS_PASSWORD: 'hush' }, /^REDIS_PASSWORD goes with REDIS_SENTINELS and REDIS_CLUSTER_NODES; in REDIS_URL/],
-    [{ ...cluster, REDIS_USERNAME: 'service' }, /^REDIS_PASSWORD is not set but REDIS_USERNAME is/],
-    [{ REDIS_CLUSTER_NODES: 'rediss://n1,redis://n2' }, /^REDIS_CLUSTER_NODES has members with rediss:\/\/ and others without/],
-    [{ REDIS_CLUSTER_NODES: 'redis://a:hush@n1,redis://b:hush@n2' }, /^REDIS_CLUSTER_NODES has members with different users/],
-    [{ REDIS_CLUSTER_NODES: 'redis://a:hush@n1', REDIS_PASSWORD: 'hush' }, /^REDIS_PASSWORD is set, and REDIS_CLUSTER_NODES has a password too/],
-    [{ ...cluster, REDIS_TLS_CA: '/ca.pem' }, /^REDIS_TLS_CA is set but REDIS_CLUSTER_NODES does not begin with rediss:\/\//]
-  ]
-  for (const [settings, line] of cases) {
-    const message = refusalOf({ ...elsewhere, ...settings })
-    t.match(message, line)
-    t.notMatch(message, 'hush')
-    t.notMatch(message, '\n')
-  }
-  t.match(refusalOf({ ...cluster, ISSUER: 'https://auth.example.com' }), /^DATABASE_URL is not set but REDIS_CLUSTER_NODES is: /)
-  t.match(refusalOf({ REDIS_PASSWORD: 'hush' }), /^REDIS_PASSWORD is set but none of REDIS_URL, REDIS_SENTINELS and REDIS_CLUSTER_NODES is\.$/)
 })
 
 t.test('the issuer of the embedded mode is the address that people use', async t => {
@@ -227,7 +230,12 @@ t.test('the issuer of the embedded mode is the address that people use', async t
 t.test('.env.example lists every variable, with the defaults of those that have one', async t => {
   const lines = readFileSync(join(packageRoot, '.env.example'), 'utf8')
   const listed = parseEnv(lines.replace(/^#([A-Z_]+=)/gm, '$1'))
-  t.same(Object.keys(listed).filter(name => name in Settings.properties).sort(), Object.keys(Settings.properties).sort())
+  t.same(
+    Object.keys(listed)
+      .filter(name => name in Settings.properties)
+      .sort(),
+    Object.keys(Settings.properties).sort()
+  )
   for (const [name, schema] of Object.entries(Settings.properties)) {
     if ('default' in schema) t.equal(listed[name], String(schema.default), name)
   }
@@ -237,12 +245,3 @@ t.test('an address is shown without anything secret', async t => {
   t.equal(describeUrl('postgres://me:hush@db.example:5432/app?sslpassword=hush'), 'postgres://db.example:5432/app')
   t.equal(describeUrl('redis://:hush@redis.example'), 'redis://redis.example')
 })
-
-function refusalOf (env: Record<string, string>): string {
-  try {
-    loadConfig(env)
-  } catch (error) {
-    return (error as Error).message
-  }
-  return 'it was accepted'
-}

@@ -34,14 +34,23 @@ t.test('the key is made once, and its private part is unreadable in the database
 
   const stored = await keys.findActive()
   t.match(stored, { kid: first.signingKey.kid, encryptedPrivateJwk: /^[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+$/ })
-  t.match(JSON.parse(Buffer.from(String(stored?.encryptedPrivateJwk.split('.')[0]), 'base64url').toString()), { alg: 'dir', enc: 'A256GCM' }, 'AES-256-GCM')
+  t.match(
+    JSON.parse(Buffer.from(String(stored?.encryptedPrivateJwk.split('.')[0]), 'base64url').toString()),
+    { alg: 'dir', enc: 'A256GCM' },
+    'AES-256-GCM'
+  )
   const row = JSON.stringify(await database.run(db => db.execute(sql`select * from signing_keys`)))
   t.notMatch(row, '"d"', 'no private member of a JWK')
-  await t.rejects(openKeyRing(keys, createKeyEncryption('another secret that is long enough')), { name: 'StartupError', message: /^KEY_ENCRYPTION_SECRET / })
+  await t.rejects(openKeyRing(keys, createKeyEncryption('another secret that is long enough')), {
+    name: 'StartupError',
+    message: /^KEY_ENCRYPTION_SECRET /
+  })
 }))
 
 t.test('of many replicas that start at the same instant, all have the same key', t => onEachDatabase(t, async (t, database) => {
-  const rings = await Promise.all(Array.from({ length: 10 }, () => openKeyRing(createKeyRepository(database), createKeyEncryption(secret))))
+  const rings = await Promise.all(
+    Array.from({ length: 10 }, () => openKeyRing(createKeyRepository(database), createKeyEncryption(secret)))
+  )
   t.equal(new Set(rings.map(ring => ring.signingKey.kid)).size, 1)
   const rows = await database.run(db => db.select().from(signingKeys))
   t.equal(rows.length, 1, 'and there is no other')

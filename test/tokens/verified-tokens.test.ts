@@ -20,7 +20,17 @@ t.test('a token is found by the very text that it was verified in, and by no oth
   t.equal(jtiOf(text), 'a')
   const changed = Array.from(text, (_character, at) => `${text.slice(0, at)}~${text.slice(at + 1)}`)
   t.same(changed.filter(other => jtiOf(other) !== undefined), [])
-  for (const other of [text.toLowerCase(), `${text} `, ` ${text}`, `${text}.`, text.slice(1), text.slice(-43), text.slice(-42), '', 'Bearer ']) t.equal(jtiOf(other), undefined, other.slice(0, 20))
+  for (const other of [
+    text.toLowerCase(),
+    `${text} `,
+    ` ${text}`,
+    `${text}.`,
+    text.slice(1),
+    text.slice(-43),
+    text.slice(-42),
+    '',
+    'Bearer '
+  ]) { t.equal(jtiOf(other), undefined, other.slice(0, 20)) }
   t.equal(tokens.size, 1, 'and looking for others forgets nothing')
 })
 
@@ -80,24 +90,42 @@ t.test('it forgets in the right order, whatever is done', async t => {
       if (!expected.includes(text)) mistakes.push(`${text} is found after it was forgotten, in step ${step}`)
       expected = [...others, text]
     } else if (expected.includes(text)) mistakes.push(`${text} is missing, in step ${step}`)
-    if (tokens.size !== expected.length) mistakes.push(`${tokens.size} are held instead of ${expected.length}, in step ${step}`)
+    if (tokens.size !== expected.length) {
+      mistakes.push(`${tokens.size} are held instead of ${expected.length}, in step ${step}`)
+    }
   }
   t.same(mistakes, [])
   t.same(expected.filter(text => tokens.find(text) === undefined), [])
 })
 
 t.test('the clock is looked at on every use', async t => {
-  const cases: Record<string, { options?: Partial<VerifiedTokensOptions>, claims?: object, good: number[], bad: number[] }> = {
+  const cases: Record<
+    string,
+    { options?: Partial<VerifiedTokensOptions>; claims?: object; good: number[]; bad: number[] }
+  > = {
     'until exp and the leeway': { good: [1_000, 2_004.999], bad: [2_005, 3_000] },
     'not before nbf and the leeway': { claims: { nbf: 1_500 }, good: [1_495, 2_000], bad: [1_494.999] },
-    'whatever nbf says, where it is not to be looked at': { options: { ignoreNotBefore: true }, claims: { nbf: 1_500 }, good: [1_000], bad: [2_006] },
+    'whatever nbf says, where it is not to be looked at': {
+      options: { ignoreNotBefore: true },
+      claims: { nbf: 1_500 },
+      good: [1_000],
+      bad: [2_006]
+    },
     'not before iat and the leeway': { claims: { iat: 900 }, good: [895], bad: [894.999] },
-    'until it is too old, without a leeway': { options: { maxAgeMs: 100_000 }, claims: { iat: 1_000 }, good: [1_099.999], bad: [1_100] },
+    'until it is too old, without a leeway': {
+      options: { maxAgeMs: 100_000 },
+      claims: { iat: 1_000 },
+      good: [1_099.999],
+      bad: [1_100]
+    },
     'until it was remembered for long enough': { options: { ttlMs: 10_000 }, good: [1_009.999], bad: [1_010] },
     'never, with a clock that is none': { good: [], bad: [NaN] }
   }
   for (const [name, { options = {}, claims = {}, good, bad }] of Object.entries(cases)) {
-    for (const [seconds, expected] of [...good.map(at => [at, 'a'] as const), ...bad.map(at => [at, undefined] as const)]) {
+    for (const [seconds, expected] of [
+      ...good.map(at => [at, 'a'] as const),
+      ...bad.map(at => [at, undefined] as const)
+    ]) {
       const { tokens, clock, jtiOf } = remembering(options)
       tokens.remember('a', claimsOf('a', claims))
       clock.seconds = seconds

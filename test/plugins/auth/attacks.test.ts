@@ -10,7 +10,10 @@ const secret = 'the secret of somebody else\'s app'
 const issuer = 'somebody-else'
 const sign = (payload: object) => forge({ alg: 'HS256', typ: 'JWT' }, payload, hs256(secret))
 
-async function bareApp (t: Test, options: Partial<AuthOptions> = {}): Promise<{ app: FastifyInstance, blocklist: Blocklist }> {
+async function bareApp (
+  t: Test,
+  options: Partial<AuthOptions> = {}
+): Promise<{ app: FastifyInstance; blocklist: Blocklist }> {
   const app = Fastify()
   t.teardown(() => app.close())
   const blocklist = createMemoryBlocklist({ leewaySeconds: 5 })
@@ -22,7 +25,10 @@ async function bareApp (t: Test, options: Partial<AuthOptions> = {}): Promise<{ 
 t.test('a token is not accepted beyond exp and the leeway, whatever options a verifier is given', async t => {
   const { app } = await bareApp(t)
   const options = [{ ignoreExpiration: true }, { clockTolerance: 3_600_000 }]
-  app.get('/own', { onRequest: async request => { await request.jwtVerify(options[Number((request.query as { option: number }).option)] as never) } }, async () => 'in')
+  app.get<{ Querystring: { option: number } }>('/own', async request => {
+    await request.jwtVerify(options[Number(request.query.option)] as never)
+    return 'in'
+  })
   const expired = sign({ ...goodClaims(issuer), exp: nowSeconds() - 30 })
   const good = sign(goodClaims(issuer))
   for (const option of [0, 1]) {
@@ -112,6 +118,10 @@ t.test('a blocklist in plain JavaScript may answer without promises', async t =>
 t.test('a revocation without an end is refused, not taken for none', async t => {
   const { app } = await bareApp(t)
   for (const expiresAt of [undefined, NaN, Infinity, null, 'soon', new Date()]) {
-    await t.rejects(app.revoker.revoke([{ scope: 'token', id: 'a', expiresAt: expiresAt as number }]), { name: 'TypeError', message: /expiresAt is / }, String(expiresAt))
+    await t.rejects(
+      app.revoker.revoke([{ scope: 'token', id: 'a', expiresAt: expiresAt as number }]),
+      { name: 'TypeError', message: /expiresAt is / },
+      String(expiresAt)
+    )
   }
 })

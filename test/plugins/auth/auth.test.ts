@@ -1,26 +1,21 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import auth, { createMemoryBlocklist, SignoutError, type AuthOptions, type Blocklist } from '../../../plugins/auth/auth.ts'
+import auth, {
+  createMemoryBlocklist,
+  SignoutError,
+  type AuthOptions,
+  type Blocklist
+} from '../../../plugins/auth/auth.ts'
 import { get } from '../../support/people.ts'
 import { forge, goodClaims, hs256, nowSeconds, wrongHeaders, wrongTokens } from '../../support/tokens.ts'
+import { bareApp, issuer, secret, sign } from './bare-app.ts'
 
-/** An app that is not signout: it has a secret of its own, and no database. */
-const secret = 'the secret of somebody else\'s app'
-const issuer = 'somebody-else'
 const header = { alg: 'HS256', typ: 'JWT' }
-const sign = (payload: object) => forge(header, payload, hs256(secret))
 
-async function bareApp (t: Test, blocklist: Blocklist, options: Partial<AuthOptions> = {}): Promise<FastifyInstance> {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(auth, {
-    blocklist,
-    jwt: { secret, verify: { algorithms: ['HS256'], allowedIss: issuer, allowedAud: issuer, cache: true } },
-    ...options
-  })
-  app.get('/me', { onRequest: app.authenticate }, async request => request.user)
-  app.get('/raw', { onRequest: async request => { await request.jwtVerify() } }, async request => request.user)
-  return app
+/** An app that holds its tokens to one issuer and one audience. */
+async function strictApp (t: Test, blocklist: Blocklist, options?: Partial<AuthOptions>): Promise<FastifyInstance> {
+  const verify = { allowedIss: issuer, allowedAud: issuer, cache: true }
+  return (await bareApp(t, { verify, blocklist, ...options && { options } })).app
 }
 
 const memory = () => createMemoryBlocklist({ leewaySeconds: 5, deadlineMs: 50 })
@@ -28,7 +23,7 @@ const memory = () => createMemoryBlocklist({ leewaySeconds: 5, deadlineMs: 50 })
 const answering = (isRevoked: () => unknown) => ({ ...memory(), isRevoked } as unknown as Blocklist)
 
 t.test('a token is accepted until it is revoked, in an app that is not ours', async t => {
-  const app = await bareApp(t, memory())
+  const app = await strictApp(t, memory())
   const claims = { iss: issuer, aud: issuer, jti: 'one', exp: nowSeconds() + 60 }
   const token = sign(claims)
   t.same((await get(app, '/me', token)).json(), claims)
@@ -37,25 +32,33 @@ t.test('a token is accepted until it is revoked, in an app that is not ours', as
   const refused = await get(app, '/me', token)
   t.equal(refused.statusCode, 401)
   t.match(refused.json(), { code: 'token_revoked', message: 'The token has been revoked.' })
-  t.equal((await get(app, '/raw', token)).statusCode, 401, 'by jwtVerify() alone too')
+  t.equal((await get(app, '/own', token)).statusCode, 401, 'by jwtVerify() alone too')
   t.equal((await get(app, '/me', sign({ ...claims, jti: 'two' }))).statusCode, 200)
 
   await app.revoker.revoke([{ scope: 'session', id: 'the session', expiresAt: claims.exp }])
   t.equal((await get(app, '/me', sign({ ...claims, jti: 'three', sid: 'the session' }))).statusCode, 401)
 })
 
+/** Every `Authorization` that is refused, with the code of the error. */
+const wrongCredentials: Array<{ name: string, code: string, authorization: string | undefined }> = [
+  ...Object.entries(wrongTokens(header, goodClaims(issuer))).map(([name, { header, payload, code }]) => ({
+    name, code: code ?? 'invalid_token', authorization: `Bearer ${forge(header, payload, hs256(secret))}`
+  })),
+  ...Object.entries(wrongHeaders(sign(goodClaims(issuer)))).map(([name, { value, code }]) => ({
+    name, code, authorization: value
+  })),
+  ...Object.entries({
+    'another secret': sign(goodClaims(issuer), 'x'.repeat(32)), 'another issuer': sign(goodClaims('stranger'))
+  }).map(([name, token]) => ({ name, code: 'invalid_token', authorization: `Bearer ${token}` }))
+]
+
 t.test('whatever is wrong with a token is a 401 that says so', async t => {
-  const app = await bareApp(t, memory())
-  const cases = [
-    ...Object.entries(wrongTokens(header, goodClaims(issuer))).map(([name, { header, payload, code = 'invalid_token' }]) =>
-      ({ name, code, authorization: `Bearer ${forge(header, payload, hs256(secret))}` })),
-    ...Object.entries(wrongHeaders(sign(goodClaims(issuer)))).map(([name, { value, code }]) => ({ name, code, authorization: value })),
-    { name: 'another secret', code: 'invalid_token', authorization: `Bearer ${forge(header, goodClaims(issuer), hs256('x'.repeat(32)))}` },
-    { name: 'another issuer', code: 'invalid_token', authorization: `Bearer ${sign(goodClaims('stranger'))}` }
-  ]
-  t.ok(cases.length > 50)
-  for (const { name, code, authorization } of cases) {
-    const { statusCode, headers, body } = await app.inject({ url: '/me', headers: authorization === undefined ? {} : { authorization } })
+  const app = await strictApp(t, memory())
+  t.ok(wrongCredentials.length > 50)
+  for (const { name, code, authorization } of wrongCredentials) {
+    const { statusCode, headers, body } = await app.inject({
+      url: '/me', headers: authorization === undefined ? {} : { authorization }
+    })
     const error = JSON.parse(body)
     t.equal(statusCode, 401, name)
     t.equal(error.code, code, name)
@@ -64,11 +67,12 @@ t.test('whatever is wrong with a token is a 401 that says so', async t => {
       : `Bearer realm="signout", error="invalid_token", error_description="${error.message}"`, name)
   }
   t.equal((await get(app, '/me', sign(goodClaims(issuer)))).statusCode, 200, 'and what is right is right')
-  t.equal((await app.inject({ url: '/me', headers: { authorization: `bEARER ${sign(goodClaims(issuer))}` } })).statusCode, 200, 'in any case of the scheme')
+  const authorization = `bEARER ${sign(goodClaims(issuer))}`
+  t.equal((await app.inject({ url: '/me', headers: { authorization } })).statusCode, 200, 'in any case of the scheme')
 })
 
 t.test('a token is accepted until exp plus the leeway', async t => {
-  const app = await bareApp(t, memory())
+  const app = await strictApp(t, memory())
   t.equal((await get(app, '/me', sign({ ...goodClaims(issuer), exp: nowSeconds() - 3 }))).statusCode, 200)
   t.equal((await get(app, '/me', sign({ ...goodClaims(issuer), iat: nowSeconds() + 3 }))).statusCode, 200)
 })
@@ -84,8 +88,8 @@ t.test('a blocklist that cannot be asked is a 503 within the deadline, and the p
     'rejects with nothing': () => Promise.reject(undefined) // eslint-disable-line prefer-promise-reject-errors
   }
   for (const [name, isRevoked] of Object.entries(unavailable)) {
-    const app = await bareApp(t, answering(isRevoked))
-    for (const url of ['/me', '/raw']) {
+    const app = await strictApp(t, answering(isRevoked))
+    for (const url of ['/me', '/own']) {
       const startedAt = performance.now()
       const answer = await get(app, url, sign(goodClaims(issuer)))
       t.ok(performance.now() - startedAt < 2_000, `${name}: in time`)
@@ -100,7 +104,7 @@ t.test('a blocklist that cannot be asked is a 503 within the deadline, and the p
 })
 
 t.test('request.user is deeply frozen, so that no request leaves a mark for the next', async t => {
-  const app = await bareApp(t, memory())
+  const app = await strictApp(t, memory())
   const token = sign({ ...goodClaims(issuer), roles: { admin: false, list: ['a'] } })
   app.get('/mark', { onRequest: app.authenticate }, async request => {
     const user = request.user as unknown as { scope: string, roles: { admin: boolean, list: string[] } }
@@ -119,7 +123,7 @@ t.test('request.user is deeply frozen, so that no request leaves a mark for the 
 
 t.test('app.verifyToken is the same check without a request', async t => {
   const blocklist = memory()
-  const app = await bareApp(t, blocklist)
+  const app = await strictApp(t, blocklist)
   const claims = goodClaims(issuer)
   const token = sign(claims)
   const verified = await app.verifyToken(token)
@@ -127,7 +131,11 @@ t.test('app.verifyToken is the same check without a request', async t => {
   t.ok(Object.isFrozen(verified))
 
   for (const [name, wrong] of Object.entries(wrongTokens(header, claims))) {
-    await t.rejects(app.verifyToken(forge(wrong.header, wrong.payload, hs256(secret))), { code: wrong.code ?? 'invalid_token' }, name)
+    await t.rejects(
+      app.verifyToken(forge(wrong.header, wrong.payload, hs256(secret))),
+      { code: wrong.code ?? 'invalid_token' },
+      name
+    )
   }
   await t.rejects(app.verifyToken(''), { code: 'authorization_required' })
   await t.rejects(app.verifyToken(undefined as unknown as string), { code: 'authorization_required' })
@@ -142,18 +150,22 @@ t.test('app.verifyToken is the same check without a request', async t => {
 t.test('app.verifyToken asks a key function for the key, in both of its forms', async t => {
   const forms = {
     promise: async () => secret,
-    callback: (_request: unknown, _token: unknown, done: (error: Error | null, key?: string) => void) => { done(null, secret) }
+    callback: (_request: unknown, _token: unknown, done: (error: Error | null, key?: string) => void) => {
+      done(null, secret)
+    }
   }
   for (const [name, key] of Object.entries(forms)) {
-    const app = await bareApp(t, memory(), { jwt: { secret: key as never, verify: { algorithms: ['HS256'] } } })
+    const app = await strictApp(t, memory(), { jwt: { secret: key as never, verify: { algorithms: ['HS256'] } } })
     t.match(await app.verifyToken(sign(goodClaims(issuer))), { iss: issuer }, name)
     t.equal((await get(app, '/me', sign(goodClaims(issuer)))).statusCode, 200, name)
   }
   for (const key of [
-    (_request: unknown, _token: unknown, done: (error: Error | null) => void) => { done(new SignoutError('invalid_token')) },
+    (_request: unknown, _token: unknown, done: (error: Error | null) => void) => {
+      done(new SignoutError('invalid_token'))
+    },
     async () => { throw new SignoutError('invalid_token') }
   ]) {
-    const app = await bareApp(t, memory(), { jwt: { secret: key as never, verify: { algorithms: ['HS256'] } } })
+    const app = await strictApp(t, memory(), { jwt: { secret: key as never, verify: { algorithms: ['HS256'] } } })
     await t.rejects(app.verifyToken(sign(goodClaims(issuer))), { code: 'invalid_token' })
     t.equal((await get(app, '/me', sign(goodClaims(issuer)))).statusCode, 401)
   }
@@ -161,31 +173,41 @@ t.test('app.verifyToken asks a key function for the key, in both of its forms', 
 
 t.test('a logout that the blocklist does not acknowledge in time is a 503, not a success (P4)', async t => {
   for (const revoke of [() => new Promise<void>(() => {}), () => Promise.reject(new Error('READONLY'))]) {
-    const app = await bareApp(t, { ...memory(), revoke })
-    await t.rejects(app.revoker.revoke([{ scope: 'token', id: 'one', expiresAt: nowSeconds() + 60 }]), { code: 'revocation_unavailable', statusCode: 503 })
+    const app = await strictApp(t, { ...memory(), revoke })
+    await t.rejects(app.revoker.revoke([{ scope: 'token', id: 'one', expiresAt: nowSeconds() + 60 }]), {
+      code: 'revocation_unavailable',
+      statusCode: 503
+    })
   }
 })
 
 t.test('the claims can be held to a schema of the app', async t => {
-  const app = await bareApp(t, memory(), { claims: { type: 'object', required: ['tenant'], properties: { tenant: { type: 'string' } } } as never })
+  const app = await strictApp(t, memory(), {
+    claims: { type: 'object', required: ['tenant'], properties: { tenant: { type: 'string' } } } as never
+  })
   t.equal((await get(app, '/me', sign(goodClaims(issuer)))).json().code, 'invalid_token')
   t.equal((await get(app, '/me', sign({ ...goodClaims(issuer), tenant: 'a' }))).statusCode, 200)
 })
 
 t.test('options that would bypass the check are refused at registration', async t => {
   for (const name of ['trusted', 'formatUser', 'namespace', 'decoratorName', 'jwtVerify']) {
-    await t.rejects(async () => { await Fastify().register(auth, { blocklist: memory(), jwt: { secret, [name]: () => true } }) }, { message: `The option jwt.${name} is set by signout and cannot be given.` })
+    await t.rejects(
+      async () => {
+        await Fastify().register(auth, { blocklist: memory(), jwt: { secret, [name]: () => true } })
+      },
+      { message: `The option jwt.${name} is set by signout and cannot be given.` }
+    )
   }
 })
 
 t.test('a realm is quoted as a header needs it', async t => {
-  const app = await bareApp(t, memory(), { realm: 'the "inner" \\ circle' })
+  const app = await strictApp(t, memory(), { realm: 'the "inner" \\ circle' })
   t.equal((await app.inject('/me')).headers['www-authenticate'], 'Bearer realm="the \\"inner\\" \\\\ circle"')
 })
 
 t.test('while the clock may be wrong, a token is not refused for its time alone', async t => {
   let fault: Error | undefined = new Error('The clock is an hour ahead.')
-  const app = await bareApp(t, memory(), { findClockFault: () => fault })
+  const app = await strictApp(t, memory(), { findClockFault: () => fault })
   const good = goodClaims(issuer)
   const cases: Record<string, [claims: object, code: string]> = {
     'exp in the past': [{ ...good, exp: nowSeconds() - 60 }, 'token_expired'],
@@ -197,7 +219,11 @@ t.test('while the clock may be wrong, a token is not refused for its time alone'
     const { statusCode, headers } = await get(app, '/me', token)
     t.same([statusCode, headers['retry-after'], headers['www-authenticate']], [503, '1', undefined], name)
     await t.rejects(app.verifyToken(token), { code: 'revocation_unavailable', cause: fault }, name)
-    t.equal((await get(app, '/me', forge(header, claims, hs256('x'.repeat(32))))).statusCode, 401, `${name}, with another signature`)
+    t.equal(
+      (await get(app, '/me', forge(header, claims, hs256('x'.repeat(32))))).statusCode,
+      401,
+      `${name}, with another signature`
+    )
     fault = undefined
     t.match((await get(app, '/me', token)).json(), { code }, name)
     await t.rejects(app.verifyToken(token), { code }, name)

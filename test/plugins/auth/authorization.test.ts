@@ -16,23 +16,55 @@ const cookie = { cookieName: 'token', signed: false }
 async function bareApp (t: Test, jwt: Partial<JwtOptions> = {}): Promise<FastifyInstance> {
   const app = Fastify()
   t.teardown(() => app.close())
-  app.addHook('onRequest', async request => { Object.assign(request, { cookies: { token: request.headers['x-cookie'] } }) })
-  await app.register(auth, { blocklist: createMemoryBlocklist({ leewaySeconds: 5 }), jwt: { secret, verify: { algorithms: ['HS256'] }, ...jwt } as JwtOptions })
+  app.addHook('onRequest', async request => {
+    Object.assign(request, { cookies: { token: request.headers['x-cookie'] } })
+  })
+  await app.register(auth, {
+    blocklist: createMemoryBlocklist({ leewaySeconds: 5 }),
+    jwt: { secret, verify: { algorithms: ['HS256'] }, ...jwt } as JwtOptions
+  })
   app.get('/me', { onRequest: app.authenticate }, async request => request.user)
   app.get('/own', { onRequest: async request => { await request.jwtVerify() } }, async request => request.user)
   app.get('/decoded', async request => await request.jwtDecode())
-  app.get('/cookie', { onRequest: async request => { await request.jwtVerify({ onlyCookie: true } as never) } }, async request => request.user)
-  app.get('/callback', { onRequest: (request, _reply, done) => { request.jwtVerify(done as never) } }, async request => request.user)
+  app.get(
+    '/cookie',
+    { onRequest: async request => { await request.jwtVerify({ onlyCookie: true } as never) } },
+    async request => request.user
+  )
+  app.get(
+    '/callback',
+    {
+      onRequest: (request, _reply, done) => {
+        request.jwtVerify(done as never)
+      }
+    },
+    async request => request.user
+  )
   return app
 }
 
 /** Sends headers as they are, the same name twice if need be. */
-async function send (address: string, path: string, authorization: string[], method = 'GET', payload = ''): Promise<{ statusCode: number | undefined, error: string }> {
-  const sent = request(new URL(path, address), { method, headers: { authorization: authorization as unknown as string, ...payload !== '' && { 'content-type': 'application/json' } } })
+async function send (
+  address: string,
+  path: string,
+  authorization: string[],
+  method = 'GET',
+  payload = ''
+): Promise<{ statusCode: number | undefined; error: string }> {
+  const sent = request(new URL(path, address), {
+    method,
+    headers: {
+      authorization: authorization as unknown as string,
+      ...(payload !== '' && { 'content-type': 'application/json' })
+    }
+  })
   sent.end(payload)
   const [answer] = await once(sent, 'response') as [IncomingMessage]
   const body = await text(answer)
-  const { error, code } = JSON.parse(answer.headers['content-type']?.includes('json') ? body : '{}') as { error: string, code?: string }
+  const { error, code } = JSON.parse(answer.headers['content-type']?.includes('json') ? body : '{}') as {
+    error: string
+    code?: string
+  }
   return { statusCode: answer.statusCode, error: code ?? error }
 }
 
@@ -44,7 +76,10 @@ t.test('any number of spaces after Bearer is legal (RFC 9110, section 11.4), whe
     const app = await bareApp(t, jwt)
     for (const spaces of [' ', '  ', ' '.repeat(20)]) {
       for (const url of ['/me', '/me', '/own', '/callback', '/decoded']) {
-        const { statusCode, body } = await app.inject({ url, headers: { authorization: `bearer${spaces}${sign(claims)}` } })
+        const { statusCode, body } = await app.inject({
+          url,
+          headers: { authorization: `bearer${spaces}${sign(claims)}` }
+        })
         t.match([statusCode, JSON.parse(body)], [200, claims], `${url}, ${spaces.length} spaces`)
       }
     }
@@ -57,11 +92,21 @@ t.test('the service reads a token after several spaces, on every way in', async 
   const { token } = await signUp(app)
   const authorization = `Bearer   ${token}`
   t.equal((await app.inject({ url: '/token', headers: { authorization } })).statusCode, 200)
-  t.equal((await app.inject({ url: '/metrics', headers: { authorization: `Bearer   ${scrapeToken}` } })).statusCode, 200)
-  t.equal((await app.inject({ url: '/metrics', headers: { authorization: `Bearer\t${scrapeToken}` } })).json().error, 'invalid_token')
+  t.equal(
+    (await app.inject({ url: '/metrics', headers: { authorization: `Bearer   ${scrapeToken}` } })).statusCode,
+    200
+  )
+  t.equal(
+    (await app.inject({ url: '/metrics', headers: { authorization: `Bearer\t${scrapeToken}` } })).json().error,
+    'invalid_token'
+  )
   const { isRevoked } = app.blocklist
   app.blocklist.isRevoked = () => { throw new Error('ECONNREFUSED') }
-  t.equal((await app.inject({ method: 'POST', url: '/logout', headers: { authorization } })).statusCode, 200, 'by the record, while the blocklist cannot be read')
+  t.equal(
+    (await app.inject({ method: 'POST', url: '/logout', headers: { authorization } })).statusCode,
+    200,
+    'by the record, while the blocklist cannot be read'
+  )
   Object.assign(app.blocklist, { isRevoked })
   t.equal((await get(app, '/token', token)).json().error, 'token_revoked')
 })
@@ -72,11 +117,22 @@ t.test('two Authorization headers are a malformed credential, in whatever order 
   const good = `Bearer ${sign(goodClaims(issuer))}`
   for (const address of [await app.listen({ port: 0 }), await withCookie.listen({ port: 0 })]) {
     for (const headers of [[good, 'Bearer x'], ['Bearer x', good], [good, good], ['Basic YTpi', good], [good, '']]) {
-      for (const path of ['/me', '/own', '/decoded']) t.same(await send(address, path, headers), malformed, `${path}: ${headers.map(header => header.slice(0, 8)).join()}`)
+      for (const path of ['/me', '/own', '/decoded']) {
+        t.same(
+          await send(address, path, headers),
+          malformed,
+          `${path}: ${headers.map(header => header.slice(0, 8)).join()}`
+        )
+      }
     }
     t.match(await send(address, '/me', [good]), { statusCode: 200 })
   }
-  t.equal((await withCookie.inject({ url: '/cookie', headers: { authorization: 'Bearer x', 'x-cookie': good.slice(7) } })).statusCode, 200, 'what is told to look at the cookie only does so')
+  t.equal(
+    (await withCookie.inject({ url: '/cookie', headers: { authorization: 'Bearer x', 'x-cookie': good.slice(7) } }))
+      .statusCode,
+    200,
+    'what is told to look at the cookie only does so'
+  )
 })
 
 t.test('the service refuses two Authorization headers: at /logout they count as a bad credential, and end nothing', async t => {
@@ -87,7 +143,9 @@ t.test('the service refuses two Authorization headers: at /logout they count as 
   const twice = [`Bearer ${token}`, `Bearer ${token}`]
   t.same(await send(address, '/token', twice), malformed)
   t.same(await send(address, '/metrics', [`Bearer ${scrapeToken}`, `Bearer ${scrapeToken}`]), malformed)
-  for (const body of ['', JSON.stringify({ refresh_token: 'A'.repeat(43) })]) t.same(await send(address, '/logout', twice, 'POST', body), malformed)
+  for (const body of ['', JSON.stringify({ refresh_token: 'A'.repeat(43) })]) {
+    t.same(await send(address, '/logout', twice, 'POST', body), malformed)
+  }
   t.same(await send(address, '/me/sessions', twice), malformed)
   t.match(await send(address, '/token', [`Bearer ${token}`]), { statusCode: 200 }, 'and nothing has ended')
 })
@@ -95,7 +153,9 @@ t.test('the service refuses two Authorization headers: at /logout they count as 
 t.test('a header that an earlier hook of the app has set is the credential', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
-  app.addHook('onRequest', async request => { request.headers.authorization = `Bearer ${String((request.query as { token?: string }).token)}` })
+  app.addHook('onRequest', async request => {
+    request.headers.authorization = `Bearer ${String((request.query as { token?: string }).token)}`
+  })
   await app.register(auth, { blocklist: createMemoryBlocklist({ leewaySeconds: 5 }), jwt: { secret } })
   app.get('/me', { onRequest: app.authenticate }, async () => 'in')
   t.equal((await get(app, `/me?token=${sign(goodClaims(issuer))}`)).statusCode, 200)

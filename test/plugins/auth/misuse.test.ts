@@ -1,15 +1,20 @@
-import Fastify, { type FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import auth, { createMemoryBlocklist, createRedisBlocklist, createRedisConnection, SignoutError, type AuthOptions, type Blocklist } from '../../../plugins/auth/auth.ts'
+import {
+  createMemoryBlocklist,
+  createRedisBlocklist,
+  createRedisConnection,
+  SignoutError,
+  type Blocklist
+} from '../../../plugins/auth/auth.ts'
 import { buildApp } from '../../../src/app.ts'
 import { loadConfig } from '../../../src/config.ts'
 import { createShardedBlocklist } from '../../../src/revocation/sharded-blocklist.ts'
 import type { RedisBlocklist } from '../../../src/revocation/redis-blocklist.ts'
 import { redisUrl, scratchPrefix } from '../../support/services.ts'
 import { nowSeconds } from '../../support/tokens.ts'
+import { bareApp } from './bare-app.ts'
 
-const secret = 'the secret of somebody else\'s app'
 type Wrong = Record<string, [value: unknown, message: RegExp]>
 
 const good = { scope: 'token', id: 'a', expiresAt: nowSeconds() + 60 }
@@ -21,15 +26,27 @@ const wrongRevocations: Wrong = {
   'a set instead of a list': [new Set([good]), /takes a list of revocations.* an object/],
   'null in the list': [[null], /revocations\[0\] is null/],
   'a text in the list': [['a'], /revocations\[0\] is "a"/],
-  'no scope': [[{ ...good, scope: undefined }], /revocations\[0\]\.scope is undefined; it must be 'token' or 'session'/],
+  'no scope': [
+    [{ ...good, scope: undefined }],
+    /revocations\[0\]\.scope is undefined; it must be 'token' or 'session'/
+  ],
   'an unknown scope': [[{ ...good, scope: 'user' }], /revocations\[0\]\.scope is "user"/],
   'the scope of an inherited name': [[{ ...good, scope: 'constructor' }], /revocations\[0\]\.scope is "constructor"/],
-  'an empty id': [[good, { ...good, id: '' }], /revocations\[1\]\.id is ""; it must be the jti of a token or the sid of a session/],
+  'an empty id': [
+    [good, { ...good, id: '' }],
+    /revocations\[1\]\.id is ""; it must be the jti of a token or the sid of a session/
+  ],
   'no id': [[{ scope: 'token', jti: 'a', expiresAt: good.expiresAt }], /revocations\[0\]\.id is undefined/],
   'a numeric id': [[{ ...good, id: 1 }], /revocations\[0\]\.id is 1/],
   'an id that no token has': [[{ ...good, id: 'x'.repeat(256) }], /revocations\[0\]\.id .*255 characters/],
-  'no expiresAt': [[{ scope: 'token', id: 'a' }], /revocations\[0\]\.expiresAt is undefined; it must be the exp of the token, in seconds/],
-  'expiresAt in milliseconds': [[{ ...good, expiresAt: Date.now() }], /revocations\[0\]\.expiresAt is \d{13}.* in seconds.*milliseconds/],
+  'no expiresAt': [
+    [{ scope: 'token', id: 'a' }],
+    /revocations\[0\]\.expiresAt is undefined; it must be the exp of the token, in seconds/
+  ],
+  'expiresAt in milliseconds': [
+    [{ ...good, expiresAt: Date.now() }],
+    /revocations\[0\]\.expiresAt is \d{13}.* in seconds.*milliseconds/
+  ],
   'expiresAt as text': [[{ ...good, expiresAt: String(good.expiresAt) }], /revocations\[0\]\.expiresAt is "\d+"/],
   'expiresAt as a date': [[{ ...good, expiresAt: new Date() }], /revocations\[0\]\.expiresAt is an object/],
   'expiresAt as a bigint': [[{ ...good, expiresAt: 10n }], /revocations\[0\]\.expiresAt is 10n/],
@@ -56,33 +73,39 @@ async function redisBlocklist (t: Test): Promise<RedisBlocklist> {
   return blocklist
 }
 
-async function bareApp (t: Test, blocklist: Blocklist, options: object = {}): Promise<FastifyInstance> {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(auth, { blocklist, jwt: { secret }, ...options } as AuthOptions)
-  return app
-}
+const appWith = async (t: Test, blocklist: Blocklist, options: object = {}) =>
+  (await bareApp(t, { blocklist, options })).app
 
 t.test('a revocation that would revoke nothing is a TypeError that says what is wrong, and nothing of its list is written', async t => {
   const inRedis = await redisBlocklist(t)
   const parts = [createMemoryBlocklist(), createMemoryBlocklist()] as unknown as RedisBlocklist[]
-  const blocklists: Record<string, Blocklist> = { memory: createMemoryBlocklist(), Redis: inRedis, parts: createShardedBlocklist(parts, subject => subject.length % 2) }
+  const blocklists: Record<string, Blocklist> = {
+    memory: createMemoryBlocklist(),
+    Redis: inRedis,
+    parts: createShardedBlocklist(parts, subject => subject.length % 2)
+  }
   for (const [where, blocklist] of Object.entries(blocklists)) {
-    const app = await bareApp(t, blocklist)
+    const app = await appWith(t, blocklist)
     for (const [name, [list, message]] of Object.entries(wrongRevocations)) {
       await t.rejects(app.revoker.revoke(list as []), { name: 'TypeError', message }, `app.revoker, ${where}: ${name}`)
       await t.rejects(blocklist.revoke(list as []), { name: 'TypeError', message }, `${where}: ${name}`)
     }
     await blocklist.revoke([])
     await app.revoker.revoke([])
-    t.equal(await blocklist.isRevoked({ jti: 'a', iat: nowSeconds() + 60 }), false, `${where}: the good one beside a wrong one is not written`)
+    t.equal(
+      await blocklist.isRevoked({ jti: 'a', iat: nowSeconds() + 60 }),
+      false,
+      `${where}: the good one beside a wrong one is not written`
+    )
   }
 })
 
 t.test('app.revoker checks what it is given for a blocklist of the app too', async t => {
   const given: unknown[] = []
-  const app = await bareApp(t, { ...createMemoryBlocklist(), revoke: async revocations => { given.push(revocations) } })
-  for (const [name, [list, message]] of Object.entries(wrongRevocations)) await t.rejects(app.revoker.revoke(list as []), { name: 'TypeError', message }, name)
+  const app = await appWith(t, { ...createMemoryBlocklist(), revoke: async revocations => { given.push(revocations) } })
+  for (const [name, [list, message]] of Object.entries(wrongRevocations)) {
+    await t.rejects(app.revoker.revoke(list as []), { name: 'TypeError', message }, name)
+  }
   t.same(given, [])
 })
 
@@ -90,7 +113,11 @@ t.test('a look-up that could find nothing is a TypeError, and not "not revoked"'
   const blocklists = { memory: createMemoryBlocklist(), Redis: await redisBlocklist(t) }
   for (const [where, blocklist] of Object.entries(blocklists)) {
     for (const [name, [claims, message]] of Object.entries(wrongClaims)) {
-      await t.rejects(async () => await blocklist.isRevoked(claims as { jti: string }), { name: 'TypeError', message }, `${where}: ${name}`)
+      await t.rejects(
+        async () => await blocklist.isRevoked(claims as { jti: string }),
+        { name: 'TypeError', message },
+        `${where}: ${name}`
+      )
     }
   }
 })
@@ -98,28 +125,57 @@ t.test('a look-up that could find nothing is a TypeError, and not "not revoked"'
 t.test('the options of a blocklist are checked', async t => {
   const redis = new Redis({ lazyConnect: true })
   const wrong: Wrong = {
-    'no number of seconds': [{ leewaySeconds: '5' }, /leewaySeconds is "5"; it must be a number of seconds from 0 to 300/],
+    'no number of seconds': [
+      { leewaySeconds: '5' },
+      /leewaySeconds is "5"; it must be a number of seconds from 0 to 300/
+    ],
     milliseconds: [{ leewaySeconds: 5_000 }, /leewaySeconds is 5000/],
     'a negative leeway': [{ leewaySeconds: -1 }, /leewaySeconds is -1/],
     'a leeway that is no number': [{ leewaySeconds: NaN }, /leewaySeconds is NaN/],
     'no leeway, said so': [{ leewaySeconds: null }, /leewaySeconds is null/],
-    'a deadline without an end': [{ deadlineMs: Infinity }, /deadlineMs is Infinity; it must be a number of milliseconds from 1 to 60000/],
+    'a deadline without an end': [
+      { deadlineMs: Infinity },
+      /deadlineMs is Infinity; it must be a number of milliseconds from 1 to 60000/
+    ],
     'no deadline': [{ deadlineMs: 0 }, /deadlineMs is 0/],
     'a deadline as text': [{ deadlineMs: '250' }, /deadlineMs is "250"/]
   }
   for (const [name, [options, message]] of Object.entries(wrong)) {
     t.throws(() => createMemoryBlocklist(options as object), { name: 'TypeError', message }, name)
-    t.throws(() => createRedisBlocklist({ redis, prefix: 'p:', ...options as object }), { name: 'TypeError', message }, name)
+    t.throws(
+      () => createRedisBlocklist({ redis, prefix: 'p:', ...(options as object) }),
+      { name: 'TypeError', message },
+      name
+    )
   }
-  t.throws(() => createMemoryBlocklist({ now: 5 } as never), { name: 'TypeError', message: /now is 5; it must be a function/ })
+  t.throws(() => createMemoryBlocklist({ now: 5 } as never), {
+    name: 'TypeError',
+    message: /now is 5; it must be a function/
+  })
   t.throws(() => createMemoryBlocklist(5 as never), { name: 'TypeError', message: /takes its options as an object/ })
-  t.throws(() => createRedisBlocklist(undefined as never), { name: 'TypeError', message: /takes its options as an object/ })
+  t.throws(() => createRedisBlocklist(undefined as never), {
+    name: 'TypeError',
+    message: /takes its options as an object/
+  })
+})
+
+t.test('what createRedisBlocklist alone takes is checked', async t => {
+  const redis = new Redis({ lazyConnect: true })
   for (const [name, [options, message]] of Object.entries({
-    'no connection': [{ redis: undefined }, /redis is undefined; it must be a connection made by createRedisConnection/],
+    'no connection': [
+      { redis: undefined },
+      /redis is undefined; it must be a connection made by createRedisConnection/
+    ],
     'an address': [{ redis: 'redis://127.0.0.1:6379' }, /redis is "redis:[^"]*"; it must be a connection/],
     'no prefix': [{ prefix: undefined }, /prefix is undefined; it must be a text/],
     'a callback that is none': [{ onCutOff: 'log' }, /onCutOff is "log"; it must be a function/]
-  } satisfies Wrong)) t.throws(() => createRedisBlocklist({ redis, prefix: 'p:', ...options as object }), { name: 'TypeError', message }, name)
+  } satisfies Wrong)) {
+    t.throws(
+      () => createRedisBlocklist({ redis, prefix: 'p:', ...(options as object) }),
+      { name: 'TypeError', message },
+      name
+    )
+  }
 })
 
 t.test('the arguments of createRedisConnection are checked', async t => {
@@ -138,11 +194,17 @@ t.test('the arguments of createRedisConnection are checked', async t => {
 t.test('the options of the plugin are checked', async t => {
   const blocklist = createMemoryBlocklist()
   t.match(blocklist, { leewaySeconds: 5, deadlineMs: 250 }, 'the defaults')
-  const [withoutRevoke, withoutLookUp, withoutLeeway] = ['revoke', 'isRevoked', 'leewaySeconds'].map(name => ({ ...blocklist, [name]: undefined }))
+  const [withoutRevoke, withoutLookUp, withoutLeeway] = ['revoke', 'isRevoked', 'leewaySeconds'].map(name => ({
+    ...blocklist,
+    [name]: undefined
+  }))
   for (const [options, message] of [
     [{ jwt: undefined }, /option jwt is undefined; it must be the settings of @fastify\/jwt/],
     [{ jwt: {} }, /option jwt\.secret is undefined/],
-    [{ blocklist: undefined }, /option blocklist is undefined; it must be a blocklist, such as createMemoryBlocklist\(\)/],
+    [
+      { blocklist: undefined },
+      /option blocklist is undefined; it must be a blocklist, such as createMemoryBlocklist\(\)/
+    ],
     [{ blocklist: createMemoryBlocklist }, /option blocklist is a function/],
     [{ blocklist: withoutRevoke }, /option blocklist has no method revoke/],
     [{ blocklist: withoutLookUp }, /option blocklist has no method isRevoked/],
@@ -154,20 +216,31 @@ t.test('the options of the plugin are checked', async t => {
     [{ realm: 5 }, /option realm is 5/],
     [{ realm: 'a\r\nb' }, /option realm .* without control characters/],
     [{ onChecked: 'count' }, /option onChecked is "count"; it must be a function/]
-  ] as const) await t.rejects(bareApp(t, blocklist, options), { name: 'TypeError', message })
+  ] as const) await t.rejects(appWith(t, blocklist, options), { name: 'TypeError', message })
 })
 
 t.test('a token that is no text is a TypeError, and none at all is authorization_required', async t => {
-  const app = await bareApp(t, createMemoryBlocklist())
+  const app = await appWith(t, createMemoryBlocklist())
   for (const check of [app.verifyToken, app.verifySignature]) {
-    for (const token of [1, {}, ['a.b.c'], Buffer.from('a.b.c'), true]) await t.rejects(check(token as string), { name: 'TypeError', message: /takes the text of a token/ })
-    for (const token of [undefined, null, '']) await t.rejects(check(token as string), { code: 'authorization_required' })
+    for (const token of [1, {}, ['a.b.c'], Buffer.from('a.b.c'), true]) {
+      await t.rejects(check(token as string), { name: 'TypeError', message: /takes the text of a token/ })
+    }
+    for (const token of [undefined, null, '']) {
+      await t.rejects(check(token as string), { code: 'authorization_required' })
+    }
   }
 })
 
 t.test('an error with an unknown code, an app without a configuration and settings that are none are TypeErrors', async t => {
-  t.throws(() => new SignoutError('no_such_code' as never), { name: 'TypeError', message: /no error code "no_such_code"/ })
+  t.throws(() => new SignoutError('no_such_code' as never), {
+    name: 'TypeError',
+    message: /no error code "no_such_code"/
+  })
   t.throws(() => new SignoutError('toString' as never), { name: 'TypeError' })
-  for (const config of [undefined, {}, 'PORT=1']) t.throws(() => buildApp(config as never), { name: 'TypeError', message: /buildApp takes what loadConfig returns/ })
-  for (const env of [undefined, 'PORT=1']) t.throws(() => loadConfig(env as never), { name: 'TypeError', message: /loadConfig takes environment variables/ })
+  for (const config of [undefined, {}, 'PORT=1']) {
+    t.throws(() => buildApp(config as never), { name: 'TypeError', message: /buildApp takes what loadConfig returns/ })
+  }
+  for (const env of [undefined, 'PORT=1']) {
+    t.throws(() => loadConfig(env as never), { name: 'TypeError', message: /loadConfig takes environment variables/ })
+  }
 })

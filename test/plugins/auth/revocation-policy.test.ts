@@ -1,6 +1,11 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import auth, { createMemoryBlocklist, createRedisBlocklist, createRedisConnection, type Blocklist } from '../../../plugins/auth/auth.ts'
+import auth, {
+  createMemoryBlocklist,
+  createRedisBlocklist,
+  createRedisConnection,
+  type Blocklist
+} from '../../../plugins/auth/auth.ts'
 import { loadConfig } from '../../../src/config.ts'
 import { build, buildUnready, embeddedEnv } from '../../support/app.ts'
 import { get } from '../../support/people.ts'
@@ -17,12 +22,27 @@ const sign = (payload: object) => forge(header, payload, hs256(secret))
 async function bareApp (t: Test, blocklist: Blocklist): Promise<FastifyInstance> {
   const app = Fastify()
   t.teardown(() => app.close())
-  await app.register(auth, { blocklist, jwt: { secret, verify: { algorithms: ['HS256'], allowedIss: issuer, allowedAud: issuer, cache: true } } })
+  await app.register(auth, {
+    blocklist,
+    jwt: { secret, verify: { algorithms: ['HS256'], allowedIss: issuer, allowedAud: issuer, cache: true } }
+  })
   const onRequest = app.authenticate
-  app.get('/allow', { onRequest, config: { onRevocationUnavailable: 'allow' } }, async request => ({ ...request.user, frozen: Object.isFrozen(request.user) }))
+  app.get('/allow', { onRequest, config: { onRevocationUnavailable: 'allow' } }, async request => ({
+    ...request.user,
+    frozen: Object.isFrozen(request.user)
+  }))
   app.get('/refuse', { onRequest, config: { onRevocationUnavailable: 'refuse' } }, async () => 'in')
   app.get('/silent', { onRequest }, async () => 'in')
-  app.get('/raw', { onRequest: async request => { await request.jwtVerify() }, config: { onRevocationUnavailable: 'allow' } }, async () => 'in')
+  app.get(
+    '/raw',
+    {
+      onRequest: async request => {
+        await request.jwtVerify()
+      },
+      config: { onRevocationUnavailable: 'allow' }
+    },
+    async () => 'in'
+  )
   return app
 }
 
@@ -68,13 +88,19 @@ t.test('a token that is revoked, expired or wrong is refused on every route', as
   t.equal(revoked.statusCode, 401)
   t.equal(revoked.json().code, 'token_revoked')
   blocklist.isBroken = true
-  for (const [name, { header, payload, code = 'invalid_token' }] of Object.entries(wrongTokens({ alg: 'HS256', typ: 'JWT' }, goodClaims(issuer)))) {
+  for (const [name, { header, payload, code = 'invalid_token' }] of Object.entries(
+    wrongTokens({ alg: 'HS256', typ: 'JWT' }, goodClaims(issuer))
+  )) {
     const answer = await get(app, '/allow', forge(header, payload, hs256(secret)))
     t.equal(answer.statusCode, 401, name)
     t.equal(answer.json().code, code, name)
     t.notOk(answer.headers['x-revocation-check'], name)
   }
-  t.equal((await get(app, '/allow', forge(header, goodClaims(issuer), hs256('x'.repeat(32))))).statusCode, 401, 'another secret')
+  t.equal(
+    (await get(app, '/allow', forge(header, goodClaims(issuer), hs256('x'.repeat(32))))).statusCode,
+    401,
+    'another secret'
+  )
   t.equal((await app.inject('/allow')).statusCode, 401, 'no token')
 })
 
@@ -105,19 +131,31 @@ t.test('what is no policy is refused when the route is registered', async t => {
     t.throws(() => {
       // @ts-expect-error: the type says so before
       app.get('/wrong', { config: { onRevocationUnavailable: wrong } }, async () => 'in')
-    }, { message: /^The route GET \/wrong has the config onRevocationUnavailable: .*\. It must be 'allow' or 'refuse'\.$/ }, JSON.stringify(wrong))
+    },
+    {
+      message: /^The route GET \/wrong has the config onRevocationUnavailable: .*\. It must be 'allow' or 'refuse'\.$/
+    },
+    JSON.stringify(wrong)
+    )
   }
 })
 
 t.test('the OpenAPI document says which routes have a policy of their own', async t => {
   const app = buildUnready(t, loadConfig(await embeddedEnv(t)))
   app.after(() => {
-    app.get('/lenient', { schema: { operationId: 'lenient' }, config: { onRevocationUnavailable: 'allow' } }, async () => 'in')
+    app.get(
+      '/lenient',
+      { schema: { operationId: 'lenient' }, config: { onRevocationUnavailable: 'allow' } },
+      async () => 'in'
+    )
     app.get('/bare', { config: { onRevocationUnavailable: 'refuse' } }, async () => 'in')
   })
   await app.ready()
   const { paths } = app.swagger() as { paths: Record<string, { get?: Record<string, unknown> }> }
   t.match(paths['/lenient']?.get, { operationId: 'lenient', 'x-on-revocation-unavailable': 'allow' })
   t.match(paths['/bare']?.get, { 'x-on-revocation-unavailable': 'refuse' })
-  t.notOk(JSON.stringify((await build(t, await embeddedEnv(t))).swagger()).includes('x-on-revocation-unavailable'), 'none of the service itself has')
+  t.notOk(
+    JSON.stringify((await build(t, await embeddedEnv(t))).swagger()).includes('x-on-revocation-unavailable'),
+    'none of the service itself has'
+  )
 })

@@ -1,29 +1,16 @@
-import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import auth, { createMemoryBlocklist, type AuthOptions } from '../../../plugins/auth/auth.ts'
 import { build, embeddedEnv } from '../../support/app.ts'
-import { bearer, get, signUp } from '../../support/people.ts'
-import { forge, goodClaims, hs256, nowSeconds } from '../../support/tokens.ts'
+import { get, signUp } from '../../support/people.ts'
+import { goodClaims, nowSeconds } from '../../support/tokens.ts'
 import { until } from '../../support/wait.ts'
+import { bareApp, issuer, secret, sign } from './bare-app.ts'
 
-const secret = 'the secret of somebody else\'s app'
-const issuer = 'somebody-else'
-const sign = (payload: object) => forge({ alg: 'HS256', typ: 'JWT' }, payload, hs256(secret))
-
-/** An app that tells which object a request got as its user: the same one means that the token was not verified again. */
-async function bareApp (t: Test, verify: object, key: unknown = secret) {
-  const app = Fastify() as unknown as FastifyInstance
-  t.teardown(() => app.close())
-  await app.register(auth, { blocklist: createMemoryBlocklist({ leewaySeconds: 0, deadlineMs: 5_000 }), jwt: { secret: key, verify: { algorithms: ['HS256'], ...verify } } as unknown as AuthOptions['jwt'] })
-  const users: unknown[] = []
-  app.get('/me', { onRequest: app.authenticate }, async request => { users.push(request.user) })
-  return { app, users, statusOf: async (token: string) => (await app.inject({ url: '/me', headers: bearer(token) })).statusCode }
-}
+const appWith = (t: Test, verify: object, key: unknown = secret) => bareApp(t, { verify, key })
 
 t.test('a token that expires while its key is waited for is refused, though it is remembered', async t => {
   const waiting: Array<() => void> = []
   let isSlow = false
-  const { statusOf, app } = await bareApp(t, {}, async () => {
+  const { statusOf, app } = await appWith(t, {}, async () => {
     if (isSlow) await new Promise<void>(resolve => { waiting.push(resolve) })
     return secret
   })
@@ -43,7 +30,7 @@ t.test('a token that expires while its key is waited for is refused, though it i
 })
 
 t.test('a remembered token is too old as soon as any other is', async t => {
-  const { users, statusOf } = await bareApp(t, { maxAge: 3 })
+  const { users, statusOf } = await appWith(t, { maxAge: 3 })
   const token = sign({ ...goodClaims(issuer), iat: nowSeconds() - 1 })
   t.same([await statusOf(token), await statusOf(token)], [200, 200])
   t.equal(users[0], users[1], 'it is remembered')
@@ -51,7 +38,7 @@ t.test('a remembered token is too old as soon as any other is', async t => {
 })
 
 t.test('a token is remembered for no longer than cacheTTL', async t => {
-  const { users, statusOf } = await bareApp(t, { cacheTTL: 400 })
+  const { users, statusOf } = await appWith(t, { cacheTTL: 400 })
   const token = sign(goodClaims(issuer))
   await until('it is verified again', async () => await statusOf(token) === 200 && users.at(-1) !== users[0])
   t.same(users.at(-1), users[0])
@@ -59,9 +46,9 @@ t.test('a token is remembered for no longer than cacheTTL', async t => {
 
 t.test('a token that is not valid yet is remembered where that makes no difference, and nowhere else', async t => {
   const token = sign({ ...goodClaims(issuer), nbf: nowSeconds() + 60 })
-  const strict = await bareApp(t, {})
+  const strict = await appWith(t, {})
   t.same([await strict.statusOf(token), await strict.statusOf(token)], [401, 401])
-  const lax = await bareApp(t, { ignoreNotBefore: true })
+  const lax = await appWith(t, { ignoreNotBefore: true })
   t.same([await lax.statusOf(token), await lax.statusOf(token)], [200, 200])
   t.equal(lax.users[0], lax.users[1])
 })
@@ -69,14 +56,18 @@ t.test('a token that is not valid yet is remembered where that makes no differen
 t.test('nothing is remembered that is verified in a way that may change its mind', async t => {
   let isAllowed = true
   const sometimes = { test: () => isAllowed }
-  for (const verify of [{ allowedIss: sometimes }, { allowedIss: ['another', sometimes] }, { allowedIss: /somebody/g }]) {
-    const { users, statusOf } = await bareApp(t, verify)
+  for (const verify of [
+    { allowedIss: sometimes },
+    { allowedIss: ['another', sometimes] },
+    { allowedIss: /somebody/g }
+  ]) {
+    const { users, statusOf } = await appWith(t, verify)
     const token = sign(goodClaims(issuer))
     await statusOf(token)
     await statusOf(token)
     t.not(users[0], users[1], JSON.stringify(verify))
   }
-  const { statusOf } = await bareApp(t, { allowedIss: sometimes })
+  const { statusOf } = await appWith(t, { allowedIss: sometimes })
   const token = sign(goodClaims(issuer))
   t.equal(await statusOf(token), 200)
   isAllowed = false
@@ -85,13 +76,50 @@ t.test('nothing is remembered that is verified in a way that may change its mind
 
 t.test('the number of remembered tokens has a bound', async t => {
   for (const cache of [Infinity, NaN, -1, 1.5]) {
-    await t.rejects(bareApp(t, { cache }), { name: 'TypeError', message: /jwt\.verify\.cache must be true, false, or how many/ })
+    await t.rejects(appWith(t, { cache }), {
+      name: 'TypeError',
+      message: /jwt\.verify\.cache must be true, false, or how many/
+    })
   }
+})
+
+/** Matches any issuer, and counts how often a token was verified. The verifier matches the claims of each one. */
+function countingIssuer () {
+  const counted = { verifications: 0 }
+  const test = () => {
+    counted.verifications++
+    return true
+  }
+  return { allowedIss: Object.assign(/^/, { test }), counted }
+}
+
+t.test('a remembered token is verified again when its key has another form, and then remembered with it', async t => {
+  const { allowedIss, counted } = countingIssuer()
+  let key: string | Buffer = secret
+  const { app, statusOf } = await appWith(t, { allowedIss }, () => key)
+  const token = sign(goodClaims(issuer))
+  for (const [form, verifications] of [[secret, 1], [Buffer.from(secret), 2], [secret, 3]] as const) {
+    key = form
+    t.same([await statusOf(token), await statusOf(token)], [200, 200])
+    t.match(await app.verifyToken(token), { iss: issuer })
+    t.equal(counted.verifications, verifications)
+  }
+})
+
+t.test('app.verifyToken, app.verifySignature and app.authenticate remember a token for each other', async t => {
+  const { allowedIss, counted } = countingIssuer()
+  const { app, users, statusOf } = await appWith(t, { allowedIss }, async () => secret)
+  const token = sign(goodClaims(issuer))
+  const verified = await app.verifySignature(token)
+  t.equal(await app.verifyToken(token), verified)
+  t.equal(await statusOf(token), 200)
+  t.equal(users[0], verified)
+  t.equal(counted.verifications, 1)
 })
 
 t.test('a key function cannot change the token that it is asked about for whoever asks next', async t => {
   const seen: unknown[] = []
-  const { statusOf } = await bareApp(t, {}, async (_request: unknown, token: { header?: object }) => {
+  const { statusOf } = await appWith(t, {}, async (_request: unknown, token: { header?: object }) => {
     seen.push(token)
     return secret
   })

@@ -1,31 +1,27 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastify'
 import t, { type Test } from 'tap'
-import auth, { createMemoryBlocklist, createRedisBlocklist, createRedisConnection, type AuthOptions, type Blocklist } from '../../../plugins/auth/auth.ts'
+import {
+  createMemoryBlocklist,
+  createRedisBlocklist,
+  createRedisConnection,
+  type AuthOptions,
+  type Blocklist
+} from '../../../plugins/auth/auth.ts'
 import { bearer, get } from '../../support/people.ts'
 import { redisUrl, scratchPrefix } from '../../support/services.ts'
-import { forge, goodClaims, hs256, nowSeconds } from '../../support/tokens.ts'
+import { goodClaims, nowSeconds } from '../../support/tokens.ts'
 import { until } from '../../support/wait.ts'
+import { bareApp, issuer, secret, sign } from './bare-app.ts'
 
-const secret = 'the secret of somebody else\'s app'
-const issuer = 'somebody-else'
-const sign = (payload: object, key = secret) => forge({ alg: 'HS256', typ: 'JWT' }, payload, hs256(key))
 const verify = { algorithms: ['HS256' as const], allowedIss: issuer }
-
-/** An app that tells which object a request got as its user: the same one means that the token was not verified again. */
-async function bareApp (t: Test, jwt: Partial<AuthOptions['jwt']> = {}, blocklist: Blocklist = createMemoryBlocklist({ leewaySeconds: 0, deadlineMs: 5_000 })) {
-  const app = Fastify() as unknown as FastifyInstance
-  t.teardown(() => app.close())
-  await app.register(auth, { blocklist, jwt: { secret, verify, ...jwt } as AuthOptions['jwt'] })
-  const users: unknown[] = []
-  app.get('/me', { onRequest: app.authenticate }, async request => { users.push(request.user) })
-  app.get('/other', { onRequest: async request => { await request.jwtVerify({ allowedIss: 'another' } as never) } }, async () => 'in')
-  return { app, users, statusOf: async (token: string, headers: object = {}) => (await app.inject({ url: '/me', headers: { ...bearer(token), ...headers } })).statusCode }
-}
+const appWith = (t: Test, jwt: Partial<AuthOptions['jwt']> = {}, blocklist?: Blocklist) =>
+  bareApp(t, { verify, jwt, ...blocklist && { blocklist } })
 
 t.test('a token is verified once, and then remembered unless that is turned off', async t => {
-  for (const [cache, isRemembered] of [[undefined, true], [true, true], [10, true], [false, false], [0, false]] as const) {
-    const { app, users, statusOf } = await bareApp(t, { verify: { ...verify, ...cache !== undefined && { cache } } })
+  const caches = [[undefined, true], [true, true], [10, true], [false, false], [0, false]] as const
+  for (const [cache, isRemembered] of caches) {
+    const { app, users, statusOf } = await appWith(t, { verify: { ...verify, ...cache !== undefined && { cache } } })
     t.notOk(app.jwt.options.verify.cache, 'there are not two memories')
     const token = sign(goodClaims(issuer))
     t.same([await statusOf(token), await statusOf(token)], [200, 200])
@@ -35,7 +31,7 @@ t.test('a token is verified once, and then remembered unless that is turned off'
 })
 
 t.test('forged tokens drive no good one out', async t => {
-  const { users, statusOf } = await bareApp(t, { verify: { ...verify, cache: 2 } })
+  const { users, statusOf } = await appWith(t, { verify: { ...verify, cache: 2 } })
   const token = sign(goodClaims(issuer))
   await statusOf(token)
   for (let round = 0; round < 10; round++) t.equal(await statusOf(sign(goodClaims(issuer), 'x'.repeat(32))), 401)
@@ -44,7 +40,7 @@ t.test('forged tokens drive no good one out', async t => {
 })
 
 t.test('a remembered token expires like any other', async t => {
-  const { statusOf, app } = await bareApp(t)
+  const { statusOf, app } = await appWith(t)
   const token = sign({ ...goodClaims(issuer), exp: nowSeconds() + 2 })
   t.equal(await statusOf(token), 200)
   await until('it has expired', async () => await statusOf(token) === 401)
@@ -57,12 +53,14 @@ t.test('a remembered token is refused once its key is gone, or is another, howev
     'at once': key => () => key() ?? '',
     promise: key => async () => key(),
     callback: key => (_request: unknown, _token: unknown, done: Done) => { done(null, key()) },
-    'late callback': key => (_request: unknown, _token: unknown, done: Done) => { setImmediate(() => { done(null, key()) }) },
+    'late callback': key => (_request: unknown, _token: unknown, done: Done) => {
+      setImmediate(() => { done(null, key()) })
+    },
     buffer: key => () => Buffer.from(String(key() ?? ''))
   }
   for (const [name, form] of Object.entries(forms)) {
     let key: string | undefined = secret
-    const { app, users, statusOf } = await bareApp(t, { secret: form(() => key) as never })
+    const { app, users, statusOf } = await appWith(t, { secret: form(() => key) as never })
     const token = sign(goodClaims(issuer))
     t.same([await statusOf(token), await statusOf(token)], [200, 200], name)
     t.equal(users[0], users[1], `${name}: it is remembered`)
@@ -79,11 +77,18 @@ t.test('a remembered token is refused once its key is gone, or is another, howev
 t.test('a key function that fails without saying why lets nobody in, whether or not the token is remembered', async t => {
   for (const failure of [undefined, null, 'no error', new Error('no key server')]) {
     let isBroken = true
-    const { app, statusOf } = await bareApp(t, { secret: (async () => { if (isBroken) throw failure; return secret }) as never })
-    app.get('/await', { onRequest: async (request, reply) => { await app.authenticate(request, reply) } }, async () => 'in')
+    const findKey = async () => isBroken ? Promise.reject(failure) : secret
+    const { app, statusOf } = await appWith(t, { secret: findKey as never })
+    app.get(
+      '/await',
+      { onRequest: async (request, reply) => { await app.authenticate(request, reply) } },
+      async () => 'in'
+    )
     const token = sign(goodClaims(issuer))
     const refused = async () => {
-      for (const url of ['/me', '/await']) t.match((await get(app, url, token)).statusCode, failure == null ? 401 : 503, `${failure}`)
+      for (const url of ['/me', '/await']) {
+        t.match((await get(app, url, token)).statusCode, failure == null ? 401 : 503, `${failure}`)
+      }
     }
     await refused()
     isBroken = false
@@ -103,7 +108,7 @@ t.test('a token first seen while the blocklist is down is verified once, not onc
       return false
     }
     const blocklist = { ...createMemoryBlocklist(), isRevoked } as Blocklist
-    const { app, statusOf } = await bareApp(t, { secret: key as never }, blocklist)
+    const { app, statusOf } = await appWith(t, { secret: key as never }, blocklist)
     const token = sign(goodClaims(issuer))
     for (let use = 0; use < 3; use++) t.equal(await statusOf(token), 503, name)
     await t.rejects(app.verifyToken(token), { code: 'revocation_unavailable' }, name)
@@ -117,7 +122,7 @@ t.test('a token first seen while the blocklist is down is verified once, not onc
 t.test('a token first seen after its revocation is verified once, and refused each time', async t => {
   const asked: unknown[] = []
   const isRevoked = (claims: unknown) => asked.push(claims) > 0
-  const { app, statusOf } = await bareApp(t, {}, { ...createMemoryBlocklist(), isRevoked } as Blocklist)
+  const { app, statusOf } = await appWith(t, {}, { ...createMemoryBlocklist(), isRevoked } as Blocklist)
   const token = sign(goodClaims(issuer))
   for (let use = 0; use < 3; use++) t.equal(await statusOf(token), 401)
   await t.rejects(app.verifyToken(token), { code: 'token_revoked' })
@@ -129,7 +134,7 @@ t.test('a request that verifies two tokens at the same time remembers each with 
   const keys: Record<string, string> = { one: secret, other: 'x'.repeat(32) }
   const jtiOf = (token: unknown) => (token as { jti: string }).jti
   const findKey = async (_request: unknown, token: unknown) => keys[jtiOf(token)]
-  const { app, statusOf } = await bareApp(t, { secret: findKey as never })
+  const { app, statusOf } = await appWith(t, { secret: findKey as never })
   const tokens = ['one', 'other'].map(jti => sign({ ...goodClaims(issuer), jti }, keys[jti]))
   app.get('/both', async (request, reply) => await Promise.all(tokens.map(async token => {
     request.headers.authorization = `Bearer ${token}`
@@ -143,7 +148,7 @@ t.test('a request that verifies two tokens at the same time remembers each with 
 
 t.test('a verification that fails with nothing is a failure', async t => {
   const allowedIss = { test: () => { throw undefined } } // eslint-disable-line no-throw-literal
-  const { app } = await bareApp(t, { verify: { ...verify, allowedIss } as never })
+  const { app } = await appWith(t, { verify: { ...verify, allowedIss } as never })
   const token = sign(goodClaims(issuer))
   const request = { headers: bearer(token), raw: { rawHeaders: [] } } as unknown as FastifyRequest
   const error = await new Promise(resolve => { app.authenticate(request, {} as FastifyReply, resolve) })
@@ -153,7 +158,9 @@ t.test('a verification that fails with nothing is a failure', async t => {
 
 t.test('a token that is good for one tenant is not for another, though it is remembered', async t => {
   const keys: Record<string, string> = { 'a.example': secret, 'b.example': 'x'.repeat(32) }
-  const { statusOf } = await bareApp(t, { secret: ((request: FastifyRequest | undefined) => keys[request?.hostname ?? 'a.example']) as never })
+  const { statusOf } = await appWith(t, {
+    secret: ((request: FastifyRequest | undefined) => keys[request?.hostname ?? 'a.example']) as never
+  })
   const token = sign(goodClaims(issuer))
   t.equal(await statusOf(token, { host: 'a.example' }), 200)
   t.equal(await statusOf(token, { host: 'b.example' }), 401)
@@ -161,7 +168,9 @@ t.test('a token that is good for one tenant is not for another, though it is rem
 })
 
 t.test('what was verified with options of its own says nothing about what is not, and the other way round', async t => {
-  const { app, statusOf } = await bareApp(t)
+  const { app, statusOf } = await appWith(t)
+  const onRequest = (request: FastifyRequest) => request.jwtVerify({ allowedIss: 'another' } as never)
+  app.get('/other', { onRequest }, async () => 'in')
   const [ours, theirs] = [sign(goodClaims(issuer)), sign(goodClaims('another'))]
   for (let round = 0; round < 2; round++) {
     t.same([await statusOf(ours), await statusOf(theirs)], [200, 401])
@@ -176,21 +185,30 @@ t.test('only what the header alone says is remembered', async t => {
     'a place of its own': { verify: { ...verify, extractToken: request => String(request.headers['x-token'] ?? '') } }
   }
   for (const [name, jwt] of Object.entries(sources)) {
-    const { app } = await bareApp(t, jwt)
-    app.addHook('onRequest', async request => { Object.assign(request, { cookies: { token: request.headers['x-token'] } }) })
+    const { app } = await appWith(t, jwt)
+    app.addHook('onRequest', async request => {
+      Object.assign(request, { cookies: { token: request.headers['x-token'] } })
+    })
     const statuses = async (authorization: string) => [
       (await app.inject({ url: '/me', headers: { authorization, 'x-token': token } })).statusCode,
       (await app.inject({ url: '/me', headers: { authorization } })).statusCode
     ]
-    for (const authorization of ['Basic YTpi', 'x']) t.same(await statuses(authorization), [200, 401], `${name}: ${authorization}`)
+    for (const authorization of ['Basic YTpi', 'x']) {
+      t.same(await statuses(authorization), [200, 401], `${name}: ${authorization}`)
+    }
     if (name === 'a place of its own') t.same(await statuses(`Bearer ${sign(goodClaims('another'))}`), [200, 401], name)
   }
 })
 
 t.test('app.authenticate is a hook with and without a callback', async t => {
-  const { app } = await bareApp(t)
-  app.get('/await', { onRequest: async (request, reply) => { await app.authenticate(request, reply) } }, async request => request.user)
-  app.get('/handler', { preHandler: [(request, reply, done) => { app.authenticate(request, reply, done) }] }, async request => request.user)
+  const { app } = await appWith(t)
+  app.get(
+    '/await',
+    { onRequest: async (request, reply) => { await app.authenticate(request, reply) } },
+    async request => request.user
+  )
+  const preHandler: preHandlerHookHandler = (request, reply, done) => { app.authenticate(request, reply, done) }
+  app.get('/handler', { preHandler }, async request => request.user)
   const claims = goodClaims(issuer)
   const [good, bad] = [sign(claims), sign(claims, 'x'.repeat(32))]
   for (const url of ['/await', '/handler']) {
@@ -209,14 +227,15 @@ t.test('each request keeps its own asynchronous context, though one command asks
   const blocklist = createRedisBlocklist({ redis, prefix: scratchPrefix(t), leewaySeconds: 0, deadlineMs: 5_000 })
   t.teardown(() => blocklist.close())
   await blocklist.ready()
-  const { app } = await bareApp(t, {}, blocklist)
+  const { app } = await appWith(t, {}, blocklist)
   const storage = new AsyncLocalStorage<string>()
   app.addHook('onRequest', (request, _reply, done) => { storage.run(String(request.headers['x-name']), done) })
   app.get('/name', { onRequest: app.authenticate }, async () => storage.getStore())
   const names = Array.from({ length: 50 }, (_, index) => `request ${index}`)
   const tokens = names.map(() => sign(goodClaims(issuer)))
   for (let round = 0; round < 2; round++) {
-    const answers = await Promise.all(names.map(async (name, index) => (await app.inject({ url: '/name', headers: { ...bearer(tokens[index] ?? ''), 'x-name': name } })).body))
+    const answers = await Promise.all(names.map(async (name, index) =>
+      (await app.inject({ url: '/name', headers: { ...bearer(tokens[index] ?? ''), 'x-name': name } })).body))
     t.same(answers, names, round === 0 ? 'at first' : 'when the tokens are remembered')
   }
 })
