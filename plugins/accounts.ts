@@ -72,7 +72,7 @@ async function accounts (app: FastifyInstance, { config }: AccountsOptions): Pro
     secret: app.keyEncryptionSecret,
     lifetimes: config.sessions,
     graceSeconds: config.sessions.graceSeconds,
-    maxSessions: config.sessions.maxPerUser
+    maxPerUser: config.sessions.maxPerUser
   }))
   app.decorate('userAdministration', createUserAdministration({ database, users, perform, ender }))
   app.decorate(

@@ -47,7 +47,7 @@ export interface AppOptions {
 }
 
 /** How long requests that are under way may take to finish once the service closes. */
-const closingPatienceMs = 8_000
+const closingDeadlineMs = 8_000
 /** Replicas that start together migrate one after another, each within its own bound. */
 const pluginTimeoutMs = 90_000
 
@@ -77,7 +77,7 @@ export function buildApp (
 
   app.register(errors)
   app.register(listener)
-  app.register(closing, { patienceMs: closingPatienceMs })
+  app.register(closing, { deadlineMs: closingDeadlineMs })
   app.register(requester)
   app.register(validation, { passwordMinLength: config.passwords.minLength })
   app.register(openapi, { version })

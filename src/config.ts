@@ -70,7 +70,7 @@ export interface Config {
     /** How many Redis replicas must have a logout before it is answered. */
     waitReplicas: number
     /** Whether an operator states that a Redis which hides its eviction policy never evicts. */
-    noevictionAcknowledged: 'yes' | 'no'
+    noevictionAcknowledged: boolean
   }
   limits: {
     /** Whether attempts are limited. */
@@ -146,7 +146,7 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
       prefix: settings.BLOCKLIST_PREFIX,
       deadlineMs: settings.BLOCKLIST_DEADLINE_MS,
       waitReplicas: settings.BLOCKLIST_WAIT_REPLICAS,
-      noevictionAcknowledged: settings.REDIS_NOEVICTION_ACKNOWLEDGED
+      noevictionAcknowledged: settings.REDIS_NOEVICTION_ACKNOWLEDGED === 'yes'
     },
     limits: {
       isOn: settings.RATE_LIMITS === 'on',

@@ -142,7 +142,7 @@ t.test('nothing set is the embedded mode with its defaults', async t => {
     },
     passwords: { minLength: 15 },
     securityEvents: { retentionSeconds: 7_776_000 },
-    blocklist: { prefix: 'signout:', deadlineMs: 250, waitReplicas: 0, noevictionAcknowledged: 'no' },
+    blocklist: { prefix: 'signout:', deadlineMs: 250, waitReplicas: 0, noevictionAcknowledged: false },
     limits: { isOn: true, rates: rates([50, 900], [100, 900], [10, 900], [100, 3600], [120, 60]) },
     metrics: { port: undefined, token: undefined }
   })
@@ -173,7 +173,7 @@ t.test('every variable is read', async t => {
     sessions: { idleSeconds: 120, maxAgeSeconds: 240, graceSeconds: 0, maxPerUser: 3, retentionSeconds: 0 },
     passwords: { minLength: 8 },
     securityEvents: { retentionSeconds: 3600 },
-    blocklist: { prefix: 'mine:', deadlineMs: 100, waitReplicas: 2, noevictionAcknowledged: 'yes' },
+    blocklist: { prefix: 'mine:', deadlineMs: 100, waitReplicas: 2, noevictionAcknowledged: true },
     limits: { isOn: false, rates: rates([5, 60], [6, 60], [7, 60], [8, 60], [9, 60]) },
     metrics: { port: 9464, token: 'a-token-for-those-who-scrape' }
   })

@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 
 export interface ClosingOptions {
   /** How long requests that are under way may take to finish, in milliseconds. Then their connections are cut. */
-  patienceMs: number
+  deadlineMs: number
 }
 
 const lookAgainMs = 100
@@ -12,7 +12,7 @@ const lookAgainMs = 100
  * Lets the service close as soon as its last request is answered. Node waits for connections, and a client may keep one
  * open for long: an idle one of a pool, or one that was made in advance and has not asked for anything yet.
  */
-async function closing (app: FastifyInstance, { patienceMs }: ClosingOptions): Promise<void> {
+async function closing (app: FastifyInstance, { deadlineMs }: ClosingOptions): Promise<void> {
   let isClosing = false
   let underWay = 0
 
@@ -27,7 +27,7 @@ async function closing (app: FastifyInstance, { patienceMs }: ClosingOptions): P
   })
   app.addHook('preClose', async () => {
     isClosing = true
-    const giveUpAt = performance.now() + patienceMs
+    const giveUpAt = performance.now() + deadlineMs
     const timer = setInterval(() => {
       if (underWay === 0 || performance.now() > giveUpAt) app.server.closeAllConnections()
     }, lookAgainMs)

@@ -47,13 +47,13 @@ async function openOn (redis: OpenRedis, options: OpenInRedisOptions): Promise<K
   } = options
   const connections = await connect(redis, events, 'look-ups', { deadlineMs })
   // A script may take long. A network that swallows packets may not: something is always answered while scripts run.
-  const patient = { deadlineMs: Math.max(deadlineMs, rebuildDeadlineMs), silenceMs: silenceFor(deadlineMs) }
-  const projectorConnections = await connect(redis, events, 'projector', patient)
+  const projectorDeadlines = { deadlineMs: Math.max(deadlineMs, rebuildDeadlineMs), silenceMs: silenceFor(deadlineMs) }
+  const projectorConnections = await connect(redis, events, 'projector', projectorDeadlines)
   const replicated = await openReplicated(redis, options)
   const losses = createRedisLosses(projectorConnections, prefix, events)
   const audit = createAudit(projectorConnections, options)
-  const isBelieved = (flaw: RedisFlaw) => isAcknowledged(flaw, noevictionAcknowledged)
-  await refuseFlaws({ topology, audit: audit.now, isAcknowledged: isBelieved, losses, events })
+  const isAccepted = (flaw: RedisFlaw) => isAcknowledged(flaw, noevictionAcknowledged)
+  await refuseFlaws({ topology, audit: audit.now, isAcknowledged: isAccepted, losses, events })
   const shards = createShards({
     connections,
     projectorConnections,
@@ -70,7 +70,7 @@ async function openOn (redis: OpenRedis, options: OpenInRedisOptions): Promise<K
   const findFlaws = audit.repeated(shards)
   const watch = createWatch({
     ...options,
-    audit: async () => (await findFlaws()).filter(flaw => !isBelieved(flaw)),
+    audit: async () => (await findFlaws()).filter(flaw => !isAccepted(flaw)),
     losses,
     shards,
     projector

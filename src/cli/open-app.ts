@@ -10,10 +10,11 @@ export type App = ReturnType<typeof buildApp>
  * How long the blocklist may take to answer a command, at least, in milliseconds. The setting is for requests, of which
  * many wait; here one operator does, and a process that has just been started on a busy machine is not quick itself.
  */
-const patienceMs = 2_000
+const commandDeadlineMs = 2_000
 
-export function patient (config: Config): Config {
-  const deadlineMs = Math.max(config.blocklist.deadlineMs, patienceMs)
+/** Gives the blocklist the deadline of a command, which is longer than that of a request. */
+export function forCommand (config: Config): Config {
+  const deadlineMs = Math.max(config.blocklist.deadlineMs, commandDeadlineMs)
   return { ...config, blocklist: { ...config.blocklist, deadlineMs } }
 }
 
@@ -25,7 +26,7 @@ type Work<T> = (app: App, config: Config) => Promise<T>
  * In the embedded mode that takes the lock on DATA_DIR, so it is refused while a server runs there.
  */
 export async function withApp<T> (work: Work<T>, options: AppOptions = {}): Promise<T> {
-  const config = patient(loadConfig(readEnv()))
+  const config = forCommand(loadConfig(readEnv()))
   const app = buildApp(config, false, options)
   try {
     await app.ready()

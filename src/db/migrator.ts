@@ -21,16 +21,16 @@ const retryMs = 100
  *
  * Throws when another replica holds the lock for longer than that.
  *
- * @param patienceMs how long to wait for another replica, in milliseconds
+ * @param deadlineMs how long to wait for another replica, in milliseconds
  */
-export async function applyMigrations (transaction: RunTransaction, patienceMs: number): Promise<number> {
-  const giveUpAt = performance.now() + patienceMs
+export async function applyMigrations (transaction: RunTransaction, deadlineMs: number): Promise<number> {
+  const giveUpAt = performance.now() + deadlineMs
   for (;;) {
     const applied = await transaction(tryToApply)
     if (applied !== undefined) return applied
     if (performance.now() > giveUpAt) {
       throw new Error(
-        `another process has held the advisory lock ${migrationLock}, which is for migrations, for more than ${patienceMs / 1000} s`
+        `another process has held the advisory lock ${migrationLock}, which is for migrations, for more than ${deadlineMs / 1000} s`
       )
     }
     // Replicas that were started together do not ask at the same instant again.

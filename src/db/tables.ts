@@ -165,10 +165,10 @@ export const revocations = pgTable('revocations', {
 ])
 
 /**
- * The names that the record has had. The newest is its name; it gets another when it loses its end, in a restore from a
- * backup.
+ * The ids that the record has had. The newest is its id. It gets another one when it loses its end, in a restore from a
+ * backup. The table has an old name, so that replicas of two releases can run beside each other.
  */
-export const revocationLogs = pgTable('revocation_logs', {
+export const recordIds = pgTable('revocation_logs', {
   number: bigint('number', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   id: uuid('id').notNull(),
   /** The greatest position that the marker was ever to be moved to. */
@@ -176,8 +176,8 @@ export const revocationLogs = pgTable('revocation_logs', {
   createdAt: instant('created_at').notNull()
 })
 
-/** Who keeps the blocklist up with the record. One row at most. */
-export const revocationTail = pgTable('revocation_tail', {
+/** The lease of the projector: one row at most. The table has an old name, for the same reason. */
+export const projectorLease = pgTable('revocation_tail', {
   isOnly: boolean('is_only').primaryKey().default(true),
   holder: uuid('holder').notNull(),
   heldUntil: instant('held_until').notNull()

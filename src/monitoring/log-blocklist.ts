@@ -71,7 +71,7 @@ export function logBlocklistEvents (events: BlocklistEmitter, log: EventLogger):
     for (const description of descriptions) log.error({}, `${description} Until then requests with a token get 503.`)
   })
   events.on('flawAcknowledged', description => {
-    log.warn({}, `${description} It is believed to be noeviction, since REDIS_NOEVICTION_ACKNOWLEDGED says so.`)
+    log.warn({}, `${description} It counts as noeviction, since REDIS_NOEVICTION_ACKNOWLEDGED says so.`)
   })
   events.on('clocksChanged', (description, clocks) => {
     if (description === undefined) log.info({ clocks }, 'Clocks agree again.')

@@ -11,7 +11,7 @@ export type RedisTopology = StandaloneTopology | SentinelTopology | ClusterTopol
 export interface StandaloneTopology {
   kind: 'standalone'
   url: string
-  /** A file with certificates of authorities that are believed instead of those that everybody believes. */
+  /** A file with certificates of authorities. They are trusted instead of those that Node trusts. */
   caFile?: string
 }
 

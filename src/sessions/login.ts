@@ -26,7 +26,7 @@ export interface LoginOptions {
   refreshTokens: RefreshTokens
   lifetimes: SessionLifetimes
   /** How many live sessions a user may have. */
-  maxSessions: number
+  maxPerUser: number
 }
 
 /**
@@ -62,7 +62,7 @@ async function openSession (
   verified: User,
   requester: Requester
 ): Promise<PlannedPair> {
-  const { accessTokens, refreshTokens, lifetimes, maxSessions, ender } = options
+  const { accessTokens, refreshTokens, lifetimes, maxPerUser, ender } = options
   const user = await lockUser(unit.db, verified.id, 'no key update')
   if (user === undefined || user.passwordHash !== verified.passwordHash) throw new SignoutError('invalid_credentials')
   if (user.status !== 'active') throw new SignoutError('account_disabled')
@@ -85,7 +85,7 @@ async function openSession (
   await insertSession(unit.db, session)
   unit.record({ type: 'login', userId: user.id, sessionId: session.id, ip: requester.ip })
 
-  const surplus = await findSurplusSessions(unit.db, user.id, maxSessions)
+  const surplus = await findSurplusSessions(unit.db, user.id, maxPerUser)
   // Whoever signs in is not told what else ends. A login that failed for that would have to be tried again, and end
   // another.
   const ended = surplus.length > 0 ? await ender.endInTime(unit, sessionsWithIds(surplus), 'too_many_sessions') : []

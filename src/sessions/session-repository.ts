@@ -113,11 +113,11 @@ export async function findEndedWithLiveTokens (
 }
 
 /** The live sessions of a user that are more than it may have: those that were idle longest. */
-export async function findSurplusSessions (db: Drizzle, userId: string, maxSessions: number): Promise<string[]> {
+export async function findSurplusSessions (db: Drizzle, userId: string, maxPerUser: number): Promise<string[]> {
   const surplus = await db.select({ id: sessions.id }).from(sessions)
     .where(and(sessionsOf(userId), isLive))
     .orderBy(desc(sessions.lastUsedAt), desc(sessions.createdAt))
-    .offset(maxSessions)
+    .offset(maxPerUser)
   return surplus.map(({ id }) => id)
 }
 

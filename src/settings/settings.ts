@@ -63,7 +63,7 @@ export const Settings = Type.Object({
   REDIS_PASSWORD: Type.Optional(
     Type.String({ secret: true, maxLength: 4096, must: 'a password of at most 4096 characters' })
   ),
-  /** A file with the certificates that are believed, where Redis is reached by TLS. Unset: those that Node believes. */
+  /** A file with the certificates that are trusted, where Redis is reached by TLS. Unset: those that Node trusts. */
   REDIS_TLS_CA: Type.Optional(Type.String({ minLength: 1, must: 'a file' })),
   /** Where Redis does not tell its eviction policy. */
   REDIS_NOEVICTION_ACKNOWLEDGED: Type.Union([Type.Literal('yes'), Type.Literal('no')], {
@@ -106,7 +106,7 @@ export const Settings = Type.Object({
     must: '1 to 64 letters, digits or characters of ":._-"'
   }),
   PASSWORD_MIN_LENGTH: integer(8, 128, 15, ' (characters)'),
-  /** The proxies whose X-Forwarded-For is believed. */
+  /** The proxies whose X-Forwarded-For is trusted. */
   TRUST_PROXY: Type.Optional(Type.Refine(
     Type.Array(Type.String(), {
       minItems: 1,
@@ -175,7 +175,7 @@ function isAddressRange (text: string): boolean {
   const [ip = '', bits, ...rest] = text.split('/')
   const version = isIP(ip)
   if (version === 0 || rest.length > 0) return false
-  // Not 0: to believe everybody is to believe nobody, and proxy-addr refuses it.
+  // Not 0: that would trust every address, and proxy-addr refuses it.
   return (
     bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (version === 4 ? 32 : 128))
   )

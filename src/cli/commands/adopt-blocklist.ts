@@ -5,7 +5,7 @@ import { openRedis } from '../../redis/open-redis.ts'
 import { describeTopology } from '../../redis/topology.ts'
 import { createRedisProjection } from '../../record/redis-projection.ts'
 import { CommandError } from '../failure.ts'
-import { patient } from '../open-app.ts'
+import { forCommand } from '../open-app.ts'
 import { print } from '../terminal.ts'
 
 /**
@@ -13,7 +13,7 @@ import { print } from '../terminal.ts'
  * other database has revoked stays in it until it expires, which harms nobody.
  */
 export async function adoptBlocklist (): Promise<void> {
-  const { storage, blocklist: { prefix, deadlineMs }, clocks: { leewaySeconds } } = patient(loadConfig(readEnv()))
+  const { storage, blocklist: { prefix, deadlineMs }, clocks: { leewaySeconds } } = forCommand(loadConfig(readEnv()))
   if (storage.kind === 'embedded') {
     throw new CommandError('In embedded mode the blocklist is in the memory of the server, and belongs to nobody else.')
   }

@@ -14,7 +14,7 @@ import { clockFlaws, recordServer } from '../../redis/health/auditor.ts'
 import { createOwnershipCheck } from '../../record/ownership.ts'
 import { auditRedis, describeFlaw, isAcknowledged } from '../../redis/health/examination.ts'
 import { CommandError } from '../failure.ts'
-import { patient } from '../open-app.ts'
+import { forCommand } from '../open-app.ts'
 import { print } from '../terminal.ts'
 
 /** Rejects with a line for each mistake, and one for each server that cannot be reached. */
@@ -24,7 +24,7 @@ export async function printConfigCheck (): Promise<void> {
   if (config === undefined) throw new CommandError(...mistakes)
   for (const line of describeSettings(settings, env)) print(line)
   print('')
-  if (config.storage.kind === 'servers') await reachServers(patient(config), config.storage)
+  if (config.storage.kind === 'servers') await reachServers(forCommand(config), config.storage)
   else {
     print(
       `Embedded: the database is in ${resolve(config.storage.dataDir)} and was not opened; the blocklist is in the memory of the server.`

@@ -10,7 +10,7 @@ import { deepestCause, isOutage } from './outage.ts'
 import { applyMigrations, countPendingMigrations } from '../migrator.ts'
 import { createPool, deadlineSettings, openPool } from './pool.ts'
 import { createPostgresTransaction } from './transaction.ts'
-import { revocationLogs } from '../tables.ts'
+import { recordIds } from '../tables.ts'
 
 export interface PostgresOptions {
   /** `postgres://` or `postgresql://` */
@@ -100,7 +100,7 @@ async function inspect (db: Drizzle): Promise<PostgresFindings> {
   } = (await db.execute(sql`select to_regclass('revocation_logs') is not null as exists`)) as {
     rows: Array<{ exists: boolean }>
   }
-  const logs = record?.exists === true ? await db.select({ id: revocationLogs.id }).from(revocationLogs) : []
+  const logs = record?.exists === true ? await db.select({ id: recordIds.id }).from(recordIds) : []
   const clock = await readClockOf(async () => (await readClock(db)).getTime(), () => performance.now())
   return { pendingMigrations, recordIds: logs.map(({ id }) => id), clock, isReadOnly: await readReadOnly(db) }
 }

@@ -38,11 +38,11 @@ export function createRedisAuditor ({
   async function audit (server: RedisServer): Promise<void> {
     const examination = await examineRedis({ ...options, ...server })
     const kept = (found.get(server.at) ?? []).filter(flaw => isUndecided(flaw, examination))
-    found.set(server.at, [...examination.flaws, ...kept, ...await judgeSilence(server, examination)])
+    found.set(server.at, [...examination.flaws, ...kept, ...await examineSilence(server, examination)])
   }
 
   /** A server that is down is noticed by every look-up. One that is there and cannot be audited could be anything. */
-  async function judgeSilence ({ at, tags }: RedisServer, { failure }: Examination): Promise<RedisFlaw[]> {
+  async function examineSilence ({ at, tags }: RedisServer, { failure }: Examination): Promise<RedisFlaw[]> {
     if (failure === undefined) failures.delete(at)
     else failures.set(at, await answers(tags) ? (failures.get(at) ?? 0) + 1 : 0)
     if ((failures.get(at) ?? 0) < failuresToDistrust) return []

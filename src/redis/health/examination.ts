@@ -52,8 +52,8 @@ export class OwnerUnknownError extends Error {
 }
 
 /** Whether an operator has taken a flaw upon themselves. */
-export function isAcknowledged ({ kind }: RedisFlaw, noevictionAcknowledged: 'yes' | 'no'): boolean {
-  return kind === 'eviction_unknown' && noevictionAcknowledged === 'yes'
+export function isAcknowledged ({ kind }: RedisFlaw, noevictionAcknowledged: boolean): boolean {
+  return kind === 'eviction_unknown' && noevictionAcknowledged
 }
 
 /** A flaw in one line. */
