@@ -45,7 +45,7 @@ export function createRefresh (options: RefreshOptions): Refresh {
     const hash = hashRefreshToken(token)
     const found = hash && await database.run(db => findSessionOfRefreshToken(db, hash))
     if (hash === undefined || found === undefined) throw new SignoutError('invalid_token')
-    // Before anything is compared with a time: whether the session has expired, and whether a spent token has its grace.
+    // Before anything is compared with a time: the end of the session, and the grace of a spent token.
     options.requireClock()
     await limits.refresh(found.id)
     const outcome = await perform(unit => exchange(unit, options, found, { token, hash, requester }))
