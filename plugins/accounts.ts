@@ -16,11 +16,11 @@ import { createUserRepository } from '../src/users/user-repository.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** What people do about their own accounts. */
+    /** The operations of users on their own accounts. */
     accounts: Accounts
-    /** What people do about their own sessions. */
+    /** Opens, refreshes, ends and lists sessions. */
     sessions: Sessions
-    /** What administrators do about others. */
+    /** The operations of administrators on other accounts. */
     userAdministration: UserAdministration
     revocationRequests: RevocationRequests
     securityEvents: EventRepository
@@ -31,7 +31,7 @@ export interface AccountsOptions {
   config: Pick<Config, 'clocks' | 'passwords' | 'sessions' | 'tokens'>
 }
 
-/** Users, the sessions that they open and end, and those who administer them. */
+/** Adds users, their sessions, and the administration of both. */
 async function accounts (app: FastifyInstance, { config }: AccountsOptions): Promise<void> {
   const { database, revoker, accessTokens, limits, metrics } = app
   const announce = (event: SecurityEvent) => {
@@ -88,7 +88,7 @@ async function accounts (app: FastifyInstance, { config }: AccountsOptions): Pro
   app.decorate('securityEvents', events)
 }
 
-/** The names that the API has for them, so that who reads both reads the same. */
+/** Returns an event with the property names of the API, so that the log and the API read alike. */
 function toLogged ({ type, userId, actorId, sessionId, ip, details }: SecurityEvent) {
   return {
     type,

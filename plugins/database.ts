@@ -9,7 +9,7 @@ import type { Config } from '../src/config.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     database: Database
-    /** What the private keys in the database are encrypted under. */
+    /** The secret that encrypts the private keys in the database. */
     keyEncryptionSecret: string
   }
 }
@@ -18,7 +18,7 @@ export interface DatabaseOptions {
   config: Pick<Config, 'storage' | 'database'>
 }
 
-/** Opens the database that the configuration names, and the secret that belongs to it. */
+/** Opens the configured database, and reads the secret for its keys. */
 async function database (app: FastifyInstance, { config }: DatabaseOptions): Promise<void> {
   const { storage } = config
   if (storage.kind === 'servers') {

@@ -9,12 +9,11 @@ import { bearerToken } from './auth/authorization.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * `app.authenticate` for requests that end something. While the blocklist cannot be asked, the record is asked
-     * instead, so that what is to end is recorded, and takes effect as soon as the blocklist is back, whether or not
-     * anybody tries again. What has something to revoke is answered 503 all the same, since until then nothing is
-     * refused.
+     * Authenticates a request that ends something. While the blocklist cannot be read, it checks the record instead of
+     * failing as `app.authenticate` does. So the end is recorded, and takes effect automatically when Redis returns. A
+     * request that revokes something is answered 503 all the same, because nothing is refused until then.
      *
-     * The record says that there is such a session; whether it has ended already is for whoever ends it to find out.
+     * It only requires that the session exists. The handler finds out whether the session has ended already.
      */
     authenticateToEnd (request: FastifyRequest, reply: FastifyReply): Promise<void>
     /**
@@ -22,17 +21,22 @@ declare module 'fastify' {
      * then, and the record says that this deletion ended the session.
      */
     authenticateToDelete (request: FastifyRequest, reply: FastifyReply): Promise<void>
-    /** The same for administrators, whose own session must not have ended. */
+    /**
+     * Does as `authenticateToEnd` for administrators, whose own session must not have ended. Throws `forbidden` for
+     * others.
+     */
     authenticateAdminToEnd (request: FastifyRequest, reply: FastifyReply): Promise<void>
   }
 }
 
 async function ending (app: FastifyInstance): Promise<void> {
-  /** The claims of a token that is well, but that may have been revoked, and its session as the record has it. */
+  /**
+   * Returns the claims of a token with a good signature, which may have been revoked, and its session in the database.
+   */
   async function readRecord (
     request: FastifyRequest
   ): Promise<{ claims: AccessTokenClaims, session: Session | undefined }> {
-    // Our own tokens have our own claims: the check of the signature has made sure.
+    // `verifySignature` has checked that our own claims are there.
     const claims = await app.verifySignature(bearerToken(request)) as AccessTokenClaims
     return { claims, session: await app.database.run(db => findSession(db, sessionOf(claims.sub, claims.sid))) }
   }
@@ -45,7 +49,7 @@ async function ending (app: FastifyInstance): Promise<void> {
   }
 
   /**
-   * Writes the revocation to the blocklist before it is answered 401: another replica may not know the revocation yet,
+   * Writes the revocation to the blocklist before it is answered 401: another replica may not have the revocation yet,
    * and would accept the token.
    */
   async function refuseEverywhere ({ jti, sub, exp }: AccessTokenClaims): Promise<never> {
@@ -80,8 +84,8 @@ async function ending (app: FastifyInstance): Promise<void> {
 }
 
 /**
- * Whether the record decides: the blocklist could not be asked, or does not have the revocation yet. In both cases the
- * request has to write to the blocklist, and is answered 503 while it cannot.
+ * Returns true if the record decides: the blocklist could not be read, or does not have the revocation yet. In both
+ * cases the request has to write to the blocklist, and is answered 503 while it cannot.
  */
 function isForRecord (error: unknown): boolean {
   return (

@@ -14,7 +14,7 @@ export interface MaintenanceOptions {
   config: Pick<Config, 'sessions' | 'securityEvents' | 'clocks'>
 }
 
-/** Clears away what is kept for a time only. */
+/** Deletes data after its retention. */
 async function maintenance (app: FastifyInstance, { config }: MaintenanceOptions): Promise<void> {
   const janitor = createJanitor({
     database: app.database,

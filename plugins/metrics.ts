@@ -11,13 +11,13 @@ import listenerPlugin, { listenerOptions, type ArrivalBounds } from './http/list
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** What operators see of the service. Whatever happens that they should see is told to it. */
+    /** The metrics of the service. Everything that operators should see is reported here. */
     metrics: Metrics
-    /** Lets whoever has METRICS_TOKEN through to the metrics. Undefined where they are not on the main port. */
+    /** Authenticates a scrape by METRICS_TOKEN. Undefined if the main port has no metrics. */
     authenticateScrape: ((request: FastifyRequest) => Promise<void>) | undefined
     /**
-     * Opens METRICS_PORT and answers its address; undefined where it is not set. It closes with the app. Throws a
-     * `StartupError` when the port cannot be had.
+     * Opens METRICS_PORT, and resolves with its address, or with undefined if it is not set. It closes with the app.
+     * Rejects with a `StartupError` if the port cannot be opened.
      */
     listenForScrapes (): Promise<string | undefined>
   }
@@ -25,11 +25,11 @@ declare module 'fastify' {
 
 export interface MetricsOptions {
   config: Pick<Config, 'http' | 'metrics'>
-  /** How long a request may take to arrive at METRICS_PORT. */
+  /** The bounds for the arrival of a request at METRICS_PORT. */
   arrival?: ArrivalBounds | undefined
 }
 
-/** Measures the service, and shows it to those who scrape it: on a port of its own, or with a token, or to nobody. */
+/** Measures the service. The metrics are on METRICS_PORT, or on the main port with METRICS_TOKEN, or nowhere. */
 async function metrics (app: FastifyInstance, { config, arrival }: MetricsOptions): Promise<void> {
   const { http: { host }, metrics: { port, token } } = config
   const metrics = createMetrics()
@@ -56,7 +56,7 @@ async function metrics (app: FastifyInstance, { config, arrival }: MetricsOption
   app.addHook('onClose', async () => { metrics.stop() })
 }
 
-/** Makes the server for METRICS_PORT, which answers `/metrics` and nothing else. */
+/** Creates the server for METRICS_PORT, which answers `/metrics` and no other address. */
 function createListener (
   log: FastifyBaseLogger, metrics: Metrics, arrival: ArrivalBounds | undefined
 ): FastifyInstance {
@@ -64,7 +64,7 @@ function createListener (
     ...listenerOptions(arrival),
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
-    // Whoever scrapes keeps the connection, which is nothing to wait for.
+    // Prometheus keeps its connection open. Closing does not wait for it.
     forceCloseConnections: true
   })
   listener.register(errors)
@@ -73,7 +73,10 @@ function createListener (
   return listener as unknown as FastifyInstance
 }
 
-/** Compared by their hashes, which have one length: how long it takes tells nothing. */
+/**
+ * Returns the check of METRICS_TOKEN. It compares hashes, which have equal lengths, so that its duration reveals
+ * nothing.
+ */
 function createScrapeCheck (token: string): (request: CredentialRequest) => Promise<void> {
   const hash = (text: string) => createHash('sha256').update(text).digest()
   const expected = hash(token)

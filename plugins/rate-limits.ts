@@ -23,22 +23,22 @@ export interface RateLimitsOptions {
   config: Pick<Config, 'storage' | 'limits' | 'blocklist'>
 }
 
-/** How long Redis may take at start, in milliseconds. */
+/** The longest wait for Redis at start, in milliseconds. */
 const connectDeadlineMs = 1_000
-/** By how much a busy event loop may delay an answer of Redis before the connection is given up, in milliseconds. */
+/** The longest delay of an answer by a busy event loop before the connection is closed, in milliseconds. */
 const lateLoopMs = 2_000
 /**
- * By when a connection that broke is known to be broken, in milliseconds: one that is still there has refused the
- * command.
+ * The time after which a broken connection is known to be broken, in milliseconds. If it is still open then, Redis has
+ * refused the command.
  */
 const givingUpMs = 50
-/** How often the log repeats that Redis refuses to count, in milliseconds. */
+/** The shortest time between two log lines that Redis refuses to count, in milliseconds. */
 const repeatAfterMs = 60_000
 
 const alone =
   'Until then this replica counts attempts in its own memory, starting from the counts that Redis answered last.'
 
-/** Limits on guessing, counted in Redis or, in the embedded mode, in the memory of this process. */
+/** Adds the limits on guessing. They count in Redis, or in embedded mode in the memory of this process. */
 async function rateLimits (app: FastifyInstance, { config }: RateLimitsOptions): Promise<void> {
   if (!config.limits.isOn) {
     app.log.warn(
@@ -65,9 +65,9 @@ function sizeOf ({ attempts, windowSeconds }: RateLimit): CounterSize {
 }
 
 /**
- * The limits have a connection of their own: guesses that come in by the thousand do not stand in front of the
- * blocklist's look-ups, on which every other request waits. The first command that Redis does not answer within the
- * deadline closes the connection, and attempts are counted in memory until there is another one.
+ * Opens counters in Redis, over connections of their own. So thousands of guesses do not delay the look-ups of the
+ * blocklist, on which every other request waits. The first command that misses the deadline closes the connection.
+ * Attempts are counted in memory until there is another one.
  */
 async function openRedisCounters (
   app: FastifyInstance,
@@ -87,7 +87,7 @@ async function openRedisCounters (
     link.onChanged(isReady => { if (isReady) for (const counter of counters) counter.carryOver() })
   }
   app.addHook('onClose', () => { redis.close() })
-  // Nothing depends on whether it succeeds: it goes on trying.
+  // The start does not depend on it, and later attempts to connect follow.
   await withDeadline(connections.connect(), connectDeadlineMs).catch(() => {})
   const isReady = () => shards.every(({ link }) => link.isReady)
   const tellOfRefusal = atMostEvery(repeatAfterMs, () =>
@@ -104,7 +104,7 @@ async function openRedisCounters (
   }
 }
 
-/** Does something, but not again before so many milliseconds have passed. */
+/** Returns a function that does the work at most once in `everyMs` milliseconds. */
 function atMostEvery (everyMs: number, work: () => void): () => void {
   let silentUntil = 0
   return () => {

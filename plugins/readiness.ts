@@ -8,7 +8,7 @@ declare module 'fastify' {
   }
 }
 
-/** Collects what must answer before the service can: each plugin that opens something adds it. */
+/** Collects the parts that must work before the service is ready. Each plugin that opens something adds its part. */
 async function readiness (app: FastifyInstance): Promise<void> {
   app.decorate('readiness', createReadiness())
 }

@@ -17,7 +17,7 @@ declare module 'fastify' {
     accessTokens: AccessTokens
     /** Throws `forbidden` unless the request was authenticated as an administrator's. */
     requireAdmin (request: FastifyRequest): void
-    /** `app.authenticate`, and then 403 `forbidden` for whoever is no administrator. */
+    /** Does as `app.authenticate`. Then throws `forbidden` for a user who is not an administrator. */
     authenticateAdmin (request: FastifyRequest, reply: FastifyReply): Promise<void>
   }
 }
@@ -32,10 +32,10 @@ export interface TokensOptions {
   config: Pick<Config, 'tokens'>
 }
 
-/** Verified tokens that are remembered, since verifying Ed25519 costs more than all else in a request. */
+/** The number of verified tokens that are remembered. Verifying Ed25519 costs more than the rest of a request. */
 const maxRememberedTokens = 10_000
 
-/** The service's own access tokens: the keys, the issuing, and the check of what it issued. */
+/** Issues and checks the service's own access tokens. */
 async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise<void> {
   const keyRing = await openKeyRing(createKeyRepository(app.database), createKeyEncryption(app.keyEncryptionSecret))
   app.decorate('keyRing', keyRing)
@@ -61,7 +61,7 @@ async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise
 
 function jwtOptions (keyRing: KeyRing, config: TokensOptions['config']): JwtOptions {
   return {
-    // Asked on every request, so it answers at once. PEM as text, since @fastify/jwt keeps its verifiers by that.
+    // Called on every request, so it returns at once. The key is a text, because verifiers are not kept for a buffer.
     secret: ((_request: FastifyRequest, token: TokenOrHeader) => {
       const pem = 'header' in token ? keyRing.publicKeyPem(token.header.kid) : undefined
       if (pem === undefined) throw new SignoutError('invalid_token')

@@ -6,22 +6,22 @@ const health: FastifyPluginAsyncTypebox = async app => {
   app.get('/health/live', {
     schema: {
       operationId: 'getLiveness',
-      summary: 'Whether the process runs',
+      summary: 'Check that the process runs',
       tags: ['operations'],
       security: [],
-      response: { 200: answer(Health, 'It runs.'), ...failures() }
+      response: { 200: answer(Health, 'The process runs.'), ...failures() }
     }
   }, async () => ({ status: 'ok' as const }))
 
   app.get('/health/ready', {
     schema: {
       operationId: 'getReadiness',
-      summary: 'Whether requests can be answered',
+      summary: 'Check that requests can be answered',
       description:
-        '503 names what is not ready. `blocklist` is `behind` while Redis lacks the newest revocations, such as when it refuses writes. Tokens are then checked against Postgres as well, and logouts get 503.',
+        '503 names what is not ready. `blocklist` is `behind` while Redis lacks the newest revocations, for example because it refuses writes. Tokens are then checked against Postgres too, and logouts get 503.',
       tags: ['operations'],
       security: [],
-      response: { 200: answer(Health, 'They can.'), ...failures('service_unavailable') }
+      response: { 200: answer(Health, 'Requests can be answered.'), ...failures('service_unavailable') }
     }
   }, async () => {
     const unready = await app.readiness.findUnready()

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 
-/** For Prometheus, where METRICS_TOKEN says so. What it answers is no JSON, and no client of the API needs it. */
+/** Serves the metrics on the main port, with METRICS_TOKEN. Hidden from the API: the answer is not JSON. */
 const metrics: FastifyPluginAsyncTypebox = async app => {
   const { authenticateScrape, metrics } = app
   if (authenticateScrape === undefined) return

@@ -11,13 +11,13 @@ const revocations: FastifyPluginAsyncTypebox = async app => {
       operationId: 'revoke',
       summary: 'Revoke a token, a session or all sessions of a user',
       description:
-        '`sid` and `subject` end sessions, refresh tokens included; `token` and `jti` revoke that access token alone.',
+        '`sid` and `subject` end sessions, with their refresh tokens. `token` and `jti` revoke one access token.',
       tags: ['administration'],
       security: [{ bearer: [] }],
       querystring: RevocationQuery,
       body: ref(RevocationRequest),
       response: {
-        200: answer(RevocationResult, 'What was revoked, everywhere.'),
+        200: answer(RevocationResult, 'The tokens and sessions that every replica refuses now.'),
         ...failures(...bodyFailures, ...adminFailures, 'not_found')
       }
     }

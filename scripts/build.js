@@ -1,5 +1,5 @@
-// Compiles src, plugins and routes into dist, unless nothing has changed since, and removes compiled files whose source
-// is gone. Plain JavaScript, since it runs before anything is compiled.
+// Compiles src, plugins and routes into dist, unless nothing has changed since. Removes compiled files without a
+// source. Plain JavaScript, because it runs before anything is compiled.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -21,7 +21,7 @@ removeLeftovers()
 function isUpToDate () {
   if (!existsSync(stamp)) return false
   const builtAt = statSync(stamp).mtimeMs
-  // A folder's own time changes when a file is removed from it.
+  // The time of a folder changes when a file is removed from it.
   const inputs = [join(root, 'tsconfig.json'), join(root, 'tsconfig.build.json'), ...sources.flatMap(walk)]
   return inputs.every(path => statSync(path).mtimeMs <= builtAt)
 }
@@ -38,7 +38,7 @@ function removeLeftovers () {
   }
 }
 
-/** Returns whether a file or a folder of dist, by its path in dist, comes from a source that is still there. */
+/** Returns true if a file or a folder of dist, by its path in dist, still has a source. */
 function hasSource (name) {
   const [folder] = name.split(sep)
   return folders.includes(folder) && existsSync(join(root, name.replace(/(\.d\.ts|\.js|\.js\.map)$/, '.ts')))

@@ -14,13 +14,14 @@ import { printSummary } from './load/summary.ts'
 import { closeTargets, openTargets } from './load/targets.ts'
 import { ServicesError } from './services/programs.ts'
 
-// The first Ctrl-C ends the load, the next what follows it as well: the last logouts, and the deletion of the users.
+// The first Ctrl-C ends the load. The next one also skips the steps after it: the last logouts, and the deletion of
+// users.
 const interruption = new AbortController()
 const hurry = new AbortController()
-/** One Ctrl-C arrives twice, from the terminal and from the parent process. */
+/** One Ctrl-C arrives twice, from the terminal and from the parent process. Signals within this time count as one. */
 const sameSignalMs = 1_000
 let interruptedAt = Infinity
-/** Whether something went wrong that nobody had thought of. What was measured then is not to be relied on. */
+/** True after an unexpected error. The measurements are then not reliable. */
 let isBroken = false
 outliveReaders(process.stdout)
 outliveReaders(process.stderr)
@@ -34,7 +35,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     interruption.abort()
   })
 }
-// Node itself would exit with 1, which says that a token was accepted, and leave behind what was made for the run.
+// Node would exit with 1, which says that a token was accepted, and leave users and replicas of the run behind.
 process.on('uncaughtException', error => {
   complain(error)
   isBroken = true
@@ -42,17 +43,17 @@ process.on('uncaughtException', error => {
 })
 
 process.exitCode = await main(process.argv.slice(2))
-// Left to end on its own, Node may close handles for ever (nodejs/node#47748).
+// Without this, Node may close handles forever (nodejs/node#47748).
 process.on('beforeExit', () => { process.exit() })
 
-/** Answers the exit code: 0 without a violation, 1 with one, 2 when nothing was shown. */
+/** Resolves with the exit code: 0 without a violation, 1 with one, 2 if nothing was shown. */
 async function main (args: string[]): Promise<number> {
   try {
     const options = parseOptions(args)
     prepareFolder(options.outputDir)
     return await runAndReport(options)
   } catch (error) {
-    // Commander has said what is wrong.
+    // Commander has printed what is wrong.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     complain(error)
     return 2
@@ -62,7 +63,7 @@ async function main (args: string[]): Promise<number> {
 async function runAndReport (options: LoadOptions): Promise<number> {
   let files: string[] = []
   let unwritten: unknown
-  // A disk that is full costs the reports, and not the rest of the run: what was found out is printed as well.
+  // A full disk costs the reports, but not the rest of the run. The results are printed as well.
   const keep = (report: Report) => {
     try {
       files = writeReports(report, options.outputDir)
@@ -79,7 +80,7 @@ async function runAndReport (options: LoadOptions): Promise<number> {
   return exitCode === 0 && (isBroken || unwritten !== undefined) ? 2 : exitCode
 }
 
-/** Says what went wrong: in one line, where somebody has thought of it. */
+/** Prints an error: in one line if it was expected, and otherwise with its stack. */
 function complain (error: unknown): void {
   const isExpected = error instanceof LoadError || error instanceof ServicesError
   const text = isExpected
@@ -112,7 +113,7 @@ async function measure (options: LoadOptions, keep: (report: Report) => void): P
 
 async function startOwn (replicas: number) {
   progress.say(
-    `Starting ${replicas} replicas, a Redis and a Postgres for this run. RATE_LIMITS=off: passwords can be guessed as fast as they can be checked, which is for a closed network only.`
+    `Starting ${replicas} replicas, a Redis and a Postgres for this run. They run with RATE_LIMITS=off: passwords can be guessed as fast as they can be checked. Use this on a closed network only.`
   )
   return await startOwnDeployment(replicas, { say: line => { progress.say(line) }, signal: interruption.signal })
 }

@@ -9,16 +9,16 @@ import { packageRoot } from '../src/package-root.ts'
 
 const help = `Usage: npm run openapi [-- --check]
 
-Writes openapi.json, the description of the API that clients are generated from.
+Writes openapi.json, which describes the API for client generators.
 
-  --check  write nothing; exit with 1 when openapi.json is not what the routes say
-  --help   print this
+  --check  write nothing, and exit with 1 if openapi.json differs from the routes
+  --help   print this help
 `
 
-/** The document as it is committed. */
+/** The file of the committed document. */
 export const openapiFile: string = join(packageRoot, 'openapi.json')
 
-/** The document that the routes make, as text. */
+/** Returns the document of the current routes, as text. */
 export async function makeOpenapi (): Promise<string> {
   const dataDir = await mkdtemp(join(tmpdir(), 'signout-openapi-'))
   const app = buildApp(loadConfig({ DATA_DIR: dataDir }), false)
@@ -36,7 +36,7 @@ if (process.argv[1] === import.meta.filename) {
   if (values.help === true) process.stdout.write(help)
   else if (values.check !== true) writeFileSync(openapiFile, await makeOpenapi())
   else if (await makeOpenapi() !== readFileSync(openapiFile, 'utf8')) {
-    process.stderr.write('openapi.json is not what the routes say: run `npm run openapi` and commit it.\n')
+    process.stderr.write('openapi.json differs from the routes: run `npm run openapi`, and commit the file.\n')
     process.exitCode = 1
   }
 }

@@ -10,12 +10,14 @@ const maxReplicas = 50
 const colors = ['cyan', 'magenta', 'yellow', 'green', 'blue'] as const
 const help = `Usage: npm run replicas -- [COUNT] [--first-port PORT]
 
-Starts COUNT replicas of the service (3 when it is left out) as processes on ports from 3001, against the Redis and the
-Postgres that REDIS_URL and DATABASE_URL name (.env is read); when one is not set, against that of \`npm run services\`. Ctrl-C stops
-them all. With METRICS_PORT each has one of those as well, counted up. ISSUER and KEY_ENCRYPTION_SECRET are made up when they are not set.
+Starts COUNT replicas of the service (default: 3) as processes, on ports from 3001. Ctrl-C stops all replicas.
 
-  --first-port PORT   the port of the first replica; the others have the next ones
-  --help              print this
+The replicas use the Redis and the Postgres that REDIS_URL and DATABASE_URL name, in the environment or in .env. If one
+of these is not set, the replicas use the server of \`npm run services\`. ISSUER and KEY_ENCRYPTION_SECRET get values
+automatically when they are not set. With METRICS_PORT, each replica also has a port for metrics, counted up from there.
+
+  --first-port PORT   the port of the first replica (default: 3001); the others get the next ports
+  --help              print this help
 `
 
 const { values, positionals } = parseArgs({
@@ -30,24 +32,22 @@ if (values.help === true) {
 } else if (positionals.length > 1 || !Number.isInteger(count) || count < 1 || count > maxReplicas) {
   fail(`COUNT must be a whole number from 1 to ${maxReplicas}.\n\n${help}`)
 } else if (!Number.isInteger(firstPort) || firstPort < 1 || firstPort + count > 65_536) {
-  fail(`PORT must be a whole number from 1, with as many ports after it as there are replicas.\n\n${help}`)
+  fail(`PORT must be a whole number from 1 to 65535. Each further replica needs the next port.\n\n${help}`)
 } else {
   await start(serversEnv())
 }
 
-/** The number that decimal digits write; NaN for any other text. */
+/** Returns the number of a text of decimal digits, or NaN for any other text. */
 function wholeNumber (text: string): number {
   return /^\d{1,9}$/.test(text) ? Number(text) : NaN
 }
 
-/**
- * Runs the replicas until they are stopped, or until one of them ends by itself; then the others are stopped as well.
- */
+/** Runs the replicas until they are stopped. If one of them ends on its own, the others are stopped as well. */
 async function start (env: Record<string, string>): Promise<void> {
   const replicas = Array.from({ length: count }, (_, index) => spawnReplica(firstPort + index, index, env))
   let stopping = false
-  // Once only: Ctrl-C reaches this process twice, from the terminal and from its parent, and a second SIGTERM would
-  // make a replica end at once instead of finishing what is under way.
+  // Only once: Ctrl-C reaches this process twice, from the terminal and from its parent. A second SIGTERM would make a
+  // replica end at once, with requests under way.
   const stopAll = () => {
     if (stopping) return
     stopping = true
@@ -62,7 +62,7 @@ async function start (env: Record<string, string>): Promise<void> {
   process.exitCode = codes.every(code => code === 0) ? 0 : 1
 }
 
-/** In a process group of its own, so that Ctrl-C in a terminal reaches it through `stopAll` alone. */
+/** Starts a replica in a process group of its own, so that Ctrl-C in a terminal reaches it through `stopAll` alone. */
 function spawnReplica (
   port: number, index: number, env: Record<string, string>
 ): { child: ChildProcess, ended: Promise<number | null> } {
@@ -98,7 +98,7 @@ function serversEnv (): Record<string, string> {
   const databaseUrl = env['DATABASE_URL'] || postgres?.url
   if (redisUrl === undefined || databaseUrl === undefined) {
     return fail(
-      'Replicas need a Redis and a Postgres in common: set REDIS_URL and DATABASE_URL, or run `npm run services` first.\n'
+      'Replicas need a Redis and a Postgres that they share: set REDIS_URL and DATABASE_URL, or run `npm run services` first.\n'
     )
   }
   return {

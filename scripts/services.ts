@@ -15,17 +15,22 @@ import { readState, servicesDir, writeState, type Service } from './services/sta
 
 const help = `Usage: npm run services [-- --stop]
 
-Makes a real Redis and a real Postgres available to the tests, and may be run again at any time. For each it takes the
-first that is to be had: the one that REDIS_URL or DATABASE_URL names; one that an earlier run started; one started
-from installed programs; one from docker-compose.yml; one installed with apt-get (as root) or brew.
+Provides a real Redis and a real Postgres for the tests. You can run it again at any time. It uses the first of these
+that is available, for each of the two servers:
 
-The tests also get curl, a PgBouncer, a Chromium (CHROMIUM names another) that opens the report of \`npm run load\`, and
-libfaketime (FAKETIME_LIBRARY names another), which gives one process a wrong clock.
+  1. the server that REDIS_URL or DATABASE_URL names
+  2. a server that an earlier run has started
+  3. a server that it starts from installed programs
+  4. a server that it starts from docker-compose.yml
+  5. a server that it installs with apt-get (as root) or brew, and starts
 
-What it starts listens on a free port of the loopback address and keeps its data below .services.
+It also installs programs for the tests: curl, PgBouncer, a Chromium that opens the report of \`npm run load\`, and
+libfaketime, which gives one process a wrong clock. CHROMIUM and FAKETIME_LIBRARY may name others.
 
-  --stop   stop what was started, and remove its data
-  --help   print this
+The servers that it starts listen on free ports of the loopback address. Their data is in .services.
+
+  --stop   stop the servers that were started, and remove their data
+  --help   print this help
 `
 
 const { values } = parseArgs({ options: { stop: { type: 'boolean' }, help: { type: 'boolean' } } })
@@ -34,7 +39,7 @@ if (values.help === true) {
   process.stdout.write(help)
 } else {
   try {
-    // Two runs at once would start two of each.
+    // Two runs at the same time would start two servers of each kind.
     mkdirSync(servicesDir, { recursive: true })
     await waitForLock(openSync(join(servicesDir, 'lock'), 'a'))
     if (values.stop === true) await stop()
@@ -57,14 +62,14 @@ async function start (): Promise<void> {
   report('Postgres', `${describeUrl(state.postgres.url)} (${howItCame(state.postgres)})`)
   // The tests run the commands of the README.
   if (findProgramFolder('curl') === undefined) install('curl', line => report('curl', line))
-  // The tests of faults do to a Redis of their own what must not be done to one that others use.
+  // Tests of faults need a Redis of their own, because they break it.
   if (!isInstalled() && !hasDockerEngine()) install('redis', line => report('Redis', line))
   ensureOptional('pgbouncer', 'PgBouncer', findPgBouncer, 'the tests of PgBouncer')
   ensureOptional('chromium', 'Chromium', findChromium, 'the tests of pages')
   ensureOptional('faketime', 'faketime', findFaketime, 'the tests of a replica with a wrong clock')
 }
 
-/** Installs a program that a few tests need. Where it is not available, only those tests fail. */
+/** Installs a program that a few tests need. If it is not available, only those tests fail. */
 function ensureOptional (
   program: 'pgbouncer' | 'chromium' | 'faketime', name: string, find: () => string | undefined, tests: string
 ): void {
@@ -83,12 +88,12 @@ async function stop (): Promise<void> {
   if (postgres !== undefined) stopPostgres(postgres)
   if (redis?.source === 'docker' || postgres?.source === 'docker') composeDown()
   writeState({})
-  process.stdout.write('Stopped what was started.\n')
+  process.stdout.write('Stopped the servers that were started.\n')
 }
 
 function howItCame ({ source }: Service): string {
   return {
-    environment: 'named by the environment', started: 'started from installed programs', docker: 'run by Docker'
+    environment: 'named by the environment', started: 'started from installed programs', docker: 'runs in Docker'
   }[source]
 }
 

@@ -1,4 +1,5 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import fp from 'fastify-plugin'
 import accounts from '../plugins/accounts.ts'
 import blocklist from '../plugins/blocklist.ts'
 import requester, { trustProxies } from '../plugins/http/requester.ts'
@@ -36,30 +37,33 @@ import { SignoutError, type OutageError } from './errors.ts'
 import { escapeLogLine } from './input/escape-text.ts'
 import { version } from './package-root.ts'
 
-/** The settings of the log, but for how requests and errors are written, which keeps secrets out of it. */
+/** The settings of the log. The serializers of requests and errors are replaced, so that the log holds no secrets. */
 export type LoggerOptions = Exclude<FastifyServerOptions['logger'], boolean | undefined>
 
 export interface AppOptions {
-  /** Starts without Redis, which is down: endings are recorded, and answered 503 until Redis has them. */
+  /** Starts while Redis is down. Revocations are recorded, and answered 503 until Redis has them. */
   isBlocklistDown?: boolean
-  /** How long a request may take to arrive, on every listener. Defaults to 30 s. For tests. */
+  /** The longest time for a request to arrive, on every listener. Defaults to 30 s. For tests. */
   arrival?: ArrivalBounds
+  /** False for an app without requests, such as that of a command: it has no routes. Defaults to true. */
+  hasRoutes?: boolean
 }
 
-/** How long requests that are under way may take to finish once the service closes. */
+/** The longest time for requests under way to finish when the service closes. */
 const closingDeadlineMs = 8_000
-/** Replicas that start together migrate one after another, each within its own bound. */
+/** Long, because replicas that start together migrate one after another, each within its own bound. */
 const pluginTimeoutMs = 90_000
 
 /**
- * The service: what it opens, and what it answers, in the order in which they build on each other.
+ * Builds the app of the service. Plugins are registered in the order in which they depend on each other.
  *
- * Throws a `StartupError` when the configuration cannot be started with. Whoever calls it closes the app, then too.
+ * Throws a TypeError if `config` is not a configuration. `app.ready()` rejects with a `StartupError` if the service
+ * cannot start with it. The caller closes the app, also after a failure.
  */
 export function buildApp (
   config: Config,
   logger: LoggerOptions | false = { level: config?.log?.level },
-  { isBlocklistDown = false, arrival }: AppOptions = {}
+  { isBlocklistDown = false, arrival, hasRoutes = true }: AppOptions = {}
 ): FastifyInstance {
   if ((config as Partial<Config> | undefined)?.storage === undefined) {
     throw new TypeError('buildApp takes what loadConfig returns.')
@@ -80,7 +84,6 @@ export function buildApp (
   app.register(closing, { deadlineMs: closingDeadlineMs })
   app.register(requester)
   app.register(validation, { passwordMinLength: config.passwords.minLength })
-  app.register(openapi, { version })
   app.register(readiness)
   app.register(metrics, { config, arrival })
 
@@ -92,6 +95,13 @@ export function buildApp (
   app.register(ending)
   app.register(maintenance, { config })
 
+  if (hasRoutes) app.register(routes)
+  return app as unknown as FastifyInstance
+}
+
+/** Registers the routes, and the OpenAPI document that describes them. */
+const routes = fp(async (app: FastifyInstance): Promise<void> => {
+  app.register(openapi, { version })
   app.register(register)
   app.register(login)
   app.register(refresh)
@@ -108,15 +118,13 @@ export function buildApp (
   app.register(health)
   app.register(metricsText)
   app.register(openapiDocument)
-
-  return app as unknown as FastifyInstance
-}
+})
 
 /**
  * Builds the stand-in that answers 503 while the service cannot start, because Postgres is down. `/health/live` answers
  * 200.
  *
- * @param arrival how long a request may take to arrive; defaults to 30 s
+ * @param arrival the longest time for a request to arrive; defaults to 30 s
  */
 export function buildWaitingApp (
   log: FastifyBaseLogger,
@@ -126,12 +134,12 @@ export function buildWaitingApp (
   const app = Fastify({
     ...listenerOptions(arrival),
     loggerInstance: log,
-    // Everything is answered at once, so there is nothing to wait for when it makes room for the service.
+    // Requests are answered at once, so closing waits for nothing.
     forceCloseConnections: true
   })
   app.register(errors)
   app.register(listener)
-  // Of what the service has, only its health is there.
+  // The health routes are the only ones. Any other address gets 503.
   app.after(() => {
     app.addHook('onRequest', async ({ is404 }) => {
       if (is404) throw new SignoutError('service_unavailable', { cause: outage })

@@ -1,16 +1,16 @@
 #!/usr/bin/env node
 import { run } from './cli/run.ts'
 
-/** How long a connection that does not say goodbye may keep the process, once all is done. */
+/** The longest time that an open connection may keep the process after the command is done. */
 const goodbyeMs = 2_000
 
-// Whoever reads the output may stop reading, as `head` does.
+// The reader of the output may stop reading, as `head` does.
 process.stdout.on('error', error => { if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error })
 
 const exitCode = await run(process.argv)
 if (exitCode !== undefined) {
   process.exitCode = exitCode
   setTimeout(() => { process.exit() }, goodbyeMs).unref()
-  // Left to end on its own, Node may close handles for ever (nodejs/node#47748).
+  // Without this, Node may close handles forever (nodejs/node#47748).
   process.on('beforeExit', () => { process.exit() })
 }

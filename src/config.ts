@@ -3,9 +3,10 @@ import { StartupError } from './errors.ts'
 import type { LimitName } from './limits/limits.ts'
 import type { RedisTopology } from './redis/topology.ts'
 import { readTopology } from './redis/topology-settings.ts'
-import { readSettings, type Settings } from './settings/settings.ts'
+import { readSettings } from './settings/read-settings.ts'
+import type { Settings } from './settings/settings.ts'
 
-/** Where data is kept: in this process, or in servers that replicas share. */
+/** The storage of the service: in this process, or on servers that replicas share. */
 export type Storage =
   /** `dataDir` is a folder. `keyEncryptionSecret` defaults to a secret that is kept in that folder. */
   | { kind: 'embedded', dataDir: string, keyEncryptionSecret: string | undefined }
@@ -35,31 +36,31 @@ export interface Config {
     issuer: string
     /** `aud` of the access tokens. */
     audience: string
-    /** How long an access token is valid, in seconds. */
+    /** The lifetime of an access token, in seconds. */
     lifetimeSeconds: number
   }
   clocks: {
-    /** By how much clocks may differ, in seconds. */
+    /** The number of seconds by which clocks may differ. */
     leewaySeconds: number
   }
   sessions: {
-    /** How long a session lives without a refresh, in seconds. */
+    /** The lifetime of a session without a refresh, in seconds. */
     idleSeconds: number
-    /** How long a session lives at most, in seconds. */
+    /** The longest lifetime of a session, in seconds. */
     maxAgeSeconds: number
-    /** For how long a spent refresh token gets the same successor again, in seconds. */
+    /** The number of seconds during which a spent refresh token gets the same successor again. */
     graceSeconds: number
-    /** How many sessions a user may have. */
+    /** The largest number of live sessions of a user. */
     maxPerUser: number
-    /** For how long sessions that are over stay visible to their owner, in seconds. */
+    /** The number of seconds during which sessions that are over stay visible to their owner. */
     retentionSeconds: number
   }
   passwords: {
-    /** The fewest characters of a new password. */
+    /** The smallest number of characters in a new password. */
     minLength: number
   }
   securityEvents: {
-    /** For how long security events are kept, in seconds. */
+    /** The number of seconds during which security events are kept. */
     retentionSeconds: number
   }
   blocklist: {
@@ -67,15 +68,15 @@ export interface Config {
     prefix: string
     /** The longest wait for an answer of the blocklist, in milliseconds. */
     deadlineMs: number
-    /** How many Redis replicas must have a logout before it is answered. */
+    /** The number of Redis replicas that must have a logout before it is answered. */
     waitReplicas: number
-    /** Whether an operator states that a Redis which hides its eviction policy never evicts. */
+    /** True if an operator states that a Redis which hides its eviction policy never evicts. */
     noevictionAcknowledged: boolean
   }
   limits: {
-    /** Whether attempts are limited. */
+    /** False turns all limits off. */
     isOn: boolean
-    /** How many attempts each limit admits in a window, and the length of the window in seconds. */
+    /** The number of attempts that each limit admits in a window, and the length of the window in seconds. */
     rates: Record<LimitName, { attempts: number, windowSeconds: number }>
   }
   metrics: {
@@ -86,7 +87,7 @@ export interface Config {
   }
 }
 
-/** The configuration, or else a line for each mistake. `settings` are in effect, by the names of their variables. */
+/** The configuration, or a line for each mistake. `settings` are in effect, by the names of their variables. */
 export interface ConfigCheck {
   config: Config | undefined
   settings: Settings
@@ -110,7 +111,7 @@ export function loadConfig (env: Record<string, string | undefined>): Config {
   return config
 }
 
-/** Returns the configuration, or else every mistake. `loadConfig` throws the first of them. */
+/** Returns the configuration, or every mistake. `loadConfig` throws the first of them. */
 export function checkConfig (env: Record<string, string | undefined>): ConfigCheck {
   const mistakes: string[] = []
   const given = readSettings(env, mistakes)
@@ -124,7 +125,7 @@ export function checkConfig (env: Record<string, string | undefined>): ConfigChe
   return { config: groupSettings(settings, storage), settings, mistakes }
 }
 
-/** The only place that connects the name of a variable with that of a setting. */
+/** Returns the settings in groups. No other code connects the name of a variable with that of a setting. */
 function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string }, storage: Storage): Config {
   return {
     http: { host: settings.HOST, port: settings.PORT, trustProxy: settings.TRUST_PROXY },
@@ -208,7 +209,7 @@ function chooseStorage (settings: Settings, mistakes: string[]): Storage | undef
   return { kind: 'servers', databaseUrl: DATABASE_URL, redis, keyEncryptionSecret: KEY_ENCRYPTION_SECRET }
 }
 
-/** The address that people use for what listens there: a wildcard is not one. */
+/** Returns the address that clients use for the service. A wildcard host becomes localhost. */
 function addressOf ({ HOST, PORT }: Settings): string {
   const host = HOST === '0.0.0.0' || HOST === '::' ? 'localhost' : HOST
   return `http://${isIP(host) === 6 ? `[${host}]` : host}:${PORT}`

@@ -1,9 +1,8 @@
 /**
- * Every error that signout can answer with: its code, its status and its sentence, declared once.
+ * Every error that signout answers with: its code, its status and its description, declared once.
  *
- * The codes are API: clients branch on them, so a code is never renamed. The sentences use only the
- * characters that RFC 6750, section 3, allows in `error_description`, since some of them travel in a
- * `WWW-Authenticate` header.
+ * The codes are API: clients branch on them, so a code is never renamed. The descriptions use only the characters that
+ * RFC 6750, section 3, allows in `error_description`. Some of them are sent in a `WWW-Authenticate` header.
  */
 const errors = {
   invalid_request: { statusCode: 400, description: 'The request is malformed.' },
@@ -13,7 +12,7 @@ const errors = {
   token_revoked: { statusCode: 401, description: 'The token has been revoked.' },
   refresh_token_reused: {
     statusCode: 401,
-    description: 'The refresh token had been used before, so its session has ended.'
+    description: 'The refresh token was used before, so its session has ended.'
   },
   invalid_credentials: { statusCode: 401, description: 'The username or the password is wrong.' },
   forbidden: { statusCode: 403, description: 'The token does not permit this request.' },
@@ -22,25 +21,25 @@ const errors = {
   username_taken: { statusCode: 409, description: 'This username is taken.' },
   last_admin: {
     statusCode: 409,
-    description: 'The last administrator can be neither demoted nor disabled nor deleted.'
+    description: 'The last administrator cannot be demoted, disabled or deleted.'
   },
   payload_too_large: { statusCode: 413, description: 'The request body is too large.' },
   unsupported_media_type: { statusCode: 415, description: 'The request body must be application/json.' },
   too_many_requests: { statusCode: 429, description: 'There were too many attempts. Wait before the next one.' },
-  internal_error: { statusCode: 500, description: 'The server failed. The cause is in its log.' },
+  internal_error: { statusCode: 500, description: 'The server failed. Its log has the cause.' },
   revocation_unavailable: {
     statusCode: 503,
-    description: 'The blocklist of revoked tokens cannot be asked now. Try again.',
+    description: 'The blocklist of revoked tokens is unavailable. Try again.',
     retryAfterSeconds: 1
   },
   key_unavailable: {
     statusCode: 503,
-    description: 'The key of the token cannot be read now. Try again.',
+    description: 'The key of the token is unavailable. Try again.',
     retryAfterSeconds: 1
   },
   service_unavailable: {
     statusCode: 503,
-    description: 'The service cannot answer now. Try again.',
+    description: 'The service is unavailable. Try again.',
     retryAfterSeconds: 1
   }
 } as const satisfies Record<string, { statusCode: number, description: string, retryAfterSeconds?: number }>
@@ -48,16 +47,16 @@ const errors = {
 /** A code that an error body can carry in its `error` member. */
 export type ErrorCode = keyof typeof errors
 
-/** All codes, in the order in which they are documented. */
+/** All codes, in the order of the documentation. */
 export const errorCodes = Object.keys(errors) as ErrorCode[]
 
-/** Where a request is wrong, and how: `path` is a JSON Pointer (RFC 6901) into the body, query or parameters. */
+/** A mistake in a request. `path` is a JSON Pointer (RFC 6901) into the body, the query or the parameters. */
 export interface ErrorDetail {
   path: string
   message: string
 }
 
-/** A limit on how often something may be tried: so many attempts within a window, under the name that clients read. */
+/** A limit: the number of attempts within a window, and the name that clients read. */
 export interface RateLimit {
   name: string
   attempts: number
@@ -65,28 +64,30 @@ export interface RateLimit {
 }
 
 export interface SignoutErrorOptions {
-  /** What went wrong underneath. It is logged and never answered. */
+  /** The underlying error. It is logged, and never sent to the client. */
   cause?: unknown
-  /** Replaces the sentence of the code where more can be said. */
+  /** Replaces the description of the code by a more specific one. */
   description?: string
   details?: ErrorDetail[]
-  /** Replaces the status of the code: a wrong password is a 403 where a token was accepted, since that is well. */
+  /** Replaces the status of the code. Beside a valid token, a wrong password is a 403. */
   statusCode?: number
-  /** Replaces the seconds of the code after which to try again. */
+  /** Replaces the time of the code after which to try again, in seconds. */
   retryAfterSeconds?: number
   /** The limit that was used up. It passes after `retryAfterSeconds`. */
   limit?: RateLimit
 }
 
 /**
- * An error that may be answered as it stands: its message holds nothing that a client must not read.
- * Fastify honours `statusCode` and `code`, so it means the same in an app with an error handler of its own.
+ * An error that may be sent to clients: its message holds no secret. Fastify uses its `statusCode` and `code`, so an
+ * app with an error handler of its own answers with them, too.
  */
 export class SignoutError extends Error {
   override readonly name = 'SignoutError'
   readonly code: ErrorCode
   readonly statusCode: number
-  /** Seconds after which to try again (RFC 9110, section 10.2.3), for errors that pass. */
+  /**
+   * The time after which to try again, in seconds (RFC 9110, section 10.2.3). Undefined for errors that do not pass.
+   */
   readonly retryAfterSeconds: number | undefined
   readonly limit: RateLimit | undefined
   readonly details: ErrorDetail[] | undefined
@@ -105,17 +106,17 @@ export class SignoutError extends Error {
   }
 }
 
-/** The status and the sentence of a code, for documentation. */
+/** Returns the status and the description of a code, for the documentation. */
 export function describeError (code: ErrorCode): { statusCode: number, description: string } {
   return errors[code]
 }
 
-/** The service cannot start as it is set up. The message is one line that says which variable to change, and how. */
+/** The service cannot start with this configuration. The message is one line that names the variable, and the cure. */
 export class StartupError extends Error {
   override readonly name = 'StartupError'
 }
 
-/** A server that the service needs is down, or unreachable. No setting has to be changed. */
+/** A server that the service needs is down or unreachable. No setting has to be changed. */
 export class OutageError extends StartupError {
   readonly what: 'database' | 'blocklist'
 
@@ -125,24 +126,24 @@ export class OutageError extends StartupError {
   }
 }
 
-/**
- * Two clocks differ by more than the leeway. The message says which, and by how much. It holds nothing that a client
- * must not read.
- */
+/** Two clocks differ by more than the leeway. The message says which, and by how much. It may be sent to clients. */
 export class ClockDisputeError extends Error {
   override readonly name = 'ClockDisputeError'
 }
 
-/** A part that cannot be used, and what it said: a blocklist that is being made again says how far it has come. */
+/** A part that cannot be used, and its error. The error of a rebuild holds the progress. */
 interface NotReady {
   name: string
   reason: unknown
 }
 
-/** What a service answers that is asked whether it is ready, and is not. */
+/** The error that a readiness check gets while a part is not ready. */
 export class NotReadyError extends SignoutError {}
 
-/** Names what is not ready, and since a rebuild takes its time, how far it has come and when to ask again. */
+/**
+ * Returns the error that names the parts that are not ready. For a rebuild, it also says the progress and when to ask
+ * again.
+ */
 export function notReady (parts: NotReady[]): SignoutError {
   const rebuilds = parts.flatMap(({ reason }) => isRebuild(reason) ? [reason] : [])
   const names = parts.map(({ name, reason }) => {
@@ -161,8 +162,7 @@ export function notReady (parts: NotReady[]): SignoutError {
 }
 
 /**
- * What is logged of a part that is not ready: the fault itself, which an error that may be answered carries as its
- * cause.
+ * Returns the error that is logged for a part that is not ready: the cause of a `SignoutError`, or the error itself.
  */
 function causeOf (reason: unknown): unknown {
   return reason instanceof SignoutError ? reason.cause ?? reason : reason
@@ -174,14 +174,17 @@ function isRebuild (reason: unknown): reason is Rebuild {
   return reason instanceof Error && 'progress' in reason && reason.progress !== undefined
 }
 
-/** An address that was to be listened on, and the names of its settings. */
+/** An address to listen on, and the name of the setting of its port. */
 export interface ListenAddress {
   host: string
   port: number
   portSetting: 'PORT' | 'METRICS_PORT'
 }
 
-/** What to change when an address cannot be listened on. What has nothing to do with that is returned as it is. */
+/**
+ * Returns a `StartupError` that says what to change if an address cannot be listened on. Returns any other error as it
+ * is.
+ */
 export function explainListenError (error: unknown, { host, port, portSetting }: ListenAddress): unknown {
   switch ((error as NodeJS.ErrnoException).code) {
     case 'EADDRINUSE':

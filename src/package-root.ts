@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-/** The folder of this package. Compiled code lies one level deeper than its source, so it is searched for upwards. */
+/**
+ * The folder of this package. It is searched for upwards, because compiled code lies one level deeper than its source.
+ */
 export const packageRoot: string = findPackageRoot(import.meta.dirname)
 
 /** The version of this package. */

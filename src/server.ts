@@ -13,20 +13,19 @@ import { describeTopology } from './redis/topology.ts'
 
 type App = ReturnType<typeof buildApp>
 
-/** When the process ends after SIGTERM, whatever is still under way: later than the app gives up waiting for it. */
+/** The longest time from SIGTERM to the end of the process. It is longer than the app waits for requests under way. */
 const graceMs = 10_000
-/** How long a database that is down is left alone until it is tried again. */
+/** The pause before Postgres is tried again, while it is down. */
 const retryMs = 1_000
 
-/** Faults of the process itself. A handler in JavaScript would return to the instruction at fault, for ever. */
+/** Signals of a fault in the process itself. A handler in JavaScript would return to the faulty instruction forever. */
 const crashes = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV'] as const
 
 /**
- * Runs the service until it is told to stop: environment → config → listen → close with grace. Resolves once it
- * listens.
+ * Runs the service until SIGTERM or Ctrl-C. Resolves once it listens.
  *
- * While its database is down it answers 503, and becomes the service automatically. Ends the process with 1 and one
- * line when the service cannot start as it is set up.
+ * While Postgres is down, it answers 503, and becomes the service automatically. If the service cannot start, it prints
+ * one line and ends the process with 1.
  */
 async function serve (): Promise<void> {
   try {
@@ -44,7 +43,7 @@ async function serve (): Promise<void> {
   }
 }
 
-/** What listens on the port: the service, or what stands in for it. */
+/** Creates the server on the port: the service, or its stand-in while Postgres is down. */
 function createServer (config: Config) {
   const loggerOptions = logger(config)
   let app = buildApp(config, loggerOptions)
@@ -58,7 +57,7 @@ function createServer (config: Config) {
       if (isClosing) return
       app = buildApp(config, loggerOptions)
     }
-    // The port of what stood in, which the system may have chosen, is passed on.
+    // The port of the stand-in is used again, because the system may have chosen it.
     const port = standIn === undefined || isClosing ? config.http.port : (standIn.server.address() as AddressInfo).port
     await standIn?.close()
     if (isClosing) return
@@ -73,10 +72,10 @@ function createServer (config: Config) {
   return { log: app.log, start, close }
 }
 
-/** Pretty for people, JSON for everything else. */
+/** Returns the settings of the log: pretty on a terminal, otherwise JSON. */
 function logger ({ log: { level } }: Config): LoggerOptions {
   if (!process.stdout.isTTY) return { level }
-  // A terminal shows few lines, to few people: they need no thread of their own.
+  // A terminal shows few lines, so they need no thread of their own.
   return { level, stream: pretty({ translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' }) }
 }
 
@@ -98,7 +97,7 @@ function toOutage (error: unknown, { storage }: Config): OutageError | undefined
   if (!(error instanceof SignoutError) || error.code !== 'service_unavailable' || storage.kind === 'embedded') {
     return undefined
   }
-  // It was there when the tables were looked at, and then it was not.
+  // Postgres answered when the tables were checked, and has stopped since.
   return new OutageError(
     'database',
     `DATABASE_URL: ${describeUrl(storage.databaseUrl)} does not answer any more (${(error.cause as Error).message}). Start Postgres there.`,
@@ -106,7 +105,7 @@ function toOutage (error: unknown, { storage }: Config): OutageError | undefined
   )
 }
 
-/** Listens in place of the service, and says why. */
+/** Listens with the stand-in, and prints why. */
 async function standInFor (app: App, outage: OutageError, config: Config): Promise<App> {
   const standIn = buildWaitingApp(app.log, outage)
   await listenOn(standIn, config, 'Answering 503')
@@ -140,5 +139,5 @@ async function listenOn (app: App, { http: { host, port } }: Config, what: strin
   }
 }
 
-/** What `npm start`, the image and `signout serve` run. */
+/** `npm start`, the image and `signout serve` run this. */
 await serve()

@@ -6,37 +6,37 @@ import type { Revoker } from './revocation/revoker.ts'
 import { countEvent, insertEvents } from './security/event-repository.ts'
 import type { AnnounceEvent, SecurityEvent } from './security/security-events.ts'
 
-/** One act of the service on its record: what it changes, what is to be remembered of it, and what it takes back. */
+/** One unit of work: its changes, its security events and its revocations. */
 export interface Unit {
   /** The transaction. */
   readonly db: Drizzle
-  /** Remembers an event, in the same transaction. */
+  /** Records a security event, in the transaction. */
   record (event: SecurityEvent): void
-  /** The same for what anybody can bring about again and again: one row for all of them in a place and a minute. */
+  /** Counts a security event that anyone can cause again and again. All of one place and minute share a row. */
   count (event: SecurityEvent): void
-  /** Takes tokens or sessions back: on record with the transaction, and refused as soon as it is committed. */
+  /** Revokes tokens or sessions: recorded in the transaction, and written to the blocklist after the commit. */
   revoke (revocations: readonly RecordedRevocation[]): void
   /**
-   * The same for what the answer claims nothing of: on record with the transaction, and refused as soon as the
-   * blocklist has it. That is tried at once, and where it fails, nobody is told: whoever keeps the blocklist up with
-   * the record brings it, within seconds of the blocklist being back.
+   * Revokes sessions of which the answer says nothing: recorded in the transaction, and written to the blocklist after
+   * the commit. If only such revocations fail to be written, the unit of work succeeds all the same. The projector
+   * writes them within seconds after Redis is back.
    */
   revokeInTime (revocations: readonly RecordedRevocation[]): void
   /**
-   * Writes the blocklist again for what is on record already, since whoever did it may not have been able to. That is
-   * done even if the work then throws: a refusal because something has ended says so, and must be true everywhere.
+   * Writes recorded revocations to the blocklist again, because an earlier write may have failed. This is done even if
+   * the work then throws. An error that says that a session has ended must be true on every replica.
    */
   revokeAgain (revocations: readonly Revocation[]): void
 }
 
 /**
- * Performs work as one act, in the only order in which nothing is claimed that is not true (P4): what it changed and
- * the events that it recorded are committed; then the blocklist has what it revoked; then this resolves. Only what is
- * to be revoked in time is not waited for beyond one try.
+ * Performs one unit of work, in the only order that never claims a false success (P4). First the changes, the events
+ * and the revocations are committed. Then the blocklist gets the revocations. Then the promise resolves.
  *
- * Rejects with what the work throws, and then nothing has happened; with `service_unavailable` when the database does
- * not answer; with `revocation_unavailable` when the blocklist does not, and then the record stands. Work that finds
- * its change made already must revoke again, so that repeating it is what cures that.
+ * Rejects with the error of the work, and then nothing was committed. Rejects with `service_unavailable` when the
+ * database does not answer. An unconfirmed commit may then have happened. Rejects with `revocation_unavailable` when
+ * the blocklist does not confirm the revocations, and then the commit stands. Work that finds its change made must call
+ * `revokeAgain`, so that repeating it is the cure.
  */
 export type Perform = <T>(work: (unit: Unit) => Promise<T>) => Promise<T>
 
@@ -44,7 +44,7 @@ export interface PerformOptions {
   database: Database
   revoker: Revoker
   announce: AnnounceEvent
-  /** Told of what was revoked, once it is on record. */
+  /** Called with the revocations once they are committed. */
   onRevoked?: (revocations: readonly RecordedRevocation[]) => void
 }
 
@@ -77,13 +77,13 @@ export function createPerform ({ database, revoker, announce, onRevoked }: Perfo
     const recorded = [...claimed, ...unclaimed]
     if (recorded.length > 0) onRevoked?.(recorded)
     if (claimed.length + again.length > 0) await revoker.revoke([...recorded, ...again])
-    // Nothing is answered that would not be true. What is wrong with the blocklist, others find out and tell.
+    // The answer claims nothing about these revocations. Failures of the blocklist are reported elsewhere.
     else if (unclaimed.length > 0) await revoker.revoke(unclaimed).catch(() => {})
     return result
   }
 }
 
-/** One by one: a call takes only so many arguments, and an ending may have more sessions. */
+/** Adds one by one: a call takes a limited number of arguments, and a logout may end more sessions. */
 function addAll<T> (list: T[], added: readonly T[]): void {
   for (const item of added) list.push(item)
 }

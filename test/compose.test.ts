@@ -41,9 +41,9 @@ const otherRedis = {
   REDIS_TLS_CA: ''
 }
 
-t.test('the replicas get every setting there is, and none that there is not', async t => {
+t.test('docker-compose.yml passes every setting that applies to the replicas, and no other', async t => {
   // Everything is in Postgres and Redis, so that the folder of the embedded mode is not used.
-  // It brings a Redis of its own: the ways to another are not used either.
+  // Docker Compose starts its own Redis, so the settings for another Redis are not used either.
   const expected = Object.keys(Settings.properties).filter(name => name !== 'DATA_DIR' && !(name in otherRedis))
   t.same(
     Object.keys(services.api.environment).sort(),
@@ -52,7 +52,7 @@ t.test('the replicas get every setting there is, and none that there is not', as
   )
 })
 
-t.test('the replicas start with what compose gives them', async t => {
+t.test('the replicas start with the environment that docker-compose.yml gives them', async t => {
   const subnet = networks['front']?.ipam.config[0]?.subnet ?? ''
   t.match(loadConfig(environmentOf(services.api)), {
     http: { host: '0.0.0.0', port: 3000, trustProxy: [subnet] },
@@ -73,7 +73,7 @@ t.test('the replicas start with what compose gives them', async t => {
   )
 })
 
-t.test('a secret that is missing is a sentence that says what to do', async t => {
+t.test('a missing secret is an error that says how to set it', async t => {
   t.throws(() => compose({ KEY_ENCRYPTION_SECRET: secret }), { message: /^POSTGRES_PASSWORD: Set it .* openssl rand/ })
   t.throws(() => compose({ POSTGRES_PASSWORD: 'a-password' }), {
     message: /^KEY_ENCRYPTION_SECRET: Set it .* openssl rand/
@@ -81,7 +81,7 @@ t.test('a secret that is missing is a sentence that says what to do', async t =>
   for (const name of Object.keys(given)) t.notMatch(text, new RegExp(`\\$\\{${name}:?[-+=]`), `${name} has no default`)
 })
 
-t.test('three replicas stand behind one balancer on port 8080, and may finish what they are doing', async t => {
+t.test('three replicas run behind one balancer on port 8080, and have time to finish their requests', async t => {
   t.equal(services.api.deploy.replicas, 3)
   t.notOk(services.api.ports, 'replicas are reached through the balancer alone')
   t.same(services.balancer.ports, ['127.0.0.1:8080:8080'])
@@ -96,7 +96,7 @@ t.test('three replicas stand behind one balancer on port 8080, and may finish wh
   for (const [name, { restart }] of Object.entries(services)) t.equal(restart, 'unless-stopped', name)
 })
 
-t.test('the balancer says who the client is, whatever the client says', async t => {
+t.test('the balancer sets X-Forwarded-For itself, and drops the X-Forwarded headers of the client', async t => {
   const { content } = configs.haproxy
   t.match(content, /^ {2}http-request del-header X-Forwarded- -m beg$/m)
   t.match(content, /^ {2}option forwardfor$/m)
@@ -106,7 +106,7 @@ t.test('the balancer says who the client is, whatever the client says', async t 
   t.ok(content.endsWith('\n'), 'HAProxy refuses a file without a last line break')
 })
 
-t.test('Redis never evicts, and both servers keep their data', async t => {
+t.test('Redis never evicts keys, and Redis and Postgres both keep their data', async t => {
   const command = services.redis.command?.join(' ')
   t.match(command, '--maxmemory-policy noeviction')
   t.match(command, '--appendonly yes')
@@ -114,7 +114,7 @@ t.test('Redis never evicts, and both servers keep their data', async t => {
   t.same(services.postgres.volumes, ['postgres:/var/lib/postgresql/data'])
 })
 
-t.test('npm run services finds Redis and Postgres on the loopback ports that it chooses', async t => {
+t.test('npm run services finds Redis and Postgres on the loopback ports that it has chosen', async t => {
   const { services } = compose({ ...given, REDIS_PORT: '1111', POSTGRES_PORT: '2222' })
   t.same(services.redis.ports, ['127.0.0.1:1111:6379'])
   t.same(services.postgres.ports, ['127.0.0.1:2222:5432'])
@@ -126,7 +126,7 @@ t.test('npm run services finds Redis and Postgres on the loopback ports that it 
   }
 })
 
-t.test('every service can be waited for, and every image has a version', async t => {
+t.test('every service has a health check, and every image has a version', async t => {
   const { api, ...others } = services
   t.notOk(api.healthcheck, 'the check of the image')
   for (const [name, { healthcheck, image }] of Object.entries(others)) {
@@ -135,7 +135,7 @@ t.test('every service can be waited for, and every image has a version', async t
   }
 })
 
-t.test('the image runs the server without root, and says whether it is well', async t => {
+t.test('the image runs the server without root, and has a health check', async t => {
   const lines = read('Dockerfile').replaceAll(/\\\n\s*/g, '').split('\n')
   const last = lines.slice(lines.findLastIndex(line => line.startsWith('FROM ')))
   const argument = (name: string) => last.find(line => line.startsWith(`${name} `))?.slice(name.length + 1) ?? ''
@@ -148,7 +148,7 @@ t.test('the image runs the server without root, and says whether it is well', as
   t.equal(loadConfig(env).storage.kind, 'embedded')
 })
 
-t.test('what the image is built from is there and admitted, and nothing else is', async t => {
+t.test('every file that the Dockerfile copies is in the build context, and no other file is', async t => {
   const copied = [...read('Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, sources = '']) =>
     sources.split(' ')
   )
@@ -165,7 +165,7 @@ t.test('what the image is built from is there and admitted, and nothing else is'
   }
 })
 
-/** The file as compose understands it: `${NAME:-otherwise}`, `${NAME:?sentence}` and `${NAME}`. */
+/** The file as Docker Compose reads it: `${NAME:-otherwise}`, `${NAME:?sentence}` and `${NAME}`. */
 function compose (env: Record<string, string>): Compose {
   return parse(
     text.replaceAll(/\$\{(\w+)(?::([-?])([^}]*))?\}/g, (_, name: string, kind: string | undefined, rest = '') => {

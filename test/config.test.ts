@@ -17,7 +17,7 @@ const alternatives = {
   REDIS_TLS_CA: '/etc/ca.pem'
 }
 
-/** Every other variable, and none with its default. */
+/** Every other variable, each with a value that is not its default. */
 const values = {
   ...servers,
   HOST: '::1',
@@ -50,7 +50,7 @@ const values = {
   METRICS_TOKEN: 'a-token-for-those-who-scrape'
 }
 
-/** What no variable may be. */
+/** Values that each variable refuses. */
 const wrong: Record<string, string[]> = {
   HOST: ['a host', 'a/b'],
   PORT: ['abc', '-1', '65536', '80.5', '0x50', '1e3', ' '],
@@ -129,7 +129,7 @@ const limitNames = [
 const rates = (...pairs: Array<[number, number]>) =>
   Object.fromEntries(pairs.map(([attempts, windowSeconds], index) => [limitNames[index], { attempts, windowSeconds }]))
 
-t.test('nothing set is the embedded mode with its defaults', async t => {
+t.test('an empty environment configures the embedded mode with its defaults', async t => {
   t.same(loadConfig({}), {
     http: { host: '127.0.0.1', port: 3000, trustProxy: undefined },
     log: { level: 'info' },
@@ -152,7 +152,7 @@ t.test('an empty variable counts as unset', async t => {
   t.same(loadConfig({ PORT: '', REDIS_URL: '', DATABASE_URL: '', TRUST_PROXY: '' }), loadConfig({}))
 })
 
-t.test('every variable is read', async t => {
+t.test('every environment variable is read', async t => {
   t.same(
     [...Object.keys(values), ...Object.keys(alternatives)].sort(),
     Object.keys(Settings.properties).sort(),
@@ -181,7 +181,7 @@ t.test('every variable is read', async t => {
   t.same(loadConfig(embedded).storage, { kind: 'embedded', dataDir: values.DATA_DIR, keyEncryptionSecret: secret })
 })
 
-t.test('a wrong value is one line that names the variable, what it is, and what it must be', async t => {
+t.test('a wrong value is refused with one line: the variable, its value, and the values that are allowed', async t => {
   t.same(
     Object.keys(wrong).sort(),
     Object.keys(Settings.properties)
@@ -201,7 +201,7 @@ t.test('a wrong value is one line that names the variable, what it is, and what 
   }
 })
 
-t.test('half of the servers, or replicas that cannot agree, are refused with the reason', async t => {
+t.test('settings that name one of two servers, or contradict each other, are refused with the reason', async t => {
   t.match(
     refusalOf(without('REDIS_URL')),
     /^REDIS_URL is not set but DATABASE_URL is: .* would not see each other's logouts\.$/
@@ -220,14 +220,14 @@ t.test('half of the servers, or replicas that cannot agree, are refused with the
   t.match(refusalOf({ PORT: '0' }), /^ISSUER is not set; it must be when PORT is 0/)
 })
 
-t.test('the issuer of the embedded mode is the address that people use', async t => {
+t.test('the default issuer of the embedded mode is the address that clients use', async t => {
   t.equal(loadConfig({ HOST: '0.0.0.0', PORT: '80' }).tokens.issuer, 'http://localhost:80')
   t.equal(loadConfig({ HOST: '::', PORT: '80' }).tokens.issuer, 'http://localhost:80')
   t.equal(loadConfig({ HOST: '::1', PORT: '80' }).tokens.issuer, 'http://[::1]:80')
   t.equal(loadConfig({ AUDIENCE: 'x' }).tokens.audience, 'x')
 })
 
-t.test('.env.example lists every variable, with the defaults of those that have one', async t => {
+t.test('.env.example lists every variable, with its default if it has one', async t => {
   const lines = readFileSync(join(packageRoot, '.env.example'), 'utf8')
   const listed = parseEnv(lines.replace(/^#([A-Z_]+=)/gm, '$1'))
   t.same(
@@ -241,7 +241,7 @@ t.test('.env.example lists every variable, with the defaults of those that have 
   }
 })
 
-t.test('an address is shown without anything secret', async t => {
+t.test('the address of a server is shown without secrets', async t => {
   t.equal(describeUrl('postgres://me:hush@db.example:5432/app?sslpassword=hush'), 'postgres://db.example:5432/app')
   t.equal(describeUrl('redis://:hush@redis.example'), 'redis://redis.example')
 })

@@ -9,7 +9,7 @@ import { buildUnready, embeddedEnv } from './support/app.ts'
 import { keepLog } from './support/log.ts'
 import { password } from './support/people.ts'
 
-/** What a terminal may obey, and what may reorder or hide text: controls, format characters, line separators. */
+/** Characters that a terminal may obey, or that may reorder or hide text: controls, formats, line separators. */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/u
 const hostile = '\u0007\u001b[2J\u007f\u009b1m\u00ad\u200b\u202e\u2028\u2066\ufeff\u{e0001}\ud800\nforged: a line'
 
@@ -19,7 +19,7 @@ t.test('control and format characters are escaped, and all other text is left al
   t.notMatch(escapeText(hostile), unprintable)
 })
 
-/** Sends what a stranger can send, and logs what a server may have said, with control characters in each. */
+/** Sends control characters in all places that a stranger can reach, and logs a text with them as a server would. */
 async function sendControlCharacters (app: FastifyInstance): Promise<void> {
   app.after(() => {
     app.get('/fails', async () => {
@@ -49,10 +49,10 @@ async function sendControlCharacters (app: FastifyInstance): Promise<void> {
   app.log.warn({ [hostile]: [hostile, { deep: hostile }], number: 1.5, nothing: null }, hostile)
 }
 
-t.test('no control character that a stranger sent reaches the log', async t => {
+t.test('no control character from a stranger reaches the log', async t => {
   const config = loadConfig({ ...await embeddedEnv(t), TRUST_PROXY: '127.0.0.1' })
   const log = keepLog()
-  await t.test('as JSON, which stays JSON', async t => {
+  await t.test('a JSON log escapes control characters, and stays valid JSON', async t => {
     await sendControlCharacters(buildUnready(t, config, log.logger))
     for (const line of log.text().split('\n')) t.notMatch(line, unprintable)
     const lines = log.lines()
@@ -71,7 +71,7 @@ t.test('no control character that a stranger sent reaches the log', async t => {
     })
   })
 
-  await t.test('in a terminal', async t => {
+  await t.test('a log in a terminal escapes control characters, and has no forged line', async t => {
     let output = ''
     const destination = new Writable({ write (chunk, _encoding, done) { output += String(chunk); done() } })
     await sendControlCharacters(

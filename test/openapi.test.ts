@@ -23,11 +23,11 @@ const document = JSON.parse(committed) as Document
 const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, ...operation })))
 
-t.test('openapi.json is what the routes say', async t => {
+t.test('openapi.json is the document that the routes generate', async t => {
   t.equal(await makeOpenapi(), committed, 'run `npm run openapi` and commit it')
 })
 
-t.test('it is OpenAPI 3.1 and describes every route', async t => {
+t.test('openapi.json is OpenAPI 3.1 and describes every route', async t => {
   t.match(document.openapi, /^3\.1\./)
   t.same(operations.map(({ name }) => name).sort(), [
     'DELETE /me', 'DELETE /me/sessions/{id}', 'DELETE /users/{id}', 'DELETE /users/{id}/sessions',
@@ -38,7 +38,7 @@ t.test('it is OpenAPI 3.1 and describes every route', async t => {
   ])
 })
 
-t.test('clients can be generated from it: every operation has a name, every answer a description and a named schema', async t => {
+t.test('openapi.json fits client generators: operations and schemas are named, answers are described', async t => {
   t.equal(new Set(operations.map(({ operationId }) => operationId)).size, operations.length)
   for (const { name, responses } of operations) {
     for (const [status, { description, content }] of Object.entries(responses)) {
@@ -56,7 +56,7 @@ t.test('clients can be generated from it: every operation has a name, every answ
   t.same(document.components.schemas['Error']?.properties?.['error']?.enum, errorCodes)
 })
 
-t.test('what has a default may be left out of a request', async t => {
+t.test('openapi.json makes every parameter and property with a default optional', async t => {
   const parameters = operations.flatMap(({ name, parameters = [] }) =>
     parameters.map(parameter => ({ ...parameter, name: `${name} ${parameter.name}` }))
   )
@@ -79,7 +79,7 @@ t.test('what has a default may be left out of a request', async t => {
   }
 })
 
-t.test('it says which routes need a token, and what they answer to one that will not do', async t => {
+t.test('openapi.json says which routes need a token, and how they answer a bad one', async t => {
   for (const { name, security, responses } of operations) {
     if (/ \/(me|token|logout|users|revocations)\b/.test(name)) {
       // A logout may come with a refresh token instead.

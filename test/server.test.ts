@@ -15,7 +15,7 @@ const post = (url: string, body: unknown, headers: Record<string, string> = {}) 
     method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body)
   })
 
-/** Starts a server that cannot start, and answers the line that it ends with. */
+/** Runs a server that cannot start, and returns the line that it prints at the end. */
 async function refusalOf (t: Test, env: Env): Promise<string> {
   const { child, ended, output } = spawnServer(t, { PORT: '0', ...env })
   const tooLong = setTimeout(() => { child.kill('SIGKILL') }, 60_000)
@@ -26,7 +26,7 @@ async function refusalOf (t: Test, env: Env): Promise<string> {
   return lines[0] ?? ''
 }
 
-t.test('embedded: it says in JSON lines what it runs on, and keeps its data to itself', async t => {
+t.test('embedded: the server logs its storage in JSON lines, and closes its data to other users', async t => {
   const env = freshEmbeddedEnv(t)
   const dataDir = String(env['DATA_DIR'])
   const first = await startServer(t, env)
@@ -41,14 +41,14 @@ t.test('embedded: it says in JSON lines what it runs on, and keeps its data to i
   const login = await post(`${first.address}/login`, { username: 'ada', password })
   const { access_token: token } = await login.json() as { access_token: string }
 
-  await t.test('a second process on the same folder is refused in one line', async t => {
+  await t.test('embedded: a second process on the same folder is refused with one line', async t => {
     t.equal(
       await refusalOf(t, env),
       `signout cannot start: DATA_DIR ${dataDir} is in use by another process: stop it first, or name another folder.`
     )
   })
 
-  await t.test('after SIGKILL the next start has the users and the key', async t => {
+  await t.test('embedded: the next start after a SIGKILL has the users and the signing key', async t => {
     first.child.kill('SIGKILL')
     await first.ended
     const second = await startServer(t, env)
@@ -58,7 +58,7 @@ t.test('embedded: it says in JSON lines what it runs on, and keeps its data to i
   })
 })
 
-t.test('servers: it says which Postgres and Redis it runs on, and never a password', async t => {
+t.test('servers: the server logs the addresses of Postgres and Redis, and never a password', async t => {
   const env = await serversEnv(t)
   const url = new URL(String(env['DATABASE_URL']))
   url.password ||= 'a-password-that-is-not-shown'
@@ -69,7 +69,7 @@ t.test('servers: it says which Postgres and Redis it runs on, and never a passwo
   t.notMatch(server.output(), secret)
 })
 
-t.test('SIGTERM finishes what is in flight, refuses nothing falsely, and exits with 0', async t => {
+t.test('on SIGTERM the server finishes requests in flight, refuses none wrongly, and exits with 0', async t => {
   const env = await serversEnv(t)
   const redis = new URL(redisUrl())
   const proxy = await proxyTo(t, redis.hostname, Number(redis.port || 6379))
@@ -98,7 +98,7 @@ t.test('SIGTERM finishes what is in flight, refuses nothing falsely, and exits w
   t.equal((await fetch(`${verifier.address}/me`, { headers })).status, 401, 'and was true')
 })
 
-t.test('SIGTERM while a logout cannot be confirmed: it is not answered 200, and the process still ends', async t => {
+t.test('on SIGTERM a logout that cannot be confirmed is not answered 200, and the process still ends', async t => {
   const env = await serversEnv(t)
   const redis = new URL(redisUrl())
   const proxy = await proxyTo(t, redis.hostname, Number(redis.port || 6379))
@@ -117,7 +117,7 @@ t.test('SIGTERM while a logout cannot be confirmed: it is not answered 200, and 
   t.equal(await server.ended, 0)
 })
 
-t.test('SIGTERM does not wait for connections that have asked for nothing', async t => {
+t.test('on SIGTERM the server does not wait for connections without a complete request', async t => {
   const server = await startServer(t, await serversEnv(t))
   const { hostname, port } = new URL(server.address)
   for (const text of ['', 'GET /me HTTP/1.1\r\nHost: a\r\n']) {
@@ -131,7 +131,7 @@ t.test('SIGTERM does not wait for connections that have asked for nothing', asyn
   t.notMatch(server.output(), 'timeout')
 })
 
-t.test('LOG_LEVEL says how much is logged', async t => {
+t.test('LOG_LEVEL limits how much the server logs', async t => {
   const port = String(await findFreePort())
   const server = spawnServer(t, { ...await serversEnv(t), PORT: port, LOG_LEVEL: 'error' })
   await until('it answers', () =>
@@ -143,7 +143,7 @@ t.test('LOG_LEVEL says how much is logged', async t => {
   t.equal(server.output(), '')
 })
 
-t.test('ten replicas that start at once on an empty database end up with one key', async t => {
+t.test('ten replicas that start at once on an empty database share one signing key', async t => {
   const env = await serversEnv(t)
   const replicas = await Promise.all(Array.from({ length: 10 }, () => startServer(t, env)))
   const keys = await Promise.all(
@@ -159,7 +159,7 @@ t.test('ten replicas that start at once on an empty database end up with one key
   }
 })
 
-/** Settings that the service cannot start with, and what it says. */
+/** Settings that the service cannot start with, each with the line that it prints. */
 async function mistakes (t: Test, env: Env): Promise<Array<[Env, string | RegExp]>> {
   const taken = createServer()
   await new Promise<void>(resolve => { taken.listen(0, '127.0.0.1', resolve) })
@@ -211,7 +211,7 @@ async function mistakes (t: Test, env: Env): Promise<Array<[Env, string | RegExp
   ]
 }
 
-t.test('every mistake at start is one line that names the variable and the cure', async t => {
+t.test('every mistake at start is refused with one line that names the variable and the cure', async t => {
   const env = await serversEnv(t)
   for (const [wrong, line] of await mistakes(t, env)) {
     const refusal = await refusalOf(t, wrong)
@@ -221,7 +221,7 @@ t.test('every mistake at start is one line that names the variable and the cure'
     t.notMatch(refusal, 'hush', 'no password')
   }
 
-  await t.test('another KEY_ENCRYPTION_SECRET than the key was made under', async t => {
+  await t.test('a start with another KEY_ENCRYPTION_SECRET than that of the signing key is refused with the cure', async t => {
     const server = await startServer(t, env)
     server.child.kill('SIGTERM')
     await server.ended
@@ -232,7 +232,7 @@ t.test('every mistake at start is one line that names the variable and the cure'
   })
 })
 
-t.test('embedded with a KEY_ENCRYPTION_SECRET keeps none of its own, and leaves the mode of the folder alone', async t => {
+t.test('embedded with KEY_ENCRYPTION_SECRET stores no secret of its own, and keeps the mode of the folder', async t => {
   const env = await embeddedEnv(t)
   const dataDir = String(env['DATA_DIR'])
   chmodSync(dataDir, 0o755)
@@ -241,7 +241,7 @@ t.test('embedded with a KEY_ENCRYPTION_SECRET keeps none of its own, and leaves 
   t.equal(statSync(dataDir).mode & 0o777, 0o755)
 })
 
-t.test('.env is read, and the environment wins', async t => {
+t.test('the server reads .env, and the environment takes precedence', async t => {
   const folder = scratchFolder(t)
   writeFileSync(join(folder, '.env'), `# a comment\nISSUER=${issuer}\nLOG_LEVEL=silent\nDATA_DIR=data\n`)
   const server = await startServer(t, { cwd: folder, LOG_LEVEL: 'info' })

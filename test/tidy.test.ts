@@ -6,7 +6,7 @@ import ts from 'typescript'
 import { packageRoot } from '../src/package-root.ts'
 import { longLinesOf } from './support/long-lines.ts'
 
-/** The laws of the house, so that nobody has to remember them. */
+/** The limits that this repository keeps. */
 const maxFileLines = 250
 const maxFunctionLines = 70
 const maxTestLines = 40
@@ -14,7 +14,7 @@ const maxHandlerLines = 10
 const maxFilesInFolder = 12
 /** The folders whose lines are at most 120 columns long. */
 const narrowFolders = ['plugins', 'routes', 'scripts', 'src', 'test']
-/** What may lie at the top of `src`: what starts the rest, and what belongs to no room. */
+/** The files at the top of `src`: entry points, and files that belong to no room. */
 const looseFiles = ['app.ts', 'cli.ts', 'config.ts', 'errors.ts', 'package-root.ts', 'server.ts', 'unit-of-work.ts']
 
 const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
@@ -27,7 +27,7 @@ const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8')
 const parsed = new Map(sources.map(path => [path, ts.createSourceFile(path, read(path), ts.ScriptTarget.Latest, true)]))
 const inFolder = (folder: string) => sources.filter(path => path.startsWith(`${folder}/`))
 
-/** What a file imports from this repository, as paths from its root. */
+/** Returns the imports of a file from this repository, as paths from its root. */
 function importsOf (path: string): string[] {
   const found: string[] = []
   for (const statement of parsed.get(path)?.statements ?? []) {
@@ -58,12 +58,12 @@ const linesOf = (node: ts.Node) => {
 const isTestCall = (node: ts.Node): node is ts.CallExpression =>
   ts.isCallExpression(node) && /^(t\.test|testFault)$/.test(node.expression.getText())
 
-t.test('the top level is the one that was agreed', async t => {
+t.test('the top level of the repository has only the agreed folders', async t => {
   const folders = new Set(tracked.filter(path => path.includes('/')).map(path => path.split('/')[0]))
   t.same([...folders].sort(), ['.ci', 'docs', 'plugins', 'routes', 'scripts', 'src', 'test'])
 })
 
-t.test('src knows nothing of HTTP, of plugins and of routes', async t => {
+t.test('src imports no HTTP library, no plugin and no route', async t => {
   for (const path of inFolder('src').filter(path => !['src/app.ts'].includes(path))) {
     t.notOk(
       importsOf(path).some(imported => /^(plugins|routes|test|scripts)\//.test(imported)),
@@ -75,11 +75,11 @@ t.test('src knows nothing of HTTP, of plugins and of routes', async t => {
   }
 })
 
-t.test('files never import each other in a circle, types included', async t => {
+t.test('the imports between files have no cycle, types included', async t => {
   t.same(findCircles(new Map(sources.map(path => [path, importsOf(path)]))), [])
 })
 
-t.test('the folders of src form a stack: none imports one that imports it, types included', async t => {
+t.test('the folders of src form a stack: the imports between them have no cycle, types included', async t => {
   const graph = new Map<string, string[]>()
   for (const path of inFolder('src')) {
     const imported = importsOf(path)
@@ -91,7 +91,7 @@ t.test('the folders of src form a stack: none imports one that imports it, types
   t.same(findCircles(graph), [])
 })
 
-t.test('a folder has about twelve files, and few lie loose at the top of src', async t => {
+t.test('a folder has at most twelve files, and the top of src has only the agreed ones', async t => {
   const product = sources.filter(path => /^(src|plugins|routes)\//.test(path))
   for (const folder of new Set(product.map(path => dirname(path)))) {
     const files = product.filter(path => dirname(path) === folder).map(path => basename(path))
@@ -100,7 +100,7 @@ t.test('a folder has about twelve files, and few lie loose at the top of src', a
   }
 })
 
-t.test('plugins import src, never routes, and are named and wrapped', async t => {
+t.test('plugins import src and never routes, and are named and wrapped by fastify-plugin', async t => {
   for (const path of inFolder('plugins')) {
     t.notOk(importsOf(path).some(imported => /^(routes|test|scripts)\//.test(imported)), path)
     if (/export default/.test(read(path))) {
@@ -109,7 +109,7 @@ t.test('plugins import src, never routes, and are named and wrapped', async t =>
   }
 })
 
-t.test('routes import schemas, errors and types of src, no plugin and no other route, and are not wrapped', async t => {
+t.test('routes import only the schemas and errors of src, and are not wrapped by fastify-plugin', async t => {
   for (const path of inFolder('routes')) {
     t.same(
       importsOf(path).filter(imported => !['src/schemas/schemas.ts', 'src/errors.ts'].includes(imported)), [], path
@@ -130,7 +130,7 @@ t.test('a route handler has at most ten lines', async t => {
   }
 })
 
-t.test('nothing imports tests', async t => {
+t.test('no file outside test/ imports a test', async t => {
   for (const path of sources.filter(path => !path.startsWith('test/'))) {
     t.notOk(
       importsOf(path).some(imported => imported.startsWith('test/')), path
@@ -138,7 +138,7 @@ t.test('nothing imports tests', async t => {
   }
 })
 
-t.test('files, functions and tests are short', async t => {
+t.test('files, functions and tests keep their limits of lines', async t => {
   for (const [path, file] of parsed) {
     t.ok(read(path).split('\n').length <= maxFileLines + 1, `${path} has at most ${maxFileLines} lines`)
     visit(file, node => {
@@ -158,10 +158,10 @@ t.test('a line has at most 120 columns, unless it is one text or the header of a
   for (const path of narrow) t.same(longLinesOf(parsed.get(path) as ts.SourceFile), [], path)
 })
 
-t.test('every test asserts something', async t => {
+t.test('every test has an assertion', async t => {
   for (const path of inFolder('test').filter(path => path.endsWith('.test.ts'))) {
     visit(parsed.get(path) as ts.Node, node => {
-      // What testFault is given first is what it says, and not what it does.
+      // The first argument is the title, or a description for testFault. It asserts nothing.
       if (isTestCall(node)) {
         t.match(
           node.arguments
@@ -176,7 +176,7 @@ t.test('every test asserts something', async t => {
   }
 })
 
-t.test('every query of src has a LIMIT that drizzle does not leave out', async t => {
+t.test('every query in src has a LIMIT that drizzle does not omit', async t => {
   for (const path of inFolder('src')) t.notMatch(read(path), /\.limit\((?!rowLimit\(\w+\)|\d+\))/, path)
 })
 
@@ -187,27 +187,27 @@ t.test('every dependency has its reason in docs/dependencies.md', async t => {
   t.same(listed.sort(), [...Object.keys(dependencies ?? {}), ...Object.keys(devDependencies ?? {})].sort())
 })
 
-t.test('every file of ours that a document names is there', async t => {
+t.test('every file of the repository that a document names exists', async t => {
   for (const document of tracked.filter(path => path.endsWith('.md') && path !== 'CHANGELOG.md')) {
     const named = [...read(document).matchAll(/`((?:src|plugins|routes|scripts|test)\/[\w./-]+\.\w+)`/g)]
     for (const [, path = ''] of named) t.ok(tracked.includes(path), `${document}: ${path}`)
   }
 })
 
-t.test('the repository names no machine', async t => {
+t.test('no file names a folder or a registry of a particular machine', async t => {
   for (const path of tracked.filter(path => !/\.(png|ico)$/.test(path))) {
     t.notMatch(read(path), /\/(work|home\/\w+|Users\/\w+)\/\w|registry\.\w+\.\w+/, path)
   }
 })
 
 /**
- * The folder of src that a file belongs to, of which folders inside it are parts; a loose file is a room of its own.
+ * Returns the folder of src that a file belongs to, subfolders included. A loose file is a room of its own.
  */
 function roomOf (path: string): string {
   return path.split('/').slice(0, 2).join('/')
 }
 
-/** The circles of a graph, each as the way round; empty when there is none. */
+/** Returns the cycles of a graph, each as its path; empty if there is no cycle. */
 function findCircles (graph: ReadonlyMap<string, readonly string[]>): string[] {
   const circles: string[] = []
   const finished = new Set<string>()
@@ -221,7 +221,7 @@ function findCircles (graph: ReadonlyMap<string, readonly string[]>): string[] {
   return circles
 }
 
-/** The lines of the tests inside a test, which count for themselves. */
+/** Counts the lines of the tests inside a test, which have their own limit. */
 function nestedTestLines (test: ts.Node): number {
   let lines = 0
   ts.forEachChild(test, function look (node) {

@@ -5,7 +5,7 @@ import { proxied } from './support/replicas.ts'
 import { spawnServer } from './support/server-process.ts'
 import { timed, until } from './support/wait.ts'
 
-t.test('SIGTERM ends a server that waits for Postgres at once, with 0', async t => {
+t.test('a server that waits for Postgres exits with 0 at once on SIGTERM', async t => {
   const server = spawnServer(t, {
     ...await serversEnv(t), PORT: '0', DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db'
   })
@@ -28,7 +28,7 @@ t.test('SIGTERM ends a server that waits for Postgres at once, with 0', async t 
   t.ok(elapsedMs < 5_000, `after ${Math.round(elapsedMs)} ms`)
 })
 
-t.test('a server that waited for Postgres goes on listening where it did', async t => {
+t.test('a server that waited for Postgres keeps its port when it becomes the service', async t => {
   const { proxy, env } = await proxied(t, { ...await serversEnv(t), PORT: '0' }, 'DATABASE_URL')
   proxy.stop()
   const server = spawnServer(t, env)
@@ -42,7 +42,7 @@ t.test('a server that waited for Postgres goes on listening where it did', async
   t.equal(portAfter('Listening'), portAfter('Answering 503'))
 })
 
-t.test('a mistake that shows only once Postgres is there ends the server with 1 and its line', async t => {
+t.test('a mistake that is found only once Postgres is reachable ends the server with 1 and its line', async t => {
   const redis = await ownRedis(t)
   await redis.admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
   const { proxy, env } = await proxied(t, { ...await serversEnv(t), REDIS_URL: redis.url, PORT: '0' }, 'DATABASE_URL')
@@ -57,7 +57,7 @@ t.test('a mistake that shows only once Postgres is there ends the server with 1 
   )
 })
 
-t.test('a server that cannot have its port does not wait', async t => {
+t.test('a server that cannot listen on its address exits, and does not wait for Postgres', async t => {
   const env = { ...await serversEnv(t), DATABASE_URL: 'postgres://me@127.0.0.1:1/db', HOST: '203.0.113.1' }
   const server = spawnServer(t, env)
   t.equal(await server.ended, 1)

@@ -29,14 +29,15 @@ export type { AuthOptions, JwtOptions } from './options.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * An `onRequest` hook. Lets the request through with `request.user` set to the claims of its access token, deeply
-     * frozen, or fails: with 401 when something is wrong with the token, with 503 `revocation_unavailable` when the
-     * blocklist cannot be read, and with 503 `key_unavailable` when the key function fails. The headers
-     * `WWW-Authenticate` and `Retry-After` are set when that error is answered, and not before: a route may catch the
-     * error.
+     * An `onRequest` hook that authenticates a request. Sets `request.user` to the claims of the access token, deeply
+     * frozen.
      *
-     * A route whose config says `onRevocationUnavailable: 'allow'` goes on while the blocklist cannot be read, with the
-     * header `X-Revocation-Check: unavailable`.
+     * Fails with 401 if something is wrong with the token. Fails with 503 `revocation_unavailable` if the blocklist
+     * cannot be read, and with 503 `key_unavailable` if the key function fails. The headers `WWW-Authenticate` and
+     * `Retry-After` are set when the error is answered, and not before, because a route may catch the error.
+     *
+     * A route with the config `onRevocationUnavailable: 'allow'` goes on while the blocklist cannot be read. The answer
+     * then has the header `X-Revocation-Check: unavailable`.
      *
      * @example
      * app.get('/secret', { onRequest: app.authenticate }, async request => request.user)
@@ -47,11 +48,17 @@ declare module 'fastify' {
      * Checks a token that came without a request, for example over a socket. Returns the claims, deeply frozen, or
      * rejects with the errors of `authenticate`. `app.jwt.verify` does not check the blocklist: it accepts revoked
      * tokens.
+     *
+     * @example
+     * const { sub } = await app.verifyToken(token)
      */
     verifyToken (token: string): Promise<RevocableTokenClaims>
     /**
      * Checks the signature and the claims of a token, and not the blocklist: it accepts revoked tokens. For apps that
      * check the revocation in another way.
+     *
+     * @example
+     * const { jti } = await app.verifySignature(token)
      */
     verifySignature (token: string): Promise<RevocableTokenClaims>
     /** Revokes tokens and sessions. */
@@ -59,15 +66,18 @@ declare module 'fastify' {
   }
   interface FastifyContextConfig {
     /**
-     * What `app.authenticate` does with a valid token on this route while the blocklist is unreachable. `refuse`, the
-     * default: 503. `allow`: the request goes on, although the token may have been revoked, and its answer says so in a
-     * header.
+     * The policy of `app.authenticate` for a valid token on this route while the blocklist is unreachable. `refuse`,
+     * the default: 503. `allow`: the request goes on, although the token may have been revoked. The answer then says so
+     * in a header.
      */
     onRevocationUnavailable?: 'allow' | 'refuse'
   }
 }
 
-/** Access tokens that can be revoked, in any Fastify app: @fastify/jwt, and a blocklist that each request asks. */
+/**
+ * Adds access tokens that can be revoked to any Fastify app: @fastify/jwt, and a blocklist that is checked for each
+ * request.
+ */
 async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> {
   checkAuthOptions(options)
   const { jwt, blocklist, realm = 'signout', findClockFault, onChecked } = options
@@ -86,14 +96,14 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
     return new Promise<void>((resolve, reject) => {
       checkRevocation(claims, error => { error === undefined ? resolve() : reject(error) })
     }).catch(error => {
-      // Any other error would be taken for a fault of the token.
+      // Any other error would be reported as a fault of the token.
       throw error instanceof SignoutError ? error : new SignoutError('internal_error', { cause: error })
     })
   }
 
   /** For `request.jwtVerify()`, which an app may call without `app.authenticate`. */
   async function isTrusted (_request: unknown, claims: unknown): Promise<true> {
-    // Before a schema of the app sees the claims.
+    // Frozen before a schema of the app sees the claims.
     deepFreeze(claims)
     checkClaims(claims)
     await refuseRevoked(claims)

@@ -9,10 +9,10 @@ import type { Verification } from './verification.ts'
 
 export interface AuthenticateOptions {
   verification: Verification
-  /** Reads the token from wherever the app says that it is. Throws if there is none. */
+  /** Reads the token from the place that the app has chosen. Throws if there is none. */
   readToken: (request: FastifyRequest) => string
   checkRevocation: RevocationCheck
-  /** Returns the error of signout for what was thrown. */
+  /** Returns the error of signout for an error that was thrown. */
   toRefusal: (failure: unknown) => SignoutError
 }
 
@@ -60,7 +60,7 @@ export function createAuthenticate (options: AuthenticateOptions): FastifyInstan
 }
 
 /**
- * Adds a look at `exp` after the check of the blocklist. A token may expire during the check, and its entry may end at
+ * Adds a check of `exp` after the check of the blocklist. A token may expire during the check, and its entry may end at
  * that instant: "not revoked" then means nothing.
  */
 export function withExpiry (check: RevocationCheck, leewaySeconds: number): RevocationCheck {

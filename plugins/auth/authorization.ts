@@ -1,6 +1,6 @@
 import { SignoutError } from '../../src/errors.ts'
 
-/** What the header is read from: a request of Fastify. */
+/** The part of a Fastify request that holds the header. */
 export interface CredentialRequest {
   headers: { authorization?: string | undefined }
   raw: { rawHeaders: readonly string[] }
@@ -8,7 +8,7 @@ export interface CredentialRequest {
 
 /** The scheme, one space or more (RFC 9110, section 11.4), and a token (RFC 6750, section 2.1). */
 const credentials = /^Bearer +([\w~+/.-]+=*)$/i
-/** The scheme, and something else than a token. */
+/** The scheme, and something that is not a token. */
 const malformedCredentials = /^Bearer[ \t]+[^ \t]/i
 
 /**
@@ -41,7 +41,7 @@ const headerName = 'authorization'
 
 /**
  * Returns true if a request has a header more than once. Node drops the second `Authorization` or `Host`. A proxy in
- * front may have looked at that one.
+ * front may have checked the dropped one.
  *
  * @param header the name in lower case
  */

@@ -3,14 +3,14 @@ import { SignoutError, type ErrorCode } from '../../src/errors.ts'
 import { IssuedInFutureError } from '../../src/tokens/claims.ts'
 
 /**
- * Returns the error of signout that stands for what was thrown while a token was verified. @fastify/jwt answers 400 or
- * 500 to several tokens that are merely wrong: an unknown `crit`, a future `nbf`, another `alg`. fast-jwt throws a
- * RangeError for an `exp` that is no date. All of that is a 401.
+ * Returns the error of signout for an error of the verification of a token. @fastify/jwt fails with 400 or 500 for
+ * several invalid tokens: an unknown `crit`, a future `nbf`, another `alg`. fast-jwt throws a RangeError for an `exp`
+ * that is no date. All of them get a 401.
  */
 export function toTokenError (error: unknown): SignoutError {
   if (error instanceof SignoutError) return error
   const code = codeOf(error)
-  // FST_JWT_BAD_REQUEST and FST_JWT_BAD_COOKIE_REQUEST: neither the cookie nor the app's `extractToken` has a token.
+  // FST_JWT_BAD_REQUEST and FST_JWT_BAD_COOKIE_REQUEST: the cookie or the app's `extractToken` has no token.
   if (code.startsWith('FST_JWT_NO_AUTHORIZATION') || code.startsWith('FST_JWT_BAD_')) {
     return new SignoutError('authorization_required')
   }
@@ -19,8 +19,8 @@ export function toTokenError (error: unknown): SignoutError {
 }
 
 /**
- * Returns the error of signout that stands for what a key function failed with. A key function says "no such key" with
- * status 401 or with a code of @fastify/jwt. It may do so by failing with nothing, too. Any other failure passes.
+ * Returns the error of signout for a failure of a key function. A key function reports an unknown key with status 401
+ * or with a code of @fastify/jwt. It may also fail with nothing. Any other failure is temporary.
  */
 export function toKeyError (error: unknown): SignoutError {
   if (error instanceof SignoutError) return error
@@ -39,7 +39,7 @@ function isOfJwt (code: string): boolean {
   return /^(FST|FAST)_JWT_/.test(code)
 }
 
-/** Whether a token with a good signature was refused for its time: `exp`, `nbf`, `iat`, or the age that is allowed. */
+/** Returns true if a token with a good signature was refused for its time: `exp`, `nbf`, `iat` or its age. */
 function isRefusedForTime ({ code, cause }: SignoutError): boolean {
   return code === 'token_expired' || cause instanceof IssuedInFutureError || codeOf(cause) === 'FAST_JWT_INACTIVE'
 }
@@ -48,7 +48,7 @@ function isRefusedForTime ({ code, cause }: SignoutError): boolean {
  * Replaces the refusal of a token for its time by 503 `revocation_unavailable` while the clock may be wrong. Returns
  * any other error as it is.
  *
- * @param error what `toTokenError` returned
+ * @param error an error that `toTokenError` returned
  */
 export function withClock (error: SignoutError, findClockFault: (() => Error | undefined) | undefined): SignoutError {
   const cause = isRefusedForTime(error) ? findClockFault?.() : undefined
@@ -56,15 +56,15 @@ export function withClock (error: SignoutError, findClockFault: (() => Error | u
     ? error
     : new SignoutError('revocation_unavailable', {
       cause,
-      description: 'The clocks of the servers differ, so the token cannot be judged now. Try again.'
+      description: 'The clocks of the servers differ, so the token cannot be checked. Try again.'
     })
 }
 
 const tokenErrors: ErrorCode[] = ['invalid_token', 'token_expired', 'token_revoked']
 
 /**
- * The value of a `WWW-Authenticate` header (RFC 6750, section 3). `error` is there only when the token is what is
- * wrong: a request that sent none may not have known that it needed one.
+ * Returns the value of a `WWW-Authenticate` header (RFC 6750, section 3). It has an `error` only if the token is wrong
+ * or has too few rights. The client of a request without a token may not have known that it needed one.
  */
 export function challenge (realm: string, error: SignoutError): string {
   const scheme = `Bearer realm="${realm.replace(/["\\]/g, '\\$&')}"`
@@ -77,7 +77,7 @@ export function challenge (realm: string, error: SignoutError): string {
 
 /**
  * Sets `WWW-Authenticate` and `Retry-After` when an error of signout is answered, before any error handler of the app.
- * A route that catches the error and answers something else sends neither.
+ * A route that catches the error and answers otherwise does not send these headers.
  */
 export function setHeadersOfErrors (app: FastifyInstance, realm: string): void {
   app.addHook('onError', (_request, reply, error, done) => {
@@ -90,13 +90,13 @@ function setHeaders (reply: FastifyReply, error: SignoutError, realm: string): v
   if (error.statusCode === 401) {
     const others = reply.getHeader('www-authenticate')
     const ours = challenge(realm, error)
-    // Another way to authenticate may have failed before, and has its challenge too.
+    // Another way to authenticate may have failed before, and has set its challenge.
     reply.header('www-authenticate', others === undefined ? ours : [others, ours].flat())
   }
   if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
 }
 
-/** Whether an error says that the blocklist cannot be read. */
+/** Returns true if an error says that the blocklist cannot be read. */
 export function isUnavailable (error: unknown): error is SignoutError {
   return error instanceof SignoutError && error.code === 'revocation_unavailable'
 }

@@ -5,7 +5,10 @@ import { deepFreeze } from '../../src/tokens/deep-freeze.ts'
 import { toTokenError } from './errors.ts'
 import { bearerToken } from './authorization.ts'
 
-/** Under this name @fastify/jwt leaves `request.jwtVerify` and `request.jwtDecode` to {@link registerJwt}. */
+/**
+ * The namespace that keeps @fastify/jwt from adding `request.jwtVerify` and `request.jwtDecode`, which
+ * {@link registerJwt} adds.
+ */
 const namespace = 'signout'
 const names = { jwtVerify: 'signoutJwtVerify', jwtDecode: 'signoutJwtDecode', jwtSign: 'jwtSign' } as const
 
@@ -42,14 +45,14 @@ function createExtractToken (app: FastifyInstance, hasCookie: boolean): (request
   }
 }
 
-/** For @fastify/jwt: null, unlike undefined, takes the place of {@link createExtractToken}. */
+/** For @fastify/jwt: null replaces {@link createExtractToken}, and undefined does not. */
 const lookAtCookie = { extractToken: null } as unknown as NonNullable<FastifyJWTOptions['verify']>
 
 interface CallOptions { onlyCookie?: boolean, verify?: { onlyCookie?: boolean } }
 type Done = (error: Error | null, result?: unknown) => void
 type JwtMethod = (options: CallOptions | undefined, done?: Done) => unknown
 
-/** Makes `request.jwtVerify` or `request.jwtDecode` of the method that @fastify/jwt has under another name. */
+/** Returns `request.jwtVerify` or `request.jwtDecode`. It calls the method that @fastify/jwt has under another name. */
 function withOurErrors (name: string) {
   return function (this: FastifyRequest, first?: CallOptions | Done, second?: Done): unknown {
     const [options, done] = typeof first === 'function' ? [undefined, first] : [first, second]
@@ -59,14 +62,14 @@ function withOurErrors (name: string) {
   }
 }
 
-/** A call may ask for the cookie alone, in either of the two forms of its options. */
+/** Returns the options for @fastify/jwt. A call may ask for the cookie alone, in either of two forms. */
 function whereToLook (options: CallOptions | undefined): CallOptions | undefined {
   if (options?.onlyCookie === true) return { ...options, ...lookAtCookie }
   if (options?.verify?.onlyCookie === true) return { ...options, verify: { ...options.verify, ...lookAtCookie } }
   return options
 }
 
-/** The cache of @fastify/jwt, where it is on, returns the same object again: what it holds must not change. */
+/** Freezes the claims that `jwt.verify` returns. The cache of @fastify/jwt returns one object again and again. */
 function freezeWhatIsVerified (jwt: JWT): void {
   const verify = jwt.verify as (...args: unknown[]) => unknown
   jwt.verify = ((...args: unknown[]) => {

@@ -10,7 +10,7 @@ type Done = (error: Error | null, key?: Key) => void
 /** The forms in which a key function may return its key. With some of them @fastify/jwt itself would wait forever. */
 type KeyFunction = (request: unknown, token: unknown, done: Done) => Promise<Key> | Key | undefined | void
 
-/** The longest wait for a key function, in milliseconds. It is generous: a key server far away is slow, not down. */
+/** The longest wait for a key function, in milliseconds. It is generous: a distant key server is slow, not down. */
 const keyDeadlineMs = 5_000
 
 /**
@@ -23,11 +23,11 @@ const keyDeadlineMs = 5_000
  */
 export type FindKey = (request: unknown, token: unknown) => Key | Promise<Key>
 
-/** Where keys come from. */
+/** A source of keys. */
 export interface KeySource {
   /** The option `secret` of @fastify/jwt. */
   secret: FastifyJWTOptions['secret']
-  /** Undefined if the key is the same for all tokens. */
+  /** Finds the key of a token. Undefined if one key verifies all tokens. */
   findKey: FindKey | undefined
   /** The key that verifies all tokens. Undefined if there is a key function. */
   key: Key | undefined
@@ -35,8 +35,8 @@ export interface KeySource {
 
 /**
  * Gives @fastify/jwt a key function that always returns a promise. It rejects with `invalid_token` when there is no key
- * for a token: @fastify/jwt would call a function that returns undefined a second time, with other arguments. It
- * rejects with `key_unavailable` when the app's key function fails. A secret that is not a function stays as it is.
+ * for a token. If it returned undefined, @fastify/jwt would call it a second time, with other arguments. It rejects
+ * with `key_unavailable` when the app's key function fails. A secret that is not a function stays as it is.
  */
 export function createKeySource (secret: FastifyJWTOptions['secret']): KeySource {
   const isPair = typeof secret === 'object' && 'public' in secret
@@ -51,7 +51,7 @@ export function createKeySource (secret: FastifyJWTOptions['secret']): KeySource
 function inOneWay (keyFunction: KeyFunction): FindKey {
   const bound = createBound(keyDeadlineMs)
   const keyOf = (answer: PromiseLike<Key | undefined>): Promise<Key> => bound(answer).then(required, failed)
-  // @fastify/jwt offers a callback as well, and takes the promise when there is one.
+  // @fastify/jwt also passes a callback, and takes the promise if there is one.
   return (request, token) => {
     let isLate = false
     let early: { error: Error | null, key: Key | undefined } | undefined
@@ -60,7 +60,7 @@ function inOneWay (keyFunction: KeyFunction): FindKey {
       if (isLate) settle?.(error, key)
       else early ??= { error, key }
     }))
-    // A library may have a promise of its own. @fastify/jwt would take its failure for a fault of the token.
+    // A library may have a promise of its own. @fastify/jwt would report its failure as a fault of the token.
     if (isThenable(answered)) return keyOf(answered)
     if (answered !== undefined) return required(answered)
     if (early?.error) return failed(early.error)

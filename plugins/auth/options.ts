@@ -4,13 +4,11 @@ import { requireFunctions, shown } from '../../src/input/check-options.ts'
 import { deadlineOf, leewayOf, type Blocklist } from '../../src/revocation/blocklist.ts'
 import type { CheckResult } from '../../src/revocation/revocation-check.ts'
 
-/**
- * Options of @fastify/jwt that would take the check out of this plugin's hands, or its claims out of `request.user`.
- */
+/** Options of @fastify/jwt that would replace the check of this plugin, or change the claims in `request.user`. */
 const ownJwtOptions = ['trusted', 'formatUser', 'namespace', 'decoratorName', 'jwtVerify'] as const
 
 const outlives = 'a revoked token could be accepted after its entry has left the blocklist'
-/** Options of `jwt.verify` by which a revoked token could be accepted again, and what to do instead. */
+/** Options of `jwt.verify` with which a revoked token could be accepted again, and their replacements. */
 const ownVerifyOptions = {
   clockTolerance: `${outlives}. Give leewaySeconds to the blocklist: it is the leeway of both`,
   ignoreExpiration: `${outlives}. Use app.jwt.verify to read the claims of a token that has expired`,
@@ -22,28 +20,28 @@ const ownVerifyOptions = {
 export type JwtOptions = Omit<FastifyJWTOptions, typeof ownJwtOptions[number] | 'verify'> & { verify?: VerifyOptions }
 type GivenVerifyOptions = NonNullable<FastifyJWTOptions['verify']>
 export type VerifyOptions = Omit<GivenVerifyOptions, keyof typeof ownVerifyOptions | 'maxAge'> & {
-  /** How old a token may be, by its `iat`, in seconds. */
+  /** The largest age of a token, by its `iat`, in seconds. */
   maxAge?: number
 }
 
 export interface AuthOptions {
-  /** How tokens are verified: the settings of @fastify/jwt. The leeway is that of the blocklist. */
+  /** The settings of @fastify/jwt, by which tokens are verified. The leeway is that of the blocklist. */
   jwt: JwtOptions
   /**
    * The blocklist that each request is checked against. It declares the leeway of the clocks and the deadline of a
    * check. The app closes it.
    */
   blocklist: Blocklist
-  /** What the claims must be beyond having a `jti` and an `exp`: a TypeBox schema, or any JSON Schema. */
+  /** Requirements for the claims beyond a `jti` and an `exp`: a TypeBox schema, or any JSON Schema. */
   claims?: TSchema
-  /** `realm` of the `WWW-Authenticate` header (RFC 6750, section 3). Defaults to `signout`. */
+  /** The realm of the `WWW-Authenticate` header (RFC 6750, section 3). Defaults to `signout`. */
   realm?: string
   /** Called with the result of each check, for counting. It must be quick, and must not throw. */
   onChecked?: (result: CheckResult) => void
   /**
-   * Called before a token is refused for its time (`exp`, `nbf`, `iat`, `maxAge`). Returns what is wrong with the clock
-   * of this machine, if anything is known to be: then the answer is 503 `revocation_unavailable` instead of 401, with
-   * the error as its cause. A client that was told 401 would sign in again for nothing. It must be quick.
+   * Called before a token is refused for its time (`exp`, `nbf`, `iat`, `maxAge`). Returns an error if the clock of
+   * this machine may be wrong. The answer is then 503 `revocation_unavailable` instead of 401, with that error as its
+   * cause. A client that gets 401 would sign in again for nothing. It must be quick.
    */
   findClockFault?: () => Error | undefined
 }

@@ -20,13 +20,16 @@ export function declarePolicies (app: FastifyInstance): void {
   })
 }
 
-/** Whether the route of this request would rather accept a revoked token than be unavailable. */
+/**
+ * Returns true if the route of this request accepts tokens that may have been revoked while the blocklist is
+ * unreachable.
+ */
 export function allowsUnchecked (request: FastifyRequest): boolean {
-  // Nothing but the word itself: a route that was registered before this plugin was not looked at.
+  // Only the exact word counts: the policy of a route that was registered before this plugin was not checked.
   return request.routeOptions.config?.onRevocationUnavailable === 'allow'
 }
 
-/** Lets the request go on with claims that the blocklist could not be asked about, and has its answer say so. */
+/** Lets the request go on with claims that were not checked against the blocklist. The answer says so in a header. */
 export function goOnUnchecked (request: FastifyRequest, reply: FastifyReply, claims: object): void {
   request.user = claims as FastifyRequest['user']
   reply.header('x-revocation-check', 'unavailable')

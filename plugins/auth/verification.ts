@@ -5,20 +5,20 @@ import { createVerifiedTokens, type KeyUse } from '../../src/tokens/verified-tok
 import type { FindKey, KeySource } from './key-source.ts'
 import type { JwtOptions, VerifyOptions } from './options.ts'
 
-/** How many tokens are remembered by default: about 20 MB. */
+/** The default number of tokens that are remembered. They take about 20 MB. */
 const defaultMaxTokens = 10_000
-/** How many verifiers are kept. To make one, its key must be parsed, which costs as much as a signature. */
+/** The largest number of verifiers that are kept. Creating one parses its key, which costs as much as a signature. */
 const maxVerifiers = 100
 
 type Key = KeyUse['key']
 type Claims = RevocableTokenClaims
 type Verify = (token: string) => unknown
 
-/** The one way to the claims of a token. It does not ask the blocklist. */
+/** Finds the claims of a token. It does not check the blocklist. */
 export interface Verification {
   /**
-   * Returns the claims of a token, deeply frozen: the remembered ones, at once where possible, or a promise of
-   * verified ones. Throws, or rejects with, what is wrong with the token or its key.
+   * Returns the claims of a token, deeply frozen: the remembered ones, at once where possible, or a promise of verified
+   * ones. Throws, or rejects with, the fault of the token or of its key.
    *
    * @param request for the key function; undefined for a token that came without a request
    */
@@ -34,16 +34,17 @@ export interface VerificationOptions {
   leewayMs: number
   keys: KeySource
   checkClaims: ClaimsCheck
-  /** Decodes a token for the key function, or throws what the options of `decode` say against the token. */
+  /** Decodes a token for the key function. Throws if the options of `decode` refuse the token. */
   decode: (token: string) => unknown
 }
 
 /**
- * A token is remembered once it is verified, whatever the blocklist then says. The blocklist is asked about each use.
+ * Creates the verification. It remembers a token once it is verified, regardless of the blocklist, which is checked on
+ * each use.
  *
- * A key function is asked on every use, and must return the key that the token was verified with. Therefore no token
- * is accepted after its key was removed, and no token of one tenant is accepted for another. The memory need not be
- * emptied when a key is removed: the tokens of that key are refused, and make room when others need it.
+ * A key function is called on every use, and must return the key that verified the token. Therefore no token is
+ * accepted after its key was removed, and no token of one tenant is accepted for another. When a key is removed, its
+ * tokens stay in memory until others need the room, but they are refused.
  */
 export function createVerification (options: VerificationOptions): Verification {
   const { jwt, leewayMs, keys: { findKey, key: onlyKey }, decode } = options
@@ -107,10 +108,11 @@ function createMemory ({ verify = {}, cookie }: VerificationOptions['jwt'], leew
     ttlMs: cacheTTL
   })
   const verifyOptions = {
-    // Errors that pass, such as a future `nbf`, must not stick: no error is cached. fast-jwt adds the leeway to this.
+    // Temporary errors, such as a future `nbf`, must not stick, so no error is cached. fast-jwt adds the leeway to
+    // this.
     errorCacheTTL: () => -leewayMs - 1,
     ...verify,
-    // There is one memory, not two.
+    // Tokens are remembered in one place only.
     ...maxTokens > 0 && { cache: false },
     clockTolerance: leewayMs
   }
@@ -118,8 +120,8 @@ function createMemory ({ verify = {}, cookie }: VerificationOptions['jwt'], leew
 }
 
 /**
- * How many tokens are remembered. None where the header does not decide alone which token it is, or where a matcher of
- * claims may return something else later. Then the cache of the verifier is used, as `verify.cache` says.
+ * Returns the number of tokens to remember. It is 0 if the header alone does not decide which token it is, or if a
+ * matcher of claims may change its result. Then the cache of the verifier is used, as `verify.cache` says.
  */
 function countRemembered (verify: VerifyOptions): number {
   const { cache = true, extractToken, onlyCookie } = verify
@@ -132,7 +134,10 @@ function countRemembered (verify: VerifyOptions): number {
   return maxTokens
 }
 
-/** The verifier takes any object with a method `test` for a regular expression. */
+/**
+ * Returns true if a matcher may change its result. fast-jwt accepts any object with a method `test` as a regular
+ * expression.
+ */
 function mayChange ({ allowedAud, allowedIss, allowedJti, allowedNonce, allowedSub }: VerifyOptions): boolean {
   const matchers: unknown[] = [allowedAud, allowedIss, allowedJti, allowedNonce, allowedSub].flat()
   const isFixed = (matcher: object) => matcher instanceof RegExp && !matcher.global && !matcher.sticky

@@ -8,7 +8,7 @@ const statusByNodeCode: Record<string, number> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408
 }
 
-/** How long a client that was answered may keep its side of the connection open, in milliseconds. */
+/** The longest time that a client may keep its side of the connection open after the answer, in milliseconds. */
 const lingerMs = 1_000
 
 /**

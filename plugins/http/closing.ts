@@ -2,15 +2,15 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 
 export interface ClosingOptions {
-  /** How long requests that are under way may take to finish, in milliseconds. Then their connections are cut. */
+  /** The longest time for requests under way to finish, in milliseconds. Then their connections are cut. */
   deadlineMs: number
 }
 
 const lookAgainMs = 100
 
 /**
- * Lets the service close as soon as its last request is answered. Node waits for connections, and a client may keep one
- * open for long: an idle one of a pool, or one that was made in advance and has not asked for anything yet.
+ * Lets the service close as soon as its last request is answered. Node waits for connections, which a client may keep
+ * open for long: idle ones of a pool, or some that it opened in advance.
  */
 async function closing (app: FastifyInstance, { deadlineMs }: ClosingOptions): Promise<void> {
   let isClosing = false
@@ -20,7 +20,7 @@ async function closing (app: FastifyInstance, { deadlineMs }: ClosingOptions): P
     underWay++
     response.once('close', () => { underWay-- })
   })
-  // Whoever is answered now is told that the connection ends with that, instead of meeting a closed one.
+  // Says that the connection ends after this answer, so that the client sends no further request over it.
   app.addHook('onSend', (_request, reply, payload, done) => {
     if (isClosing) reply.header('connection', 'close')
     done(null, payload)

@@ -30,7 +30,7 @@ export function answerError (error: unknown, request: FastifyRequest, reply: Fas
   const isChallenge = known.statusCode === 401 || known.code === 'forbidden'
   setOrRemove(reply, 'www-authenticate', isChallenge ? challenge('signout', known) : undefined)
   if (known.limit !== undefined) reply.headers(rateLimitFields(known.limit, known.retryAfterSeconds))
-  // Set here too: for an address that Fastify cannot read it calls this function and no hooks.
+  // Set here too: for an address that Fastify cannot parse, it calls this function and no hooks.
   reply.headers(protectiveHeaders)
   return reply.code(known.statusCode).send({
     error: known.code,
@@ -45,8 +45,8 @@ function setOrRemove (reply: FastifyReply, name: string, value: string | number 
 }
 
 /**
- * The fields of draft-ietf-httpapi-ratelimit-headers, for a limit that is used up. Other answers do not have them: how
- * much is left would tell one who guesses how much others have guessed.
+ * Returns the fields of draft-ietf-httpapi-ratelimit-headers, for a limit that is used up. Other answers do not have
+ * them. The rest of a limit would reveal to an attacker how often others have guessed.
  */
 function rateLimitFields (
   { name, attempts, windowSeconds }: RateLimit,
@@ -58,7 +58,7 @@ function rateLimitFields (
   }
 }
 
-/** What is answered to what was thrown. Anything can be, nothing included. */
+/** Returns the error to answer for anything that was thrown, even for undefined. */
 export function toSignoutError (thrown: unknown): SignoutError {
   const error = toDatabaseError(thrown)
   if (error instanceof SignoutError) return error
@@ -72,7 +72,7 @@ export function toSignoutError (thrown: unknown): SignoutError {
   return new SignoutError(statusCode > 400 && statusCode < 500 ? 'invalid_request' : 'internal_error', { cause: error })
 }
 
-/** Ajv names a property that is missing, or is not known, beside the path of the object that it belongs to. */
+/** Returns a mistake with its path. Ajv names a missing or unknown property beside the path of its object. */
 function toDetail ({
   instancePath,
   params,
@@ -87,7 +87,7 @@ function toDetail ({
   return { path: instancePath, message }
 }
 
-/** RFC 6901, section 3. What a client made up is not repeated at any length. */
+/** Returns a JSON Pointer (RFC 6901, section 3). A long name from the client is cut. */
 function pointer (parent: string, property: string): string {
   return `${parent}/${property.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`
 }

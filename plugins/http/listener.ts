@@ -7,11 +7,11 @@ import { answerClientError, answerConnect, answerExpectation } from './client-er
 import { answerError } from './errors.ts'
 import { protectiveHeaders } from './protective-headers.ts'
 
-/** How long a request may take to arrive. */
+/** The bounds for the arrival of a request. */
 export interface ArrivalBounds {
   /** From the first byte of a request to its last, in milliseconds. The headers must arrive within the same time. */
   withinMs: number
-  /** How often connections are checked for requests that are late, in milliseconds. */
+  /** The pause between two checks for requests that are late, in milliseconds. */
   checkEveryMs: number
 }
 
@@ -44,12 +44,12 @@ export function listenerOptions ({ withinMs, checkEveryMs }: ArrivalBounds = def
   }
 }
 
-/** What every listener answers alike: errors are JSON, and every answer has the protective headers. */
+/** Makes every listener answer alike: errors are JSON, and every answer has the protective headers. */
 async function listener (app: FastifyInstance): Promise<void> {
   answerInsteadOfNode(app.server)
   app.addHook('onListen', done => {
     for (const server of furtherServers(app)) {
-      // Fastify forwards `upgrade` to a server on which nothing listens for it, and the socket would belong to nobody.
+      // Fastify forwards `upgrade` to a server on which nothing listens for it, and the socket would have no owner.
       server.removeAllListeners('upgrade').on('clientError', answerClientError)
       answerInsteadOfNode(server)
     }

@@ -12,7 +12,7 @@ export type SerializedError = {
 }
 
 /**
- * Returns what the log holds of an error: type, message and stack, without properties that a library added. Errors of
+ * Returns the logged form of an error: type, message and stack, without properties that a library added. Errors of
  * ioredis carry the command with its arguments, such as the password of AUTH. Messages of drizzle carry the parameters
  * of the query.
  */
@@ -30,7 +30,7 @@ export function serializeError (error: unknown): SerializedError {
   }
 }
 
-/** What the log says of a request: no headers, and no query, in which clients put tokens. */
+/** Returns the logged form of a request. It has no headers and no query, because clients put tokens in both. */
 export function serializeRequest (request: FastifyRequest) {
   return {
     method: request.method,
@@ -41,7 +41,7 @@ export function serializeRequest (request: FastifyRequest) {
   }
 }
 
-/** Shorter than any token, METRICS_TOKEN included, and as long as any segment of our routes. */
+/** Shorter than any token, METRICS_TOKEN included, and long enough for any segment of our routes. */
 const shortSegment = /^[\w.~-]{0,15}$/
 
 /** Returns the path of an address. A segment that could be a token is hidden. */

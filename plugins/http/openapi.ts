@@ -1,5 +1,4 @@
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
+import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { NoBody } from '../../src/schemas/schemas.ts'
@@ -18,7 +17,7 @@ const contentSecurityPolicy =
 type OpenApiDocument = ReturnType<FastifyInstance['swagger']> & { openapi: string }
 interface Body { required?: boolean, content?: Record<string, { schema?: { $ref?: string } }> }
 
-/** @fastify/swagger takes every body to be required. One whose schema takes null may be left out. */
+/** Marks the bodies that accept null as optional. @fastify/swagger marks every body as required. */
 function withOptionalBodies (document: Partial<OpenApiDocument>): Partial<OpenApiDocument> {
   const { paths, components } = document as {
     paths?: Record<string, Record<string, { requestBody?: Body }>>
@@ -33,10 +32,11 @@ function withOptionalBodies (document: Partial<OpenApiDocument>): Partial<OpenAp
 }
 
 /**
- * The OpenAPI document, made from the schemas of the routes that are registered after this, and a page that shows it.
+ * Generates the OpenAPI document from the schemas of the routes that are registered later, and serves a page that shows
+ * it.
  */
 async function openapi (app: FastifyInstance, { version }: OpenApiOptions): Promise<void> {
-  await app.register(swagger, {
+  await app.register(import('@fastify/swagger'), {
     openapi: {
       openapi: '3.1.1',
       info: {
@@ -49,8 +49,8 @@ async function openapi (app: FastifyInstance, { version }: OpenApiOptions): Prom
       servers: [{ url: '/', description: 'The service that serves this document.' }],
       tags: [
         { name: 'auth', description: 'Signing up, in and out.' },
-        { name: 'me', description: "What a token gives access to: one's own account and sessions." },
-        { name: 'administration', description: 'For administrators: those whose token has the scope `admin`.' },
+        { name: 'me', description: 'The account and the sessions of the user.' },
+        { name: 'administration', description: 'For administrators. Their tokens have the scope `admin`.' },
         { name: 'operations', description: 'For load balancers, and for services that verify our tokens.' }
       ],
       components: {
@@ -67,13 +67,13 @@ async function openapi (app: FastifyInstance, { version }: OpenApiOptions): Prom
       const { openapiObject } = document as { openapiObject: Partial<OpenApiDocument> }
       return withOptionalBodies(openapiObject)
     },
-    // The names of the components are those of the schemas.
+    // Components have the names of their schemas.
     refResolver: {
       buildLocalReference: (json, _baseUri, _fragment, index) =>
         typeof json.$id === 'string' ? json.$id : `schema-${index}`
     }
   })
-  await app.register(swaggerUi, {
+  await app.register(import('@fastify/swagger-ui'), {
     routePrefix: '/docs',
     staticCSP: contentSecurityPolicy,
     theme: { title: 'signout' },

@@ -5,19 +5,19 @@ import { canonicalIp, withoutPort, type Requester } from '../../src/input/reques
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who sent the request. TRUST_PROXY decides what its address is. */
+    /** The sender of the request. TRUST_PROXY decides its IP address. */
     readonly requester: Requester
   }
 }
 
 export interface RequesterOptions {
-  /** The time in milliseconds, from any start. It must not go back. */
+  /** Returns the time of a monotonic clock, in milliseconds. Defaults to `performance.now`. */
   now?: () => number
 }
 
-/** How often the log repeats that a proxy sends no addresses, in milliseconds. */
+/** The shortest time between two log lines about a proxy that sends no addresses, in milliseconds. */
 const repeatAfterMs = 60_000
-/** How many characters of such a value are logged. */
+/** The number of characters of such a value that are logged. */
 const loggedLength = 100
 
 /**

@@ -5,8 +5,11 @@ import fp from 'fastify-plugin'
 import { SignoutError } from '../../src/errors.ts'
 import { components } from '../../src/schemas/schemas.ts'
 import { findPasswordFlaw, passwordMaxLength } from '../../src/users/credentials.ts'
+import { buildSerializer } from './serialization.ts'
 
-/** A pool of validators for each minimum of a new password: one pool would take their keywords for the same. */
+/**
+ * One pool of validators for each minimum length of a new password. A shared pool would mix up their keywords.
+ */
 const pools = new Map<number, AjvCompiler.BuildCompilerFromPool>()
 
 function poolFor (passwordMinLength: number): AjvCompiler.BuildCompilerFromPool {
@@ -16,13 +19,14 @@ function poolFor (passwordMinLength: number): AjvCompiler.BuildCompilerFromPool 
 }
 
 export interface ValidationOptions {
-  /** The fewest characters of a new password. Defaults to 1. */
+  /** The smallest number of characters in a new password. Defaults to 1. */
   passwordMinLength?: number
 }
 
 /**
- * Ajv's own coercion stays off: it accepts `-Infinity`, `0x10` and ` 5` as integers, and does not apply the bounds to
- * what is not finite. Unknown properties are refused, not dropped. All mistakes are found, not only the first.
+ * Returns the options of Ajv. Its own coercion stays off: it accepts `-Infinity`, `0x10` and ` 5` as integers, and does
+ * not apply the bounds to infinite numbers. Unknown properties are refused, not dropped. All mistakes are found, not
+ * only the first.
  */
 const ajvOptionsWith = (passwordMinLength: number) => ({
   allErrors: true,
@@ -39,15 +43,15 @@ interface Place {
   parentDataProperty: string | number
 }
 
-/** Replaces a text by itself in lower case: the canonical form of a UUID. */
+/** Replaces a text by its lower-case form, which is the canonical form of a UUID. */
 function lowerCase (_isWanted: boolean, text: string, _schema: unknown, place?: Place): true {
   if (place !== undefined) place.parentData[place.parentDataProperty] = text.toLowerCase()
   return true
 }
 
 /**
- * Makes the check of a new password a keyword, so that its mistake is named beside those of other properties. An empty
- * or a far too long password is a mistake by `minLength` or `maxLength`, and is not looked at here.
+ * Returns the check of a new password as a keyword, so that its mistake is listed beside those of other properties. An
+ * empty or far too long password is a mistake by `minLength` or `maxLength`, and is not checked here.
  */
 function newPassword (minLength: number) {
   const validate = Object.assign((_isWanted: boolean, text: string): boolean => {
@@ -60,8 +64,8 @@ function newPassword (minLength: number) {
 }
 
 /**
- * How many mistakes an answer names: more than a body of ours has properties. What a client made up is not repeated at
- * any length.
+ * The largest number of mistakes that an answer lists. It is more than any body has properties. Names that a client
+ * invented do not make an answer long.
  */
 const maxMistakes = 10
 
@@ -70,7 +74,7 @@ interface RoutePart {
   schema: { properties?: Record<string, { type?: unknown }> }
 }
 
-/** Makes the validators of bodies, which are taken as they are, and of queries and parameters, which are text. */
+/** Creates the validators. Bodies are taken as they are. Queries and parameters are text, which is converted. */
 const buildValidatorWith = (passwordMinLength: number): AjvCompiler.BuildCompilerFromPool => schemas => {
   const ajvOptions = ajvOptionsWith(passwordMinLength)
   const buildCompiler = poolFor(passwordMinLength)
@@ -80,7 +84,7 @@ const buildValidatorWith = (passwordMinLength: number): AjvCompiler.BuildCompile
     const { httpPart, schema } = route as RoutePart
     const isText = httpPart !== 'body'
     const validate = (isText ? compileText : compileBody)(route)
-    // What Ajv hangs on its function, such as the schema, stays there for Fastify.
+    // Fastify reads properties that Ajv sets on its function, such as the schema.
     return Object.assign((sent: Record<string, unknown>) => {
       if (isText) readText(sent, schema)
       return validate(sent) === true || { error: validate.errors?.slice(0, maxMistakes) }
@@ -88,7 +92,7 @@ const buildValidatorWith = (passwordMinLength: number): AjvCompiler.BuildCompile
   }
 }
 
-/** Replaces each text by the integer or the boolean that the schema asks for, if the text is the plain form of one. */
+/** Replaces each text by the integer or the boolean that the schema requires, if the text is the plain form of one. */
 function readText (sent: Record<string, unknown>, { properties = {} }: RoutePart['schema']): void {
   for (const [name, { type }] of Object.entries(properties)) {
     const text = sent[name]
@@ -99,15 +103,17 @@ function readText (sent: Record<string, unknown>, { properties = {} }: RoutePart
 }
 
 async function validation (app: FastifyInstance, { passwordMinLength = 1 }: ValidationOptions): Promise<void> {
-  app.setSchemaController({ compilersFactory: { buildValidator: buildValidatorWith(passwordMinLength) } })
+  app.setSchemaController({
+    compilersFactory: { buildValidator: buildValidatorWith(passwordMinLength), buildSerializer }
+  })
   for (const schema of components) app.addSchema(schema)
 
-  // A client that always names a content type may send no body with it, where none is asked for: `curl -d ''` does.
+  // A client that always names a content type may send an empty body, as `curl -d ''` does.
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.removeContentTypeParser(['application/json', 'text/plain'])
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     if (body.length === 0) done(null, undefined)
-    // Decoded leniently, different bodies would become the same, and different passwords equal.
+    // A lenient decoder would make different bodies the same, and different passwords equal.
     else if (!isUtf8(body)) done(new SignoutError('invalid_request'))
     else parseJson(request, body.toString(), done)
   })

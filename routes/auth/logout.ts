@@ -13,13 +13,13 @@ const logout: FastifyPluginAsyncTypebox = async app => {
       operationId: 'logout',
       summary: 'End sessions',
       description:
-        'In the name of an access token or, where that has expired, of a refresh token. Once this is answered 200, every request that starts later with a token of what it ended is refused, on every replica. On 503 nothing may be concluded; trying again is safe.',
+        'Ends the session of an access token, or of a refresh token if the access token has expired. After the answer 200, every replica refuses the tokens of the sessions that ended. After 503 the sessions may still live: try again, which is always safe.',
       tags: ['auth'],
       security: [{ bearer: [] }, {}],
       querystring: LogoutQuery,
       body: ref(LogoutRequest),
       response: {
-        200: answer(LoggedOut, 'They have ended, everywhere.'),
+        200: answer(LoggedOut, 'The sessions have ended, on every replica.'),
         ...failures(...bodyFailures, ...tokenFailures, 'refresh_token_reused', 'service_unavailable')
       }
     }

@@ -9,7 +9,7 @@ const refresh: FastifyPluginAsyncTypebox = async app => {
       operationId: 'refresh',
       summary: 'Spend a refresh token for a new pair',
       description:
-        'A refresh token is good once. Used again, it ends its session, access tokens included, since somebody else may have it; but for a few seconds the token that was just spent gets the same pair again, so that neither two tabs nor a lost answer log anyone out.',
+        'A refresh token works once. A second use ends its session with all its tokens, because the token may be stolen. For a few seconds after the first use, the same token gets the same pair again. So two tabs, or a lost answer, do not sign the user out.',
       tags: ['auth'],
       security: [],
       body: ref(RefreshRequest),

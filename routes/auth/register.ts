@@ -13,7 +13,7 @@ const register: FastifyPluginAsyncTypebox = async app => {
       body: ref(Registration),
       response: {
         201: answer(UserAccount, 'The new user.', {
-          Location: Type.String({ description: 'Where the user finds itself, once signed in.' })
+          Location: Type.String({ description: 'The address of the account, for requests of the user.' })
         }),
         ...failures(...bodyFailures, 'username_taken', 'too_many_requests', 'service_unavailable')
       }

@@ -9,7 +9,7 @@ const me: FastifyPluginAsyncTypebox = async app => {
     onRequest: app.authenticate,
     schema: {
       operationId: 'getMe',
-      summary: 'The user whom the token speaks for',
+      summary: 'The user of the token',
       tags: ['me'],
       security: [{ bearer: [] }],
       response: { 200: answer(UserAccount, 'The user.'), ...failures(...tokenFailures, 'service_unavailable') }

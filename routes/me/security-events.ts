@@ -8,7 +8,7 @@ const securityEvents: FastifyPluginAsyncTypebox = async app => {
     onRequest: app.authenticate,
     schema: {
       operationId: 'listSecurityEvents',
-      summary: 'What happened to the account, newest first',
+      summary: 'The security events of the account, newest first',
       tags: ['me'],
       security: [{ bearer: [] }],
       querystring: PageQuery,

@@ -6,8 +6,8 @@ const token: FastifyPluginAsyncTypebox = async app => {
     onRequest: app.authenticate,
     schema: {
       operationId: 'getToken',
-      summary: 'What the token itself says',
-      description: 'Asks the blocklist and no database.',
+      summary: 'The claims of the token',
+      description: 'Reads the blocklist, and no database.',
       tags: ['me'],
       security: [{ bearer: [] }],
       response: { 200: answer(TokenInfo, 'Claims of the token.'), ...failures(...tokenFailures) }

@@ -4,7 +4,7 @@ import {
   failures, noContent, ref, toManagedUser, toUserPage
 } from '../../src/schemas/schemas.ts'
 
-/** What a change of a user may be refused with. */
+/** The errors of a change of a user. */
 const changeFailures = failures(...bodyFailures, ...adminFailures, 'not_found', 'last_admin')
 const changed = { 200: answer(ManagedUser, 'The user as it is now.'), ...changeFailures }
 const admin = { tags: ['administration'], security: [{ bearer: [] }] }
@@ -37,7 +37,7 @@ const users: FastifyPluginAsyncTypebox = async app => {
     schema: {
       ...admin,
       operationId: 'setRole',
-      summary: 'Change the role of a user, and end the sessions that had the old one',
+      summary: 'Change the role of a user, and end all sessions with the old role',
       params: IdParams,
       body: ref(RoleChange),
       response: changed

@@ -1,7 +1,7 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { JsonWebKeySet, answer, failures } from '../../src/schemas/schemas.ts'
 
-/** Long enough to take the load off, short enough for a new key to be known soon. */
+/** Long enough to save most requests, and short enough that a new key is soon known. */
 const maxAgeSeconds = 300
 
 const jwks: FastifyPluginAsyncTypebox = async app => {
@@ -9,7 +9,7 @@ const jwks: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'getJwks',
       summary: 'The public keys that our tokens are verified with',
-      description: 'A JWK Set (RFC 7517). Whoever verifies tokens with it alone accepts those that were revoked.',
+      description: 'A JWK Set (RFC 7517). A service that verifies tokens with these keys alone accepts revoked tokens.',
       tags: ['operations'],
       security: [],
       response: { 200: answer(JsonWebKeySet, 'The keys.', { 'Cache-Control': Type.String() }), ...failures() }

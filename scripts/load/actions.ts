@@ -6,20 +6,20 @@ import { chooseOperation, requestLines, type Operation, type Profile } from './p
 import type { Recorder } from './recorder.ts'
 import type { Target } from './targets.ts'
 
-/** How long a user leaves a target alone that has not answered, or has answered 429 or 503. */
+/** The pause of a user after a request that failed, in milliseconds. */
 const pauseMs = 250
 
 export interface Actions {
   /**
-   * One request of a user, as the profile has it, and what follows from it: the check, where it was a logout; a pause,
-   * where it was refused for the moment. Never rejects.
+   * Sends one request of a user, by the profile. A logout is checked afterwards, and a failure is followed by a pause.
+   * Never rejects.
    *
-   * @param dueAt when it was due: latency counts from there
+   * @param dueAt the time at which the request was due, by `performance.now()`; latency counts from there
    */
   act (person: Person, dueAt: number): Promise<void>
   /** Signs in on one device. */
   signIn (person: Person, dueAt: number): Promise<void>
-  /** Logs out on one device, or refreshes its session first where the access token is stale. */
+  /** Logs out on one device. If the access token is stale, refreshes the session instead. */
   logOut (person: Person, dueAt: number): Promise<void>
 }
 
@@ -28,7 +28,7 @@ export interface ActionsOptions {
   targets: Target[]
   recorder: Recorder
   logoutCheck: LogoutCheck
-  /** Told of each 429. */
+  /** Called for each 429. */
   onLimited: (target: Target, request: string) => void
   random?: () => number
 }
@@ -51,7 +51,7 @@ export function createActions (options: ActionsOptions): Actions {
     if (exchange.status === 200) Object.assign(session, openedSession(exchange.body, session))
     else if (exchange.status === 401) forget(person, session)
     else {
-      // The same token again: the answer may have been lost, and then it gets the same pair.
+      // The token is sent again. If only the answer was lost, it gets the same pair.
       session.refreshAt = 0
       await sleep(pauseMs)
     }
@@ -84,7 +84,7 @@ export function createActions (options: ActionsOptions): Actions {
     async logOut (person, dueAt) {
       const [session] = person.sessions
       if (session === undefined) return
-      // With an expired token nobody can log out, and that one is refused shows nothing.
+      // An expired token cannot log out, and its refusal would show nothing.
       if (isStale(session)) await refresh(person, session, dueAt)
       else await endSessions(person, session, 'logout', dueAt)
     },
@@ -109,7 +109,9 @@ type Send = (
   operation: Operation, dueAt: number, credentials: Pick<Request, 'token' | 'body'>
 ) => Promise<{ exchange: Exchange, target: Target }>
 
-/** Sends requests to the targets by turns, so that a token is used at others than the one that has issued it. */
+/**
+ * Returns a function that sends requests to the targets in turns. So a token is used at other targets than its issuer.
+ */
 function createSend ({ targets, recorder, onLimited }: ActionsOptions): Send {
   let turn = 0
   return async (operation, dueAt, credentials) => {
@@ -122,12 +124,12 @@ function createSend ({ targets, recorder, onLimited }: ActionsOptions): Send {
   }
 }
 
-/** Whether its access token has expired, or will soon. */
+/** Returns true if the access token of a session has expired, or will soon. */
 function isStale ({ refreshAt }: Session): boolean {
   return refreshAt <= performance.now()
 }
 
-/** These sessions are over. */
+/** Removes sessions that are over. */
 function forget (person: Person, ...sessions: Session[]): void {
   person.sessions = person.sessions.filter(session => !sessions.includes(session))
   if (person.unfinished !== undefined && sessions.includes(person.unfinished.session)) person.unfinished = undefined

@@ -1,9 +1,16 @@
 import { build, type Histogram } from 'hdr-histogram-js'
 
-/** What waits in front of a request is part of its latency, so that may be much longer than a request may take. */
+/**
+ * The highest latency that is recorded. Latency includes the wait before a request, so it may exceed the bound of a
+ * request.
+ */
 const highestMicroseconds = 3_600_000_000
 
-/** Latencies in microseconds. Three digits are for the whole run, two for each of its many intervals. */
+/**
+ * Creates a histogram of latencies in microseconds.
+ *
+ * @param digits the significant digits: 3 for the whole run, 2 for each of its many intervals
+ */
 export function createHistogram (digits: 2 | 3): Histogram {
   return build({
     lowestDiscernibleValue: 1,
@@ -19,11 +26,11 @@ export function recordLatency (histogram: Histogram, latencyMs: number): void {
 }
 
 /**
- * How long it usually is from one request of this kind to the same user's next, in microseconds: what the requests of
- * all kinds take in between, each at the median of its kind. A kind that is rare is expected rarely. Medians, since a
- * stall must not stretch what it is measured against.
+ * Returns the usual time from one request of this kind to the next one by the same user, in microseconds. It is what
+ * the requests of all kinds take in between, each at the median of its kind. So a rare kind has a long interval.
+ * Medians are used because a stall must not stretch the interval that it is measured against.
  *
- * @param all the latencies of each kind of request, of this one too
+ * @param all the latencies of each kind of request, this one included
  */
 export function expectedInterval (histogram: Histogram, all: Iterable<Histogram>): number {
   let usualTotal = 0
@@ -32,10 +39,10 @@ export function expectedInterval (histogram: Histogram, all: Iterable<Histogram>
 }
 
 /**
- * What would have been measured if users had not waited for a slow answer before their next request: HdrHistogram's
+ * Returns the latencies as if users had not waited for a slow answer before their next request. This is HdrHistogram's
  * correction for coordinated omission.
  *
- * @param intervalMicroseconds at which a user's requests of this kind were expected
+ * @param intervalMicroseconds the expected time from one request of this kind to the next one by the same user
  */
 export function corrected (histogram: Histogram, intervalMicroseconds: number): Histogram {
   const interval = Math.round(intervalMicroseconds)
@@ -52,7 +59,7 @@ export interface Latencies {
 
 const toMs = (microseconds: number) => Math.round(microseconds) / 1000
 
-/** In milliseconds; undefined where nothing was recorded. */
+/** Returns the latencies in milliseconds, or undefined if there are none. */
 export function latenciesOf (histogram: Histogram): Latencies | undefined {
   if (histogram.totalCount === 0) return undefined
   const at = (percentile: number) => toMs(histogram.getValueAtPercentile(percentile))
@@ -60,14 +67,14 @@ export function latenciesOf (histogram: Histogram): Latencies | undefined {
 }
 
 /**
- * Points of the distribution, from the median to as far as there are values: a percentile, and the latency in
- * milliseconds.
+ * Returns points of the distribution, from percentile 0 to as far as there are values. Each is a percentile and its
+ * latency in milliseconds.
  */
 export function distributionOf (histogram: Histogram): [percentile: number, ms: number][] {
   const points: [number, number][] = []
-  // Evenly spaced on the axis that HDR plots have, which is the logarithm of 1 / (1 - percentile).
-  for (let projector = 1; histogram.totalCount > 0 && projector <= histogram.totalCount; projector *= 10 ** (1 / 16)) {
-    const percentile = 100 * (1 - 1 / projector)
+  // Evenly spaced on the axis of HDR plots, which is the logarithm of 1 / (1 - percentile).
+  for (let inverse = 1; histogram.totalCount > 0 && inverse <= histogram.totalCount; inverse *= 10 ** (1 / 16)) {
+    const percentile = 100 * (1 - 1 / inverse)
     points.push([percentile, toMs(histogram.getValueAtPercentile(percentile))])
   }
   return points

@@ -1,8 +1,8 @@
 import { Pool, type Dispatcher } from 'undici'
 
-/** How long connecting may take. */
+/** The longest time to connect, in milliseconds. */
 const connectMs = 3_000
-/** How long a request may take, with waiting for a connection. */
+/** The longest time of a request, with the wait for a connection, in milliseconds. */
 export const requestMs = 10_000
 
 export interface Request {
@@ -12,17 +12,17 @@ export interface Request {
   body?: object
 }
 
-/** A request and what came of it. Instants are those of `performance.now()`. */
+/** A request and its result. Instants are those of `performance.now()`. */
 export interface Exchange {
-  /** Undefined when there was no answer. */
+  /** Undefined without an answer. */
   status: number | undefined
-  /** Why there was none: a code such as `ECONNREFUSED`, or `timeout`. */
+  /** The reason for a missing answer: a code such as `ECONNREFUSED`, or `timeout`. */
   failure: string | undefined
-  /** The `error` of a refusal. */
+  /** The `error` in the body of an answer with status 400 or higher. */
   error: string | undefined
   headers: Record<string, string | string[] | undefined>
   body: string
-  /** When it was written to a connection; undefined where that never happened: the target was not asked. */
+  /** The instant at which it was written to a connection. Undefined if it was not: the target was not asked. */
   askedAt: number | undefined
   endedAt: number
 }
@@ -33,7 +33,7 @@ export interface HttpClient {
   close (): Promise<void>
 }
 
-/** A host name, resolved once: what it resolves to later may be somebody else's. */
+/** A URL, and the addresses of its host. The name is resolved once: later it may belong to someone else. */
 export interface Place {
   url: URL
   addresses: { address: string, family: number }[]

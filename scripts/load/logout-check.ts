@@ -5,30 +5,30 @@ import type { Recorder } from './recorder.ts'
 import type { RevocationFigures, Verdict, Violation } from './report.ts'
 import type { Target } from './targets.ts'
 
-/** Of more violations than that, the number is enough. */
+/** The largest number of violations that are kept. Further ones are only counted. */
 const maxViolationsKept = 1_000
-/** As many tokens are asked about once more at the end: the latest that have not expired. */
+/** The largest number of tokens that are checked again at the end: the latest that have not expired. */
 const maxAskedAgain = 500
-/** How many are asked about at the same time then. */
+/** The number of tokens that are checked again at the same time. */
 const askedAgainAtOnce = 16
 
 /** A logout that was answered 200. */
 export interface Ended {
   sessions: Session[]
   target: Target
-  /** When it was answered, as `performance.now()` has it. */
+  /** The instant of the answer, by `performance.now()`. */
   answeredAt: number
 }
 
 export interface LogoutCheck {
   /**
-   * Asks every target at once with every access token that has ended, and one target with each refresh token. Never
+   * Sends every revoked access token to every target at once, and each revoked refresh token to one target. Never
    * rejects.
    */
   check (ended: Ended): Promise<void>
-  /** The load is over: what is checked from now on is not under load. */
+  /** Ends the load: later checks are not counted as under load. */
   endLoad (): void
-  /** Asks every target once more with access tokens that ended earlier: what was refused stays refused. */
+  /** Sends revoked access tokens to every target once more. A token that was refused must stay refused. */
   askAgain (signal: AbortSignal): Promise<void>
   readonly figures: RevocationFigures
 }
@@ -36,7 +36,7 @@ export interface LogoutCheck {
 export interface LogoutCheckOptions {
   targets: Target[]
   recorder: Pick<Recorder, 'recordCheck'>
-  /** Told of each violation at once. */
+  /** Called with each violation, at once. */
   onViolation: (violation: Violation) => void
 }
 
@@ -95,7 +95,7 @@ export function createLogoutCheck ({ targets, recorder, onViolation }: LogoutChe
         recorder.recordCheck(verdict, askedAt === undefined ? undefined : round(askedAt - ended.answeredAt))
       }
       if (answers.every(({ verdict }) => verdict === 'refused')) figures.refusedEverywhere++
-      // A replica that cannot be reached has not been asked, however long that took to find out.
+      // A replica that could not be reached was not asked, regardless of how long that took.
       const askedAts = answers.flatMap(({ exchange: { askedAt } }) => askedAt ?? [])
       const answeredAts = answers.flatMap(({ exchange: { status, endedAt } }) => status === undefined ? [] : endedAt)
       figures.neverAsked += answers.length - askedAts.length
@@ -137,12 +137,15 @@ function violationOf (
   }
 }
 
-/** Of a token that has expired no answer shows anything. */
+/** Returns true if a token has not expired. The answer to an expired token shows nothing. */
 function isUnexpired ({ expiresAt }: Pick<AccessToken, 'expiresAt'>): boolean {
   return performance.now() < expiresAt
 }
 
-/** Anything that is no refusal of a revoked token and no 200 proves nothing: a token may have expired as well. */
+/**
+ * Returns the verdict on an answer. Other answers than a 2xx and the refusal of a revoked token prove nothing: the
+ * token may have expired.
+ */
 function judge ({ status, error }: Exchange): Verdict {
   if (status !== undefined && status >= 200 && status < 300) return 'accepted'
   if (status === 503) return 'unavailable'

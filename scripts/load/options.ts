@@ -6,12 +6,12 @@ import { describeProfile, profileNames, profiles, type ProfileName } from './pro
 export const bounds = { users: 10_000, durationSeconds: 86_400, ratePerSecond: 20_000, targets: 50, replicas: 10 }
 
 export interface LoadOptions {
-  /** None: the load is for replicas of its own. */
+  /** Empty if the run starts its own replicas. */
   targets: URL[]
   users: number
   durationSeconds: number
   profile: ProfileName
-  /** Requests a second, in an open loop; undefined: closed loop. */
+  /** Requests a second, in an open loop. Undefined in a closed loop. */
   ratePerSecond: number | undefined
   replicas: number
   outputDir: string
@@ -20,7 +20,7 @@ export interface LoadOptions {
 
 const helpWidth = 120
 
-/** A name, and what it means, wrapped beside it. */
+/** Returns a name with its meaning, wrapped beside it. */
 function item (name: string, meaning: string): string {
   const indent = 21
   const [first = '', ...rest] = new Help().boxWrap(meaning, helpWidth - indent).split('\n')
@@ -28,20 +28,20 @@ function item (name: string, meaning: string): string {
 }
 
 const explanation = `
-Start the targets with RATE_LIMITS=off, on a closed network only: their limits on guessing passwords count what comes
-from one address, and end a load before it begins. Replicas that are started for a run have it.
+Start the targets with RATE_LIMITS=off, on a closed network only. Otherwise their limits on guessing passwords end the
+load early, because they count requests from one address. Replicas that the command starts have RATE_LIMITS=off.
 
-The users are made for the run, and deleted after it. Ctrl-C ends the load and reports what there is so far; pressed
-again, it skips the last logouts and leaves the users that it made.
+The users are made for the run, and deleted after it. Ctrl-C ends the load, and the command reports the results so far.
+A second Ctrl-C skips the last logouts, and leaves the users that the command made.
 
-Every logout is followed at once by requests with the same token to every target. A 200 is a violation.
+After each logout, the command sends the same token to every target at once. A 200 is a violation.
 
-With --rate requests are due at a constant rate, and a latency counts from when its request was due. Without it, each
-user sends the next request once the last one is answered; latencies are corrected for coordinated omission afterwards.
+With --rate, requests are due at a constant rate, and latency counts from when a request was due. Without --rate, each
+user sends the next request once the last one is answered. These latencies are corrected for coordinated omission.
 
 Profiles:
 ${profileNames.map(name => item(name, describeProfile(name))).join('\n')}
-GET /token asks the blocklist alone, as any API does that uses the plugin; GET /me asks the database too.
+GET /token needs only the blocklist, like any API that uses the plugin. GET /me needs the database too.
 
 Examples:
   npm run load
@@ -51,30 +51,34 @@ Examples:
 Exit codes:
 ${exitCodes.map(([code, meaning]) => item(String(code), meaning)).join('\n')}`
 
-/** Reads the command line. Throws a `CommanderError` for help, and for one that is wrong. */
+/** Returns the options of a command line. Throws a `CommanderError` for help, and for a wrong command line. */
 export function parseOptions (args: string[]): LoadOptions {
   const command = new Command('npm run load --')
     .description(
-      'Loads a running signout, and checks meanwhile that every logout is one, on every replica. Without --target it starts replicas, a Redis and a Postgres of its own, and stops them.'
+      'Puts load on a running signout, and checks that every replica refuses the tokens of every logout. Without --target it starts replicas, a Redis and a Postgres, and stops them afterwards.'
     )
-    .option('--target <url>', 'where it runs; once for each of several replicas', addTarget)
+    .option('--target <url>', 'address of a replica, or of a load balancer; may be repeated', addTarget)
     .addOption(new Option('--profile <name>', 'what the users do').choices(profileNames).default('mixed'))
-    .option('--users <count>', `1 to ${bounds.users}`, wholeNumber(bounds.users), 50)
+    .option('--users <count>', `number of users, 1 to ${bounds.users}`, wholeNumber(bounds.users), 50)
     .option(
       '--duration <seconds>',
-      `1 to ${bounds.durationSeconds} (default: 30, of soak 3600)`,
+      `how long the load lasts, 1 to ${bounds.durationSeconds} (default: 30, for soak 3600)`,
       wholeNumber(bounds.durationSeconds)
     )
-    .option('--rate <count>', `requests a second, 1 to ${bounds.ratePerSecond}`, wholeNumber(bounds.ratePerSecond))
+    .option(
+      '--rate <count>',
+      `requests per second, in an open loop, 1 to ${bounds.ratePerSecond}`,
+      wholeNumber(bounds.ratePerSecond)
+    )
     .option(
       '--replicas <count>',
-      `without --target: how many to start, 1 to ${bounds.replicas}`,
+      `without --target: number of replicas to start, 1 to ${bounds.replicas}`,
       wholeNumber(bounds.replicas),
       3
     )
-    .option('--output <folder>', 'where the reports are written', 'load-reports')
-    .option('--i-own-this-target', 'with --target: load one that is not this machine')
-    .helpOption('-h, --help', 'print this')
+    .option('--output <folder>', 'folder for the reports', 'load-reports')
+    .option('--i-own-this-target', 'with --target: allow a target on another machine')
+    .helpOption('-h, --help', 'print this help')
     .addHelpText('after', explanation)
     .configureOutput({
       getOutHelpWidth: () => helpWidth,
@@ -101,15 +105,15 @@ interface Given {
 function toOptions (command: Command): LoadOptions {
   const given = command.opts<Given>()
   const { target: targets = [] } = given
-  if (targets.length > bounds.targets) command.error(`error: there are at most ${bounds.targets} targets.`)
+  if (targets.length > bounds.targets) command.error(`error: --target takes at most ${bounds.targets} targets.`)
   if (given.profile === 'storm' && given.rate !== undefined) {
-    command.error('error: --rate does not go with storm, where everybody comes at once.')
+    command.error('error: --rate does not go with storm, because all users act at once there.')
   }
   if (targets.length > 0 && command.getOptionValueSource('replicas') === 'cli') {
-    command.error('error: --replicas goes without --target.')
+    command.error('error: --replicas goes without --target: leave out one of them.')
   }
   if (targets.length === 0 && given.iOwnThisTarget === true) {
-    command.error('error: --i-own-this-target goes with --target.')
+    command.error('error: --i-own-this-target goes with --target: add a --target.')
   }
   const profile: { ratePerSecond?: number, durationSeconds: number } = profiles[given.profile]
   return {
@@ -146,7 +150,7 @@ function addTarget (text: string, targets: URL[] = []): URL[] {
   return [...targets, url]
 }
 
-/** The host of an address, as the resolver takes it: an IPv6 address has no brackets there. */
+/** Returns the host of a URL as the resolver takes it: an IPv6 address without brackets. */
 export function hostOf (url: URL): string {
   const host = url.hostname.replace(/^\[|\]$/g, '')
   return isIP(host) === 6 ? host : url.hostname

@@ -1,9 +1,8 @@
 import type { Writable } from 'node:stream'
 
 /**
- * Lets a run outlive those who watch it: the terminal may be closed (EIO), a reader may have had enough, as `head` has
- * (EPIPE). No failure to write a line is a reason to leave behind the replicas and the users that were made for the
- * run. The first one ends the writing.
+ * Lets a run outlive the readers of its output. The terminal may be closed (EIO), or a reader may stop, as `head` does
+ * (EPIPE). Replicas and users of the run must be removed all the same. After the first failure nothing more is written.
  */
 export function outliveReaders (stream: Writable): void {
   stream.on('error', () => { stream.write = () => true })

@@ -15,7 +15,7 @@ import { LoadError } from './failure.ts'
 /** A Compose project of its own, which is removed with its volumes. */
 const project = 'signout-load'
 const startMs = 30_000
-/** Longer than a replica takes to finish what is under way. */
+/** Longer than a replica takes to finish its requests. */
 const stopMs = 12_000
 
 /** Replicas, a Redis and a Postgres that were started for one run. */
@@ -33,14 +33,14 @@ export interface StartOptions {
 interface Part { stop: () => Promise<void> | void }
 
 /**
- * Starts replicas against a Redis and a Postgres of their own: by the programs that are installed, else by Docker, else
- * by installing the programs. Rejects with a `LoadError` or a `ServicesError` that says what is wrong, or that it was
- * interrupted, when all of it is stopped again.
+ * Starts replicas with a Redis and a Postgres of their own. They come from installed programs, or else from Docker, or
+ * else the programs are installed. Rejects with a `LoadError` or a `ServicesError` if something is wrong or the run was
+ * interrupted. By then everything is stopped again.
  */
 export async function startOwnDeployment (replicas: number, { say, signal }: StartOptions): Promise<OwnDeployment> {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'signout-load-')))
   const parts: Part[] = [{ stop: () => { rmSync(folder, { recursive: true, force: true }) } }]
-  // Last first: the replicas close before what they stand on.
+  // In reverse order: the replicas close before their servers.
   const stop = async () => { for (let part = parts.pop(); part !== undefined; part = parts.pop()) await part.stop() }
   try {
     const { databaseUrl, redisUrl } = await startServers(folder, parts, say)
@@ -61,15 +61,16 @@ export async function startOwnDeployment (replicas: number, { say, signal }: Sta
     return { urls: ports.map(port => new URL(`http://127.0.0.1:${port}`)), stop }
   } catch (error) {
     await stop()
-    // In a terminal Ctrl-C reaches the programs that are being run as well: what they complain of then is that.
+    // In a terminal, Ctrl-C also reaches the programs that run now. Their failures are then reported as the
+    // interruption.
     await heed(signal)
     throw error
   }
 }
 
 /**
- * Throws where it was interrupted. While a program is run to its end no signal is heard of: that takes a turn of the
- * event loop from end to end.
+ * Throws a `LoadError` if the run was interrupted. A program that was run to its end has blocked the event loop, so
+ * signals are only received after a turn of it.
  */
 async function heed (signal: AbortSignal): Promise<void> {
   await nextTurn()
@@ -104,8 +105,8 @@ interface RunningReplica {
 }
 
 /**
- * In a process group of its own, so that Ctrl-C in a terminal reaches it through `stop` alone. Its log goes to a file,
- * as it would.
+ * Starts a replica in a process group of its own, so that Ctrl-C in a terminal reaches it through `stop` alone. Its log
+ * goes to a file, as in production.
  */
 function spawnReplica (folder: string, port: number, env: NodeJS.ProcessEnv): RunningReplica {
   const logFile = join(folder, `replica-${port}.log`)

@@ -5,39 +5,39 @@ import type { Exchange, Request } from './http-client.ts'
 import type { Operation } from './profiles.ts'
 import type { Target } from './targets.ts'
 
-/** Passwords are hashed slowly on purpose. As many at once keep a few cores busy, and no server's queue full. */
+/** Passwords are hashed slowly on purpose. This many at once keep a few cores busy, and fill no queue of a server. */
 const atOnce = 8
-/** How often something is tried that is answered 503, and the pause in between. */
+/** The largest number of tries of a request that gets 503 or times out, and the pause between them. */
 const maxTries = 20
 const pauseMs = 500
 /**
- * How long it may take to make, sign in or delete as many users: a second for each, which is a hundred times what it
+ * Returns the longest time to create, sign in or delete this many users. A second for each is a hundred times what it
  * takes.
  */
 const boundMs = (count: number) => 60_000 + 1_000 * count
 
-/** Somebody who was made for the load. */
+/** A user who was created for the load. */
 export interface Person {
   readonly username: string
   readonly password: string
-  /** Whether a target may know of them. Where a /register was not answered, it may. */
+  /** True if a target may have the user. That is so even after a /register without an answer. */
   mayExist: boolean
   sessions: Session[]
-  /** A logout that was not answered 200. Nothing may be concluded from that, so it is tried again. */
+  /** A logout that was not answered 200. The session may or may not have ended, so it is tried again. */
   unfinished?: { operation: Operation & ('logout' | 'logout-everywhere'), session: Session } | undefined
 }
 
 export interface AccessToken {
   token: string
-  /** When it may begin to be refused as expired, as `performance.now()` has it. */
+  /** The instant from which it may be refused as expired, by `performance.now()`. */
   expiresAt: number
 }
 
 export interface Session {
-  /** The latest, and the one before, which is good until it expires. */
+  /** The latest one, and the one before, which is valid until it expires. */
   accessTokens: [AccessToken, ...AccessToken[]]
   refreshToken: string
-  /** When the access token has to be refreshed, as `performance.now()` has it. */
+  /** The instant at which the access token must be refreshed, by `performance.now()`. */
   refreshAt: number
 }
 
@@ -47,7 +47,7 @@ export interface PeopleOptions {
   signal: AbortSignal
 }
 
-/** As many users, of whom no target knows as yet. */
+/** Returns this many users, whom no target has yet. */
 export function inventPeople (count: number): Person[] {
   const run = randomBytes(4).toString('hex')
   return Array.from({ length: count }, (_, index) => ({
@@ -59,7 +59,7 @@ export function inventPeople (count: number): Person[] {
   }))
 }
 
-/** Signs up everybody. Rejects with a `LoadError` that says what is wrong, and the cure. */
+/** Registers all users. Rejects with a `LoadError` that says what is wrong, and the cure. */
 export async function signUpPeople (people: Person[], { targets, onProgress, signal }: PeopleOptions): Promise<void> {
   await inTurns(people, boundMs(people.length), signal, onProgress, async (person, index) => {
     const { username, password } = person
@@ -73,7 +73,7 @@ export async function signUpPeople (people: Person[], { targets, onProgress, sig
   })
 }
 
-/** Signs everybody in on a number of devices. */
+/** Signs each user in on a number of devices. */
 export async function signInPeople (
   people: Person[], devices: number, { targets, onProgress, signal }: PeopleOptions
 ): Promise<void> {
@@ -88,7 +88,9 @@ export async function signInPeople (
   })
 }
 
-/** Whether all targets are replicas of one deployment: each accepts what another has issued. */
+/**
+ * Rejects with a `LoadError` unless all targets are replicas of one deployment: each must accept a token of another.
+ */
 export async function makeSureTheyAgree (targets: Target[], person: Person): Promise<void> {
   const [session] = person.sessions
   if (session === undefined) return
@@ -98,13 +100,13 @@ export async function makeSureTheyAgree (targets: Target[], person: Person): Pro
     })
     if (status !== 200) {
       throw new LoadError(
-        `${name} answered ${status ?? failure}${error === undefined ? '' : ` ${error}`} to a token that another target has issued: all targets must be replicas of one deployment, with one database, one Redis and one ISSUER.`
+        `${name} answered ${status ?? failure}${error === undefined ? '' : ` ${error}`} to a token that another target has issued. All targets must be replicas of one deployment, with one database, one Redis and one ISSUER.`
       )
     }
   }
 }
 
-/** Deletes the accounts. Answers how many are left, or may be, where something is in the way. */
+/** Deletes the accounts. Resolves with the number of those that are left, or may be, after a failure. */
 export async function deletePeople (people: Person[], { targets, onProgress, signal }: PeopleOptions): Promise<number> {
   let left = people.length
   await inTurns(people, boundMs(people.length), signal, onProgress, async ({ username, password }, index) => {
@@ -113,7 +115,7 @@ export async function deletePeople (people: Person[], { targets, onProgress, sig
     ).catch((error: unknown) => {
       if (!(error instanceof Refusal && error.error === 'invalid_credentials')) throw error
     })
-    // Nobody is there of that name, where a /register was not answered.
+    // After a /register without an answer, the user may not exist.
     if (login !== undefined) {
       await insist(
         targets,
@@ -128,25 +130,25 @@ export async function deletePeople (people: Person[], { targets, onProgress, sig
   return left
 }
 
-/** What a login or a refresh was answered with. */
+/** Returns the session of an answer to a login or a refresh. */
 export function openedSession (body: string, previous?: Session): Session {
   const {
     access_token: accessToken, refresh_token: refreshToken, expires_in: expiresInSeconds
   } = JSON.parse(body) as Record<string, unknown>
   const now = performance.now()
   return {
-    // Tokens are issued at whole seconds, so it may expire by one earlier.
+    // Tokens are issued at whole seconds, so one may expire up to a second earlier.
     accessTokens: [
       { token: String(accessToken), expiresAt: now + 1_000 * (Number(expiresInSeconds) - 1) },
       ...previous?.accessTokens.slice(0, 1) ?? []
     ],
     refreshToken: String(refreshToken),
-    // Before it expires, as clients do that look at `expires_in`.
+    // Before it expires, as clients do that read `expires_in`.
     refreshAt: now + 800 * Number(expiresInSeconds)
   }
 }
 
-/** Does the work for each person, a few at a time, within a bound. */
+/** Does the work for each user, a few at a time. Rejects with a `LoadError` after `withinMs` milliseconds. */
 async function inTurns (
   people: Person[],
   withinMs: number,
@@ -162,7 +164,7 @@ async function inTurns (
       for (let index = next++; index < people.length && !signal.aborted; index = next++) {
         if (performance.now() > giveUpAt) {
           throw new LoadError(
-            `After ${Math.round(withinMs / 1000)} seconds ${done} of ${people.length} users were done: take fewer --users, or a faster target.`
+            `Only ${done} of ${people.length} users were done after ${Math.round(withinMs / 1000)} seconds. Use fewer --users, or a faster target.`
           )
         }
         await work(people[index] as Person, index).catch(error => {
@@ -175,7 +177,7 @@ async function inTurns (
   )
 }
 
-/** Sends a request until it is answered as it must be. Rejects with a `Refusal` when it is refused. */
+/** Sends a request until it is answered with the expected status. Rejects with a {@link Refusal} otherwise. */
 async function insist (
   targets: Target[], turn: number, request: Request, expected: number, signal: AbortSignal
 ): Promise<Exchange> {
@@ -185,7 +187,7 @@ async function insist (
     const exchange = await target.load.send(request)
     if (exchange.status === expected) return exchange
     isCertain &&= exchange.askedAt === undefined || (exchange.status !== undefined && exchange.status < 500)
-    // What was sent before, and not answered in time.
+    // An earlier try was executed, but its answer came too late.
     if (attempt > 1 && request.path === '/register' && exchange.error === 'username_taken') return exchange
     if ((exchange.status !== 503 && exchange.failure !== 'timeout') || attempt === maxTries || signal.aborted) {
       throw new Refusal(explain(target, request, exchange), exchange.error, isCertain)
@@ -197,7 +199,7 @@ async function insist (
 class Refusal extends LoadError {
   /** The `error` of the answer. */
   readonly error: string | undefined
-  /** Whether nothing can have come of it: no try of several was left without an answer, or answered with 503. */
+  /** True if the request certainly had no effect: every try was answered or not sent, and no answer was a 5xx. */
   readonly isCertain: boolean
 
   constructor (message: string, error: string | undefined, isCertain: boolean) {
@@ -213,7 +215,7 @@ function explain ({ name }: Target, { method, path }: Request, { status, failure
     `${body.slice(0, 300)}`
 }
 
-/** Why a target answers 429, and the cure. */
+/** Returns a sentence that says why a target answers 429, and the cure. */
 export function limited (name: string, request: string): string {
   return `${name} answers ${request} with 429, since its limits on guessing passwords are on: start it with ` +
     'RATE_LIMITS=off, on a closed network only.'

@@ -1,8 +1,8 @@
-/** What a user does. Each is one request. */
+/** The operations of a user. Each is one request. */
 export const operations = ['sign-in', 'token', 'me', 'sessions', 'refresh', 'logout', 'logout-everywhere'] as const
 export type Operation = typeof operations[number]
 
-/** What an operation is to the target. */
+/** The request of each operation. */
 export const requestLines: Record<Operation, string> = {
   'sign-in': 'POST /login',
   token: 'GET /token',
@@ -14,27 +14,26 @@ export const requestLines: Record<Operation, string> = {
 }
 
 export interface Profile {
-  /** What it is, before its shares. */
+  /** A description without the shares. */
   about: string
   /**
-   * How often each operation is chosen, as parts of their sum. Signing in has no share: whoever is not signed in, or
-   * not on all devices, does that next. Undefined where everybody does the same at once.
+   * The share of each operation, as a part of their sum. Signing in has no share: a user who is not signed in on all
+   * devices does that next. Undefined if all users do the same at once.
    */
   shares: Partial<Record<Operation, number>> | undefined
-  /** On how many devices a user is signed in at the same time. */
+  /** The number of devices on which a user is signed in at the same time. */
   devices: number
-  /** Requests a second when `--rate` is left out; undefined: closed loop. */
+  /** Requests a second without `--rate`. Undefined for a closed loop. */
   ratePerSecond?: number
-  /** How long it lasts when `--duration` is left out. */
+  /** The duration without `--duration`. */
   durationSeconds: number
 }
 
 /**
- * `GET /token` asks the blocklist alone, as a request to any API does that uses the plugin; `GET /me` asks the database
- * too.
+ * `GET /token` only checks the blocklist, as any API with the plugin does. `GET /me` also reads the database.
  *
- * In a day a user makes some hundred requests, refreshes every quarter of an hour, and signs in and out once. That
- * would be one logout in a thousand requests. There are ten here, so that a minute has enough of what is expensive and
+ * In a day, a user makes some hundred requests, refreshes every quarter of an hour, and signs in and out once. That is
+ * one logout in a thousand requests. Here there are ten, so that a minute has enough logouts, which are expensive and
  * checked.
  */
 const mixedShares = { token: 720, me: 210, sessions: 30, refresh: 30, logout: 9, 'logout-everywhere': 1 }
@@ -47,25 +46,25 @@ export const profiles = {
     durationSeconds: 30
   },
   mixed: {
-    about: 'what people do, with a sign-in after each logout',
+    about: 'what users do, with a sign-in after each logout',
     shares: mixedShares,
     devices: 1,
     durationSeconds: 30
   },
   storm: {
-    about: 'everybody signs in at the same moment; once all are in, everybody logs out at the same moment; and again',
+    about: 'all users sign in at the same moment; then all log out at the same moment; and so on',
     shares: undefined,
     devices: 1,
     durationSeconds: 30
   },
   'logout-everywhere': {
-    about: 'each user is signed in on 3 devices, and logs out on all of them at once',
+    about: 'each user is signed in on 3 devices, and ends all three sessions at once',
     shares: { token: 94, 'logout-everywhere': 6 },
     devices: 3,
     durationSeconds: 30
   },
   soak: {
-    about: 'as mixed, but at 100 requests a second for an hour unless told otherwise',
+    about: 'like mixed, at 100 requests per second for an hour, unless --rate or --duration say otherwise',
     shares: mixedShares,
     devices: 1,
     ratePerSecond: 100,
@@ -76,7 +75,7 @@ export const profiles = {
 export type ProfileName = keyof typeof profiles
 export const profileNames = Object.keys(profiles) as ProfileName[]
 
-/** A profile in a sentence, for people. */
+/** Returns a profile in a sentence, for people. */
 export function describeProfile (name: ProfileName): string {
   const { about, shares }: Profile = profiles[name]
   return shares === undefined ? about : `${about}: ${describeShares(shares)}`
@@ -90,7 +89,11 @@ export function describeShares (shares: Partial<Record<Operation, number>>): str
     .join(', ')
 }
 
-/** Chooses an operation by its share. @param random from 0 to less than 1 */
+/**
+ * Chooses an operation by its share.
+ *
+ * @param random from 0 to less than 1
+ */
 export function chooseOperation (shares: Partial<Record<Operation, number>>, random: number): Operation {
   const entries = Object.entries(shares) as [Operation, number][]
   let rest = random * entries.reduce((sum, [, share]) => sum + share, 0)

@@ -1,15 +1,17 @@
 import { SingleBar } from 'cli-progress'
 
-/** A plain line is printed this often, at most: a dozen in a run, and one a minute in a long one. */
+/** Returns the shortest time between two plain lines: a dozen in a run, and one a minute in a long one. */
 const lineEveryMs = (totalSeconds: number) => Math.min(60_000, Math.max(1_000, totalSeconds * 1000 / 12))
 const barEveryMs = 200
 
-/** What the user sees while something is under way: a bar in a terminal, lines elsewhere. */
+/** Shows the progress to the user: as a bar in a terminal, otherwise in lines. */
 export interface Progress {
-  /** A line of its own, which stays. */
+  /** Prints a line that stays. */
   say (line: string): void
   /**
-   * Shows how far a step is until it is ended. @param describe what is shown beside it, asked for anew each time
+   * Shows the progress of a step until the step ends.
+   *
+   * @param describe returns the text beside it; called anew each time
    */
   begin (title: string, total: number, unit: string, describe?: () => string): Step
 }
@@ -23,7 +25,7 @@ export function createProgress (stream: NodeJS.WriteStream): Progress {
   let bar: SingleBar | undefined
 
   function say (line: string): void {
-    // The bar is drawn again below it.
+    // The bar is drawn again below the line.
     stream.write(bar === undefined ? `${line}\n` : `\r\u001b[K${line}\n`)
   }
 

@@ -1,11 +1,11 @@
 import type { Histogram } from 'hdr-histogram-js'
 import { createHistogram, recordLatency } from './histogram.ts'
 
-/** What is shown reaches back over so many slices of this length, and over the one that has begun. */
+/** The figures cover this many slices of this length, and the slice that has begun. */
 const sliceMs = 250
 const wholeSlices = 4
 
-/** What the load is like just now, for who watches it: latencies as measured. */
+/** The figures of the last second, for the user who watches. Latencies are as measured. */
 export interface Recent {
   requestsPerSecond: number
   /** Undefined while nothing was answered. */
@@ -13,14 +13,14 @@ export interface Recent {
 }
 
 export interface RecentRequests {
-  /** @param latencyMs undefined for a request that has not waited for anything */
+  /** @param latencyMs undefined for a request that did not wait for anything */
   record (latencyMs: number | undefined): void
   readonly now: Recent
 }
 
 interface Slice { at: number, requests: number, latencies: Histogram }
 
-/** Remembers the requests of the last second, whatever the intervals of the timeline are. */
+/** Creates a memory of the requests of the last second, regardless of the intervals of the timeline. */
 export function createRecentRequests (now = () => performance.now()): RecentRequests {
   const startedAt = now()
   let slices: Slice[] = []

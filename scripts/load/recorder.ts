@@ -8,26 +8,27 @@ import type { OperationFigures, Point, Verdict } from './report.ts'
 import { createRecentRequests, type Recent } from './recent.ts'
 import { createTimeline } from './timeline.ts'
 
-/** A request that could not be sent has waited for its connection if that took as long. */
+/** A request that could not be sent counts as having waited for a connection if it took this long. */
 const shortestWaitMs = 100
 
-/** Counts while it runs. What comes before and after that counts for nothing. */
+/** Counts requests while it runs. Requests before and after are not counted. */
 export interface Recorder {
   start (): void
   stop (): void
-  /** @param latencyMs from when it was due, or began, to its end */
+  /** @param latencyMs the time from when it was due, or began, to its end */
   record (operation: Operation, exchange: Exchange, latencyMs: number): void
-  /** A request that was due, and could not be sent: too many were waiting already. */
+  /** Counts a request that was due and not sent, because too many were waiting. */
   recordNotSent (): void
   /**
-   * An answer to a request with a token that had ended. @param askedAfterMs how long after the logout's answer it was
-   * asked; undefined where it could not be
+   * Records the answer to a request with a revoked token.
+   *
+   * @param askedAfterMs the time from the logout's answer to this request; undefined if it could not be sent
    */
   recordCheck (verdict: Verdict, askedAfterMs: number | undefined): void
   readonly figures: Figures
 }
 
-/** What has come together so far. */
+/** The figures so far. */
 export interface Figures {
   readonly requests: number
   readonly failed: number
@@ -35,20 +36,20 @@ export interface Figures {
   readonly timeline: readonly Point[]
   readonly intervalSeconds: number
   readonly operations: Partial<Record<Operation, OperationFigures>>
-  /** What the last second was like. */
+  /** The figures of the last second. */
   readonly recent: Recent
-  /** The latencies of all requests. */
+  /** Returns the latencies of all requests. */
   sum (): Histogram
 }
 
-/** What is known of an operation. */
+/** The counts of an operation. */
 interface Count {
   requests: number
   statuses: Record<string, number>
   measured: Histogram
 }
 
-/** @param isCorrected whether latencies still have to be corrected for coordinated omission, as in a closed loop */
+/** @param isCorrected true if latencies must be corrected for coordinated omission, as in a closed loop */
 export function createRecorder ({ durationSeconds, isCorrected }: {
   durationSeconds: number, isCorrected: boolean
 }): Recorder {
@@ -63,7 +64,7 @@ export function createRecorder ({ durationSeconds, isCorrected }: {
     return count
   }
 
-  /** Of an interval as well the whole run so far says at which interval requests were expected. */
+  /** Corrects latencies. The expected interval always comes from the whole run so far. */
   function correct ({ measured }: Count, histogram = measured): Histogram {
     if (!isCorrected) return histogram
     return corrected(histogram, expectedInterval(measured, [...counts.values()].map(({ measured }) => measured)))
@@ -131,7 +132,7 @@ function figuresOf (
   }
 }
 
-/** Who finds nobody at the door has not waited, and would flatter the rest. */
+/** Returns false for a request that failed at once without a connection. Its latency would flatter the others. */
 function hasWaited ({ askedAt }: Exchange, latencyMs: number): boolean {
   return askedAt !== undefined || latencyMs >= shortestWaitMs
 }

@@ -5,8 +5,8 @@ import { htmlOf } from './report-html.ts'
 import type { Report } from './report.ts'
 
 /**
- * Makes the folder of the reports. Throws a `LoadError` where none could be written into it, before hours are measured
- * for nothing.
+ * Creates the folder of the reports. Throws a `LoadError` if it cannot be written to, before a long run is measured for
+ * nothing.
  */
 export function prepareFolder (folder: string): void {
   const probe = join(folder, `.${process.pid}.probe`)
@@ -19,10 +19,7 @@ export function prepareFolder (folder: string): void {
   }
 }
 
-/**
- * Writes the reports, over those that the same run has written before. Answers their files; throws a `LoadError` where
- * it cannot.
- */
+/** Writes the reports, over earlier ones of this run, and returns their files. Throws a `LoadError` if that fails. */
 export function writeReports (report: Report, folder: string): string[] {
   const name = join(folder, `${report.startedAt.replace(/\.\d+Z$/, '').replaceAll(':', '-')}-${report.profile}`)
   try {

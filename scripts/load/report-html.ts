@@ -5,7 +5,7 @@ import { showingOf } from './outcome.ts'
 import type { Report, Violation } from './report.ts'
 import { figureRows, modeOf, summaryLines, verdictLine } from './summary.ts'
 
-/** More violations than that are in the JSON alone. */
+/** The largest number of violations in the page. The JSON has more. */
 const maxViolationsShown = 200
 
 const uPlotMain = createRequire(import.meta.url).resolve('uplot')
@@ -13,8 +13,8 @@ const ofUPlot = (name: string) => readFileSync(join(uPlotMain, '..', name), 'utf
 const ofPage = (name: string) => readFileSync(join(import.meta.dirname, 'page', name), 'utf8')
 
 /**
- * The report as one file that needs no other: script, styles and figures stand in it. Its policy lets it ask nobody for
- * anything.
+ * Returns the report as one HTML file that needs no other: it holds the scripts, the styles and the figures. Its
+ * content security policy forbids all requests.
  */
 export function htmlOf (report: Report): string {
   const title = `signout under load: ${report.profile}, ${report.startedAt}`
@@ -56,21 +56,21 @@ ${ofPage('page.js')}
 const plots = [
   [
     'throughput', 'Throughput',
-    'Requests that were answered, or given up, in a second. The axis is nearly logarithmic, and has a zero.'
+    'Requests per second that were answered or given up. The axis is nearly logarithmic, and begins at 0.'
   ],
-  ['latency', 'Latency over time', 'Percentiles of all requests of an interval. The axis is logarithmic.'],
+  ['latency', 'Latency over time', 'Percentiles of all requests in each interval. The axis is logarithmic.'],
   [
     'distribution', 'Latency distribution',
-    'How many requests took no longer than that: at 99 %, all but one in a hundred. Both axes are logarithmic.'
+    'How many requests took at most this long. At 99 %, one request in a hundred took longer. Both axes are logarithmic.'
   ],
-  ['statuses', 'Status codes', 'What the requests of the load were answered with, or why they were not.'],
+  ['statuses', 'Status codes', 'Status codes of the answers, or the reason why there was no answer.'],
   [
     'checks',
     'Revocation checks',
-    "What requests with tokens that had ended were answered with, and how long after a logout's answer the last replica was asked."
+    "Answers to tokens that were logged out, and how long after a logout's answer the last replica got its request."
   ]
 ] as const
-const noChecks = 'Nobody logged out while it loaded. Everybody did after that, which was checked as well.'
+const noChecks = 'No user logged out during the load. All users logged out after it, and these logouts were checked.'
 
 function plotOf (id: string, heading: string, explanation: string): string {
   return `<section>\n<h2>${heading}</h2>\n<p>${explanation}</p>\n<div class="plot" id="${id}"></div>\n</section>`
@@ -93,7 +93,7 @@ function factsOf (report: Report): string {
     ],
     [
       'Requests',
-      `${totals.requests}, ${totals.requestsPerSecond.toFixed(1)} a second; ${totals.failed} refused or not answered${totals.notSent > 0 ? `; ${totals.notSent} never sent` : ''}`
+      `${totals.requests}, ${totals.requestsPerSecond.toFixed(1)} per second; ${totals.failed} refused or not answered${totals.notSent > 0 ? `; ${totals.notSent} never sent` : ''}`
     ],
     [
       'Latency',
@@ -102,8 +102,8 @@ function factsOf (report: Report): string {
         : `p50 ${totals.latencyMs.p50.toFixed(1)} ms, p99 ${totals.latencyMs.p99.toFixed(1)} ms, max ${totals.latencyMs.max.toFixed(1)} ms`
     ],
     [
-      'The load itself',
-      `busy ${Math.round(100 * report.generator.cpuShare)} % of a core, its event loop late by ${report.generator.eventLoopDelayP99Ms.toFixed(1)} ms (p99)`
+      'Load program',
+      `busy ${Math.round(100 * report.generator.cpuShare)} % of one core, event-loop delay p99 ${report.generator.eventLoopDelayP99Ms.toFixed(1)} ms`
     ]
   ]
   const list = facts.map(([name, value]) => `<dt>${name}</dt><dd>${escape(value)}</dd>`).join('\n')
@@ -136,9 +136,9 @@ function violationsOf (violations: Violation[], count: number): string {
   })
   return `<section>
 <h2>Violations</h2>
-<p>${count} tokens were accepted after their logout had been answered. The first ${rows.length}:</p>
+<p>Tokens that were accepted after their logout was answered 200: ${count}. The first ${rows.length}:</p>
 <div class="wide"><table class="violations">
-<thead><tr><th>logged out at</th><th>by</th><th>accepted by</th><th>token</th><th>status</th><th>asked after ms</th><th>answered after ms</th></tr></thead>
+<thead><tr><th>logged out at</th><th>by</th><th>accepted by</th><th>token</th><th>status</th><th>sent after ms</th><th>answered after ms</th></tr></thead>
 <tbody>
 ${rows.join('\n')}
 </tbody>

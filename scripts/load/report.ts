@@ -2,24 +2,24 @@ import type { Latencies } from './histogram.ts'
 import type { Operation, ProfileName } from './profiles.ts'
 
 /**
- * What a target answered to a token that had ended: refused as revoked; accepted, which is a violation; 503; or
- * anything else, which proves nothing (it had expired as well, say, or there was no answer).
+ * The verdict on the answer to a revoked token: refused as revoked; accepted, which is a violation; unavailable (503);
+ * or inconclusive. An inconclusive answer proves nothing: the token had expired too, for example, or there was no
+ * answer.
  */
 export type Verdict = 'refused' | 'accepted' | 'unavailable' | 'inconclusive'
 
 /** An interval of the run. */
 export interface Point {
-  /** When it began, in seconds since the start. */
+  /** The start, in seconds since the start of the run. */
   atSeconds: number
-  /** How long it was. */
   seconds: number
   requests: Partial<Record<Operation, number>>
-  /** By status, or by what there was instead of an answer. */
+  /** By status, or by the failure if there was no answer. */
   statuses: Record<string, number>
   notSent: number
   latencyMs: Latencies | undefined
   checks: Record<Verdict, number>
-  /** How long after a logout's answer the last target was asked, at most. */
+  /** The longest time from a logout's answer until the last target was asked. */
   lastAskedMs: number | undefined
 }
 
@@ -28,16 +28,15 @@ export interface OperationFigures {
   statuses: Record<string, number>
   /** Corrected for coordinated omission. */
   latencyMs: Latencies | undefined
-  /** As measured, where that is something else. */
+  /** As measured, if that differs. */
   measuredLatencyMs?: Latencies | undefined
   distribution: [percentile: number, ms: number][]
 }
 
 /** A token that was accepted after its logout had been answered 200. */
 export interface Violation {
-  /** Which token it was. */
   what: 'access token' | 'refresh token'
-  /** When the logout was answered. */
+  /** The instant of the logout's answer. */
   loggedOutAt: string
   loggedOutBy: string
   acceptedBy: string
@@ -47,43 +46,43 @@ export interface Violation {
 }
 
 export interface RevocationFigures {
-  /** Logouts that were answered 200, each of which was checked. */
+  /** Logouts that were answered 200. Each was checked. */
   logouts: number
-  /** Those of them that were made while it loaded, and not when everybody left after that. */
+  /** Logouts during the load. The others are those of users who leave after it. */
   logoutsUnderLoad: number
-  /** Those of them after which every target has refused every token. */
+  /** Logouts after which every target has refused every token. */
   refusedEverywhere: number
-  /** How the requests with tokens that had ended were answered. */
+  /** The verdicts on the answers to revoked tokens. */
   answers: Record<Verdict, number>
-  /** Those of the requests that could not be sent: there was no connection to the target. */
+  /** Requests that could not be sent, because there was no connection to the target. */
   neverAsked: number
   /**
-   * How long after a logout's answer the last target was asked, and had answered: the most and the median. Targets that
-   * were never asked are left out.
+   * The time from a logout's answer until the last target was asked, and until it had answered. Targets that were never
+   * asked are left out.
    */
   lastAskedMs: { median: number, max: number } | undefined
   lastAnsweredMs: { median: number, max: number } | undefined
-  /** Tokens that were asked about once more at the end. */
+  /** Tokens that were checked again at the end. */
   askedAgain: { tokens: number, answers: Record<Verdict, number> }
   violationCount: number
-  /** The first of them. */
+  /** The first violations. */
   violations: Violation[]
 }
 
 export interface Report {
   version: string
   startedAt: string
-  /** How long it loaded. */
+  /** The duration of the load. */
   seconds: number
   endedBy: 'duration' | 'interruption'
   targets: string[]
-  /** Whether they were started for this run. */
+  /** True if the replicas were started for this run. */
   ownReplicas: boolean
   profile: ProfileName
   profileDescription: string
   users: number
   mode: { kind: 'open', ratePerSecond: number } | { kind: 'closed' } | { kind: 'waves' }
-  /** What was done about coordinated omission, for people. */
+  /** The treatment of coordinated omission, for people. */
   coordinatedOmission: string
   preparationSeconds: number
   totals: {
@@ -98,6 +97,6 @@ export interface Report {
   intervalSeconds: number
   timeline: Point[]
   revocation: RevocationFigures
-  /** How busy the program that loads was: near 1, it is what was measured. */
+  /** The use of the processor by this program. Near 1, the figures may be its own limit. */
   generator: { cpuShare: number, eventLoopDelayP99Ms: number }
 }

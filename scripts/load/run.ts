@@ -15,14 +15,14 @@ import { runClosedLoop, runOpenLoop, runWaves } from './schedule.ts'
 import { latenciesOf, distributionOf } from './histogram.ts'
 import type { Target } from './targets.ts'
 
-/** Violations are printed as they happen, up to this many. The reports have more. */
+/** The largest number of violations that are printed as they happen. The reports have more. */
 const maxPrinted = 20
-/** How often what is shown is brought up to date. */
+/** The pause between two updates of the progress. */
 const showEveryMs = 250
-/** How many users sign out at the same time once the load is over. */
+/** The number of users who log out at the same time after the load. */
 const leavingAtOnce = 16
 const leavingTries = 5
-/** How long each step may take that tidies up after the load. */
+/** The longest time of the last logouts, and of the last checks. */
 const tidyMs = 60_000
 
 export interface RunOptions {
@@ -30,17 +30,18 @@ export interface RunOptions {
   targets: Target[]
   ownReplicas: boolean
   progress: Progress
-  /** Ends the load, which is then reported so far. */
+  /** Ends the load. The report then covers the load so far. */
   signal: AbortSignal
-  /** Ends what follows the load as well. */
+  /** Also ends the steps after the load. */
   hurry: AbortSignal
   /**
-   * Told what there is to report once the load is over, and again when more is known: what follows may be cut short.
+   * Called with the report once the load is over, and again when it has more. The steps after the load may be cut
+   * short.
    */
   keep: (report: Report) => void
 }
 
-/** Everything that a run needs, made once. */
+/** The parts of a run, created once. */
 interface Run extends RunOptions {
   profile: Profile
   mode: Report['mode']
@@ -50,7 +51,7 @@ interface Run extends RunOptions {
 }
 
 /**
- * Makes users, loads the targets, signs everybody out, and answers what came of it. Rejects with a `LoadError` when
+ * Creates users, loads the targets, logs all users out, and resolves with the report. Rejects with a `LoadError` if
  * nothing could be measured.
  */
 export async function runLoad (runOptions: RunOptions): Promise<Report> {
@@ -82,7 +83,7 @@ type Course = Pick<Report, 'startedAt' | 'seconds' | 'endedBy' | 'preparationSec
 function reportOf (
   { options, targets, ownReplicas, mode, recorder: { figures }, logoutCheck }: Run, course: Course
 ): Report {
-  if (figures.requests === 0) throw new LoadError('Nothing was answered within the time: take a longer --duration.')
+  if (figures.requests === 0) throw new LoadError('No request was answered during the load. Use a longer --duration.')
   const all = figures.sum()
   return {
     version,
@@ -109,7 +110,7 @@ function reportOf (
   }
 }
 
-/** Aborted when a step after the load takes too long, or when there is a hurry. */
+/** Returns a signal that aborts when a step after the load takes too long, or when the user cuts the run short. */
 function within ({ hurry }: Run): AbortSignal {
   return AbortSignal.any([hurry, AbortSignal.timeout(tidyMs)])
 }
@@ -144,15 +145,15 @@ function explainCorrection ({ kind }: Report['mode']): string {
     case 'open':
       return 'Latencies count from when a request was due, so they are corrected for coordinated omission.'
     case 'closed':
-      return "Latencies are corrected for coordinated omission afterwards, by HdrHistogram's rule: a request of a " +
-        'kind is expected from each user at the interval that is usual for it, which is the longer the rarer it is. ' +
-        'As measured, they stand beside.'
+      return 'Latencies are corrected for coordinated omission afterwards, by the rule of HdrHistogram. Each ' +
+        'operation has its own interval, in which the next request of a user is expected. The rows "as measured" ' +
+        'show the latencies before the correction.'
     case 'waves':
       return 'Latencies count from when everybody began, so they are corrected for coordinated omission.'
   }
 }
 
-/** Signs up the users, and signs them in unless that is the load. */
+/** Registers the users, and signs them in unless that is the load. */
 async function prepare ({ profile, targets, progress, signal }: Run, people: Person[]): Promise<void> {
   const inStep = async (title: string, work: (peopleOptions: PeopleOptions) => Promise<void>) => {
     const step = progress.begin(title, people.length, 'users')
@@ -163,7 +164,7 @@ async function prepare ({ profile, targets, progress, signal }: Run, people: Per
     }
   }
   await inStep('Signing up', peopleOptions => signUpPeople(people, peopleOptions))
-  // Where signing in is the load, one alone, to see whether the targets are of one kind.
+  // If signing in is the load, one user is enough to check that the targets belong together.
   if (profile.shares === undefined) await signInPeople(people.slice(0, 1), 1, { targets, signal, onProgress: () => {} })
   else await inStep('Signing in', peopleOptions => signInPeople(people, profile.devices, peopleOptions))
   const [first] = people
@@ -203,13 +204,13 @@ async function load (
   }
 }
 
-/** Everybody who is still signed in logs out, which is checked like any other logout. */
+/** Logs out all users who are still signed in. These logouts are checked like any other. */
 async function leave (run: Run, people: Person[]): Promise<void> {
   const signal = within(run)
   const waiting = [...people]
   await Promise.all(Array.from({ length: leavingAtOnce }, async () => {
     for (let person = waiting.pop(); person !== undefined; person = waiting.pop()) {
-      // A session whose access token has expired takes two: it is refreshed first.
+      // A session with an expired access token takes two tries, because it is refreshed first.
       const tries = 2 * person.sessions.length + leavingTries
       for (let attempt = 0; person.sessions.length > 0 && attempt < tries && !signal.aborted; attempt++) {
         await run.actions.logOut(person, performance.now())
@@ -227,7 +228,7 @@ async function removePeople (run: Run, people: Person[]): Promise<void> {
   step.end()
   if (left > 0) {
     run.progress.say(
-      `${left} users could not be deleted: their names begin with ${people[0]?.username.replace(/\d+$/, '')}`
+      `${left} users could not be deleted. Delete them as an administrator. Their names begin with ${people[0]?.username.replace(/\d+$/, '')}`
     )
   }
 }

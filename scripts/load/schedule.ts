@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { requestMs } from './http-client.ts'
 import type { Person } from './people.ts'
 
-/** More than that do not wait for a user who is free: they are counted as not sent. */
+/** The largest number of requests that wait for a free user. Further ones count as not sent. */
 const maxWaiting = 10_000
 
 export type Act = (person: Person, dueAt: number) => Promise<void>
@@ -10,11 +10,11 @@ export type Act = (person: Person, dueAt: number) => Promise<void>
 export interface Schedule {
   people: Person[]
   durationMs: number
-  /** Ends it before its time. */
+  /** Ends the schedule early. */
   signal: AbortSignal
 }
 
-/** Each user sends the next request once the last one has been answered. */
+/** Runs a closed loop: each user sends the next request once the last one is answered. */
 export async function runClosedLoop (act: Act, { people, durationMs, signal }: Schedule): Promise<void> {
   const endsAt = performance.now() + durationMs
   await Promise.all(people.map(async person => {
@@ -23,8 +23,8 @@ export async function runClosedLoop (act: Act, { people, durationMs, signal }: S
 }
 
 /**
- * Requests are due at a constant rate, whatever the answers take. Each is for a user who has none under way; where all
- * have, it waits, and its latency counts from when it was due all the same.
+ * Runs an open loop: requests are due at a constant rate, regardless of the answers. Each is sent for a user without a
+ * request under way. Without a free user it waits, and its latency still counts from when it was due.
  */
 export async function runOpenLoop (
   act: Act,
@@ -51,7 +51,7 @@ export async function runOpenLoop (
 
   const dueAt = (index: number) => startedAt + index * 1000 / ratePerSecond
   let next = 0
-  /** Answers whether everything is due by now. */
+  /** Queues the requests that are due by now. Returns true if all are. */
   const collectDue = () => {
     for (; next < total && dueAt(next) <= performance.now(); next++) {
       if (waiting.length < maxWaiting) waiting.push(dueAt(next))
@@ -68,14 +68,17 @@ export async function runOpenLoop (
   waiting.forEach(onNotSent)
 }
 
-/** Everybody signs in at the same moment; once all are in, everybody logs out at the same moment; and again. */
+/**
+ * Runs waves. All users sign in at the same moment. Once all are in, all log out at the same moment. Then they begin
+ * again.
+ */
 export async function runWaves (
   { signIn, logOut }: { signIn: Act, logOut: Act }, { people, durationMs, signal }: Schedule
 ): Promise<void> {
   const endsAt = performance.now() + durationMs
   const isOver = () => signal.aborted || performance.now() > endsAt
 
-  /** What is refused is tried again, and due since everybody began all the same. */
+  /** Repeats an act until each user is done. Latencies count from when all users began, also after a refusal. */
   const together = async (act: Act, isDone: (person: Person) => boolean) => {
     const startedAt = performance.now()
     await Promise.all(

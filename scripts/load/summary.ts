@@ -4,37 +4,40 @@ import { showingOf } from './outcome.ts'
 import { requestLines, type Operation } from './profiles.ts'
 import type { OperationFigures, Point, Report, RevocationFigures } from './report.ts'
 
-/** A run of fewer intervals has no beginning and no end that could be compared. */
+/** The smallest number of intervals of a run whose beginning and end can be compared. */
 const minTrendPoints = 60
 
-/** What is said of a run in a terminal, and in front of the HTML report. */
+/** Returns the notes on a run, for the terminal and for the HTML report. */
 export function summaryLines (report: Report): string[] {
   const { totals, seconds, users, generator, endedBy } = report
   const lines = [
-    `Profile ${report.profile}, ${modeOf(report)}, ${users} users, ${seconds.toFixed(1)} s${endedBy === 'interruption' ? ' (interrupted)' : ''}: ${totals.requests} requests, ${totals.requestsPerSecond.toFixed(1)} a second, ${totals.failed} refused or not answered.`,
+    `Profile ${report.profile}, ${modeOf(report)}, ${users} users, ${seconds.toFixed(1)} s${endedBy === 'interruption' ? ' (interrupted)' : ''}: ${totals.requests} requests, ${totals.requestsPerSecond.toFixed(1)} per second, ${totals.failed} refused or not answered.`,
     report.coordinatedOmission
   ]
   const trend = describeTrend(report)
   if (trend !== undefined) lines.push(trend)
   if (totals.notSent > 0) {
     lines.push(
-      `${totals.notSent} requests were due and never sent, since no user was free for them${endedBy === 'interruption' ? ' before the interruption' : ': the targets, or the users, are too few for this rate'}.`
+      `${totals.notSent} requests were due and never sent, because no user was free${endedBy === 'interruption' ? ' before the interruption.' : '. Use more --users, more targets, or a lower --rate.'}`
     )
   }
   if (report.ownReplicas) {
     lines.push(
-      'The replicas were started for this run, on this machine, with RATE_LIMITS=off, which nothing that the public reaches may have.'
+      'The replicas were started for this run on this machine, with RATE_LIMITS=off. Never use that setting where the public can reach the service.'
     )
   }
   if (generator.cpuShare > 0.9) {
     lines.push(
-      `This program itself was busy ${Math.round(100 * generator.cpuShare)} % of the time: the figures may be its limit, and not that of the targets.`
+      `The load program was busy ${Math.round(100 * generator.cpuShare)} % of the time. The figures may show its limit, and not the limit of the targets.`
     )
   }
   return lines
 }
 
-/** Whether it became slower: of a run that is long enough, its beginning beside its end. */
+/**
+ * Returns the usual latencies at the beginning and at the end, which show if it became slower. Undefined for a short
+ * run.
+ */
 function describeTrend ({ timeline }: Report): string | undefined {
   if (timeline.length < minTrendPoints) return undefined
   const tenth = Math.floor(timeline.length / 10)
@@ -46,33 +49,33 @@ function describeTrend ({ timeline }: Report): string | undefined {
   }
   const describe = (points: Point[]) =>
     `p50 ${usual(points, ({ p50 }) => p50)} and p99 ${usual(points, ({ p99 }) => p99)}`
-  return `In the first tenth of the time ${describe(timeline.slice(0, tenth))} were usual, in the last ` +
-    `${describe(timeline.slice(-tenth))}.`
+  return `Typical latency in the first tenth of the run: ${describe(timeline.slice(0, tenth))}. ` +
+    `In the last tenth: ${describe(timeline.slice(-tenth))}.`
 }
 
-/** In what manner requests were sent, in a few words. */
+/** Returns the mode of sending requests, in a few words. */
 export function modeOf ({ mode }: Report): string {
   switch (mode.kind) {
-    case 'open': return `open loop, ${mode.ratePerSecond} requests due a second`
+    case 'open': return `open loop, ${mode.ratePerSecond} requests due per second`
     case 'closed': return 'closed loop'
-    case 'waves': return 'all at once, in waves'
+    case 'waves': return 'all users at once, in waves'
   }
 }
 
-/** What the checks of the logouts have shown, in one sentence. */
+/** Returns the results of the logout checks, in a line. */
 export function verdictLine ({
   violationCount, logouts, logoutsUnderLoad, refusedEverywhere, answers, neverAsked, lastAskedMs, lastAnsweredMs,
   askedAgain
 }: RevocationFigures): string {
-  if (logouts === 0) return 'No logout was answered 200, so none was checked.'
+  if (logouts === 0) return 'No logout was answered 200, so no logout was checked.'
   const again =
     askedAgain.tokens > 0
-      ? ` At the end ${askedAgain.tokens} of the tokens were asked about once more: ${describeAnswers(askedAgain.answers)}.`
+      ? ` At the end, ${askedAgain.tokens} of the tokens were sent once more: ${describeAnswers(askedAgain.answers)}.`
       : ''
   const last =
     lastAskedMs === undefined || lastAnsweredMs === undefined
       ? ''
-      : ` The last replica was asked at most ${lastAskedMs.max.toFixed(1)} ms after the logout's answer (median ${lastAskedMs.median.toFixed(1)} ms), and had answered after at most ${lastAnsweredMs.max.toFixed(1)} ms.`
+      : ` The last replica got its request at most ${lastAskedMs.max.toFixed(1)} ms after the logout's answer (median ${lastAskedMs.median.toFixed(1)} ms), and answered after at most ${lastAnsweredMs.max.toFixed(1)} ms.`
   const unreached =
     neverAsked > 0
       ? ` ${neverAsked} of these requests could not be sent${last === '' ? '' : ', and are left out of these times'}.`
@@ -93,7 +96,10 @@ function describeAnswers (answers: RevocationFigures['answers']): string {
 
 const headings = ['operation', 'requests', 'per second', 'p50 ms', 'p90 ms', 'p99 ms', 'p99.9 ms', 'max ms', 'answers']
 
-/** A row for each operation, one for all, and in a closed loop what was measured before it was corrected. */
+/**
+ * Returns a row for each operation, and one for all. In a closed loop, each operation also has a row of uncorrected
+ * latencies.
+ */
 export function figureRows ({ operations, totals, seconds }: Report): { headings: string[], rows: string[][] } {
   const rows = (Object.entries(operations) as [Operation, OperationFigures][]).flatMap(
     ([operation, { requests, statuses, latencyMs, measuredLatencyMs }]) => {
@@ -121,7 +127,7 @@ function describeStatuses (statuses: Record<string, number>): string {
   return Object.entries(statuses).map(([status, count]) => `${status}: ${count}`).join(', ')
 }
 
-/** Everything that is printed at the end. */
+/** Prints the figures, the notes and the verdict at the end of a run. */
 export function printSummary (report: Report, print: (text: string) => void): void {
   const { headings, rows } = figureRows(report)
   const widths = headings.map((heading, column) =>

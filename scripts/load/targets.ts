@@ -4,31 +4,31 @@ import { LoadError } from './failure.ts'
 import { createHttpClient, type Exchange, type HttpClient, type Place } from './http-client.ts'
 import { hostOf } from './options.ts'
 
-/** More connections than that to one target are no load, but a queue at its door. */
+/** The largest number of connections to one target. More would only form a queue. */
 const maxConnections = 1_000
 
 /** A running signout. */
 export interface Target {
-  /** Its address, for people. */
+  /** The address, for people. */
   name: string
   load: HttpClient
-  /** Has connections of its own: checks never wait behind the load. */
+  /** A client with connections of its own, so that checks never wait behind the load. */
   check: HttpClient
 }
 
-/** Answers every address that a host has. */
+/** Resolves to every address of a host. */
 type Lookup = (host: string, options: { all: true }) => Promise<Place['addresses']>
 
 export interface OpenOptions {
   users: number
   ownsTarget: boolean
-  /** The system's, unless told otherwise. Each name is looked up once: requests go to what it was then. */
+  /** Resolves host names. Defaults to the resolver of the system. It is called once for each name. */
   lookup?: Lookup
 }
 
 /**
- * Opens the targets, and makes sure that each is a signout that is ready, on this machine unless `ownsTarget`. Rejects
- * with a `LoadError` of one line that says what is wrong, and the cure.
+ * Opens the targets. Checks that each is a signout that is ready, on this machine unless `ownsTarget`. Rejects with a
+ * `LoadError` of one line that says what is wrong, and the cure.
  */
 export async function openTargets (
   urls: URL[], { users, ownsTarget, lookup = lookUp }: OpenOptions
@@ -63,7 +63,7 @@ async function resolvePlace (url: URL, lookup: Lookup): Promise<Place> {
   }
 }
 
-/** Every address that the name has, not only the one that would be taken now. */
+/** Throws a `LoadError` if any address of the name is not on this machine, even one that would not be used now. */
 function refuseOthers ({ url, addresses }: Place): void {
   const other = addresses.find(({ address }) => ipaddr.process(address).range() !== 'loopback')
   if (other === undefined) return
@@ -97,7 +97,7 @@ async function makeSureOf ({ name, load }: Target): Promise<void> {
 }
 
 function locationOf ({ headers }: Exchange): string {
-  return String(headers['location'] ?? 'somewhere')
+  return String(headers['location'] ?? 'another address')
 }
 
 function explainFailure (name: string, failure: string): string {
@@ -106,7 +106,7 @@ function explainFailure (name: string, failure: string): string {
       return `Nothing listens at ${name}: start it there, or correct --target.`
     case 'timeout':
     case 'UND_ERR_CONNECT_TIMEOUT':
-      return `${name} does not answer in time: start it there, or correct --target.`
+      return `${name} did not answer within the deadline: start it there, or correct --target.`
     case 'ERR_SSL_WRONG_VERSION_NUMBER':
     case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
     case 'EPROTO':
@@ -115,11 +115,10 @@ function explainFailure (name: string, failure: string): string {
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
-      return `The certificate of ${name} is signed by nobody known here (${failure}): name its authority in ` +
-        'NODE_EXTRA_CA_CERTS.'
+      return `The certificate of ${name} is not trusted (${failure}): name its authority in NODE_EXTRA_CA_CERTS.`
     default:
       return /^HPE_|^HTTPParserError$|^UND_ERR_SOCKET$|^ECONNRESET$/.test(failure)
         ? `${name} does not speak plain HTTP (${failure}): where it needs TLS, write https:// instead of http://.`
-        : `${name} cannot be asked (${failure}): correct --target.`
+        : `${name} is unreachable (${failure}): correct --target.`
   }
 }

@@ -3,9 +3,9 @@ import { createHistogram, latenciesOf, recordLatency } from './histogram.ts'
 import type { Operation } from './profiles.ts'
 import type { Point } from './report.ts'
 
-/** The timeline has at most this many points, however long the run is. */
+/** The largest number of points, regardless of the duration of the run. */
 const maxPoints = 600
-/** The last requests may be answered after the end: this many more points are kept. */
+/** The largest number of further points: the last requests may be answered after the end. */
 const maxLatePoints = 60
 
 /** The run in intervals of the same length. */
@@ -15,12 +15,12 @@ export interface Timeline {
   start (): void
   stop (): void
   readonly isRunning: boolean
-  /** The interval of this moment. What comes while it does not run is not kept. */
+  /** The current interval. While the timeline does not run, it is not kept. */
   readonly now: Point
   recordLatency (operation: Operation, latencyMs: number): void
 }
 
-/** @param correct what is done to the latencies of an operation before they are summed up */
+/** @param correct returns the corrected latencies of an operation, before they are summed up */
 export function createTimeline (
   durationSeconds: number, correct: (operation: Operation, histogram: Histogram) => Histogram
 ): Timeline {
@@ -33,17 +33,17 @@ export function createTimeline (
 
   const elapsedSeconds = () => (performance.now() - (startedAt ?? performance.now())) / 1000
 
-  /** Where in the timeline this moment is. */
+  /** Returns the index of the current interval. */
   function indexNow (): number {
     const elapsed = elapsedSeconds()
     const index = Math.floor(elapsed / intervalSeconds)
-    // The answers to the last requests come a little late, and are no interval of their own.
+    // Answers that are a little late belong to the last interval.
     return elapsed < durationSeconds + intervalSeconds / 2
       ? Math.min(index, Math.ceil(durationSeconds / intervalSeconds) - 1)
       : index
   }
 
-  /** Puts the intervals on record that are over. */
+  /** Closes the intervals that are over. */
   function advance (): void {
     if (isStopped) return
     while (point.atSeconds < indexNow() * intervalSeconds && points.length < maxPoints + maxLatePoints) {

@@ -7,7 +7,7 @@ const apps = [
   '/Applications/Chromium.app/Contents/MacOS/Chromium', '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
 ]
 
-/** A Chromium: the one that CHROMIUM names, or one that is installed; undefined where there is none. */
+/** Returns the path of a Chromium: the one that CHROMIUM names, or an installed one. Returns undefined without one. */
 export function findChromium (): string | undefined {
   const named = process.env['CHROMIUM']
   if (named !== undefined && named !== '') return named

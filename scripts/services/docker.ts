@@ -5,15 +5,15 @@ import { keptSecret } from './state.ts'
 /** A project of its own, so that its volumes are not those of `docker compose up`. */
 const project = 'signout-services'
 
-/** Whether a Docker engine answers, not merely its client. */
+/** Returns true if a Docker engine answers, and not only its client. */
 export function hasDockerEngine (): boolean {
   return succeeds('docker', ['info']) && succeeds('docker', ['compose', 'version'])
 }
 
-/** Runs one service of docker-compose.yml, with a loopback port of this machine, and answers its address. */
+/** Runs one service of docker-compose.yml on a loopback port of this machine, and returns its address. */
 export async function composeUp (service: 'redis' | 'postgres', itsProject = project): Promise<string> {
   const port = await findFreePort()
-  // The one that the volume of an earlier run was made with.
+  // The volume of an earlier run was created with this password.
   const password = keptSecret('compose-password')
   run('docker', ['compose', '-p', itsProject, 'up', '-d', '--wait', service], {
     cwd: packageRoot,

@@ -6,8 +6,8 @@ const file = 'libfaketimeMT.so.1'
 const parents = ['/usr/lib', '/usr/lib64', '/usr/local/lib']
 
 /**
- * The library that gives a process another clock: the one that FAKETIME_LIBRARY names, or one that is installed;
- * undefined where there is none.
+ * Returns the path of the library that gives a process another clock: the one that FAKETIME_LIBRARY names, or an
+ * installed one. Returns undefined without one.
  */
 export function findFaketime (): string | undefined {
   const named = process.env['FAKETIME_LIBRARY']

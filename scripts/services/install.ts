@@ -3,19 +3,22 @@ import { ServicesError, run, succeeds } from './programs.ts'
 
 const installMs = 300_000
 const packages = {
-  redis: { name: 'Redis', apt: 'redis-server', brew: 'redis', orElse: ', or name a running one in REDIS_URL' },
+  redis: { name: 'Redis', apt: 'redis-server', brew: 'redis', orElse: ', or set REDIS_URL to a running one' },
   postgres: {
-    name: 'Postgres', apt: 'postgresql', brew: 'postgresql@17', orElse: ', or name a running one in DATABASE_URL'
+    name: 'Postgres', apt: 'postgresql', brew: 'postgresql@17', orElse: ', or set DATABASE_URL to a running one'
   },
   pgbouncer: { name: 'PgBouncer', apt: 'pgbouncer', brew: 'pgbouncer', orElse: '' },
   curl: { name: 'curl', apt: 'curl', brew: 'curl', orElse: '' },
-  chromium: { name: 'Chromium', apt: 'chromium', brew: 'chromium', orElse: ', or name one in CHROMIUM' },
+  chromium: { name: 'Chromium', apt: 'chromium', brew: 'chromium', orElse: ', or set CHROMIUM to the path of one' },
   faketime: {
-    name: 'libfaketime', apt: 'libfaketime', brew: 'libfaketime', orElse: ', or name its library in FAKETIME_LIBRARY'
+    name: 'libfaketime', apt: 'libfaketime', brew: 'libfaketime', orElse: ', or set FAKETIME_LIBRARY to its library'
   }
 } as const
 
-/** Installs a program with the package manager of the system, or says what to install by hand. */
+/**
+ * Installs a program with the package manager of the system. Throws an error that says what to install if there is
+ * none.
+ */
 export function install (program: keyof typeof packages, say: (line: string) => void): void {
   const { name, apt, brew, orElse } = packages[program]
   if (process.getuid?.() === 0 && succeeds('apt-get', ['--version'])) {
@@ -29,12 +32,12 @@ export function install (program: keyof typeof packages, say: (line: string) => 
     run('brew', ['install', brew], { timeoutMs: installMs })
   } else {
     throw new ServicesError(
-      `${name} is missing, and neither a Docker engine, nor apt-get as root, nor brew is here to provide it: install ${name}${orElse}.`
+      `${name} is missing, and there is no Docker engine, no apt-get as root and no brew to provide it: install ${name}${orElse}.`
     )
   }
 }
 
-/** Debian's package makes and starts a database cluster on port 5432, which is not ours to make. */
+/** Keeps Debian's package from creating and starting a database cluster on port 5432, which is not our task. */
 function keepDebianFromStartingPostgres (): void {
   const file = '/etc/postgresql-common/createcluster.conf'
   if (existsSync(file)) return

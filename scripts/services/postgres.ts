@@ -28,11 +28,11 @@ export async function ensurePostgres (
 
 async function start (before: PostgresService | undefined): Promise<PostgresService> {
   if (before?.dataDir !== undefined) stopPostgres(before)
-  // A scratch server: what it holds need not survive a power cut, so it does not wait for the disk.
+  // A scratch server need not survive a power cut, so it does not wait for the disk.
   return await startIn(makeDataDir, '-c fsync=off')
 }
 
-/** Starts a Postgres of its own for who stops it again. It waits for the disk, as one that matters does. */
+/** Starts a Postgres that its caller stops again. It waits for the disk, as a production server does. */
 export async function scratchPostgres (): Promise<{ url: string, dataDir: string, stop: () => void }> {
   const service = await startIn(makeScratchDir, '')
   return { url: service.url, dataDir: service.dataDir, stop: () => { stopPostgres(service) } }
@@ -42,7 +42,7 @@ async function startIn (makeDir: (user: User) => string, more: string): Promise<
   const binDir = findProgramFolder('initdb', 'pg_ctl')
   if (binDir === undefined) {
     throw new ServicesError(
-      'Postgres was installed, and its programs initdb and pg_ctl are nowhere: name a running one in DATABASE_URL.'
+      'Postgres was installed, but its programs initdb and pg_ctl were not found: set DATABASE_URL to a running one.'
     )
   }
   const user = unprivilegedUser()
@@ -63,7 +63,7 @@ async function startIn (makeDir: (user: User) => string, more: string): Promise<
   return { url: `postgres://signout@127.0.0.1:${port}/postgres`, source: 'started', dataDir, binDir }
 }
 
-/** Ends the Postgres that we started, and removes its data. */
+/** Stops the Postgres that we started, and removes its data. */
 export function stopPostgres ({ dataDir, binDir }: PostgresService): void {
   if (dataDir === undefined || binDir === undefined || !existsSync(dataDir)) return
   // A server that was killed, or went down with the machine, leaves its postmaster.pid behind.
@@ -79,14 +79,17 @@ function isRunning (binDir: string, dataDir: string): boolean {
 
 interface User { uid?: number, gid?: number }
 
-/** Postgres refuses to run as root. */
+/** Returns the user that Postgres runs as. Postgres refuses to run as root. */
 export function unprivilegedUser (): User {
   if (process.getuid?.() !== 0) return {}
   const id = (flag: string) => Number(run('id', [flag, 'postgres']))
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** Below the checkout where that user can reach it, else below the system's temporary directory. */
+/**
+ * Creates a data folder: below the checkout if that user can write there, otherwise in the temporary folder of the
+ * system.
+ */
 function makeDataDir (user: User): string {
   const dataDir = join(servicesDir, 'postgres')
   rmSync(dataDir, { recursive: true, force: true })
@@ -111,7 +114,7 @@ async function answers (url: string): Promise<boolean> {
   return await ask(url, 'select 1') !== undefined
 }
 
-/** The first value that a query answers, within a bound; undefined when there is no answer. */
+/** Asks a query within a bound, and returns the first value. Returns undefined without an answer. */
 async function ask (url: string, query: string): Promise<unknown> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000, query_timeout: 2_000 })
   client.on('error', () => { /* `connect` or `query` rejects with it. */ })

@@ -3,12 +3,15 @@ import { existsSync, readdirSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { delimiter, join } from 'node:path'
 
-/** What cannot be done here, in one sentence that says what to do about it. */
+/** A failure of the services. The message is one sentence that says what to do about it. */
 export class ServicesError extends Error {
   override readonly name = 'ServicesError'
 }
 
-/** Folders that hold a program beside those of PATH: Debian keeps Postgres out of it, Homebrew what is keg-only. */
+/**
+ * Returns folders of programs that are not in PATH. Debian keeps Postgres out of it, and Homebrew its keg-only
+ * packages.
+ */
 function extraFolders (): string[] {
   return ['/usr/lib/postgresql', '/opt/homebrew/opt', '/usr/local/opt']
     .filter(existsSync)
@@ -17,13 +20,13 @@ function extraFolders (): string[] {
       .map(name => join(parent, name, 'bin')))
 }
 
-/** The folder that holds all of these programs, or undefined. */
+/** Returns the folder that holds all of these programs, or undefined. */
 export function findProgramFolder (...names: string[]): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...extraFolders()]
   return folders.find(folder => names.every(name => existsSync(join(folder, name))))
 }
 
-/** Runs a program to its end and answers what it printed; throws with what it printed as an error. */
+/** Runs a program to its end, and returns its output. Throws a {@link ServicesError} with its output if it fails. */
 export function run (
   program: string,
   args: string[],
@@ -39,14 +42,14 @@ export function run (
   return stdout
 }
 
-/** Whether a program can be run and says that all is well. */
+/** Returns true if a program can be run and exits with 0. */
 export function succeeds (
   program: string, args: string[], options: { uid?: number, gid?: number, cwd?: string } = {}
 ): boolean {
   return spawnSync(program, args, { ...options, stdio: 'ignore', timeout: 10_000 }).status === 0
 }
 
-/** A port of this machine's loopback address that nothing listens on at this moment. */
+/** Returns a port of the loopback address that is free at this moment. */
 export async function findFreePort (): Promise<number> {
   const server = createServer()
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))

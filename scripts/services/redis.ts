@@ -32,7 +32,7 @@ export function isInstalled (): boolean {
   return findProgramFolder('redis-server') !== undefined
 }
 
-/** Starts a Redis on a free port, which keeps nothing but its log in that folder, and outlives this process. */
+/** Starts a Redis on a free port. It keeps only its log in the folder, and outlives this process. */
 export async function startRedis (dir: string): Promise<{ url: string, stop: () => Promise<void> }> {
   const port = await findFreePort()
   run(join(findProgramFolder('redis-server') ?? '', 'redis-server'), [
@@ -44,10 +44,10 @@ export async function startRedis (dir: string): Promise<{ url: string, stop: () 
     if (await answers(url)) return { url, stop: () => stopRedisAt(url, dir) }
     await new Promise(resolve => setTimeout(resolve, 50))
   }
-  throw new ServicesError(`redis-server was started and does not answer: its log is ${join(dir, 'redis.log')}.`)
+  throw new ServicesError(`redis-server was started, but does not answer: read its log, ${join(dir, 'redis.log')}.`)
 }
 
-/** Ends the Redis that we started, if it is still the one at that address. */
+/** Stops the Redis that we started, if it is still the one at that address. */
 export async function stopRedis (state: RedisState): Promise<void> {
   if (state.source === 'started') await stopRedisAt(state.url, redisDir)
 }
@@ -56,13 +56,15 @@ async function stopRedisAt (url: string, dir: string): Promise<void> {
   await ask(url, async redis => {
     if (await isOurs(redis, dir)) {
       await redis.shutdown('NOSAVE').catch(() => {
-      /* It hangs up instead of answering. */
+      /* It closes the connection instead of answering. */
       })
     }
   })
 }
 
-/** After a restart of the machine another server may have the port that ours had. */
+/**
+ * Returns true if the server is ours. After a restart of the machine another server may have the port that ours had.
+ */
 async function isOurs (redis: Redis, itsDir: string): Promise<boolean> {
   const [, dir] = await redis.config('GET', 'dir') as string[]
   return dir === itsDir
@@ -72,7 +74,7 @@ async function answers (url: string): Promise<boolean> {
   return await ask(url, async redis => await redis.ping() === 'PONG') ?? false
 }
 
-/** Asks one thing, within a bound; undefined when there is no answer. */
+/** Asks one question within a bound. Resolves to undefined without an answer. */
 async function ask<T> (url: string, question: (redis: Redis) => Promise<T>): Promise<T | undefined> {
   const redis = new Redis(url, {
     lazyConnect: true, connectTimeout: 2_000, commandTimeout: 2_000, retryStrategy: null, maxRetriesPerRequest: 0

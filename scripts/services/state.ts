@@ -3,20 +3,20 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { packageRoot } from '../../src/package-root.ts'
 
-/** Everything that `npm run services` makes lies below this folder, which git ignores. */
+/** The folder of everything that `npm run services` creates. Git ignores it. */
 export const servicesDir: string = join(packageRoot, '.services')
 
 /** A server that the tests can use. */
 export interface Service {
   url: string
-  /** Where it comes from: named by a variable, started by us, or run by Docker. */
+  /** The origin: named by a variable, started by us, or run by Docker. */
   source: 'environment' | 'started' | 'docker'
 }
 
 export interface PostgresService extends Service {
-  /** The folder of its data, when we started it. */
+  /** The data folder, if we started it. */
   dataDir?: string
-  /** The folder of the programs that it was started with. */
+  /** The folder of the programs that started it. */
   binDir?: string
 }
 
@@ -27,7 +27,7 @@ export interface ServicesState {
 
 const stateFile = join(servicesDir, 'state.json')
 
-/** What the last run found or started; empty before the first. */
+/** Returns the servers that the last run found or started; empty before the first. */
 export function readState (): ServicesState {
   try {
     return JSON.parse(readFileSync(stateFile, 'utf8')) as ServicesState
@@ -42,7 +42,7 @@ export function writeState (state: ServicesState): void {
   writeFileSync(stateFile, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 })
 }
 
-/** A secret that is made up once and kept, for what was made with it can only be opened with it again. */
+/** Returns a secret that is created once and kept, because data that was created with it needs it again. */
 export function keptSecret (name: string): string {
   const file = join(servicesDir, name)
   if (existsSync(file)) return readFileSync(file, 'utf8')

@@ -16,9 +16,9 @@ export interface AccountDeletionOptions {
 }
 
 /**
- * Deletes the account and ends all its sessions. Repeating it revokes them again, whoever deleted the account: then no
- * password is asked for, since there is none. Rejects with `invalid_credentials` (403) for a wrong password, and
- * `last_admin`.
+ * Deletes the account and ends all its sessions. If the account is deleted already, no password is checked, and its
+ * sessions are revoked again. Rejects with `invalid_credentials` (403) for a wrong password, and with `last_admin` for
+ * the last administrator.
  */
 export type DeleteOwnAccount = (own: OwnSession, password: string, requester: Requester) => Promise<void>
 
@@ -52,7 +52,7 @@ export function createAccountDeletion ({
     try {
       await deleteOnce(own, password, requester)
     } catch (error) {
-      // Nobody is there any more: this was asked for before, or just now by another request that was faster.
+      // The user no longer exists: an earlier request, or a faster one, has deleted the account.
       if (!(error instanceof SignoutError && error.code === 'invalid_token')) throw error
       await repeatDeletion(own)
     }
@@ -60,8 +60,8 @@ export function createAccountDeletion ({
 }
 
 /**
- * Deletes a user that is locked. Their sessions stay as having ended, without what says where they were; what is
- * recorded of them stays for its retention.
+ * Deletes a user, who must be locked, and ends the user's sessions. The rows of the sessions stay, without IP addresses
+ * and user agents. Security events stay for their retention. Throws `last_admin` for the last administrator.
  */
 export async function deleteAccount (
   unit: Unit,

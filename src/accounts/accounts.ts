@@ -11,11 +11,11 @@ export type AccountsOptions = Omit<
   'reauthenticate'
 >
 
-/** What people do about their own accounts. */
+/** The operations of users on their own accounts. */
 export interface Accounts {
-  /** Rejects with `invalid_request` for a password that will not do, `username_taken` when somebody has the name. */
+  /** Creates a user. Rejects with `invalid_request` for an unacceptable password, and with `username_taken`. */
   register (username: string, password: string, requester: Requester, role?: Role): Promise<User>
-  /** The user that a token speaks for. Rejects with `invalid_token` when there is none any more. */
+  /** Returns the user of a verified token. Rejects with `invalid_token` if the user no longer exists. */
   get (id: string): Promise<User>
   changePassword: ChangePassword
   delete: DeleteOwnAccount

@@ -19,9 +19,9 @@ export interface PasswordChangeOptions {
 }
 
 /**
- * Sets a new password and ends all other sessions of the user. Repeating it once it is done changes nothing, and
- * revokes again what it ended. Rejects with `invalid_credentials` (403) for a wrong current password, which counts as a
- * failed login does.
+ * Sets a new password and ends all other sessions of the user. If the new password is set already, it stays, and the
+ * ended sessions are revoked again. Rejects with `invalid_credentials` (403) for a wrong current password. That counts
+ * as a failed attempt, as at a login.
  */
 export type ChangePassword = (
   own: OwnSession,

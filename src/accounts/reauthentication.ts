@@ -10,9 +10,11 @@ export interface ReauthenticationOptions {
 }
 
 /**
- * Has somebody who is signed in prove it again: answers the user and which of the passwords is theirs.
+ * Verifies the password of a user who is signed in. Resolves with the user, and with the index of the first candidate
+ * that matches.
  *
- * Rejects with `invalid_credentials` (403) when none is, and with `invalid_token` when there is no such user any more.
+ * Rejects with `invalid_credentials` (403) if no candidate matches, and with `invalid_token` if the user no longer
+ * exists.
  */
 export type Reauthenticate = (
   own: OwnSession,
@@ -31,7 +33,7 @@ export function createReauthentication ({ users, checkPassword }: Reauthenticati
       requester,
       failure: 'password_check_failed'
     })
-    // Not 401: the token is well, and a requester must not conclude that it is not.
+    // Not 401: the token is valid, and the client must not discard it.
     if (matching < 0) {
       throw new SignoutError('invalid_credentials', { statusCode: 403, description: 'The password is wrong.' })
     }
@@ -40,18 +42,21 @@ export function createReauthentication ({ users, checkPassword }: Reauthenticati
 }
 
 /**
- * Whether the password that was verified is still that of the user, who is locked by now. Throws `invalid_token` for
- * nobody.
+ * Returns true if the user, locked by now, still has the password that was verified. Throws `invalid_token` if the user
+ * no longer exists.
  */
 export function isUnchanged (verified: User, locked: User | undefined): boolean {
   if (locked === undefined) throw new SignoutError('invalid_token')
   return locked.passwordHash === verified.passwordHash
 }
 
-/** How often something is tried anew that the account itself changed under. */
+/** The largest number of attempts while other requests change the account. */
 const maxTries = 3
 
-/** Tries again when what was verified had changed by the time that it was locked. */
+/**
+ * Repeats an attempt while it resolves to false, because the account changed between the verification and the lock.
+ * Rejects with `service_unavailable` after {@link maxTries} attempts.
+ */
 export async function repeatedly (attempt: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < maxTries; tries++) if (await attempt()) return
   throw new SignoutError('service_unavailable', { cause: new Error('The account kept changing.') })

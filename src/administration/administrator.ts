@@ -5,14 +5,14 @@ import { findSession, sessionOf } from '../sessions/session-repository.ts'
 import type { Unit } from '../unit-of-work.ts'
 import { isActiveAdmin, lockUser, type User } from '../users/user-repository.ts'
 
-/** Who administers: an administrator over HTTP, in one of their sessions, or whoever has the command line. */
+/** An administrator who acts over HTTP, in a session. Without an id: an operator on the command line. */
 export type Administrator =
   | { id: string, sid: string, ip?: string | undefined }
   | { id?: undefined, sid?: undefined, ip?: undefined }
 
 /**
- * Locks the user whom an act is about, if it is about one, and whoever does it. Answers that user; throws as
- * `requireRight` does. In the order of their ids, as all do who lock several.
+ * Locks the row of the administrator, and of the user whom the act concerns. Returns that user, or undefined without
+ * one. Throws as {@link requireRight} does. Rows are locked in the order of their ids, so that no two acts deadlock.
  */
 export async function lockForAct (unit: Unit, by: Administrator, userId?: string): Promise<User | undefined> {
   const ids = [by.id, userId].filter(id => id !== undefined)
@@ -25,17 +25,17 @@ export async function lockForAct (unit: Unit, by: Administrator, userId?: string
 }
 
 /**
- * A token says what its user was when it was issued, and is good until the blocklist knows better; and a request may
- * have waited for others since it was let in. So whoever acts on others is looked at once more, with their row locked:
- * throws `token_revoked` when the session has ended, and `forbidden` for no administrator. Nobody signs in on the
- * command line.
+ * Checks again that an administrator may act, with the row of the administrator locked. The token only says what the
+ * user was when it was issued, and the request may have waited since. Does nothing for an operator on the command line.
+ * Throws `token_revoked` if the administrator's session has ended, and `forbidden` if the user is not an active
+ * administrator.
  *
- * @param admin the row of the administrator, if there is one: locked, so that whoever takes the right away waits
+ * @param admin the locked row of the administrator, if it exists. The lock makes a concurrent demotion wait.
  */
 export async function requireRight (unit: Unit, by: Administrator, admin: User | undefined): Promise<void> {
   if (by.id === undefined) return
   const own = { userId: by.id, sessionId: by.sid }
-  // Not locked: two who end each other's sessions would wait for each other.
+  // Not locked: two administrators who end each other's sessions would deadlock.
   refuseEnded(unit, own, await findSession(unit.db, sessionOf(own.userId, own.sessionId)))
   if (admin === undefined || !isActiveAdmin(admin)) throw new SignoutError('forbidden')
 }

@@ -12,28 +12,28 @@ import { lockUser } from '../users/user-repository.ts'
 import { parseUuid } from '../input/uuid.ts'
 import { lockForAct, recordAct, type Administrator } from './administrator.ts'
 
-/** What is to be revoked: one token by its claims, one session, or all sessions of a user. */
+/** A target of a revocation: one token, by its claims or its `jti`; one session; or all sessions of a user. */
 type RevocationTarget =
   | {
     kind: 'token'
     claims: Pick<AccessTokenClaims, 'jti' | 'sub' | 'exp'>
-    /** until when, if that is later */ expiresAt?: number | undefined
+    /** in seconds since the epoch; counts if it is later than `exp` */ expiresAt?: number | undefined
   }
-  | { kind: 'jti', jti: string, /** `exp`, as far as the operator knows it */ expiresAt?: number | undefined }
+  | { kind: 'jti', jti: string, /** `exp` of the token, if the operator knows it */ expiresAt?: number | undefined }
   | { kind: 'session', sid: string }
   | { kind: 'subject', subject: string }
 
-/** What to revoke, as it is asked for: exactly one of the first four. */
+/** A request to revoke. Exactly one of the first four properties is set. */
 export interface RevocationRequest {
-  /** An access token of ours. */
+  /** An access token of this service. */
   token?: string | undefined
   jti?: string | undefined
   sid?: string | undefined
   /** A user's id. */
   subject?: string | undefined
   /**
-   * With `token` or `jti`: until when it is to be refused, in seconds since the epoch. Never taken for less than its
-   * `exp` or, where only the `jti` is known, than the last `exp` that it can have.
+   * With `token` or `jti`: the instant until which the token is refused, in seconds since the epoch. An instant before
+   * the `exp` of the token is raised to it. For a `jti`, that is the latest `exp` of all tokens that were issued.
    */
   expiresAt?: number | undefined
 }
@@ -41,7 +41,7 @@ export interface RevocationRequest {
 type TokenTarget = RevocationTarget & { kind: 'token' | 'jti' }
 type SessionsTarget = RevocationTarget & { kind: 'session' | 'subject' }
 
-/** What was revoked, or would be: ids of tokens and of sessions. */
+/** The ids of the tokens and the sessions that were revoked, or would be. */
 export interface RevocationOutcome {
   tokens: string[]
   sessions: string[]
@@ -52,19 +52,18 @@ export interface RevocationRequestsOptions {
   perform: Perform
   ender: SessionEnder
   accessTokens: Pick<AccessTokens, 'read'>
-  /** How long an access token lives. */
   accessTokenLifetimeSeconds: number
 }
 
-/** Revocation by identifier, as an operator has it from a log or a report. */
+/** Revokes by identifiers, which an operator has from a log or a report. */
 export interface RevocationRequests {
   /**
-   * Revokes a token alone, or ends sessions with everything that belongs to them. Rejects with `invalid_request` for
-   * what does not say which, with `not_found` for a session or a user that nobody knows of, and may be repeated: what
-   * has ended already is revoked again.
+   * Revokes one token, or ends sessions and revokes all their tokens. Repeating it is safe: what has ended is revoked
+   * again. Rejects with `invalid_request` if the request does not name exactly one valid target. Rejects with
+   * `not_found` for an unknown session or user.
    */
   revoke (request: RevocationRequest, by: Administrator): Promise<RevocationOutcome>
-  /** What `revoke` would end. Ends nothing. */
+  /** Returns what `revoke` would end, and ends nothing. */
   preview (request: RevocationRequest): Promise<RevocationOutcome>
 }
 
@@ -135,7 +134,8 @@ function refuse (description: string): SignoutError {
 }
 
 /**
- * Returns the canonical form of an id. Throws `invalid_request` for a text that cannot be one, and does not repeat it.
+ * Returns the canonical form of an id. Throws `invalid_request` if the text is not a UUID. The error does not repeat
+ * the text.
  */
 function readId (name: 'jti' | 'sid' | 'subject', text: string): string {
   const id = parseUuid(text)
@@ -157,7 +157,7 @@ function selected (target: SessionsTarget): Which {
   return target.kind === 'session' ? sessionWithId(target.sid) : sessionsOf(target.subject)
 }
 
-/** A user without sessions has nothing to end; a session or a user that is not there is a mistake worth telling. */
+/** Throws `not_found` unless the target is an existing user. A user may have no sessions. */
 async function requireUser (db: Drizzle, target: SessionsTarget): Promise<void> {
   if (target.kind !== 'subject' || (await lockUser(db, target.subject, 'share')) === undefined) {
     throw new SignoutError('not_found')
@@ -165,8 +165,9 @@ async function requireUser (db: Drizzle, target: SessionsTarget): Promise<void> 
 }
 
 /**
- * When the last access token that was issued by now expires, in seconds since the epoch: of a token of which only the
- * `jti` is known, nothing less is safe. Tokens that are older than a change of the lifetime are in their sessions.
+ * Returns the latest `exp` of all access tokens that were issued until now, in seconds since the epoch. An earlier end
+ * is not safe for a token of which only the `jti` is known. Sessions hold the `exp` of tokens that were issued with a
+ * longer lifetime.
  */
 async function findLatestExpiry (db: Drizzle, lifetimeSeconds: number): Promise<number> {
   const now = await readClock(db)

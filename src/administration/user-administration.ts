@@ -26,28 +26,34 @@ export interface UserAdministrationOptions {
 }
 
 /**
- * What administrators do to other people's accounts, for as long as they may: each act rejects with `token_revoked` or
- * `forbidden` for one who may no longer. Each rejects with `not_found` for a user that is not there; those that
- * would take the last administrator away with `last_admin`; those that end sessions with `revocation_unavailable`, and
- * may then be repeated: what is so already stays so, and what has ended is revoked again.
+ * The operations of administrators on other accounts. An act rejects with `token_revoked` or `forbidden` if the
+ * administrator may no longer act. Methods reject with `not_found` if the user does not exist. Acts that would remove
+ * the last administrator reject with `last_admin`.
+ *
+ * Acts that end sessions reject with `revocation_unavailable` if the blocklist does not confirm it. Repeating them is
+ * safe: changes stay, and ended sessions are revoked again.
  */
 export interface UserAdministration {
-  /** Users in the order of their registration. */
+  /** Returns a page of users, in the order of their registration. */
   list (page: PageRequest): Promise<Page<User>>
   get (id: string): Promise<User>
   listSessions (id: string): Promise<Session[]>
   /** Ends all sessions of a user. */
   endSessions (id: string, by: Administrator): Promise<void>
-  /** Ends all sessions of a user whose role it changes. */
+  /** Sets the role of a user. If the role changes, all sessions of the user end. */
   setRole (id: string, role: Role, by: Administrator): Promise<User>
-  /** Ends all sessions of a user that it disables. */
+  /** Sets the status of a user. If the status changes, all sessions of the user end. */
   setStatus (id: string, status: Status, by: Administrator): Promise<User>
+  /** Deletes a user and ends all sessions. For a user who was deleted before, the sessions are revoked again. */
   delete (id: string, by: Administrator): Promise<void>
 }
 
-/** When the last user of a page registered, and its id. */
+/**
+ * The form of a cursor: the registration of the last user of a page, in milliseconds since the epoch, and the user's
+ * id.
+ */
 const cursorForm = new RegExp(`^\\d{1,14} ${endingUuidPattern}`)
-/** How many sessions one answer lists: more than a user may have. */
+/** The largest number of sessions in one answer: as many as a user may have. */
 const maxListedSessions = 1_000
 
 export function createUserAdministration (options: UserAdministrationOptions): UserAdministration {
@@ -58,7 +64,7 @@ export function createUserAdministration (options: UserAdministrationOptions): U
     return user
   }
 
-  /** Changes one column of a user, and ends the user's sessions if it was another before. */
+  /** Changes one column of a user and ends the user's sessions. If the value is set already, they are revoked again. */
   async function change<K extends 'role' | 'status'> (
     id: string,
     column: K,
@@ -120,14 +126,14 @@ export function createUserAdministration (options: UserAdministrationOptions): U
   }
 }
 
-/** Locks the user and all who might be the last administrator, whoever does it among them. */
+/** Locks the user and all administrators, and checks that the administrator may act. */
 async function lockWithAdmins (unit: Unit, id: string, by: Administrator) {
   const { locked, ...found } = await lockUserAndAdmins(unit.db, id)
   await requireRight(unit, by, locked.find(user => user.id === by.id))
   return found
 }
 
-/** A deletion is repeated: what it ended is revoked again, for as long as anything is known of it. */
+/** Repeats a deletion: revokes the ended sessions again. Throws `not_found` if no record of the user is left. */
 async function revokeDeleted (unit: Unit, ender: SessionEnder, id: string): Promise<void> {
   const [session] = await listSessions(unit.db, id, 'over', 1)
   if (session === undefined && !await isDeletionRecorded(unit.db, id)) throw new SignoutError('not_found')

@@ -5,9 +5,11 @@ import { createMemoryBlocklist, type MemoryBlocklistOptions } from '../revocatio
 import type { Projection } from '../record/projection.ts'
 
 /**
- * The blocklist of a single process, in its memory, as a projection of the record: it is filled from it at start, and
- * counts from then on. While the process runs, nothing is lost from it but by a clock that is ahead for a while:
- * entries end too early then. So it is rebuilt when the clock was set back.
+ * Creates the blocklist of a single process, in its memory. The projector fills it from the record at start. No answer
+ * counts before that.
+ *
+ * A clock that is ahead for a while ends entries too early. When it is set back, the blocklist forgets its marker, and
+ * the projector rebuilds it. Nothing else is lost while the process runs.
  */
 export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): {
   blocklist: Blocklist
@@ -33,7 +35,7 @@ export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): {
       isRevoked (claims) {
         requireMarker()
         const isRevoked = memory.isRevoked(claims)
-        // The look-up itself finds that the clock was set back.
+        // Checked again: the look-up may have found that the clock was set back.
         requireMarker()
         return isRevoked
       },
@@ -44,14 +46,14 @@ export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): {
       close: () => memory.close()
     },
     projection: {
-      async reach () { /* It is in this process. */ },
+      async reach () { /* Always: the blocklist is in this process. */ },
       async begin (recordId, draft) {
         if (parseMarker(marker)?.recordId !== recordId) marker = draft
         return marker ?? draft
       },
       async advance (from, to, revocations) {
         if (marker !== from) return false
-        // The next step may be asked for before this one is awaited.
+        // The marker moves before anything is awaited: the caller may send the next step before this one resolves.
         const written = memory.revoke(revocations)
         marker = to
         await written

@@ -6,12 +6,12 @@ import type { TrustStatus } from './status.ts'
 /** The settings of the blocklist, and the leeway of the clocks. */
 export type BlocklistConfig = Config['blocklist'] & Config['clocks']
 
-/** A blocklist, and the projector that keeps it up with the record. */
+/** A blocklist, and the projector that copies the record to it. */
 export interface KeptBlocklist {
   blocklist: Blocklist
-  /** What its answers are worth; undefined where they always count. */
+  /** The trust in its answers. Undefined if the blocklist is not in Redis. */
   status?: TrustStatus
-  /** Undefined where there is no blocklist to keep up. */
+  /** Undefined if no blocklist was opened. */
   projector?: Projector
   close (): Promise<void>
 }

@@ -6,17 +6,21 @@ import type { Standing } from '../trust/standing.ts'
 export interface MenderOptions {
   projection: Projection
   standing: Pick<Standing, 'suspend'>
-  /** Gets `shardReset`. */
+  /** Emits `shardReset`. */
   events: BlocklistEmitter
 }
 
 /**
- * Has a shard rebuilt after it was moved between servers of a cluster. A move that is broken off, or whose source fails
- * over in the middle of it, can leave the marker where entries are missing. The marker is forgotten as soon as a server
- * accepts that, and no answer of the shard counts until then.
+ * Has a shard rebuilt after its slot was moved between servers of a cluster.
+ *
+ * A move that is broken off, or whose source fails over half-way, can leave the marker on a server that lacks entries.
+ * The mender deletes the marker as soon as a server accepts that. No answer of the shard counts until then.
  */
 export interface Mender {
-  /** Returns false when it is under way already, or stopped. */
+  /**
+   * Starts to delete the marker, and tries again until that succeeds. Returns false if that is under way already, or if
+   * the mender was stopped.
+   */
   mend (reason: string): boolean
   stop (): void
 }
@@ -33,7 +37,7 @@ export function createMender ({ projection, standing, events }: MenderOptions): 
     try {
       await projection.forgetMarker()
     } catch {
-      // While the shard is moved, the marker may be on neither server.
+      // Servers may refuse the command while the slot is being moved. The poll tries again.
       return
     }
     poll.stop()

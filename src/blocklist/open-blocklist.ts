@@ -15,9 +15,12 @@ export interface OpenBlocklistOptions {
   record: RevocationRecord
   /** Compares the clocks of this machine, Redis and Postgres while the blocklist is in Redis. */
   clocks: Clocks
-  /** Gets everything that happens to the blocklist. */
+  /** Emits everything that happens to the blocklist. */
   events: BlocklistEmitter
-  /** Opens no blocklist: revocations are recorded while Redis is down, and other replicas write them to Redis. */
+  /**
+   * True to open no blocklist, because Redis is down. Revocations are recorded in Postgres, and the projector of
+   * another replica writes them to Redis.
+   */
   isDown?: boolean
 }
 
@@ -26,24 +29,24 @@ export interface OpenedBlocklist {
   blocklist: Blocklist
   /** Starts the projector. Resolves when look-ups count, at the latest after five seconds. */
   start (): Promise<void>
-  /** Asks the blocklist for its state. Resolves within the deadline of the blocklist. */
+  /** Reads the state of the blocklist. Resolves within the deadline of the blocklist, and never rejects. */
   readStatus (): Promise<BlocklistStatus>
-  /** Whether Redis lacks the newest revocations, and Postgres is asked about those. */
+  /** True if Redis lacks the newest revocations, so that look-ups ask Postgres about those. */
   readonly isBehind: boolean
   /** Stops the projector, and closes all connections. */
   close (): Promise<void>
 }
 
 /**
- * How long the start waits for the blocklist. Then the service listens, and answers 503 until the blocklist is up with
- * the record.
+ * The longest that the start waits for the blocklist. After that the service listens, and answers 503 until the
+ * blocklist has caught up with the record.
  */
 const startDeadlineMs = 5_000
 const askAgainMs = 20
 
 /**
  * Opens the blocklist that the settings name, in Redis or in the memory of this process. The projector of one replica
- * keeps it up with the record.
+ * copies the record to it.
  *
  * Rejects with a `StartupError` when the settings are wrong, and with an `OutageError` when Redis is down.
  *
@@ -75,7 +78,7 @@ async function openKept ({ storage, isDown = false, ...options }: OpenBlocklistO
     : await openInRedis({ ...options, topology: storage.redis })
 }
 
-/** A blocklist that can neither be read nor written. */
+/** Returns a blocklist that rejects every look-up and every revocation. */
 function openNone ({ leewaySeconds }: BlocklistConfig): KeptBlocklist {
   const fail = () => Promise.reject(new Error('The blocklist was not opened.'))
   const close = async () => { /* There is nothing to close. */ }

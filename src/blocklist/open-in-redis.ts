@@ -23,10 +23,19 @@ export interface OpenInRedisOptions {
   events: BlocklistEmitter
 }
 
-/** A script of a rebuild writes a thousand entries: no look-up waits for it, and it may take longer than one. */
+/**
+ * The deadline of a script, in milliseconds. A script writes up to 1,000 entries, so it may take longer than a look-up.
+ * No look-up waits behind it: the projector has connections of its own.
+ */
 const rebuildDeadlineMs = 5_000
 
-/** Opens the blocklist in Redis, however its servers are arranged. Closes what it opened when it fails. */
+/**
+ * Opens the blocklist in Redis: on a single server, behind sentinels, or in a cluster. Closes its connections when it
+ * fails.
+ *
+ * Rejects with a `StartupError` when a setting is wrong or Redis has a flaw, and with an `OutageError` when Redis is
+ * down.
+ */
 export async function openInRedis (options: OpenInRedisOptions): Promise<KeptBlocklist> {
   const redis = openRedis(options.topology)
   try {
@@ -46,7 +55,8 @@ async function openOn (redis: OpenRedis, options: OpenInRedisOptions): Promise<K
     config: { deadlineMs, prefix, leewaySeconds, noevictionAcknowledged }
   } = options
   const connections = await connect(redis, events, 'look-ups', { deadlineMs })
-  // A script may take long. A network that swallows packets may not: something is always answered while scripts run.
+  // A script may take longer than a look-up. An unreachable server is still found as soon as for look-ups: scripts are
+  // short, and Redis answers one after another.
   const projectorDeadlines = { deadlineMs: Math.max(deadlineMs, rebuildDeadlineMs), silenceMs: silenceFor(deadlineMs) }
   const projectorConnections = await connect(redis, events, 'projector', projectorDeadlines)
   const replicated = await openReplicated(redis, options)
@@ -97,7 +107,8 @@ async function openOn (redis: OpenRedis, options: OpenInRedisOptions): Promise<K
 }
 
 /**
- * Two ways to audit: all of it once, at start; and again and again, when a server that does not answer keeps its flaws.
+ * Creates the two audits of Redis and the clocks. `now` runs at start, and rejects if a server does not answer.
+ * `repeated` runs while the service does, and keeps the known flaws of a server that does not answer.
  */
 function createAudit (
   { servers }: RedisConnections,
@@ -140,13 +151,16 @@ function createWatch ({ topology, audit, clocks, losses, events, shards, project
   })
 }
 
-/** WAIT delays every later command on its connection, so look-ups have another. */
+/**
+ * Opens connections for writes that wait for Redis replicas. Resolves to undefined if no write has to. WAIT delays
+ * every later command on its connection, so look-ups use other connections.
+ */
 async function openReplicated (
   redis: OpenRedis,
   { events, config: { waitReplicas, deadlineMs } }: OpenInRedisOptions
 ): Promise<ReplicatedConnections | undefined> {
   if (waitReplicas === 0) return undefined
-  // Redis says how many replicas have the write when the time is up, and that answer takes its time too.
+  // Redis answers WAIT when its time is up, and that answer takes time as well.
   const connections = await connect(redis, events, 'replicated writes', { deadlineMs: 2 * deadlineMs })
   return { connections, replicas: waitReplicas, deadlineMs }
 }

@@ -22,9 +22,9 @@ import type { TrustStatus } from './status.ts'
 export interface ShardsOptions {
   /** For look-ups and logouts. */
   connections: RedisConnections
-  /** For logouts that wait until so many Redis replicas have them. */
+  /** For logouts that wait for Redis replicas. Undefined if they do not wait. */
   replicated?: ReplicatedConnections | undefined
-  /** For the projector: no request waits behind a rebuild. */
+  /** For the projector, so that no request waits behind a rebuild. */
   projectorConnections: RedisConnections
   prefix: string
   leewaySeconds: number
@@ -32,34 +32,38 @@ export interface ShardsOptions {
   events: BlocklistEmitter
 }
 
-/** A connection whose writes wait for Redis replicas. */
+/** Connections whose writes wait for Redis replicas. */
 export interface ReplicatedConnections {
   connections: RedisConnections
-  /** How many Redis replicas must have a write. */
+  /** The number of Redis replicas that must have a write. */
   replicas: number
+  /** The longest wait for the Redis replicas, in milliseconds. */
   deadlineMs: number
 }
 
 /**
- * The blocklist in Redis: one shard on a single primary, several in a cluster, each with a marker and a standing of its
- * own.
+ * The blocklist in Redis: one shard on a single primary, sixteen in a cluster. Each shard has its own marker and its
+ * own standing.
  */
 export interface Shards {
   blocklist: Blocklist
   /** The shards as the projector sees them. */
   projections: ProjectionShard[]
-  /** What the answers of all shards together are worth. */
+  /** The trust in all shards together: that of the least trusted one. */
   status: TrustStatus
-  /** Begins to read the head of the record. No answer counts before. */
+  /** Starts to poll the head of the record. No answer counts before that. */
   start (): void
   /**
-   * Refuses every answer for a reason that no marker shows, until it is called without one. This replica's projector
-   * rests meanwhile: what it wrote might be lost again.
+   * Refuses every answer, for a reason that no marker shows, until it is called without a reason. Meanwhile the
+   * projector of this replica rests, because Redis may lose what it writes.
    */
   suspend (reason: string | undefined): void
-  /** Returns true if Redis answers look-ups for all shards with these tags, whatever the answers are worth. */
+  /** Resolves to true if Redis answers look-ups for all shards with these tags, trusted or not. */
   answers (tags: readonly string[]): Promise<boolean>
-  /** Forgets the markers of all shards, so that the projector writes everything again. */
+  /**
+   * Deletes the markers of all shards, so that the projector rebuilds them. Idempotent. Not atomic: when it rejects,
+   * some markers may be deleted, which is safe.
+   */
   forgetMarkers (): Promise<void>
   stop (): void
 }
@@ -79,7 +83,7 @@ export function createShards (options: ShardsOptions): Shards {
     createMender({ projection: projections[shard] as Projection, standing, events }))
   const blocklists = connections.shards.map(({ tag, link }, shard): RedisBlocklist => {
     const standing = standings[shard] as Standing
-    // What is known of a shard was learnt on one connection.
+    // Trust in a shard is gained on one connection, and ends with it.
     link.onChanged(() => { standing.connectionChanged() })
     for (const torn of [link, projectorConnections.shards[shard]?.link]) {
       torn?.onTorn(reason => { if (menders[shard]?.mend(reason)) events.emit('shardMoved', tag, reason) })
@@ -127,7 +131,10 @@ export function createShards (options: ShardsOptions): Shards {
   }
 }
 
-/** Logouts go over the connection of look-ups; over one of their own where they wait for Redis replicas. */
+/**
+ * Returns the function that writes the entries of a shard. It uses the connection of look-ups, or a separate one if
+ * writes wait for Redis replicas.
+ */
 function createWrite (
   link: RedisLink,
   shard: number,
@@ -140,7 +147,10 @@ function createWrite (
   return (keys, ends) => link.run(redis => runScript(redis, 'signoutWriteEntries', writeEntriesScript, keys, ends))
 }
 
-/** Emits the trust in all shards together, so that an outage is one event and not one for each shard. */
+/**
+ * Creates a reporter that emits the trust in all shards together, so that an outage is one event and not one for each
+ * shard.
+ */
 function createTrustReporter (
   shards: number,
   events: BlocklistEmitter
@@ -161,7 +171,10 @@ function worst (all: readonly TrustState[]): TrustState {
   return (['untrusted', 'behind'] as const).find(trust => all.includes(trust)) ?? 'trusted'
 }
 
-/** As if the breakers of all shards were one, which is open while any of them is. */
+/**
+ * Returns options for the breakers of all shards. `breakerOpened` is emitted when the first one opens, and
+ * `breakerClosed` when the last one closes.
+ */
 function countBreakers (events: BlocklistEmitter): BreakerOptions {
   let open = 0
   return {

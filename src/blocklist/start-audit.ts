@@ -16,9 +16,10 @@ export interface StartAuditOptions {
 }
 
 /**
- * Refuses to start on a Redis with a flaw that no operator has acknowledged.
+ * Refuses to start on a Redis with a flaw that no operator has acknowledged. If Redis may have dropped entries because
+ * of the flaw, it leaves a doubt there.
  *
- * Throws a `StartupError` that names the flaw and its cure, and an `OutageError` when Redis does not answer.
+ * Rejects with a `StartupError` that names the flaw and its cure, and with an `OutageError` when Redis does not answer.
  */
 export async function refuseFlaws ({
   topology,
@@ -31,8 +32,8 @@ export async function refuseFlaws ({
   const flaws = await ask(audit())
   const refused = flaws.filter(flaw => !isAcknowledged(flaw))
   if (refused[0] !== undefined) {
-    // A later start cannot see any more what Redis may have dropped. The blocklist of another database is left as it
-    // is.
+    // A later start could not see that Redis may have dropped entries: the doubt says so. A blocklist of another
+    // database is not touched.
     if (refused.some(mayForget) && !flaws.some(({ kind }) => kind === 'foreign_record')) {
       await losses.doubt().catch(() => {})
     }
@@ -44,25 +45,22 @@ export async function refuseFlaws ({
   await ask(losses.settle())
 }
 
-/**
- * An answer of Redis that refuses something begins with a word such as NOPERM. It does not pass without a change of
- * settings.
- */
+/** Matches an error with which Redis refuses a command, such as NOPERM. Only a change of settings helps. */
 const refusal = /^[A-Z]+ /
 
 function cannotAsk (topology: RedisTopology, cause: Error): Error {
-  // Postgres could not be asked which records are ours.
+  // Postgres did not answer which records are ours.
   if (cause instanceof SignoutError) return cause
   const server = `${variableOf(topology)}: the Redis at ${describeTopology(topology)}`
   if (!refusal.test(cause.message) || isWriteRefused(cause)) {
     return new OutageError(
       'blocklist',
-      `${server} does not answer when it is asked about itself (${cause.message}). See to it that it answers reads and writes.`,
+      `${server} cannot be checked (${cause.message}). Make sure that it accepts reads and writes.`,
       { cause }
     )
   }
   return new StartupError(
-    `${server} cannot be asked about itself (${cause.message}). Allow this user INFO, TIME and GET.`,
+    `${server} refuses INFO, TIME or GET (${cause.message}). Allow them for this user.`,
     { cause }
   )
 }

@@ -5,9 +5,13 @@ import { withDeadline } from '../timing/deadline.ts'
 import { UntrustedError } from '../trust/trust.ts'
 
 /**
- * Whether look-ups count now. `behind`: they do, but Redis lacks the newest revocations, and the record is asked about
- * those. `rebuilding`, `untrusted` and `unreachable`: they do not, because revocations are missing, may be missing, or
- * Redis does not answer.
+ * The states of a blocklist, by whether look-ups count.
+ *
+ * - `trusted`: they count.
+ * - `behind`: they count. Redis lacks the newest revocations, and Postgres is asked about those.
+ * - `rebuilding`: they do not count. Redis lacks revocations, and the projector is writing them.
+ * - `untrusted`: they do not count. Redis may lack revocations.
+ * - `unreachable`: they do not count. Redis does not answer.
  */
 export const blocklistStates = ['trusted', 'behind', 'rebuilding', 'untrusted', 'unreachable'] as const
 export type BlocklistState = typeof blocklistStates[number]
@@ -15,13 +19,13 @@ export type BlocklistState = typeof blocklistStates[number]
 /** The state of a blocklist, for operators. */
 export interface BlocklistStatus {
   state: BlocklistState
-  /** How many positions of the record the blocklist lacks, as far as is known. */
+  /** The number of positions of the record that the blocklist lacks. Undefined while the head is unknown. */
   positionsBehind: number | undefined
-  /** How far a rebuild has come, while there is one that takes its time. */
+  /** The progress of a rebuild that takes its time. Undefined if there is none. */
   progress: Progress | undefined
 }
 
-/** What the answers of all shards together are worth. */
+/** The trust in the answers of all shards together. */
 export interface TrustStatus {
   readonly trust: TrustState
   /** The head of the record that was read last, and the position of the marker that is farthest behind. */
@@ -30,7 +34,8 @@ export interface TrustStatus {
 }
 
 /**
- * Asks a blocklist for its state. The last answer is not enough: where nobody signs in, it may be old.
+ * Reads the state of a blocklist, with a look-up of its own: without requests, the result of the last look-up may be
+ * old. Never rejects.
  *
  * @param deadlineMs the longest wait, in milliseconds
  */

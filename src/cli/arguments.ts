@@ -2,9 +2,9 @@ import { InvalidArgumentError } from 'commander'
 import { isUsername } from '../users/credentials.ts'
 import { parseUuid } from '../input/uuid.ts'
 
-/** With an offset: an instant, whatever the time zone of this machine is. */
+/** An instant with an offset, so that the time zone of this machine does not matter. */
 const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/
-/** The end of the year 9999, beyond which no date has a form. */
+/** The end of the year 9999, in seconds since the epoch. */
 const latestSeconds = 253_402_300_799
 
 export function parseUsername (text: string): string {
@@ -14,7 +14,7 @@ export function parseUsername (text: string): string {
   return text
 }
 
-/** An instant, as seconds since the epoch. */
+/** Returns an instant in seconds since the epoch. Throws an `InvalidArgumentError` for any other text. */
 export function parseExpiry (text: string): number {
   const seconds = /^\d+$/.test(text) ? Number(text) : instant.test(text) ? Math.ceil(Date.parse(text) / 1000) : NaN
   if (!(seconds <= latestSeconds)) {
@@ -26,12 +26,12 @@ export function parseExpiry (text: string): number {
 export type TokenOrId = { token: string } | { jti: string }
 
 /**
- * An access token or the id of one. Whatever has a dot is meant to be a token, so that half of one is not taken for an
- * id.
+ * Returns an access token or the id of one, or undefined for any other text. A text with a dot is meant as a token, so
+ * that half of one is not taken for an id.
  */
 export function parseToken (text: string): TokenOrId | undefined {
   if (text.includes('.')) return { token: text }
-  // The ids of our tokens are UUIDs. Anything else would be revoked to no effect.
+  // The ids of our tokens are UUIDs. Revoking anything else would have no effect.
   const jti = parseUuid(text)
   return jti === undefined ? undefined : { jti }
 }

@@ -1,6 +1,6 @@
 import { SignoutError, StartupError } from '../errors.ts'
 
-/** What was asked for cannot be done. Each line says what is wrong, and the cure. */
+/** The command failed. Each line says what is wrong, and the cure. */
 export class CommandError extends Error {
   override readonly name = 'CommandError'
   readonly lines: string[]
@@ -11,7 +11,7 @@ export class CommandError extends Error {
   }
 }
 
-/** The lines that explain a failure to whoever typed the command; undefined for a defect, whose stack is worth more. */
+/** Returns the lines that explain a failure to the operator, or undefined for a defect, whose stack says more. */
 export function explainFailure (error: unknown): string[] | undefined {
   if (error instanceof CommandError) return error.lines
   if (error instanceof StartupError) return [error.message]
@@ -23,11 +23,11 @@ function explainRefusal ({ message, details, cause }: SignoutError): string {
   if (details !== undefined) {
     return `${details.map(({ path, message }) => `The ${path.slice(1)} ${message}`).join('; ')}.`
   }
-  // Nobody but the operator reads it here, who has no other log to look the cause up in.
+  // Only the operator reads this line. No log has the cause.
   return cause instanceof Error ? `${message} (${cause.message})` : message
 }
 
-/** Answers what `work` does; where it finds nothing, says so in words that fit. */
+/** Resolves as `work` does. Rejects with a `CommandError` of this line if `work` finds nothing. */
 export async function orNotFound<T> (work: Promise<T>, line: string): Promise<T> {
   try {
     return await work

@@ -7,8 +7,8 @@ import { CommandError } from './failure.ts'
 export type App = ReturnType<typeof buildApp>
 
 /**
- * How long the blocklist may take to answer a command, at least, in milliseconds. The setting is for requests, of which
- * many wait; here one operator does, and a process that has just been started on a busy machine is not quick itself.
+ * The shortest deadline of the blocklist for a command, in milliseconds. The setting is for requests, of which many
+ * wait. Here one operator waits, and a new process on a busy machine is slow itself.
  */
 const commandDeadlineMs = 2_000
 
@@ -21,13 +21,13 @@ export function forCommand (config: Config): Config {
 type Work<T> = (app: App, config: Config) => Promise<T>
 
 /**
- * Opens everything that the service opens, as the environment has it, but does not listen; does the work, and closes.
+ * Opens the app with the settings of the environment, but does not listen. Does the work, and closes the app.
  *
- * In the embedded mode that takes the lock on DATA_DIR, so it is refused while a server runs there.
+ * In embedded mode this takes the lock on DATA_DIR, so it rejects while a server runs there.
  */
 export async function withApp<T> (work: Work<T>, options: AppOptions = {}): Promise<T> {
   const config = forCommand(loadConfig(readEnv()))
-  const app = buildApp(config, false, options)
+  const app = buildApp(config, false, { ...options, hasRoutes: false })
   try {
     await app.ready()
     return await work(app, config)
@@ -48,7 +48,7 @@ export async function withAppToEnd<T> (work: Work<T>, outage?: OutageError): Pro
     if (!(error instanceof SignoutError) || error.code !== 'revocation_unavailable') throw error
     const why = outage?.message ?? `Redis has not confirmed it (${(error.cause as Error).message}).`
     throw new CommandError(
-      `It is on record, and takes effect by itself as soon as Redis is back; to repeat the command is safe. ${why}`
+      `The revocation is recorded, and takes effect automatically when Redis returns. You can safely repeat the command. ${why}`
     )
   }
 }

@@ -13,7 +13,7 @@ export interface ProgramOptions {
 const exitCodes = `
 Exit codes:
   0  done
-  1  it could not be done: a setting is wrong, nothing was found, something is unavailable
+  1  the command failed: a setting is wrong, nothing was found, or a server is unavailable
   2  the command line is wrong`
 
 const settings = `
@@ -21,13 +21,13 @@ Settings are read from the environment and from .env in this folder, as the serv
 In embedded mode (without DATABASE_URL and REDIS_URL) stop the server first: the folder DATA_DIR is
 for one process at a time.`
 
-/** A bound on the width of help where no terminal has one. */
+/** The width of help without a terminal, and the largest width on one. */
 const helpWidth = 100
 
 /**
- * The command line. What a command does is loaded once it is chosen: help needs neither a database nor its driver.
+ * Creates the command line. The code of a command is loaded when it is chosen, so help needs no database driver.
  *
- * Parsing it throws a `CommanderError` for help and for a command line that is wrong, and what the commands throw.
+ * Parsing throws a `CommanderError` for help and for a wrong command line. It rejects with the errors of the command.
  */
 export function createProgram ({ onServing }: ProgramOptions): Command {
   const program = new Command('signout')
@@ -114,7 +114,7 @@ function addRevoke (program: Command): void {
     .option('--token <token>', 'an access token, or its jti')
     .option(
       '--expires-at <instant>',
-      'with --token: until when to refuse it, where that is later than it lives by itself or, for a jti, by the settings; in seconds since the epoch, or as 2030-01-31T12:00:00Z',
+      'with --token: refuse it until this time, if that is later than its own expiry. Seconds since the epoch, or 2030-01-31T12:00:00Z',
       parseExpiry
     )
     .option('--dry-run', 'say what would end, and end nothing')
@@ -124,7 +124,7 @@ function addRevoke (program: Command): void {
       }
       const session = sessionText === undefined ? undefined : parseUuid(sessionText)
       const token = text === undefined ? undefined : parseToken(text)
-      // Not left to commander, which repeats the value: it may be a refresh token.
+      // Checked here, because commander would repeat the value, which may be a refresh token.
       if (sessionText !== undefined && session === undefined) {
         command.error('error: --session takes the id of a session (a UUID): signout sessions list USER shows them.')
       }
@@ -136,7 +136,7 @@ function addRevoke (program: Command): void {
     })
 }
 
-/** What is the same for all commands. */
+/** Applies the settings that all commands share. */
 function finish (command: Command): void {
   const path = pathOf(command)
   command.helpOption('--help', 'print this').configureOutput({
@@ -152,7 +152,7 @@ function pathOf (command: Command): string {
 }
 
 /**
- * Commander's words in one line, and without the value of an option that does not exist: it may have been a password.
+ * Returns commander's message in one line. The value of an unknown option is left out, because it may be a password.
  */
 function toLine (text: string): string {
   const line = text

@@ -4,10 +4,10 @@ import { createProgram } from './program.ts'
 import { warn } from './terminal.ts'
 
 /**
- * Runs a command line. Answers the exit code: 0 when it is done, 1 when it could not be done, 2 when the command line
- * was wrong; nothing while a server goes on running in this process.
+ * Runs a command line. Resolves with the exit code: 0 when it is done, 1 when it failed, 2 when the command line is
+ * wrong. Resolves with undefined while a server goes on running in this process.
  *
- * Rejects with a defect of ours alone.
+ * Rejects with a defect, and with any error of a server.
  */
 export async function run (argv: string[]): Promise<number | undefined> {
   let isServing = false
@@ -15,7 +15,7 @@ export async function run (argv: string[]): Promise<number | undefined> {
     await createProgram({ onServing: () => { isServing = true } }).parseAsync(argv)
     return isServing ? undefined : 0
   } catch (error) {
-    // Commander has said what is wrong. Help that was not asked for, where a command is missing, is an error as well.
+    // Commander has printed what is wrong. Help that it prints because a command is missing is an error as well.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     const explained = explainFailure(error)
     if (isServing || explained === undefined) throw error

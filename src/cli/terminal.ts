@@ -4,24 +4,26 @@ import { escapeText } from '../input/escape-text.ts'
 
 type Style = Parameters<typeof styleText>[0]
 
-/** Prints the result of a command. Lines stay lines; all else that a terminal may obey is escaped. */
+/** Prints the result of a command. Line breaks stay. All other characters that a terminal may obey are escaped. */
 export function print (text: string): void {
   process.stdout.write(`${text.split('\n').map(escapeText).join('\n')}\n`)
 }
 
-/** Prints what went wrong, in one line. */
+/** Prints an error to stderr, in one line. */
 export function warn (line: string): void {
   process.stderr.write(`${label()} ${escapeText(line.replaceAll(/\s*\n\s*/g, ' '))}\n`)
 }
 
-/** What a line on stderr begins with. */
+/** Returns the beginning of a line on stderr. */
 export function label (): string {
   return colored('red', 'signout:', process.stderr)
 }
 
-/** Colored where a terminal shows it that has colors and whose owner wants them. */
+/**
+ * Returns a text with color codes if the stream is a terminal with colors and the environment does not disable them.
+ */
 export function colored (style: Style, text: string, stream: WriteStream = process.stdout): string {
-  // `styleText` would look for itself, but in later versions of Node only.
+  // In older versions of Node, `styleText` does not check the stream.
   return stream.isTTY && stream.hasColors() ? styleText(style, text) : text
 }
 

@@ -1,17 +1,20 @@
 /**
- * By how much a clock is ahead of the monotonic clock of this process, in milliseconds: between these two values. The
- * monotonic clock cannot be set, so a reading stays true when the clock of this machine is set.
+ * The two bounds of how far a clock is ahead of the monotonic clock of this process, in milliseconds. The monotonic
+ * clock cannot be set, so a reading stays true when the clock of this machine is set.
  */
 export interface ClockReading {
   atLeastMs: number
   atMostMs: number
-  /** When it was read, by the monotonic clock. */
+  /** The time of the reading, by the monotonic clock. */
   readAtMs: number
 }
 
 /** A clock is read in whole milliseconds, rounded down. */
 const resolutionMs = 1
-/** By how much two clocks may drift apart while neither is set. NTP corrects a clock by 0.5 ms in a second at most. */
+/**
+ * The largest drift between two clocks that are not set, in milliseconds per millisecond. NTP corrects a clock by 0.5
+ * ms in a second at most.
+ */
 const driftMsPerMs = 0.001
 
 /**
@@ -35,7 +38,7 @@ export function readOwnClock (now: () => number, monotonic: () => number): Clock
 }
 
 /**
- * By how many milliseconds one clock is ahead of another at the least; behind is negative, and 0 means that they may
+ * Returns by how many milliseconds one clock is ahead of another, at least. Negative if it is behind; 0 if they may
  * agree.
  */
 export function aheadOf (one: ClockReading, other: ClockReading): number {

@@ -22,37 +22,35 @@ export interface ClocksOptions {
 
 /**
  * Compares the clock of this machine with those of Redis and Postgres. While any two of them differ by more than the
- * leeway, no token is issued, and none is refused for its time. Which of them is wrong does not matter for that.
+ * leeway, no token is issued, and no token is refused for its time. It does not matter which of them is wrong.
  *
- * A server is asked only when it is audited. In between, the monotonic clock tells what the server's clock says, so a
- * step of the own clock is found without asking anybody. Where no server was read, as in the embedded mode, nothing
- * ever differs.
+ * A server is asked only when it is audited. In between, its clock is computed from the monotonic clock. So a step of
+ * the own clock is found without asking a server. Without servers, as in the embedded mode, no clocks differ.
  */
 export interface Clocks {
-  /** Reads the clock of a server. Rejects when the server cannot be asked; what was read before counts until it can. */
+  /** Reads the clock of a server. Rejects when the server does not answer; the last reading counts until it does. */
   read (server: ClockServer, askClock: () => Promise<number>): Promise<void>
-  /** Takes note of what was read elsewhere. */
+  /** Notes a reading that was made elsewhere. */
   note (server: ClockServer, reading: ClockReading): void
-  /** To be called after the servers were read. Forgets those that are not `present` any more. */
+  /** Call it after the servers were read. Forgets the servers that are not `present` any more. */
   conclude (present: readonly ClockServer[]): void
   /** Compares all clocks now, which costs a look at two clocks of this machine. Returns undefined when they agree. */
   compare (): ClockDispute | undefined
-  /** The same as an error that says which clocks differ. Returns undefined when they agree. */
+  /** Compares all clocks now. Returns an error that says which of them differ; undefined when they agree. */
   findFault (): ClockDisputeError | undefined
-  /** Throws 503 `service_unavailable` when clocks differ. To be called before anything is issued. */
+  /** Throws 503 `service_unavailable` when clocks differ. Call it before anything is issued. */
   requireAgreement (): void
   /**
-   * Whether the clock of a server was set back since this was called last: Redis may have dropped entries before their
-   * time.
+   * Returns true if the clock of a server was set back since the last call. Redis may have dropped entries too early.
    */
   takeSetBack (): boolean
   /**
-   * By how many seconds the clock of each kind of server is ahead of that of this machine; of several the one that
-   * differs most.
+   * The number of seconds by which the clock of each kind of server is ahead of this machine. Of several servers, the
+   * one that differs most counts.
    */
   readonly differences: ReadonlyArray<{ clock: ClockServer['kind'], aheadSeconds: number }>
   /**
-   * Compares every second.
+   * Compares the clocks every second.
    *
    * @param onChange called when clocks begin to differ, when others do than before, and when they agree again: then
    * without a dispute
@@ -63,6 +61,7 @@ export interface Clocks {
 
 const compareEveryMs = 1_000
 
+/** Creates the comparison. It knows only the clock of this machine until a server was read. */
 export function createClocks (options: ClocksOptions): Clocks {
   const { leewaySeconds, now = Date.now, monotonic = () => performance.now() } = options
   const leewayMs = leewaySeconds * 1000
@@ -74,7 +73,7 @@ export function createClocks (options: ClocksOptions): Clocks {
 
   const compare = () => compareClocks(readOwn(), servers.known(), leewayMs)
 
-  /** Tells of a change, and returns what was found. */
+  /** Compares the clocks, calls `onChange` if the result has changed, and returns it. */
   function compareAndTell (): ClockDispute | undefined {
     const dispute = compare()
     const found = keyOfDispute(dispute)
@@ -126,13 +125,13 @@ export function createClocks (options: ClocksOptions): Clocks {
 }
 
 interface ServerClock extends KnownClock {
-  /** Whether it was not the wrong one when it was read. */
+  /** True if it was not the wrong one when it was read. */
   wasRight: boolean
-  /** Whether it was read since the last conclusion. */
+  /** True if it was read since the last conclusion. */
   isRenewed: boolean
 }
 
-/** The clocks of the servers, as they were read last. */
+/** Keeps the last reading of the clock of each server. */
 function createServerClocks (leewayMs: number, readOwn: () => ClockReading) {
   const clocks = new Map<string, ServerClock>()
   let wasSetBack = false
@@ -144,7 +143,7 @@ function createServerClocks (leewayMs: number, readOwn: () => ClockReading) {
       ({ isRenewed, reading }) => isRenewed && !areApart(reading, own, leewayMs)
     )
     for (const [key, { isRenewed, wasRight, reading }] of clocks) {
-      // The monotonic clock may have stood still, as it does while a virtual machine is suspended.
+      // The reading may be void: a monotonic clock may stop while a virtual machine is suspended.
       const isOutdated = !isRenewed && wasRight && isConfirmed && areApart(reading, own, leewayMs)
       if (!keys.has(key) || isOutdated) clocks.delete(key)
     }

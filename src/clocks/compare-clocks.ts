@@ -3,7 +3,7 @@ import { aheadOf, type ClockReading } from './clock-reading.ts'
 /** A server whose clock is compared with that of this machine. */
 export interface ClockServer {
   kind: 'redis' | 'postgres'
-  /** The address, where there are several. */
+  /** The address, if there are several. */
   at?: string | undefined
 }
 
@@ -11,7 +11,7 @@ export interface ClockServer {
 export interface KnownClock {
   server: ClockServer
   reading: ClockReading
-  /** Whether it was set by more than the leeway since it last agreed with the clock of this machine. */
+  /** True if it was set by more than the leeway since it last agreed with the clock of this machine. */
   wasSet: boolean
 }
 
@@ -25,14 +25,15 @@ export interface WrongClock {
 /** Two clocks differ by more than the leeway. */
 export interface ClockDispute {
   /**
-   * By how many milliseconds the clock of this machine is ahead of all others, if it is the only wrong one; behind is
-   * negative. Undefined when a server may be wrong.
+   * The number of milliseconds by which the clock of this machine is ahead of all others, if only it is wrong. Negative
+   * if it is behind. Undefined if a server may be wrong.
    */
   ownAheadMs: number | undefined
-  /** The servers whose clocks differ from that of this machine. None when only two servers differ from each other. */
+  /** The servers whose clocks differ from that of this machine. Empty if only two servers differ from each other. */
   wrong: WrongClock[]
   /**
-   * Which clocks differ, and by how much, for people. It names no address, since `/health/ready` says it to everybody.
+   * The clocks that differ, and by how much, for people. It names no address, because `/health/ready` shows it to
+   * everybody.
    */
   description: string
 }
@@ -49,7 +50,8 @@ export function compareClocks (
   const split = findSplit(known, leewayMs)
   if (wrong.length === 0 && split === undefined) return undefined
   const aheads = wrong.map(({ server, reading }) => ({ server, aheadMs: aheadOf(reading, own) }))
-  // One server alone does not tell who is wrong. Nor do servers that were set together, as those of one host are.
+  // One server alone does not show which clock is wrong. Servers that were set together, such as those of one host, do
+  // not either.
   const isOwn =
     split === undefined &&
     new Set(known.map(({ server }) => server.kind)).size > 1 &&
@@ -63,16 +65,17 @@ export function compareClocks (
   }
 }
 
+/** Returns true if two clocks differ by more than the leeway. */
 export function areApart (one: ClockReading, other: ClockReading, leewayMs: number): boolean {
   return Math.abs(aheadOf(one, other)) > leewayMs
 }
 
-/** The difference that is greatest, whatever its sign. */
+/** Returns the greatest difference, positive or negative; 0 if there are no clocks. */
 export function farthest (clocks: ReadonlyArray<{ aheadMs: number }>): number {
   return clocks.reduce((most, { aheadMs }) => Math.abs(aheadMs) > Math.abs(most) ? aheadMs : most, 0)
 }
 
-/** Changes when other clocks differ than before, or when another one is the wrong one. */
+/** Returns a key that changes when other clocks differ than before, or when another one is the wrong one. */
 export function keyOfDispute (dispute: ClockDispute | undefined): string {
   if (dispute === undefined) return ''
   return [
@@ -85,7 +88,7 @@ export function keyOfServer ({ kind, at = '' }: ClockServer): string {
   return `${kind} ${at}`
 }
 
-/** `3600.0 s ahead of`, or `8.0 s behind`. */
+/** Returns `3600.0 s ahead of`, or `8.0 s behind`. */
 export function describeAhead (aheadMs: number): string {
   return `${(Math.abs(aheadMs) / 1000).toFixed(1)} s ${aheadMs > 0 ? 'ahead of' : 'behind'}`
 }

@@ -2,10 +2,9 @@ import { sql, type SQL } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 
 /*
- * The one place that says which usernames are the same. Both forms fold the letters A to Z and nothing else, so that
- * the index, the query and this process agree in every locale of the database. Without a collation, `lower` follows
- * that locale: in a Turkish one, `lower('I')` is `ı`. Without the restriction, `toLowerCase` makes the Kelvin sign a
- * `k`.
+ * The one place that says which usernames are the same. Both forms fold the letters A to Z and nothing else. So the
+ * index, the query and this process agree in every locale of the database. Without a collation, `lower` follows that
+ * locale: in a Turkish one, `lower('I')` is `ı`. Without the restriction, `toLowerCase` makes the Kelvin sign a `k`.
  */
 
 /** Returns a text with the letters A to Z in lower case. */
@@ -13,7 +12,7 @@ export function foldCase (text: string): string {
   return text.replace(/[A-Z]+/g, letters => letters.toLowerCase())
 }
 
-/** Returns the same as {@link foldCase}, as an expression of SQL. */
+/** Returns an SQL expression that folds a column as {@link foldCase} folds a text. */
 export function foldedCase (column: PgColumn): SQL<string> {
   return sql<string>`lower(${column} collate "C")`
 }

@@ -2,14 +2,14 @@ import { sql } from 'drizzle-orm'
 import type { Drizzle } from './database.ts'
 
 /**
- * Postgres' clock, the one that all replicas share, read when the statement is executed and not when its transaction
- * began.
+ * An SQL expression that reads the clock of Postgres, which all replicas share. The time is that at which the statement
+ * runs, not that at which its transaction began.
  */
 export const clockTimestamp = sql<Date>`clock_timestamp()`
 
 /**
- * What Postgres' clock says now. Asked in a statement of its own, after the rows are locked: in the statement that
- * waits for a lock it could say when the wait began.
+ * Reads the clock of Postgres, in a statement of its own. Call it after the rows are locked: a statement that waits for
+ * a lock may return the time at which its wait began.
  */
 export async function readClock (db: Drizzle): Promise<Date> {
   const { rows } = (await db.execute(sql`select (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms`)) as {

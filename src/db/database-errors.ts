@@ -2,17 +2,20 @@ import { DrizzleQueryError } from 'drizzle-orm/errors'
 import { SignoutError } from '../errors.ts'
 
 /**
- * SQLSTATE classes, and single codes, that say that the database cannot answer now, not that the query is wrong:
- * connection exception (08), deadlock and serialization failure (40), authorization (28), unknown database (3D),
- * read-only after a failover (25006), idle in a transaction for too long (25P03), insufficient resources (53), lock not
- * available (55P03), operator intervention, statement timeout included (57), system error (58).
+ * SQLSTATE classes and codes which say that the database cannot answer now, not that the query is wrong.
+ *
+ * - Classes: connection exception (08), authorization (28), unknown database (3D), deadlock and serialization failure
+ *   (40), insufficient resources (53), operator intervention, which includes the statement timeout (57), system error
+ *   (58).
+ * - Codes: read-only after a failover (25006), idle in a transaction for too long (25P03), lock not available
+ *   (55P03).
  */
 const unavailable = /^(08|28|3D|40|53|57|58|25006|25P03|55P03)/
 
-/** Five characters with a digit among them, to tell them from the codes of the system, such as EPIPE. */
+/** Matches an SQLSTATE: five characters with a digit among them. Codes of the system, such as EPIPE, have no digit. */
 const sqlStateForm = /^(?=.*\d)[0-9A-Z]{5}$/
 
-/** The database refused a query: a defect of ours. Says which rule was broken, and never with which values. */
+/** The database refused a query: a defect of ours. The message names the constraint, and never a value. */
 export class DatabaseError extends Error {
   override readonly name = 'DatabaseError'
   readonly sqlState: string
@@ -25,15 +28,15 @@ export class DatabaseError extends Error {
   }
 }
 
-/** Nothing came of asking the database. */
+/** The database did not answer. */
 export class DatabaseUnreachableError extends Error {
   override readonly name = 'DatabaseUnreachableError'
 }
 
 /**
- * Translates what the driver threw. Drizzle's errors carry the query's parameters in their message, and the driver's
- * carry values in theirs: password hashes and usernames. Neither may reach a log or an answer, so only the SQLSTATE
- * and the name of the constraint go on.
+ * Translates an error of the driver. Errors of Drizzle carry the parameters of the query, and errors of Postgres carry
+ * values: password hashes and usernames. Neither may reach a log or an answer. So an error of Postgres is reduced to
+ * its SQLSTATE and the name of the constraint.
  */
 export function toDatabaseError (error: unknown): unknown {
   if (!(error instanceof DrizzleQueryError)) return error

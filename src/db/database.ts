@@ -9,36 +9,36 @@ export type Drizzle = PgDatabase<PgQueryResultHKT>
 /** Runs work in a transaction of its own: commits when it resolves, rolls back when it rejects. */
 export type RunTransaction = <T>(work: (db: Drizzle) => Promise<T>) => Promise<T>
 
-/** The door to the database. */
+/** Access to the database of the service. */
 export interface Database {
-  /** What it is, for people; never holds a password. */
+  /** A description for people. It never holds a password. */
   readonly description: string
   /**
-   * Runs a query, or several, each within the database's deadline. Behind a pooler they share a transaction, so after a
-   * query that failed no other one succeeds.
+   * Runs a query, or several, each within the deadline of the database. Behind a pooler they share a transaction, so
+   * after a query that failed no other one succeeds.
    *
-   * Rejects with `service_unavailable` when the database cannot answer now, and with a {@link DatabaseError} when
-   * it refuses the query. Neither holds the query's parameters, as Drizzle's own errors do.
+   * Rejects with `service_unavailable` when the database cannot answer now, and with a {@link DatabaseError} when it
+   * refuses the query. Unlike the errors of Drizzle, neither of them holds the parameters of the query.
    */
   run<T> (query: (db: Drizzle) => PromiseLike<T>): Promise<T>
   /**
-   * Runs work in one transaction: all of it is committed, durably, or none. Every statement, and every lock that it
-   * waits for, is bounded by the database's deadline, and so is the time between statements.
+   * Runs work in one transaction: all of it is committed, durably, or nothing. The deadline of the database bounds
+   * every statement, every wait for a lock, and the time between statements.
    *
-   * Rejects as `run` does, or with what the work itself throws, in which case nothing was committed. When a commit was
-   * not confirmed it may have happened: that is `service_unavailable` too.
+   * Rejects as `run` does, or with what the work itself throws. Nothing was committed then. One exception: when a
+   * commit was not confirmed it may have happened, and the error is `service_unavailable`.
    */
   transaction: RunTransaction
   /**
-   * Resolves if rows can be written now, within the database's deadline. Rejects with `service_unavailable` otherwise:
-   * after a failover, connections may lead to a standby, which can be read and not written.
+   * Resolves if rows can be written now. Rejects with `service_unavailable` otherwise, within the deadline of the
+   * database. After a failover, connections may lead to a standby, which can only be read.
    */
   checkWritable (): Promise<void>
-  /** Releases the connections, once queries that are under way are finished. May be called again. */
+  /** Closes the connections, once queries that are under way are finished. Idempotent. */
   close (): Promise<void>
 }
 
-/** The database can be read and not written. */
+/** The database can be read but not written. */
 export class ReadOnlyError extends Error {
   override readonly name = 'ReadOnlyError'
 
@@ -49,7 +49,7 @@ export class ReadOnlyError extends Error {
   }
 }
 
-/** Returns whether Postgres refuses writes: because it is a standby, or because it is set so. */
+/** Returns true if Postgres refuses writes: it is a standby, or its settings say so. */
 export async function readReadOnly (db: Drizzle): Promise<boolean> {
   const { rows } = (await db.execute(
     sql`select current_setting('transaction_read_only') <> 'off' as is_read_only`
@@ -58,14 +58,14 @@ export async function readReadOnly (db: Drizzle): Promise<boolean> {
 }
 
 export interface DatabaseParts {
-  /** Hands the work what it queries with. It need not be a transaction. */
+  /** Calls the work with a Drizzle instance, inside a transaction or not. */
   run: <T>(work: (db: Drizzle) => PromiseLike<T>) => PromiseLike<T>
   description: string
   transaction: RunTransaction
   close: () => Promise<void>
 }
 
-/** Makes the door to what is below it. */
+/** Creates the access to a database from the functions of its driver. */
 export function createDatabase ({ run, description, transaction, close }: DatabaseParts): Database {
   let closing: Promise<void> | undefined
   return {

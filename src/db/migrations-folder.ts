@@ -1,5 +1,7 @@
 import { join } from 'node:path'
 import { packageRoot } from '../package-root.ts'
 
-/** The migrations of Postgres and PGlite alike. They are SQL, which the compiler leaves where it is. */
+/**
+ * The folder of the migrations, which Postgres and PGlite share. They are SQL files, which the compiler does not copy.
+ */
 export const migrationsFolder: string = join(packageRoot, 'src', 'db', 'migrations')

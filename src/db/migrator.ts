@@ -4,22 +4,22 @@ import { readMigrationFiles, type MigrationMeta } from 'drizzle-orm/migrator'
 import type { Drizzle, RunTransaction } from './database.ts'
 import { migrationsFolder } from './migrations-folder.ts'
 
-/** Any number will do, as long as no other application in the same database uses it for an advisory lock. */
+/** The number of an advisory lock. Any number will do that no other application in the same database uses. */
 const migrationLock = 7_366_719
-/** How long a replica waits, on average, before it asks again whether another one has finished the migrations. */
+/** The average pause before a replica asks again whether another one has finished the migrations, in milliseconds. */
 const retryMs = 100
 
 /**
  * Applies the migrations that are missing, all of them or none, and returns how many were missing.
  *
  * Replicas may call this at the same time: one of them migrates, the others wait. The lock belongs to a transaction. A
- * lock of a session would stay with a connection that a pooler hands to somebody else. Drizzle's own migrator takes no
+ * lock of a session would stay with a connection that a pooler gives to another client. Drizzle's own migrator takes no
  * lock, and would end the transaction that holds one.
  *
- * While a replica waits, it asks again and again instead of queueing for the lock: a queue of replicas could use up the
+ * A replica that waits asks again and again instead of queueing for the lock. A queue of replicas could use up the
  * connections of a pooler that other replicas need.
  *
- * Throws when another replica holds the lock for longer than that.
+ * Rejects when another replica holds the lock for longer than the deadline.
  *
  * @param deadlineMs how long to wait for another replica, in milliseconds
  */
@@ -33,7 +33,7 @@ export async function applyMigrations (transaction: RunTransaction, deadlineMs: 
         `another process has held the advisory lock ${migrationLock}, which is for migrations, for more than ${deadlineMs / 1000} s`
       )
     }
-    // Replicas that were started together do not ask at the same instant again.
+    // Random, so that replicas that were started together do not ask at the same instant again.
     await setTimeout(retryMs * (0.5 + Math.random()))
   }
 }
@@ -43,7 +43,7 @@ export async function countPendingMigrations (db: Drizzle): Promise<number> {
   return (await findPending(db)).length
 }
 
-/** Returns undefined while another replica migrates. */
+/** Applies the missing migrations, and returns their number; undefined while another replica migrates. */
 async function tryToApply (db: Drizzle): Promise<number | undefined> {
   if (await countPendingMigrations(db) === 0) return 0
   if (!await takeLock(db)) return undefined
@@ -65,7 +65,7 @@ async function takeLock (db: Drizzle): Promise<boolean> {
   return rows[0]?.taken === true
 }
 
-/** The table is the one of Drizzle's own migrator, which earlier releases used. */
+/** Applies one migration, and notes it in the table of Drizzle's own migrator, which earlier releases used. */
 async function apply (db: Drizzle, { sql: statements, hash, folderMillis }: MigrationMeta): Promise<void> {
   for (const statement of statements) await db.execute(sql.raw(statement))
   await db.execute(
@@ -73,15 +73,18 @@ async function apply (db: Drizzle, { sql: statements, hash, folderMillis }: Migr
   )
 }
 
-/** By the rule of Drizzle's own migrator: the migrations that are later than the last one that was applied. */
+/**
+ * Returns the migrations that are later than the last one that was applied, which is the rule of Drizzle's own
+ * migrator.
+ */
 async function findPending (db: Drizzle): Promise<MigrationMeta[]> {
   const appliedUpTo = await findLastApplied(db)
   return readMigrationFiles({ migrationsFolder }).filter(({ folderMillis }) => folderMillis > appliedUpTo)
 }
 
 /**
- * Reads the catalog like any table. `to_regclass` could miss a table that another transaction has made since this one
- * began.
+ * Returns the time of the last migration that was applied; -Infinity if there is none. Reads the catalog like any
+ * table, because `to_regclass` could miss a table that another transaction has created since this one began.
  */
 async function findLastApplied (db: Drizzle): Promise<number> {
   const {

@@ -1,9 +1,9 @@
 import { Type, type Static } from 'typebox'
 
-/** Ed25519 under the name that RFC 8037 gives it, which is the one that verifiers in every language know. */
+/** The name that RFC 8037 gives to Ed25519. Verifiers in every language know it. */
 export const signingAlgorithm = 'EdDSA'
 
-/** The public part of a signing key (RFC 7517, section 4; RFC 8037, section 2). */
+/** The public half of a signing key (RFC 7517, section 4; RFC 8037, section 2). */
 export const PublicJwk = Type.Object({
   kid: Type.String(),
   kty: Type.Literal('OKP'),

@@ -1,9 +1,9 @@
-/** More rows than any page of ours has. */
+/** The largest limit. No page has as many rows. */
 const maxRows = 10_000
 
 /**
  * Returns the number of rows that a query may return, for its LIMIT. Throws a RangeError unless it is a whole number
- * from 1 to 10,000: drizzle leaves LIMIT out for a negative number, and the query then returns the whole table.
+ * from 1 to 10,000. Drizzle leaves LIMIT out for a negative number, and the query would return the whole table.
  *
  * @example
  * db.select().from(users).limit(rowLimit(limit))

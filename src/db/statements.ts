@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import type { Database, Drizzle } from './database.ts'
 import type { Sql, SqlDatabase } from './sql.ts'
 
-/** Runs statements of SQL through drizzle, in its transaction if it is in one. */
+/** Returns an {@link Sql} that runs statements through Drizzle, in its transaction if it is in one. */
 export function sqlOf (db: Drizzle): Sql {
   return {
     async query<Row extends object> (text: string, values: readonly unknown[] = []) {
@@ -14,7 +14,7 @@ export function sqlOf (db: Drizzle): Sql {
   }
 }
 
-/** Runs statements of SQL on the database of the service. Rejects as {@link Database} does. */
+/** Returns an {@link SqlDatabase} on the database of the service. It rejects as {@link Database} does. */
 export function sqlDatabaseOf (database: Database): SqlDatabase {
   return {
     query: (text, values) => database.run(db => sqlOf(db).query(text, values)),

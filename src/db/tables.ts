@@ -34,7 +34,7 @@ export type EndReason = typeof endReasons[number]
 
 export const users = pgTable('users', {
   id: uuid('id').primaryKey(),
-  /** As it was typed at registration. */
+  /** With the letters that were typed at registration. */
   username: text('username').notNull(),
   /** Argon2id in PHC string format. */
   passwordHash: text('password_hash').notNull(),
@@ -50,7 +50,7 @@ export const users = pgTable('users', {
   index('users_admins').on(table.id).where(sql`${table.role} = 'admin'`)
 ])
 
-/** Rows outlive the user, so that an ending can be repeated: there is no foreign key. */
+/** Sessions. Rows outlive the user, so that ending a session can be repeated: there is no foreign key. */
 export const sessions = pgTable(
   'sessions',
   {
@@ -58,7 +58,7 @@ export const sessions = pgTable(
     id: uuid('id').primaryKey(),
     userId: uuid('user_id').notNull(),
     createdAt: instant('created_at').notNull(),
-    /** When it was opened or refreshed last. */
+    /** When it was opened or last refreshed. */
     lastUsedAt: instant('last_used_at').notNull(),
     /** When it ends unless it is refreshed before, and never after `max_expires_at`. */
     expiresAt: instant('expires_at').notNull(),
@@ -67,15 +67,20 @@ export const sessions = pgTable(
     endReason: text('end_reason').$type<EndReason>(),
     ip: inet('ip'),
     userAgent: text('user_agent'),
-    /** When the last of its access tokens expires: until then, its end must be known to the blocklist. */
+    /** When the last of its access tokens expires. Until then, the blocklist must have its revocation if it ends. */
     accessExpiresAt: instant('access_expires_at').notNull(),
     /** SHA-256 of the one refresh token that is live. */
     refreshTokenHash: bytes('refresh_token_hash').notNull(),
-    /** The access token that was issued together with it, for answering the same pair again. */
+    /**
+     * The access token that was issued together with the live refresh token, so that the same pair can be sent again.
+     */
     accessTokenId: uuid('access_token_id').notNull(),
     accessTokenIssuedAt: instant('access_token_issued_at').notNull(),
     accessTokenExpiresAt: instant('access_token_expires_at').notNull(),
-    /** What the live refresh token was derived with from its predecessor. Null once the predecessor's grace is over. */
+    /**
+     * The salt with which the live refresh token was derived from its predecessor. Null once the grace of the
+     * predecessor is over.
+     */
     rotationSalt: bytes('rotation_salt'),
     rotatedAt: instant('rotated_at')
   },
@@ -105,19 +110,22 @@ export const securityEvents = pgTable(
   {
     position: bigint('position', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
     type: text('type').notNull(),
-    /** Whose account it is about. Null for a login with a username that nobody has. */
+    /** The user whose account it is about. Null for a login with an unknown username. */
     userId: uuid('user_id'),
-    /** Who did it, when it was not the user: an administrator. */
+    /** The administrator who did it. Null if it was the user. */
     actorId: uuid('actor_id'),
     sessionId: uuid('session_id'),
-    /** For what is counted together, the place: an IPv6 /64. */
+    /**
+     * The IP address of the requester. For events that are counted together, the place: an IPv4 address, or a /64 of
+     * IPv6.
+     */
     ip: inet('ip'),
-    /** What else there is to say, such as the scope of a logout. */
+    /** Further details, such as the scope of a logout. */
     details: jsonb('details').$type<Record<string, string | number>>(),
     at: instant('at').notNull(),
-    /** How many there were, where they are counted together. */
+    /** The number of events that are counted together. */
     count: integer('count').notNull().default(1),
-    /** Names those that are counted together. */
+    /** The key of events that are counted together. Null for an event that is not counted. */
     countedAs: text('counted_as')
   },
   table => [
@@ -144,16 +152,16 @@ export const signingKeys = pgTable('signing_keys', {
   uniqueIndex('signing_keys_one_active').on(sql`(true)`).where(isNull(table.retiredAt))
 ])
 
-/** The record of everything that was revoked: what is in the blocklist can be made from it again. */
+/** The record: a row for each revocation. The blocklist can be rebuilt from it. */
 export const revocations = pgTable('revocations', {
   /** Allocated before the commit, so a higher one can be committed first. */
   position: bigint('position', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   scope: text('scope').$type<RevocationScope>().notNull(),
   /** A `jti` or a `sid`. */
   id: text('id').notNull(),
-  /** Whose it was, as far as that is known. */
+  /** The user, if known. */
   subject: uuid('subject'),
-  /** For revocations that take back only what was issued before an instant. */
+  /** For revocations of only those tokens that were issued before an instant. Not used yet. */
   issuedBefore: instant('issued_before'),
   /** When the last token that it ends expires. */
   expiresAt: instant('expires_at').notNull(),
@@ -165,13 +173,14 @@ export const revocations = pgTable('revocations', {
 ])
 
 /**
- * The ids that the record has had. The newest is its id. It gets another one when it loses its end, in a restore from a
- * backup. The table has an old name, so that replicas of two releases can run beside each other.
+ * The ids that the record has had; the newest is the present one. The record gets another id when it has lost its end,
+ * because Postgres was restored from a backup. The table has an old name, so that replicas of two releases can run side
+ * by side.
  */
 export const recordIds = pgTable('revocation_logs', {
   number: bigint('number', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   id: uuid('id').notNull(),
-  /** The greatest position that the marker was ever to be moved to. */
+  /** The greatest position to which the marker was ever to be moved. */
   marked: bigint('marked', { mode: 'number' }).notNull().default(0),
   createdAt: instant('created_at').notNull()
 })

@@ -1,16 +1,16 @@
 import { shown } from '../input/check-options.ts'
 
-/** What is taken back: one access token (its `jti`), or every token of a session (its `sid`). */
+/** The scope of a revocation: one access token (its `jti`), or every token of a session (its `sid`). */
 export type RevocationScope = 'token' | 'session'
 
-/** The taking back of one token or one session. */
+/** The revocation of one token or one session. */
 export interface Revocation {
   scope: RevocationScope
   /** The `jti` (RFC 7519, section 4.1.7) or the `sid` that is refused from now on. */
   id: string
   /** When the last token that this ends expires: its `exp`, in seconds since the epoch (RFC 7519 `NumericDate`). */
   expiresAt: number
-  /** Whose it was (`sub`), as far as that is known. Where the blocklist is in parts it says which of them. */
+  /** The user whose token it is (`sub`), if known. In a cluster it selects the shard. */
   subject?: string | undefined
 }
 
@@ -18,7 +18,7 @@ export interface Revocation {
 export interface RevocableClaims {
   jti: string
   sid?: string
-  /** Whose the token is. Where the blocklist is in parts it says which of them to ask. */
+  /** The user whose token it is. In a cluster it selects the shard. */
   sub?: string
   /** When the token was issued, in seconds since the epoch. */
   iat?: number
@@ -33,8 +33,12 @@ export const maxNumericDate = 253_402_300_799
  * Throws a TypeError that names the first mistake in a list of revocations. Without it a mistake would revoke nothing,
  * or keep an entry for thousands of years.
  *
- * Checked: that it is an array; of each revocation `scope`, `id` (a text of 1 to 255 characters), `expiresAt` (a finite
- * number of seconds, up to the year 9999) and `subject` (a text, if it is given).
+ * It must be an array. Each revocation must have:
+ *
+ * - `scope`: `token` or `session`
+ * - `id`: a text of 1 to 255 characters
+ * - `expiresAt`: a finite number of seconds, up to the year 9999
+ * - `subject`: a text that is not empty, or nothing
  */
 export function checkRevocations (revocations: unknown): asserts revocations is readonly Revocation[] {
   if (!Array.isArray(revocations)) {
@@ -74,10 +78,11 @@ function checkRevocation (name: string, revocation: unknown): void {
 }
 
 /**
- * When the entry of a revocation may be forgotten, in milliseconds since the epoch.
+ * Returns when the entry of a revocation may end, in milliseconds since the epoch.
  *
- * A token is accepted until `exp` plus the leeway, by a replica whose clock may be behind by the leeway,
- * while the clock that expires the entry may be ahead by the leeway: hence three of them.
+ * A token is accepted until `exp` plus the leeway. The clock of the replica that accepts it may be behind by the
+ * leeway, and the clock that ends the entry ahead by the leeway. So an entry outlives its token by three times the
+ * leeway.
  *
  * A replica accepts the token *before* that instant, and not at it (RFC 7519, section 4.1.4).
  *
@@ -91,16 +96,17 @@ export function entryEndsAt (expiresAt: number, leewaySeconds: number): number {
 }
 
 /**
- * Returns by how many seconds an entry outlives its token: three times the leeway, see {@link entryEndsAt}. Everything
- * that keeps revocations for as long as a token could be accepted goes by this number: Redis, the record, pruning.
+ * Returns by how many seconds an entry outlives its token: three times the leeway, see {@link entryEndsAt}. Redis, the
+ * record and pruning all keep revocations for this long.
  */
 export function entryMarginSeconds (leewaySeconds: number): number {
   return 3 * leewaySeconds
 }
 
 /**
- * The name of an entry in a blocklist. Scopes cannot collide, whatever the ids are. A UUID (RFC 9562, section 4) goes
- * without its hyphens: with the default prefix a key then takes 48 bytes of Redis' memory instead of 64.
+ * Returns the name of an entry in a blocklist. Scopes cannot collide, for any ids. A UUID (RFC 9562, section 4) loses
+ * its hyphens. With the default prefix, a key then takes 48 bytes in Redis instead of 64. Throws a TypeError if the id
+ * is not a text, or is empty.
  */
 export function entryKey (scope: RevocationScope, id: string): string {
   if (typeof id !== 'string' || id === '') {
@@ -113,7 +119,7 @@ export function entryKey (scope: RevocationScope, id: string): string {
 
 const hyphen = 45
 
-/** By place instead of by an expression: this is done twice for each request. */
+/** Removes the hyphens of a UUID. By position instead of a regular expression: this is done twice for each request. */
 function withoutHyphens (id: string): string {
   const isLikeUuid =
     id.length === 36 &&

@@ -2,9 +2,11 @@
  * A Lua function that writes entries, and never shortens one: `write_entries(keys, first_key, ends, first_end)`. The
  * entry `keys[first_key]` ends at `ends[first_end]`, in milliseconds since the epoch, and so on to the end of `keys`.
  *
- * An entry that has no end is left alone: it lasts longer than any. A key of another type is an error (GET says
- * WRONGTYPE): MGET would answer nil for it. PTTL is a millisecond coarse, which hides no real difference, since `exp`
- * is in whole seconds. The value is a small integer, which Redis shares instead of storing. PXAT needs Redis 6.2.
+ * - An entry that has no end is left alone: it lasts longer than any.
+ * - A key of another type is an error (GET says WRONGTYPE), because MGET would return nil for it.
+ * - PTTL is a millisecond coarse. That hides no real difference, since `exp` is in whole seconds.
+ * - The value is a small integer, which Redis shares instead of storing.
+ * - PXAT needs Redis 6.2.
  */
 export const writeEntriesFunction = `
 local function write_entries (keys, first_key, ends, first_end)

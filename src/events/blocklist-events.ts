@@ -2,16 +2,16 @@ import { EventEmitter } from 'node:events'
 
 /** One command to Redis that carried the look-ups of one turn of the event loop. */
 export interface LookUpBatch {
-  /** How many look-ups it carried. */
+  /** The number of look-ups that it carried. */
   lookUps: number
   seconds: number
-  /** What it failed with; undefined when it was answered. */
+  /** The error with which it failed; undefined when it was answered. */
   error: unknown
 }
 
-/** A place in the record of revocations: up to here, in that record. */
+/** A position in the record of that id. */
 export interface RecordPosition {
-  /** Names the record. It gets another id when it loses its end. */
+  /** The id of the record. The record gets another one when it has lost its end. */
   recordId: string
   /** 0 is before the first row. */
   position: number
@@ -23,27 +23,30 @@ export interface CatchUp {
   from: RecordPosition | undefined
   /** The position up to which the blocklist holds the record now. */
   to: RecordPosition
-  /** Rows of the record. */
+  /** The number of rows that were written. */
   entries: number
   seconds: number
 }
 
-/** Why a marker was forgotten: keys were evicted since it was set; or may have been, by a server that is gone. */
+/**
+ * The reason why a marker was deleted. `evicted`: keys were evicted since it was set. `replaced`: keys may have been
+ * evicted by a server that was restarted or replaced.
+ */
 export type Loss = 'evicted' | 'replaced'
 
 /**
- * What the answers of the blocklist are worth. `trusted`: they count by the marker alone. `behind`: they count because
+ * The trust in the answers of the blocklist. `trusted`: they count by the marker alone. `behind`: they count because
  * the record was asked as well. `untrusted`: they do not count.
  */
 export type TrustState = 'trusted' | 'behind' | 'untrusted'
 
-/** By how many seconds the clock of a kind of server is ahead of this machine's. */
+/** The number of seconds by which the clock of a kind of server is ahead of the clock of this machine. */
 export interface ClockDifference {
   clock: string
   aheadSeconds: number
 }
 
-/** What a connection to Redis is for. */
+/** The purpose of a connection to Redis. */
 export type ConnectionPurpose = 'look-ups' | 'projector' | 'replicated writes'
 
 /** Everything that happens to the blocklist, by name: the payload, and when it is emitted. */
@@ -54,15 +57,15 @@ export interface BlocklistEvents {
   breakerOpened: []
   /** Redis answers again. */
   breakerClosed: []
-  /** The answers of all shards together became worth something else. The reason is there when they do not count. */
+  /** The trust in all shards together has changed. The reason is given if answers do not count any more. */
   trustChanged: [trust: TrustState, reason: string | undefined]
   /** The answers of one shard do not count any more. */
   shardUntrusted: []
-  /** A marker was forgotten, because Redis may have lost revocations. The projector writes everything again. */
+  /** A marker was deleted, because Redis may have lost revocations. The projector writes everything again. */
   markerForgotten: [loss: Loss]
   /** A shard was moved to another server of the cluster, and keys may have been left behind. It is rebuilt. */
   shardMoved: [tag: string, reason: string]
-  /** The marker of a moved shard is gone, so that the projector rebuilds the shard. */
+  /** The marker of a moved shard was deleted, so that the projector rebuilds the shard. */
   shardReset: []
   /** The projector has written what the blocklist lacked. */
   caughtUp: [catchUp: CatchUp]
@@ -74,7 +77,9 @@ export interface BlocklistEvents {
   connectionLost: [purpose: ConnectionPurpose, error: Error]
   /** A connection to Redis is back. */
   connectionRestored: [purpose: ConnectionPurpose]
-  /** The audit found other flaws of Redis or of clocks than before; a sentence for each. None: all flaws are gone. */
+  /**
+   * The audit found other flaws of Redis or of clocks than before; a sentence for each. Empty if all flaws are cured.
+   */
   flawsFound: [descriptions: readonly string[]]
   /** A flaw that an operator has acknowledged was found at start. */
   flawAcknowledged: [description: string]

@@ -1,4 +1,4 @@
-/** Describes a value that was passed by mistake, for an error message: what it is, in at most a few words. */
+/** Describes a value that was passed by mistake, in a few words for an error message. */
 export function shown (value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
   if (typeof value === 'function') return 'a function'
@@ -17,7 +17,7 @@ export function requireFunctions (options: object, names: readonly string[], pre
   }
 }
 
-/** Throws a TypeError unless a value is a number within bounds. `NaN` is within none. */
+/** Returns a number within bounds. Throws a TypeError for any other value, such as `NaN`. */
 export function requireNumber (name: string, value: unknown, unit: string, minimum: number, maximum: number): number {
   if (typeof value === 'number' && value >= minimum && value <= maximum) return value
   throw new TypeError(`${name} is ${shown(value)}; it must be a number of ${unit} from ${minimum} to ${maximum}.`)

@@ -1,14 +1,14 @@
 /**
- * Controls, format characters such as bidirectional overrides and zero-width spaces, unassigned ones, and line
- * separators.
+ * Control characters, format characters (such as bidirectional overrides and zero-width spaces), unassigned characters,
+ * and line separators.
  */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/gu
 
 /**
- * Returns a text in which every character that a terminal may obey, or that hides or reorders text, is written as
- * `\u009b`. Strangers choose parts of what is logged and printed: addresses, user agents, names of hosts.
+ * Returns a text with escapes, such as `\u009b`, for every character that a terminal may obey, or that hides or
+ * reorders text. Strangers choose parts of what is logged and printed: addresses, user agents, host names.
  *
- * JSON stays JSON, and means the same.
+ * Escaped JSON is still JSON, with the same meaning.
  */
 export function escapeText (text: string): string {
   return text.replaceAll(unprintable, character => character.split('')
@@ -16,7 +16,7 @@ export function escapeText (text: string): string {
     .join(''))
 }
 
-/** What a line of JSON has in it when one of its texts needs to be escaped. */
+/** Matches a line of JSON with a text that may need escapes. */
 const suspicious = /\\[bfnrtu]|[^\P{C}\n]|[\p{Zl}\p{Zp}]/u
 
 /**

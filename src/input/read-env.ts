@@ -3,7 +3,8 @@ import { parseEnv } from 'node:util'
 import { StartupError } from '../errors.ts'
 
 /**
- * The variables of the environment, and those of a `.env` file in the working directory where the environment has none.
+ * Returns the variables of the environment, and of a `.env` file in the working directory. The environment comes first.
+ * Throws a `StartupError` if the file cannot be read.
  */
 export function readEnv (): Record<string, string | undefined> {
   return { ...readDotEnv(), ...process.env }

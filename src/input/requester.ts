@@ -1,9 +1,9 @@
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
-/** Who sent a request, as far as a request tells. */
+/** The sender of a request. */
 export interface Requester {
-  /** The address, as text. `undefined` where there is none, as on the command line. */
+  /** The IP address, as text. Undefined if there is none, as on the command line. */
   ip?: string | undefined
   /** The `User-Agent` header. */
   userAgent?: string | undefined
@@ -35,8 +35,8 @@ export function canonicalIp (ip: string | undefined): string | undefined {
 }
 
 /**
- * The place that an address stands for: itself, or the /64 of an IPv6 address, since whoever has one address of it has
- * all of them (RFC 6177). In CIDR notation where it is a range.
+ * Returns the place of an address, or undefined if the text is no address. The place is the address itself. For IPv6 it
+ * is the /64, in CIDR notation, because one owner has all of its addresses (RFC 6177).
  */
 export function placeOf (ip: string | undefined): string | undefined {
   const canonical = canonicalIp(ip)

@@ -17,14 +17,14 @@ const canonicalUuid = new RegExp(canonicalUuidPattern)
  */
 export function parseUuid (text: string): string | undefined {
   const lowerCase = text.toLowerCase()
-  // Lower-casing changes the length of some letters and makes ASCII of others, such as the Kelvin sign: none of them is
-  // hexadecimal.
+  // Lower-casing lengthens some letters, and turns others, such as the Kelvin sign, into ASCII. The results are never
+  // hexadecimal digits.
   return canonicalUuid.test(lowerCase) ? lowerCase : undefined
 }
 
 /**
- * Returns an id that is in its canonical form. Throws a TypeError for any other text: somebody forgot to parse it, and
- * a comparison with it could be wrong.
+ * Returns an id that is in its canonical form. Throws a TypeError for any other text: it was not parsed where it came
+ * in, and a comparison with it could be wrong.
  */
 export function canonicalId (id: string): string {
   if (!canonicalUuid.test(id)) throw new TypeError('An id must be a UUID in lower case: parse it where it comes in.')

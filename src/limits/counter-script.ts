@@ -1,9 +1,9 @@
 /**
- * The script of the limits: one act on the counter of one key.
+ * The script of the limits. It does one act on the counter of one key.
  *
  * - `reserve` reserves a place for an attempt. ARGV[4]: the id of the reservation. ARGV[5]: its lease, in milliseconds.
  * - `settle` ends a reservation. ARGV[4]: its id. ARGV[5]: 1 if the attempt was wrong and counts, otherwise 0.
- * - `count` counts an attempt at once, however it ends.
+ * - `count` counts an attempt at once, regardless of its outcome.
  * - `carry` adds wrong attempts that a replica counted in its memory. ARGV[4]: how many. ARGV[5]: milliseconds until
  *   their window ends. An outage of Redis must not give back what was used up during it.
  *
@@ -13,18 +13,18 @@
  * ARGV[2]  the limit: how many attempts a window has
  * ARGV[3]  the act
  * Returns  { 1 or 0, wrong attempts, reservations, milliseconds until the window ends }. The first is 0 if an attempt
- *          is not admitted, or if the reservation to settle had lapsed. Then nothing was changed.
+ *          is not admitted, or if the reservation to settle had lapsed. Then the act has changed nothing.
  * Why      Comparing and reserving are one step, so that attempts at the same time cannot exceed the limit together.
- *          Settling says whether the reservation was still held, because only then may the caller give its verdict.
+ *          Settling returns whether the reservation was still held. Only then may the caller give its result.
  *
- *          Reservations of a replica that was killed must count as wrong attempts, or an attacker could profit from
- *          killing replicas. Therefore lapsed reservations are counted first. They begin a window when their lease
- *          ended, not when the script came by. Those that lapsed more than a window ago are dropped. The set outlives
- *          the lease by a window for that. The time is that of Redis: replicas need not agree on it.
+ *          Reservations of a replica that was killed must count as wrong attempts. Otherwise an attacker could profit
+ *          from killing replicas. Therefore lapsed reservations are counted first. They begin a window when their lease
+ *          ended, not when the script runs. Those that lapsed more than a window ago are dropped. That is why the set
+ *          outlives the lease by a window. The time is that of Redis, so the clocks of replicas do not matter.
  *
- *          Nothing is written before it must be. Redis checks whether it is full only at the first write, and removing
- *          passes that check: what follows in the script would grow a Redis that is full. An attempt that is not
- *          admitted writes nothing, so it is refused while Redis can only be read, too.
+ *          No write comes before it is needed. Redis checks its memory limit only at the first write of a script, and a
+ *          removal passes that check. Later writes would then grow a Redis that is full. An attempt that is refused
+ *          writes nothing, unless a reservation has lapsed. So it is refused while Redis is read-only, too.
  */
 export const counterScript = `
 local wrong_key, reserved_key = KEYS[1], KEYS[2]

@@ -3,44 +3,46 @@ import type { MemoryCounter } from './memory-counter.ts'
 import type { RedisCounter } from './redis-counter.ts'
 
 export interface InsuredCounterOptions {
-  /** Called when Redis failed a command over a connection. */
+  /** Called when Redis failed a command over an open connection. */
   onFailed?: () => void
-  /** How long after a failed command Redis is told again what was counted meanwhile, in milliseconds. */
+  /** The time from a failed command until Redis gets the counts from memory, in milliseconds. Defaults to 10000. */
   retryMs?: number
 }
 
 /** Counts in Redis, and in memory while Redis does not answer. Never rejects. */
 export interface InsuredCounter extends Counter {
-  /** Tells Redis what was counted in memory meanwhile. To be called when a connection was made. */
+  /** Sends Redis the counts from memory. Call it when a connection opens. */
   carryOver (): Promise<void>
 }
 
-/** Of so many reservations, Redis is told later that they are over. Others lapse there, and count as wrong attempts. */
+/**
+ * The largest number of reservations that are dropped in Redis later. Others lapse there, and count as wrong attempts.
+ */
 const maxUndropped = 1_000
-/** How many keys are carried over at once. */
+/** The number of commands that are carried over at once. */
 const carriedAtOnce = 50
-/** Far shorter than the lease of a reservation, which would lapse in Redis otherwise. */
+/** Far shorter than the lease of a reservation, which would otherwise lapse in Redis. */
 const defaultRetryMs = 10_000
 
 /**
- * Memory knows what Redis answered last, and goes on from there when Redis does not answer: an outage gives back
- * nothing that this replica knows to be used up. When Redis answers again, it is told what was counted meanwhile,
- * before anything else is asked about the same key.
+ * Creates a counter that works during an outage of Redis. Memory holds the last answers of Redis, and counts on from
+ * there. So an outage gives back no attempts that this replica has seen used up. When Redis answers again, it gets
+ * the counts of the outage before any other command about the same key.
  *
- * A command that Redis did not answer may have been executed. What it counted then counts twice: rather that than not
- * at all. A reservation does not, since Redis is told to drop it.
+ * A command that Redis did not answer may have been executed. Its attempt then counts twice, which is safer than not at
+ * all. A reservation does not count twice, because Redis is sent a command that drops it.
  *
- * A Redis that is full or cannot write refuses commands over a connection that stays open. So a failed command is
- * followed by another try after a while, and not only by the one after a reconnection.
+ * A Redis that is full or read-only refuses commands over a connection that stays open. So a failed command is also
+ * followed by a retry after `retryMs`, and not only by the one after a reconnection.
  */
 export function createInsuredCounter (
   redis: RedisCounter, memory: MemoryCounter, { onFailed, retryMs = defaultRetryMs }: InsuredCounterOptions = {}
 ): InsuredCounter {
-  /** Reservations that may be held in Redis and are over, with their keys. */
+  /** Reservations that have ended and that Redis may still hold, by their ids, with their keys. */
   const undropped = new Map<string, string>()
   const retryLater = createRetry(retryMs, () => carryOver())
 
-  /** Sends a command behind what Redis has to be told first. Undefined when Redis does not answer. */
+  /** Sends a command, after the counts that Redis lacks. Resolves to undefined if Redis does not answer. */
   async function ask<T extends Tally> (key: string, command: () => Promise<T>): Promise<T | undefined> {
     if (!redis.isReady(key)) return undefined
     carry(key)
@@ -58,7 +60,7 @@ export function createInsuredCounter (
     }
   }
 
-  /** One connection answers in order, so what is sent after this is answered after it. */
+  /** Does not need to be awaited: a connection answers commands in order, so a later command sees these counts. */
   async function carry (key: string): Promise<void> {
     const uncarried = memory.takeUncarried(key)
     if (uncarried === undefined) return
@@ -94,7 +96,7 @@ export function createInsuredCounter (
       if (known.isOwn && redis.isReady(key)) carry(key)
       if (known.isOwn) return known
       const answer = await ask(key, () => redis.settle(key, id, isWrong))
-      // A wrong attempt lapses in Redis, and then counts there too.
+      // The reservation of a wrong attempt lapses in Redis, and counts there too from then on.
       if (answer === undefined && !isWrong) dropLater(key, id)
       return answer ?? known
     },
@@ -103,9 +105,7 @@ export function createInsuredCounter (
   }
 }
 
-/**
- * Returns a function after whose call the work is done once, some time later, however often it is called until then.
- */
+/** Returns a function that schedules the work in `afterMs` milliseconds. Until then, further calls do nothing. */
 function createRetry (afterMs: number, work: () => void): () => undefined {
   let timer: NodeJS.Timeout | undefined
   return () => {

@@ -5,7 +5,7 @@ import { SignoutError, type RateLimit } from '../errors.ts'
 import type { Admission, Counter } from './counter.ts'
 import type { Try, WaitingRoom } from './waiting-room.ts'
 
-/** Every limit, by the name that HTTP clients read in the RateLimit header field. */
+/** The names of the limits. HTTP clients read them in the RateLimit header field. */
 export type LimitName =
   | 'password-by-account'
   | 'password-by-ip'
@@ -14,49 +14,49 @@ export type LimitName =
   | 'refresh-by-session'
 
 /**
- * An attempt at a password that was admitted and is under way. It must be ended once, by one of these, before its
- * requester is answered. Each resolves when that is counted.
+ * An admitted attempt at a password. Call one of its methods, once, before the requester gets an answer. Each resolves
+ * when the result is counted.
  */
 export interface PasswordAttempt {
   /** The password was right: nothing is counted. Rejects with `service_unavailable` if the attempt has lapsed. */
   succeed (): Promise<void>
   /** The password was wrong, which counts. Rejects with `service_unavailable` if the attempt has lapsed. */
   fail (): Promise<void>
-  /** The password could not be checked, so nothing was learnt about it: nothing is counted. */
+  /** The password could not be checked: nothing is counted. */
   abandon (): Promise<void>
 }
 
 export interface PasswordGuess {
-  /** The username, in any case of its letters. There may be no such account: that makes no difference. */
+  /** The username, in any case of its letters. It may not exist, which makes no difference. */
   account: string
   ip: string | undefined
   /**
-   * Whether the account's password was proved there before. Only asked when the limit of the account alone is used up.
+   * Resolves to true if the password of the account was proved at this place before. Called only if the limit by
+   * account alone is used up.
    */
   isKnownPlace: () => Promise<boolean>
 }
 
 /**
- * How often something may be tried. Each method rejects with `too_many_requests` where a limit is used up, and with
- * nothing else of its own: where attempts cannot be counted together with other replicas, they are counted alone.
+ * Limits how often something may be tried. Each method rejects with `too_many_requests` if a limit is used up. If
+ * attempts cannot be counted together with other replicas, this replica counts them alone.
  */
 export interface Limits {
   /**
    * Admits an attempt at a password, before the password is verified. Three limits apply: by account, by IP and by
    * both. Only wrong passwords use them up. An attempt that one limit refuses leaves the others as they were.
    *
-   * While only attempts under way are in the way, it waits for them, and rejects with `too_many_requests` after
-   * seconds.
+   * If only attempts under way fill a limit, it waits for them. After some seconds it rejects with `too_many_requests`.
    *
-   * Where `isKnownPlace` answers true the limit by account alone does not apply: strangers can use it up, and would
+   * The limit by account alone does not apply if `isKnownPlace` resolves to true. Strangers can use it up, and would
    * lock the owner out.
    *
-   * An attempt lapses when it takes too long, and counts as a wrong one then.
+   * An attempt that takes too long lapses, and counts as a wrong one.
    */
   attemptPassword (guess: PasswordGuess): Promise<PasswordAttempt>
-  /** Counts a registration, whatever becomes of it. */
+  /** Counts a registration, regardless of its outcome. */
   register (ip: string | undefined): Promise<void>
-  /** Counts a refresh, whatever becomes of it. */
+  /** Counts a refresh, regardless of its outcome. */
   refresh (sessionId: string): Promise<void>
 }
 
@@ -64,18 +64,18 @@ export interface LimitsOptions {
   rateOf: (name: LimitName) => RateLimit
   counterOf: (rate: RateLimit) => Counter
   room: WaitingRoom
-  /** Keeps names in keys unreadable. The same for all replicas. */
+  /** Makes names in keys unreadable. It must be the same for all replicas. */
   secret: string
 }
 
-/** An attempt has taken longer than its reservation was held. */
+/** The cause of `service_unavailable` if an attempt has taken longer than its reservation was held. */
 export class LapsedAttemptError extends Error {
   override readonly name = 'LapsedAttemptError'
 }
 
 /**
- * Where a proxy passes on what is no address. They share one place: to let them pass unlimited would invite everybody
- * to come without an address.
+ * The place of all requesters without a valid IP address, such as behind a proxy that sends none. They share one place,
+ * because an exemption would let anyone avoid the limits.
  */
 const unknownPlace = 'unknown'
 
@@ -106,7 +106,7 @@ export function createLimits ({ rateOf, counterOf, room, secret }: LimitsOptions
     return settlements.every(({ wasHeld }) => wasHeld)
   }
 
-  /** Reserves a place in all of them, or in none. Answers which one refuses, and how. */
+  /** Reserves a place in all of them, or in none. Returns the first that refuses, and its answer. */
   async function reserve (counts: Count[], id: string): Promise<{ refused: Count, admission: Admission } | undefined> {
     for (const [index, refused] of counts.entries()) {
       const admission = await refused.counter.reserve(refused.key, id)
@@ -123,7 +123,7 @@ export function createLimits ({ rateOf, counterOf, room, secret }: LimitsOptions
     if (refusal === undefined) return { result: toAttempt(isWrong => settle(counts, id, isWrong)) }
     const { refused: { counter, rate }, admission } = refusal
     if (admission.wrong < rate.attempts) return { busy: nameOf(refusal.refused) }
-    // Nothing is reserved while the database is asked: that may take long.
+    // No place is reserved while the database is asked, which may take long.
     if (counter !== byAccount.counter || !await isKnownPlace()) throw tooMany(rate, admission.windowMs)
     return await attempt(counts.filter(({ counter }) => counter !== byAccount.counter), isKnownPlace)
   }
@@ -137,7 +137,7 @@ export function createLimits ({ rateOf, counterOf, room, secret }: LimitsOptions
     async attemptPassword ({ account, ip, isKnownPlace }) {
       const hash = hashAccount(account)
       const place = placeOf(ip) ?? unknownPlace
-      // From the narrowest to the widest: whoever is refused has not touched, for an instant even, what others share.
+      // From the narrowest to the widest: an attempt that is refused never holds a place in a limit that others share.
       const counts = [
         { ...byAccountAndIp, key: `${hash}:${place}` },
         { ...byIp, key: place },
@@ -152,7 +152,7 @@ export function createLimits ({ rateOf, counterOf, room, secret }: LimitsOptions
   }
 }
 
-/** No limits at all. */
+/** Limits that admit everything. */
 export const noLimits: Limits = {
   attemptPassword: async () => toAttempt(async () => true),
   register: async () => {},
@@ -173,14 +173,14 @@ function toAttempt (settle: (isWrong: boolean) => Promise<boolean>): PasswordAtt
   }
 }
 
-/** Rounded up, so that whoever waits that long finds the window passed. */
+/** Returns the error for a limit that is used up. Seconds are rounded up, so that the window has passed after them. */
 function tooMany (limit: RateLimit, windowMs: number): SignoutError {
   return new SignoutError('too_many_requests', { limit, retryAfterSeconds: Math.max(1, Math.ceil(windowMs / 1000)) })
 }
 
 /**
- * A username is personal data, and people type passwords where it belongs; what Redis holds must not tell either.
- * Without the secret, a hash of something that short could be found by trying.
+ * Returns the hash that replaces usernames in keys. A username is personal data, and people type passwords in its
+ * place. Redis must not reveal them. Without the secret, a hash of a text that short could be found by trying.
  */
 function createAccountHash (secret: string): (account: string) => string {
   const key = new Uint8Array(hkdfSync('sha256', secret, '', 'signout accounts in limits', 32))

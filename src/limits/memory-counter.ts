@@ -1,12 +1,12 @@
 import type { Admission, Counter, CounterSize, Settlement, Tally } from './counter.ts'
 
-/** What is known under one key. Times are of a clock that nobody sets. */
+/** The counts under one key. Times are of a monotonic clock. */
 interface Entry {
-  /** Wrong attempts that Redis has counted, as far as it has told. */
+  /** Wrong attempts that Redis has counted, by its last answer. */
   shared: number
-  /** Wrong attempts that were counted here, and are not in Redis. */
+  /** Wrong attempts that were counted here and are not in Redis. */
   own: number
-  /** When the window ends. Without meaning while nothing is counted. */
+  /** The end of the window. Meaningless while nothing is counted. */
   endsAt: number
   underWay: Map<string, { lapsesAt: number, isOwn: boolean }>
 }
@@ -16,52 +16,52 @@ export interface MemorySettlement extends Settlement {
   isOwn: boolean
 }
 
-/** Wrong attempts that Redis has not been told of. */
+/** Wrong attempts that were not sent to Redis yet. */
 export interface Uncarried {
   attempts: number
   windowMs: number
 }
 
 /**
- * Counts in the memory of this process, which is the whole count in the embedded mode. Beside Redis it also keeps what
- * Redis answered last, so that counting goes on from there when Redis does not answer.
+ * Counts in the memory of this process. In embedded mode this is the whole count. Beside Redis it also holds the last
+ * answers of Redis, so that counting goes on from there when Redis does not answer.
  */
 export interface MemoryCounter extends Counter {
   settle (key: string, id: string, isWrong: boolean): Promise<MemorySettlement>
-  /** Takes over what Redis answered. What was counted here and is not in Redis stays counted. */
+  /** Adopts an answer of Redis. Attempts that were counted here and are not in Redis stay counted. */
   learn (key: string, tally: Tally): void
   /** Notes a reservation that is held in Redis. */
   hold (key: string, id: string): void
-  /** The keys under which something was counted that Redis has not been told of. */
+  /** Returns the keys with attempts that were not sent to Redis yet. */
   uncarriedKeys (): string[]
-  /** What was counted under a key and Redis has not been told of. From now on it is taken to be in Redis. */
+  /** Returns the attempts of a key that were not sent to Redis yet. From now on they count as sent. */
   takeUncarried (key: string): Uncarried | undefined
-  /** Undoes `takeUncarried`, when Redis could not be told. */
+  /** Undoes `takeUncarried`. Call it if Redis did not get the attempts. */
   putBackUncarried (key: string, uncarried: Uncarried): void
-  /** How many keys something is known of. */
+  /** The number of keys with counts. */
   readonly size: number
 }
 
 export interface MemoryCounterOptions {
-  /** How many keys are remembered at most. */
+  /** The largest number of keys. Defaults to 100000. */
   maxKeys?: number
-  /** A clock that nobody sets, in milliseconds. */
+  /** Returns the time of a monotonic clock, in milliseconds. Defaults to `performance.now`. */
   now?: () => number
 }
 
 /** About 30 MB when full. */
 const defaultMaxKeys = 100_000
-/** Of so many keys, the one with the fewest attempts is forgotten when there is no room. */
+/** When there is no room, the key with the fewest attempts of this many is forgotten. */
 const candidatesToForget = 16
-/** How often what has passed is cleared away at least, in milliseconds. */
+/** The longest time between two sweeps, in milliseconds. */
 const maxSweepEveryMs = 10_000
 
-/** What is known, by key. Whatever has passed is forgotten before it is read, and now and then. */
+/** The counts by key. An entry is brought up to date before it is read, and in each sweep. */
 interface Entries {
   find (key: string): Entry | undefined
-  /** Finds an entry or makes one, which forgets another where there is no room. */
+  /** Returns an entry of a key, or creates one. If there is no room, another one is forgotten. */
   open (key: string): Entry
-  /** Forgets an entry in which nothing is left. */
+  /** Forgets an entry that counts nothing, and returns true. Otherwise returns false. */
   closeIfEmpty (key: string, entry: Entry): boolean
   readonly all: ReadonlyMap<string, Entry>
 }
@@ -108,8 +108,8 @@ function createEntries (windowMs: number, maxKeys: number, now: () => number): E
 }
 
 /**
- * Memory is bounded: beyond `maxKeys`, keys with few attempts are forgotten first. So a flood of made-up names does not
- * make an account's limit start again. A reservation that is forgotten has lapsed.
+ * Creates a counter in memory, which is bounded: beyond `maxKeys`, keys with few attempts are forgotten first. So a
+ * flood of invented names does not reset the limit of an account. A forgotten reservation counts as lapsed.
  */
 export function createMemoryCounter (
   size: CounterSize,
@@ -173,7 +173,7 @@ export function createMemoryCounter (
   }
 }
 
-/** Counts attempts, in the window that is open or in one that ends at `endsAt`. */
+/** Counts attempts in the open window, or in a new one that ends at `endsAt`. */
 function add (entry: Entry, where: 'own' | 'shared', attempts: number, endsAt: number): void {
   if (entry.shared + entry.own === 0) entry.endsAt = endsAt
   entry[where] += attempts
@@ -183,7 +183,7 @@ function add (entry: Entry, where: 'own' | 'shared', attempts: number, endsAt: n
 function pass (entry: Entry, now: number, windowMs: number): void {
   const endWindow = () => { if (entry.endsAt <= now) entry.shared = entry.own = 0 }
   endWindow()
-  // In the order in which they lapse, since the first of them begins a window.
+  // In the order in which they lapse, because the first of them begins a window.
   for (const [id, { lapsesAt, isOwn }] of entry.underWay) {
     if (lapsesAt > now) break
     entry.underWay.delete(id)
@@ -192,7 +192,7 @@ function pass (entry: Entry, now: number, windowMs: number): void {
   }
 }
 
-/** Forgets the key with the fewest attempts among the oldest ones, and looks at the others later. */
+/** Forgets the key with the fewest attempts among the oldest keys. The others of them become the newest. */
 function forgetOne (entries: Map<string, Entry>): void {
   let fewest = Infinity
   let forgotten: string | undefined

@@ -8,19 +8,22 @@ import { withLoopDeadline } from '../timing/loop-deadline.ts'
 import type { Uncarried } from './memory-counter.ts'
 
 export interface RedisCounterOptions {
-  /** Connections for the limits alone: one that does not answer within the deadline is given up. */
+  /** Connections for the limits alone. A connection that does not answer within the deadline is closed. */
   shards: readonly RedisShard[]
-  /** In front of every key, with the name of the limit. */
+  /** The text in front of every key. It holds the name of the limit. */
   prefix: string
-  /** How long Redis may take to answer a command, in milliseconds in which the event loop runs. */
+  /** The longest wait for an answer of Redis, in milliseconds in which the event loop runs. */
   deadlineMs: number
 }
 
 /** Counts in Redis, for all replicas together. Each method rejects when Redis does not answer within the deadline. */
 export interface RedisCounter extends Counter {
-  /** Whether there is a connection to the server that counts this key. Without one every method rejects at once. */
+  /**
+   * Returns true if there is a connection to the server that counts this key. Without one, every method rejects at
+   * once.
+   */
   isReady (key: string): boolean
-  /** Adds wrong attempts that were counted elsewhere. */
+  /** Adds wrong attempts that were counted in memory. */
   carry (key: string, uncarried: Uncarried): Promise<Tally>
 }
 
@@ -30,7 +33,7 @@ export function createRedisCounter (
 ): RedisCounter {
   const shardFor = (key: string) => shards[shardOf(prefix + key, shards.length)] as RedisShard
 
-  /** The keys of one shard carry its tag, so that both are on one server. */
+  /** Returns both keys of a counter. They carry the tag of their shard, so that they are on one server. */
   function keysOf (key: string): string[] {
     const { tag } = shardFor(key)
     const suffix = tag === '' ? '' : `{${tag}}`
@@ -51,8 +54,8 @@ export function createRedisCounter (
         )
         return await withLoopDeadline(answer, deadlineMs)
       } catch (error) {
-        // Later attempts need not wait: they are counted in memory. Not `disconnect`, which waits for a server that
-        // hangs.
+        // Closed at once, so that later attempts are counted in memory without a wait. `disconnect` would wait for a
+        // server that stalls.
         if (error instanceof DeadlineError) redis.stream.destroy(error)
         throw error
       }

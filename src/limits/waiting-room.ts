@@ -1,25 +1,23 @@
-/** What a try came to: it is over, or something that passes soon is in its way. */
+/** The outcome of a try: a result, or the name of something that blocks it and passes soon. */
 export type Try<T> = { result: T } | { busy: string }
 
 export interface WaitingRoomOptions {
-  /** How many may wait. */
+  /** The largest number of waiting attempts. Defaults to 500. */
   maxWaiting?: number
-  /** How long one may wait, in milliseconds. */
+  /** The longest wait of an attempt, in milliseconds. Defaults to 10000. */
   maxWaitMs?: number
 }
 
-/**
- * Where attempts wait while other attempts are in their way. Names say what is in the way; each has a line of its own.
- */
+/** Holds attempts that other attempts block. Each name of something that blocks has a line of its own. */
 export interface WaitingRoom {
   /**
-   * Tries at once, and again when what is in the way may have passed. Behind others who wait for one of the names it
-   * does not overtake: then the first try waits as well.
+   * Tries at once, and again when the block may have passed. If others wait for one of the names, the first try waits
+   * behind them.
    *
-   * @param names what may be in the way
-   * @param place where the attempt comes from. Places take turns.
-   * @param attempt is not called again after it has answered a result. What it throws is thrown.
-   * @param giveUp makes the error for an attempt that has waited too long, or for which there is no room
+   * @param names the names that may block the attempt
+   * @param place the origin of the attempt. Places take turns.
+   * @param attempt called until it returns a result. The promise rejects with an error that it throws.
+   * @param giveUp creates the error for an attempt that has waited too long, or for which there is no room
    */
   run<T>(
     names: readonly string[],
@@ -28,24 +26,25 @@ export interface WaitingRoom {
     giveUp: (busy: string) => Error
   ): Promise<T>
   /**
-   * Says that something may have passed. Other replicas do not say so: the first of each line tries again now and then.
+   * Call it when a block may have passed. Other replicas do not call it, so the first of each line also tries again
+   * from time to time.
    */
   wake (name: string): void
-  /** How many wait. */
+  /** The number of waiting attempts. */
   readonly size: number
 }
 
 interface Waiter {
   place: string
-  /** Tries, and answers what is in the way, or nothing when it is over. */
+  /** Tries once. Resolves to the name that blocks it, or to undefined when it is over. */
   attempt: () => Promise<string | undefined>
   giveUp: (busy: string) => void
-  /** Whether it has waited as long as it may. */
+  /** True if it has waited as long as it may. */
   isLate: boolean
   timer?: NodeJS.Timeout
 }
 
-/** The waiters for one name: those of one place one after another, and the places in turns. */
+/** The waiters for one name. Those of one place come one after another, and the places take turns. */
 interface Line {
   places: Map<string, Waiter[]>
   wake: () => void
@@ -53,12 +52,13 @@ interface Line {
 
 const defaultMaxWaiting = 500
 const defaultMaxWaitMs = 10_000
-/** How soon the first of a line tries again, in milliseconds: at first, and at last. */
+/** The first and the longest pause before the first of a line tries again, in milliseconds. */
 const [minRetryMs, maxRetryMs] = [10, 250]
 
 /**
- * Waiting is bounded in number and in time. When there is no room, the place that has most waiters loses its last one.
- * So one address can neither fill the room nor make others wait behind all of its attempts.
+ * Creates a waiting room. The number of waiters and their waiting time are bounded. When there is no room, the place
+ * with most waiters loses its last one. So one address cannot fill the room, and others do not wait behind all of its
+ * attempts.
  *
  * One waiter of a line tries at a time, so a line costs no more than a few tries a second while nothing happens.
  */
@@ -75,7 +75,7 @@ export function createWaitingRoom ({
     if (busy !== undefined) waiter.giveUp(busy)
   }
 
-  /** Not while it tries: what it has reserved by then would be lost. */
+  /** Ends the wait of a waiter. One that is trying now is only marked, because its reservations would be lost. */
   function expire (waiter: Waiter): void {
     waiter.isLate = true
     for (const [name, line] of lines) if (remove(line, waiter)) leave(waiter, name)
@@ -171,14 +171,14 @@ function takeNext ({ places }: Line): Waiter | undefined {
   return next
 }
 
-/** Gives a waiter the next turn again. */
+/** Puts a waiter back, with the next turn. */
 function putBack (line: Line, waiter: Waiter): void {
   const mine = line.places.get(waiter.place) ?? []
   const others = [...line.places].filter(([place]) => place !== waiter.place)
   line.places = new Map([[waiter.place, [waiter, ...mine]], ...others])
 }
 
-/** Removes a waiter that stands in the line. */
+/** Removes a waiter from the line. Returns false if it is not in the line. */
 function remove ({ places }: Line, waiter: Waiter): boolean {
   const waiters = places.get(waiter.place)
   if (!waiters?.includes(waiter)) return false
@@ -188,8 +188,8 @@ function remove ({ places }: Line, waiter: Waiter): boolean {
 }
 
 /**
- * Takes the last waiter of the place that has most, and says for what it waited. Undefined if `place` would then have
- * most.
+ * Removes the last waiter of the place with most waiters, and returns it with the name that it waited for. Returns
+ * undefined if `place` would then have most.
  */
 function takeFromLargest (lines: Map<string, Line>, place: string): [Waiter, string] | undefined {
   const counts = new Map<string, number>()
@@ -205,7 +205,7 @@ function takeFromLargest (lines: Map<string, Line>, place: string): [Waiter, str
   return undefined
 }
 
-/** Waits until the line is woken, and no longer than that. */
+/** Waits until the line is woken, for `retryMs` at most. */
 async function pause (line: Line, retryMs: number): Promise<void> {
   await new Promise<void>(resolve => {
     const timer = setTimeout(resolve, retryMs)

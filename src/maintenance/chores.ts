@@ -11,19 +11,21 @@ export interface ChoreOptions {
   leewaySeconds: number
 }
 
-/** Small enough that nobody waits for a batch. */
+/** The largest number of rows in a batch. It is small, so that no request waits long for a batch. */
 const batchSize = 500
 const everyMinuteMs = 60_000
-/** How long a salt may outlive its grace. It is worth nothing by then, but it is promised to be deleted. */
+/**
+ * The pause between two deletions of salts whose grace is over. Such a salt is useless, but its deletion is promised.
+ */
 const saltsEveryMs = 5_000
 
 const ago = (seconds: number) => sql`clock_timestamp() - make_interval(secs => ${seconds}::float8)`
 
-/** Everything that the service clears away automatically. */
+/** Creates the chores that delete what the service no longer needs. */
 export function createChores (options: ChoreOptions): Chore[] {
   const { graceSeconds, sessionRetentionSeconds, eventRetentionSeconds, leewaySeconds } = options
   const marginSeconds = entryMarginSeconds(leewaySeconds)
-  /** Over for long enough, and without an access token that an ending would have to revoke again. */
+  /** Selects sessions that were over for long enough, and have no access token that a repeated end would revoke. */
   const isDue = sql`coalesce(${sessions.endedAt}, ${sessions.expiresAt}) < ${ago(sessionRetentionSeconds)}
     and ${sessions.accessExpiresAt} < ${ago(marginSeconds)}`
   return [
@@ -36,7 +38,7 @@ export function createChores (options: ChoreOptions): Chore[] {
         limit ${batchSize} for update skip locked) returning id`)
     },
     {
-      // Before their sessions, which a batch of could have very many of them.
+      // Before their sessions: a batch of sessions could have very many of them.
       name: 'spent refresh tokens of old sessions',
       everyMs: everyMinuteMs,
       clearBatch: clearing(sql`delete from ${spentRefreshTokens} where hash in (
@@ -69,7 +71,10 @@ export function createChores (options: ChoreOptions): Chore[] {
   ]
 }
 
-/** Makes a batch of a statement that returns a row for each row that it clears. True: there may be more. */
+/**
+ * Creates a batch from a statement that returns a row for each row that it clears. Resolves to true if there may be
+ * more.
+ */
 function clearing (statement: SQL): Chore['clearBatch'] {
   return async (db: Drizzle) => {
     const { rows } = await db.execute(statement) as { rows: unknown[] }

@@ -1,37 +1,37 @@
 import { sql } from 'drizzle-orm'
 import type { Database, Drizzle } from '../db/database.ts'
 
-/** Something that has to be cleared away now and then. */
+/** A recurring task that deletes what is no longer needed. */
 export interface Chore {
   name: string
-  /** How long it rests after it found nothing more to do, in milliseconds. */
+  /** The mean pause after it found nothing more to do, in milliseconds. */
   everyMs: number
-  /** Clears one small batch away. Answers whether there may be more. */
+  /** Clears one small batch. Resolves to true if there may be more. */
   clearBatch (db: Drizzle): Promise<boolean>
 }
 
-/** Does chores for as long as the service runs. */
+/** Does the chores while the service runs. */
 export interface Janitor {
-  /** Does every chore once, batch by batch, unless another replica is at it. */
+  /** Does every chore once, batch by batch. Leaves out a chore that another replica is doing. */
   tidyUp (): Promise<void>
   start (): void
-  /** Resolves when the batch that is under way is finished. */
+  /** Stops the timers. Resolves when the batches under way are finished. */
   stop (): Promise<void>
 }
 
 export interface JanitorOptions {
   database: Database
   chores: Chore[]
-  /** Told of a chore that failed. It is tried again when its turn comes. */
+  /** Called when a chore failed. The chore is tried again at its next turn. */
   onFailure: (chore: string, error: unknown) => void
 }
 
-/** Any number will do, as long as no other application in the same database uses it for an advisory lock. */
+/** The namespace of our advisory locks. No other application in the same database may use it. */
 const lockNamespace = 7_366_720
 
 /**
- * Chores are done by the service itself, by one replica at a time: each batch is a transaction that takes a lock, and
- * whoever does not get it leaves the chore to whoever has it.
+ * Creates a janitor. One replica at a time does a chore: each batch is a transaction that tries to take a lock. A
+ * replica that does not get the lock leaves the chore to the one that has it.
  */
 export function createJanitor ({ database, chores, onFailure }: JanitorOptions): Janitor {
   const timers = new Map<Chore, NodeJS.Timeout>()
@@ -44,7 +44,7 @@ export function createJanitor ({ database, chores, onFailure }: JanitorOptions):
   }
 
   function schedule (chore: Chore, number: number): void {
-    // Replicas that were started together do not come at the same instant for ever.
+    // The delay is random, so that replicas that were started together do not always work at the same instant.
     const delayMs = chore.everyMs * (0.75 + Math.random() / 2)
     timers.set(chore, setTimeout(() => {
       const work = doChore(chore, number)

@@ -6,10 +6,10 @@ import { unavailableCauses, type UnavailableCause } from './unavailable.ts'
 
 type Reason = RecordedRevocation['reason']
 
-/** What brings a blocklist up with the record: all of it, or what it lacks. */
+/** The runs that bring a blocklist up to the record: a rebuild writes all of it, a catch-up what is missing. */
 export type CatchUpKind = 'rebuild' | 'catch_up'
 
-/** Plain numbers, to which something is added when it happens, and which are read when somebody asks. */
+/** Plain numbers, which grow with each event and are read at each scrape. */
 export interface Counts {
   checks: Record<CheckResult, number>
   breaker: { isOpen: boolean, openings: number }
@@ -19,10 +19,10 @@ export interface Counts {
   countRevocation (scope: RevocationScope, reason: Reason): void
 }
 
-/** Why a token alone is revoked, apart from its session. */
+/** The reasons for revoking a token apart from its session. */
 const tokenReasons: Reason[] = ['logout', 'token_revoked']
 
-/** All that can be counted is there from the start, with 0: a rate has something to rise from. */
+/** Creates the counts. All of them are there from the start, with 0, so that a rate sees the first increase. */
 export function createCounts (): Counts {
   const revocations = [
     ...endReasons.map(reason => ({ scope: 'session' as RevocationScope, reason: reason as Reason, count: 0 })),

@@ -3,7 +3,7 @@ import type { Clocks } from '../clocks/clocks.ts'
 import { blocklistStates, type BlocklistStatus } from '../blocklist/status.ts'
 import type { Counts, CatchUpKind } from './counts.ts'
 
-/** A value of a metric, and the labels that tell it from the others. */
+/** A value of a metric, with its labels. */
 type Sample<Label extends string> = [labels: Partial<Record<Label, string>>, value: number]
 
 interface Description<Label extends string> {
@@ -13,7 +13,7 @@ interface Description<Label extends string> {
   register: Registry
 }
 
-/** A counter, or a gauge, whose values are fetched when it is read. */
+/** Adds a counter or a gauge, whose values are read at each scrape. */
 function expose<Label extends string> (
   Kind: typeof Counter | typeof Gauge,
   description: Description<Label>,
@@ -26,9 +26,9 @@ function expose<Label extends string> (
     labelNames,
     registers: [register],
     collect () {
-      // With labels nothing is left after it, and 0 otherwise.
+      // A reset leaves 0, or nothing if there are labels.
       metric.reset()
-      // What is not known is left out: 0 would say something.
+      // An unknown value is left out, because 0 would be a wrong statement.
       const samples = read()
       if (samples.length === 0 && labelNames.length === 0) metric.remove()
       for (const [labels, value] of samples) metric.inc(labels, value)
@@ -36,22 +36,25 @@ function expose<Label extends string> (
   })
 }
 
-/** Buckets end where the default deadline of the blocklist does, among others. */
+/** One of the buckets ends at the default deadline of the blocklist. */
 const lookupSecondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 const lookupSizeBuckets = [1, 2, 5, 10, 20, 50, 100, 200, 500]
 
-/** Look-ups are measured as they are made: one of these for all requests of a turn of the event loop. */
+/**
+ * Adds the metrics of look-ups, and returns them. Each look-up is measured when it happens. One look-up serves all
+ * requests of a turn of the event loop.
+ */
 export function exposeLookups (register: Registry) {
   const seconds = new Histogram({
     name: 'signout_lookup_duration_seconds',
-    help: 'How long look-ups in Redis took, each for all requests of one turn of the event loop.',
+    help: 'Duration of look-ups in Redis. One look-up serves all requests of one turn of the event loop.',
     labelNames: ['result'],
     buckets: lookupSecondsBuckets,
     registers: [register]
   })
   const size = new Histogram({
     name: 'signout_lookup_batch_size',
-    help: 'How many checks one look-up in Redis was for.',
+    help: 'Checks that share one look-up in Redis.',
     buckets: lookupSizeBuckets,
     registers: [register]
   })
@@ -67,13 +70,13 @@ export function exposeCounts (register: Registry, counts: Counts): void {
   expose(Counter, {
     register,
     name: 'signout_checks_total',
-    help: 'Checks of an access token against the blocklist, by what came of them.',
+    help: 'Checks of an access token against the blocklist, by result.',
     labelNames: ['result']
   }, () => Object.entries(checks).map(([result, count]) => [{ result }, count]))
   expose(Counter, {
     register,
     name: 'signout_revocations_total',
-    help: 'Tokens and sessions that were revoked here, by what was revoked and why.',
+    help: 'Tokens and sessions that this replica has revoked, by scope and reason.',
     labelNames: ['scope', 'reason']
   }, () => revocations.map(({ scope, reason, count }) => [{ scope, reason }, count]))
   expose(Counter, {
@@ -85,12 +88,12 @@ export function exposeCounts (register: Registry, counts: Counts): void {
   expose(Gauge, {
     register,
     name: 'signout_breaker_open',
-    help: 'Whether look-ups are refused at once, since Redis has not been answering in time: 1 or 0.'
+    help: '1 while look-ups are refused at once because Redis misses its deadline, otherwise 0.'
   }, () => [[{}, Number(breaker.isOpen)]])
   expose(Counter, {
     register,
     name: 'signout_breaker_openings_total',
-    help: 'How often look-ups have begun to be refused at once, since Redis had not been answering in time.'
+    help: 'How often the breaker has opened because Redis missed its deadline.'
   }, () => [[{}, breaker.openings]])
   exposeCatchUps(register, catchUps)
 }
@@ -104,35 +107,35 @@ function exposeCatchUps (register: Registry, catchUps: Counts['catchUps']): void
   expose(Counter, {
     register,
     name: 'signout_projector_runs_total',
-    help: 'Runs of the projector of this replica that wrote something: rebuilds, and catching up.',
+    help: 'Runs of the projector of this replica that wrote revocations: rebuilds and catch-ups.',
     labelNames: ['kind']
   }, ofCatchUps('count'))
   expose(Counter, {
     register,
     name: 'signout_projector_entries_total',
-    help: 'Revocations that these runs have written into the blocklist.',
+    help: 'Revocations that these runs have written to the blocklist.',
     labelNames: ['kind']
   }, ofCatchUps('entries'))
   expose(Counter, {
     register,
     name: 'signout_projector_seconds_total',
-    help: 'How long these runs took, together.',
+    help: 'Total duration of these runs, in seconds.',
     labelNames: ['kind']
   }, ofCatchUps('seconds'))
 }
 
-/** @param read what was found out for this scrape */
+/** @param read returns the status of the blocklist at this scrape */
 export function exposeStatus (register: Registry, read: () => BlocklistStatus | undefined): void {
   expose(Gauge, {
     register,
     name: 'signout_blocklist_state',
-    help: 'How the blocklist is, asked just now: 1 for that state, 0 for the others.',
+    help: 'State of the blocklist at this scrape: 1 for the current state, 0 for the others.',
     labelNames: ['state']
   }, () => blocklistStates.map(state => [{ state }, Number(read()?.state === state)]))
   expose(Gauge, {
     register,
     name: 'signout_blocklist_positions_behind',
-    help: 'How many positions of the record the blocklist in Redis lacks. Not there in the embedded mode.'
+    help: 'Positions of the record that the blocklist in Redis lacks. Absent in embedded mode.'
   }, () => {
     const behind = read()?.positionsBehind
     return behind === undefined ? [] : [[{}, behind]]
@@ -140,18 +143,17 @@ export function exposeStatus (register: Registry, read: () => BlocklistStatus | 
   expose(Gauge, {
     register,
     name: 'signout_rebuild_progress_entries',
-    help: 'Revocations that the rebuild that is under way has written, whichever replica ' +
-      'does it; 0 while there is none.'
+    help: 'Revocations that the current rebuild has written, on any replica. 0 without a rebuild.'
   }, () => [[{}, read()?.progress?.done ?? 0]])
   expose(Gauge, {
     register,
     name: 'signout_rebuild_expected_entries',
-    help: 'Revocations that the rebuild that is under way has to write; 0 while there is none.'
+    help: 'Revocations that the current rebuild must write. 0 without a rebuild.'
   }, () => [[{}, read()?.progress?.total ?? 0]])
   expose(Gauge, {
     register,
     name: 'signout_rebuild_remaining_seconds',
-    help: 'How long the rebuild that is under way will take from now on, as far as one can tell; 0 while there is none.'
+    help: 'Estimated remaining time of the current rebuild. 0 without a rebuild.'
   }, () => [[{}, read()?.progress?.remainingSeconds ?? 0]])
 }
 
@@ -160,8 +162,8 @@ export function exposeClocks (register: Registry, read: () => Clocks['difference
   expose(Gauge, {
     register,
     name: 'signout_clock_ahead_seconds',
-    help: 'By how many seconds the clock of Redis or Postgres is ahead of that of this ' +
-      'machine; behind is negative. Not there in the embedded mode.',
+    help: 'Seconds by which the clock of Redis or Postgres is ahead of this machine. ' +
+      'Negative: behind. Absent in embedded mode.',
     labelNames: ['clock']
   }, () => read().map(({ clock, aheadSeconds }) => [{ clock }, aheadSeconds]))
 }

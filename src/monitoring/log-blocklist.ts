@@ -31,10 +31,10 @@ const losses: Record<Loss, { level: 'warn' | 'error', message: string }> = {
   }
 }
 
-/** Several shards find the same loss at once. */
+/** The shortest time between two lines about a loss, in milliseconds. Several shards find one loss at once. */
 const lossEveryMs = 1_000
 
-/** Writes what happens to the blocklist to the log. This is the only place that does. */
+/** Writes the events of the blocklist to the log. No other code does. */
 export function logBlocklistEvents (events: BlocklistEmitter, log: EventLogger): void {
   events.on('trustChanged', (trust, reason) => { logTrust(log, trust, reason) })
   events.on('caughtUp', catchUp => { logCatchUp(log, catchUp) })
@@ -101,7 +101,7 @@ function logTrust (log: EventLogger, trust: TrustState, reason: string | undefin
 
 function logCatchUp (log: EventLogger, { from, to, entries, seconds }: CatchUp): void {
   const isRebuild = from === undefined
-  // Catching up goes on all the time. A rebuild is news.
+  // Catch-ups happen all the time. A rebuild is news.
   const level = isRebuild && entries > 0 ? 'info' : 'debug'
   log[level](
     { position: to.position, entries, seconds },

@@ -12,24 +12,27 @@ import { createCounts } from './counts.ts'
 import type { UnavailableCause } from './unavailable.ts'
 
 /**
- * What operators see of the service. It is told what happens, and says all of it when it is scraped. Nothing that it is
- * told of a person, a session or a token is kept: no label has more values than are written in the code.
+ * Collects the metrics of the service, and returns them at each scrape. It keeps nothing about a user, a session or a
+ * token: labels only have values that are written in the code.
  */
 export interface Metrics {
-  /** Called for each request, so it does no more than add. */
+  /** Counts a check. Called for each request, so it must be quick. */
   checked (result: CheckResult): void
-  /** Counts what happens to the blocklist. */
+  /** Counts the events of the blocklist. */
   listenTo (events: BlocklistEmitter): void
   revoked (revocations: readonly RecordedRevocation[]): void
   answeredUnavailable (cause: UnavailableCause): void
-  /** Says who is asked, on each scrape, how the blocklist is. It answers within a bound, and does not reject. */
+  /**
+   * Sets the function that returns the state of the blocklist at each scrape. It must settle within a bound, and not
+   * reject.
+   */
   askBlocklist (read: () => Promise<BlocklistStatus>): void
-  /** Sets what is read on each scrape to find by how much clocks differ. */
+  /** Sets the function that returns the clock differences at each scrape. */
   askClocks (read: () => Clocks['differences']): void
-  /** Everything, in the text format of Prometheus. */
+  /** Returns all metrics, in the text format of Prometheus. */
   scrape (): Promise<string>
   readonly contentType: string
-  /** Starts to measure the process itself, which costs a little even where nothing happens. */
+  /** Starts to measure the process itself. This costs a little even without requests. */
   start (): void
   stop (): void
 }
@@ -51,7 +54,7 @@ export function createMetrics (): Metrics {
     checked (result) { counts.checks[result]++ },
     listenTo (events) {
       events.on('lookedUp', ({ lookUps, seconds, error }) => {
-        // What the breaker refuses was never sent.
+        // A look-up that the breaker refused was never sent.
         if (error instanceof BreakerOpenError) return
         const isAnswered = error === undefined || error instanceof UntrustedError
         lookupSeconds[isAnswered ? 'answered' : 'failed'].observe(seconds)

@@ -1,19 +1,20 @@
 import perfHooks from 'node:perf_hooks'
 import { collectDefaultMetrics, type Registry } from 'prom-client'
 
-/** What prom-client takes from `node:perf_hooks`. */
+/** The part of `node:perf_hooks` that prom-client uses. */
 type Instruments = Pick<typeof perfHooks, 'monitorEventLoopDelay' | 'PerformanceObserver'>
 
 /**
- * Collects what prom-client measures of every process: event-loop delay, garbage collection, memory, processor time.
+ * Collects prom-client's metrics of a process: event-loop delay, garbage collection, memory, processor time. Returns a
+ * function that stops the collection.
  *
- * prom-client stops nothing that it has started, and keeps no handle to it. Both things that go on, a timer and an
- * observer, come from `node:perf_hooks`; so they are noted as they are made. Answers what stops them.
+ * prom-client stops nothing that it has started, and keeps no handle to it. A timer and an observer go on. Both come
+ * from `node:perf_hooks`, so they are caught when prom-client creates them.
  */
 export function collectProcessMetrics (register: Registry): () => void {
   const { monitorEventLoopDelay, PerformanceObserver } = perfHooks
   const stops: Array<() => void> = []
-  // The object that `require` answers, which can be changed, unlike a module's exports. Nothing else runs meanwhile.
+  // Unlike the exports of a module, the object that `require` returns can be changed. No other code runs meanwhile.
   const instruments = perfHooks as { -readonly [Name in keyof Instruments]: Instruments[Name] }
   instruments.monitorEventLoopDelay = options => {
     const histogram = monitorEventLoopDelay(options)

@@ -1,26 +1,28 @@
 /** A part of the service that cannot be used now. */
 export interface Unready {
   name: string
-  /** What it rejected with. */
+  /** The error that the question to it rejected with. */
   reason: unknown
 }
 
-/** What operators should know of a service that is ready. */
+/** Remarks for operators about a service that is ready. */
 export interface Remarks {
-  /** Redis lacks the newest revocations, and Postgres is asked about those. */
+  /** Redis lacks the newest revocations. Tokens are checked against Postgres as well. */
   blocklist?: 'behind'
 }
 
-/** What must answer before the service can. */
+/** The parts that must work before the service is ready. */
 export interface Readiness {
   /**
-   * @param ask resolves, within a bound of its own, when the part can be used
-   * @param remark returns what to say of the part, once it was asked
+   * Adds a part.
+   *
+   * @param ask resolves if the part can be used; it must settle within a bound of its own
+   * @param remark returns the remarks on the part, once it was asked
    */
   add (name: string, ask: () => Promise<unknown>, remark?: () => Remarks): void
   /** Returns the remarks on all parts. */
   readonly remarks: Remarks
-  /** The parts that cannot be used now. They are asked at the same time. */
+  /** Asks all parts at the same time, and returns those that cannot be used now. */
   findUnready (): Promise<Unready[]>
 }
 

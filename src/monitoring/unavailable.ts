@@ -6,14 +6,14 @@ import { DeadlineError } from '../timing/deadline.ts'
 import { UntrustedError } from '../trust/trust.ts'
 import { TooManyHashesError } from '../users/password-hasher.ts'
 
-/** Why requests get 503. */
+/** The causes of a 503. */
 export const unavailableCauses = [
   'blocklist_timeout', 'blocklist_unreachable', 'blocklist_breaker_open', 'blocklist_rebuilding', 'blocklist_untrusted',
   'clocks', 'database', 'password_queue', 'not_ready', 'other'
 ] as const
 export type UnavailableCause = typeof unavailableCauses[number]
 
-/** Why an error is a 503; undefined when it is none. */
+/** Returns the cause of a 503, or undefined for any other error. */
 export function findUnavailableCause (error: SignoutError): UnavailableCause | undefined {
   if (error.statusCode !== 503) return undefined
   if (error instanceof NotReadyError) return 'not_ready'
@@ -24,7 +24,7 @@ export function findUnavailableCause (error: SignoutError): UnavailableCause | u
 function ofBlocklist (cause: unknown): UnavailableCause {
   if (cause instanceof UntrustedError) return cause.isRebuilding ? 'blocklist_rebuilding' : 'blocklist_untrusted'
   if (cause instanceof BreakerOpenError) return 'blocklist_breaker_open'
-  // The second is what ioredis says.
+  // ioredis has no class for this error, only the message.
   const isLate = cause instanceof DeadlineError || (cause instanceof Error && cause.message === 'Command timed out')
   return isLate ? 'blocklist_timeout' : 'blocklist_unreachable'
 }

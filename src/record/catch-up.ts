@@ -6,51 +6,56 @@ import type { RecordRow, PositionRange, RevocationRecord } from './record.ts'
 
 export interface CatchUpOptions {
   record: Pick<RevocationRecord, 'readLive' | 'countRows'>
-  /** Called after each page of rows, while there are more. */
+  /** Called after each page of rows, except the last one. */
   onPage: () => Promise<unknown>
-  /** Once it is aborted, nothing is begun any more: the markers and drafts stay where they are. */
+  /** Once it is aborted, no further page is written. Markers and draft markers stay where they are. */
   stopping: AbortSignal
   /**
-   * How long a step may take before its shard is left behind, in milliseconds; as long as it likes when it is left out.
+   * The longest time for writing one page to a shard, in milliseconds. A shard that takes longer is left behind.
+   * Unlimited if left out.
    */
   stepDeadlineMs?: number | undefined
 }
 
-/** A shard that is behind the record, and where it is. */
+/** A shard that is behind the record. */
 export interface Lag {
   shard: ProjectionShard
-  /** What stands in the place of the marker: the marker, or a draft. */
+  /** The text in the marker key: a marker or a draft marker. */
   found: string
+  /** The marker. Undefined if there is a draft marker, so that all live rows have to be written. */
   from: RecordPosition | undefined
 }
 
-/** How catching up ended. The shards that were left behind do not keep the others from theirs. */
+/** The result of catching up. A shard that is left behind does not hold up the others. */
 export interface CatchUpEnd {
-  /** What was done, unless no shard came through, or it was stopped before. */
+  /** The revocations that were written. Undefined if every shard was left behind, or if `stopping` was aborted. */
   catchUp: CatchUp | undefined
-  /** Whether a step of any shard was refused: somebody else was at it, and it has to start over. */
+  /** True if a shard refused a step, because its marker was changed meanwhile. That shard has to start over. */
   wasRefused: boolean
-  /** What kept a shard from its part, if anything did. */
+  /** The first error that left a shard behind, if there is one. */
   failure: unknown
 }
 
 type Page = Awaited<ReturnType<RevocationRecord['readLive']>>
 
-/** Rows that are read at once. While they are written the next ones are read. */
+/** The number of rows in a page. The next page is read while this one is written. */
 const pageSize = 5_000
-/** One step writes at most this many entries, so that it never keeps Redis from others for long. */
+/** The largest number of entries in one step, so that no script blocks Redis for long. */
 const maxEntriesPerStep = 1_000
-/** What an entry is thought to take until it has shown what it takes. */
+/** The estimated time for one entry, until the first page was measured. */
 const guessedSecondsPerEntry = 15 / 1_000_000
 
-/** Whether there is so much to write that it takes more than a moment. */
+/** Returns true if all live rows have to be written, or more positions than a page has rows. */
 export function isFarBehind (from: RecordPosition | undefined, to: RecordPosition): boolean {
   return from === undefined || to.position - from.position > pageSize
 }
 
 /**
- * Writes to each shard the rows after its marker that belong to it, or all when it has none, up to a head that is
- * settled, and moves its marker past them, step by step. The record is read once for all of them.
+ * Writes to each shard its rows after its marker, up to a settled head, and moves the marker past them step by step. A
+ * shard without a marker gets all of its live rows. The record is read once for all shards.
+ *
+ * A shard whose step is refused or fails is left behind, with a marker that is true of what was written. Rejects when
+ * the record cannot be read, or when `onPage` rejects.
  */
 export async function catchUp (
   { record, onPage, stopping, stepDeadlineMs }: CatchUpOptions,
@@ -59,14 +64,14 @@ export async function catchUp (
 ): Promise<CatchUpEnd> {
   const startedAt = performance.now()
   const range = { after: Math.min(...lags.map(({ from }) => from?.position ?? 0)), upTo: to.position }
-  // Only what takes long tells how far it has come.
+  // Only catching up by more than a page reports its progress.
   const total = range.upTo - range.after > pageSize ? await countRows(record, range) : 0
   const end: CatchUpEnd = { catchUp: undefined, wasRefused: false, failure: undefined }
   let entries = 0
   let writingSince = startedAt
   let writers = lags.map(lag => createWriter(lag))
 
-  /** Each step of each, of which those drop out that are refused or fail. */
+  /** Writes to every shard, and drops those that refuse or fail. */
   async function keep (write: (writer: ShardWriter) => Promise<boolean>): Promise<void> {
     const done = await Promise.allSettled(
       writers.map(writer =>
@@ -87,7 +92,7 @@ export async function catchUp (
     if (stopping.aborted) return end
     if (entries === 0) writingSince = performance.now()
     reading = next === undefined ? undefined : record.readLive({ ...range, after: next }, pageSize)
-    // Whatever goes wrong below goes wrong first.
+    // It is awaited in the next turn of this loop. If something else fails first, it must not end the process.
     reading?.catch(() => {})
     const secondsEach = entries === 0 ? guessedSecondsPerEntry : secondsSince(writingSince) / entries
     await keep(writer => writer.write(rows, count => progressOf(entries + count, total, secondsEach)))
@@ -104,8 +109,8 @@ export async function catchUp (
 }
 
 /**
- * Counting many rows may take longer than a statement may. The positions are as good a guess where few rows have
- * expired.
+ * Counts the rows of a range. If the database does not do that within its deadline, returns the number of positions,
+ * which is close when few rows have expired.
  */
 async function countRows (record: CatchUpOptions['record'], range: PositionRange): Promise<number> {
   try {
@@ -116,9 +121,9 @@ async function countRows (record: CatchUpOptions['record'], range: PositionRange
 }
 
 interface ShardWriter {
-  /** Writes those of a page that belong to the shard. Answers false when it was refused. */
+  /** Writes the rows of a page that belong to the shard. Resolves to false if a step was refused. */
   write (rows: readonly RecordRow[], progressAt: (rows: number) => Progress | undefined): Promise<boolean>
-  /** Moves the marker to the end, or puts it where a draft was. */
+  /** Moves the marker to the end, or replaces the draft marker by a marker. Resolves to false if that was refused. */
   finish (to: RecordPosition): Promise<boolean>
 }
 
@@ -127,7 +132,7 @@ function createWriter ({ shard: { projection, includes }, found, from }: Lag): S
   const nameAt = (position: number) =>
     from === undefined ? advanceDraft(found, position) : formatMarker({ ...from, position })
 
-  /** Each step goes on from where the one before it leaves off, so they can be sent without waiting for one another. */
+  /** Sends one step. It expects the marker that the step before it leaves, so steps do not wait for one another. */
   function advance (rows: readonly RecordRow[], progress: Progress | undefined): Promise<boolean> {
     const next = nameAt((rows.at(-1) as RecordRow).position)
     const step = projection.advance(current, next, rows, progress)
@@ -141,7 +146,7 @@ function createWriter ({ shard: { projection, includes }, found, from }: Lag): S
       const steps: Array<Promise<boolean>> = []
       for (let start = 0; start < rows.length; start += maxEntriesPerStep) {
         const chunk = rows.slice(start, start + maxEntriesPerStep)
-        // How far it has come is told in rows of the record, of which some belong to others.
+        // Progress counts rows of the record, including those of other shards.
         steps.push(advance(chunk, progressAt(Math.round(page.length * (start + chunk.length) / rows.length))))
       }
       return (await Promise.all(steps)).every(Boolean)

@@ -8,10 +8,10 @@ import { checkScript, settleScript } from './scripts.ts'
 const allKeys = (prefix: string) => Object.values(projectionKeys(prefix))
 
 /**
- * Forgets the marker of one shard if Redis may have lost revocations. To be called on each connection before its
- * answers count.
+ * Deletes the marker of one shard if Redis may have lost revocations. Call it on each new connection, before answers
+ * count. Atomic and idempotent.
  *
- * Rejects when Redis does not answer, or refuses to forget the marker.
+ * Rejects when Redis does not answer, or refuses to delete the marker.
  */
 export async function checkForLoss (link: RedisLink, prefix: string, events?: BlocklistEmitter): Promise<void> {
   const loss = await link.run(redis => runScript<Loss | ''>(redis, 'signoutCheck', checkScript, allKeys(prefix), []))
@@ -19,14 +19,14 @@ export async function checkForLoss (link: RedisLink, prefix: string, events?: Bl
 }
 
 /**
- * Returns true if Redis can be read and refuses writes: it is full, it cannot store its data, or it has too few
- * replicas. Redis 6 says so in the middle of the message when it refuses a script.
+ * Returns true if an error means that Redis can be read but refuses writes. Then it is full, cannot store its data, or
+ * has too few Redis replicas. Redis 6 names the cause in the middle of the message when it refuses a script.
  */
 export function isWriteRefused (error: unknown): boolean {
   return error instanceof Error && /\b(OOM|MISCONF|NOREPLICAS)\b/.test(error.message)
 }
 
-/** Creates what finds out, for all shards, whether Redis may have lost revocations. */
+/** Creates the checks for lost revocations, for all shards. */
 export function createRedisLosses (
   { shards }: Pick<RedisConnections, 'shards'>, prefix: string, events?: BlocklistEmitter
 ): RedisLosses {
@@ -39,7 +39,7 @@ export function createRedisLosses (
   return {
     async check () {
       const checks = await each((link, prefix) => checkForLoss(link, prefix, events))
-      // The script goes on when the note is refused. Only a marker that has to be forgotten makes it fail.
+      // A refused note does not make the script fail. A write that is refused here was the deletion of a marker.
       return checks.some(check => check.status === 'rejected' && isWriteRefused(check.reason))
     },
     doubt: () => all((link, prefix) => link.run(redis => redis.set(projectionKeys(prefix).doubt, 1))),

@@ -4,10 +4,11 @@ import { OwnerUnknownError, type ExaminedServer } from '../redis/health/examinat
 import { ownerOf, projectionKeys } from './marker.ts'
 
 /**
- * Makes the check whether a Redis holds the blocklist of another record, by the markers and draft markers under a
- * prefix. It rejects with an {@link OwnerUnknownError} when the names of our own record cannot be read.
+ * Creates a check that resolves to true if a Redis server holds the blocklist of another record. It reads the markers
+ * and draft markers under a prefix. Rejects with an {@link OwnerUnknownError} when the ids of our own record cannot be
+ * read.
  *
- * @param listNames returns every name that our record has had
+ * @param listNames returns every id that our record has had
  */
 export function createOwnershipCheck (
   prefix: string,
@@ -30,7 +31,9 @@ async function readOwners (redis: Redis, markers: readonly string[]): Promise<st
   return texts.flatMap(text => ownerOf(text) ?? [])
 }
 
-/** A shard that is being moved has a marker elsewhere, or none. Whichever server has it is asked next time. */
+/**
+ * Ignores a redirection. The shard is being moved: its marker is on another server, which is asked at the next audit.
+ */
 function whereElse (error: Error): null {
   if (/^(MOVED|ASK|TRYAGAIN)\b/.test(error.message)) return null
   throw error

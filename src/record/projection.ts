@@ -1,37 +1,40 @@
 import type { Revocation } from '../entries/revocation.ts'
 
 /**
- * The blocklist as its projector sees it: a projection of the record, which may be lost at any time and is made again.
+ * The blocklist as the projector sees it: a projection of the record. It may be lost at any time, and is then rebuilt.
  *
- * Each step checks that the marker, or the draft in its place, is exactly what the projector last saw or put there,
- * does its part, and leaves the next one: whatever has happened to the blocklist in between, whoever else is at it, and
- * however late a step arrives, what the marker says stays true (docs/revocation.md). All of them reject within a bound.
+ * Each step is atomic. It checks that the marker, or the draft marker, is exactly the text that the projector last saw
+ * or wrote. Then it writes its entries and moves the marker. So the marker stays true when the blocklist falls back,
+ * when two projectors write, and when a step arrives late (docs/revocation.md). Every method rejects within a bound. A
+ * step that was rejected may still be executed later, which is safe.
  */
 export interface Projection {
-  /** Rejects when it cannot be reached. */
+  /** Resolves if the blocklist can be reached, and rejects otherwise. */
   reach (): Promise<void>
-  /** Answers the marker if it is of this record. Puts the draft in its place if it is not, and answers that. */
+  /** Returns the marker if it is of this record. Otherwise writes the draft marker in its place, and returns that. */
   begin (recordId: string, draft: string): Promise<string>
   /**
-   * Adds entries, never shortening one, and moves the marker or the draft, all or nothing. Answers false, having done
-   * nothing, when what stands there is not `from`.
+   * Writes entries, never shortening one, and moves the marker or the draft marker: all or nothing. Resolves to false,
+   * and writes nothing, if the marker key does not hold `from`.
    */
   advance (from: string, to: string, revocations: readonly Revocation[], progress?: Progress): Promise<boolean>
-  /** Forgets the marker, so that everything is written again. That is always safe. */
+  /** Deletes the marker, so that everything is written again. Idempotent, and always safe. */
   forgetMarker (): Promise<void>
 }
 
-/** A part of the blocklist, which is a complete projection of the rows that belong to it. */
+/** One shard of the blocklist. It is a complete projection of the rows that belong to it. */
 export interface ProjectionShard {
   projection: Projection
+  /** Returns true if a revocation belongs to this shard. */
   includes (revocation: Revocation): boolean
 }
 
-/** How far a rebuild has come, for those who wait. */
+/** The progress of a rebuild. */
 export interface Progress {
-  /** Entries. */
+  /** Live rows that were written so far. */
   done: number
+  /** All rows, including expired ones that are not written. So a rebuild may end before `done` reaches it. */
   total: number
-  /** How long it will take from now on, as far as one can tell, in seconds. */
+  /** The estimated time until the end, in seconds. */
   remainingSeconds: number
 }

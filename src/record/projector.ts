@@ -9,46 +9,48 @@ import type { RevocationRecord } from './record.ts'
 export interface ProjectorOptions {
   record: RevocationRecord
   shards: readonly ProjectionShard[]
-  /** Gets `caughtUp`, `recordRenamed` and `projectorFailed`. */
+  /** Emits `caughtUp`, `recordRenamed` and `projectorFailed`. */
   events?: BlocklistEmitter | undefined
 }
 
 /**
- * Keeps the blocklist up with the record (P2), as docs/revocation.md explains. Boot, catching up and rebuilding after
- * Redis has lost its data are the same: write every live row after the marker, and move the marker past them.
+ * Copies the record to the blocklist (P2), as docs/revocation.md explains. Start, catching up and rebuilding are one
+ * operation: write every live row after the marker, and move the marker past them.
  *
- * Every replica runs one; the one that has the lease works. Nothing rests on there being only one: others would be
- * refused.
+ * Every replica runs a projector; the one that holds the lease works. Safety does not depend on the lease: Redis
+ * refuses the steps of a second projector.
  *
- * Of a blocklist in several shards each has a marker of its own. One that cannot be reached or refuses a step is left
- * behind until the next round, and one that has much to catch up with does so on its own, while the rounds of the
- * others go on.
+ * Each shard has a marker of its own. A shard that is unreachable or refuses a step is left behind until the next
+ * round. A shard that is far behind catches up beside the rounds of the others.
  */
 export interface Projector {
+  /** Starts the rounds, one each second. */
   start (): void
-  /** Does a round now instead of when it is due. */
+  /** Starts the next round within 50 ms. */
   wake (): void
-  /** Does one round, and what takes longer with it. */
+  /** Does one round, and waits for a rebuild that it started. */
   round (): Promise<void>
   /**
-   * Resolves when it rests, and lets another replica take over at once. A rebuild is left where it is, at its next
-   * page.
+   * Stops the rounds, and releases the lease, so that another replica takes over at once. A rebuild stops at its next
+   * page. Resolves when nothing is under way.
    */
   stop (): Promise<void>
 }
 
 const intervalMs = 1_000
-/** Soon, and not so soon that a projector that is refused again and again does nothing else. */
+/**
+ * The delay before a refused projector starts over. It is not 0, so that repeated refusals do not keep the projector
+ * busy.
+ */
 const startOverMs = 50
 /**
- * Longer than a round that has nothing to do; and whoever takes over has moved the marker before replicas stop trusting
- * it.
+ * Longer than an idle round. Short enough that another replica takes over, and moves the marker, before replicas stop
+ * trusting it.
  */
 const leaseSeconds = 2
 
 /**
- * How long one shard may keep the others waiting: what it was asked may still be done, and it is looked at again in the
- * next round.
+ * The longest that one shard may hold up the others. Its step may still be executed, and the next round looks again.
  */
 const shardDeadlineMs = 1_000
 
@@ -56,7 +58,7 @@ export function createProjector (options: ProjectorOptions): Projector {
   let timer: NodeJS.Timeout | undefined
   let running: Promise<unknown> | undefined
   let isStarted = false
-  /** Until the next round. The first one is done at once. */
+  /** The delay until the next round. The first round starts at once. */
   let delayMs = 0
   const stopping = new AbortController()
   const rounds = createRounds(options, wake, stopping.signal)
@@ -98,13 +100,13 @@ export function createProjector (options: ProjectorOptions): Projector {
   }
 }
 
-/** What a projector does, without its clock. */
+/** The rounds of a projector, without their schedule. */
 interface Rounds {
-  /** Does the next one. What takes long goes on after it. */
+  /** Does one round, and never rejects. A rebuild goes on after it. */
   next (): Promise<void>
-  /** Resolves when nothing goes on any more. */
+  /** Resolves when no rebuild is under way. */
   rest (): Promise<void>
-  /** Lets another replica take over at once. */
+  /** Releases the lease, so that another replica takes over at once. */
   release (): Promise<void>
 }
 
@@ -114,7 +116,7 @@ function createRounds (options: ProjectorOptions, startOverSoon: () => void, sto
   const keepLease = () => record.lease(holder, leaseSeconds)
   let hasLease = false
   let hasFailed = false
-  /** What takes long, and whose it is. */
+  /** The rebuild that is under way, and its shards. */
   let rebuilding: Promise<void> | undefined
   let beingRebuilt: ReadonlySet<ProjectionShard> = new Set()
 
@@ -123,7 +125,7 @@ function createRounds (options: ProjectorOptions, startOverSoon: () => void, sto
     hasFailed = true
   }
 
-  /** Lets another replica take over at once, which waits for the lease to run out otherwise. */
+  /** Releases the lease. Otherwise another replica would wait until it expires. */
   async function release (): Promise<void> {
     if (hasLease) await record.release(holder).catch(() => {})
     hasLease = false
@@ -136,7 +138,7 @@ function createRounds (options: ProjectorOptions, startOverSoon: () => void, sto
       failure
     } = await catchUp({ record, onPage: keepLease, stopping, stepDeadlineMs }, lags, to)
     if (done !== undefined) options.events?.emit('caughtUp', done)
-    // Starting over is part of the work.
+    // A refused step is no error.
     if (wasRefused) startOverSoon()
     if (failure !== undefined) throw failure
   }
@@ -163,7 +165,7 @@ function createRounds (options: ProjectorOptions, startOverSoon: () => void, sto
   return {
     async next () {
       try {
-        // Asked first: whoever cannot reach the blocklist leaves the lease to one who can.
+        // First: a replica that cannot reach the blocklist leaves the lease to one that can.
         await reachAny(shards)
         hasLease = await keepLease()
         if (hasLease) await follow(await look(options, shards.filter(shard => !beingRebuilt.has(shard))))
@@ -179,15 +181,15 @@ function createRounds (options: ProjectorOptions, startOverSoon: () => void, sto
 }
 
 /**
- * Whether Redis can be read and not be written, for a reason that is the same for every replica: it is full, or it
- * cannot store its data. NOREPLICAS and READONLY are other reasons. An old primary answers so, and another replica may
- * reach the new one.
+ * Returns true if Redis refuses writes for a reason that is the same for every replica: it is full, or cannot store its
+ * data. NOREPLICAS and READONLY do not count. An old primary answers with them, and another replica may reach the new
+ * one.
  */
 function refusesWrites (error: unknown): boolean {
   return error instanceof Error && /\b(OOM|MISCONF)\b/.test(error.message)
 }
 
-/** Rejects when no shard can be reached. */
+/** Resolves if any shard can be reached, and rejects otherwise. */
 async function reachAny (shards: readonly ProjectionShard[]): Promise<void> {
   try {
     await Promise.any(shards.map(({ projection }) => projection.reach()))
@@ -196,20 +198,22 @@ async function reachAny (shards: readonly ProjectionShard[]): Promise<void> {
   }
 }
 
-/** What a look at the shards has found. */
+/** The result of a look at the shards. */
 interface Survey {
-  /** Those that are behind, and how far they have to come. */
+  /** The shards that are behind, and the head up to which they have to be written. */
   lags: readonly Lag[]
   to?: RecordPosition
   hasToStartOver?: boolean
-  /** What kept it from looking at one of them. */
+  /** The error of a shard that could not be looked at, if there is one. */
   failure?: unknown
 }
 
 const nothingToDo: Survey = { lags: [] }
 const startOver: Survey = { lags: [], hasToStartOver: true }
 
-/** Looks which shards are behind the record, and puts a draft where there is no marker of it. */
+/**
+ * Finds the shards that are behind the record. Writes a draft marker to each shard that has no marker of the record.
+ */
 async function look ({ record, events }: ProjectorOptions, shards: readonly ProjectionShard[]): Promise<Survey> {
   if (shards.length === 0) return nothingToDo
   const { recordId } = await record.readHead()
@@ -217,18 +221,18 @@ async function look ({ record, events }: ProjectorOptions, shards: readonly Proj
     const found = await withDeadline(shard.projection.begin(recordId, newDraft(recordId)), shardDeadlineMs)
     return { shard, found, from: parseMarker(found) }
   }))
-  // Read after the markers: whoever moved one had recorded before that it would.
+  // Read after the markers: a projector records in `marked` how far it will move a marker before it does.
   const head = await record.readHead()
   if (head.recordId !== recordId) return startOver
   const found = begun.flatMap(begun => begun.status === 'fulfilled' ? [begun.value] : [])
   const failure: unknown = begun.find(begun => begun.status === 'rejected')?.reason
   const ahead = found.find(({ from }) => from !== undefined && from.position > head.marked)
   if (ahead?.from !== undefined) {
-    // The record has lost its end: it was restored from a backup. What the blocklist has beyond stays there.
+    // The record has lost its end: Postgres was restored from a backup. Entries beyond it stay in the blocklist.
     if (await record.rename(recordId)) events?.emit('recordRenamed', ahead.from, head)
     return startOver
   }
-  // No position has been given out beyond it.
+  // Every marker is at the head.
   if (found.every(({ from }) => from?.position === head.position)) return { lags: [], failure }
   const settled = await record.settleHead()
   const lags = found.filter(({ from }) => from === undefined || from.position < settled.position)

@@ -5,12 +5,12 @@ import type { EndReason } from '../db/tables.ts'
 import type { RecordPosition } from './marker.ts'
 import { entryMarginSeconds, type Revocation, type RevocationScope } from '../entries/revocation.ts'
 
-/** A revocation as it is recorded: with its reason, and whose it was as far as that is known. */
+/** A revocation with the reason for which it is recorded. */
 export interface RecordedRevocation extends Revocation {
   reason: EndReason | 'token_revoked'
 }
 
-/** After one position, and up to another. */
+/** The positions after one position, up to and including another. */
 export interface PositionRange {
   after: number
   upTo: number
@@ -19,41 +19,41 @@ export interface PositionRange {
 /** The end of the record. */
 export interface Head extends RecordPosition {
   /**
-   * The greatest position that the marker was ever to be moved to, in this record. A marker beyond it is from a lost
-   * past.
+   * The greatest position to which the marker of this record was ever to be moved. A marker beyond it is of a past that
+   * Postgres has lost.
    */
   marked: number
 }
 
-/** A revocation from the record. */
+/** A revocation with its position in the record. */
 export interface RecordRow extends Revocation {
   position: number
 }
 
-/** A revocation that is recorded after a position, and for how long it has been. */
+/** A revocation after a position, with its age. */
 export interface RecentRevocation extends Pick<Revocation, 'scope' | 'id'> {
-  /** By Postgres' clock. */
+  /** By the clock of Postgres. Negative after that clock was set back. */
   ageSeconds: number
 }
 
-/** The end of the record, and revocations after a position; read in one statement, so that one is true of the other. */
+/** The end of the record, and the committed revocations after a position, read in one statement. */
 export interface RecordAfter extends Head {
   recent: RecentRevocation[]
 }
 
-/** How many positions {@link RevocationRecord.readAfter} goes back at most. */
+/** The largest number of positions that {@link RevocationRecord.readAfter} goes back. */
 export const maxPositionsBehind = 5_000
 
 /**
- * Any number will do, as long as no other application in the same database uses it for an advisory lock. Writers share
- * it from before their positions are allocated until they are committed: who has it alone sees no position whose row is
- * missing.
+ * The number of an advisory lock. Any number will do that no other application in the same database uses. Writers share
+ * the lock from before they take positions until their commit. While the projector holds it alone, every position is
+ * committed or rolled back.
  */
 const barrier = 7_366_721
 
 /**
- * Records revocations, in the transaction of the change that causes them. Once it is committed they take effect
- * automatically, whatever happens to the blocklist.
+ * Adds revocations to the record, in the transaction of the change that causes them. Once that is committed they take
+ * effect automatically, even if the blocklist is down.
  */
 export async function appendRevocations (sql: Sql, added: readonly RecordedRevocation[]): Promise<void> {
   if (added.length === 0) return
@@ -66,53 +66,53 @@ export async function appendRevocations (sql: Sql, added: readonly RecordedRevoc
   [JSON.stringify(rows)])
 }
 
-/** The record, as those read it who keep the blocklist up with it. */
+/** The record, as the projector and the checks of markers use it. */
 export interface RevocationRecord {
   /**
-   * How far positions have been given out. Some of the last may not be committed yet, and none that was answered is
-   * beyond.
+   * Returns the end of the record: the last position that was given out. The newest ones may not be committed yet.
+   * Every revocation whose request was answered is at or before it.
    */
   readHead (): Promise<Head>
   /**
-   * Returns the end of the record with the revocations after a position that are committed, expired ones included. Goes
-   * back {@link maxPositionsBehind} positions from the end at most: further revocations are missing from the result.
+   * Returns the end of the record, and the committed revocations after a position, expired ones included. Goes back at
+   * most {@link maxPositionsBehind} positions from the end: earlier revocations are missing from the result.
    *
    * @param ids only the revocations with one of these ids, compared without hyphens; all when it is left out
    */
   readAfter (position: number, ids?: readonly string[]): Promise<RecordAfter>
-  /** The same, once every row up to it is committed, or will never be. */
+  /** Waits until every position that was given out is committed or rolled back, and returns the end of the record. */
   settleHead (): Promise<Head>
   /**
-   * Records, before it is done, that the marker will be moved there. Answers false when the record has another name by
-   * now.
+   * Records in `marked` that the marker will be moved to a position. Call it before the move. Resolves to false, and
+   * records nothing, if the record has another id by now.
    */
   willMark (position: RecordPosition): Promise<boolean>
   /**
-   * The rows of a range of positions whose tokens could still be accepted somewhere, in their order, out of so many
-   * rows. `next` is after which position to go on; undefined when there are no more.
+   * Returns the live rows among the next `limit` rows of a range, in order. A row is live if a replica could still
+   * accept its token. `next` is the position after which to go on; undefined if there are no more rows.
    */
   readLive (range: PositionRange, limit: number): Promise<{ rows: RecordRow[], next: number | undefined }>
-  /** How many rows there are, those included that nobody needs any more. */
+  /** Counts the rows of a range, expired ones included. */
   countRows (range: PositionRange): Promise<number>
-  /** The clock of whoever keeps the record, in milliseconds since the epoch. */
+  /** Reads the clock of Postgres, in milliseconds since the epoch. */
   readClock (): Promise<number>
-  /** Every name that the record has had, the present one first. */
+  /** Returns every id that the record has had, the present one first. */
   listNames (): Promise<string[]>
-  /** Whether one token alone is on record as revoked. */
+  /** Returns true if the record has a revocation of this token, not of its session. */
   hasToken (jti: string): Promise<boolean>
   /**
-   * Gives the record another name, unless it has another one than this already, so that no marker that was written for
-   * it is believed any more. Answers whether it did.
+   * Gives the record a new id, so that no marker of the old one counts any more. Resolves to false, and does nothing,
+   * if its id is not `from`.
    */
   rename (from: string): Promise<boolean>
-  /** Takes or keeps the lease of the projector. Answers false while somebody else has it. */
+  /** Takes or renews the lease of the projector. Resolves to false while another replica holds it. */
   lease (holder: string, seconds: number): Promise<boolean>
-  /** Lets another have the lease at once. */
+  /** Releases the lease, if this holder has it. */
   release (holder: string): Promise<void>
 }
 
 /**
- * Creates the record in a database that has its tables.
+ * Creates the access to the record, in a database that has its tables.
  *
  * @param leewaySeconds by how many seconds clocks may differ
  */
@@ -146,7 +146,7 @@ export function createRevocationRecord (database: SqlDatabase, leewaySeconds: nu
       const found = await database.query("select 1 from revocations where id = $1 and scope = 'token' limit 1", [jti])
       return found.length > 0
     },
-    // Durable before anything rests on it, as a transaction of ours is.
+    // A transaction of ours is durable once it is committed. The marker may only be moved after that.
     willMark: ({ recordId, position }) => database.transaction(async sql => {
       const marked = await sql.query(`update revocation_logs set marked = greatest(marked, $1::bigint)
         where id = $2::uuid and number = (select max(number) from revocation_logs) returning id`, [position, recordId])
@@ -181,8 +181,8 @@ async function readHead (sql: Sql): Promise<Head> {
 }
 
 /**
- * Reads the sequence in the same statement as the rows, but not from the same snapshot. The sequence may therefore be
- * ahead of the rows, by revocations that are not committed yet, and never behind.
+ * Reads the sequence in the same statement as the rows, but not from the same snapshot. So the sequence may be ahead of
+ * the rows, by revocations that are not committed yet. It is never behind them.
  */
 async function readAfter (sql: Sql, position: number, ids?: readonly string[]): Promise<RecordAfter> {
   // One parameter for all ids: a statement has at most 65,535 of them.
@@ -205,8 +205,8 @@ async function readAfter (sql: Sql, position: number, ids?: readonly string[]): 
 }
 
 /**
- * Only the order of positions decides what is read: with more conditions, and no statistics yet after many logouts at
- * once, Postgres sorts all rows for each page. One row of JSON for a page is five times as fast as a row for each
+ * The inner query only orders by position. With more conditions, and no statistics yet after many logouts at once,
+ * Postgres would sort all rows for each page. One JSON row for a page is five times as fast as a row for each
  * revocation.
  */
 async function readLive (

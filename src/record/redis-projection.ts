@@ -7,14 +7,15 @@ import type { BlocklistEmitter, Loss } from '../events/blocklist-events.ts'
 import { entryEndsAt, entryKey } from '../entries/revocation.ts'
 
 export interface RedisProjectionOptions {
-  /** A connection of its own, made by `createRedisConnection`: nobody waits behind a rebuild. The caller closes it. */
+  /** A connection of its own, so that no look-up waits behind a rebuild. The caller closes it. */
   redis: Redis | RedisLink
   prefix: string
   leewaySeconds: number
-  /** Gets `markerForgotten`. */
+  /** Emits `markerForgotten`. */
   events?: BlocklistEmitter | undefined
 }
 
+/** Creates the projection of one shard in Redis. */
 export function createRedisProjection ({ redis, prefix, leewaySeconds, events }: RedisProjectionOptions): Projection {
   const { marker, progress: progressKey, note } = projectionKeys(prefix)
   const link = 'run' in redis ? redis : linkTo(redis)
@@ -57,7 +58,7 @@ export function createRedisProjection ({ redis, prefix, leewaySeconds, events }:
   }
 }
 
-/** Undefined while nothing is being rebuilt. */
+/** Returns the progress that the progress key holds; undefined if it holds none. */
 export function parseProgress (text: string | null): Progress | undefined {
   return text === null ? undefined : JSON.parse(text) as Progress
 }

@@ -1,18 +1,20 @@
 import { writeEntriesFunction } from '../entries/write-entries.ts'
 
-/** For how long, in seconds, a note counts for a server that has since been replaced. */
+/** The age, in seconds, up to which a note still counts on another server. */
 const noteHoldsSeconds = 10
-/** For how long the progress of a rebuild is shown that no replica goes on with, in milliseconds. */
+/** The time after which the progress of an abandoned rebuild disappears, in milliseconds. */
 const progressTtlMs = 5_000
 
 /**
- * A Lua function that forgets the marker if keys may have been evicted since the note, and renews the note:
+ * A Lua function that deletes the marker if keys may have been evicted since the note, and renews the note:
  * `forget_what_may_be_lost(marker, note)`. It returns the reason (`evicted`, `replaced`, or an empty text), and the
  * error of a Redis replica, which refuses the note.
  *
- * A server that was restarted counts evictions from 0 again: ending an eviction by the configuration and a restart is
- * common. A Redis replica that was promoted is trusted if the primary was asked a moment ago. A blocklist without a
- * note is of a release that made none. A Redis that is full keeps the old note, which is safe.
+ * - A server that was restarted counts evictions from 0 again, so its marker is always deleted: operators often end
+ *   an eviction with a restart.
+ * - A Redis replica that was promoted is trusted if the note is recent.
+ * - A blocklist without a note is of a release that wrote none. It is trusted unless the server has evicted keys.
+ * - A Redis that is full keeps the old note, which is safe.
  */
 const forgetWhatMayBeLost = `
 local function forget_what_may_be_lost (marker, note)
@@ -40,12 +42,12 @@ end
 `
 
 /**
- * Checks whether Redis may have lost revocations, and forgets the marker if it may.
+ * Deletes the marker if Redis may have lost revocations.
  *
  * KEYS[1]  the marker
  * KEYS[2]  the progress, unused: all scripts of the record get the same keys first
  * KEYS[3]  the note: which server it was, and how many keys that had evicted
- * Returns  `evicted` or `replaced` when the marker was forgotten, otherwise an empty text
+ * Returns  `evicted` or `replaced` when the marker was deleted, otherwise an empty text
  * Why      An evicted key leaves no trace in the marker, and eviction may happen while no replica runs.
  */
 export const checkScript = `
@@ -56,12 +58,12 @@ return loss
 `
 
 /**
- * Forgets the marker where there is a doubt, and the doubt.
+ * Deletes the marker and the doubt, if there is a doubt.
  *
  * KEYS[1]  the marker
  * KEYS[4]  the doubt
  * Returns  1
- * Why      It writes nothing where there is no doubt: a Redis that refuses writes refuses DEL of a missing key too.
+ * Why      It writes nothing if there is no doubt: a Redis that refuses writes refuses DEL of a missing key too.
  */
 export const settleScript = `
 if redis.call('GET', KEYS[4]) then redis.call('DEL', KEYS[1], KEYS[4]) end
@@ -102,8 +104,7 @@ return {ARGV[2], loss}
  * ARGV[3]  the progress, as JSON; an empty text when there is none
  * ARGV[4…] when each entry ends, in milliseconds since the epoch
  * Returns  1, or 0 when another text stands in the marker: then nothing was written
- * Why      The marker moves last: until then it is true of whatever is there. A rebuild during which keys were evicted
- *          starts over.
+ * Why      The marker moves last, so it is true at any moment. A rebuild during which keys were evicted starts over.
  */
 export const advanceScript = `
 ${forgetWhatMayBeLost}

@@ -2,14 +2,14 @@ import { Redis, type RedisOptions } from 'ioredis'
 import { optionsOf } from './topology.ts'
 
 export interface RedisConnectionOptions {
-  /** How long one command may take, in milliseconds. */
+  /** The longest time for one command, in milliseconds. */
   deadlineMs: number
   /**
-   * A connection that owes an answer and has been silent for this long is given up, and another is made; in
-   * milliseconds. Two seconds when it is left out, and not before the deadline.
+   * The longest silence of a connection that owes an answer, in milliseconds. After that it is closed, and another one
+   * is opened. Defaults to 2,000, or to the deadline if that is longer.
    */
   silenceMs?: number
-  /** Called when the connection is lost, once for each loss, with the reason; it goes on reconnecting by itself. */
+  /** Called once for each loss of the connection, with the reason. The client reconnects automatically. */
   onLost?: (error: Error) => void
   /** Called when the connection is usable again after a loss. */
   onRestored?: () => void
@@ -20,17 +20,16 @@ const connectTimeoutMs = 1_000
 const maxReconnectDelayMs = 1_000
 
 /**
- * An ioredis client on which no command outlives its deadline, whatever the server does.
+ * Creates an ioredis client on which no command outlives its deadline. It does not connect yet.
  *
- * - A server that is connected and hangs: only `commandTimeout` bounds a command there.
+ * - A server that is connected and stalled: only `commandTimeout` bounds a command there.
  * - A server that is not connected: with the offline queue off, a command fails at once instead of waiting.
- * - A connection that broke with commands in flight: they fail, and are not sent again on the next connection,
- *   where they would be executed long after their callers were answered.
- * - A black hole, in which TCP would hold the connection for minutes: `socketTimeout` destroys it.
+ * - A connection that broke with commands in flight: they fail, and are not sent again on the next connection. There
+ *   they would be executed long after their callers were answered.
+ * - A network that drops packets, where TCP would hold the connection for minutes: `socketTimeout` destroys it.
+ * - Sentinels that are connected and stalled: `sentinelCommandTimeout` bounds a command there.
  *
- * - Sentinels that are connected and hang: as the server itself.
- *
- * @param server a `redis://` or `rediss://` address, or what ioredis has to know of the server or its sentinels
+ * @param server a `redis://` or `rediss://` address, or the options of ioredis for the server or its sentinels
  */
 export function createRedisConnection (server: string | RedisOptions, options: RedisConnectionOptions): Redis {
   const redis = new Redis({
@@ -53,11 +52,10 @@ export function createRedisConnection (server: string | RedisOptions, options: R
   }
   redis.on('error', (error: Error & { command?: { name: string } }) => {
     lose(toPlainError(error))
-    // A database that cannot be selected is no reason for ioredis to stop: it would go on with number 0, in which
-    // nothing is revoked.
+    // ioredis must not go on when it cannot select a database: it would use number 0, in which nothing is revoked.
     if (error.command?.name === 'select') redis.disconnect(true)
   })
-  // Not at `close`: that is also how we close it ourselves.
+  // Not on `close`, which is also emitted when we close the connection.
   redis.on('reconnecting', () => { lose(new Error('Redis closed the connection.')) })
   redis.on('ready', () => {
     if (!lost) return
@@ -69,8 +67,8 @@ export function createRedisConnection (server: string | RedisOptions, options: R
 }
 
 /**
- * Connects again when ioredis has given up by itself. It does so for good when its failover detector hears of a new
- * primary while it asks the sentinels for the primary.
+ * Reconnects when ioredis has given up for good. That happens when its failover detector hears of a new primary while
+ * ioredis asks the sentinels for the primary.
  */
 function goOnConnecting (redis: Redis): void {
   let isClosed = false
@@ -81,19 +79,19 @@ function goOnConnecting (redis: Redis): void {
   }
   redis.on('end', () => {
     if (isClosed) return
-    // When it rejects, the connection has ended again.
+    // If it rejects, `end` is emitted again.
     setTimeout(() => { if (!isClosed) redis.connect().catch(() => {}) }, retryDelay(1)).unref()
   })
 }
 
-/** How long a connection may be silent on which a command may take so long. */
+/** Returns the longest silence, in milliseconds, of a connection whose commands have this deadline. */
 export function silenceFor (deadlineMs: number): number {
   return Math.max(defaultSilenceMs, deadlineMs)
 }
 
 /**
- * Bounds the commands of a connection that was made before its deadline was known. It may be silent for as long as one
- * takes.
+ * Sets the deadline of a connection that was created before its deadline was known. Its longest silence is at least
+ * that deadline.
  */
 export function boundCommands (redis: Redis, deadlineMs: number): void {
   redis.options.commandTimeout = deadlineMs
@@ -105,8 +103,8 @@ function retryDelay (attempt: number): number {
 }
 
 /**
- * ioredis' errors carry the command with its arguments, the password of AUTH among them, and logs print what errors
- * carry.
+ * Returns an error with the message alone. Errors of ioredis carry the command with its arguments, such as the password
+ * of AUTH, and logs print that.
  */
 export function toPlainError (error: Error): Error {
   return new Error(error.message)

@@ -1,36 +1,39 @@
 import type { Redis } from 'ioredis'
 import { linkTo, type RedisLink } from './link.ts'
 
-/** A part of what is kept in Redis that is in one place at a time. */
+/** One shard: keys that share a hash slot, and therefore a server. */
 export interface RedisShard {
-  /** What its keys carry, so that they have one slot; empty where there is one shard. */
+  /** The hash tag in its keys, which gives them one slot; empty if there is one shard. */
   tag: string
   link: RedisLink
 }
 
-/** In front of every key of a shard. */
+/** Returns the text in front of every key of a shard. */
 export function shardPrefix (prefix: string, tag: string): string {
   return tag === '' ? prefix : `${prefix}{${tag}}:`
 }
 
 /** A server that has shards now. */
 export interface RedisServer {
-  /** Where it is, for people. */
+  /** The address, for people. */
   at: string
   redis: Redis
   tags: string[]
 }
 
-/** Connections for one purpose to whichever servers have the shards. */
+/** Connections for one purpose to all servers that have shards. */
 export interface RedisConnections {
   readonly shards: readonly RedisShard[]
   servers (): RedisServer[]
-  /** Makes them. Rejects, or takes long, when they cannot be made; it goes on trying then. To be called once. */
+  /**
+   * Opens the connections. Call it once. Rejects, or does not settle, while a server is unreachable; connecting goes on
+   * then.
+   */
   connect (): Promise<void>
   close (): void
 }
 
-/** A single primary has one shard, whose keys carry no tag. */
+/** Returns the connections to a single primary. It has one shard, whose keys carry no tag. */
 export function connectionsTo (redis: Redis, at: string): RedisConnections {
   return {
     shards: [{ tag: '', link: linkTo(redis) }],

@@ -2,27 +2,27 @@ import type { Redis } from 'ioredis'
 import { toPlainError } from './connection.ts'
 
 /**
- * The way to the server that has a part of the blocklist: one connection at a time, to one server or, in a cluster, to
- * whichever has that part now. What was learnt over it is worth nothing any more once it has changed.
+ * The link to the server that has a shard: one connection at a time. In a cluster it leads to the server that has the
+ * shard now. What was learnt on a connection becomes void when the link changes.
  */
 export interface RedisLink {
-  /** Whether there is a connection, and it can be used. */
+  /** True if there is a connection that can be used. */
   readonly isReady: boolean
   /**
-   * Runs a command on the connection of now, at once. Rejects as the command does, but without its arguments; and when
-   * there is no connection, or when the server says that it does not have this part.
+   * Runs a command on the present connection, at once. Rejects as the command does, with an error that does not carry
+   * its arguments. Also rejects when there is no connection, and when the server does not have the shard.
    */
   run<T> (command: (redis: Redis) => Promise<T>): Promise<T>
-  /** The values of keys, by one command. */
+  /** Reads the values of keys with one command. Rejects as `run` does. */
   read (keys: string[]): Promise<Array<string | null>>
-  /** Told whenever a connection was made or lost, or leads to another server, or may. */
+  /** Adds a listener. It is called when the connection opens, closes, or may now lead to another server. */
   onChanged (listener: (isReady: boolean) => void): void
-  /** Told when keys of this part may have been left behind while the part was moved to another server. */
+  /** Adds a listener. It is called when keys of the shard may have been left behind while its slot was moved. */
   onTorn (listener: (reason: string) => void): void
   close (): void
 }
 
-/** The way to a server over a connection of its own. */
+/** Returns the link to a server over a connection of its own. */
 export function linkTo (redis: Redis): RedisLink {
   return {
     get isReady () { return redis.status === 'ready' },
@@ -32,14 +32,15 @@ export function linkTo (redis: Redis): RedisLink {
       redis.on('ready', () => { listener(true) })
       redis.on('close', () => { listener(false) })
     },
-    // The only server there is has everything.
+    // Never called: a single server has all keys.
     onTorn () {},
     close () { redis.disconnect() }
   }
 }
 
 /**
- * Runs a script of ours. ioredis sends its digest, and the script itself only to a server that does not know it yet.
+ * Runs one of our Lua scripts. ioredis sends its digest, and the script itself only to a server that does not know it
+ * yet.
  */
 export function runScript<T> (
   redis: Redis,
@@ -62,7 +63,7 @@ async function plainly<T> (command: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What is refused at once, since what it would ask has not been answering. */
+/** Thrown at once while a breaker is open. */
 export class BreakerOpenError extends Error {
   override readonly name = 'BreakerOpenError'
   constructor () {
@@ -71,26 +72,27 @@ export class BreakerOpenError extends Error {
 }
 
 /**
- * A circuit breaker: when something has failed several times in a row, asking it fails at once, but for one attempt at
- * a time that finds out whether it answers again. A blocklist that stalls costs a few requests its whole deadline, and
- * not all.
+ * A circuit breaker. After several failures in a row it is open, and calls fail at once. One probe at a time finds out
+ * whether Redis answers again. So a blocklist that stalls costs only a few requests their whole deadline.
  */
 export interface Breaker {
   readonly isOpen: boolean
+  /** Rejects as `ask` does, or with a {@link BreakerOpenError} without calling it. */
   run<T> (ask: () => Promise<T>): Promise<T>
 }
 
 export interface BreakerOptions {
   onOpen?: () => void
   onClose?: () => void
-  /** A clock that nobody sets, in milliseconds. */
+  /** A monotonic clock, in milliseconds. */
   now?: () => number
 }
 
 const failuresToOpen = 3
-/** How long after a failed probe the next one may be sent. */
+/** The pause after a failed probe, in milliseconds. */
 const probeEveryMs = 100
 
+/** Creates a breaker, which is closed at first. */
 export function createBreaker ({ onOpen, onClose, now = () => performance.now() }: BreakerOptions = {}): Breaker {
   let failures = 0
   let probeAt = 0

@@ -14,31 +14,34 @@ import {
   type RedisTopology
 } from './topology.ts'
 
-/** The servers of Redis, however they are arranged. */
+/** The Redis servers of a topology. */
 export interface OpenRedis {
-  /** Connections for one purpose, which are still to be made. */
+  /** Creates connections for one purpose, without opening them. */
   attach (options: RedisConnectionOptions): RedisConnections
   /**
-   * Makes connections for one purpose, and waits until they are made. `onLost` is told of what is lost later.
+   * Opens connections for one purpose, and waits for them for five seconds at most. `onLost` is only called for later
+   * losses.
    *
-   * Throws an {@link OutageError} when there is no Redis there now, and a {@link StartupError} for settings that will
-   * never do.
+   * Rejects with an {@link OutageError} when Redis is unreachable, and with a {@link StartupError} when a setting is
+   * wrong. All connections are closed then.
    */
   connect (options: RedisConnectionOptions): Promise<RedisConnections>
-  /** Closes all of them. */
+  /** Closes all connections. */
   close (): void
 }
 
-/** How long Redis may take at start, in milliseconds. */
+/** The longest time for connecting to Redis at start, in milliseconds. */
 const connectDeadlineMs = 5_000
-/** How long a node may take to tell the slots, in milliseconds. */
+/** The longest time for a node to list the slots, in milliseconds. */
 const scoutDeadlineMs = 1_000
 
-/** What is said where settings are wrong: of a user, a database, a name, a certificate, or of what is no Redis. */
+/**
+ * Matches the errors of a wrong setting: a user, a database, a host name, a certificate, or a server that is no Redis.
+ */
 const mistake =
   /^(WRONGPASS|NOAUTH|NOPERM|ERR (?!max number of clients)|Protocol error)|ENOTFOUND|EAI_AGAIN|certificate|SSL routines/
 
-/** Throws a {@link StartupError} when the certificates that it names cannot be read. */
+/** Prepares the connections to a topology. Throws a {@link StartupError} when its certificates cannot be read. */
 export function openRedis (topology: RedisTopology): OpenRedis {
   const { attach, close } = topology.kind === 'cluster' ? attachToCluster(topology) : attachTo(topology)
   return {
@@ -87,7 +90,7 @@ function attachTo (topology: Exclude<RedisTopology, ClusterTopology>): Attached 
   }
 }
 
-/** The connections of all purposes go by the same map. */
+/** Prepares the connections to a cluster. All of them use one slot map. */
 function attachToCluster (topology: ClusterTopology): Attached {
   const common = toNodeOptions(topology)
   const connectTo = (node: RedisAddress, options: RedisConnectionOptions) =>

@@ -5,17 +5,17 @@ import { createRedisConnection as connect, type RedisConnectionOptions } from '.
 /** Options of {@link createRedisConnection}. */
 export type PublicConnectionOptions = Omit<RedisConnectionOptions, 'deadlineMs'>
 
-/** Until a blocklist takes the connection over, and bounds its commands by a deadline of its own, in milliseconds. */
+/** The deadline of a command, in milliseconds, until a blocklist takes over the connection and sets its own. */
 const deadlineBeforeMs = 250
 const maxSilenceMs = 600_000
 
 /**
- * Makes an ioredis client for `createRedisBlocklist`, which has still to connect. It never queues commands, and sends
- * none twice. How long a command may take is said once, at the blocklist (`deadlineMs`).
+ * Creates an ioredis client for `createRedisBlocklist`. It does not connect yet. It never queues a command, and never
+ * sends one twice. The deadline of its commands is set at the blocklist (`deadlineMs`).
  *
  * Throws a TypeError that says what is wrong with an argument.
  *
- * @param server a `redis://` or `rediss://` address, or what ioredis has to know of the server or its sentinels
+ * @param server a `redis://` or `rediss://` address, or the options of ioredis for the server or its sentinels
  *
  * @example
  * const redis = createRedisConnection('redis://127.0.0.1:6379', { onLost: error => log.warn(error) })

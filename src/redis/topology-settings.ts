@@ -18,7 +18,10 @@ interface Member extends RedisAddress {
 
 const alternatives = 'REDIS_URL, REDIS_SENTINELS and REDIS_CLUSTER_NODES'
 
-/** Undefined when no Redis is named, or when what is said of it cannot be; of that, `mistakes` gets a line each. */
+/**
+ * Returns the topology that the settings name. Returns undefined if they name none, or have mistakes; each mistake is
+ * added to `mistakes` as a line.
+ */
 export function readTopology (settings: TopologySettings, mistakes: string[]): RedisTopology | undefined {
   const {
     REDIS_URL: url,
@@ -76,7 +79,7 @@ function readList (settings: TopologySettings, mistakes: string[]): RedisTopolog
   const { REDIS_SENTINELS: sentinels, REDIS_CLUSTER_NODES: nodes, REDIS_MASTER_NAME: masterName } = settings
   const name = sentinels === undefined ? 'REDIS_CLUSTER_NODES' : 'REDIS_SENTINELS'
   const texts = sentinels ?? nodes
-  // What is wrong with each has been told.
+  // The schema of the settings has reported each address that is wrong.
   if (texts === undefined || !texts.every(isMember)) return undefined
   const members = texts.map(text => readMember(text, sentinels === undefined ? 6379 : 26379))
   const [first] = members
@@ -113,7 +116,7 @@ function isByTls (topology: RedisTopology): boolean {
 
 const member = /^(rediss?:\/\/([^@/?#\s]*@)?)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?\/?$/
 
-/** Whether a text is `host:port`, or such an address with `redis://` or `rediss://` in front. */
+/** Returns true if a text is `host:port`, with or without `redis://` or `rediss://` in front. */
 export function isMember (text: string): boolean {
   if (!member.test(text) || !URL.canParse(withScheme(text))) return false
   const { username, password } = new URL(withScheme(text))
@@ -142,7 +145,7 @@ function readMember (text: string, defaultPort: number): Member {
   }
 }
 
-/** The members of a list without their users and passwords. */
+/** Returns the members of a list without their users and passwords. */
 export function describeMembers (members: readonly string[]): string {
   return members.map(text => {
     const { protocol, host } = new URL(withScheme(text))

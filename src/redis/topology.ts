@@ -4,7 +4,7 @@ import type { RedisOptions } from 'ioredis'
 import { describeUrl } from '../input/describe-url.ts'
 import { StartupError } from '../errors.ts'
 
-/** How the servers of Redis are arranged, and how they are reached. */
+/** The arrangement of the Redis servers, and how to reach them. */
 export type RedisTopology = StandaloneTopology | SentinelTopology | ClusterTopology
 
 /** One server at an address that always leads to the primary. */
@@ -15,19 +15,19 @@ export interface StandaloneTopology {
   caFile?: string
 }
 
-/** A primary that sentinels watch, and know the address of. */
+/** A primary whose address the sentinels know. */
 export interface SentinelTopology {
   kind: 'sentinel'
   sentinels: RedisAddress[]
   masterName: string
-  /** The user of the sentinels, and that of the primary. */
+  /** The user at the sentinels, and the user at the primary. */
   sentinelUser: RedisUser
   user: RedisUser
   tls: boolean
   caFile?: string
 }
 
-/** A cluster, of which some nodes are known, which know the others. */
+/** A cluster. The nodes that are named know the others. */
 export interface ClusterTopology {
   kind: 'cluster'
   nodes: RedisAddress[]
@@ -46,12 +46,12 @@ export interface RedisUser {
   password?: string
 }
 
-/** The variable that the topology was read from. */
+/** Returns the variable that the topology was read from. */
 export function variableOf ({ kind }: RedisTopology): 'REDIS_URL' | 'REDIS_SENTINELS' | 'REDIS_CLUSTER_NODES' {
   return kind === 'standalone' ? 'REDIS_URL' : kind === 'sentinel' ? 'REDIS_SENTINELS' : 'REDIS_CLUSTER_NODES'
 }
 
-/** Where it is, for people, without anything secret. */
+/** Returns the address for people, without users and passwords. */
 export function describeTopology (topology: RedisTopology): string {
   if (topology.kind === 'standalone') return describeUrl(topology.url)
   const scheme = topology.tls ? 'rediss' : 'redis'
@@ -59,14 +59,14 @@ export function describeTopology (topology: RedisTopology): string {
   return `${scheme}://${topology.sentinels.map(formatAddress).join(',')} (${topology.masterName})`
 }
 
-/** As it stands in a URL. */
+/** Returns an address as it stands in a URL. */
 export function formatAddress ({ host, port }: RedisAddress): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 /**
- * What ioredis has to know of a topology with one primary. Throws a {@link StartupError} when the certificates cannot
- * be read.
+ * Returns the options of ioredis for a topology with one primary. Throws a {@link StartupError} when the certificates
+ * cannot be read.
  */
 export function toRedisOptions (topology: StandaloneTopology | SentinelTopology): RedisOptions {
   if (topology.kind === 'standalone') {
@@ -80,18 +80,24 @@ export function toRedisOptions (topology: StandaloneTopology | SentinelTopology)
     ...topology.user,
     ...username !== undefined && { sentinelUsername: username },
     ...password !== undefined && { sentinelPassword: password },
-    // Without it a primary that hangs goes unnoticed, and one that was replaced and still answers, too.
+    // Without it, ioredis stays with a primary that stalls, and with one that was replaced and still answers.
     failoverDetector: true,
     ...tls && { tls, sentinelTLS: tls, enableTLSForSentinelMode: true }
   }
 }
 
-/** The same for the nodes of a cluster, but for where they are. */
+/**
+ * Returns the options of ioredis for the nodes of a cluster, without their addresses. Throws a {@link StartupError}
+ * when the certificates cannot be read.
+ */
 export function toNodeOptions ({ user, tls, caFile }: ClusterTopology): RedisOptions {
   return { ...user, ...tls && { tls: readTls(caFile) } }
 }
 
-/** ioredis takes options from the query of an address, and they would win over ours: nothing of it is handed on. */
+/**
+ * Returns the options of ioredis for an address, without the query of the address. ioredis would take options from
+ * there, and prefer them to ours.
+ */
 export function optionsOf (url: string): RedisOptions {
   const { protocol, hostname, port, username, password, pathname } = new URL(url)
   const db = Number(pathname.slice(1))
@@ -109,7 +115,7 @@ function readTls (caFile: string | undefined): { ca?: string } {
   if (caFile === undefined) return {}
   try {
     const ca = readFileSync(caFile, 'utf8')
-    // Node's TLS takes what holds no certificate for an empty list, and every server would be refused without a reason.
+    // Node takes a file without certificates for an empty list, and would then refuse every server without a reason.
     new X509Certificate(ca).toString()
     return { ca }
   } catch (cause) {

@@ -8,56 +8,55 @@ import type { RevocableClaims, Revocation } from '../entries/revocation.ts'
  */
 export interface Blocklist {
   /**
-   * By how many seconds clocks may differ, from 0 to 300. This is the only place where the leeway is said. The plugin
-   * accepts a token until its `exp` plus the leeway. An entry must be kept until `expiresAt` plus three times the
-   * leeway: the replica's clock may be behind by one leeway, and the clock that expires the entry may be ahead by
+   * The number of seconds by which clocks may differ, from 0 to 300. The leeway is set here and nowhere else. The
+   * plugin accepts a token until its `exp` plus the leeway. An entry must be kept until `expiresAt` plus three times
+   * the leeway. The clock of the replica may be behind by one leeway, and the clock that expires the entry ahead by
    * another.
    */
   readonly leewaySeconds: number
 
   /**
-   * How long a look-up or a revocation may take, in milliseconds, from 1 to 60000. Defaults to 250. Beyond it a request
-   * gets 503.
+   * The longest time for a look-up or a revocation, in milliseconds, from 1 to 60000. Defaults to 250. A request that
+   * waits longer gets 503.
    */
   readonly deadlineMs?: number | undefined
 
   /**
-   * Makes the revocations visible to every look-up that starts after the promise resolves, on every
-   * replica that shares this blocklist.
+   * Makes the revocations visible to every look-up that starts after the promise resolves, on every replica that shares
+   * this blocklist.
    *
-   * Idempotent: repeating it is safe, and an existing entry is never shortened. A revocation whose
-   * tokens can no longer be accepted adds nothing. Not atomic: when it rejects, some entries may have
-   * been written, so the caller must not claim success, and should try again. Rejects with a TypeError, and writes
-   * nothing, if the list has a mistake.
+   * Idempotent: repeating it is safe, and an existing entry is never shortened. A revocation whose tokens can no longer
+   * be accepted adds nothing. Not atomic: when it rejects, some entries may have been written. The caller must then
+   * claim no success, and should try again. Rejects with a TypeError, and writes nothing, if the list has a mistake.
    */
   revoke (revocations: readonly Revocation[]): Promise<void>
 
   /**
-   * Whether the token or its session has been revoked. Answers at once where it can.
+   * Returns true if the token or its session has been revoked. Returns a promise only if it has to wait.
    *
-   * Rejects, or throws, when the blocklist cannot be asked: that is neither "revoked" nor "not revoked".
+   * Rejects, or throws, when the blocklist cannot tell. The caller must not take that for "not revoked".
    */
   isRevoked (claims: RevocableClaims): boolean | Promise<boolean>
 
-  /** Resolves when look-ups can be answered now, and rejects when they cannot. */
+  /** Resolves if look-ups count now, and rejects otherwise. */
   ping (): Promise<void>
 
   /** Releases what the blocklist holds. Look-ups and revocations that start later are rejected. */
   close (): Promise<void>
 }
 
-/** What a blocklist says of itself: options of the blocklists of this package. */
+/** Options that every blocklist of this package takes. */
 export interface BlocklistSettings {
-  /** By how many seconds clocks may differ, from 0 to 300. Defaults to 5. */
+  /** The number of seconds by which clocks may differ, from 0 to 300. Defaults to 5. */
   leewaySeconds?: number | undefined
-  /** How long a look-up or a revocation may take, in milliseconds, from 1 to 60000. Defaults to 250. */
+  /** The longest time for a look-up or a revocation, in milliseconds, from 1 to 60000. Defaults to 250. */
   deadlineMs?: number | undefined
 }
 
 const defaultLeewaySeconds = 5
 const defaultDeadlineMs = 250
 const maxLeewaySeconds = 300
-/** Beyond some weeks a timer of Node would fire at once. */
+/** A timer of Node that is set to more than 24 days fires at once. */
 const maxDeadlineMs = 60_000
 
 /** Returns the settings with their defaults. Throws a TypeError for one that is out of bounds. */
@@ -87,7 +86,7 @@ export function deadlineOf (
   return requireNumber(`${prefix}deadlineMs`, deadlineMs, 'milliseconds', 1, maxDeadlineMs)
 }
 
-/** What a blocklist throws that can no longer be asked because it was closed. */
+/** Thrown by a blocklist that was closed. */
 export class BlocklistClosedError extends Error {
   override readonly name = 'BlocklistClosedError'
   constructor () {

@@ -5,22 +5,24 @@ import type { Value } from '../trust/trust.ts'
 export type ReadMany = (names: readonly string[]) => Promise<readonly Value[]>
 
 /**
- * Returns whether any of the entries exists. Rejects when the command failed, or when the answer about one does not
- * count.
+ * Resolves to true if any of the entries exists. Rejects when the command failed. Also rejects when no entry was found
+ * and the answer about one of them does not count.
  */
 export type AnyExists = (names: readonly string[]) => Promise<boolean>
 
 export interface CoalescerOptions {
-  /** A batch that would grow beyond this many entries is sent at once, and another is opened. */
+  /** A batch that would have more entries is sent at once, and another one is opened. */
   maxEntries: number
   /** Called with each batch, once its look-ups are settled. It must not throw. */
   onSettled?: ((batch: LookUpBatch) => void) | undefined
-  /** Does work at the end of this turn of the event loop. Defaults to `setImmediate`. */
+  /** Runs work at the end of this turn of the event loop. Defaults to `setImmediate`. */
   atEndOfTurn?: ((work: () => void) => void) | undefined
 }
 
 interface LookUp {
-  /** Where this look-up's entries end in the batch; they begin where those of the look-up before it end. */
+  /**
+   * The index after this look-up's last entry in the batch. Its entries begin at the `end` of the look-up before it.
+   */
   end: number
   resolve (anyExists: boolean): void
   reject (error: unknown): void
@@ -32,8 +34,8 @@ interface Batch {
 }
 
 /**
- * Turns the look-ups of one turn of the event loop into one command: the first look-up opens a batch, and the batch is
- * closed and sent at the end of the turn. This makes the check nearly free (P7).
+ * Creates a coalescer, which turns the look-ups of one turn of the event loop into one command. The first look-up opens
+ * a batch, and the batch is sent at the end of the turn. This makes the check nearly free (P7).
  *
  * A look-up never joins a batch that was sent, because the answer may be older than the look-up. A batch that fails
  * rejects its own look-ups and no others.
@@ -83,8 +85,8 @@ async function settle (
 }
 
 /**
- * Gives each look-up its part of the answer. An error about an entry fails a look-up only if no other entry was found
- * for it.
+ * Settles each look-up with its values. An error about an entry fails a look-up only if no other entry was found for
+ * it.
  */
 function share (values: readonly Value[], lookUps: readonly LookUp[]): void {
   let index = 0

@@ -9,28 +9,28 @@ import {
 } from '../entries/revocation.ts'
 
 export interface MemoryBlocklistOptions extends BlocklistSettings {
-  /** Called when the clock was set back by more than the leeway: entries may have ended too early. */
+  /** Called when the clock was set back by more than the leeway. Entries may have ended too early. */
   onSetBack?: () => void
-  /** The clock, in milliseconds since the epoch. */
+  /** Returns the time, in milliseconds since the epoch. Defaults to `Date.now`. */
   now?: () => number
 }
 
 /** A blocklist in memory. */
 export interface MemoryBlocklist extends Blocklist {
   readonly deadlineMs: number
-  /** How many entries are held. Expired entries that were not swept yet are included. */
+  /** The number of entries. Expired entries that were not swept yet are included. */
   readonly size: number
 }
 
-/** Entries that end within the same stretch of time are dropped together. */
+/** Entries that end in the same bucket of time are swept together. */
 const bucketMs = 10_000
 
 /**
- * A blocklist in the memory of this process: the reference implementation, and right for a single process.
- * It is forgotten when the process ends, and other replicas do not see it.
+ * Creates a blocklist in the memory of this process. It is the reference implementation, and right for a single
+ * process. Its entries are lost when the process ends, and other replicas do not see them.
  *
- * Look-ups are two reads of a Map. What has expired is dropped a bucket at a time, when a bucket's end has
- * passed, so that neither a look-up nor a revocation ever scans the entries.
+ * A look-up reads a Map once or twice. Expired entries are dropped a bucket at a time, once the end of the bucket has
+ * passed. So no look-up and no revocation ever scans all entries.
  *
  * Throws a TypeError that says what is wrong with the options.
  *

@@ -10,16 +10,16 @@ import { createBlocklistInRedis, type RedisBlocklist } from './redis-blocklist.t
 export interface PublicBlocklistOptions extends BlocklistSettings {
   /** A connection made by `createRedisConnection`. The blocklist closes it, and bounds its commands by `deadlineMs`. */
   redis: Redis
-  /** In front of every key, so that several applications can share one Redis. */
+  /** The text in front of every key, so that several applications can share one Redis. */
   prefix: string
-  /** Called when tokens that were issued before an instant, in seconds since the epoch, are refused from now on. */
+  /** Called with an instant, in seconds since the epoch. Tokens that were issued before it are refused from now on. */
   onCutOff?: (issuedBefore: number) => void
 }
 
 /**
  * Creates a blocklist in Redis, shared by every replica that uses the same Redis and prefix.
  *
- * There is no record to rebuild it from. When Redis may have forgotten something, tokens that were issued before are
+ * There is no record to rebuild it from. When Redis may have lost revocations, all tokens that were issued before are
  * refused: see `onCutOff`, and `ready()`.
  *
  * Throws a TypeError that says what is wrong with the options.

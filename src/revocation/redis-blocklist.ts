@@ -6,18 +6,18 @@ import { BlocklistClosedError, type Blocklist } from './blocklist.ts'
 import { createCoalescer } from './coalescer.ts'
 
 export interface RedisBlocklistOptions {
-  /** In front of every key, so that several applications can share one Redis. */
+  /** The text in front of every key, so that several applications can share one Redis. */
   prefix: string
   leewaySeconds: number
   /** Reads entries, and decides whether the answers of Redis count. */
   trust: Trust
   /**
-   * Writes entries, at most {@link maxEntriesPerWrite}; `ends` says when each ends, in milliseconds since the epoch.
+   * Writes entries, at most {@link maxEntriesPerWrite}. `ends` holds the end of each, in milliseconds since the epoch.
    */
   write: (keys: string[], ends: number[]) => Promise<unknown>
-  /** Gets `lookedUp`. */
+  /** Emits `lookedUp`. */
   events?: BlocklistEmitter | undefined
-  /** Does work at the end of this turn of the event loop; for blocklists whose look-ups are to be sent together. */
+  /** Runs work at the end of this turn of the event loop. Shards share it, so that their look-ups are sent together. */
   atEndOfTurn?: ((work: () => void) => void) | undefined
   /** Called when the blocklist is closed. */
   onClose: () => void
@@ -25,22 +25,22 @@ export interface RedisBlocklistOptions {
 
 export interface RedisBlocklist extends Blocklist {
   /**
-   * Resolves when a token that is issued now will be accepted: at once, but for some seconds after a cut-off was set. A
-   * cut-off is set when the blocklist is used for the first time, and when Redis may have forgotten something. Rejects
-   * with `revocation_unavailable` when Redis does not answer.
+   * Resolves when a token that is issued now will be accepted. That is at once, except for some seconds after a cut-off
+   * was set. A cut-off is set when the blocklist is used for the first time, and when Redis may have lost revocations.
+   * Rejects with `revocation_unavailable` when Redis does not answer.
    */
   ready (): Promise<void>
 }
 
 /**
- * One `MGET` has at most 1,000 keys, with the marker, the progress and the doubt. Longer ones would delay other
- * clients.
+ * One `MGET` reads at most 1,000 keys: these entries, the marker, the progress and the doubt. A longer one would delay
+ * other clients of Redis.
  */
 const maxEntriesPerLookUp = 997
-/** One script writes at most this many entries, for the same reason. */
+/** The largest number of entries in one script, for the same reason. */
 export const maxEntriesPerWrite = 1_000
 
-/** Creates a blocklist in Redis: one shard of it in a cluster, all of it on a single primary. */
+/** Creates a blocklist in Redis: one shard in a cluster, or all of it on a single primary. */
 export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBlocklist {
   const { prefix, leewaySeconds, trust, write, events, atEndOfTurn, onClose } = options
   const anyExists = createCoalescer(names => trust.read(names), {
@@ -69,7 +69,7 @@ export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBl
       if (isClosed) throw new BlocklistClosedError()
       const names = [entryKey('token', jti)]
       if (sid !== undefined) names.push(entryKey('session', sid))
-      // The cut-off that counts is the one that came with the answer, or a later one.
+      // Checked last: the cut-off must be the one that came with the answer, or a later one.
       return await anyExists(names) || trust.refuses(iat)
     },
     async ping () {

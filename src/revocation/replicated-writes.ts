@@ -1,11 +1,11 @@
 import type { RedisLink } from '../redis/link.ts'
 
 export interface ReplicatedWritesOptions {
-  /** A connection of its own: whoever waits on one keeps all that comes after it from an answer. */
+  /** A connection of its own: WAIT delays every later command on its connection. */
   link: RedisLink
-  /** How many replicas of Redis must have a write before it counts. */
+  /** The number of Redis replicas that must have a write before it counts. */
   replicas: number
-  /** How long they may take, in milliseconds. */
+  /** The longest wait for the Redis replicas, in milliseconds. */
   deadlineMs: number
 }
 
@@ -15,16 +15,19 @@ interface Batch {
   members: Array<{ resolve (): void, reject (error: unknown): void }>
 }
 
-/** Beyond this many batches that wait, a write is refused: whoever is in them has been answered long ago. */
+/**
+ * The largest number of waiting batches. Further writes are refused: the requests behind the waiting ones have timed
+ * out by then.
+ */
 const maxWaiting = 10
 
 /**
- * Writes entries, and resolves once as many replicas of Redis as asked for have them; rejects when they do not in time,
- * though the entries are there then. There is one write at a time, and what comes meanwhile goes together in the next
- * one.
+ * Returns a function that writes entries, and resolves once enough Redis replicas have them. When they do not
+ * acknowledge the write within the deadline, it rejects, although the primary has the entries. One write is under way
+ * at a time. Writes that come meanwhile share the next one.
  *
  * @param script writes the entries KEYS, which end at ARGV
- * @param maxEntries how many go together at most
+ * @param maxEntries the largest number of entries in one write
  */
 export function createReplicatedWrites (
   { link, replicas, deadlineMs }: ReplicatedWritesOptions,
@@ -36,8 +39,8 @@ export function createReplicatedWrites (
 
   async function send ({ keys, ends }: Batch): Promise<void> {
     await link.run(async redis => {
-      // Sent together: WAIT counts what was written on its own connection, and on a new one that is nothing. So the
-      // script goes as it is: a digest that the server does not know would be sent again as a script, after the WAIT.
+      // In one pipeline: WAIT counts only the writes of its own connection, and a new connection has none. EVAL and not
+      // EVALSHA: an unknown digest would be sent again as a script, after the WAIT.
       const answers = await redis
         .pipeline()
         .eval(script, keys.length, ...keys, ...ends)

@@ -5,10 +5,14 @@ import { RecordedError, UntrustedError } from '../trust/trust.ts'
 import { deadlineOf, type Blocklist } from './blocklist.ts'
 
 /**
- * Calls back once, within the deadline: without an error when the blocklist says that the token was not revoked.
- * Otherwise with `token_revoked` when it says that the token was revoked, and with `revocation_unavailable` when it
- * does not answer (P3). Calls back before it returns if the blocklist answers at once. The callback runs in the
- * asynchronous context of the caller.
+ * Checks a token, and calls back once, within the deadline (P3).
+ *
+ * - Without an error, if the blocklist returns that the token was not revoked.
+ * - With `token_revoked`, if it returns that the token was revoked, or rejects with a {@link RecordedError} in force.
+ * - With `revocation_unavailable`, if it does not answer, or if its answer does not count.
+ *
+ * Calls back before it returns if the blocklist needs no promise. The callback runs in the asynchronous context of the
+ * caller.
  */
 export type RevocationCheck = (claims: RevocableClaims, done: CheckDone) => void
 export type CheckDone = (error: SignoutError | undefined) => void
@@ -17,7 +21,7 @@ export type CheckDone = (error: SignoutError | undefined) => void
 export type CheckResult = 'accepted' | 'revoked' | 'unavailable'
 
 /**
- * Creates the check of a blocklist, which has as long as {@link Blocklist.deadlineMs} says.
+ * Creates the check of a blocklist, which must answer within {@link Blocklist.deadlineMs}.
  *
  * @param onChecked called with the result of each check. It must be quick, and must not throw.
  */
@@ -37,10 +41,10 @@ export function createRevocationCheck (
     done(new SignoutError('revocation_unavailable', { cause, ...retryAfter }))
   }
 
-  /** Any blocklist can be plugged in, and one that answers with anything but a boolean must not let a request pass. */
+  /** Accepts only a boolean. Any blocklist can be plugged in, and a faulty one must not let a request pass. */
   function conclude (isRevoked: unknown, done: CheckDone): void {
     if (typeof isRevoked !== 'boolean') {
-      return fail(new TypeError('The blocklist answered neither true nor false.'), done)
+      return fail(new TypeError('The blocklist returned a value that is not a boolean.'), done)
     }
     onChecked?.(isRevoked ? 'revoked' : 'accepted')
     done(isRevoked ? new SignoutError('token_revoked') : undefined)

@@ -6,9 +6,11 @@ import { checkRevocations, type Revocation } from '../entries/revocation.ts'
 /** Revokes tokens and sessions. */
 export interface Revoker {
   /**
-   * Resolves once every replica refuses what was revoked. Until then nothing may be claimed: on failure it rejects with
-   * `revocation_unavailable`, and trying again is safe. Rejects with a TypeError that says what is wrong if the list is
-   * not a list of revocations, before anything of it is written.
+   * Revokes tokens and sessions. Resolves once every replica refuses them.
+   *
+   * Idempotent, not atomic. Rejects with `revocation_unavailable` when the blocklist does not confirm all of it within
+   * its deadline. The caller must then claim no success, and may try again. Rejects with a TypeError, and writes
+   * nothing, if the list has a mistake.
    *
    * @example
    * await app.revoker.revoke([{ scope: 'token', id: request.user.jti, expiresAt: request.user.exp }])
@@ -16,7 +18,7 @@ export interface Revoker {
   revoke (revocations: readonly Revocation[]): Promise<void>
 }
 
-/** Makes a revoker that gives the blocklist as long as the blocklist says, see {@link Blocklist.deadlineMs}. */
+/** Creates a revoker, which waits for the blocklist for at most {@link Blocklist.deadlineMs}. */
 export function createRevoker (blocklist: Blocklist): Revoker {
   const deadlineMs = deadlineOf(blocklist)
   return {

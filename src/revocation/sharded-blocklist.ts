@@ -34,7 +34,7 @@ export function createShardedBlocklist (
       }
       await Promise.all(shards.map(async (shard, index) => {
         const share = shares[index] ?? []
-        // A closed shard rejects even if it has nothing to write.
+        // An empty list goes to every shard, so that a closed blocklist rejects it.
         if (share.length > 0 || revocations.length === 0) await shard.revoke(share)
       })
       )

@@ -6,7 +6,7 @@ import { passwordMaxLength, usernamePattern } from '../users/credentials.ts'
 import type { User } from '../users/user-repository.ts'
 import { component, Instant, NextCursor, nullable, ref, strict, Uuid } from './component.ts'
 
-/** Normalisation can shorten a text: what is sent may be longer than the password that it makes. */
+/** Normalisation can shorten a text, so a password may be sent in a longer form. */
 const passwordInput = {
   minLength: 1,
   maxLength: 4 * passwordMaxLength,
@@ -57,7 +57,7 @@ export const UserAccount = component('UserAccount', Type.Object({
   created_at: Instant
 }, strict))
 
-/** A user as the API shows one. */
+/** Returns a user as the API shows users to themselves. */
 export function toUserAccount ({ id, username, createdAt }: User): Static<typeof UserAccount> {
   return { id, username, created_at: createdAt.toISOString() }
 }
@@ -68,20 +68,23 @@ export const SecurityEvent = component(
     {
       id: Type.String(),
       type: Type.Enum([...securityEventTypes]),
-      at: Type.String({ format: 'date-time', description: 'When; of those that are counted together, the first.' }),
+      at: Type.String({
+        format: 'date-time',
+        description: 'When the event happened. Of events that are counted together, the first.'
+      }),
       count: Type.Integer({
-        description: 'How many: wrong passwords from one place within one minute are counted together.'
+        description: 'How many events this is. Wrong passwords from one place within one minute are counted together.'
       }),
       session_id: nullable(Uuid),
       ip: nullable(
         Type.String({
           description:
-            'The address from which the user did it; null if an administrator did it. For events that are counted together: the place, an IPv6 /64.'
+            'The address of the user. Null if an administrator did it. For events that are counted together, an IPv6 /64.'
         })
       ),
-      by_admin: Type.Boolean({ description: 'Whether an administrator did it.' }),
+      by_admin: Type.Boolean({ description: 'True if an administrator did it.' }),
       details: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]), {
-        description: 'What else there is to say, such as the scope of a logout.'
+        description: 'Further facts, such as the scope of a logout.'
       })
     },
     strict
@@ -97,7 +100,7 @@ export function toSecurityEventPage ({ items, nextCursor }: Page<RecordedEvent>)
   return { events: items.map(toSecurityEvent), next_cursor: nextCursor ?? null }
 }
 
-/** An event as its user sees it. The address of an administrator or operator is theirs, and is not shown to others. */
+/** Returns an event as its user sees it. The IP address of an administrator or an operator is left out. */
 function toSecurityEvent ({
   position,
   type,

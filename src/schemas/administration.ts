@@ -24,7 +24,7 @@ export const RoleChange = component('RoleChange', Type.Object({ role: Role }, st
 
 export const StatusChange = component('StatusChange', Type.Object({ status: Status }, strict))
 
-/** A user as administrators see one. */
+/** Returns a user as administrators see it. */
 export function toManagedUser ({ id, username, role, status, createdAt }: User): Static<typeof ManagedUser> {
   return { id, username, role, status, created_at: createdAt.toISOString() }
 }
@@ -38,17 +38,27 @@ export const RevocationRequest = component(
   Type.Object(
     {
       token: Type.Optional(
-        Type.String({ minLength: 1, maxLength: 8192, description: 'An access token of ours: that one alone.' })
+        Type.String({
+          minLength: 1,
+          maxLength: 8192,
+          description: 'An access token of this service. Revokes this token alone.'
+        })
       ),
-      jti: Type.Optional(Type.String({ ...GivenUuid, description: 'The id of an access token: that one alone.' })),
-      sid: Type.Optional(Type.String({ ...GivenUuid, description: 'A session, with all its tokens.' })),
-      subject: Type.Optional(Type.String({ ...GivenUuid, description: 'A user, with all sessions.' })),
+      jti: Type.Optional(
+        Type.String({ ...GivenUuid, description: 'The id of an access token. Revokes this token alone.' })
+      ),
+      sid: Type.Optional(
+        Type.String({ ...GivenUuid, description: 'The id of a session. Ends it, with all its tokens.' })
+      ),
+      subject: Type.Optional(
+        Type.String({ ...GivenUuid, description: 'The id of a user. Ends all sessions of the user.' })
+      ),
       expires_at: Type.Optional(
         Type.Integer({
           minimum: 0,
           maximum: 253_402_300_799,
           description:
-            'With `token` or `jti`: until when to refuse it, in seconds since the epoch. Never taken for less than the `exp` of the token or, with `jti`, than the longest lifetime that tokens were issued with.'
+            'With `token` or `jti`: refuse the token until this time, in seconds since the epoch. A time before the expiry of the token has no effect. For a `jti` that is the longest lifetime of a token.'
         })
       )
     },
@@ -61,7 +71,7 @@ export const RevocationRequest = component(
 )
 
 export const RevocationQuery = Type.Object({
-  dry_run: defaulted(Type.Boolean({ default: false, description: 'Answers what would end, and ends nothing.' }))
+  dry_run: defaulted(Type.Boolean({ default: false, description: 'Returns what would end, and ends nothing.' }))
 }, strict)
 
 export const RevocationResult = component(
@@ -69,9 +79,9 @@ export const RevocationResult = component(
   Type.Object(
     {
       dry_run: Type.Boolean(),
-      tokens: Type.Array(Type.String(), { description: 'The `jti` of each access token that was revoked alone.' }),
+      tokens: Type.Array(Type.String(), { description: 'The `jti` of each access token that was revoked.' }),
       sessions: Type.Array(Uuid, {
-        description: 'The sessions that ended, with all their tokens. Not those that had ended before.'
+        description: 'The sessions that ended now, with all their tokens.'
       })
     },
     strict

@@ -9,7 +9,7 @@ export function component<S extends TSchema> ($id: string, schema: S): S & { $id
   return Object.assign(schema, { $id })
 }
 
-/** For objects: what is not known is refused. */
+/** For objects: unknown properties are refused. */
 export const strict = { additionalProperties: false } as const
 
 export const Uuid = Type.String({ format: 'uuid' })
@@ -20,55 +20,57 @@ export const Uuid = Type.String({ format: 'uuid' })
 export const GivenUuid = Type.String({ format: 'uuid', maxLength: 36, 'x-lower-cased': true })
 export const Instant = Type.String({ format: 'date-time' })
 
-/** A value that may be missing: null says so, since generated clients tell it from a property that was forgotten. */
+/** Returns a schema that also accepts null. So generated clients can tell a missing value from a forgotten property. */
 export function nullable<S extends TSchema> (schema: S) {
   return Type.Union([schema, Type.Null()])
 }
 
-/** For a request that has no body. An empty object passes too, since some clients always send one. */
+/** The body of a request that has none. An empty object is accepted too, because some clients always send one. */
 export const NoBody = Type.Unsafe<null | Record<string, never>>({
   type: ['object', 'null'],
   additionalProperties: false
 })
 
-/** The id in an address. */
+/** The id in a path. */
 export const IdParams = Type.Object({ id: GivenUuid })
 
 /**
- * Marks a query parameter that has a default: clients may leave it out, and handlers always have it, since validation
- * fills the default in.
+ * Marks a query parameter that has a default. Clients may leave it out. Handlers always have it, because validation
+ * fills in the default.
  */
 export function defaulted<S extends TSchema> (schema: S): S {
   return Type.Optional(schema) as unknown as S
 }
 
-/** Which page of a list. */
+/** The query of a list that is divided into pages. */
 export const PageQuery = Type.Object(
   {
     limit: defaulted(
-      Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'How many a page has at most.' })
+      Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'The most items of a page.' })
     ),
-    cursor: Type.Optional(Type.String({ maxLength: 200, description: '`next_cursor` of the page before.' }))
+    cursor: Type.Optional(Type.String({ maxLength: 200, description: 'The `next_cursor` of the page before.' }))
   },
   strict
 )
 
-export const NextCursor = nullable(Type.String({ description: 'Asks for the next page; null on the last one.' }))
+export const NextCursor = nullable(
+  Type.String({ description: 'The `cursor` of the next page. Null on the last page.' })
+)
 
 /**
- * Refers to a named component. Responses must: given inline, a component that another context refers to cannot be
- * resolved by fast-json-stringify-compiler 5.2.
+ * Refers to a named component. Responses must use it: fast-json-stringify-compiler 5.2 cannot resolve an inline
+ * component that another context refers to.
  */
 export function ref<S extends Component> (schema: S) {
   return Type.Unsafe<Static<S>>(Type.Ref(`${schema.$id}#`))
 }
 
-/** A successful response of a route: what it carries, what it means, and its headers beside the usual ones. */
+/** Returns the schema of a successful response. `headers` come in addition to the usual ones. */
 export function answer<S extends Component> (schema: S, description: string, headers?: Record<string, TSchema>) {
   return Type.Unsafe<Static<S>>({ ...ref(schema), description, ...(headers && { headers }) })
 }
 
-/** A successful response that carries nothing (204). */
+/** Returns the schema of a successful response without a body (204). */
 export function noContent (description: string) {
   return Type.Unsafe<null>({ type: 'null', description })
 }

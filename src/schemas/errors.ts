@@ -3,20 +3,20 @@ import { describeError, errorCodes, type ErrorCode } from '../errors.ts'
 import { component, ref, strict } from './component.ts'
 
 export const ErrorBody = component('Error', Type.Object({
-  error: Type.Enum(errorCodes, { description: 'What went wrong, for programs.' }),
-  description: Type.String({ description: 'What went wrong, for people.' }),
+  error: Type.Enum(errorCodes, { description: 'The code of the error, for programs.' }),
+  description: Type.String({ description: 'A sentence about the error, for people.' }),
   details: Type.Optional(Type.Array(Type.Object({
     path: Type.String({ description: 'A JSON Pointer into the body, the query or the parameters.' }),
     message: Type.String()
-  }, strict), { description: 'What is wrong with the request, for `invalid_request`.' }))
+  }, strict), { description: 'The mistakes in the request, for `invalid_request`.' }))
 }, strict))
 
-/** A code that a route answers with another status than its own. */
+/** A code, or a code that a route answers with another status than usual. */
 type Answered = ErrorCode | { code: ErrorCode, statusCode: number }
 
 /**
- * The responses of a route that carry one of these errors, for its schema: one for each status, which says which codes
- * it can have.
+ * Returns the error responses of a route, for its schema: one for each status, with the codes that it can have.
+ * `internal_error` is always among them.
  */
 export function failures (...answered: Answered[]): Record<`${number}`, unknown> {
   const responses: Record<`${number}`, { description: string }> = {}
@@ -44,32 +44,32 @@ const failureHeaders: Record<number, Record<string, TSchema>> = {
   401: { 'WWW-Authenticate': Type.String({ description: 'RFC 6750, section 3.' }) },
   403: {
     'WWW-Authenticate': Type.Optional(
-      Type.String({ description: 'RFC 6750, section 3, when it is the scope of the token that does not suffice.' })
+      Type.String({ description: 'RFC 6750, section 3, if the scope of the token does not suffice.' })
     )
   },
   429: {
-    'Retry-After': Type.Integer({ description: 'Seconds after which the limit has passed.' }),
+    'Retry-After': Type.Integer({ description: 'Seconds until the window of the limit ends.' }),
     'RateLimit-Policy': Type.String({
       description:
         'The limit that is used up: its name, attempts (`q`) and seconds (`w`), by draft-ietf-httpapi-ratelimit-headers.',
       examples: ['"password-by-ip";q=100;w=900']
     }),
     RateLimit: Type.String({
-      description: 'What is left of it (`r`), and after how many seconds it passes (`t`).',
+      description: 'The attempts that are left (`r`), and the seconds until the window ends (`t`).',
       examples: ['"password-by-ip";r=0;t=123']
     })
   },
   503: { 'Retry-After': Type.Integer({ description: 'Seconds after which to try again.' }) }
 }
 
-/** What a route with a JSON body can answer instead of its own answer. */
+/** The errors of a route with a JSON body. */
 export const bodyFailures = [
   'invalid_request',
   'payload_too_large',
   'unsupported_media_type'
 ] as const satisfies ErrorCode[]
 
-/** What a route behind `app.authenticate` can answer instead of its own answer. */
+/** The errors of a route behind `app.authenticate`. */
 export const tokenFailures = [
   'authorization_required',
   'invalid_token',
@@ -78,8 +78,8 @@ export const tokenFailures = [
   'revocation_unavailable'
 ] as const satisfies ErrorCode[]
 
-/** What a route behind `app.authenticateAdmin` can answer instead of its own answer. */
+/** The errors of a route behind `app.authenticateAdmin`. */
 export const adminFailures = [...tokenFailures, 'forbidden', 'service_unavailable'] as const satisfies ErrorCode[]
 
-/** A wrong password where a token was accepted: the token is well, so it is no 401. */
+/** A wrong password beside a valid token. It is not a 401, because the token stays valid. */
 export const wrongPassword = { code: 'invalid_credentials', statusCode: 403 } as const satisfies Answered

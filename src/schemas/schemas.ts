@@ -5,7 +5,7 @@ import { ErrorBody } from './errors.ts'
 import * as operations from './operations.ts'
 import * as sessions from './sessions.ts'
 
-/** What travels over the wire, each shape declared once. */
+/** All shapes of the API, each declared once. */
 export * from './accounts.ts'
 export * from './administration.ts'
 export * from './component.ts'

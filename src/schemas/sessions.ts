@@ -14,9 +14,9 @@ export const TokenPair = component(
       }),
       token_type: Type.Literal('Bearer'),
       expires_in: Type.Integer({ description: 'The lifetime of the access token in seconds.' }),
-      refresh_token: Type.String({ description: 'To be used once, for the next pair.' }),
+      refresh_token: Type.String({ description: 'Works once, for the next pair.' }),
       refresh_expires_in: Type.Integer({
-        description: 'How long the session lives unless it is refreshed, in seconds.'
+        description: 'How long the session lives without a refresh, in seconds.'
       })
     },
     strict
@@ -33,7 +33,9 @@ export function toTokenPair (pair: IssuedPair): Static<typeof TokenPair> {
   }
 }
 
-/** Long enough for an access token that was mistaken for one, which deserves an answer that says so. */
+/**
+ * Long enough for an access token that was sent by mistake, so that the answer can say that it is not a refresh token.
+ */
 const refreshTokenInput = Type.String({ minLength: 1, maxLength: 4096, examples: ['<refresh_token of POST /login>'] })
 
 export const RefreshRequest = component('RefreshRequest', Type.Object({
@@ -44,7 +46,7 @@ export const LogoutRequest = component('LogoutRequest', Type.Unsafe<null | { ref
   type: ['object', 'null'],
   properties: { refresh_token: refreshTokenInput },
   ...strict,
-  // The documentation page fills this in: with an access token, a body that works.
+  // The documentation page fills in this body. With an access token it works.
   examples: [{}]
 }))
 
@@ -52,7 +54,7 @@ export const LogoutQuery = Type.Object(
   {
     scope: Type.Optional(
       Type.Enum(['others', 'all'], {
-        description: 'What to end instead of this session: all others of the user, or all of them.'
+        description: '`others` ends all other sessions of the user, and `all` ends all of them.'
       })
     )
   },
@@ -77,14 +79,18 @@ export const Session = component(
     {
       id: Type.String({ format: 'uuid', description: '`sid` of its access tokens.' }),
       created_at: Instant,
-      last_used_at: Type.String({ format: 'date-time', description: 'When it was opened or refreshed last.' }),
-      expires_at: Type.String({ format: 'date-time', description: 'When it ends unless it is refreshed before.' }),
-      ip: nullable(Type.String({ description: 'Where it was opened or refreshed last.' })),
-      user_agent: nullable(Type.String({ description: `With what, in up to ${userAgentMaxLength} characters.` })),
-      current: Type.Boolean({ description: 'Whether it is the session of this request.' }),
+      last_used_at: Type.String({ format: 'date-time', description: 'The time of the login or of the last refresh.' }),
+      expires_at: Type.String({ format: 'date-time', description: 'When the session expires without a refresh.' }),
+      ip: nullable(Type.String({ description: 'The IP address of the login or of the last refresh.' })),
+      user_agent: nullable(
+        Type.String({
+          description: `The User-Agent of the login or of the last refresh, at most ${userAgentMaxLength} characters.`
+        })
+      ),
+      current: Type.Boolean({ description: 'True for the session of this request.' }),
       ended_at: Type.Optional(Instant),
       end_reason: Type.Optional(
-        Type.String({ description: 'Why it ended. Neither this nor `ended_at` is there when it has just expired.' })
+        Type.String({ description: 'Why it ended. Absent, as `ended_at` is, if the session expired.' })
       )
     },
     strict
@@ -98,14 +104,14 @@ export const SessionsQuery = Type.Object(
     state: defaulted(
       Type.Enum(['live', 'over'], {
         default: 'live',
-        description: 'Those that are live, or the last 100 of those that have ended or expired.'
+        description: '`live` lists live sessions. `over` lists the last 100 that have ended or expired.'
       })
     )
   },
   strict
 )
 
-/** @param currentId the session of the request that asks */
+/** @param currentId the session of the request */
 export function toSessions (rows: SessionRow[], currentId: string): Static<typeof Sessions> {
   return rows.map(row => ({
     id: row.id,

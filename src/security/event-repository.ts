@@ -8,10 +8,10 @@ import { readCursor, toPage, type Page, type PageRequest } from '../input/pages.
 import { canonicalId } from '../input/uuid.ts'
 import type { AnnounceEvent, RecordedEvent, SecurityEvent } from './security-events.ts'
 
-/** Writes events, inside the transaction of what they tell of. */
+/** Inserts events, in the transaction of the change that they describe. */
 export async function insertEvents (db: Drizzle, events: readonly SecurityEvent[]): Promise<void> {
   if (events.length === 0) return
-  // In one parameter, of which a statement has so many and no more, however many events there are.
+  // In one parameter, regardless of the number of events: the number of parameters in a statement is limited.
   const rows = JSON.stringify(
     events.map(({ type, userId, actorId, sessionId, ip, details }) => ({
       type,
@@ -28,9 +28,7 @@ export async function insertEvents (db: Drizzle, events: readonly SecurityEvent[
     as added (type text, user_id uuid, actor_id uuid, session_id uuid, ip inet, details jsonb)`)
 }
 
-/**
- * Counts an event: one row for an account, a session where there is one, a place and a minute, however many there are.
- */
+/** Counts an event. All events of one type, account, session and place within a minute share a row. */
 export async function countEvent (db: Drizzle, event: SecurityEvent): Promise<void> {
   const place = placeOf(event.ip)
   const minute = sql`to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI')`
@@ -39,13 +37,13 @@ export async function countEvent (db: Drizzle, event: SecurityEvent): Promise<vo
       ...event,
       ip: place,
       at: clockTimestamp,
-      countedAs: sql`concat_ws(' ', ${event.type}::text, ${event.userId ?? 'nobody'}::text, ${place ?? 'nowhere'}::text,
-        ${minute}, ${event.sessionId ?? null}::text)`
+      countedAs: sql`concat_ws(' ', ${event.type}::text, ${event.userId ?? 'no user'}::text,
+        ${place ?? 'nowhere'}::text, ${minute}, ${event.sessionId ?? null}::text)`
     })
     .onConflictDoUpdate({ target: securityEvents.countedAs, set: { count: sql`${securityEvents.count} + 1` } })
 }
 
-/** Whether there was such a user, and is none any more, as far back as events are kept. */
+/** Returns true if a deletion of this user is recorded. Events are kept for their retention only. */
 export async function isDeletionRecorded (db: Drizzle, userId: string): Promise<boolean> {
   const found = await db.select({ position: securityEvents.position }).from(securityEvents)
     .where(and(eq(securityEvents.userId, canonicalId(userId)), eq(securityEvents.type, 'account_deleted')))
@@ -53,20 +51,20 @@ export async function isDeletionRecorded (db: Drizzle, userId: string): Promise<
   return found.length > 0
 }
 
-/** Security events beyond the transactions that record them. */
+/** Security events outside the transactions that record them. */
 export interface EventRepository {
   /**
-   * Counts a wrong password: one row for an account, a place and a minute, however many there are. An attack fills
-   * neither the table nor the owner's list.
+   * Counts a wrong password. All for one account and place within a minute share a row, so an attack does not fill the
+   * table or the owner's list.
    */
   countFailure (event: SecurityEvent): Promise<void>
   /**
-   * True if the password of this account was proved at the place of this address: by a login or a change of the
-   * password, as far back as events are kept, or by the login of a live session that was never refreshed. A refresh
-   * proves no password: a thief with a stolen token can refresh anywhere.
+   * Returns true if the password of this account was proved at the place of this address. The proof is a login or a
+   * password change, as far back as events are kept. The login of a live session that was never refreshed also counts.
+   * A refresh proves no password: a thief with a stolen token can refresh anywhere.
    */
   hasSignedInFrom (userId: string, ip: string | undefined): Promise<boolean>
-  /** A user's events, newest first. */
+  /** Returns a page of a user's events, newest first. */
   list (userId: string, page: PageRequest): Promise<Page<RecordedEvent>>
 }
 
@@ -79,7 +77,7 @@ export function createEventRepository (database: Database, announce: AnnounceEve
     async hasSignedInFrom (userId, ip) {
       const place = placeOf(ip)
       if (place === undefined) return false
-      // A place of a session that has ended is one of the past: it may have been a thief's.
+      // The place of a session that has ended does not count here: it may have been a thief's.
       const { rows } = (await database.run(db =>
         db.execute(sql`select
         exists (select from ${securityEvents} where ${securityEvents.userId} = ${userId}::uuid

@@ -1,6 +1,6 @@
 import type { securityEvents } from '../db/tables.ts'
 
-/** Everything that is recorded. The names are API: they are in answers and in the log. */
+/** All types of security events. The names are API: they are in answers and in the log. */
 export const securityEventTypes = [
   'registered',
   'login',
@@ -17,18 +17,18 @@ export type SecurityEventType = typeof securityEventTypes[number]
 /** Something that happened to an account. Never holds a token or a password. */
 export interface SecurityEvent {
   type: SecurityEventType
-  /** Whose account it is about. Left out for a login with a username that nobody has. */
+  /** The user whose account it is about. Absent for a login with an unknown username. */
   userId?: string | undefined
-  /** The administrator who did it, where it was not the user. */
+  /** The administrator who did it, if it was not the user. */
   actorId?: string | undefined
   sessionId?: string | undefined
   ip?: string | undefined
-  /** What else there is to say, in a few words or numbers. */
+  /** Further details, in short texts or numbers. */
   details?: Record<string, string | number>
 }
 
-/** A security event as it is kept. */
+/** A security event as it is stored. */
 export type RecordedEvent = typeof securityEvents.$inferSelect
 
-/** What is told of each event once it is recorded for good: the log, with everything in it that is in the table. */
+/** Called with each event once it is committed, to write it to the log. */
 export type AnnounceEvent = (event: SecurityEvent) => void

@@ -25,23 +25,23 @@ export interface LoginOptions {
   requireClock: () => void
   refreshTokens: RefreshTokens
   lifetimes: SessionLifetimes
-  /** How many live sessions a user may have. */
+  /** The largest number of live sessions of a user. A login beyond it ends the session that was idle longest. */
   maxPerUser: number
 }
 
 /**
- * Opens a session.
+ * Opens a session, and resolves with its first tokens.
  *
- * Rejects with `invalid_credentials`, which does not tell an unknown username from a wrong password, with
- * `account_disabled` for a right one, and with `too_many_requests`.
+ * Rejects with `invalid_credentials` for an unknown username and for a wrong password alike. Rejects with
+ * `account_disabled` only if the password is right. Rejects with `too_many_requests` when a limit is used up.
  */
 export type Login = (username: string, password: string, requester: Requester) => Promise<TokenPair>
 
 export function createLogin (options: LoginOptions): Login {
   const { users, events, checkPassword, perform, accessTokens } = options
   return async function login (username, password, requester) {
-    // Before the password is hashed, which is not for nothing then. A clock that is set later is found when the token
-    // is planned.
+    // Checked before the password is hashed, which would be wasted work. A clock that is set later is found when the
+    // token is planned.
     options.requireClock()
     const user = isUsername(username) ? await users.findByUsername(username) : undefined
     const matching = await checkPassword({ username, user, passwords: [password], requester, failure: 'login_failed' })
@@ -55,7 +55,7 @@ export function createLogin (options: LoginOptions): Login {
   }
 }
 
-/** @param verified the user as it was when its password was verified, which takes long enough for things to change */
+/** @param verified the user as read before the password was verified, who may have changed since */
 async function openSession (
   unit: Unit,
   options: LoginOptions,
@@ -86,8 +86,8 @@ async function openSession (
   unit.record({ type: 'login', userId: user.id, sessionId: session.id, ip: requester.ip })
 
   const surplus = await findSurplusSessions(unit.db, user.id, maxPerUser)
-  // Whoever signs in is not told what else ends. A login that failed for that would have to be tried again, and end
-  // another.
+  // The answer says nothing of these sessions, so a failure of the blocklist must not fail the login. A retry would
+  // open one more session, and end another.
   const ended = surplus.length > 0 ? await ender.endInTime(unit, sessionsWithIds(surplus), 'too_many_sessions') : []
   for (const sessionId of ended) {
     unit.record({

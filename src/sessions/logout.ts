@@ -21,16 +21,16 @@ import {
   type Which
 } from './session-repository.ts'
 
-/** What a logout ends: this session, the user's other ones, or all of them. */
+/** The sessions that a logout ends: this one, the user's other ones, or all of them. */
 export type LogoutScope = 'session' | 'others' | 'all'
 
-/** A session, and whose it is. */
+/** A session and its user. */
 export interface OwnSession {
   userId: string
   sessionId: string
 }
 
-/** Whose session a verified access token belongs to. */
+/** Returns the session of a verified access token. */
 export function ownSession ({ sub, sid }: Pick<AccessTokenClaims, 'sub' | 'sid'>): OwnSession {
   return { userId: sub, sessionId: sid }
 }
@@ -41,23 +41,29 @@ export interface LogoutOptions {
   ender: SessionEnder
   /** Throws `service_unavailable` while clocks differ too much. */
   requireClock: () => void
-  /** For how long the token that was just spent gets the same successor again. */
+  /** The number of seconds during which the token that was just spent gets the same successor again. */
   graceSeconds: number
 }
 
 /**
- * Every way in which people end sessions of their own. Once one of these resolves, the refresh tokens and the access
- * tokens of what ended are refused on every replica (P1, P5). On `revocation_unavailable` nothing may be concluded, and
- * repeating it is safe: what has ended already is revoked again.
+ * Ends sessions on behalf of their user. Once a method resolves, every replica refuses the access tokens and the
+ * refresh tokens of the sessions (P1, P5). After `revocation_unavailable` the sessions may or may not have ended.
+ * Repeating is safe: ended sessions are revoked again.
  */
 export interface Logout {
-  /** Ends sessions in the name of a verified access token. */
+  /**
+   * Ends sessions on behalf of a verified access token. Rejects with `token_revoked` if its session has ended and
+   * others would end.
+   */
   withAccessToken (claims: AccessTokenClaims, scope: LogoutScope, requester: Requester): Promise<void>
   /**
-   * Ends sessions in the name of a refresh token, for whoever has no good access token any more. Rejects with
-   * `invalid_token` for what is none, and with `refresh_token_reused` for a spent one, whose session ends all the same.
-   * One that has expired ends its own session at the most: for others it is `token_expired`, and `service_unavailable`
-   * while clocks differ too much to tell.
+   * Ends sessions on behalf of a refresh token, for users who have no valid access token. An expired refresh token can
+   * only end its own session. Rejects with:
+   *
+   * - `invalid_token` for an unknown token;
+   * - `refresh_token_reused` for a spent token, after its session has ended;
+   * - `token_expired` for an expired token that would end other sessions;
+   * - `service_unavailable` instead, while clocks differ too much to tell.
    */
   withRefreshToken (refreshToken: string, scope: LogoutScope, requester: Requester): Promise<void>
   /** Ends one session of a user. Rejects with `not_found` when the user has no such session. */
@@ -66,12 +72,12 @@ export interface Logout {
 
 export function createLogout ({ database, perform, ender, requireClock, graceSeconds }: LogoutOptions): Logout {
   async function logOut (unit: Unit, own: OwnSession, scope: LogoutScope, requester: Requester): Promise<string[]> {
-    // Whoever opens or refreshes a session waits for this, or this for them, so that none slips through.
+    // Logins and refreshes of this user wait for this lock, and this for theirs. So no session escapes.
     if (scope !== 'session') await lockUser(unit.db, own.userId, 'update')
-    // Repeated, the end of all finds its own session ended too, and no other one to end.
+    // A repeated logout of all finds that its own session has ended, and no others. It must succeed.
     if (scope === 'others' || (scope === 'all' && await hasOthers(unit, own))) await requireLive(unit, own)
     const ended = await ender.end(unit, selected(own, scope), 'logout')
-    // Those that include the own session end none only where that has ended before: then they are repeated.
+    // If the own session was to end, and no session ended, this logout is a repetition and is not recorded.
     if (scope === 'others' || ended.length > 0) {
       const details = { scope, sessions: ended.length }
       unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: requester.ip, details })
@@ -84,7 +90,7 @@ export function createLogout ({ database, perform, ender, requireClock, graceSec
       await perform(async unit => {
         const ended = await logOut(unit, ownSession(claims), scope, requester)
         if (scope === 'others') return
-        // The token itself too, whatever is known of its session.
+        // The token itself is revoked too, even if its session is not in the database.
         const token: Revocation = { scope: 'token', id: claims.jti, expiresAt: claims.exp, subject: claims.sub }
         if (ended.includes(claims.sid)) unit.revoke([{ ...token, reason: 'logout' }])
         else unit.revokeAgain([token, { scope: 'session', id: claims.sid, expiresAt: claims.exp, subject: claims.sub }])
@@ -100,7 +106,8 @@ export function createLogout ({ database, perform, ender, requireClock, graceSec
         const session = await lockSession(unit.db, own.sessionId)
         if (session === undefined) return 'invalid_token'
         if (Buffer.compare(session.refreshTokenHash, hash) === 0) {
-          // Found in an old backup it must sign nobody out. Of a session that has ended it can only repeat its end.
+          // An expired token, say from an old backup, must not end other sessions. If its session has ended, it can
+          // only repeat that.
           const isLive = session.endedAt === null
           if (scope !== 'session' && isLive && session.expiresAt <= await readClock(unit.db)) return 'token_expired'
           await logOut(unit, own, scope, requester)
@@ -142,14 +149,15 @@ function selected ({ userId, sessionId }: OwnSession, scope: LogoutScope): Which
 }
 
 /**
- * A token whose session has ended is good until the blocklist knows: it must not act on other sessions meanwhile.
- * Throws `token_revoked`, once the blocklist does know.
+ * Throws `token_revoked` unless the session is live, and locks it. A token of an ended session is accepted until the
+ * blocklist has the revocation. Until then it must not act on other sessions. The caller gets the error once the
+ * blocklist has the revocation.
  */
 export async function requireLive (unit: Unit, own: OwnSession): Promise<void> {
   refuseEnded(unit, own, await lockSession(unit.db, own.sessionId))
 }
 
-/** The same for a session that was found. */
+/** Throws as {@link requireLive} does, for a session that was read already. An ended session is revoked again. */
 export function refuseEnded (unit: Unit, { userId }: OwnSession, session: Session | undefined): void {
   if (session?.userId === userId && session.endedAt === null) return
   if (session !== undefined && session.endedAt !== null) unit.revokeAgain([toRevocation(session)])

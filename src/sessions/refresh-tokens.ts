@@ -3,16 +3,16 @@ import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 const tokenBytes = 32
 const tokenForm = /^[A-Za-z0-9_-]{43}$/
 
-/** Makes refresh tokens, and their successors. */
+/** Creates refresh tokens, and derives their successors. */
 export interface RefreshTokens {
-  /** A token of 256 random bits, in base64url: it says nothing, not even whose it is (RFC 6749, section 1.5). */
+  /** Returns a token of 256 random bits, in base64url. It carries no information (RFC 6749, section 1.5). */
   create (): string
   /**
-   * The token that follows a spent one: the same each time for the same salt.
+   * Returns the successor of a spent token. One salt always gives the same successor.
    *
-   * It is an HMAC-SHA256, under a key that only the servers hold, of the salt, the session and the spent token. Whoever
-   * reads the database has the salt, and neither the key nor any token; whoever stole the spent token has neither the
-   * key nor the salt; and once the salt is deleted, nobody can derive it again.
+   * It is an HMAC-SHA256 of the salt, the session and the spent token, under a key that only the servers have. Someone
+   * who reads the database has the salt, but not the key and no token. A thief of the spent token has no key and no
+   * salt. Once the salt is deleted, the successor cannot be derived again.
    */
   deriveSuccessor (spentToken: string, sessionId: string, salt: Uint8Array): string
 }
@@ -27,14 +27,16 @@ export function createRefreshTokens (secret: string): RefreshTokens {
   }
 }
 
-/** A salt of its own for each rotation. */
+/** Returns a new salt for one rotation. */
 export function createRotationSalt (): Uint8Array {
   return randomBytes(tokenBytes)
 }
 
-/** What is stored of a refresh token, its SHA-256; undefined for a text that cannot be one. */
+/**
+ * Returns the SHA-256 of a refresh token, which the database stores. Returns undefined if the text cannot be a token.
+ */
 export function hashRefreshToken (token: string): Uint8Array | undefined {
-  // The last of 43 characters carries two bits that say nothing: only one spelling is accepted.
+  // The last of 43 characters has two unused bits. Only one spelling of them is accepted.
   if (!tokenForm.test(token) || Buffer.from(token, 'base64url').toString('base64url') !== token) return undefined
   return createHash('sha256').update(token).digest()
 }

@@ -23,19 +23,19 @@ export interface RefreshOptions {
   requireClock: () => void
   refreshTokens: RefreshTokens
   lifetimes: SessionLifetimes
-  /** For how long the token that was just spent gets the same successor again. */
+  /** The number of seconds during which the token that was just spent gets the same successor again. */
   graceSeconds: number
 }
 
 /**
- * Spends a refresh token for a new pair (RFC 6749, section 6; rotation as in RFC 9700, section 4.14.2).
+ * Exchanges a refresh token for a new pair (RFC 6749, section 6; rotation as in RFC 9700, section 4.14.2).
  *
- * Rejects with `invalid_token` for what is no refresh token, `token_expired` when its session has expired,
- * `token_revoked` when it has ended, and `refresh_token_reused` when the token was spent before: then its session ends
- * here, access tokens included, since of two that have the token one has stolen it.
+ * Within the grace, the token that was just spent gets the same pair again. So a race of two tabs, or a lost answer,
+ * signs no user out.
  *
- * But not for an honest race or a lost answer: within the grace, the token that was just spent gets the same pair
- * again.
+ * Rejects with `invalid_token` for an unknown token, `token_expired` if its session has expired, and `token_revoked` if
+ * its session has ended. Rejects with `refresh_token_reused` if the token was spent before. Its session then ends,
+ * because one of two holders of the token has stolen it.
  */
 export type Refresh = (refreshToken: string, requester: Requester) => Promise<TokenPair>
 
@@ -45,7 +45,7 @@ export function createRefresh (options: RefreshOptions): Refresh {
     const hash = hashRefreshToken(token)
     const found = hash && await database.run(db => findSessionOfRefreshToken(db, hash))
     if (hash === undefined || found === undefined) throw new SignoutError('invalid_token')
-    // Before anything is compared with a time: the end of the session, and the grace of a spent token.
+    // Checked before anything is compared with a time: the end of the session, and the grace of a spent token.
     options.requireClock()
     await limits.refresh(found.id)
     const outcome = await perform(unit => exchange(unit, options, found, { token, hash, requester }))
@@ -54,14 +54,14 @@ export function createRefresh (options: RefreshOptions): Refresh {
   }
 }
 
-/** A refresh token as it came, and from whom. */
+/** A refresh token that was sent, and its requester. */
 interface Presented {
   token: string
   hash: Uint8Array
   requester: Requester
 }
 
-/** Answers what went wrong instead of throwing it: what was found out about the session must be committed. */
+/** Returns a failure as its code. An error would roll back what was recorded about the session. */
 async function exchange (
   unit: Unit,
   options: RefreshOptions,
@@ -69,7 +69,7 @@ async function exchange (
   presented: Presented
 ): Promise<PlannedPair | ErrorCode> {
   const { ender, refreshTokens, graceSeconds } = options
-  // In the order in which everyone locks: the user, then the session.
+  // The common order of locks: the user, then the session.
   const user = await lockUser(unit.db, found.userId, 'share')
   const session = await lockSession(unit.db, found.id)
   if (session === undefined) return 'invalid_token'
@@ -90,7 +90,7 @@ async function exchange (
   return 'refresh_token_reused'
 }
 
-/** Spends the live token. */
+/** Spends the live token, and plans the next pair. */
 async function renew (
   unit: Unit,
   options: RefreshOptions,
@@ -111,7 +111,7 @@ async function renew (
     refreshTokenHash: hashRefreshToken(refreshToken) as Uint8Array,
     rotationSalt: graceSeconds > 0 ? salt : null,
     rotatedAt: now,
-    // Of an earlier token the lifetime may have been longer.
+    // An earlier token may have been issued with a longer lifetime.
     accessExpiresAt: new Date(Math.max(session.accessExpiresAt.getTime(), validity.expiresAt * 1000))
   })
   unit.record({ type: 'refresh', userId: user.id, sessionId: session.id, ip: requester.ip })
@@ -125,7 +125,7 @@ async function renew (
   }
 }
 
-/** Whether the token is the immediate predecessor of the live one, and was spent just now. */
+/** Returns true if the live token is the successor of this one, and this one was spent within the grace. */
 function isInGrace (
   session: Session,
   { token }: Presented,
@@ -140,7 +140,7 @@ function isInGrace (
   return successor !== undefined && isSame(successor, session.refreshTokenHash)
 }
 
-/** Answers the pair that was answered already. Nothing is renewed by it. */
+/** Plans the pair that was already answered. Nothing is renewed. */
 function repeat (
   { refreshTokens }: RefreshOptions,
   user: User,

@@ -5,17 +5,18 @@ import { sessionWithId, type Session } from './session-repository.ts'
 
 export interface ReuseOptions {
   ender: SessionEnder
-  /** For how long the token that was just spent gets the same successor again. */
+  /** The number of seconds during which the token that was just spent gets the same successor again. */
   graceSeconds: number
 }
 
 /**
- * Ends the session of a refresh token that was spent before, since of two that have it one has stolen it; what had
- * ended already is revoked again. The session must be locked.
+ * Ends the session of a refresh token that was spent before, because one of two holders of the token has stolen it. If
+ * the session has ended, it is revoked again. The session must be locked.
  *
- * It is recorded once where it ends the session. Where that was over before, by a logout say, a thief is still worth
- * knowing of, but could fill the record: that is counted, one row for a session, a place and a minute. Not while a
- * grace could last, since the salt that would tell an honest tab from a thief was deleted with the session.
+ * The event is recorded once, when it ends the session. After another end, such as a logout, reuse still reveals a
+ * thief, who could fill the table of events. So these events are counted: one row for each session, place and minute.
+ * While the grace may last, they are not counted. The salt that tells an honest tab from a thief was deleted when the
+ * session ended.
  *
  * @param now by Postgres' clock
  */

@@ -10,24 +10,24 @@ import {
   type Which
 } from './session-repository.ts'
 
-/** The one way in which sessions end. */
+/** Ends sessions. No other code does. */
 export interface SessionEnder {
   /**
-   * Ends sessions: their refresh tokens with the transaction, and their access tokens as soon as it is committed. Those
-   * that had ended already are revoked again, so that an ending which could not be confirmed can be repeated.
+   * Ends sessions. Their refresh tokens are refused from the commit on, and their access tokens right after it.
+   * Sessions that had ended are revoked again, so that an unconfirmed end can be repeated.
    *
-   * Answers the ids of those that ended now. Not among them are those that have expired with all their tokens, which
-   * are left as they are.
+   * Resolves with the ids of the sessions that ended now. Sessions that have expired with all their tokens are left as
+   * they are.
    */
   end (unit: Unit, which: Which, reason: EndReason): Promise<string[]>
   /**
-   * Ends sessions that nobody asked to end, and of which the answer says nothing: what they lose is on record as by
-   * `end`, and the blocklist is not waited for when it fails. Answers the ids of those that ended now.
+   * Ends sessions as a side effect, of which the answer says nothing. Revocations are recorded as by `end`. If the
+   * blocklist fails, the unit of work succeeds all the same. Resolves with the ids of the sessions that ended now.
    */
   endInTime (unit: Unit, which: Which, reason: EndReason): Promise<string[]>
-  /** Revokes again those that have ended, and ends none. */
+  /** Revokes ended sessions again, and ends none. */
   revokeEnded (unit: Unit, which: Which): Promise<void>
-  /** The ids of those that `end` would end now. Ends none. */
+  /** Returns the ids of the sessions that `end` would end now, and ends none. */
   preview (db: Drizzle, which: Which): Promise<string[]>
 }
 
@@ -56,7 +56,7 @@ export function createSessionEnder (leewaySeconds: number): SessionEnder {
   }
 }
 
-/** What it takes to end every access token of a session. */
+/** Returns the revocation of every access token of a session. */
 export function toRevocation ({ id, userId, accessExpiresAt }: EndedSession): Revocation {
   return { scope: 'session', id, expiresAt: accessExpiresAt.getTime() / 1000, subject: userId }
 }

@@ -1,14 +1,14 @@
 import { canonicalIp, userAgentMaxLength, type Requester } from '../input/requester.ts'
 
-/** How long sessions live, in seconds. */
+/** The lifetimes of a session, in seconds. */
 export interface SessionLifetimes {
-  /** Without being refreshed. */
+  /** Until the next refresh. */
   idleSeconds: number
-  /** At most, however often it is refreshed. */
+  /** In total, regardless of refreshes. */
   maxAgeSeconds: number
 }
 
-/** What a login or a refresh says of when a session was used, and until when it lives without another. */
+/** Returns the columns for the time of a login or a refresh, and for the end of the session without another refresh. */
 export function usedAt (
   now: Date,
   maxExpiresAt: Date,
@@ -17,7 +17,7 @@ export function usedAt (
   return { lastUsedAt: now, expiresAt: new Date(Math.min(now.getTime() + idleSeconds * 1000, maxExpiresAt.getTime())) }
 }
 
-/** What a login or a refresh says of where a session was used. */
+/** Returns the columns for the requester of a login or a refresh. */
 export function usedBy ({ ip, userAgent }: Requester): { ip: string | null, userAgent: string | null } {
   return {
     ip: canonicalIp(ip) ?? null,

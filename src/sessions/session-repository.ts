@@ -9,7 +9,7 @@ import { canonicalId } from '../input/uuid.ts'
 export type Session = typeof sessions.$inferSelect
 export type NewSession = typeof sessions.$inferInsert
 
-/** Which sessions: by what they have in common. */
+/** A condition that selects sessions. */
 export type Which = SQL | undefined
 
 export const sessionWithId = (id: string): Which => eq(sessions.id, canonicalId(id))
@@ -17,7 +17,7 @@ export const sessionsOf = (userId: string): Which => eq(sessions.userId, canonic
 export const sessionOf = (userId: string, id: string): Which => and(sessionsOf(userId), sessionWithId(id))
 export const otherSessionsOf = (userId: string, id: string): Which =>
   and(sessionsOf(userId), ne(sessions.id, canonicalId(id)))
-/** In one parameter: a statement has no more than 65,535 of them. */
+/** Passes the ids as one parameter, because a statement has at most 65,535 of them. */
 export const sessionsWithIds = (ids: string[]): Which => sql`${sessions.id} = any(${`{${ids.join()}}`}::uuid[])`
 
 const isLive = and(isNull(sessions.endedAt), gt(sessions.expiresAt, clockTimestamp))
@@ -31,13 +31,13 @@ export async function findSession (db: Drizzle, which: Which): Promise<Session |
   return found
 }
 
-/** The session, locked: whoever else refreshes or ends it waits until this transaction is over. */
+/** Returns the session, and locks it until the end of the transaction. Other refreshes and ends of the session wait. */
 export async function lockSession (db: Drizzle, id: string): Promise<Session | undefined> {
   const [found] = await db.select().from(sessions).where(sessionWithId(id)).for('update')
   return found
 }
 
-/** The session that a refresh token belongs or belonged to, by the token's SHA-256. */
+/** Returns the session of a live or a spent refresh token, by the SHA-256 of the token. */
 export async function findSessionOfRefreshToken (
   db: Drizzle,
   hash: Uint8Array
@@ -51,37 +51,39 @@ export async function findSessionOfRefreshToken (
   return spent
 }
 
-/** What a refresh changes. The session must be locked. */
+/** The columns that a refresh changes. */
 export type Rotation = Pick<Session,
   'refreshTokenHash' | 'rotationSalt' | 'rotatedAt' | 'lastUsedAt' | 'expiresAt' | 'ip' | 'userAgent' |
   'accessExpiresAt' | 'accessTokenId' | 'accessTokenIssuedAt' | 'accessTokenExpiresAt'>
 
-/** Spends the live refresh token of a session and puts another in its place. */
+/** Replaces the live refresh token of a session, which is then spent. The session must be locked. */
 export async function rotate (db: Drizzle, session: Session, rotation: Rotation): Promise<void> {
   await db.insert(spentRefreshTokens).values({ hash: session.refreshTokenHash, sessionId: session.id })
   await db.update(sessions).set(rotation).where(eq(sessions.id, session.id))
 }
 
-/** What the end of a session has to revoke. */
+/** The columns that the revocation of an ended session needs. */
 export type EndedSession = Pick<Session, 'id' | 'userId' | 'accessExpiresAt'>
 
 const endedSession = { id: sessions.id, userId: sessions.userId, accessExpiresAt: sessions.accessExpiresAt }
 
-/** Those whose access tokens could still be accepted somewhere, a clock being behind. */
+/** Selects sessions with access tokens that a replica whose clock is behind could still accept. */
 function hasLiveTokens (leewaySeconds: number): SQL {
   const marginSeconds = entryMarginSeconds(leewaySeconds)
   return gt(sessions.accessExpiresAt, sql`${clockTimestamp} - make_interval(secs => ${marginSeconds}::float8)`)
 }
 
 /**
- * Those that can end: that have not, and of which there is something left. One that has expired, with all its tokens,
- * was over before: its end would say who did it and when, and neither would be true.
+ * Selects sessions that can end. A session that has expired with all its tokens was over before. An end would record a
+ * wrong reason and a wrong time.
  */
 function canEnd (which: Which, leewaySeconds: number): SQL | undefined {
   return and(which, isNull(sessions.endedAt), or(gt(sessions.expiresAt, clockTimestamp), hasLiveTokens(leewaySeconds)))
 }
 
-/** Ends those that can end, and with them the grace of their spent tokens. Answers those. */
+/**
+ * Ends the sessions that can end, and returns them. Deletes their salts, so that spent tokens have no grace any more.
+ */
 export async function markEnded (
   db: Drizzle,
   which: Which,
@@ -94,13 +96,13 @@ export async function markEnded (
     .returning(endedSession)
 }
 
-/** The ids of those that `markEnded` would end. */
+/** Returns the ids of the sessions that `markEnded` would end. */
 export async function findThoseThatCanEnd (db: Drizzle, which: Which, leewaySeconds: number): Promise<string[]> {
   const found = await db.select({ id: sessions.id }).from(sessions).where(canEnd(which, leewaySeconds))
   return found.map(({ id }) => id)
 }
 
-/** Those that have ended and whose access tokens could still be accepted somewhere. */
+/** Returns the sessions that have ended, if a replica could still accept one of their access tokens. */
 export async function findEndedWithLiveTokens (
   db: Drizzle,
   which: Which,
@@ -112,7 +114,7 @@ export async function findEndedWithLiveTokens (
     .where(and(which, isNotNull(sessions.endedAt), hasLiveTokens(leewaySeconds)))
 }
 
-/** The live sessions of a user that are more than it may have: those that were idle longest. */
+/** Returns the ids of the live sessions of a user beyond `maxPerUser`: the sessions that were idle longest. */
 export async function findSurplusSessions (db: Drizzle, userId: string, maxPerUser: number): Promise<string[]> {
   const surplus = await db.select({ id: sessions.id }).from(sessions)
     .where(and(sessionsOf(userId), isLive))
@@ -121,7 +123,7 @@ export async function findSurplusSessions (db: Drizzle, userId: string, maxPerUs
   return surplus.map(({ id }) => id)
 }
 
-/** A user's sessions, newest first: those that are live, or those that are over. */
+/** Returns the sessions of a user, newest first: the live ones, or the ones that have ended or expired. */
 export async function listSessions (
   db: Drizzle,
   userId: string,
@@ -134,7 +136,7 @@ export async function listSessions (
     .limit(rowLimit(limit))
 }
 
-/** Forgets where a user was, once there is no such user any more. */
+/** Deletes the IP addresses and the user agents of a user's sessions. */
 export async function forgetPlaces (db: Drizzle, userId: string): Promise<void> {
   await db.update(sessions).set({ ip: null, userAgent: null }).where(sessionsOf(userId))
 }

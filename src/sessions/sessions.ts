@@ -10,20 +10,20 @@ export type { Session } from './session-repository.ts'
 
 export interface SessionsOptions extends Omit<LoginOptions & RefreshOptions, 'refreshTokens'> {
   database: Database
-  /** At least 32 bytes that cannot be guessed, the same for all replicas: refresh tokens are derived with it. */
+  /** At least 32 bytes that cannot be guessed, the same for all replicas. Refresh tokens are derived with it. */
   secret: string
 }
 
-/** Sessions, from a login to any of their ends. */
+/** Opens, refreshes, ends and lists sessions. */
 export interface Sessions {
   login: Login
   refresh: Refresh
   logout: Logout
-  /** A user's sessions, newest first: those that are live, or the last of those that are over. */
+  /** Returns the sessions of a user, newest first: the live ones, or the last 100 that have ended or expired. */
   list (userId: string, state: 'live' | 'over'): Promise<Session[]>
 }
 
-/** As many as a user may have, whatever the setting, and as many of the past as people will look at. */
+/** The largest number of sessions in a list. The live ones are as many as any setting permits. */
 const maxListed = { live: 1_000, over: 100 }
 
 export function createSessions ({ secret, ...options }: SessionsOptions): Sessions {

@@ -2,7 +2,7 @@ import type { AccessTokens, AccessTokenValidity } from '../tokens/access-tokens.
 import type { User } from '../users/user-repository.ts'
 import type { Session } from './session-repository.ts'
 
-/** What a login or a refresh gives. Lifetimes in seconds. */
+/** The tokens that a login or a refresh returns. */
 export interface TokenPair {
   accessToken: string
   expiresInSeconds: number
@@ -10,30 +10,31 @@ export interface TokenPair {
   refreshExpiresInSeconds: number
 }
 
-/** What a pair is made from: everything but the signature is decided in the transaction that has the session locked. */
+/** A pair before it is signed. Everything but the signature is decided in the transaction that locks the session. */
 export interface PlannedPair {
   user: Pick<User, 'id' | 'role'>
   session: Pick<Session, 'id' | 'expiresAt'>
   refreshToken: string
   validity: AccessTokenValidity
-  /** Since when its lifetimes are counted, by Postgres' clock. */
+  /** The instant from which the lifetimes count, by Postgres' clock. */
   plannedAt: Date
   expiresInSeconds: number
 }
 
-/** Signs what was planned, once the transaction is over. The role is the token's scope. */
+/** Signs a planned pair, after the transaction. The role of the user becomes the scope of the token. */
 export async function signPair (accessTokens: AccessTokens, planned: PlannedPair): Promise<TokenPair> {
   const { user, session, refreshToken, validity, plannedAt, expiresInSeconds } = planned
   return {
     accessToken: await accessTokens.sign({ userId: user.id, sessionId: session.id, scope: user.role }, validity),
-    // Postgres' clock ends the session and ours issues the token: at the very end they may disagree.
+    // Postgres' clock ends the session, and our clock issues the token. So the difference can be negative at the very
+    // end.
     expiresInSeconds: Math.max(0, expiresInSeconds),
     refreshToken,
     refreshExpiresInSeconds: Math.max(0, Math.floor((session.expiresAt.getTime() - plannedAt.getTime()) / 1000))
   }
 }
 
-/** The columns in which a session remembers its newest access token. */
+/** Returns the columns in which a session remembers its newest access token. */
 export function rememberValidity ({ id, issuedAt, expiresAt }: AccessTokenValidity) {
   return {
     accessTokenId: id,
@@ -42,7 +43,7 @@ export function rememberValidity ({ id, issuedAt, expiresAt }: AccessTokenValidi
   }
 }
 
-/** The reverse of {@link rememberValidity}. */
+/** Returns the newest access token that a session remembers. The reverse of {@link rememberValidity}. */
 export function recallValidity (session: Session): AccessTokenValidity {
   return {
     id: session.accessTokenId,

@@ -1,182 +1,186 @@
-import { isIP } from 'node:net'
-import { Type, type Static, type TSchema } from 'typebox'
-import { Value } from 'typebox/value'
-import { isMember } from '../redis/topology-settings.ts'
+import { Type, type Static } from 'typebox'
+import {
+  address, addressRanges, bearerToken, integer, issuer, oneOf, rateLimit, redisMembers, secret
+} from './forms.ts'
 
-/** What a setting must be, in words that complete the sentence "it must be …". */
-interface Must {
-  must: string
-  /** Never repeat the value in a message. */
-  secret?: true
+const http = {
+  HOST: Type.String({
+    default: '127.0.0.1',
+    pattern: '^[0-9A-Za-z.:_-]+$',
+    must: 'a host name or an IP address',
+    description: 'The address that the service listens on. In a container: 0.0.0.0.'
+  }),
+  PORT: integer(0, 65_535, 3000, '', { description: 'The port that the service listens on. 0 takes a free one.' }),
+  TRUST_PROXY: Type.Optional(addressRanges({
+    description: 'The proxies whose X-Forwarded-For is trusted: addresses and CIDR ranges, separated by commas. ' +
+      'Without it, every requester behind a proxy has the address of the proxy.',
+    example: '10.0.0.0/8'
+  })),
+  LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info', {
+    description: 'The least important lines that are logged. From info on, every request is logged.'
+  })
 }
 
-const integer = (minimum: number, maximum: number, otherwise?: number, unit = '') => Type.Integer({
-  minimum,
-  maximum,
-  ...(otherwise !== undefined && { default: otherwise }),
-  must: `a whole number from ${minimum} to ${maximum}${unit}`
-})
-
-const address = (schemes: string[], example: string) => Type.Refine(
-  Type.String({ secret: true, must: `an address such as ${example}` }),
-  text => isAddress(text, schemes))
-
-const redisMembers = (example: string) => Type.Refine(
-  Type.Array(Type.String(), { minItems: 1, secret: true, must: `a list of addresses such as ${example}` }),
-  list => list.every(isMember))
-
-const rateLimit = (otherwise: string) => Type.String({
-  default: otherwise, pattern: '^[1-9]\\d{0,6}/[1-9]\\d{0,5}$', must: 'a count and a number of seconds, such as 10/900'
-})
-
-/** Prometheus sends it after `Bearer`: the characters are those of a bearer token (RFC 6750, section 2.1). */
-const metricsToken = Type.String({
-  secret: true,
-  pattern: '^(?=.{16,512}$)[A-Za-z0-9._~+/-]+=*$',
-  must: '16 to 512 letters, digits or characters of "-._~+/" that cannot be guessed, ' +
-    'such as the output of: openssl rand -hex 32'
-})
-
-/** Every setting: the name of its environment variable, its type, its bounds and its default. */
-export const Settings = Type.Object({
-  HOST: Type.String({ default: '127.0.0.1', pattern: '^[0-9A-Za-z.:_-]+$', must: 'a host name or an IP address' }),
-  PORT: integer(0, 65_535, 3000),
-  LOG_LEVEL: Type.Union(
-    (['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const).map(level => Type.Literal(level)),
-    { default: 'info', must: 'one of fatal, error, warn, info, debug, trace and silent' }),
-  /** Postgres. Unset: the embedded one, in DATA_DIR. */
-  DATABASE_URL: Type.Optional(address(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database')),
-  /** Redis. Unset: the blocklist is in the memory of this process. */
-  REDIS_URL: Type.Optional(address(['redis:', 'rediss:'], 'redis://host:6379')),
-  /** The sentinels that know the primary, and the name that it has there; instead of REDIS_URL. */
-  REDIS_SENTINELS: Type.Optional(redisMembers('sentinel-1:26379,sentinel-2:26379,sentinel-3:26379')),
-  REDIS_MASTER_NAME: Type.Optional(
-    Type.String({
-      pattern: '^[A-Za-z0-9._-]{1,255}$',
-      must: 'letters, digits or characters of "._-", such as mymaster'
-    })
-  ),
-  /** Some nodes of a cluster; instead of REDIS_URL. */
-  REDIS_CLUSTER_NODES: Type.Optional(redisMembers('node-1:6379,node-2:6379,node-3:6379')),
-  /** The user of the primary behind sentinels, or of the nodes of a cluster. */
-  REDIS_USERNAME: Type.Optional(Type.String({ pattern: '^\\S{1,255}$', must: 'a name without spaces' })),
-  REDIS_PASSWORD: Type.Optional(
-    Type.String({ secret: true, maxLength: 4096, must: 'a password of at most 4096 characters' })
-  ),
-  /** A file with the certificates that are trusted, where Redis is reached by TLS. Unset: those that Node trusts. */
-  REDIS_TLS_CA: Type.Optional(Type.String({ minLength: 1, must: 'a file' })),
-  /** Where Redis does not tell its eviction policy. */
-  REDIS_NOEVICTION_ACKNOWLEDGED: Type.Union([Type.Literal('yes'), Type.Literal('no')], {
-    default: 'no',
-    must: 'yes or no'
+const postgres = {
+  DATABASE_URL: Type.Optional(address(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database', {
+    description: 'Postgres. Set it together with Redis, or set neither for the embedded mode.',
+    example: 'postgres://user:password@localhost:5432/signout'
+  })),
+  DATABASE_DEADLINE_MS: integer(100, 60_000, 2000, ' (milliseconds)', {
+    description: 'How long Postgres may take to connect, to run a statement, or to get a lock. ' +
+      'Beyond it a request gets 503.'
   }),
-  DATA_DIR: Type.String({ default: '.signout', minLength: 1, must: 'a folder' }),
-  /** `iss` of the tokens. */
-  ISSUER: Type.Optional(Type.Refine(
-    Type.String({ must: 'an http or https address without query and fragment, such as https://auth.example.com' }),
-    text => URL.canParse(text) && /^https?:\/\/[^?#]+$/.test(text))),
-  /** `aud` of the tokens. Unset: the issuer. */
-  AUDIENCE: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 255, must: 'a name of 1 to 255 characters for those who accept the tokens' })
-  ),
-  ACCESS_TOKEN_TTL: integer(1, 2_592_000, 900, ' (seconds)'),
-  CLOCK_LEEWAY: integer(0, 300, 5, ' (seconds)'),
-  /** How long a session lives without being refreshed. */
-  REFRESH_TOKEN_TTL: integer(1, 31_536_000, 1_209_600, ' (seconds)'),
-  /** How long a session lives at most, however often it is refreshed. */
-  SESSION_MAX_AGE: integer(1, 31_536_000, 2_592_000, ' (seconds)'),
-  /** For how long the refresh token that was just spent is answered with the same successor again. */
-  REFRESH_GRACE: integer(0, 300, 10, ' (seconds)'),
-  MAX_SESSIONS: integer(1, 1000, 100),
-  /** For how long sessions that have ended or expired are kept for their owner to see. */
-  SESSION_RETENTION: integer(0, 31_536_000, 2_592_000, ' (seconds)'),
-  SECURITY_EVENT_RETENTION: integer(3600, 315_360_000, 7_776_000, ' (seconds)'),
-  KEY_ENCRYPTION_SECRET: Type.Optional(Type.Refine(
-    Type.String({
-      secret: true,
-      must: '32 bytes or more that cannot be guessed, such as the output of: openssl rand -base64 32'
-    }),
-    text => Buffer.byteLength(text) >= 32)),
-  BLOCKLIST_DEADLINE_MS: integer(10, 10_000, 250, ' (milliseconds)'),
-  /** How many replicas of Redis must have a logout before it is answered. */
-  BLOCKLIST_WAIT_REPLICAS: integer(0, 10, 0),
+  DATA_DIR: Type.String({
+    default: '.signout',
+    minLength: 1,
+    must: 'a folder',
+    description: 'The folder of the embedded mode: its database and its secret. One process at a time.'
+  })
+}
+
+const redis = {
+  REDIS_URL: Type.Optional(address(['redis:', 'rediss:'], 'redis://host:6379', {
+    description: 'Redis, one server. rediss:// connects with TLS.',
+    example: 'redis://localhost:6379'
+  })),
+  REDIS_SENTINELS: Type.Optional(redisMembers('sentinel-1:26379,sentinel-2:26379,sentinel-3:26379', {
+    description: 'Instead of REDIS_URL: the sentinels that know the primary. ' +
+      'rediss:// in front of each connects with TLS. user:password@ is for the sentinels.',
+    example: 'sentinel-1:26379,sentinel-2:26379,sentinel-3:26379'
+  })),
+  REDIS_MASTER_NAME: Type.Optional(Type.String({
+    pattern: '^[A-Za-z0-9._-]{1,255}$',
+    must: 'letters, digits or characters of "._-", such as mymaster',
+    description: 'The name that the sentinels give the primary. Required with REDIS_SENTINELS.',
+    example: 'mymaster'
+  })),
+  REDIS_CLUSTER_NODES: Type.Optional(redisMembers('node-1:6379,node-2:6379,node-3:6379', {
+    description: 'Instead of REDIS_URL: some nodes of a Redis cluster.',
+    example: 'node-1:6379,node-2:6379,node-3:6379'
+  })),
+  REDIS_USERNAME: Type.Optional(Type.String({
+    pattern: '^\\S{1,255}$',
+    must: 'a name without spaces',
+    description: 'The user of the primary behind sentinels, or of the nodes of a cluster.',
+    example: ''
+  })),
+  REDIS_PASSWORD: Type.Optional(Type.String({
+    secret: true,
+    maxLength: 4096,
+    must: 'a password of at most 4096 characters',
+    description: 'The password of that user. Without REDIS_USERNAME it is the password of the default user.',
+    example: ''
+  })),
+  REDIS_TLS_CA: Type.Optional(Type.String({
+    minLength: 1,
+    must: 'a file',
+    description: 'A file with the certificates of the authorities that are trusted for Redis, in PEM format. ' +
+      'Without it, those that Node trusts.',
+    example: '/etc/ssl/redis-ca.pem'
+  })),
+  REDIS_NOEVICTION_ACKNOWLEDGED: oneOf(['yes', 'no'], 'no', {
+    description: 'yes, if Redis denies CONFIG GET and you have made sure that its maxmemory-policy is noeviction. ' +
+      'If it is not, revoked tokens may be accepted.'
+  }),
   BLOCKLIST_PREFIX: Type.String({
     default: 'signout:',
     pattern: '^[A-Za-z0-9:._-]{1,64}$',
-    must: '1 to 64 letters, digits or characters of ":._-"'
+    must: '1 to 64 letters, digits or characters of ":._-"',
+    description: 'The beginning of every key in Redis. Each service that shares a Redis needs its own.'
   }),
-  PASSWORD_MIN_LENGTH: integer(8, 128, 15, ' (characters)'),
-  /** The proxies whose X-Forwarded-For is trusted. */
-  TRUST_PROXY: Type.Optional(Type.Refine(
-    Type.Array(Type.String(), {
-      minItems: 1,
-      must: 'a list of addresses or CIDR ranges, such as 10.0.0.0/8,192.168.1.1'
-    }),
-    list => list.every(isAddressRange))),
-  DATABASE_DEADLINE_MS: integer(100, 60_000, 2000, ' (milliseconds)'),
-  RATE_LIMITS: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', must: 'on or off' }),
-  LIMIT_PASSWORD_BY_ACCOUNT: rateLimit('50/900'),
-  LIMIT_PASSWORD_BY_IP: rateLimit('100/900'),
-  LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: rateLimit('10/900'),
-  LIMIT_REGISTER_BY_IP: rateLimit('100/3600'),
-  LIMIT_REFRESH_BY_SESSION: rateLimit('120/60'),
-  /** Where metrics are, on HOST. Unset: on PORT with METRICS_TOKEN, or nowhere. */
-  METRICS_PORT: Type.Optional(integer(0, 65_535)),
-  METRICS_TOKEN: Type.Optional(metricsToken)
+  BLOCKLIST_DEADLINE_MS: integer(10, 10_000, 250, ' (milliseconds)', {
+    description: 'How long Redis may take to answer. Beyond it a request gets 503.'
+  }),
+  BLOCKLIST_WAIT_REPLICAS: integer(0, 10, 0, '', {
+    description: 'How many Redis replicas must have a logout before it is answered. docs/redis.md says what that costs.'
+  })
+}
+
+const tokens = {
+  ISSUER: Type.Optional(issuer({
+    description: 'The public address of the service, `iss` of its tokens. Required with DATABASE_URL. ' +
+      'Otherwise the address that it listens on.',
+    example: 'https://auth.example.com'
+  })),
+  AUDIENCE: Type.Optional(Type.String({
+    minLength: 1,
+    maxLength: 255,
+    must: 'a name of 1 to 255 characters for those who accept the tokens',
+    description: 'The services that accept the tokens, `aud`. Defaults to ISSUER.',
+    example: 'https://api.example.com'
+  })),
+  ACCESS_TOKEN_TTL: integer(1, 2_592_000, 900, ' (seconds)', { description: 'How long an access token is valid.' }),
+  CLOCK_LEEWAY: integer(0, 300, 5, ' (seconds)', {
+    description: 'By how much the clocks of replicas, Redis, Postgres and verifying services may differ.'
+  }),
+  KEY_ENCRYPTION_SECRET: Type.Optional(secret({
+    description: 'The secret that encrypts the signing keys in the database, the same for every replica. ' +
+      'Required with DATABASE_URL. In embedded mode it is created once and kept in DATA_DIR.',
+    example: ''
+  }))
+}
+
+const sessions = {
+  REFRESH_TOKEN_TTL: integer(1, 31_536_000, 1_209_600, ' (seconds)', {
+    description: 'How long a session lives without a refresh.'
+  }),
+  SESSION_MAX_AGE: integer(1, 31_536_000, 2_592_000, ' (seconds)', {
+    description: 'How long a session lives at most, with refreshes.'
+  }),
+  REFRESH_GRACE: integer(0, 300, 10, ' (seconds)', {
+    description: 'How long the refresh token that was just spent gets the same pair again. ' +
+      'So two tabs, or a lost answer, do not sign the user out. 0 turns it off.'
+  }),
+  MAX_SESSIONS: integer(1, 1000, 100, '', {
+    description: 'How many live sessions a user may have. A new session ends the one that was idle longest.'
+  }),
+  SESSION_RETENTION: integer(0, 31_536_000, 2_592_000, ' (seconds)', {
+    description: 'How long sessions that have ended or expired are kept.'
+  }),
+  SECURITY_EVENT_RETENTION: integer(3600, 315_360_000, 7_776_000, ' (seconds)', {
+    description: 'How long security events are kept.'
+  }),
+  PASSWORD_MIN_LENGTH: integer(8, 128, 15, ' (characters)', { description: 'The shortest password.' })
+}
+
+const limits = {
+  RATE_LIMITS: oneOf(['on', 'off'], 'on', {
+    description: 'off turns all limits off, for load tests on a closed network. ' +
+      'Each limit is a number of attempts and a number of seconds.'
+  }),
+  LIMIT_PASSWORD_BY_ACCOUNT: rateLimit('50/900', { description: 'Wrong passwords for one account.' }),
+  LIMIT_PASSWORD_BY_IP: rateLimit('100/900', { description: 'Wrong passwords from one address.' }),
+  LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: rateLimit('10/900', {
+    description: 'Wrong passwords for one account from one address.'
+  }),
+  LIMIT_REGISTER_BY_IP: rateLimit('100/3600', { description: 'Registrations from one address.' }),
+  LIMIT_REFRESH_BY_SESSION: rateLimit('120/60', { description: 'Refreshes of one session.' })
+}
+
+const metrics = {
+  METRICS_PORT: Type.Optional(integer(0, 65_535, undefined, '', {
+    description: 'A port of its own for /metrics, which the public should not reach.',
+    example: '9464'
+  })),
+  METRICS_TOKEN: Type.Optional(bearerToken({
+    description: 'Without METRICS_PORT: the bearer token for /metrics on PORT. With neither there are no metrics.',
+    example: ''
+  }))
+}
+
+/** Every setting by its subject: the name of its environment variable, its type, its bounds and its default. */
+export const settingGroups = {
+  'Address and log': http,
+  Postgres: postgres,
+  Redis: redis,
+  'Tokens and clocks': tokens,
+  'Sessions and passwords': sessions,
+  'Limits on guessing': limits,
+  Metrics: metrics
+}
+
+/** Every setting. */
+export const Settings = Type.Object({
+  ...http, ...postgres, ...redis, ...tokens, ...sessions, ...limits, ...metrics
 })
 export type Settings = Static<typeof Settings>
-
-/**
- * Returns the settings of environment variables, and adds a line to `mistakes` for each that is wrong.
- *
- * A value that is wrong is kept, so that it is not taken for one that is missing as well.
- */
-export function readSettings (env: Record<string, string | undefined>, mistakes: string[]): Settings {
-  const values: Record<string, unknown> = {}
-  for (const [name, schema] of Object.entries(Settings.properties as unknown as Record<string, TSchema & Must>)) {
-    const text = env[name]
-    if (text === undefined || text === '') {
-      if ('default' in schema) values[name] = schema.default
-      continue
-    }
-    const value = parse(schema, text)
-    if (!Value.Check(schema, value)) mistakes.push(`${name} is ${shown(schema, text)}; it must be ${schema.must}.`)
-    values[name] = value
-  }
-  return values as Settings
-}
-
-/** Text becomes what the schema asks for where it can; what cannot stays text, and fails the check. */
-function parse (schema: TSchema, text: string): unknown {
-  if (Type.IsInteger(schema)) return /^\d+$/.test(text) ? Number(text) : text
-  if (Type.IsArray(schema)) return text.split(',').map(item => item.trim())
-  return text
-}
-
-function shown (schema: Must, text: string): string {
-  return schema.secret ? `${Buffer.byteLength(text)} bytes that do not fit` : JSON.stringify(text)
-}
-
-/** A user or a password that is not percent-encoded as it should be would be found out by the client only. */
-function isAddress (text: string, schemes: string[]): boolean {
-  if (!text.includes('://') || !URL.canParse(text)) return false
-  const { protocol, username, password, pathname } = new URL(text)
-  // The number of a database of Redis. What is no plain number would silently be database 0.
-  if (/^rediss?:$/.test(protocol) && !/^\/?\d{0,5}$/.test(pathname)) return false
-  try {
-    decodeURIComponent(username + password)
-  } catch {
-    return false
-  }
-  return schemes.includes(protocol)
-}
-
-function isAddressRange (text: string): boolean {
-  const [ip = '', bits, ...rest] = text.split('/')
-  const version = isIP(ip)
-  if (version === 0 || rest.length > 0) return false
-  // Not 0: that would trust every address, and proxy-addr refuses it.
-  return (
-    bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (version === 4 ? 32 : 128))
-  )
-}

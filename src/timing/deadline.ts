@@ -1,4 +1,4 @@
-/** What was awaited did not settle within its deadline. It may still happen. */
+/** A promise did not settle within its deadline. Its work may still be done later. */
 export class DeadlineError extends Error {
   override readonly name = 'DeadlineError'
   constructor (deadlineMs: number) {
@@ -7,8 +7,8 @@ export class DeadlineError extends Error {
 }
 
 /**
- * Settles as `promise` does, or rejects with a {@link DeadlineError} after `deadlineMs`, whichever is first.
- * The promise itself is not cancelled: what it does may still take effect later.
+ * Settles as `promise` does, or rejects with a {@link DeadlineError} after `deadlineMs`, whichever is first. The
+ * promise itself is not cancelled: its work may still take effect later.
  */
 export function withDeadline<T> (promise: T | PromiseLike<T>, deadlineMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -30,8 +30,8 @@ interface Turn {
 }
 
 /**
- * Creates a bound for what every request waits for: a timer for each request would cost more than the rest of the
- * check. The timer of a turn is set when its first promise begins, so that none waits longer than the deadline.
+ * Creates a bound for the waits of requests. A timer for each request would cost more than the rest of the check. The
+ * timer of a turn is set when its first promise begins, so that no promise waits longer than the deadline.
  *
  * @param deadlineMs the longest wait, in milliseconds
  */

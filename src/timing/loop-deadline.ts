@@ -1,6 +1,6 @@
 import { DeadlineError } from './deadline.ts'
 
-/** How often the event loop is looked at during a wait. */
+/** The number of slices of a wait. */
 const slices = 5
 
 /**
@@ -8,8 +8,8 @@ const slices = 5
  *
  * A plain timer also expires when the event loop was late: the answer may have arrived and not been read yet. A burst
  * of requests can make the loop late, so an attacker could make any plain deadline expire. Here the wait is cut into
- * slices. A slice that was late counts as one slice, however late it was, and answers that have arrived are read before
- * the last one ends.
+ * slices. A slice that was late counts as one slice, however late it was. Answers that have arrived are read before the
+ * last slice ends.
  */
 export function withLoopDeadline<T> (promise: Promise<T>, deadlineMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -21,7 +21,7 @@ export function withLoopDeadline<T> (promise: Promise<T>, deadlineMs: number): P
     function waitOn (): void {
       const startedAt = performance.now()
       timer = setTimeout(() => {
-        // A timer that was set late in a long turn of the loop expires early: what really passed is what counts.
+        // A timer that was set late in a long turn of the loop expires early: the time that really passed counts.
         leftMs -= Math.min(sliceMs, performance.now() - startedAt)
         // Two turns: what has arrived is read in the first, and reaches its promise before the second.
         if (leftMs < 1) setImmediate(() => setImmediate(expire))

@@ -1,21 +1,21 @@
-/** Something that is done again and again. */
+/** Work that is done again and again. */
 export interface Poll {
   start (): void
   stop (): void
-  /** Does it sooner. */
+  /** Starts the next run sooner. */
   hasten (): void
 }
 
 export interface PollOptions {
-  /** How long after it was begun it is begun again, in milliseconds. */
+  /** The time from the start of one run to the start of the next, in milliseconds. */
   everyMs: number
-  /** How long it rests at least after it was done, when it is told to be quick. */
+  /** The pause after a run when the next one is hastened, in milliseconds. */
   hastenedMs: number
-  /** How many may be under way at once, where it takes longer than that. */
+  /** The number of runs that may be under way at once, if they take longer than `everyMs`. Defaults to 1. */
   maxAtOnce?: number
 }
 
-/** Does something at a fixed rate, and sooner when it is told to, but never all the time. */
+/** Creates a poll, which does its work at a fixed rate, and sooner when it is hastened. The work must not reject. */
 export function createPoll (work: () => Promise<void>, { everyMs, hastenedMs, maxAtOnce = 1 }: PollOptions): Poll {
   let timer: NodeJS.Timeout | undefined
   let begunAt = -Infinity
@@ -27,7 +27,7 @@ export function createPoll (work: () => Promise<void>, { everyMs, hastenedMs, ma
   function schedule (): void {
     clearTimeout(timer)
     if (!isRunning || underWay >= maxAtOnce) return
-    // To be quick is to wait for no answer longer than needed, not to ask before it is there.
+    // A hastened run waits until no run is under way.
     const dueAt = isHastened && underWay === 0 ? doneAt + hastenedMs : begunAt + everyMs
     timer = setTimeout(begin, Math.max(0, dueAt - performance.now())).unref()
   }
@@ -56,7 +56,7 @@ export function createPoll (work: () => Promise<void>, { everyMs, hastenedMs, ma
       clearTimeout(timer)
     },
     hasten () {
-      // Asked for by every look-up that is refused: setting the timer anew each time would put it off for ever.
+      // Every refused look-up calls this. Setting the timer again each time would postpone it for ever.
       if (isHastened) return
       isHastened = true
       if (underWay === 0) schedule()

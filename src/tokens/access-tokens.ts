@@ -7,24 +7,22 @@ import { signingAlgorithm } from '../db/public-jwk.ts'
 
 const claimsCheck = Compile(AccessTokenClaims)
 
-/**
- * `client_id` (RFC 9068, section 2.2) of tokens that were issued to the service's own sign-in, not to an OAuth client.
- */
+/** The `client_id` (RFC 9068, section 2.2) of tokens from the service's own login, where no OAuth client takes part. */
 const firstPartyClientId = 'signout'
 
 export interface AccessTokenOptions {
-  /** `iss`: who issues the tokens. */
+  /** The issuer of the tokens (`iss`). */
   issuer: string
-  /** `aud`: whom they are for. */
+  /** The recipients of the tokens (`aud`). */
   audience: string
   lifetimeSeconds: number
-  /** Throws when the clock may be wrong: then no token is planned. */
+  /** Throws if the clock may be wrong. Then no token is planned. */
   requireClock?: () => void
-  /** The clock, in milliseconds since the epoch. */
+  /** Returns the time, in milliseconds since the epoch. Defaults to `Date.now`. */
   now?: () => number
 }
 
-/** Whom a token speaks for, and in which session. */
+/** The user and the session of a token. */
 export interface AccessTokenSubject {
   userId: string
   sessionId: string
@@ -32,7 +30,7 @@ export interface AccessTokenSubject {
   scope: string
 }
 
-/** What tells one access token from another of the same session. */
+/** The claims in which the access tokens of one session differ. */
 export interface AccessTokenValidity {
   /** `jti` */
   id: string
@@ -43,21 +41,18 @@ export interface AccessTokenValidity {
 
 export interface AccessTokens {
   /**
-   * Decides on a new token: a `jti` of its own, from now until its lifetime is over. To be called in the transaction
-   * that locks the session, which must know of it before it is signed: whatever ends the session then ends this token
-   * too.
+   * Plans a new token: a `jti` of its own, valid from now until its lifetime is over. Call it in the transaction that
+   * locks the session. The session must store the plan before the token is signed. Then any end of the session revokes
+   * this token too.
    *
    * Throws `service_unavailable` while the clock may be wrong.
    *
-   * @param latestAt beyond which it must not live, in milliseconds since the epoch
+   * @param latestAt the latest `exp`, in milliseconds since the epoch
    */
   plan (latestAt: number): AccessTokenValidity
-  /** Signs the token with the current key. The same arguments make the same token, while the key is the same. */
+  /** Signs the token with the current key. While the key stays, equal arguments give the same token. */
   sign (subject: AccessTokenSubject, validity: AccessTokenValidity): Promise<string>
-  /**
-   * The claims of a token that was signed with one of our keys, whether or not it has expired; undefined for any other
-   * text.
-   */
+  /** Returns the claims of a token of this service, even if it has expired. Returns undefined for any other text. */
   read (token: string): Promise<AccessTokenClaims | undefined>
 }
 
@@ -101,7 +96,7 @@ export function createAccessTokens (keyRing: KeyRing, options: AccessTokenOption
         const claims: unknown = JSON.parse(new TextDecoder().decode(payload))
         return claimsCheck.Check(claims) && claims.iss === issuer ? claims : undefined
       } catch {
-        // Whatever it is, it is no token of ours.
+        // Any error means that the text is not a token of this service.
         return undefined
       }
     }

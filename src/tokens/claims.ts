@@ -5,17 +5,17 @@ import { maxIdLength, maxNumericDate } from '../entries/revocation.ts'
 import { canonicalUuidPattern } from '../input/uuid.ts'
 
 const Identifier = Type.String({ minLength: 1, maxLength: maxIdLength })
-/** Our own ids have one form. In another one the blocklist would not recognise them. */
+/** The form of our own ids. The blocklist would not recognise another form. */
 const CanonicalUuid = Type.String({ pattern: canonicalUuidPattern })
-/** Up to the end of the year 9999: beyond it no date has a form, and no entry of a blocklist an end. */
+/** Seconds since the epoch, up to the end of the year 9999. No revocation can have a later `expiresAt`. */
 const NumericDate = Type.Number({ minimum: 0, maximum: maxNumericDate })
 
 /**
- * What the registered claims (RFC 7519, section 4.1) must be in a token that can be revoked, whoever issued it:
- * `jti` says what to revoke, and `exp` until when. The others may be absent, but not of another type.
+ * The registered claims (RFC 7519, section 4.1) of a token that can be revoked, from any issuer. `jti` names the token
+ * to revoke, and `exp` says until when. The others may be absent, but not of another type.
  *
- * fast-jwt checks values and leaves the types of several claims to its caller: it lets a `jti` through that is
- * an array, a numeric `sub`, an `iat` that is text, and an `exp` of 1e400.
+ * fast-jwt checks values and leaves the types of several claims to its caller. It accepts a `jti` that is an array, a
+ * numeric `sub`, an `iat` that is text, and an `exp` of 1e400.
  */
 export const RevocableTokenClaims = Type.Object({
   jti: Identifier,
@@ -29,7 +29,7 @@ export const RevocableTokenClaims = Type.Object({
 })
 export type RevocableTokenClaims = Static<typeof RevocableTokenClaims>
 
-/** The claims of signout's own access tokens (RFC 9068, section 2.2), and the session that they belong to. */
+/** The claims of signout's own access tokens (RFC 9068, section 2.2), and the session of the token. */
 export const AccessTokenClaims = Type.Object({
   iss: Type.String(),
   aud: Type.String(),
@@ -47,25 +47,28 @@ export const AccessTokenClaims = Type.Object({
 export type AccessTokenClaims = Static<typeof AccessTokenClaims>
 
 export interface ClaimsCheckOptions {
-  /** What the claims must be beyond {@link RevocableTokenClaims}: a TypeBox schema, or any JSON Schema. */
+  /** Requirements beyond {@link RevocableTokenClaims}: a TypeBox schema, or any JSON Schema. */
   schema?: TSchema
-  /** By how many seconds the issuer's clock may be ahead of ours. */
+  /** The number of seconds by which clocks may differ. */
   leewaySeconds: number
-  /** The clock, in milliseconds since the epoch. */
+  /** Returns the time, in milliseconds since the epoch. Defaults to `Date.now`. */
   now?: () => number
 }
 
-/** A token says that it was issued in the future. */
+/** The cause of `invalid_token` if the `iat` of a token is in the future. */
 export class IssuedInFutureError extends Error {
   override readonly name = 'IssuedInFutureError'
 }
 
-/** Throws `invalid_token` unless the claims are those of a token that can be revoked. */
+/**
+ * Throws `invalid_token` unless the claims are those of a token that can be revoked, and `token_expired` after its
+ * `exp`.
+ */
 export type ClaimsCheck = (claims: unknown) => asserts claims is RevocableTokenClaims
 
 /**
- * Whether a token has expired, with the leeway. It has at that very instant (RFC 7519, section 4.1.4), as its entry may
- * have, though fast-jwt still accepts it. Negated, so that `NaN` has expired.
+ * Returns true if a token has expired, with the leeway. A token expires at the instant of its `exp` (RFC 7519, section
+ * 4.1.4), when its entry may end too. fast-jwt still accepts it then. Negated, so that `NaN` has expired.
  */
 export function hasExpired (
   { exp }: Pick<RevocableTokenClaims, 'exp'>,
@@ -76,8 +79,9 @@ export function hasExpired (
 }
 
 /**
- * Makes the check of the claims of a token whose signature and validity were already verified. It throws
- * `invalid_token` when a claim is missing, of the wrong type, or says that the token was issued in the future.
+ * Creates the check of the claims of a token whose signature and validity were already verified. It throws
+ * `invalid_token` if a claim is missing, of the wrong type, or says that the token was issued in the future. It throws
+ * `token_expired` if the token has expired.
  */
 export function createClaimsCheck (options: ClaimsCheckOptions): ClaimsCheck {
   const { leewaySeconds, now = Date.now } = options
@@ -87,7 +91,7 @@ export function createClaimsCheck (options: ClaimsCheckOptions): ClaimsCheck {
   return function checkClaims (claims): asserts claims is RevocableTokenClaims {
     if (!revocable.Check(claims)) throw new SignoutError('invalid_token')
     if (further !== undefined && !further.Check(claims)) throw new SignoutError('invalid_token')
-    // Whatever options a verifier was given: a token outlives its entry in the blocklist otherwise.
+    // Checked again, regardless of the options of a verifier: a token must not outlive its entry in the blocklist.
     if (hasExpired(claims, leewaySeconds, now)) throw new SignoutError('token_expired')
     if (claims.iat !== undefined && claims.iat > now() / 1000 + leewaySeconds) {
       throw new SignoutError('invalid_token', { cause: new IssuedInFutureError() })

@@ -5,13 +5,13 @@ import { CompactEncrypt, compactDecrypt, type JWK } from 'jose'
 export interface KeyEncryption {
   /** @returns an encrypted JWK (RFC 7517, section 7) in JWE compact form, bound to the key's `kid` */
   encrypt (kid: string, privateJwk: JWK): Promise<string>
-  /** Rejects when the secret is not the one that it was encrypted under, or the text belongs to another `kid`. */
+  /** Rejects if the secret is another one, or if the text belongs to another `kid`. */
   decrypt (kid: string, encrypted: string): Promise<JWK>
 }
 
 /**
- * AES-256-GCM under a key that is derived from the secret with HKDF-SHA256, so that the same secret can serve
- * other purposes under other names.
+ * Creates the encryption: AES-256-GCM under a key that is derived from the secret with HKDF-SHA256. So one secret can
+ * serve other purposes under other names.
  *
  * @param secret at least 32 bytes that cannot be guessed
  */

@@ -3,7 +3,7 @@ import type { Database } from '../db/database.ts'
 import { signingKeys } from '../db/tables.ts'
 import type { PublicJwk } from '../db/public-jwk.ts'
 
-/** A signing key as it is kept: its private part is readable only with the service's secret. */
+/** A signing key as it is stored. Its private part can only be read with the secret of the service. */
 export interface StoredKey {
   kid: string
   publicJwk: PublicJwk
@@ -11,9 +11,9 @@ export interface StoredKey {
 }
 
 export interface KeyRepository {
-  /** The key that signs, or undefined before the first start. */
+  /** Returns the key that signs, or undefined before the first start. */
   findActive (): Promise<StoredKey | undefined>
-  /** Atomic: adds the key unless one is active already, and answers the one that is active afterwards. */
+  /** Adds the key unless there is an active one, and returns the one that is active afterwards. Atomic. */
   addUnlessActive (key: StoredKey): Promise<StoredKey>
 }
 

@@ -24,15 +24,15 @@ export interface KeyRing {
   readonly signingKey: SigningKey
   /** The public keys as a JWK Set (RFC 7517, section 5). Holds no private member. */
   readonly jwks: { keys: PublicJwk[] }
-  /** The public key of that `kid` as PEM (SPKI), or undefined when this service has no such key. */
+  /** Returns the public key of that `kid` as PEM (SPKI), or undefined if this service has no such key. */
   publicKeyPem (kid: unknown): string | undefined
 }
 
 /**
- * Opens the key ring that is kept in the database, and makes its first key when there is none. Replicas that do
- * so at the same instant end up with the same key: the repository keeps only the first.
+ * Opens the key ring in the database, and creates its first key if there is none. Replicas that start at the same time
+ * get the same key: the repository keeps only the first.
  *
- * Throws a {@link StartupError} when the secret is not the one that the key was encrypted under.
+ * Rejects with a {@link StartupError} if the key was encrypted under another secret.
  */
 export async function openKeyRing (keys: KeyRepository, encryption: KeyEncryption): Promise<KeyRing> {
   const stored = await keys.findActive() ?? await keys.addUnlessActive(await generateKey(encryption))

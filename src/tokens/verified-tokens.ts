@@ -1,42 +1,41 @@
 import type { RevocableTokenClaims } from './claims.ts'
 import { deepFreeze } from './deep-freeze.ts'
 
-/** What a token was verified with, where that is not the same for all tokens and for ever. */
+/** The key that verified a token. Absent if one key verifies all tokens. */
 export interface KeyUse {
   key: string | Buffer
-  /** The decoded token, by which the key was found: frozen once it is remembered. */
+  /** The decoded token that the key function was called with. It is frozen once it is remembered. */
   token: unknown
 }
 
 /**
- * Where a text is looked for: by its last characters, which are the greater part of a signature, and cost a tenth of
- * what it costs to hash all of it. It counts only when all of it is the same. Two tokens that were verified do not end
- * alike.
+ * The number of characters at the end of a token that it is looked up by. They are part of its signature, so two
+ * verified tokens practically never end alike. To hash them costs a tenth of hashing the whole text. A token is found
+ * only if its whole text is the same.
  */
 const placeLength = 43
 
-/** A token that was verified: its signature, and all that its claims must be. */
+/** A token whose signature and claims were verified. */
 export interface VerifiedToken {
   readonly claims: RevocableTokenClaims
   readonly keyUse: KeyUse | undefined
 }
 
 /**
- * Tokens that were verified, by the exact text that they came in, so that the second use of one costs no decoding and
- * no signature.
+ * Remembers verified tokens by their exact text. The second use of a token then needs no decoding and no signature
+ * check.
  *
- * That rests on three things. A signature that was right for a key stays right, and so does whatever was checked of
- * claims that cannot change: they are deeply frozen, since every request gets the same object. What changes is the
- * clock, which is asked on every use; the key, which is in the answer for whoever uses it to compare; and the
- * blocklist, which is asked about every request and is no matter of this.
+ * A signature that was right for a key stays right. The claims cannot change: they are deeply frozen, because every
+ * request gets the same object. Three things can change. The clock is checked on every use. The key is returned with
+ * the claims, so that the caller can compare it. The blocklist is checked elsewhere, for every request.
  *
- * Bounded: beyond `maxTokens` the one goes that was not used for longest. Only what was verified gets in, so that
- * nobody without good tokens can drive others out.
+ * Beyond `maxTokens`, the token that was not used for longest is dropped. Only verified tokens get in, so requests
+ * without valid tokens cannot drive others out.
  */
 export interface VerifiedTokens {
-  /** What was remembered under this very text, if the clock still allows it. */
+  /** Returns the token that was remembered under this exact text, if the clock still allows it. */
   find (text: string): VerifiedToken | undefined
-  /** To be called with what has just been verified, and with nothing else. */
+  /** Remembers a token. Call it only with claims that have just been verified. */
   remember (text: string, claims: RevocableTokenClaims, keyUse?: KeyUse): void
   forget (text: string): void
   readonly size: number
@@ -44,24 +43,24 @@ export interface VerifiedTokens {
 
 export interface VerifiedTokensOptions {
   maxTokens: number
-  /** By how much clocks may differ, in milliseconds. */
+  /** The number of milliseconds by which clocks may differ. */
   leewayMs: number
-  /** Whether `nbf` is not looked at. */
+  /** True if `nbf` is not checked. */
   ignoreNotBefore?: boolean
-  /** How old a token may be, by its `iat`, in milliseconds. No leeway is added to it, since @fastify/jwt adds none. */
+  /** The largest age of a token, by its `iat`, in milliseconds. No leeway is added, because @fastify/jwt adds none. */
   maxAgeMs?: number | undefined
-  /** For how long one is remembered at most, in milliseconds; as long as it is valid when this is left out. */
+  /** The longest time that a token is remembered, in milliseconds. Defaults to the rest of its validity. */
   ttlMs?: number | undefined
-  /** The clock, in milliseconds since the epoch. */
+  /** Returns the time, in milliseconds since the epoch. Defaults to `Date.now`. */
   now?: () => number
 }
 
 interface Entry extends VerifiedToken {
   text: string
-  /** The end of the text. */
+  /** The last {@link placeLength} characters of the text. */
   place: string
   /**
-   * The first instant at which it counts, and the first at which it does not any more, in milliseconds since the epoch.
+   * The first instant at which it counts, and the first at which it no longer counts, in milliseconds since the epoch.
    */
   startsAt: number
   endsAt: number
@@ -74,7 +73,7 @@ export function createVerifiedTokens (options: VerifiedTokensOptions): VerifiedT
   const { maxTokens, leewayMs, ignoreNotBefore = false, maxAgeMs = Infinity } = options
   const { ttlMs = Infinity, now = Date.now } = options
   const entries = new Map<string, Entry>()
-  // The list is a ring with this in it, after the newest and before the oldest, so that no link is ever missing.
+  // The list is a ring. This entry is after the newest and before the oldest, so that no link is ever missing.
   const ends = {} as Entry
   ends.newer = ends.older = ends
 
@@ -105,7 +104,7 @@ export function createVerifiedTokens (options: VerifiedTokensOptions): VerifiedT
       const entry = lookFor(text)
       if (entry === undefined) return undefined
       const at = now()
-      // Written so that no clock that is none passes.
+      // Negated, so that `NaN` fails.
       if (!(at >= entry.startsAt && at < entry.endsAt)) {
         drop(entry)
         return undefined
@@ -123,7 +122,7 @@ export function createVerifiedTokens (options: VerifiedTokensOptions): VerifiedT
       const tooOldAt = iat === undefined ? Infinity : iat * 1000 + maxAgeMs
       const endsAt = Math.min(exp * 1000 + leewayMs, tooOldAt, now() + ttlMs)
       deepFreeze(claims)
-      // Whoever finds keys gets it on every use.
+      // A key function is called with it on every use.
       deepFreeze(keyUse?.token)
       const place = text.slice(-placeLength)
       const known = entries.get(place)

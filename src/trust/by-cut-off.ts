@@ -3,46 +3,48 @@ import { runScript, type RedisLink } from '../redis/link.ts'
 import { UntrustedError, type Trust } from './trust.ts'
 
 /**
- * What keeps a revoked token refused when there is no record to make a blocklist again from: an instant in Redis before
- * which no token counts. Whenever Redis may have forgotten something the cut-off moves to where it has just been asked,
- * so that whatever was revoked and forgotten was issued before it. It never moves back.
+ * An instant in Redis: tokens that were issued before it are refused. It protects a blocklist that has no record to be
+ * rebuilt from.
  *
- * Redis may have forgotten something when the cut-off is missing, or was set for another process (`run_id`) or another
- * history (`master_replid`) than the one that answers: it was emptied, restarted, restored, or failed over.
+ * When Redis may have lost revocations, the cut-off moves past the present. Every token whose revocation may be lost
+ * was issued before that. The cut-off never moves back.
+ *
+ * Redis may have lost revocations when the cut-off is missing, or belongs to another process (`run_id`) or another
+ * history (`master_replid`). Then Redis was emptied, restarted, restored, or failed over.
  */
 export interface CutOff {
-  /** The key, to be read in one command with whatever is looked up. */
+  /** The key of the cut-off. Read it in the same command as the entries. */
   readonly key: string
-  /** Whether look-ups count now. */
+  /** True if look-ups count now. */
   readonly isTrusted: boolean
   /**
-   * Compares the cut-off with the Redis that is connected, and moves it if it must. Look-ups that are sent later count.
+   * Compares the cut-off with the Redis that is connected, and moves it if it is missing or belongs to another one.
+   * Look-ups that are sent later count. Idempotent; concurrent calls share one command. Rejects when Redis does not
+   * answer, and when the connection changes meanwhile.
    */
   compare (): Promise<void>
-  /** To be called when a look-up is sent. */
+  /** Notes what is known when a look-up is sent. Call it before the look-up. */
   look (): CutOffLook
   /**
    * Accepts an answer by the cut-off that came with it. Throws an {@link UntrustedError} when the answer does not
    * count.
    */
   accept (look: CutOffLook, text: string | null | undefined): void
-  /**
-   * Whether a token was issued before the cut-off, for look-ups that were accepted. Without an `iat` it may have been.
-   */
+  /** Returns true if a token was issued before the cut-off, or has no `iat`. Call it after `accept`. */
   refuses (iat: number | undefined): boolean
-  /** In seconds since the epoch, as `iat` is; 0 until it is known. Tokens issued from then on count. */
+  /** The cut-off, in seconds since the epoch; 0 until it is known. Tokens with this `iat` or a later one count. */
   readonly seconds: number
 }
 
-/** What was known when a look-up was sent. */
+/** Noted when a look-up is sent. */
 export interface CutOffLook {
   comparison: Comparison | undefined
   seconds: number
 }
 
-/** What one comparison has found. Another one is another object, whatever it has found. */
+/** The result of one comparison. Each comparison makes a new object, so that two can be told apart. */
 interface Comparison {
-  /** Of which process and history the cut-off is. */
+  /** The process and the history of Redis, `run_id:master_replid`. */
   ids: string
 }
 
@@ -51,7 +53,7 @@ export interface CutOffOptions {
   prefix: string
   /** By how many seconds clocks may differ. */
   leewaySeconds: number
-  /** Told when tokens issued before an instant, in seconds since the epoch, are refused from now on. */
+  /** Called with an instant, in seconds since the epoch. Tokens issued before it are refused from now on. */
   onMoved?: ((seconds: number) => void) | undefined
 }
 
@@ -91,7 +93,10 @@ function runCompareOrMove (redis: Redis, key: string, leewaySeconds: number, see
   return runScript(redis, 'signoutCompareOrMove', compareOrMove, [key], [leewaySeconds, seen])
 }
 
-/** Trust by a cut-off, where there is no record: each answer counts by the cut-off that is read in the same command. */
+/**
+ * Creates trust by a cut-off, for a blocklist without a record. Each answer counts by the cut-off that is read in the
+ * same command.
+ */
 export function createCutOffTrust (options: CutOffOptions): Trust {
   const { link, prefix, leewaySeconds } = options
   const cutOff = createCutOff(options)
@@ -109,9 +114,10 @@ export function createCutOffTrust (options: CutOffOptions): Trust {
   }
 }
 
+/** Creates the cut-off of a blocklist, and compares it on every new connection. */
 export function createCutOff ({ link, prefix, leewaySeconds, onMoved }: CutOffOptions): CutOff {
   const key = `${prefix}cut-off`
-  /** Counts connections: what is known of Redis was learnt on one. */
+  /** The number of the present connection. A comparison holds for one connection only. */
   let connection = 0
   let comparison: Comparison | undefined
   let comparing: Promise<void> | undefined
@@ -139,7 +145,7 @@ export function createCutOff ({ link, prefix, leewaySeconds, onMoved }: CutOffOp
     return comparing
   }
 
-  /** Whoever looks something up next asks again if this fails. */
+  /** Compares in the background. If that fails, the next look-up compares again. */
   function compareSoon (): void {
     compare().catch(() => {})
   }
@@ -172,18 +178,19 @@ export function createCutOff ({ link, prefix, leewaySeconds, onMoved }: CutOffOp
         compareSoon()
         throw new UntrustedError('The blocklist has lost its cut-off.', 1)
       }
-      // Another replica was the first to find something missing.
+      // Another replica may have moved the cut-off.
       learn(found.seconds)
     },
     refuses: iat => !(iat !== undefined && iat >= seen)
   }
 }
 
-/** A process that has just started may keep Redis waiting for longer than a command may take. */
+/** The number of attempts. A process that has just started may be too busy to read an answer within the deadline. */
 const attempts = 3
 
 /**
- * Resolves when the clock of this process has passed the cut-off, so that what it issues from now on counts.
+ * Resolves when the clock of this process has passed the cut-off, so that tokens issued from now on are accepted.
+ * Rejects when `lookUp` fails three times in a row, and when the cut-off is farther ahead than the leeway explains.
  *
  * @param lookUp looks up the cut-off, which may have moved meanwhile
  */
@@ -196,7 +203,8 @@ export async function untilPassed (
     await tryAgain(lookUp)
     const waitMs = cutOff.seconds * 1000 - Date.now()
     if (waitMs <= 0) return
-    // Their clock may be ahead of ours by one leeway, and the cut-off of theirs by another, in whole seconds.
+    // The clock of Redis may be ahead of ours by one leeway, and the cut-off ahead of that by another, in whole
+    // seconds.
     if (waitMs > (2 * leewaySeconds + 2) * 1000) {
       throw new Error(
         'The cut-off of the blocklist is further off than the leeway explains: the clock of Redis is ahead of this one, or was.'

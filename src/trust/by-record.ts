@@ -9,25 +9,27 @@ import type { Standing } from './standing.ts'
 import { RecordedError, type Trust, type Value } from './trust.ts'
 
 export interface RecordTrustOptions {
-  /** The way to the Redis of one shard. */
+  /** The link to the server that has the shard. */
   link: RedisLink
   prefix: string
   standing: Standing
   /** Asks the record about look-ups whose marker is behind. */
   question: RecordQuestion
-  /** Returns the revocations that the record was found to hold after the marker. They can only add refusals. */
+  /**
+   * Returns the revocations after the marker, as the last poll of the record found them. They can only add refusals.
+   */
   recent: () => ReadonlyMap<string, RecentRevocation>
-  /** Gets `markerForgotten`. */
+  /** Emits `markerForgotten`. */
   events?: BlocklistEmitter | undefined
 }
 
-/** How old a recorded revocation is, in seconds, when the write of its entry has succeeded or failed. */
+/** The age of a recorded revocation, in seconds, by which the write of its entry has succeeded or failed. */
 const writeSeconds = 0.5
 
 /**
- * Trust by the record: each answer counts by the marker that is read in the same command. Where the marker is behind,
- * Postgres is asked as well. While answers do not count by the marker alone, the progress of a rebuild and the doubt
- * are read too, so that the error says when to ask again.
+ * Creates trust by the record: each answer counts by the marker that is read in the same command. If the marker is
+ * behind, Postgres is asked as well. While answers do not count by the marker alone, the doubt and the progress of a
+ * rebuild are read too. The error then says when to ask again.
  */
 export function createRecordTrust ({ link, prefix, standing, question, recent, events }: RecordTrustOptions): Trust {
   const keys = projectionKeys(prefix)
@@ -35,7 +37,7 @@ export function createRecordTrust ({ link, prefix, standing, question, recent, e
 
   async function readWithMarker (names: readonly string[], isSure: boolean): Promise<Value[]> {
     const look = standing.look()
-    // Once on each connection, and after each doubt: a marker may have outlived what it stands for.
+    // Once for each connection, and again after each loss of trust: the marker may have outlived its entries.
     if (look.epoch !== checkedIn) {
       await checkForLoss(link, prefix, events)
       checkedIn = look.epoch
@@ -47,7 +49,7 @@ export function createRecordTrust ({ link, prefix, standing, question, recent, e
     if (!isSure) standing.noteProgress(parseProgress(progress ?? null))
     const behindAt = standing.accept(look, marker)
     if (behindAt === undefined) return refuseRecorded(found, names, recent(), writeSeconds)
-    // The look-up did not read the doubt.
+    // This look-up has not read the doubt.
     if (isSure) return await readWithMarker(names, false)
     if (doubt !== null) throw standing.refuse('The blocklist is behind the record, and there is a doubt about it.')
     const answer = await askRecord(behindAt, names)
@@ -71,8 +73,8 @@ export function createRecordTrust ({ link, prefix, standing, question, recent, e
 }
 
 /**
- * Refuses the entries that are in the record and not in Redis, once they are so old. An age is below 0 after the clock
- * of Postgres was set back.
+ * Refuses the entries that are missing in Redis and have been in the record for so many seconds. An age is negative
+ * after the clock of Postgres was set back.
  */
 function refuseRecorded (
   values: Value[], names: readonly string[], recorded: ReadonlyMap<string, RecentRevocation>, afterSeconds: number

@@ -3,31 +3,34 @@ import type { MarkerCheck } from './marker-check.ts'
 import type { RecentRevocation, RevocationRecord } from '../record/record.ts'
 import { entryKey } from '../entries/revocation.ts'
 
-/**
- * Reads the head of the record again and again, and gives it to the checks of all markers: one query for all shards.
- */
+/** Polls the head of the record for the marker checks of all shards, with one query. */
 export interface HeadPoll extends Poll {
   /**
-   * The revocations after the markers as the last poll found them, by the names of their entries. They may only add
+   * The revocations after the markers as the last poll found them, by the names of their entries. They can only add
    * refusals: a revocation that is not among them may have been recorded since.
    */
   readonly recent: ReadonlyMap<string, RecentRevocation>
-  /** Gives each head that is read from now on to the check of a marker. */
+  /** Adds a marker check, which gets each head that is read from now on. */
   add (marker: MarkerCheck): void
 }
 
 const pollMs = 900
 const compareAgainMs = 100
 /**
- * A slow record is asked as often. More reads at once than fit into a deadline of the database would make it slower.
+ * The number of reads that may be under way at once, so that a slow database is read as often as a fast one. More would
+ * make it slower.
  */
 const maxAtOnce = 3
 
+/** Creates the poll of the head, which reads nothing until it is started. */
 export function createHeadPoll (record: Pick<RevocationRecord, 'readHead' | 'readAfter'>): HeadPoll {
   const markers: MarkerCheck[] = []
   let recent: ReadonlyMap<string, RecentRevocation> = new Map()
 
-  /** While a marker waits for the head it may be far behind, and no answer counts by the marker alone. */
+  /**
+   * Reads the head, with the revocations after the lowest marker that has been compared. A marker that waits is left
+   * out. It may be far behind, and no answer counts by it alone.
+   */
   async function read (): Promise<Awaited<ReturnType<RevocationRecord['readHead']>>> {
     const compared = markers.filter(({ isWaiting }) => !isWaiting)
     if (compared.length === 0) return await record.readHead()
@@ -45,7 +48,7 @@ export function createHeadPoll (record: Pick<RevocationRecord, 'readHead' | 'rea
         if (ask !== undefined) marker.learn(head, ask)
       }
     } catch {
-      // It says nothing new, and does not take back what was trusted.
+      // A failed read changes nothing: what was trusted stays trusted.
     }
     if (markers.some(({ isWaiting }) => isWaiting)) poll.hasten()
   }
@@ -54,7 +57,7 @@ export function createHeadPoll (record: Pick<RevocationRecord, 'readHead' | 'rea
   return { ...poll, add (marker) { markers.push(marker) }, get recent () { return recent } }
 }
 
-/** Revocations by the names of their entries. */
+/** Returns revocations by the names of their entries. */
 export function byEntry (revocations: readonly RecentRevocation[]): ReadonlyMap<string, RecentRevocation> {
   return new Map(revocations.map(revocation => [entryKey(revocation.scope, revocation.id), revocation]))
 }

@@ -1,84 +1,86 @@
 import { parseMarker, type RecordPosition } from '../record/marker.ts'
 import type { Head } from '../record/record.ts'
 
-/** What was known when a look-up was sent. */
+/** Noted when a look-up is sent: the epoch, and the greatest position of a marker. */
 export interface Look {
   epoch: number
   position: number
 }
 
-/** When a head was asked for, and what was known then. */
+/** Noted when a head is asked for: the epoch, and the time in milliseconds. */
 export interface Ask {
   epoch: number
   at: number
 }
 
-/** Why an answer does not count. */
+/** The reason why an answer does not count. */
 export interface Flaw {
   reason: string
-  /** Whether the blocklist lacks something that catching up brings. */
+  /** True if the blocklist lacks revocations that the projector will write. */
   isLacking: boolean
   /**
-   * The position of a marker whose only flaw is that the record has gone on without it, or that the record as it was
-   * read last does not have the marker yet. The answer counts if the record, asked after the look-up was sent, has
-   * nothing of it after that position.
+   * The position of the marker, if its only flaw is that it is behind the head, or beyond the `marked` that was read
+   * last. The answer counts if the record, asked after the look-up was sent, has no row for it after that position.
    */
   behindAt?: number
 }
 
-/**
- * What has been found out about a marker, and whether an answer that came with it counts. Knows no clock but the given
- * one.
- */
+/** Decides whether an answer counts by the marker that came with it. */
 export interface MarkerCheck {
-  /** Changes with everything after which what was known before is worth nothing. */
+  /**
+   * The number of the epoch. A new one begins when all that was known of the marker becomes void, such as on a new
+   * connection.
+   */
   readonly epoch: number
-  /** Whether the head of the record has to be read before anything counts. */
+  /** True until a marker was found to be right in this epoch. The head has to be read first. */
   readonly isWaiting: boolean
-  /** The name of the record, and its head, as they were read last. */
+  /** The id of the record, and its head, as they were read last. */
   readonly recordId: string | undefined
   readonly head: number | undefined
-  /** The greatest position that a marker has had since the last comparison; 0 when none was seen. */
+  /** The greatest position of a marker in this epoch; 0 if none was seen. */
   readonly position: number
+  /** Call it when a look-up is sent. */
   look (): Look
-  /** Undefined when the answer to a look-up counts. */
+  /** Returns the reason why the answer to a look-up does not count; undefined if it counts. */
   findFlaw (look: Look, text: string | null | undefined): Flaw | undefined
-  /** To be called when the head is asked for. */
+  /** Call it when the head is asked for. */
   ask (): Ask
-  /** Takes note of a head. One that was asked for in another epoch says nothing about what was answered until now. */
+  /** Notes a head. A head that was asked for in another epoch only shows that the record can be read. */
   learn (head: Head, ask: Ask): void
-  /** Forgets what was found out. */
+  /** Begins a new epoch. */
   forget (): void
 }
 
 /**
- * A marker that has not reached a head that was asked for this long ago, though the head could be read all the while,
- * belongs to a Redis that nobody writes to any more. The head is asked for every 900 ms, so that this is found out
- * within five seconds.
+ * The age of a head, in milliseconds, by which the marker must have reached it. If it has not, no projector writes to
+ * that Redis any more. Time in which the record could not be read does not count. The head is read every 900 ms, so
+ * that this is found within five seconds.
  */
 const staleAfterMs = 3_500
 /**
- * How long the record is taken to be there after it has answered, and how far apart its answers may be while it is
- * there.
+ * The time for which the record counts as readable after it has answered. Then the pause between two answers above
+ * which it was unreadable. Both in milliseconds.
  */
 const readableForMs = 1_000
 const outageMs = 3_000
 
-/** The heads that were read, until they are so old that the marker must have reached them. */
+/** The heads that were read, each until the marker must have reached it. */
 interface HeadHistory {
-  /** To be called when a read of the record is answered. */
+  /** Call it when a read of the record is answered. */
   answered (): void
   add (position: number, askedAt: number): void
-  /** The greatest of those that are so old; each is answered once. */
+  /** Removes the heads that the marker must have reached, and returns the greatest; undefined if there are none. */
   takeOld (): number | undefined
   forget (): void
 }
 
-/** Only the time counts in which the record could be read: the projector cannot work without it. */
+/**
+ * Creates a history that only counts the time in which the record could be read. The projector cannot work without it.
+ */
 function createHeadHistory (now: () => number): HeadHistory {
   let heads: Array<{ position: number, askedAt: number }> = []
   let answeredAt = -Infinity
-  /** For how long the record could not be read, in all. */
+  /** The total time in which the record could not be read. */
   let unreadableMs = 0
   return {
     // One read that fails or is slow is no outage. Several are.
@@ -100,28 +102,33 @@ function createHeadHistory (now: () => number): HeadHistory {
   }
 }
 
+/**
+ * Creates the check of one marker.
+ *
+ * @param now a monotonic clock, in milliseconds
+ */
 export function createMarkerCheck (now: () => number): MarkerCheck {
   const heads = createHeadHistory(now)
   let epoch = 0
   let recordId: string | undefined
-  /** The greatest position that was seen since it was compared last. */
+  /** The greatest position of a marker in this epoch. */
   let seen = 0
-  /** What the marker must have reached; undefined until the head was read. */
+  /** The position that the marker must have reached; undefined until the head was read. */
   let required: number | undefined
-  /** The greatest position that the marker can have by what was read; undefined once a marker was found to be right. */
+  /** The greatest position that a marker of this record can have; undefined once a marker was found to be right. */
   let greatestPossible: number | undefined
   let lastHead: number | undefined
 
   function forget (): void {
     epoch++
-    // The next marker may rightly be behind, of a record that was restored.
+    // After a restore of Postgres, a lower marker may be right.
     seen = 0
     required = undefined
     greatestPossible = undefined
     heads.forget()
   }
 
-  /** What was the head some time ago must be in the blocklist by now, wherever the connection leads. */
+  /** Raises the required position to the greatest head that the marker must have reached, on any server. */
   function raiseRequired (): void {
     const old = heads.takeOld()
     if (old !== undefined) required = Math.max(required ?? 0, old)
@@ -144,7 +151,7 @@ export function createMarkerCheck (now: () => number): MarkerCheck {
       if (marker === undefined || loss !== undefined) return flawed(loss ?? '', true)
       const { position } = marker
       seen = Math.max(seen, position)
-      // Moved since, or of a past that the record has lost: reading the head again tells.
+      // The marker has moved since, or is of a past that the record has lost. The next head shows which.
       const isBeyond = greatestPossible !== undefined && position > greatestPossible
       if (isBeyond) return flawed('The marker of the blocklist is beyond what was compared.', false, position)
       if (position < required) return flawed('The blocklist is behind the record.', true, position)
@@ -157,7 +164,8 @@ export function createMarkerCheck (now: () => number): MarkerCheck {
       if (ask.epoch !== epoch) return
       if (recordId !== undefined && head.recordId !== recordId) forget()
       recordId = head.recordId
-      // Also while it waits: the awaited head may have been lost in a restore. Later logouts do not raise it.
+      // Lowered while the marker waits: the required head may have been lost in a restore. Later logouts do not raise
+      // it.
       if (required === undefined || greatestPossible !== undefined) {
         required = Math.min(required ?? head.position, head.position)
         greatestPossible = head.marked
@@ -174,7 +182,7 @@ function flawed (reason: string, isLacking = false, behindAt?: number): Flaw {
   return { reason, isLacking, ...behindAt !== undefined && { behindAt } }
 }
 
-/** What cannot be, unless the blocklist has lost something. */
+/** Returns the sign that the blocklist has lost something; undefined if there is none. */
 function findLoss (
   marker: RecordPosition | undefined,
   recordId: string | undefined,

@@ -1,10 +1,7 @@
 import { byEntry } from './head-poll.ts'
 import type { Head, RecentRevocation, RevocationRecord } from '../record/record.ts'
 
-/**
- * What the record holds after a marker: its end, and the revocations that were asked for, by the names of their
- * entries.
- */
+/** The head of the record, and the revocations after a marker that were asked for, by the names of their entries. */
 export interface RecordAnswer {
   head: Head
   recent: ReadonlyMap<string, RecentRevocation>
@@ -13,12 +10,12 @@ export interface RecordAnswer {
 /**
  * Asks the record about look-ups whose marker is behind, one query at a time.
  *
- * A question that comes while a query is under way waits for the next one, together with all others that come until
- * then: the query under way may have read the record before the look-up was sent.
+ * A question that comes while a query is under way waits for the next query, as do all others. The query under way may
+ * have read the record before the look-up was sent.
  */
 export interface RecordQuestion {
   /**
-   * Returns what the record holds after a position, as it is after this call.
+   * Returns the head and the matching revocations after a position, read after this call.
    *
    * Rejects when the database does not answer, and when too many questions wait.
    *
@@ -36,11 +33,16 @@ interface Round {
 }
 
 /**
- * While Postgres takes long, questions gather for as long as its deadline. Their requests have had their 503 by then.
+ * The largest number of entries that wait for a query. While Postgres is slow, questions gather for as long as its
+ * deadline. Their requests have had their 503 by then.
  */
 const maxEntries = 20_000
 
-/** @param record the record, each read of which has a deadline */
+/**
+ * Creates the question to a record.
+ *
+ * @param record each of its reads must have a deadline
+ */
 export function createRecordQuestion (record: Pick<RevocationRecord, 'readAfter'>): RecordQuestion {
   let underWay: Promise<unknown> = Promise.resolve()
   let next: Round | undefined
@@ -48,7 +50,7 @@ export function createRecordQuestion (record: Pick<RevocationRecord, 'readAfter'
   async function readNext (before: Promise<unknown>, round: Omit<Round, 'answer'>): Promise<RecordAnswer> {
     await before
     next = undefined
-    // From the lowest marker: a row that one of the others has already passed is a revocation all the same.
+    // From the lowest marker of the round. A row that a higher marker has passed is a revocation all the same.
     const { recent, ...head } = await record.readAfter(round.position, [...round.entries].map(idOf))
     return { head, recent: byEntry(recent) }
   }
@@ -73,7 +75,7 @@ export function createRecordQuestion (record: Pick<RevocationRecord, 'readAfter'
   }
 }
 
-/** The id in the name of an entry: `jti:…` or `sid:…`. */
+/** Returns the id in the name of an entry, `jti:…` or `sid:…`. */
 function idOf (entry: string): string {
   return entry.slice(entry.indexOf(':') + 1)
 }

@@ -9,45 +9,47 @@ import { UntrustedError } from './trust.ts'
 export interface StandingOptions {
   /** Reads the head of the record, for the standings of all shards at once. */
   heads: HeadPoll
-  /** Called when the answers become worth something else, with the reason when they do not count any more. */
+  /** Called when the trust changes, with the reason when answers do not count any more. */
   onChanged?: (trust: TrustState, reason?: string) => void
-  /** A clock that does not go back, in milliseconds. */
+  /** A monotonic clock, in milliseconds. */
   now?: () => number
 }
 
 /**
- * What the answers of one shard are worth, by the marker that comes with each (P2).
+ * Decides whether the answers of one shard count, by the marker that comes with each (P2). An answer counts only if:
  *
- * An answer counts only if it came on the connection on which Redis was asked, its marker is of the record as it is
- * now, and the marker has not gone back. After a new connection, and after each of these failed, no answer counts until
- * the marker has reached the head of the record as it was read afterwards: every revocation that was answered to anyone
- * is before that head.
+ * - It came on the connection on which the look-up was sent.
+ * - Its marker is of the record as it is now.
+ * - The marker has not gone back.
+ *
+ * After a new connection, and after one of these has failed, the marker must first reach the head of the record, read
+ * after that. Every revocation whose request was answered is at or before that head.
  */
 export interface Standing {
-  /** To be called when a look-up is sent. */
+  /** Call it when a look-up is sent. */
   look (): Look
   /**
-   * Accepts an answer by the marker that came with it. Returns undefined when the answer counts. Returns the position
-   * of a marker that the record has outgrown, or that has to be compared again: the answer then counts only if {@link
-   * Standing.confirm} accepts it. Throws an {@link UntrustedError} for every other answer.
+   * Accepts an answer by the marker that came with it. Returns undefined if the answer counts. Returns the position of
+   * a marker that is behind the record, or that has to be compared again. The answer then counts only if
+   * {@link Standing.confirm} accepts it. Throws an {@link UntrustedError} for every other answer.
    */
   accept (look: Look, marker: string | null | undefined): number | undefined
   /**
    * Accepts an answer whose marker is behind, by the record as it was read after the look-up was sent. Throws an
-   * {@link UntrustedError} when something has changed since, when the record has lost what the marker stands for, or
-   * when the marker is too far behind for all revocations after it to have been read.
+   * {@link UntrustedError} when the connection or the record has changed since, and when the record has lost the
+   * position of the marker. Also when the marker is too far behind for all revocations after it to have been read.
    */
   confirm (look: Look, position: number, record: Head): void
-  /** Notes that an answer does not count, and returns the error that says so. */
+  /** Notes that an answer does not count, and returns the error to throw. */
   refuse (reason: string): UntrustedError
-  /** To be called when the connection opened or closed. */
+  /** Call it when the connection opened or closed. */
   connectionChanged (): void
-  /** Refuses every answer for a reason that no marker shows, until it is called without one by the same caller. */
+  /** Refuses every answer, for a reason that no marker shows, until the same caller calls it without a reason. */
   suspend (reason: string | undefined, by?: 'audit' | 'mender'): void
-  /** Notes how far a rebuild has come, for `Retry-After`. */
+  /** Notes the progress of a rebuild, for `Retry-After`. */
   noteProgress (progress: Progress | undefined): void
   readonly progress: Progress | undefined
-  /** What the last answer was worth. */
+  /** The trust in the last answer. */
   readonly trust: TrustState
   /** The head that was read last, and the position of the marker or draft marker that was seen last. */
   readonly positions: { head: number | undefined, marker: number }
@@ -60,7 +62,7 @@ export function createStanding ({ heads, onChanged, now = () => performance.now(
   const suspensions = new Map<string, string>()
   const firstSuspension = () => suspensions.values().next().value
   let trust: TrustState = 'untrusted'
-  /** Whether the blocklist was found to lack something, and no answer has counted since. */
+  /** True if the blocklist was found to lack something, and no answer has counted since. */
   let isRebuilding = false
   let reached = 0
   let progress: Progress | undefined
@@ -129,7 +131,10 @@ function retryAfter (progress: Progress | undefined): number {
   return Math.min(maxRetryAfterSeconds, Math.max(1, Math.ceil(progress?.remainingSeconds ?? 1)))
 }
 
-/** Why an answer that is behind does not count, by the record as it was read after the look-up was sent. */
+/**
+ * Returns the reason why an answer that is behind does not count, by the record as it was read after the look-up was
+ * sent.
+ */
 function findFlawOf (
   marker: MarkerCheck,
   look: Look,

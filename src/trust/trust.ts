@@ -1,41 +1,41 @@
 import type { Progress } from '../record/projection.ts'
 
-/** The value of an entry; `null` where there is none; an error where the answer about this entry does not count. */
+/** The value of an entry: `null` if there is none, and an error if the answer about this entry does not count. */
 export type Value = string | null | Error
 
 /**
- * Decides whether what Redis answers counts (P2). There are two implementations: by the record in Postgres
- * (`by-record.ts`), and, where there is no record, by a cut-off (`by-cut-off.ts`).
+ * Decides whether an answer of Redis counts (P2). There are two implementations: by the record in Postgres
+ * (`by-record.ts`), and by a cut-off where there is no record (`by-cut-off.ts`).
  */
 export interface Trust {
   /**
-   * Reads entries of the blocklist, in the same command as what says whether the answer counts.
+   * Reads entries of the blocklist, in one command with the key that says whether the answer counts.
    *
-   * Rejects with an {@link UntrustedError} when the answer does not count, and as the connection does when Redis is
+   * Rejects with an {@link UntrustedError} when the answer does not count. Rejects as the connection does when Redis is
    * down.
    *
    * @param names of entries, without the prefix, see `entryKey`
    */
   read (names: readonly string[]): Promise<Value[]>
   /**
-   * Returns true if a token is revoked though no entry names it, because of when it was issued. To be called when its
-   * entries have been read.
+   * Returns true if a token is revoked because of when it was issued, though no entry names it. Call it after its
+   * entries were read.
    *
    * @param issuedAt `iat`, in seconds since the epoch
    */
   refuses (issuedAt: number | undefined): boolean
-  /** Resolves when a token that is issued now will be accepted. */
+  /** Resolves when a token that is issued now will be accepted. Rejects when Redis does not answer. */
   untilReady (): Promise<void>
 }
 
 /** Redis answered, but the answer cannot be trusted yet: revocations may be missing. */
 export class UntrustedError extends Error {
   override readonly name = 'UntrustedError'
-  /** When to ask again, as far as is known, in seconds. */
+  /** The estimated time after which to ask again, in seconds. */
   readonly retryAfterSeconds: number
-  /** How far a rebuild has come, while there is one. */
+  /** The progress of a rebuild; undefined if there is none. */
   readonly progress: Progress | undefined
-  /** Whether the blocklist lacks something that the projector is writing, so that waiting is the cure. */
+  /** True if the projector is writing what the blocklist lacks, so that waiting is the cure. */
   readonly isRebuilding: boolean
   constructor (reason: string, retryAfterSeconds: number, progress?: Progress, isRebuilding = progress !== undefined) {
     super(reason)
@@ -53,7 +53,7 @@ export class UntrustedError extends Error {
  */
 export class RecordedError extends Error {
   override readonly name = 'RecordedError'
-  /** Whether every replica that can read the record refuses the token by now. */
+  /** True if every replica that can read the record refuses the token by now. */
   readonly isInForce: boolean
   constructor (ageSeconds: number) {
     super('The revocation is recorded, and the blocklist does not have it yet.')
@@ -62,7 +62,7 @@ export class RecordedError extends Error {
 }
 
 /**
- * Replicas read new rows within two seconds, and find a marker that is behind within five. Twice that, for slow
- * commits.
+ * The age of a revocation, in seconds, at which it is in force everywhere. Replicas read new rows within two seconds,
+ * and find a marker that is behind within five. Twice that, for slow commits.
  */
 const inForceAfterSeconds = 10

@@ -12,41 +12,41 @@ export interface PasswordCheckOptions {
 }
 
 export interface PasswordQuestion {
-  /** As it was typed. It may be nobody's. */
+  /** The username, as it was typed. It may not exist. */
   username: string
-  /** Whose it is, if anybody's. Without a user no password matches, and it takes as long to find out. */
+  /** The user of that name, if there is one. Without a user no password matches, and the check takes as long. */
   user: User | undefined
-  /** Tried in this order. */
+  /** The candidates, which are tried in this order. */
   passwords: string[]
   requester: Requester
-  /** How a wrong password is recorded. */
+  /** The type of the security event for a wrong password. */
   failure: 'login_failed' | 'password_check_failed'
 }
 
 /**
- * The one place in which passwords are checked: within the limits, in the same time for whoever there is, and recorded
- * when none matches.
+ * Checks passwords: within the limits, in the same time for unknown users, and with a record of failures. No other code
+ * does.
  *
- * A question is one attempt and, when no password matches, one failure, however many passwords it has. Somebody who
- * mistypes the present password in a change of it has mistyped one. The attempt is dropped only if one of the passwords
- * was right. So a thief with an access token can test two guesses for each attempt, and no more.
+ * A question is one attempt and, when no password matches, one failure, regardless of how many passwords it has. A user
+ * who mistypes the present password in a password change has made one mistake. The attempt is dropped only if one of
+ * the passwords was right. So a thief with an access token can test two guesses for each attempt, and no more.
  *
- * The verdict is given only if the attempt had not lapsed when it was counted.
+ * The result is given only if the attempt had not lapsed when it was counted.
  *
  * Resolves with the index of the first password that matches, or -1. Rejects with `too_many_requests`, and with
  * `service_unavailable` when too many passwords wait to be hashed or the attempt has lapsed.
  */
 export type PasswordCheck = (question: PasswordQuestion) => Promise<number>
 
-/** A change of the password asks about the present one and the new one. */
+/** The largest number of passwords in a question: a password change checks the present one and the new one. */
 const maxPasswords = 2
 /**
- * How long an attempt may take from its reservation to its verdict, in milliseconds: two verifications, each with a
- * bounded wait. An attempt that takes longer has lapsed, and gets no verdict.
+ * The longest time from the reservation of an attempt to its result, in milliseconds: two verifications, each with a
+ * bounded wait. An attempt that takes longer has lapsed, and gets no result.
  */
 export const attemptLeaseMs = maxPasswords * maxVerificationMs
 
-/** Whose place is looked up for a username that does not exist, so that it takes as long. No user has this id. */
+/** The id that is looked up for an unknown username, so that the look-up takes as long. No user has this id. */
 const noUserId = '00000000-0000-0000-0000-000000000000'
 
 export function createPasswordCheck ({ passwords: hasher, limits, events }: PasswordCheckOptions): PasswordCheck {
@@ -61,10 +61,11 @@ export function createPasswordCheck ({ passwords: hasher, limits, events }: Pass
     })
     const recordFailure = () => events.countFailure({ type: failure, userId: user?.id, ip: requester.ip })
     for (const [index, password] of passwords.entries()) {
-      // What is not well-formed has no encoding, and would match whatever stands for it there.
+      // A lone surrogate is replaced when the text is encoded, so two different passwords would match.
       const passwordHash = password.isWellFormed() ? user?.passwordHash : undefined
       const matches = await hasher.verify(normalizePassword(password), passwordHash).catch(async error => {
-        // A password that could not be checked was not a wrong one. But that error tells that those before it were.
+        // A password that could not be checked is not a wrong one. But it is only checked after those before it were
+        // wrong.
         if (index === 0) {
           await attempt.abandon()
         } else {

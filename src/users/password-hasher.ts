@@ -4,54 +4,58 @@ import { hash, verify } from '@node-rs/argon2'
 import pLimit from 'p-limit'
 import { SignoutError } from '../errors.ts'
 
-/** Hashes passwords slowly, without slowing down anything else. */
+/** Hashes passwords, which is slow on purpose, without slowing down other work. */
 export interface PasswordHasher {
   /** @returns the hash in PHC string format, with its parameters and salt */
   hash (password: string): Promise<string>
   /**
-   * Whether the password is the one that was hashed. Without a hash it does the same work against a decoy and
-   * answers false, so that the time of the answer does not tell whether there was a user.
+   * Resolves to true if the password is the one that was hashed. Without a hash, the password is verified against a
+   * decoy, and the result is false. So the time of the answer does not reveal whether the user exists.
    */
   verify (password: string, passwordHash: string | undefined): Promise<boolean>
-  /** How many hashes run now, and how many wait for their turn. */
+  /** The number of hashes that run now, and of those that wait. */
   readonly load: { running: number, waiting: number }
 }
 
 export interface PasswordHasherOptions {
-  /** How many hashes run at once. */
+  /** The largest number of hashes that run at once. Defaults to {@link defaultMaxRunning}. */
   maxRunning?: number
-  /** How many may wait for their turn; beyond it, `service_unavailable`. */
+  /** The largest number of hashes that wait. Beyond it, calls reject with `service_unavailable`. Defaults to 128. */
   maxWaiting?: number
-  /** How long one may wait for its turn, in milliseconds; beyond it, `service_unavailable`. */
+  /**
+   * The longest wait of a hash, in milliseconds. After it, the call rejects with `service_unavailable`. Defaults to
+   * 20000.
+   */
   maxWaitMs?: number
-  /** A clock that nobody sets, in milliseconds. */
+  /** Returns the time of a monotonic clock, in milliseconds. Defaults to `performance.now`. */
   now?: () => number
 }
 
-/** Too many passwords wait to be hashed, or one has waited too long. */
+/** The cause of `service_unavailable` if too many passwords wait to be hashed, or one has waited too long. */
 export class TooManyHashesError extends Error {
   override readonly name = 'TooManyHashesError'
 }
 
 /**
- * OWASP's minimum for Argon2id; `algorithm` 2 is Argon2id, whose enum cannot be imported by a compiler of single files.
+ * OWASP's minimum for Argon2id. `algorithm` 2 is Argon2id. The enum of the package is a `const enum`, which cannot be
+ * imported when files are compiled one by one.
  */
 const argon2id = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
-/** About a second's worth of work for two cores. */
+/** About a second of work for two cores. */
 const defaultMaxWaiting = 128
-/** Far more than that work takes, even on a slow machine. */
+/** Far longer than that work takes, even on a slow machine. */
 const defaultMaxWaitMs = 20_000
-/** How long one hash may take, in milliseconds: about 12 on an idle core. */
+/** The time that is reserved for one hash, in milliseconds. A hash takes about 12 on an idle core. */
 const hashAllowanceMs = 5_000
 /**
- * How long a verification takes at most, in milliseconds: the wait for its turn is bounded, the hash is not expected to
- * be longer.
+ * The longest time of a verification, in milliseconds. The wait is bounded. The hash is not, but it is not expected to
+ * take longer than its reserve.
  */
 export const maxVerificationMs = defaultMaxWaitMs + hashAllowanceMs
 
 /**
- * Hashes run in libuv's thread pool, which file system and DNS use too. More hashes than cores gain nothing, and as
- * many as threads would starve the others, so two threads are always left to them.
+ * Returns the default for `maxRunning`. Hashes run in libuv's thread pool, which the file system and DNS use too. More
+ * hashes than cores gain nothing. Two threads of a pool of three or more are left to other work.
  */
 export function defaultMaxRunning (): number {
   const poolSize = Number(process.env['UV_THREADPOOL_SIZE']) || 4

@@ -6,18 +6,18 @@ import { rowLimit } from '../db/row-limit.ts'
 import { users, type Role } from '../db/tables.ts'
 import { canonicalId } from '../input/uuid.ts'
 
-/** Someone who can sign in. */
+/** A user, with the hash of the password. */
 export type User = typeof users.$inferSelect
 export type { Role, Status } from '../db/tables.ts'
 
-/** After whom a page of the list of users begins. */
+/** The user after whom a page of the list of users begins. */
 export type UserCursor = Pick<User, 'createdAt' | 'id'>
 
 export interface UserRepository {
   /** Returns the user of that name. The case of its letters does not matter, see `foldCase`. */
   findByUsername (username: string): Promise<User | undefined>
   findById (id: string): Promise<User | undefined>
-  /** Users in the order of their registration, after one of them. */
+  /** Returns users in the order of their registration, after one of them. */
   list (page: { after?: UserCursor | undefined, limit: number }): Promise<User[]>
 }
 
@@ -45,7 +45,7 @@ export function createUserRepository (database: Database): UserRepository {
   }
 }
 
-/** Atomic. Answers the new user, or undefined when the username is taken in any case of its letters. */
+/** Adds a user and returns it. Returns undefined if the username is taken, in any case of its letters. Atomic. */
 export async function insertUser (
   db: Drizzle,
   user: { username: string, passwordHash: string, role: Role }
@@ -55,11 +55,12 @@ export async function insertUser (
 }
 
 /**
- * Locks a user until this transaction is over. Opening and ending sessions exclude each other by it:
+ * Locks a user until the end of the transaction, and returns the user. The strengths keep the opening and the ending of
+ * sessions apart:
  *
- * - `share`: refreshing a session of theirs. Many may at the same time.
- * - `no key update`: opening one. One at a time, since they are counted.
- * - `update`: ending all or the others of theirs, and changing what a session rests on.
+ * - `share`: to refresh a session, or to act as an administrator. Many transactions may hold it at the same time.
+ * - `no key update`: to open a session. One at a time, because sessions are counted.
+ * - `update`: to end other sessions than the own one, and to change the password, the role or the status.
  */
 export async function lockUser (
   db: Drizzle,
@@ -71,8 +72,8 @@ export async function lockUser (
 }
 
 /**
- * Locks a user, and all administrators in the order of their ids: whoever might take the last one away waits here for
- * others that might. Answers the user, whether there is another administrator who can sign in, and all of them.
+ * Locks a user and all administrators, in the order of their ids. So requests that could remove the last administrator
+ * wait for each other. Returns the user, all locked users, and whether there is another administrator who can sign in.
  */
 export async function lockUserAndAdmins (
   db: Drizzle,

@@ -9,7 +9,7 @@ import { openSession, password, type Pair } from '../support/people.ts'
 
 const good = { access: undefined, refresh: undefined }
 
-t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
+t.test('administrators change and delete users', t => onEachStorage(t, async (t, app) => {
   const { id: adminId, token: admin } = await signUpAdmin(app)
   const put = (id: string, what: string, value: unknown) =>
     ask(app, 'PUT', `/users/${id}/${what}`, admin, { [what]: value })
@@ -17,7 +17,7 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
   const reasonsOf = async (id: string) =>
     (await query(app, `select distinct end_reason from sessions where user_id = '${id}'`)).map(row => row['end_reason'])
 
-  await t.test('another role ends the sessions that had the old one, and the next has it in its scope', async t => {
+  await t.test('a change of role ends the sessions of the user, and the next session has the new role in its scope', async t => {
     const { id, username, sessions } = await withSessions(app, 2)
     const answer = await put(id, 'role', 'admin')
     t.equal(answer.statusCode, 200)
@@ -36,7 +36,7 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
     expectError(t, await ask(app, 'GET', '/users', (await openSession(app, username)).access_token), 403, 'forbidden')
   })
 
-  await t.test('a disabled user can neither sign in nor refresh, until enabled again', async t => {
+  await t.test('a disabled user cannot sign in or refresh until the account is enabled again', async t => {
     const { id, username, sessions } = await withSessions(app, 2)
     const answer = await put(id, 'status', 'disabled')
     t.equal(answer.statusCode, 200)
@@ -61,7 +61,7 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
     t.same(await refusals(app, again), good)
   })
 
-  await t.test('a deleted user is gone, and deleting again succeeds', async t => {
+  await t.test('a deleted user has no account and no session, and a repeated deletion succeeds', async t => {
     const { id, username, sessions } = await withSessions(app, 2)
     for (let time = 0; time < 2; time++) {
       const answer = await ask(app, 'DELETE', `/users/${id}`, admin)
@@ -92,7 +92,7 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
     expectError(t, await ask(app, 'DELETE', '/users/x', admin), 400, 'invalid_request')
   })
 
-  await t.test('their sessions are ended, and newer ones are not', async t => {
+  await t.test('an administrator can end the sessions of a user, and later sessions are not ended', async t => {
     const { id, username, sessions } = await withSessions(app, 2)
     const stranger = await aSession(app)
     t.equal((await ask(app, 'DELETE', `/users/${id}/sessions`, admin)).statusCode, 204)
@@ -102,7 +102,7 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
     t.same(await refusals(app, stranger), good)
   })
 
-  await t.test('a user id in capital letters means the same user on every route', async t => {
+  await t.test('a user id in capital letters names the same user on every route', async t => {
     const { id, username, sessions: [pair] } = await withSessions(app, 1)
     const url = `/users/${id.toUpperCase()}`
     t.equal((await ask(app, 'GET', url, admin)).json().id, id)
@@ -121,7 +121,7 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
     expectError(t, await ask(app, 'GET', `/users/${id}`, admin), 404, 'not_found')
   })
 
-  await t.test('what is no role, no status or no user is refused', async t => {
+  await t.test('an invalid role, an invalid status and an unknown user are refused', async t => {
     const { id, sessions: [pair] } = await withSessions(app, 1)
     for (const [what, value] of [
       ['role', 'root'], ['role', ''], ['role', null], ['status', 'gone'], ['status', true]
@@ -136,7 +136,7 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
     t.same(await refusals(app, pair as Pair), good)
   })
 
-  await t.test('each act is recorded for the user, with who did it', async t => {
+  await t.test('each change is recorded for the user, with the administrator who made it', async t => {
     const { id } = await withSessions(app, 1)
     await put(id, 'role', 'admin')
     await put(id, 'role', 'admin')
@@ -155,7 +155,7 @@ t.test('administrators change users', t => onEachStorage(t, async (t, app) => {
   })
 }))
 
-t.test('the last administrator can be neither demoted nor disabled nor deleted', t => onEachStorage(t, async (t, app) => {
+t.test('the last administrator cannot be demoted, disabled or deleted', t => onEachStorage(t, async (t, app) => {
   const only = await signUpAdmin(app)
   const { id: formerId } = await app.accounts.register('former', password, {}, 'admin')
   await ask(app, 'PUT', `/users/${formerId}/status`, only.token, { status: 'disabled' })

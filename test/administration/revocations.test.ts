@@ -13,13 +13,13 @@ import { entryKey } from '../../src/entries/revocation.ts'
 
 const good = { access: undefined, refresh: undefined }
 
-t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
+t.test('administrators revoke tokens, sessions and users with POST /revocations', t => onEachStorage(t, async (t, app) => {
   const { id: adminId, token: admin } = await signUpAdmin(app)
   const revoke = (payload: object, query = '') => ask(app, 'POST', `/revocations${query}`, admin, payload)
   const jtiOf = (pair: Pair) => String(decodeJwt(pair.access_token).jti)
 
   for (const what of ['token', 'jti'] as const) {
-    await t.test(`with a ${what} ends that access token alone`, async t => {
+    await t.test(`POST /revocations with a ${what} revokes that access token alone`, async t => {
       const pair = await aSession(app)
       const next = (await refresh(app, pair.refresh_token)).json() as Pair
       const answer = await revoke({ [what]: what === 'token' ? pair.access_token : jtiOf(pair) })
@@ -37,7 +37,7 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     })
   }
 
-  await t.test('takes ids in any case of their letters', async t => {
+  await t.test('POST /revocations accepts ids in upper and lower case', async t => {
     const { id, sessions } = await withSessions(app, 3)
     const [first, second, third] = sessions as [Pair, Pair, Pair]
     t.same((await revoke({ jti: jtiOf(first).toUpperCase() })).json().tokens, [jtiOf(first)])
@@ -47,7 +47,7 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     t.same(await Promise.all([second, third].map(pair => refusals(app, pair))), [ended, ended])
   })
 
-  await t.test('with a sid ends that session, and with a subject all of them', async t => {
+  await t.test('POST /revocations with a sid ends that session, and with a subject all sessions of the user', async t => {
     const { id, username, sessions } = await withSessions(app, 3)
     const [first, second, third] = sessions as [Pair, Pair, Pair]
     t.same((await revoke({ sid: sessionIdOf(second) })).json(), {
@@ -75,7 +75,7 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     ])
   })
 
-  await t.test('as a dry run answers what would end, and ends nothing', async t => {
+  await t.test('POST /revocations as a dry run lists the tokens and sessions that would end, and ends nothing', async t => {
     const { id, sessions } = await withSessions(app, 2)
     const [first, second] = sessions as [Pair, Pair]
     const before = await query(app, 'select position from security_events')
@@ -93,7 +93,7 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     t.notOk(await isAccepted(app, first))
   })
 
-  await t.test('takes exactly one of what it knows', async t => {
+  await t.test('POST /revocations takes exactly one of token, jti, sid and subject', async t => {
     const pair = await aSession(app)
     const { jti, sid, sub } = decodeJwt(pair.access_token)
     const wrong = [
@@ -117,7 +117,7 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     t.same(await refusals(app, pair), good)
   })
 
-  await t.test('refuses a token that is not ours', async t => {
+  await t.test('POST /revocations refuses a token that this service did not issue', async t => {
     const claims = goodClaims(issuer)
     const { kid, privateKey } = app.keyRing.signingKey
     const header = { alg: 'EdDSA', kid, typ: 'at+jwt' }
@@ -141,7 +141,7 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     }
   })
 
-  await t.test('adds nothing for a token that has expired', async t => {
+  await t.test('POST /revocations adds no entry for a token that has expired', async t => {
     const { kid, privateKey } = app.keyRing.signingKey
     const expired = await new SignJWT({ ...goodClaims(issuer), exp: nowSeconds() - 60 })
       .setProtectedHeader({ alg: 'EdDSA', kid, typ: 'at+jwt' })
@@ -154,14 +154,14 @@ t.test('POST /revocations', t => onEachStorage(t, async (t, app) => {
     )
   })
 
-  await t.test('does not know a session or a user that is not there', async t => {
+  await t.test('POST /revocations is 404 for an unknown session or user', async t => {
     for (const payload of [{ sid: crypto.randomUUID() }, { subject: crypto.randomUUID() }]) {
       expectError(t, await revoke(payload), 404, 'not_found')
     }
   })
 }))
 
-t.test('a secret that is pasted where an id belongs is refused, and neither logged nor stored', async t => {
+t.test('a secret that is pasted instead of an id is refused, and not logged or stored', async t => {
   const log = keepLog()
   const env = await serversEnv(t)
   const app = await build(t, env, log.logger)
@@ -184,7 +184,7 @@ t.test('a secret that is pasted where an id belongs is refused, and neither logg
   t.same([secret, access, password].filter(pasted => kept.some(text => text.includes(pasted))), [])
 })
 
-/** A service whose access tokens live 600 s, and when an entry in Redis ends, without the margin of 6 s. */
+/** A service whose access tokens live 600 s. `endOf` reads when an entry in Redis ends, without its margin of 6 s. */
 async function withLifetimes (t: Test) {
   const env = await serversEnv(t)
   const app = await build(t, { ...env, ACCESS_TOKEN_TTL: '600', CLOCK_LEEWAY: '2' })
@@ -195,7 +195,7 @@ async function withLifetimes (t: Test) {
   return { env, app, admin, revoke, endOf }
 }
 
-t.test('an entry in Redis lasts as long as the token could', async t => {
+t.test('an entry in Redis lasts as long as its token could be accepted', async t => {
   const { env, app, revoke, endOf } = await withLifetimes(t)
   const pair = await aSession(app)
   const { jti, exp } = decodeJwt(pair.access_token)
@@ -221,7 +221,7 @@ t.test('an entry in Redis lasts as long as the token could', async t => {
   )
 })
 
-t.test('an entry in Redis of which only the jti is known lasts as long as any token could', async t => {
+t.test('an entry in Redis for a jti alone lasts as long as any token could be accepted', async t => {
   const { env, app, admin, revoke, endOf } = await withLifetimes(t)
   const { exp } = decodeJwt((await aSession(app)).access_token)
   const isAbout = (actual: number, expected: number, name: string) =>

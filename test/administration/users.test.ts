@@ -20,7 +20,7 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
   const { id: adminId, username: adminName, token: admin } = await signUpAdmin(app)
   const list = async (query: string): Promise<Listed> => (await ask(app, 'GET', `/users${query}`, admin)).json()
 
-  await t.test('and nobody else does', async t => {
+  await t.test('administration routes are 403 for an ordinary user, and 401 without a token', async t => {
     const { id, sessions: [pair] } = await withSessions(app, 1)
     const { access_token: token } = pair as Pair
     t.equal(decodeJwt(token)['scope'], 'user')
@@ -58,7 +58,7 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
     t.equal((await refresh(app, (pair as Pair).refresh_token)).statusCode, 200, 'and nothing has happened')
   })
 
-  await t.test('one by one', async t => {
+  await t.test('GET /users/:id answers one user, and is 404 for an unknown id', async t => {
     const answer = await ask(app, 'GET', `/users/${adminId}`, admin)
     t.equal(answer.statusCode, 200)
     const { created_at: createdAt, ...rest } = answer.json()
@@ -70,7 +70,7 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
     }
   })
 
-  await t.test('page by page, without gaps or repeats while users are added', async t => {
+  await t.test('GET /users lists users in pages without gaps or repeats while users are added', async t => {
     for (let count = 0; count < 4; count++) await signUp(app)
     const before = (await list('?limit=100')).users
     const seen: Listed['users'] = []
@@ -92,7 +92,7 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
     t.same((await list('')).users, seen)
   })
 
-  await t.test('and are refused pages that cannot be', async t => {
+  await t.test('GET /users refuses an invalid limit, an invalid cursor and an unknown parameter', async t => {
     const noNumbers = [
       '-Infinity', 'Infinity', '-1e999', '1e999', 'NaN', '0x10', '1e1', '%2B5', '%205', '5%20', '', '5n', '1_0', '5.0',
       '%EF%BC%95', '0'.repeat(16), '5&limit=6', '5&limit='
@@ -110,7 +110,7 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
     t.same(await list(`?cursor=${beyond}`), { users: [], next_cursor: null })
   })
 
-  await t.test('and the repositories refuse a limit that would return the whole table', async t => {
+  await t.test('the repositories refuse a limit that would return the whole table', async t => {
     const readLive = createRevocationRecord(sqlDatabaseOf(app.database), 0).readLive
     const lists: Record<string, (limit: number) => Promise<unknown>> = {
       users: limit => createUserRepository(app.database).list({ limit }),
@@ -126,7 +126,7 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
     }
   })
 
-  await t.test('and the repositories refuse an id that was not parsed', async t => {
+  await t.test('the repositories refuse an id that was not parsed', async t => {
     const { sub, sid } = decodeJwt(admin) as { sub: string, sid: string }
     const upper = sub.toUpperCase()
     const lookUps: Record<string, (db: Drizzle) => Promise<unknown>> = {
@@ -147,7 +147,7 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
     }
   })
 
-  await t.test('session by session, newest first', async t => {
+  await t.test('GET /users/:id/sessions lists the sessions of a user, newest first', async t => {
     const { id, sessions } = await withSessions(app, 2)
     const [first, second] = sessions as [Pair, Pair]
     await aSession(app)

@@ -5,11 +5,11 @@ import type { Helper } from './processes.ts'
 import type { BenchRedis } from './redis.ts'
 import type { Effort } from './scenes.ts'
 
-/** What people do beside sending requests with their token. */
+/** The acts of users whose cost is measured, besides requests with a token. */
 export const acts = ['login', 'refresh', 'logout'] as const
 export type Act = typeof acts[number]
 
-/** One of them in one round: processor time for each, in microseconds, of the service, of Postgres and of Redis. */
+/** The result of one act in one round: the processor time per request of the service, Postgres and Redis. */
 export interface ActMeasurement extends LoadResult {
   act: Act
   cpuMicros: number
@@ -26,10 +26,10 @@ export interface ActsStage {
 }
 
 const connections = 16
-/** So many that one round is long enough to be measured, and no more than may wait for their passwords to be hashed. */
+/** Enough for a round that can be measured. Not more than the passwords that may wait to be hashed at once. */
 const logoutsPerRound = 8 * connections
 
-/** What it costs to sign in, to refresh and to log out. */
+/** Measures the cost of a login, a refresh and a logout. */
 export async function measureActs (stage: ActsStage, { rounds, seconds, say }: Effort): Promise<ActMeasurement[]> {
   const { service, address } = stage
   const { username } = await service.ask<Person>('signUp')
@@ -73,7 +73,7 @@ async function measure (
   const after = await used()
   if (result.failures > 0) {
     throw new Error(
-      `${act}: ${result.failures} of ${result.responses} requests failed, so that its figures mean nothing.`
+      `${act}: ${result.failures} of ${result.responses} requests failed, so the figures are not valid.`
     )
   }
   const each = (index: 0 | 1 | 2) => (after[index] - before[index]) / result.responses

@@ -13,13 +13,18 @@ export interface Asked {
   seconds: number
 }
 
-/** Asks one Redis as fast as it answers, as replicas would that are all busy. Nothing is done with what it answers. */
+/**
+ * This process sends look-ups to one Redis as fast as Redis answers them, like busy replicas. It ignores the values.
+ */
 const { redisUrl, prefix } = givenArgument<AskerOptions>()
 const connections = 32
 const redises = Array.from({ length: connections }, () => new Redis(redisUrl, { lazyConnect: true }))
 await Promise.all(redises.map(redis => redis.connect()))
 
-/** The marker, and for each token its two keys: what a replica asks for at the end of a turn of its event loop. */
+/**
+ * Returns the keys of one look-up command: the marker, and two keys for each token. A replica sends such a command at
+ * the end of a turn of its event loop.
+ */
 function keysOf (tokens: number): string[] {
   const ofTokens = Array.from({ length: tokens }, () => [
     prefix + entryKey('token', randomUUID()), prefix + entryKey('session', randomUUID())
@@ -28,7 +33,7 @@ function keysOf (tokens: number): string[] {
 }
 
 export interface Question {
-  /** How many tokens a command is about, and how many commands go out in one packet. */
+  /** The number of tokens in a command, and the number of commands in one packet. */
   tokens: number
   commandsTogether: number
   seconds: number

@@ -8,17 +8,17 @@ import type { BenchResult } from './result.ts'
 
 const run = (program: string, args: string[]) =>
   spawnSync(...undisturbed(program, args), { cwd: packageRoot, encoding: 'utf8', timeout: 240_000 })
-/** What `npm run bench` runs once it has compiled it, which the first test lets it do. */
+/** Runs the file that `npm run bench` compiles. The first test compiles it. */
 const bench = (...args: string[]) =>
   run(process.execPath, [join('.bench', 'build', 'test', 'benchmarks', 'bench.js'), ...args])
 
-t.test('npm run bench explains itself', async t => {
+t.test('npm run bench prints its usage with --help', async t => {
   const { stdout, status } = run('npm', ['run', '-s', 'bench', '--', '--help'])
   t.match(stdout, /^Usage: npm run bench -- \[OPTIONS\]/)
   t.equal(status, 0)
 })
 
-t.test('npm run bench says what is wrong with its options', async t => {
+t.test('npm run bench names a wrong option and exits with 1', async t => {
   for (const [args, line] of [
     [['--rounds', 'many'], '--rounds: many is no number that it can be.'],
     [['--only', 'everything'], '--only: everything is none of variants, sizes, lookups, memory, service, rebuild.'],

@@ -9,14 +9,14 @@ import { readWritten } from './documents.ts'
 const page = readFileSync(join(packageRoot, 'docs', 'capacity.md'), 'utf8')
 const toNumber = (text: string) => Number(text.replaceAll(',', ''))
 
-/** What a sum of the page comes to: numbers, brackets, and the four operations. */
+/** Computes a sum of the page, which has numbers, brackets and the four operations. */
 function reckon (sum: string): number {
   const text = sum.replaceAll(',', '').replaceAll('×', '*')
   if (!/^[\d.()+*/ -]+$/.test(text)) throw new Error(`${sum} is not a sum.`)
   return Number(runInNewContext(text))
 }
 
-t.test('the example of docs/capacity.md comes to what it says', async t => {
+t.test('the sums in the example of docs/capacity.md have the results that it states', async t => {
   const rows = [...page.matchAll(/^\| [^|]+ \| ([\d,.()+×/ ]+) \| ([\d,.]+) \|$/gm)]
   t.equal(rows.length, 10)
   for (const [, sum = '', result = ''] of rows) {
@@ -24,7 +24,7 @@ t.test('the example of docs/capacity.md comes to what it says', async t => {
   }
 })
 
-t.test('the costs of the example are those of the table', async t => {
+t.test('the costs in the example of docs/capacity.md are those of the measured table', async t => {
   const table = readWritten('capacity.md') ?? ''
   for (const cost of [
     '29.9',
@@ -45,7 +45,7 @@ t.test('the costs of the example are those of the table', async t => {
   }
 })
 
-t.test('what is shared by look-ups of one command is told from what each costs', async t => {
+t.test('the fit separates the cost of a command from the cost of each look-up in it', async t => {
   const found = fit([1, 2, 10, 50].map(together => ({ together, micros: 14 + 57 / together })))
   t.ok(Math.abs(found.eachMicros - 14) < 1 && Math.abs(found.togetherMicros - 57) < 3, JSON.stringify(found))
 })

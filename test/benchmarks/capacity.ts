@@ -6,7 +6,7 @@ const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
 const table = (head: readonly string[], rows: readonly string[][]) =>
   [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
 
-/** Three digits count, as much as these figures are good for. */
+/** Formats a number with three significant digits. The measurements are not more exact than that. */
 const number = (value: number) =>
   value >= 100 ? Math.round(Number(value.toPrecision(3))).toLocaleString('en') : Number(value.toPrecision(3)).toString()
 
@@ -16,33 +16,30 @@ function bytes (value: number): string {
   return `${number(value / 1000 ** step)} ${units[step]}`
 }
 
-/**
- * What something costs that goes together with others: so much for itself, and its share of what all of them cost
- * together.
- */
+/** The cost of work that is done in batches: a cost for each item, and a cost for the batch, which its items share. */
 export interface SharedCost {
-  /** Processor time for each, in microseconds. */
+  /** Processor time for each item, in microseconds. */
   eachMicros: number
-  /** Processor time for all that go together, in microseconds. */
+  /** Processor time for each batch, in microseconds. */
   togetherMicros: number
 }
 
-/** What docs/capacity.md holds: medians of one run of the benchmark. */
+/** The figures of docs/capacity.md: medians of one run of the benchmark. */
 export interface CapacityInputs {
   measuredAt: string
   machine: string
-  /** A checked request, in the process that serves it: those of one turn of its event loop go together. */
+  /** A checked request, in the server process. A batch is the requests of one turn of the event loop. */
   check: SharedCost
-  /** A look-up, in Redis: those of one command go together. */
+  /** A look-up, in Redis. A batch is the look-ups of one command. */
   lookup: SharedCost
-  /** A look-up in Redis as a cluster is asked: a command for each, many of them in one packet. */
+  /** A look-up in Redis as in a cluster: one command for each token, and many commands in one packet. */
   lookupInClusterMicros: number
   /** `GET /token` of the service at 50 connections. */
   serviceCheckMicros: number
   acts: Record<ActMeasurement['act'], { cpuMicros: number, postgresMicros: number, redisMicros: number }>
-  /** In Redis: the two entries of a logout. */
+  /** The memory of Redis for the two entries of a logout. */
   bytesPerLogout: number
-  /** In Postgres. */
+  /** The disk space of Postgres for one row. */
   bytesPerSession: number
   bytesPerEvent: number
   bytesPerRevocation: number
@@ -51,7 +48,7 @@ export interface CapacityInputs {
 
 const medianOf = (values: number[]) => spreadOf(values).median
 
-/** Undefined when a part of the benchmark was left out. */
+/** Returns the figures of docs/capacity.md, or undefined if a part of the benchmark was left out. */
 export function toInputs ({
   startedAt,
   machine,
@@ -104,7 +101,7 @@ function costOf (acts: ActMeasurement[], which: ActMeasurement['act']): Capacity
   return { cpuMicros: of('cpuMicros'), postgresMicros: of('postgresMicros'), redisMicros: of('redisMicros') }
 }
 
-/** Least squares of `micros = each + together / count`. */
+/** Fits `micros = each + together / count` to the points, by least squares. */
 export function fit (points: ReadonlyArray<{ together: number, micros: number }>): SharedCost {
   const shares = points.map(({ together, micros }) => ({ x: 1 / together, y: micros }))
   const mean = (pick: (point: { x: number; y: number }) => number) =>
@@ -114,7 +111,7 @@ export function fit (points: ReadonlyArray<{ together: number, micros: number }>
   return { eachMicros: Math.max(0, meanY - slope * meanX), togetherMicros: slope }
 }
 
-/** The table of docs/capacity.md. */
+/** Returns the table of docs/capacity.md, in Markdown. */
 export function formatCapacity (inputs: CapacityInputs): string {
   const { check, lookup, acts } = inputs
   const part = (name: string) => `\`npm run bench -- --only ${name}\``
@@ -124,30 +121,34 @@ export function formatCapacity (inputs: CapacityInputs): string {
     part('service')
   ]
   return [
-    `Medians, measured at ${inputs.measuredAt} on one core each: ${inputs.machine}. Processor time, in microseconds; the process that serves, Postgres and Redis each by themselves.`,
-    table(['what', 'how much', 'measured by'], [
+    `Medians, measured at ${inputs.measuredAt}: ${inputs.machine}. The server process ran on one core. Costs in µs are processor time, separately for the service, Postgres and Redis.`,
+    table(['what', 'cost', 'command that measures it'], [
       [
-        'a checked request, in the process that serves it',
-          `${number(check.eachMicros)} µs, and ${number(check.togetherMicros)} µs for all of one turn of the event loop`,
+        'a checked request, in the server process',
+          `${number(check.eachMicros)} µs, plus ${number(check.togetherMicros)} µs for each turn of the event loop`,
           part('variants')
       ],
-      ['the same at 50 connections, in the service', `${number(inputs.serviceCheckMicros)} µs`, part('service')],
+      [
+        'a checked request at 50 connections, in the service',
+          `${number(inputs.serviceCheckMicros)} µs`,
+          part('service')
+      ],
       [
         'a look-up, in Redis',
-          `${number(lookup.eachMicros)} µs, and ${number(lookup.togetherMicros)} µs for all of one command`,
+          `${number(lookup.eachMicros)} µs, plus ${number(lookup.togetherMicros)} µs for each command`,
           part('lookups')
       ],
-      ['a look-up, in a Redis of a cluster', `${number(inputs.lookupInClusterMicros)} µs`, part('lookups')],
+      ['a look-up, in Redis as a cluster', `${number(inputs.lookupInClusterMicros)} µs`, part('lookups')],
       actRow('login'),
       actRow('refresh'),
       actRow('logout'),
       [
-        "a logout in Redis' memory, for as long as its tokens could live",
+        'a logout in the memory of Redis, while its entries live',
         bytes(inputs.bytesPerLogout),
         part('memory')
       ],
       [
-        'a session, a security event and a revocation in Postgres',
+        'a session, a security event and a revocation on the disk of Postgres',
           `${bytes(inputs.bytesPerSession)}, ${bytes(inputs.bytesPerEvent)}, ${bytes(inputs.bytesPerRevocation)}`,
           `${part('service')}, ${part('rebuild')}`
       ],

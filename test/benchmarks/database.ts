@@ -4,16 +4,16 @@ import { ServicesError } from '../../scripts/services/programs.ts'
 import { readState } from '../../scripts/services/state.ts'
 import { randomName } from '../support/services.ts'
 
-/** A database of the benchmark's own, in the Postgres of `npm run services`. */
+/** A database of the benchmark's own, in the Postgres of `DATABASE_URL` or of `npm run services`. */
 export interface BenchDatabase {
   url: string
   query (statement: string): Promise<void>
   /**
-   * Microseconds of processor time of the processes that serve its connections, in steps of a hundredth of a second.
-   * NaN where they cannot be seen, since Postgres is on another machine or in a container.
+   * Returns the processor time of the processes that serve its connections, in microseconds. It counts in steps of a
+   * hundredth of a second. Returns NaN if Postgres runs on another machine or in a container.
    */
   usedMicros (): Promise<number>
-  /** How many bytes a row of a table takes on disk, with its share of the indexes. */
+  /** Returns the bytes that a row of a table takes on disk, with its share of the indexes. */
   bytesPerRow (table: string): Promise<number>
   drop (): Promise<void>
 }
@@ -58,7 +58,10 @@ async function query<Row extends pg.QueryResultRow> (url: string, statement: str
   }
 }
 
-/** proc(5): fields 14 and 15 of its `stat`, in hundredths of a second. The name before them may hold spaces. */
+/**
+ * Returns the processor time of a process of Postgres, in microseconds. Returns NaN for any other process. Reads fields
+ * 14 and 15 of its `stat`, in hundredths of a second: see proc(5). The name before them may contain spaces.
+ */
 function microsOf (pid: number): number {
   try {
     const [name = '', rest = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')

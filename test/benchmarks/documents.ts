@@ -10,18 +10,20 @@ const [begin, end] = [
   `<!-- What follows is written by ${command}. -->`, `<!-- What precedes is written by ${command}. -->`
 ]
 
-/** A document cannot be written. */
+/** Thrown when a document cannot be written. */
 export class DocumentError extends Error {}
 
-/** Puts the measured tables into the documents, between the lines that say so. */
+/** Writes the measured tables into the documents, between the two lines that mark them. */
 export function writeDocuments (result: BenchResult): void {
   const inputs = toInputs(result)
-  if (inputs === undefined) throw new DocumentError('Something is missing that docs/capacity.md needs.')
+  if (inputs === undefined) {
+    throw new DocumentError('The run lacks a part that docs/capacity.md needs. Measure all parts.')
+  }
   replaceIn('benchmarks.md', formatReport(result))
   replaceIn('capacity.md', formatCapacity(inputs))
 }
 
-/** What a document holds of ours. */
+/** Returns the measured tables of a document, or undefined if it lacks the two lines that mark them. */
 export function readWritten (name: string): string | undefined {
   return split(name)?.written
 }
@@ -29,7 +31,9 @@ export function readWritten (name: string): string | undefined {
 function replaceIn (name: string, written: string): void {
   const parts = split(name)
   if (parts === undefined) {
-    throw new DocumentError(`docs/${name} has lost the lines between which the tables are written.`)
+    throw new DocumentError(
+      `docs/${name} lacks the two lines between which the tables are written. Restore them: ${begin} and ${end}`
+    )
   }
   writeFileSync(join(packageRoot, 'docs', name), `${parts.before}${begin}\n\n${written}\n\n${end}${parts.after}`)
 }

@@ -9,14 +9,14 @@ export interface Load {
   /** Each connection sends its own share of them, in turn. */
   tokens: string[]
   method?: 'GET' | 'POST'
-  /** Posted instead, as JSON: each connection its own share of them, in turn. */
+  /** JSON bodies that are posted instead of tokens. Each connection sends its own share of them, in turn. */
   bodies?: string[]
 }
 
-/** What came of it. Times in milliseconds. */
+/** The result of a load. Times are in milliseconds. */
 export interface LoadResult {
   responses: number
-  /** Those that were not 2xx, and requests that were not answered. */
+  /** The number of answers that were not 2xx, plus the number of requests without an answer. */
   failures: number
   perSecond: number
   p50: number
@@ -24,30 +24,30 @@ export interface LoadResult {
   p999: number
 }
 
-/** How long each answer took, in milliseconds, and what went wrong. */
+/** The times of the answers in milliseconds, and the number of failures. */
 interface Fired {
   times: number[]
   failures: number
   seconds: number
 }
 
-/** How often autocannon looks whether its time is over, in milliseconds. */
+/** The interval at which autocannon checks the end of its time, in milliseconds. */
 const sampleInt = 50
-/** The same for many of it at once. */
+/** The interval if many instances of autocannon run at once, in milliseconds. */
 const evenSampleInt = 500
 
 /**
- * Requests from autocannon, in a process of its own: it must not take time from what is measured. Each follows the
- * answer to the one before.
+ * Sends requests with autocannon. On each connection, a request follows the answer to the one before. The load runs in
+ * a process of its own, so that it takes no time from the server that is measured.
  */
 async function run (load: Load): Promise<LoadResult> {
   return summarize([await fire(load, {})])
 }
 
 /**
- * One request a second on each connection, evenly over the second, whatever the answers take. Autocannon sends all that
- * is due in a second at its beginning, which measures how a server takes bursts: so there is one of it for each
- * connection, and each begins a little later.
+ * Sends one request a second on each connection, evenly over the second, even if answers are late. One autocannon would
+ * send all requests of a second in a burst. So each connection has an instance of its own, which starts a little later
+ * than the one before.
  */
 async function runEvenly (load: Load): Promise<LoadResult> {
   const connections = Array.from({ length: load.connections }, async (_, index) => {
@@ -59,12 +59,12 @@ async function runEvenly (load: Load): Promise<LoadResult> {
   return summarize(await Promise.all(connections))
 }
 
-/** Each token once, to a route that ends something with it. */
+/** Sends each token once, to a route that ends its session. */
 async function spend ({ url, connections, tokens }: Omit<Load, 'seconds'>): Promise<LoadResult> {
   return summarize([await fire({ url, connections, tokens, seconds: 60, method: 'POST' }, { amount: tokens.length })])
 }
 
-/** Refreshes, each with what the one before it on its connection was answered. */
+/** Sends refreshes. Each uses the refresh token from the answer before it on the same connection. */
 async function refresh ({ url, seconds, refreshTokens }: {
   url: string, seconds: number, refreshTokens: string[]
 }): Promise<LoadResult> {
@@ -102,7 +102,7 @@ async function fire (
       } as autocannon.Options,
       (error, result) => { error ? reject(error) : resolve(result) }
     )
-    // Its own histogram knows no fractions of a millisecond.
+    // The histogram of autocannon has no fractions of a millisecond.
     instance.on('response', (_client, status, _bytes, milliseconds) => {
       times.push(milliseconds)
       if (status < 200 || status > 299) failures++
@@ -123,7 +123,7 @@ function summarize (fired: Fired[]): LoadResult {
   }
 }
 
-/** What one of the connections sends, again and again. */
+/** Returns the requests that one connection sends, again and again. */
 function requestsOf ({ method = 'GET', bodies, tokens, connections }: Load, own: number): autocannon.Request[] {
   const isOwn = (_: string, index: number) => index % connections === own
   if (bodies !== undefined) {

@@ -5,21 +5,21 @@ import { open, withClosing, type Effort } from './scenes.ts'
 
 export interface LookupsMeasurement {
   tokensPerCommand: number
-  /** Whether it was asked as a cluster is: for one token in a command, many of which come in one packet. */
+  /** True for look-ups as in a cluster: one token for each command, and many commands in one packet. */
   isInCluster: boolean
   /** Processor time of Redis for the look-up of one token, in microseconds. */
   redisMicros: number
-  /** How many it was asked for in a second, and its share of its core meanwhile. */
+  /** The number of look-ups per second, and the share of its core that Redis used meanwhile. */
   tokensPerSecond: number
   busyShare: number
 }
 
-/** From a replica with nothing else to do up to the most that one command carries. */
-const tokensPerCommand = [1, 2, 5, 10, 25, 100, 499]
-/** As many as there are shards: a turn with many look-ups has some for each. */
+/** From the command of an idle replica to about the largest command of a busy one. */
+const tokensPerCommand = [1, 2, 5, 10, 25, 100, 498]
+/** The number of shards. A turn with many look-ups has look-ups for every shard. */
 const commandsInCluster = 16
 
-/** What one Redis serves in look-ups, on a blocklist of so many entries. */
+/** Measures the look-ups that one Redis serves, on a blocklist with this number of entries. */
 export async function measureLookups (
   entries: number, { rounds, seconds, say }: Effort
 ): Promise<LookupsMeasurement[]> {

@@ -2,22 +2,22 @@ import type { BenchRedis } from './redis.ts'
 import type { LoadResult } from './load.ts'
 import type { Helper } from './processes.ts'
 
-/** A server under load, and the Redis that it asks. */
+/** A server under load, and the Redis that it uses. */
 export interface Subject {
   name: string
-  /** The process that the server runs in, and where it answers. */
+  /** The process of the server, and the URL that is requested. */
   server: Helper
   url: string
   redis: BenchRedis
   tokens: string[]
 }
 
-/** One variant in one round. */
+/** The result of one variant in one round. */
 export interface Measurement extends LoadResult {
-  /** Processor time of the server process for one request, in microseconds, and that of Redis. */
+  /** Processor time per request of the server process and of Redis, in microseconds. */
   cpuMicros: number
   redisMicros: number
-  /** How many of them one `MGET` was sent for, on average; NaN where there was none. */
+  /** The average number of requests per `MGET`; NaN if no `MGET` was sent. */
   lookupsPerCommand: number
 }
 
@@ -28,8 +28,9 @@ export interface MeasureOptions {
 }
 
 /**
- * Lets requests come for some seconds. The processor time is that of the whole process, from before the first
- * connection until after the last: whatever it does for the requests is counted, collecting garbage included.
+ * Measures a server under load for some seconds. The processor time is that of the whole process, from before the first
+ * connection until after the last. It includes everything that the process does for the requests, such as garbage
+ * collection. Rejects if a request fails.
  */
 export async function measure (
   { server, url, redis, tokens, name }: Subject, { load, connections, seconds }: MeasureOptions
@@ -42,7 +43,7 @@ export async function measure (
   const after = await used()
   if (result.failures > 0) {
     throw new Error(
-      `${name}: ${result.failures} of ${result.responses} requests failed, so that its figures mean nothing.`
+      `${name}: ${result.failures} of ${result.responses} requests failed, so the figures are not valid.`
     )
   }
   return {
@@ -54,14 +55,14 @@ export async function measure (
 }
 
 /**
- * So many requests are answered before anything counts: code is compiled by then, and every token was seen. Fewer for a
- * short run.
+ * The number of requests to each server before the measurement. By then, the code is compiled and every token was seen.
+ * Short runs send fewer.
  */
 const warmUpRequests = 20_000
-/** A machine that is too busy for that is too busy for the rest as well, and the spread will show it. */
+/** The longest warm-up of one server. A machine that needs longer is too busy to measure, which the spread shows. */
 const maxWarmUpSeconds = 20
 
-/** In turn as well, since one that has rested is slower than one that has just worked. */
+/** Warms up the servers in turn, because a server that was idle is slower than one that has just worked. */
 export async function warmUp (
   subjects: readonly Subject[], { load, seconds }: Omit<MeasureOptions, 'connections'>
 ): Promise<void> {
@@ -79,8 +80,8 @@ export async function warmUp (
 }
 
 /**
- * Measures all subjects in turn (A B C, B C A, C A B …), so that whatever else the machine does befalls all of them,
- * and what one leaves behind for the next as well.
+ * Measures all servers in turn (A B C, B C A, C A B …). Other work on the machine, and the after-effects of the
+ * previous server, then affect all of them alike.
  */
 export async function inTurn (
   subjects: readonly Subject[], rounds: number, options: MeasureOptions

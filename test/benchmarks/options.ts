@@ -8,23 +8,23 @@ export const parts = ['variants', 'sizes', 'lookups', 'memory', 'service', 'rebu
 export type Part = typeof parts[number]
 export const help = `Usage: npm run bench -- [OPTIONS]
 
-Measures what the check costs: processor time for a request, of the server process and of Redis, for several ways of
-checking, in turn. Needs a redis-server; the parts service and rebuild also the Postgres of \`npm run services\`. The result
-is printed as tables and written to .bench/ as JSON. All of it takes about 18 minutes, --quick about 3.
+Measures what the check costs: processor time per request, of the server process and of Redis, for several ways of
+checking. Needs a redis-server. The parts service and rebuild also need the Postgres of \`npm run services\`. The result
+is printed as tables, and written to .bench/ as JSON. All parts take about 18 minutes, --quick takes a few minutes.
 
-  --quick              fewer rounds, connections and entries: a first look, not a result
-  --rounds N           how often each is measured (9; 3 with --quick)
-  --seconds S          for how long each time (1; 0.5 with --quick)
-  --only PARTS         some of ${parts.join(',')}
-  --connections LIST   some numbers instead of 1,10,50,200
-  --algorithms LIST    some of ${algorithms.join(',')}
-  --variants LIST      some of ${Object.keys(variants).join(',')}
-  --build NAME=FOLDER  another compiled signout beside this one, to see what a change is worth; may be repeated
-  --write              put the tables into docs/benchmarks.md and docs/capacity.md: of all parts, in 7 rounds or more
-  --help               print this
+  --quick              fewer rounds, connections and entries: for a first look, not for results
+  --rounds N           how often each variant is measured (default: 9, with --quick 3)
+  --seconds S          how long each measurement takes (default: 1, with --quick 0.5)
+  --only PARTS         only some of ${parts.join(',')}
+  --connections LIST   only these numbers of connections (default: 1,10,50,200)
+  --algorithms LIST    only some of ${algorithms.join(',')}
+  --variants LIST      only some of ${Object.keys(variants).join(',')}
+  --build NAME=FOLDER  also measure another compiled signout, to compare it with this one; may be repeated
+  --write              write the tables to docs/benchmarks.md and docs/capacity.md: needs all parts, and 7 rounds or more
+  --help               print this help
 `
 
-/** What is wrong with how it was called. */
+/** Thrown when the command line has a mistake. */
 export class UsageError extends Error {}
 
 export interface Plan {
@@ -55,7 +55,7 @@ export function readPlan (): Plan | undefined {
   const isCut = ['quick', 'only', 'connections', 'algorithms', 'variants'].some(name => name in values)
   if (isWritten && (isCut || Number(values.rounds ?? 9) < 7)) {
     throw new UsageError(
-      '--write: only all parts, with all that belongs to them, in 7 rounds or more are put into the documents.'
+      '--write: only all parts in 7 rounds or more can be written. Leave out --quick, --only, --connections, --algorithms and --variants.'
     )
   }
   const isCount = (value: number) => Number.isInteger(value) && value >= 1 && value <= 1_000

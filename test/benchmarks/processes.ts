@@ -4,10 +4,10 @@ import { availableParallelism, cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { findProgramFolder } from '../../scripts/services/programs.ts'
 
-/** Which core a process is to run on: what is measured has one of its own, as far as there are enough. */
+/** The core on which a process runs. The server has a core of its own, if the machine has several and has `taskset`. */
 export type Core = 'server' | 'load' | 'any'
 
-/** A process of the benchmark that answers questions. */
+/** A child process of the benchmark, which is called by messages. */
 export interface Helper {
   readonly child: ChildProcess
   ask<T> (question: string, argument?: unknown): Promise<T>
@@ -19,19 +19,19 @@ interface Answer { id: number, answer?: unknown, error?: string }
 
 const canPin = findProgramFolder('taskset') !== undefined && availableParallelism() > 1
 
-/** How processes share this machine, in words. */
+/** A description of how the processes share this machine. */
 const sharing: string = canPin
   ? 'servers on core 0, Redis and load on core 1'
-  : 'no process is bound to a core: there is no taskset, or one core'
+  : 'no process bound to a core, because taskset is missing or there is one core'
 
-/** What was measured on. */
+/** The machine on which the benchmark ran. */
 export interface Machine {
   cpu: string
   cores: number
   memoryGiB: number
   node: string
   redis: string
-  /** Which process runs on which core. */
+  /** A description of which process runs on which core. */
   sharing: string
 }
 
@@ -46,7 +46,7 @@ export function describeMachine (redis: string): Machine {
   }
 }
 
-/** A program and its arguments, bound to a core where that can be done. */
+/** Returns a program with its arguments, bound to a core if possible. */
 export function pinned (core: Core, program: string, args: string[]): [string, string[]] {
   if (!canPin || core === 'any') return [program, args]
   return ['taskset', ['-c', core === 'server' ? '0' : '1', program, ...args]]
@@ -55,16 +55,13 @@ export function pinned (core: Core, program: string, args: string[]): [string, s
 const running = new Set<ChildProcess>()
 let isInterrupted = false
 
-/**
- * Ends what is measured and what measures: whatever is being asked fails, and what was opened is closed as after any
- * failure.
- */
+/** Kills all child processes. Pending calls to them then fail, and everything is closed as after any other failure. */
 export function interrupt (): void {
   isInterrupted = true
   for (const child of running) child.kill('SIGKILL')
 }
 
-/** Starts a compiled file of this folder as a process of its own. */
+/** Starts a compiled file of this folder as a process of its own. Resolves when it is ready. */
 export async function startHelper (file: string, core: Core, argument?: unknown): Promise<Helper> {
   if (isInterrupted) throw new Error('Interrupted.')
   const [program, args] = pinned(core, process.execPath, [
@@ -97,7 +94,7 @@ export async function startHelper (file: string, core: Core, argument?: unknown)
     async stop () {
       if (hasEnded) return
       const ended = once(child, 'exit')
-      // A profile is written when a process ends by itself.
+      // Node writes a profile only if the process exits without a signal.
       child.disconnect()
       const timer = setTimeout(() => { child.kill('SIGKILL') }, 5_000)
       await ended
@@ -108,7 +105,9 @@ export async function startHelper (file: string, core: Core, argument?: unknown)
   return helper
 }
 
-/** BENCH_PROFILE=folder profiles the servers, one file for each. */
+/**
+ * Returns the options of Node for a file. With BENCH_PROFILE=folder, each server writes a CPU profile to that folder.
+ */
 function execArguments (file: string): string[] {
   const folder = process.env['BENCH_PROFILE']
   return folder !== undefined && file === 'server.js'
@@ -116,7 +115,7 @@ function execArguments (file: string): string[] {
     : []
 }
 
-/** What the processes at the other end do: they answer by name, and end when nobody asks any more. */
+/** Makes this process a helper, which serves messages by their name. It exits when its parent disconnects. */
 export function answer (answers: Record<string, (argument: never) => unknown>): void {
   process.on('message', async ({ id, question, argument }: Question) => {
     try {
@@ -128,13 +127,13 @@ export function answer (answers: Record<string, (argument: never) => unknown>): 
   process.on('disconnect', () => { process.exit() })
 }
 
-/** Microseconds of processor time that this process has taken, in the program and in the system for it. */
+/** Returns the processor time of this process in microseconds, user and system time together. */
 export function usedMicros (): number {
   const { user, system } = process.cpuUsage()
   return user + system
 }
 
-/** What a helper was started with. */
+/** Returns the argument with which this helper was started. */
 export function givenArgument<T> (): T {
   return JSON.parse(process.argv[2] ?? 'null') as T
 }

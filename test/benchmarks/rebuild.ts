@@ -12,7 +12,7 @@ export interface RebuildSubject {
   redisUrl: string
 }
 
-/** What the projector does after Redis has lost its data, in a process of its own. */
+/** This process rebuilds an empty Redis from the record, as the projector does. */
 const { databaseUrl, redisUrl } = givenArgument<RebuildSubject>()
 const leewaySeconds = 5
 const database = await openPostgres({ url: databaseUrl, deadlineMs: 60_000 })

@@ -11,18 +11,18 @@ import { createRedisConnection } from '../../src/redis/connection.ts'
 import { nowSeconds } from '../support/tokens.ts'
 import { pinned } from './processes.ts'
 
-/** A redis-server of the benchmark's own: nobody else's commands are counted. */
+/** A redis-server of the benchmark's own, so that only its commands are counted. */
 export interface BenchRedis {
   url: string
   admin: Redis
-  /** Microseconds of processor time, in the program and in the system for it. */
+  /** Returns its processor time in microseconds, user and system time together. */
   usedMicros (): Promise<number>
   usedBytes (): Promise<number>
-  /** How many `MGET` there have been. */
+  /** Returns the number of `MGET` commands so far. */
   countLookups (): Promise<number>
-  /** Writes so many entries as logouts do, under a prefix. They last for an hour. */
+  /** Writes this number of entries of tokens, under a prefix. They last for an hour. */
   fill (prefix: string, entries: number): Promise<void>
-  /** Takes back the token and the session of so many logins, as a logout does. */
+  /** Revokes the token and the session of this number of logins, as a logout does. */
   logOut (prefix: string, logouts: number): Promise<void>
   stop (): Promise<void>
 }
@@ -30,7 +30,7 @@ export interface BenchRedis {
 const entriesPerScript = 10_000
 const logoutsPerWrite = 500
 
-/** `string.format` makes ids as those of UUIDs are in keys, which differ in their first part. */
+/** The ids look like those in keys: UUIDs without hyphens. They differ in their first part. */
 const fillScript = `
 local ends = redis.call('TIME')[1] * 1000 + 3600000
 for i = ARGV[1], ARGV[2] do
@@ -53,7 +53,7 @@ export async function startRedis (): Promise<BenchRedis> {
   const child = spawn(program, args, { stdio: 'ignore' })
   const url = `redis://127.0.0.1:${port}`
   const admin = new Redis(url, { retryStrategy: attempt => attempt < 200 ? 25 : null, maxRetriesPerRequest: null })
-  admin.on('error', () => { /* It is still starting. */ })
+  admin.on('error', () => { /* Redis is still starting. */ })
   await admin.ping()
   const infoOf = async (section: string, field: string) =>
     Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(await admin.info(section))?.[1])

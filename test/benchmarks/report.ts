@@ -15,13 +15,13 @@ const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
 const table = (head: readonly string[], rows: readonly string[][]) =>
   [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
 
-/** The whole report, in Markdown. */
+/** Returns the whole report, in Markdown. */
 export function formatReport (result: BenchResult): string {
   return [
     describeRun(result),
-    '## What must be reached, and what is',
+    '## Targets and results',
     table(
-      ['what', 'must reach', 'measured: median (least to greatest)', 'reached'],
+      ['target', 'limit', 'measured: median (lowest to highest)', 'reached'],
       judge(result).map(({ what, limit, measured, isReached }) => [
         what, limit, measured ?? 'not measured', isReached ? 'yes' : '**no**'
       ])
@@ -39,8 +39,9 @@ function describeRun ({
   loadAverage: [before, after]
 }: BenchResult): string {
   return (
-    `Measured at ${startedAt} with \`${command}\`: ${rounds} rounds of ${secondsEach} s for each variant in turn, ${timesRoundsForFivePercent * rounds} with one connection and for the sizes, where five percent are to be told from none; ${tokenCount} different tokens. ` +
-    `${cpu}, ${cores} cores, ${memoryGiB} GiB, Node ${node}, Redis ${redis}; ${sharing}. The load average of the machine was ${before.toFixed(1)} before and ${after.toFixed(1)} after.`
+    `Measured at ${startedAt} with \`${command}\`: ${rounds} rounds of ${secondsEach} s for each variant in turn, and ${tokenCount} different tokens. ` +
+    `With one connection, and for the sizes of the blocklist, there are ${timesRoundsForFivePercent * rounds} rounds, so that a difference of 5 % shows. ` +
+    `Machine: ${cpu}, ${cores} cores, ${memoryGiB} GiB, Node ${node}, Redis ${redis}; ${sharing}. Its load average was ${before.toFixed(1)} before the run and ${after.toFixed(1)} after it.`
   )
 }
 
@@ -60,7 +61,9 @@ function formatCells (cells: Cell[]): string[] {
   ])
 }
 
-const figureNames = ['CPU µs a request', 'Redis µs a request', 'requests a second', 'p50 ms', 'p99 ms', 'p99.9 ms']
+const figureNames = [
+  'CPU µs per request', 'Redis µs per request', 'requests per second', 'p50 ms', 'p99 ms', 'p99.9 ms'
+]
 
 function figures (measurements: Measurement[]): string[] {
   const of = (field: keyof Measurement, digits: number) =>
@@ -75,7 +78,7 @@ function figures (measurements: Measurement[]): string[] {
 
 function formatSizes (sizes: BenchResult['sizes']): string[] {
   if (sizes === undefined) return []
-  return ['## Blocklists of several sizes: EdDSA, 50 connections', table(
+  return ['## Size of the blocklist: EdDSA, 50 connections', table(
     ['entries', ...figureNames],
     Object.entries(sizes).map(([size, measurements]) => [size, ...figures(measurements)])
   )]
@@ -86,14 +89,17 @@ function formatLookups (lookups: BenchResult['lookups']): string[] {
   const kinds = [
     ...new Set(
       lookups.map(({ tokensPerCommand, isInCluster }) =>
-        isInCluster ? '1, and 16 commands in a packet, as in a cluster' : String(tokensPerCommand)
+        isInCluster ? '1, with 16 commands per packet, as in a cluster' : String(tokensPerCommand)
       )
     )
   ]
   return [
-    '## What one Redis serves in look-ups',
+    '## Look-ups in one Redis',
     table(
-      ['tokens in a command', 'Redis µs a token', 'tokens a second here', 'tokens a second with all of its core'],
+      [
+        'tokens per command', 'Redis µs per token', 'tokens per second here',
+        'tokens per second with a whole core for Redis'
+      ],
       kinds.map((kind, index) => {
         const own = lookups.filter((_, at) => at % kinds.length === index)
         const median = (pick: (each: LookupsMeasurement) => number) => spreadOf(own.map(pick)).median
@@ -110,9 +116,9 @@ function formatLookups (lookups: BenchResult['lookups']): string[] {
 function formatMemory (memory: BenchResult['memory']): string[] {
   if (memory === undefined) return []
   return [
-    "## What a logout takes in Redis' memory",
+    '## Memory of a logout in Redis',
     table(
-      ['logouts', 'bytes each'], memory.map(({ logouts, bytes }) => [String(logouts), bytes.toFixed(0)])
+      ['logouts in Redis', 'bytes per logout'], memory.map(({ logouts, bytes }) => [String(logouts), bytes.toFixed(0)])
     )
   ]
 }
@@ -122,10 +128,13 @@ function formatService (service: BenchResult['service']): string[] {
   const of = (pick: (round: ServiceResult['rounds'][number]) => number, digits = 1) =>
     withSpread(spreadOf(service.rounds.map(pick)), digits)
   return [
-    '## The service itself',
+    '## The service',
     table(['50 connections', ...figureNames], [['`GET /token`', ...figures(service.token)]]),
     table(
-      ['16 connections', 'CPU µs each', 'Postgres µs each', 'Redis µs each', 'each second', 'p50 ms', 'p99 ms'],
+      [
+        '16 connections', 'CPU µs per request', 'Postgres µs per request', 'Redis µs per request',
+        'requests per second', 'p50 ms', 'p99 ms'
+      ],
       acts.map(act => {
         const own = service.acts.filter(each => each.act === act)
         const median = (field: 'redisMicros' | 'perSecond' | 'p50' | 'p99', digits: number) =>
@@ -138,14 +147,16 @@ function formatService (service: BenchResult['service']): string[] {
       })
     ),
     table(
-      ['`GET /me`, 200 requests a second, evenly', 'p50 ms', 'p99 ms', 'event-loop delay p99 ms', 'logins a second'],
+      [
+        '`GET /me`, 200 requests per second, evenly', 'p50 ms', 'p99 ms', 'event-loop delay p99 ms', 'logins per second'
+      ],
       [
         [
           'idle', of(({ idle }) => idle.p50), of(({ idle }) => idle.p99), of(({ idleDelayP99Ms }) => idleDelayP99Ms),
           '0'
         ],
         [
-          'in a login storm', of(({ storm }) => storm.p50), of(({ storm }) => storm.p99),
+          'during a login storm', of(({ storm }) => storm.p50), of(({ storm }) => storm.p99),
           of(({ delayP99Ms }) => delayP99Ms), of(({ loginsPerSecond }) => loginsPerSecond, 0)
         ]
       ]

@@ -6,14 +6,14 @@ import { createIssuer, tokenCount, type Algorithm } from './tokens.ts'
 import type { VariantName, VariantOptions } from './variants.ts'
 
 export interface Effort {
-  /** How often everything is measured. */
+  /** The number of times that everything is measured. */
   rounds: number
-  /** For how long each time, in seconds. */
+  /** The length of each measurement, in seconds. */
   seconds: number
   say: (line: string) => void
 }
 
-/** As often more where five percent are to be told from none: a single measurement wanders by ten. */
+/** The factor for the rounds where a difference of 5 % must show. Single measurements vary by 10 %. */
 export const timesRoundsForFivePercent = 3
 
 export interface Cell {
@@ -23,7 +23,7 @@ export interface Cell {
   measurements: Measurement[]
 }
 
-/** What is opened is closed, last first, whatever happens. */
+/** Runs work, and then closes everything that it has opened, last first, even if it has failed. */
 export async function withClosing<T> (work: (close: (later: () => Promise<void>) => void) => Promise<T>): Promise<T> {
   const closing: Array<() => Promise<void>> = []
   try {
@@ -54,7 +54,7 @@ export interface ComparedVariant {
   build?: string
 }
 
-/** Every variant with each algorithm and each number of connections. */
+/** Measures every variant with each algorithm and each number of connections. */
 export async function compareVariants (
   compared: ComparedVariant[], algorithms: Algorithm[], connections: number[], { rounds, seconds, say }: Effort
 ): Promise<Cell[]> {
@@ -77,7 +77,7 @@ export async function compareVariants (
         ], close)
         subjects.push({ name, server, url, redis, tokens: [] })
       }
-      // After the cut-off that each blocklist has set for itself.
+      // Issued after each blocklist has set its cut-off, so that the tokens are accepted.
       const tokens = issuer.issue(tokenCount)
       for (const subject of subjects) subject.tokens = tokens
       say(`${algorithm}, warming up`)
@@ -95,9 +95,8 @@ export async function compareVariants (
 }
 
 /**
- * The same server on blocklists of several sizes, each in a Redis of its own. They are all in one process: two
- * processes may differ by more than what is looked for here, since what a compiler makes of the same code depends on
- * what it saw first.
+ * Measures the server on blocklists of several sizes, each in a Redis of its own. All servers run in one process. Two
+ * processes may differ by more than the sizes do: the compiled code depends on what the compiler saw first.
  */
 export async function compareSizes (
   sizes: number[], { rounds, seconds, say }: Effort
@@ -128,17 +127,21 @@ export async function compareSizes (
 
 export interface MemoryMeasurement {
   logouts: number
-  /** Of Redis' memory, for each of them. */
+  /** The memory of Redis per logout. */
   bytes: number
 }
 
-/** From just after Redis' tables have doubled, which is when they are emptiest, to just before they double again. */
+/**
+ * Factors of `doubling`. The first one is just after the tables of Redis have doubled, when they are emptiest. The last
+ * one is just before they double again.
+ */
 const fillings = [1.01, 1.15, 1.3, 1.45, 1.6, 1.8, 1.99]
 
 /**
- * What one logout takes in Redis: its token and its session. How much that is depends on how full the tables are.
+ * Measures the memory that one logout takes in Redis: the entries of its token and its session. The memory depends on
+ * how full the tables are.
  *
- * @param doubling how many logouts the tables double at: half a power of two
+ * @param doubling the number of logouts at which the tables double: half a power of two
  */
 export async function measureMemory (doubling: number, { say }: Effort): Promise<MemoryMeasurement[]> {
   return await withClosing(async close => {
@@ -158,17 +161,17 @@ export async function measureMemory (doubling: number, { say }: Effort): Promise
 export interface RebuildResult {
   entries: number
   seconds: number[]
-  /** What a row takes in Postgres, in bytes. */
+  /** The disk space of a row in Postgres, in bytes. */
   bytesPerRow: number
 }
 
-/** What is on record, written into an empty Redis. */
+/** Measures a rebuild: the revocations of the record are written into an empty Redis. */
 export async function measureRebuild (entries: number, { rounds, say }: Effort): Promise<RebuildResult> {
   return await withClosing(async close => {
     const database = await createDatabase()
     close(() => database.drop())
     const redis: BenchRedis = await open(startRedis(), close)
-    say(`${entries} revocations on record`)
+    say(`adding ${entries} revocations to the record`)
     const rebuild = await open(
       startHelper('rebuild.js', 'any', { databaseUrl: database.url, redisUrl: redis.url }), close
     )
@@ -176,7 +179,7 @@ export async function measureRebuild (entries: number, { rounds, say }: Effort):
       select case when n % 2 = 0 then 'token' else 'session' end, gen_random_uuid(), now() + interval '1 hour', 'logout', now() from generate_series(1, ${entries}) n`)
     const seconds: number[] = []
     for (let time = 0; time < rounds; time++) {
-      say(`written into an empty Redis, round ${time + 1}`)
+      say(`a rebuild of an empty Redis, round ${time + 1}`)
       await redis.admin.flushall()
       const result = await rebuild.ask<{ entries: number, seconds: number }>('rebuildAll')
       if (result.entries !== entries) throw new Error(`${result.entries} entries were rebuilt instead of ${entries}.`)

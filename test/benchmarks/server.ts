@@ -3,8 +3,8 @@ import { buildVariant, type VariantOptions } from './variants.ts'
 import { answer, givenArgument, usedMicros } from './processes.ts'
 
 /**
- * Variants, each listening on a port of its own, in one process. It is asked what it has used, and does nothing else
- * beside requests.
+ * Starts a variant on a port of its own, and returns its URL. All variants run in this process. Besides requests, it
+ * only reports its processor time.
  */
 async function listen (options: VariantOptions): Promise<string> {
   const app = await buildVariant(options)

@@ -6,7 +6,7 @@ import { loadConfig } from '../../src/config.ts'
 import { issueToken, openSession, signUp, type Pair } from '../support/people.ts'
 import { answer, givenArgument, usedMicros } from './processes.ts'
 
-/** The service itself, with its record, its Postgres and its log turned off, in a process of its own. */
+/** This process runs the whole service, with its record, on Postgres and Redis. Its log is off. */
 const app = buildApp(loadConfig(givenArgument<Record<string, string>>()), false)
 await app.ready()
 await app.listen({ port: 0, host: '127.0.0.1' })
@@ -19,18 +19,18 @@ answer({
   address: () => address,
   usedMicros,
   signUp: () => signUp(app),
-  /** So many tokens, each of another user and session. */
+  /** Issues this number of tokens, each of another user and session. */
   issue: (count: number) =>
     Promise.all(
       Array.from({ length: count }, () => issueToken(app, { userId: randomUUID(), sessionId: randomUUID() }))
     ),
-  /** So many sessions of one user. */
+  /** Opens this number of sessions of one user. */
   openSessions: ({ username, count }: { username: string, count: number }): Promise<Pair[]> =>
     Promise.all(Array.from({ length: count }, () => openSession(app, username))),
   startDelay () {
     delay.reset()
     delay.enable()
   },
-  /** The histogram holds how long it is from one look to the next. */
+  /** Returns the p99 of the event-loop delay. The histogram holds the time between two checks, resolution included. */
   delayP99Ms: () => delay.percentile(99) / 1e6 - resolutionMs
 })

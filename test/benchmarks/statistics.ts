@@ -1,9 +1,9 @@
-/** The value below which that share of the sorted values lies. */
+/** Returns the value below which that share of the sorted values lies. */
 export function percentile (sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN
 }
 
-/** The middle of values, and how far they spread. */
+/** The median, the lowest and the highest of some values. */
 export interface Spread {
   median: number
   min: number

@@ -17,21 +17,21 @@ export interface StormRound {
 }
 
 export interface ServiceResult {
-  /** GET /token of the service, 50 connections: its own blocklist, with the record behind it. */
+  /** `GET /token` of the service at 50 connections, with its own blocklist and record. */
   token: Measurement[]
   rounds: StormRound[]
   acts: ActMeasurement[]
-  /** What a session and a security event take in Postgres, in bytes. */
+  /** The disk space of a session and of a security event in Postgres, in bytes. */
   bytesPerSession: number
   bytesPerEvent: number
 }
 
 const stormConnections = 32
-/** How many people read, each once a second. */
+/** The number of readers. Each sends one request a second. */
 const readers = 200
-/** How long they read: as many answers as a p99 needs to mean something. */
+/** The time for which they read, in seconds: long enough for a meaningful p99. */
 const readSeconds = 5
-/** So that the storm rages before it is looked at, and goes on until it was. */
+/** The time for which the storm goes on before and after the measurement, in seconds. */
 const stormMarginSeconds = 1
 
 const serviceEnv = (databaseUrl: string, redisUrl: string) => ({
@@ -45,7 +45,7 @@ const serviceEnv = (databaseUrl: string, redisUrl: string) => ({
   MAX_SESSIONS: '1000'
 })
 
-/** The service itself: what its check costs, and how GET /me is answered while passwords are hashed all the time. */
+/** Measures the service: the cost of its check and of its acts, and `GET /me` during a login storm. */
 export async function measureService ({ rounds, seconds, say }: Effort): Promise<ServiceResult> {
   return await withClosing(async close => {
     const database = await createDatabase()
@@ -91,7 +91,7 @@ async function measureStorm (
     })
     if (result.failures > 0) {
       throw new Error(
-        `GET /me: ${result.failures} of ${result.responses} requests failed, so that its figures mean nothing.`
+        `GET /me: ${result.failures} of ${result.responses} requests failed, so the figures are not valid.`
       )
     }
     return { result, delayP99Ms: await service.ask<number>('delayP99Ms') }
@@ -112,7 +112,7 @@ async function measureStorm (
     const busy = await read()
     const { perSecond, failures, responses } = await storming
     if (failures > 0) {
-      throw new Error(`POST /login: ${failures} of ${responses} requests failed, so that this was no storm.`)
+      throw new Error(`POST /login: ${failures} of ${responses} requests failed, so there was no login storm.`)
     }
     measured.push({
       idle: idle.result,

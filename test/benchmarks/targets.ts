@@ -4,11 +4,11 @@ import { spreadOf, type Spread } from './statistics.ts'
 import type { Algorithm } from './tokens.ts'
 import type { VariantName } from './variants.ts'
 
-/** A figure that must be reached, and what was measured. */
+/** A target, and its measured result. */
 export interface Judgement {
   what: string
   limit: string
-  /** Undefined when it was not measured. */
+  /** Undefined if it was not measured. */
   measured: string | undefined
   isReached: boolean
 }
@@ -16,7 +16,7 @@ export interface Judgement {
 const text = ({ median, min, max }: Spread, digits: number) =>
   `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`
 
-/** Every figure. The median decides. */
+/** Compares the results with every target. The median decides. */
 export function judge (result: BenchResult): Judgement[] {
   return [
     ...judgeCells(result), ...judgeSizes(result), ...judgeMemory(result), ...judgeStorm(result), ...judgeRebuild(result)
@@ -27,7 +27,7 @@ function judgeCells ({ cells }: BenchResult): Judgement[] {
   const find = (variant: VariantName, connections: number, algorithm: Algorithm) =>
     cells.find(cell => cell.variant === variant && cell.connections === connections && cell.algorithm === algorithm)
       ?.measurements
-  /** Of what was measured in the same round, since the machine is not the same in another. */
+  /** Compares measurements of the same round, because the load of the machine changes from round to round. */
   const ratio = (
     what: string,
     limit: number,
@@ -51,22 +51,44 @@ function judgeCells ({ cells }: BenchResult): Judgement[] {
   }
   return [
     ...ratio(
-      'signout, EdDSA, all checks, 50 connections: CPU per request against `@fastify/jwt` alone, its own cache on, no revocation check',
+      'CPU per request of signout (all checks, EdDSA, 50 connections), compared with `@fastify/jwt` alone (its cache on, no revocation check)',
       0.8,
       'cpuMicros',
       'jwt',
       50
     ),
-    ...ratio('the same against one `EXISTS` per request with the same key and cache', 0.65, 'cpuMicros', 'exists', 50),
-    ...ratio('the same against a route with no authentication at all', 1.4, 'cpuMicros', 'open', 50),
-    ...ratio("Redis' own CPU per request against one `EXISTS` per request", 0.3, 'redisMicros', 'exists', 50),
     ...ratio(
-      'one connection, no batching to be had: latency p50 against one `EXISTS` per request', 1.05, 'p50', 'exists', 1
+      'CPU per request of signout (EdDSA, 50 connections), compared with one `EXISTS` per request (same key, same cache)',
+      0.65,
+      'cpuMicros',
+      'exists',
+      50
+    ),
+    ...ratio(
+      'CPU per request of signout (EdDSA, 50 connections), compared with a route without authentication',
+      1.4,
+      'cpuMicros',
+      'open',
+      50
+    ),
+    ...ratio(
+      'CPU per request of Redis (EdDSA, 50 connections), compared with one `EXISTS` per request',
+      0.3,
+      'redisMicros',
+      'exists',
+      50
+    ),
+    ...ratio(
+      'latency p50 with one connection, where no look-ups are shared, compared with one `EXISTS` per request',
+      1.05,
+      'p50',
+      'exists',
+      1
     )
   ]
 }
 
-/** The one that differs most from an empty blocklist. */
+/** Checks the size that differs most from an empty blocklist. */
 function judgeSizes ({ sizes = {} }: BenchResult): Judgement[] {
   const [empty = [], ...others] = Object.values(sizes)
   const worst = others
@@ -77,7 +99,7 @@ function judgeSizes ({ sizes = {} }: BenchResult): Judgement[] {
   return [
     {
       what:
-        `a blocklist of ${Object.keys(sizes).join(', ') || 'several numbers of'} entries: CPU per request, the one that differs most from the empty one`,
+        `CPU per request with ${Object.keys(sizes).join(', ') || 'several numbers of'} entries in the blocklist: the greatest difference from an empty one`,
       limit: '0.95 to 1.05 ×',
       measured: worst && `${text(worst, 3)} ×`,
       isReached: worst !== undefined && Math.abs(worst.median - 1) <= 0.05
@@ -85,7 +107,7 @@ function judgeSizes ({ sizes = {} }: BenchResult): Judgement[] {
   ]
 }
 
-/** A figure that is at most so much, by the median. */
+/** Checks that the median is at most the limit, or below it. */
 function atMost (
   what: string,
   { limit, inclusive = true, digits, unit }: { limit: number, inclusive?: boolean, digits: number, unit: string },
@@ -103,7 +125,7 @@ function atMost (
 function judgeMemory ({ memory }: BenchResult): Judgement[] {
   return [
     atMost(
-      'Redis memory per logout, the `jti` and the `sid` entry together, for tables of Redis as full as they may be',
+      'Redis memory per logout (the `jti` and the `sid` entry), with hash tables of Redis from half full to full',
       { limit: 300, digits: 0, unit: 'bytes' },
       memory?.map(({ bytes }) => bytes)
     )
@@ -113,19 +135,19 @@ function judgeMemory ({ memory }: BenchResult): Judgement[] {
 function judgeStorm ({ service }: BenchResult): Judgement[] {
   return [
     atMost(
-      'p99 of `GET /me` while a login storm keeps argon2 saturated, against its idle p99 at the same request rate',
+      'p99 of `GET /me` during a login storm that saturates argon2, compared with p99 at the same rate without a storm',
       { limit: 4, digits: 1, unit: '×' },
       service?.rounds.map(({ idle, storm }) => storm.p99 / idle.p99)
     ),
     atMost(
-      'event-loop delay p99 meanwhile',
+      'event-loop delay p99 during this login storm',
       { limit: 20, inclusive: false, digits: 1, unit: 'ms' },
       service?.rounds.map(({ delayP99Ms }) => delayP99Ms)
     )
   ]
 }
 
-/** Fewer would be another figure. */
+/** The number of revocations in the target. A rebuild of another number does not count. */
 const mustRebuild = 1_000_000
 
 function judgeRebuild ({ rebuild }: BenchResult): Judgement[] {

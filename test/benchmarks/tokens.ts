@@ -4,23 +4,23 @@ import { ed25519, forge, goodClaims, hs256, nowSeconds } from '../support/tokens
 export const algorithms = ['EdDSA', 'HS256'] as const
 export type Algorithm = typeof algorithms[number]
 
-/** What every variant verifies with. */
+/** The keys with which every variant verifies tokens. */
 export interface Keys {
   algorithm: Algorithm
   /** The secret, or the public key as PEM. */
   verifying: string
-  /** The secret, or the private key as PEM: @fastify/jwt wants both. */
+  /** The secret, or the private key as PEM: @fastify/jwt requires both keys. */
   signing: string
 }
 
 export interface Issuer {
   keys: Keys
-  /** So many tokens, no two of one user, session or id. */
+  /** Issues this number of tokens, each with a user, a session and an id of its own. */
   issue (count: number): string[]
 }
 
 export const issuer = 'https://auth.example.com'
-/** So that many different tokens are verified, as in a service with as many users. */
+/** The number of different tokens that are sent, as by the users of a service. */
 export const tokenCount = 2_000
 export const maxRememberedTokens = 10_000
 

@@ -7,12 +7,12 @@ import { join } from 'node:path'
 import type * as Signout from '../../plugins/auth/auth.ts'
 import { issuer, maxRememberedTokens, type Keys } from './tokens.ts'
 
-/** What one route is guarded with. All else is the same for all of them. */
+/** The variants that are compared. They differ only in the guard of one route. */
 export const variants = {
   open: 'no authentication',
   jwt: '@fastify/jwt alone',
   exists: '@fastify/jwt and one EXISTS per request',
-  pipelined: 'the same, with auto-pipelining',
+  pipelined: '@fastify/jwt and one EXISTS per request, auto-pipelined',
   signout: 'signout, all checks on'
 } as const
 export type VariantName = keyof typeof variants
@@ -22,13 +22,13 @@ export interface VariantOptions {
   keys: Keys
   redisUrl: string
   prefix: string
-  /** Another compiled checkout of signout, to be compared with this one. */
+  /** Another compiled checkout of signout, to compare with this one. */
   build?: string
 }
 
-/** What every route is guarded with beyond the signature: the same for signout and for those it is compared with. */
+/** The leeway of every variant that verifies tokens. */
 const leewaySeconds = 5
-/** Longer than usual: on a busy machine the load may keep Redis waiting, and 503 is not what is measured here. */
+/** Longer than usual, because the load may delay Redis on a busy machine. A 503 would make the measurement fail. */
 const deadlineMs = 5_000
 
 export async function buildVariant (options: VariantOptions): Promise<FastifyInstance> {
@@ -53,7 +53,7 @@ const guards: Record<VariantName, Guard> = {
     const {
       default: auth, createMemoryBlocklist, createRedisBlocklist, createRedisConnection
     } = await importSignout(build)
-    // A build of before that took the deadline and the leeway at several places.
+    // An older build takes the deadline and the leeway in several places.
     const isOlder = !('leewaySeconds' in createMemoryBlocklist({ leewaySeconds }))
     const redis = createRedisConnection(redisUrl, { ...isOlder && { deadlineMs } } as object)
     await redis.connect()
@@ -69,7 +69,7 @@ const guards: Record<VariantName, Guard> = {
   }
 }
 
-/** What people write. */
+/** Registers the usual hand-written check: one `EXISTS` per request. */
 async function checkWithExists (
   app: FastifyInstance, keys: Keys, redis: Redis, prefix: string
 ): Promise<FastifyInstance['authenticate']> {
@@ -96,8 +96,10 @@ function jwtOptions ({ algorithm, verifying, signing }: Keys) {
 }
 
 async function importSignout (build = join(import.meta.dirname, '..', '..')): Promise<typeof Signout> {
-  // A build that is compared with may be older, from before the plugin had a folder of its own.
+  // An older build has no folder for the plugin.
   const file = ['plugins/auth/auth.js', 'plugins/auth.js'].map(path => join(build, path)).find(existsSync)
-  if (file === undefined) throw new Error(`${build} holds no build of signout.`)
+  if (file === undefined) {
+    throw new Error(`${build} contains no build. Compile it: npx tsc -p tsconfig.build.json --outDir ${build}`)
+  }
   return await import(pathToFileURL(file).href) as typeof Signout
 }

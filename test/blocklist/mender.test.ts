@@ -17,7 +17,7 @@ function scene () {
   return { mender, tries, suspended, resets: () => resets }
 }
 
-t.test('P2: a moved shard counts for nothing until its marker was forgotten, which is tried again and again', async t => {
+t.test('a moved shard is untrusted until its marker is deleted, which is retried until it succeeds (P2)', async t => {
   const { mender, tries, suspended, resets } = scene()
   t.teardown(() => { mender.stop() })
   tries.fail = 2
@@ -30,7 +30,7 @@ t.test('P2: a moved shard counts for nothing until its marker was forgotten, whi
   await until('the marker is gone again', () => resets() === 2)
 })
 
-t.test('a mender that was stopped tries nothing, though connections that close may look like a move', async t => {
+t.test('a stopped mender does nothing, even if a closing connection looks like a move', async t => {
   const { mender, tries, suspended } = scene()
   mender.stop()
   t.equal(mender.mend('The connection closed.'), false)

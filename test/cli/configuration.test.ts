@@ -11,10 +11,10 @@ import { proxyTo } from '../support/proxy.ts'
 import { postgresUrl, redisUrl } from '../support/services.ts'
 import { timed } from '../support/wait.ts'
 
-/** On a machine that is busy with other tests, too. */
+/** Longer than any command that does not hang takes on a busy machine. */
 const onlyAHangMs = 50_000
 
-/** How many schemas and tables a database has beside those of Postgres itself. */
+/** Counts the schemas and tables of a database, without those of Postgres itself. */
 async function countThings (url: string): Promise<number> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
@@ -35,7 +35,7 @@ async function stalled (t: Test, url: string): Promise<string> {
   return address.href
 }
 
-t.test('check-config prints every setting that is in effect, without secrets, and whether the servers can be reached; it writes nothing', async t => {
+t.test('check-config prints every setting without secrets, checks both servers, and writes nothing', async t => {
   const env = await serversEnv(t)
   const url = new URL(String(env['DATABASE_URL']))
   url.password ||= 'hush'
@@ -59,7 +59,7 @@ t.test('check-config prints every setting that is in effect, without secrets, an
   t.match(output, `Redis at ${redisUrl()} can be reached, and is fit for a blocklist.`)
   t.equal(await countThings(String(env['DATABASE_URL'])), 0)
 
-  await t.test('migrate brings the tables up to date, and then has nothing to do', async t => {
+  await t.test('migrate brings the tables up to date, and has nothing to do the second time', async t => {
     t.match(
       await succeed(t, ['migrate'], { env: settings }),
       new RegExp(`^The tables at ${where} are up to date: \\d+ migrations were applied\\.\n$`)
@@ -77,7 +77,7 @@ t.test('check-config prints every setting that is in effect, without secrets, an
   })
 })
 
-t.test('check-config says that the prefix holds the blocklist of another database, as a start does', async t => {
+t.test('check-config refuses a prefix with the blocklist of another database, as a start does', async t => {
   const [theirs, ours] = [await serversEnv(t), await serversEnv(t)]
   await build(t, theirs)
   const env = { ...ours, BLOCKLIST_PREFIX: String(theirs['BLOCKLIST_PREFIX']) }
@@ -90,7 +90,7 @@ t.test('check-config says that the prefix holds the blocklist of another databas
   t.match(await succeed(t, ['check-config'], { env: theirs }), 'is fit for a blocklist.', 'whose it is may have it')
 })
 
-t.test('adopt-blocklist takes over what another database has under the prefix, and nothing else does', async t => {
+t.test('adopt-blocklist alone takes over the blocklist of another database under the prefix', async t => {
   const [theirs, ours] = [await serversEnv(t), await serversEnv(t)]
   await (await build(t, theirs)).close()
   const env = { ...ours, BLOCKLIST_PREFIX: String(theirs['BLOCKLIST_PREFIX']) }
@@ -107,7 +107,7 @@ t.test('adopt-blocklist takes over what another database has under the prefix, a
   )
 })
 
-t.test('check-config says every mistake in a line of its own', async t => {
+t.test('check-config prints every mistake on its own line', async t => {
   const { code, stdout, stderr } = await signout(t, ['check-config'], {
     env: { PORT: 'http', CLOCK_LEEWAY: '-1', REDIS_URL: 'hush', KEY_ENCRYPTION_SECRET: 'hush' }
   })
@@ -126,7 +126,7 @@ t.test('check-config says every mistake in a line of its own', async t => {
   )
 })
 
-t.test('check-config says of each server whether it can be reached, in time', async t => {
+t.test('check-config says for each server if it is reachable, and does not hang', async t => {
   const env = await serversEnv(t)
   const unreachable = { DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db', REDIS_URL: 'redis://:hush@127.0.0.1:1' }
   const stalling = { DATABASE_URL: await stalled(t, postgresUrl()), REDIS_URL: await stalled(t, redisUrl()) }
@@ -144,7 +144,7 @@ t.test('check-config says of each server whether it can be reached, in time', as
   t.match(stdout, / can be reached, and its tables are not up to date/, 'the one that can be reached is told too')
 })
 
-t.test('check-config finds a Postgres that is read-only', async t => {
+t.test('check-config refuses a Postgres that is read-only', async t => {
   const env = await serversEnv(t)
   const url = `${env['DATABASE_URL']}?options=-c%20default_transaction_read_only%3Don`
   t.match(
@@ -153,7 +153,7 @@ t.test('check-config finds a Postgres that is read-only', async t => {
   )
 })
 
-t.test('a command that cannot reach a server says so in one line, and ends in time', async t => {
+t.test('a command that cannot reach a server prints one line, and does not hang', async t => {
   const env = await serversEnv(t)
   const cases = [
     [['migrate'], 'DATABASE_URL', 'postgres://me:hush@127.0.0.1:1/db'],
@@ -171,7 +171,7 @@ t.test('a command that cannot reach a server says so in one line, and ends in ti
   }))
 })
 
-t.test('a wrong setting is one line, whatever the command', async t => {
+t.test('every command prints one line for a wrong setting', async t => {
   await Promise.all(
     [
       ['migrate'], ['check-config'], ['user', 'create', 'ada'], ['sessions', 'list', 'ada'], ['revoke', '--user', 'ada']
@@ -183,7 +183,7 @@ t.test('a wrong setting is one line, whatever the command', async t => {
   )
 })
 
-t.test('embedded: migrate makes the tables, and check-config opens nothing', async t => {
+t.test('embedded: migrate creates the tables, and check-config opens nothing', async t => {
   const env = freshEmbeddedEnv(t)
   const folder = String(env['DATA_DIR'])
   t.match(await succeed(t, ['check-config'], { env }), `Embedded: the database is in ${folder} and was not opened`)
@@ -196,7 +196,7 @@ t.test('embedded: migrate makes the tables, and check-config opens nothing', asy
   await build(t, env)
 })
 
-t.test('a folder that cannot be written is one line', async t => {
+t.test('a command prints one line for a folder that cannot be written', async t => {
   const file = join(scratchFolder(t), 'file')
   writeFileSync(file, '')
   await Promise.all([['migrate'], ['user', 'create', 'ada']].map(async args => {

@@ -14,7 +14,7 @@ const commands = [
   ['revoke', '--user', 'ada']
 ]
 
-t.test('embedded: while a server runs, each command says to stop it first, and harms nothing', async t => {
+t.test('embedded: while a server runs, each command asks to stop it first, and harms nothing', async t => {
   const env = await embeddedEnv(t)
   const server = await startServer(t, env)
   const post = (path: string) =>
@@ -35,7 +35,7 @@ t.test('embedded: while a server runs, each command says to stop it first, and h
   t.equal(await me(), 200)
   t.match(await succeed(t, ['check-config'], { env }), 'was not opened', 'the settings can be checked')
 
-  await t.test('once it has stopped, all is there', async t => {
+  await t.test('embedded: after the server has stopped, its data is complete', async t => {
     server.child.kill('SIGTERM')
     await server.ended
     t.equal((await succeed(t, ['sessions', 'list', 'ada'], { env })).trimEnd().split('\n').length, 2)
@@ -45,7 +45,7 @@ t.test('embedded: while a server runs, each command says to stop it first, and h
   })
 })
 
-t.test('embedded: what is revoked on the command line is refused by the next server, access tokens included', async t => {
+t.test('embedded: the next server refuses access and refresh tokens revoked on the command line', async t => {
   const env = await embeddedEnv(t)
   const before = await build(t, env)
   const { username, token } = await signUp(before)
@@ -76,7 +76,7 @@ t.test('embedded: what is revoked on the command line is refused by the next ser
   t.equal((await refresh(after, pair.refresh_token)).statusCode, 401)
 })
 
-t.test('serve is the server that npm start runs', async t => {
+t.test('the command serve runs the same server as npm start', async t => {
   const { child, ended, output } = spawnServer(t, { PORT: '0', ...await serversEnv(t) }, 'cli.js', ['serve'])
   await until('it listens', () => output().includes('Documentation: '), 60_000)
   const address = /Listening: (http:\/\/[^"\s]+)/.exec(output())?.[1]

@@ -10,13 +10,14 @@ import { onPostgres } from '../support/record.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { until } from '../support/wait.ts'
 
-const onRecord = 'It is on record, and takes effect by itself as soon as Redis is back; to repeat the command is safe.'
+const onRecord =
+  'The revocation is recorded, and takes effect automatically when Redis returns. You can safely repeat the command.'
 
 const recorded = async (env: Env, id: string) =>
   (await onPostgres(env, 'select scope from revocations where id = $1', [id])).length
 
 /**
- * Ends something while Redis is down, and expects that to be recorded, and to take effect for whoever reaches Redis.
+ * Runs a command while Redis is down. Expects its revocation in the record, and in effect where Redis is reachable.
  */
 async function expectRecorded (
   t: Test, env: Env, awayUrl: string, toCommand: (claims: { sid: string, jti: string, sub: string }) => string[]
@@ -37,7 +38,7 @@ async function expectRecorded (
   t.equal(outcome(await get(await build(t, env), '/token', token)), '401 token_revoked', 'and one that starts')
 }
 
-t.test('what is ended on the command line while Redis cannot be reached is recorded, and refused as soon as it is back', async t => {
+t.test('a revocation by command while Redis is unreachable is recorded, and applied when Redis returns', async t => {
   const env = await serversEnv(t)
   const redis = await ownRedis(t)
   const stalled = await proxyTo(t, '127.0.0.1', redis.port)
@@ -48,7 +49,7 @@ t.test('what is ended on the command line while Redis cannot be reached is recor
   await expectRecorded(t, env, `redis://127.0.0.1:${stalled.port}`, ({ sub }) => ['revoke', '--user', sub])
 })
 
-t.test('what Redis does not confirm is on record as well', async t => {
+t.test('a revocation by command that Redis does not confirm is recorded too', async t => {
   const redis = await ownRedis(t)
   const env = { ...await serversEnv(t), REDIS_URL: redis.url }
   const service = await build(t, env)
@@ -58,7 +59,7 @@ t.test('what Redis does not confirm is on record as well', async t => {
   const line = await fail(t, 1, ['revoke', '--session', sid], { env })
   t.ok(
     line.startsWith(
-      `${onRecord} REDIS_URL: the Redis at ${describeUrl(redis.url)} does not answer when it is asked about itself (`
+      `${onRecord} REDIS_URL: the Redis at ${describeUrl(redis.url)} cannot be checked (`
     ),
     line
   )
@@ -67,7 +68,7 @@ t.test('what Redis does not confirm is on record as well', async t => {
   await until('it is refused', async () => outcome(await get(service, '/token', token)) === '401 token_revoked', 30_000)
 })
 
-t.test('where Redis is not set up as it must be, nothing is ended', async t => {
+t.test('a command revokes nothing while Redis is misconfigured', async t => {
   const redis = await ownRedis(t)
   const env = await serversEnv(t)
   const service = await build(t, env)

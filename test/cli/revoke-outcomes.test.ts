@@ -10,7 +10,7 @@ import { get, logOut, openSession, refresh, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { redisUrl } from '../support/services.ts'
 
-t.test('what is not there to be revoked is one line', async t => {
+t.test('revoke prints one line for an unknown user, an unknown session and an invalid token', async t => {
   const env = await serversEnv(t)
   const app = await build(t, env)
   const { token } = await signUp(app)
@@ -34,7 +34,7 @@ t.test('what is not there to be revoked is one line', async t => {
   )
 })
 
-t.test('a jti is refused for as long as --expires-at says, where that is longer than tokens live', async t => {
+t.test('a jti is revoked until --expires-at, if that is longer than the lifetime of tokens', async t => {
   const env = await serversEnv(t)
   const redis = new Redis(redisUrl())
   t.teardown(() => { redis.disconnect() })
@@ -58,7 +58,7 @@ t.test('a jti is refused for as long as --expires-at says, where that is longer 
   )
 })
 
-t.test('so is a token that is given itself, and never for less than it lives', async t => {
+t.test('a token is revoked until --expires-at, and never for less than its own lifetime', async t => {
   const env = await serversEnv(t)
   const redis = new Redis(redisUrl())
   t.teardown(() => { redis.disconnect() })
@@ -75,7 +75,7 @@ t.test('so is a token that is given itself, and never for less than it lives', a
   }
 })
 
-t.test('of a user who was deleted, what had ended can be revoked again', async t => {
+t.test('the ended sessions of a deleted user can be revoked again', async t => {
   const env = await serversEnv(t)
   const app = await build(t, env)
   const { id, username } = await signUp(app)
@@ -89,7 +89,7 @@ t.test('of a user who was deleted, what had ended can be revoked again', async t
   t.equal((await logOut(app, pair.access_token)).statusCode, 401)
 })
 
-t.test('a revocation that Redis did not confirm is no success, and can be repeated (P4)', async t => {
+t.test('a revocation that Redis did not confirm is a failure, and can be repeated (P4)', async t => {
   const redis = await ownRedis(t)
   const env = { ...await serversEnv(t), REDIS_URL: redis.url }
   const app = await build(t, env)
@@ -100,7 +100,7 @@ t.test('a revocation that Redis did not confirm is no success, and can be repeat
   await client.client('PAUSE', 60_000, 'WRITE')
   t.match(
     await fail(t, 1, ['revoke', '--user', username], { env }),
-    /^It is on record, .* to repeat the command is safe\. REDIS_URL: the Redis at .* does not answer when it is asked about itself \(.+\)\. /
+    /^The revocation is recorded, .* repeat the command\. REDIS_URL: the Redis at .* cannot be checked \(.+\)\. /
   )
   await client.client('UNPAUSE')
   t.equal((await refresh(app, pair.refresh_token)).statusCode, 401, 'the record stands')

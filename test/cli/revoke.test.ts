@@ -7,7 +7,7 @@ import { startServer } from '../support/server-process.ts'
 
 /** A replica, and people who are signed in there. */
 async function startReplica (t: Test) {
-  // Patient, on a machine that is busy with other tests: what it answers counts here, not how soon.
+  // A long deadline, for a busy machine: the answers count here, not their speed.
   const env: Env = { ...await serversEnv(t), BLOCKLIST_DEADLINE_MS: '2000' }
   const { address } = await startServer(t, env)
   const post = async (path: string, body: unknown) =>
@@ -20,7 +20,7 @@ async function startReplica (t: Test) {
       (await (await post('/register', { username, password })).json() as { id: string }).id,
     signIn: async (username: string) => await (await post('/login', { username, password })).json() as Pair,
     refreshStatus: async ({ refresh_token: token }: Pair) => (await post('/refresh', { refresh_token: token })).status,
-    /** What a request with the token is answered, by the replica. */
+    /** Sends a request with the token to the replica. Returns `accepted`, or the code of the error. */
     check: async ({ access_token: token }: Pair) => {
       const answer = await fetch(`${address}/me`, { headers: bearer(token) })
       return answer.status === 200 ? 'accepted' : (await answer.json() as { error: string }).error
@@ -31,12 +31,12 @@ async function startReplica (t: Test) {
 const sidOf = ({ access_token: token }: Pair) => String(decodeJwt(token)['sid'])
 const jtiOf = ({ access_token: token }: Pair) => String(decodeJwt(token).jti)
 
-t.test('what is revoked on the command line is refused at once by a replica that runs (P1, P5)', async t => {
+t.test('a running replica refuses tokens at once after their revocation by command (P1, P5)', async t => {
   const { env, signUp, signIn, check, refreshStatus } = await startReplica(t)
   const id = await signUp('ada')
   const revoke = (...args: string[]) => succeed(t, ['revoke', ...args], { env })
 
-  await t.test('--session ends a session, with its refresh token, and no other', async t => {
+  await t.test('revoke --session ends that session with its refresh token, and no other session', async t => {
     const [one, other] = [await signIn('ada'), await signIn('ada')]
     t.equal(await check(one), 'accepted')
     t.equal(await revoke('--session', sidOf(one).toUpperCase()), `Ended the session ${sidOf(one)}.\n`)
@@ -47,7 +47,7 @@ t.test('what is revoked on the command line is refused at once by a replica that
     )
   })
 
-  await t.test('--token revokes that token alone, given itself or by its jti', async t => {
+  await t.test('revoke --token revokes that token alone, by the token itself or by its jti', async t => {
     for (const name of [(pair: Pair) => pair.access_token, jtiOf]) {
       const pair = await signIn('ada')
       t.equal(await check(pair), 'accepted')
@@ -56,7 +56,7 @@ t.test('what is revoked on the command line is refused at once by a replica that
     }
   })
 
-  await t.test('--user ends all sessions of a user', async t => {
+  await t.test('revoke --user ends all sessions of a user', async t => {
     for (const user of ['ADA', id.toUpperCase()]) {
       const pairs = [await signIn('ada'), await signIn('ada')]
       const lines = await revoke('--user', user)
@@ -72,7 +72,7 @@ t.test('what is revoked on the command line is refused at once by a replica that
   })
 })
 
-t.test('--dry-run says what would end, and ends nothing', async t => {
+t.test('revoke --dry-run names the sessions and tokens that would end, and ends nothing', async t => {
   const { env, signUp, signIn, check, refreshStatus } = await startReplica(t)
   const id = await signUp('ada')
   const pair = await signIn('ada')

@@ -3,7 +3,7 @@ import { build, serversEnv } from '../support/app.ts'
 import { fail, succeed } from '../support/cli.ts'
 import { logOut, password, signUp } from '../support/people.ts'
 
-t.test('the live sessions of a user are a table, newest first', async t => {
+t.test('sessions list prints the live sessions of a user as a table, newest first', async t => {
   const env = await serversEnv(t)
   const app = await build(t, env)
   const { id, username, token } = await signUp(app)
@@ -24,7 +24,7 @@ t.test('the live sessions of a user are a table, newest first', async t => {
     t.equal(lines.length, 2, 'without the one that has ended')
   }
 
-  await t.test('and with --json what the API answers', async t => {
+  await t.test('sessions list --json prints the sessions as the API answers them', async t => {
     const sessions = JSON.parse(await succeed(t, ['sessions', 'list', username, '--json'], { env })) as Array<
       Record<string, unknown>
     >
@@ -41,7 +41,7 @@ t.test('the live sessions of a user are a table, newest first', async t => {
   })
 })
 
-t.test('a user agent cannot speak to the terminal', async t => {
+t.test('sessions list escapes control characters in a user agent', async t => {
   const env = await serversEnv(t)
   const app = await build(t, env)
   const { username } = await signUp(app)
@@ -59,7 +59,7 @@ t.test('a user agent cannot speak to the terminal', async t => {
   t.equal(JSON.parse(json)[0].user_agent, userAgent, 'and JSON means the same')
 })
 
-t.test('without live sessions there is a line, and for --json an empty list', async t => {
+t.test('sessions list without live sessions prints one line, and with --json an empty list', async t => {
   const env = await serversEnv(t)
   const id = /[0-9a-f-]{36}/.exec(await succeed(t, ['user', 'create', 'ada'], { env, input: password }))?.[0]
   t.equal(await succeed(t, ['sessions', 'list', 'ADA'], { env }), `ada (${id}) has no live sessions.\n`)

@@ -20,7 +20,7 @@ const commands = [
 ]
 const id = '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e'
 
-t.test('each command has help, which names the exit codes and is no wider than a terminal', async t => {
+t.test('each command has a help text that names the exit codes, in lines of at most 100 columns', async t => {
   await Promise.all(commands.map(async command => {
     const help = await succeed(t, [...command, '--help'])
     t.match(help, `Usage: ${['signout', ...command].join(' ')} [options]`)
@@ -29,11 +29,11 @@ t.test('each command has help, which names the exit codes and is no wider than a
   }))
 })
 
-t.test('--version is that of the package', async t => {
+t.test('--version prints the version of the package', async t => {
   t.equal(await succeed(t, ['--version']), `${version}\n`)
 })
 
-/** Command lines that are wrong, and what is said of each. */
+/** Wrong command lines, each with the line that is printed. */
 const wrongLines: Array<[string[], string]> = [
   [['nonsense'], "unknown command 'nonsense'. See signout --help"],
   [['user', 'creat'], "unknown command 'creat' (Did you mean create?). See signout user --help"],
@@ -77,11 +77,11 @@ const wrongLines: Array<[string[], string]> = [
   )
 ]
 
-t.test('a wrong command line exits with 2 and says in one line where the help is', async t => {
+t.test('a wrong command line exits with 2 and one line that names the help', async t => {
   await Promise.all(wrongLines.map(async ([args, line]) => { t.equal(await fail(t, 2, args), line) }))
 })
 
-t.test('where a command is missing, help is printed as an error', async t => {
+t.test('a missing command prints the help as an error', async t => {
   for (const args of [[], ['user'], ['sessions']]) {
     const { code, stdout, stderr } = await signout(t, args)
     t.equal(code, 2)
@@ -90,7 +90,7 @@ t.test('where a command is missing, help is printed as an error', async t => {
   }
 })
 
-t.test('a password cannot be given where others would see it, and is not repeated when it is tried', async t => {
+t.test('a password on the command line is refused, and not repeated in the error', async t => {
   for (const args of [['--password', 'hunter2'], ['--password=hunter2'], ['hunter2'], ['--admin', 'hunter2']]) {
     t.notMatch(await fail(t, 2, ['user', 'create', 'ada', ...args]), 'hunter2')
   }
@@ -103,7 +103,7 @@ t.test('a password cannot be given where others would see it, and is not repeate
   }
 })
 
-t.test('the package names the command, which a shell can run', async t => {
+t.test('the package declares the command signout as a file that a shell can run', async t => {
   const { bin } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { bin: Record<string, string> }
   t.same(Object.keys(bin), ['signout'])
   t.match(readFileSync(join(packageRoot, bin['signout'] ?? ''), 'utf8'), /^#!\/usr\/bin\/env node\n/)

@@ -10,7 +10,7 @@ import { undisturbed } from '../support/undisturbed.ts'
 import { until } from '../support/wait.ts'
 
 for (const [storage, makeEnv] of [['embedded', embeddedEnv], ['Postgres and Redis', serversEnv]] as const) {
-  t.test(`${storage}: an administrator made on the command line signs in and administers`, async t => {
+  t.test(`${storage}: an administrator created on the command line can sign in and administer`, async t => {
     const env = await makeEnv(t)
     t.match(
       await succeed(t, ['user', 'create', 'Root', '--admin'], { env, input: `${password}\n` }),
@@ -28,7 +28,7 @@ for (const [storage, makeEnv] of [['embedded', embeddedEnv], ['Postgres and Redi
   })
 }
 
-t.test('a user that cannot be created is one line', async t => {
+t.test('user create prints one line if the user cannot be created', async t => {
   const env = await serversEnv(t)
   const refused = (input: string | Buffer, name = 'ada') => fail(t, 1, ['user', 'create', name], { env, input })
   await Promise.all(
@@ -49,7 +49,7 @@ t.test('a user that cannot be created is one line', async t => {
   t.equal(await refused(password, 'ADA'), 'This username is taken.')
 })
 
-t.test('on a terminal the password is asked for twice and not shown', async t => {
+t.test('user create on a terminal asks for the password twice and does not show it', async t => {
   const env = await serversEnv(t)
   const create = async (...answers: string[]) => {
     const child = spawn(
@@ -87,7 +87,7 @@ t.test('on a terminal the password is asked for twice and not shown', async t =>
   t.ok(await signIn(await build(t, env), 'ada'))
 })
 
-t.test('a user who is disabled is out at once and everywhere, until enabled again (P1)', async t => {
+t.test('a disabled user is signed out everywhere at once, and can sign in after user enable (P1)', async t => {
   const env = await serversEnv(t)
   const app = await build(t, env)
   const { id, username, token } = await signUp(app)
@@ -109,13 +109,13 @@ t.test('a user who is disabled is out at once and everywhere, until enabled agai
   t.ok(await signIn(app, username))
 })
 
-t.test('who cannot be disabled is one line', async t => {
+t.test('user disable prints one line for the last administrator and for an unknown user', async t => {
   const env = await serversEnv(t)
   const root = await succeed(t, ['user', 'create', 'root', '--admin'], { env, input: password })
   t.match(root, 'administrator')
   t.equal(
     await fail(t, 1, ['user', 'disable', 'root'], { env }),
-    'The last administrator can be neither demoted nor disabled nor deleted.'
+    'The last administrator cannot be demoted, disabled or deleted.'
   )
   await Promise.all(
     [
@@ -126,7 +126,7 @@ t.test('who cannot be disabled is one line', async t => {
   )
 })
 
-t.test('who took the id of another as a username has nothing done to that other', async t => {
+t.test('a username that equals the id of another user is ambiguous, and that user is not disabled', async t => {
   const env = await serversEnv(t)
   const app = await build(t, env)
   const ada = await signUp(app)
@@ -140,7 +140,7 @@ t.test('who took the id of another as a username has nothing done to that other'
   t.equal((await get(app, '/me', impostor.token)).statusCode, 401)
 })
 
-t.test('what is done on the command line is remembered as an operator\'s act', async t => {
+t.test('changes on the command line are recorded as acts of an operator', async t => {
   const env = await serversEnv(t)
   const app = await build(t, env)
   const { id, username } = await signUp(app)

@@ -14,9 +14,9 @@ interface Scene {
   ahead: { own: number, redis: number, postgres: number }
   /** Lets time pass, in seconds. A virtual machine that is suspended has a monotonic clock that stands still. */
   pass (seconds: number, isSuspended?: boolean): void
-  /** Reads the clocks of those that can be asked. */
+  /** Reads the clocks of the servers, without those that are down. */
   audit (...away: Array<ClockServer['kind']>): Promise<void>
-  /** What is wrong now, as an audit says it. */
+  /** Returns the flaws that an audit finds now. */
   kinds (): string[]
 }
 
@@ -51,7 +51,7 @@ const isUnavailable = (t: Test, { clocks }: Scene) =>
     () => { clocks.requireAgreement() }, { code: 'service_unavailable', statusCode: 503, retryAfterSeconds: 1 }
   )
 
-t.test('a step of the own clock is found without asking a server, from either side, and no server is blamed', async t => {
+t.test('a step of the own clock in either direction is found without a server, and no server is blamed', async t => {
   for (const seconds of [5.1, 8, 3_600, -5.1, -8, -3_600]) {
     const it = await scene()
     it.pass(9)
@@ -74,7 +74,7 @@ t.test('a step of the own clock is found without asking a server, from either si
   }
 })
 
-t.test('a step within the leeway is none, but it counts together with what was off before', async t => {
+t.test('a step within the leeway is accepted, but is added to the difference from before', async t => {
   const it = await scene()
   for (const seconds of [4, -4]) {
     it.ahead.own = seconds
@@ -88,7 +88,7 @@ t.test('a step within the leeway is none, but it counts together with what was o
   t.same(it.kinds(), ['own_clock'], 'four more seconds on the same side')
 })
 
-t.test('the clock of a server is to blame when the other server agrees with the own clock', async t => {
+t.test('the clock of a server is wrong if the other server agrees with the own clock', async t => {
   for (const [kind, flaw] of [['redis', 'clock'], ['postgres', 'record_clock']] as const) {
     for (const seconds of [8, -8]) {
       const it = await scene()
@@ -102,7 +102,7 @@ t.test('the clock of a server is to blame when the other server agrees with the 
   }
 })
 
-t.test('Redis and Postgres that differ from each other stop the issuing of tokens, and nothing else', async t => {
+t.test('clocks of Redis and Postgres that differ stop the issuing of tokens, and nothing else', async t => {
   const it = await scene()
   Object.assign(it.ahead, { redis: 4, postgres: -4 })
   await it.audit()
@@ -111,7 +111,7 @@ t.test('Redis and Postgres that differ from each other stop the issuing of token
   t.same(it.kinds(), [])
 })
 
-t.test('P2: Redis and Postgres that are set together are to blame together, as on one host', async t => {
+t.test('clocks of Redis and Postgres that are set together are both wrong, as on one host (P2)', async t => {
   for (const seconds of [3_600, -3_600]) {
     const it = await scene()
     Object.assign(it.ahead, { redis: seconds, postgres: seconds })
@@ -128,7 +128,7 @@ t.test('P2: Redis and Postgres that are set together are to blame together, as o
   }
 })
 
-t.test('P2: a server whose clock was ahead and is back is told of, also where the own clock went with it', async t => {
+t.test('a server clock that was ahead and is back is reported, even if the own clock moved too (P2)', async t => {
   const it = await scene()
   Object.assign(it.ahead, { own: 3_600, redis: 3_600, postgres: 3_600 })
   await it.audit()
@@ -138,7 +138,7 @@ t.test('P2: a server whose clock was ahead and is back is told of, also where th
   t.same([it.kinds(), it.clocks.takeSetBack(), it.clocks.takeSetBack()], [[], true, false])
 })
 
-t.test('a virtual machine that was suspended goes on as soon as one server agrees with its clock', async t => {
+t.test('a virtual machine continues after a suspension as soon as one server agrees with its clock', async t => {
   const it = await scene()
   it.pass(600, true)
   t.same(it.kinds(), ['own_clock'], 'until somebody was asked')
@@ -147,7 +147,7 @@ t.test('a virtual machine that was suspended goes on as soon as one server agree
   t.equal(it.clocks.takeSetBack(), false)
 })
 
-t.test('P2: a server that was found wrong stays so while it cannot be asked', async t => {
+t.test('a server with a wrong clock counts as wrong while it is unreachable (P2)', async t => {
   const it = await scene()
   it.ahead.postgres = 8
   await it.audit()
@@ -157,7 +157,7 @@ t.test('P2: a server that was found wrong stays so while it cannot be asked', as
   t.same(it.kinds(), ['record_clock'])
 })
 
-t.test('an own clock that was put right is found while Postgres is down, and nothing is held against Postgres', async t => {
+t.test('a corrected own clock is noticed while Postgres is down, and Postgres is not blamed', async t => {
   const it = await scene()
   it.ahead.own = 3_600
   await it.audit('postgres')
@@ -167,7 +167,7 @@ t.test('an own clock that was put right is found while Postgres is down, and not
   t.same(it.kinds(), [])
 })
 
-t.test('it is told once when clocks begin to differ, and once when they agree again', async t => {
+t.test('the listener is called once when clocks begin to differ, and once when they agree again', async t => {
   const it = await scene()
   const told: string[] = []
   it.clocks.start(dispute => { told.push(dispute?.description.slice(0, 20) ?? 'agree') })
@@ -180,7 +180,7 @@ t.test('it is told once when clocks begin to differ, and once when they agree ag
   t.same(told, ['this machine\'s clock', 'agree'])
 })
 
-t.test('drift is no difference, and a server that has no shard any more is forgotten', async t => {
+t.test('drift is no difference, and a server that no longer has a shard is forgotten', async t => {
   const it = await scene(0)
   it.ahead.own = 0.005
   it.pass(10)

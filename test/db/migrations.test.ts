@@ -14,7 +14,7 @@ const columns = `
   select c.table_name || '.' || column_name as name, data_type as type, is_nullable = 'NO' and column_default is null and is_identity = 'NO' as "isRequired"
   from information_schema.columns c where table_schema = 'public'`
 
-/** What a row of a table must fulfil, beyond being of the columns' types. */
+/** The constraints on the rows of a table, beyond the types of its columns. */
 const constraints = `
   select conrelid::regclass::text as name, pg_get_constraintdef(oid) as definition from pg_constraint where connamespace = 'public'::regnamespace and contype <> 'n'
   union select tablename, indexdef from pg_indexes where schemaname = 'public' and indexdef like '%UNIQUE%'`
@@ -33,13 +33,13 @@ async function readShape (db: Pick<PGlite, 'exec' | 'query'>): Promise<Shape> {
   }
 }
 
-/** New constraints that the release before copes with, and why. */
+/** New constraints that do not break the previous release, each with the reason. */
 const harmless = new Set([
-  // It inserts users with `on conflict do nothing`, so that it answers `username_taken`: test/users/usernames.test.ts.
+  // It inserts users with `on conflict do nothing`, and answers `username_taken`: test/users/usernames.test.ts.
   'new: users: CREATE UNIQUE INDEX users_username_folded ON public.users USING btree (lower((username COLLATE "C")))'
 ])
 
-/** What of a migration breaks the release before it, which still runs beside the next one. */
+/** Returns the changes of a migration that break the previous release, which still runs beside the next one. */
 function findBreaks (before: Shape, after: Shape): string[] {
   const tables = new Set([...before.columns.keys()].map(tableOf))
   const gone = [...before.columns.values()]
@@ -58,7 +58,7 @@ function findBreaks (before: Shape, after: Shape): string[] {
 
 const tableOf = (column: string) => column.split('.')[0] ?? ''
 
-/** Takes the steps one after another, and answers what each of them breaks. */
+/** Applies the steps one after another, and returns the breaks of each. */
 async function findBreaksOf (db: Pick<PGlite, 'exec' | 'query'>, ...steps: string[]): Promise<string[][]> {
   const found = []
   let before = await readShape(db)
@@ -77,7 +77,7 @@ async function openEmpty (t: Test): Promise<PGlite> {
   return db
 }
 
-t.test('a migration leaves the release before it running: it adds, and what it adds nobody must know', async t => {
+t.test('a migration leaves the previous release running: it only adds, and no addition is required', async t => {
   const { entries } = JSON.parse(readFileSync(join(migrationsFolder, 'meta/_journal.json'), 'utf8')) as {
     entries: Array<{ tag: string }>
   }
@@ -88,7 +88,7 @@ t.test('a migration leaves the release before it running: it adds, and what it a
   t.same(found.map(breaks => breaks.filter(found => !harmless.has(found))), entries.map(() => []))
 })
 
-t.test('one that does not is found', async t => {
+t.test('a migration that would break the previous release is found', async t => {
   const db = await openEmpty(t)
   await db.exec('create table people (id int primary key, name text)')
   for (const [step, breaks] of [

@@ -14,7 +14,7 @@ import { until } from '../support/wait.ts'
 
 const deadlineMs = 2_000
 const deadlines = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']
-/** What many guides tell people to set. PgBouncer then accepts the parameters, and forgets them. */
+/** A setting that many guides advise. PgBouncer then accepts the parameters, and forgets them. */
 const ignoring = { ignore_startup_parameters: deadlines.join(',') }
 const modes: Array<Record<string, string>> = [
   { pool_mode: 'session' },
@@ -23,7 +23,7 @@ const modes: Array<Record<string, string>> = [
   { pool_mode: 'transaction', ...ignoring }
 ]
 
-/** What a session of Postgres can hold beyond the end of a transaction. */
+/** Reads everything that a session of Postgres can hold beyond the end of a transaction. */
 const leftInSession = `select (select count(*) from pg_prepared_statements) as statements,
   (select count(*) from pg_listening_channels()) as channels,
   (select count(*) from pg_class where relpersistence = 't') as temporary,
@@ -36,7 +36,7 @@ async function open (t: Test, url: string): Promise<Database> {
   return database
 }
 
-/** What opening throws. */
+/** Returns the error of opening; undefined if it succeeds. */
 function failureToOpen (url: string): Promise<unknown> {
   return openPostgres({ url, deadlineMs: 5_000 }).then(() => undefined, (error: unknown) => error)
 }
@@ -84,9 +84,9 @@ for (const settings of modes) {
 
   if ('ignore_startup_parameters' in settings) continue
 
-  t.test(`PgBouncer (${title}): a logout on one replica holds on the other`, async t => {
+  t.test(`PgBouncer (${title}): a token is refused on the other replica after its logout`, async t => {
     const env = await serversEnv(t)
-    // One connection to Postgres for everything: whatever holds one and needs another waits for ever.
+    // One connection to Postgres for everything: code that holds it and needs another one waits for ever.
     const one: Record<string, string> = settings['pool_mode'] === 'transaction' ? { default_pool_size: '1' } : {}
     const DATABASE_URL = await pgBouncerTo(t, String(env['DATABASE_URL']), { ...settings, ...one })
     const a = await build(t, { ...env, DATABASE_URL })
@@ -109,7 +109,7 @@ for (const settings of modes) {
   })
 }
 
-t.test('where the connections keep the deadlines, a query is not wrapped in a transaction', async t => {
+t.test('a query is wrapped in a transaction only where the connections do not keep the deadlines', async t => {
   const direct = await scratchDatabase(t)
   // A statement that begins its transaction has the same instant for both.
   const isAlone = async (database: Database) => {
@@ -134,7 +134,7 @@ t.test('where the connections keep the deadlines, a query is not wrapped in a tr
   t.same(await settingsOf(kept.run), ['2s', '2s', '2s'])
 })
 
-t.test('replicas that wait for the migrations of another one use no connection of the pooler meanwhile', async t => {
+t.test('replicas use no connection of the pooler while they wait for the migrations of another one', async t => {
   const direct = await scratchDatabase(t)
   const url = await pgBouncerTo(t, direct, { pool_mode: 'transaction', default_pool_size: 2 })
   const migrating = await clientOf(t, direct)
@@ -152,7 +152,7 @@ t.test('replicas that wait for the migrations of another one use no connection o
   t.equal((await opening).length, 5)
 })
 
-t.test('a pooler that hands out each statement is refused with its own words', async t => {
+t.test('a pooler in statement mode is refused with its own error message', async t => {
   const url = await pgBouncerTo(t, await scratchDatabase(t), { pool_mode: 'statement' })
   const error = await failureToOpen(url)
   t.type(error, StartupError)
@@ -160,7 +160,7 @@ t.test('a pooler that hands out each statement is refused with its own words', a
   t.match((error as Error).message, 'transaction blocks not allowed in statement pooling mode')
 })
 
-t.test('a PgBouncer that has no connection left may have one later', async t => {
+t.test('a PgBouncer without a free connection counts as an outage, which may end', async t => {
   const direct = await scratchDatabase(t)
   const full = await pgBouncerTo(t, direct, { max_client_conn: 1 })
   await until('somebody has the only one', () => clientOf(t, full).then(() => true, () => false))

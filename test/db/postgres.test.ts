@@ -12,7 +12,7 @@ import { OutageError, StartupError } from '../../src/errors.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { postgresUrl, scratchDatabase } from '../support/services.ts'
 
-t.test('ten that open an empty database at the same instant migrate it once', async t => {
+t.test('ten replicas that open an empty database at the same instant migrate it once', async t => {
   const url = await scratchDatabase(t)
   const opened = await Promise.all(Array.from({ length: 10 }, () => openPostgres({ url, deadlineMs: 5_000 })))
   t.teardown(() => Promise.all(opened.map(database => database.close())))
@@ -22,7 +22,7 @@ t.test('ten that open an empty database at the same instant migrate it once', as
   t.match(rows[0]?.count, /^[1-9]$/)
 })
 
-t.test('a replica gives up on a lock for migrations that another process keeps, and names the lock', async t => {
+t.test('a replica gives up waiting for a migration lock of another process, and names the lock', async t => {
   const url = await scratchDatabase(t)
   const pools = [1, 2].map(() =>
     createPool({ url, name: 'test', max: 1, connectDeadlineMs: 5_000, answerDeadlineMs: 5_000 })
@@ -34,7 +34,7 @@ t.test('a replica gives up on a lock for migrations that another process keeps, 
   })
 })
 
-t.test('what the driver throws is told apart: cannot answer now, or refused', async t => {
+t.test('errors of the Postgres driver are classified as outage or as refusal', async t => {
   const failed = (code: string | undefined) =>
     toDatabaseError(
       new DrizzleQueryError('select $1', ['a parameter'], Object.assign(new Error('the cause'), { code }))
@@ -53,7 +53,7 @@ t.test('what the driver throws is told apart: cannot answer now, or refused', as
   t.equal(toDatabaseError(other), other)
 })
 
-t.test('a Postgres that cannot be reached now is told apart from one that will never be', async t => {
+t.test('a Postgres that is unreachable now is distinguished from one with wrong settings', async t => {
   const failed = (fields: object) =>
     new DrizzleQueryError('select $1', [], Object.assign(new Error('the cause'), fields))
   for (const code of ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', '53300', '57P01', '57P03']) {
@@ -90,7 +90,7 @@ t.test('a Postgres that cannot be reached now is told apart from one that will n
   t.notOk(isOutage(new Error('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string')))
 })
 
-t.test('what opening a Postgres throws says whether waiting may help', async t => {
+t.test('the error of opening a Postgres says if waiting may help', async t => {
   const url = new URL(await scratchDatabase(t))
   const messageOf = (url: string) =>
     openPostgres({ url, deadlineMs: 1_000 }).then(
@@ -110,7 +110,7 @@ t.test('what opening a Postgres throws says whether waiting may help', async t =
   t.notOk(unknown instanceof OutageError)
 })
 
-t.test('a connection that breaks while nothing uses it does not end the process', async t => {
+t.test('an idle connection that breaks does not end the process', async t => {
   const pool = createPool({
     url: await scratchDatabase(t), name: 'test', max: 1, connectDeadlineMs: 5_000, answerDeadlineMs: 5_000
   })

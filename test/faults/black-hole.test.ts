@@ -5,24 +5,18 @@ import { get, signIn } from '../support/people.ts'
 import { logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { timed, until } from '../support/wait.ts'
+import { redisRows } from './rows/redis.ts'
 
 const deadlineMs = 300
 
-testFault(t, {
-  promise: 'P3',
-  fault: 'Redis stands still (SIGSTOP)',
-  get: '503 `revocation_unavailable`',
-  within: 'the deadline for a few requests, at once for all others',
-  never: 'a hang, or a queue of requests that wait',
-  recovers: 'by itself, within 3 s'
-}, async t => {
+testFault(t, redisRows.stalled, async t => {
   const replicas = await startReplicas(t, { BLOCKLIST_DEADLINE_MS: String(deadlineMs) })
   const { a, apps, redis, good, log } = replicas
   redis.pause()
   for (let misses = 0; misses < 3; misses++) {
     t.equal(outcome(await get(a, '/token', good)), '503 revocation_unavailable')
   }
-  // One every ten milliseconds, none of which waits for another.
+  // Sends a request every ten milliseconds, without waiting for the answers.
   const asked: Array<ReturnType<typeof timed<Awaited<ReturnType<typeof get>>>>> = []
   while (asked.length < 30) {
     asked.push(timed(() => get(a, '/token', good)))
@@ -40,14 +34,7 @@ testFault(t, {
   t.match(log.join(''), 'Redis answers in time again.')
 })
 
-testFault(t, {
-  promise: 'P3',
-  fault: 'A black hole between the service and Redis, for one second or for six',
-  get: '503 `revocation_unavailable`',
-  within: 'the deadline',
-  never: '200 for what was logged out',
-  recovers: 'by itself, within 5 s of the network'
-}, async t => {
+testFault(t, redisRows.unreachable, async t => {
   const redis = await ownRedis(t)
   const { proxy, env } = await proxied(t, { REDIS_URL: redis.url }, 'REDIS_URL')
   const { a, apps, username, good, leaving } = await startReplicas(t, {

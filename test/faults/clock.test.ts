@@ -8,18 +8,12 @@ import { get } from '../support/people.ts'
 import { setPostgresClock } from '../support/postgres-clock.ts'
 import { logOutFor, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { until } from '../support/wait.ts'
+import { serviceRows } from './rows/service.ts'
 
 const refusal =
   /DATABASE_URL: Postgres has a clock that differs from this machine's by [78]\.\d s, which is more than CLOCK_LEEWAY \(5 s\)\. Set both clocks by NTP\./
 
-testFault(t, {
-  promise: 'P2',
-  fault: 'Postgres\' clock differs from the replicas\' by more than `CLOCK_LEEWAY`',
-  get: '503 `revocation_unavailable` once that is noticed; no replica starts meanwhile',
-  within: 'it is noticed within 10 s',
-  never: '200 for a token that was logged out',
-  recovers: 'the blocklist is made again once the clocks agree, which is noticed within 10 s too'
-}, async t => {
+testFault(t, serviceRows.postgresClock, async t => {
   const settings = await serversEnv(t)
   await setPostgresClock(settings, 0)
   const { a, apps, env, log, good, leaving } = await startReplicas(t, {

@@ -8,13 +8,14 @@ import { get, signUp } from '../support/people.ts'
 import { infoOf, redisServer } from '../support/redis-group.ts'
 import { expectNeverAccepted, keepAsking, logOutFor } from '../support/replicas.ts'
 import { until } from '../support/wait.ts'
+import { topologyRows } from './rows/topologies.ts'
 
-/** Nodes that fail to elect one try again some seconds later. */
+/** The longest time for a failover. Nodes whose election fails try again some seconds later. */
 const failoverWithinMs = 40_000
 
 const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false
 
-/** A token that is looked up on another primary. */
+/** Signs up a user whose token is looked up on another primary, and returns the token. */
 async function signUpElsewhere ({ a, cluster, owner }: OverCluster): Promise<string> {
   for (;;) {
     const { id, token } = await signUp(a)
@@ -24,15 +25,7 @@ async function signUpElsewhere ({ a, cluster, owner }: OverCluster): Promise<str
   }
 }
 
-testFault(t, {
-  fault: 'A primary of a cluster is killed',
-  promise: 'P2',
-  get:
-    '503 `revocation_unavailable` for tokens of its part until its replica has taken over and was compared with the record',
-  within: 'at once',
-  never: '200 for what was logged out',
-  recovers: 'by itself, after the failover; it is not trusted for what it was when it comes back'
-}, async t => {
+testFault(t, topologyRows.clusterPrimaryKilled, async t => {
   const replicas = await startOverCluster(t)
   const { a, leaving, owner, others } = replicas
   await logOutFor(t, a, leaving)
@@ -45,20 +38,12 @@ testFault(t, {
   })
 }, { skip })
 
-testFault(t, {
-  fault: 'A primary of a cluster hangs (SIGSTOP), is replaced, and goes on later',
-  promise: 'P2',
-  get:
-    '503 `revocation_unavailable` for tokens of its part until the new one was compared with the record, and what they always get for all others',
-  within: 'the deadline',
-  never: '200 for what was logged out, by the word of the old one neither',
-  recovers: 'by itself, after the failover'
-}, async t => {
+testFault(t, topologyRows.clusterPrimaryReplaced, async t => {
   const replicas = await startOverCluster(t)
   const { a, cluster, leaving, owner, slot, others } = replicas
   await logOutFor(t, a, leaving)
   const elsewhere = await signUpElsewhere(replicas)
-  // Otherwise all nodes refuse everything themselves while one slot has no server.
+  // By default, all nodes refuse every command while one slot has no server.
   for (const { admin } of cluster.nodes) await admin.config('SET', 'cluster-require-full-coverage', 'no')
   await expectLogoutsToHold(t, replicas, others, () =>
     expectNeverAccepted(t, replicas, leaving, async () => {
@@ -66,7 +51,7 @@ testFault(t, {
       const replica = await cluster.replicaOf(owner)
       await replica.admin.config('SET', 'cluster-replica-no-failover', 'yes')
       owner.pause()
-      // For longer than a marker may lag, with logouts all the while.
+      // Longer than a marker may lag, while users log out.
       await new Promise(resolve => setTimeout(resolve, 7_000))
       await replica.admin.config('SET', 'cluster-replica-no-failover', 'no')
       await until('another one has the slot', async () => (await cluster.ownerOf(slot)) !== owner, failoverWithinMs)
@@ -82,18 +67,11 @@ testFault(t, {
   })
 }, { skip })
 
-testFault(t, {
-  fault: 'A replica in a cluster that lagged is promoted',
-  promise: 'P2',
-  get: '503 `revocation_unavailable` for tokens of its part until what is missing was written again from the record',
-  within: 'at once',
-  never: '200 for what the replica had not been told of',
-  recovers: 'by itself, after the failover'
-}, async t => {
+testFault(t, topologyRows.clusterPromotesLagging, async t => {
   const replicas = await startOverCluster(t)
   const { a, cluster, leaving, owner } = replicas
   const replica = await cluster.replicaOf(owner)
-  // From now on nobody may follow it.
+  // From now on, no Redis replica may follow the primary.
   await owner.admin.acl('SETUSER', 'default', '-psync', '-sync')
   await owner.admin.call('CLIENT', 'KILL', 'TYPE', 'replica')
   await until('it has lost the primary', async () => await infoOf(replica, 'master_link_status') === 'down')

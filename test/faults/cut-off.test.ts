@@ -5,17 +5,11 @@ import { testFault } from '../support/fault.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { canReplicate, ownRedis } from '../support/redis-server.ts'
 import { until } from '../support/wait.ts'
+import { serviceRows } from './rows/service.ts'
 
-/** The plugin alone, without a record: what Redis forgets, nobody can write again (P2). */
+/** These tests use the plugin alone, without a record. Revocations that Redis loses cannot be rebuilt (P2). */
 
-testFault(t, {
-  promise: 'P2',
-  fault: 'The plugin without a record: Redis is emptied',
-  get: '401 `token_revoked`, for every token that was issued before',
-  within: 'at once',
-  never: '200 for what was revoked',
-  recovers: 'whoever was signed in signs in again'
-}, async t => {
+testFault(t, serviceRows.pluginRedisEmptied, async t => {
   const server = await ownRedis(t)
   const replicas = [await startReplica(t, server.url), await startReplica(t, server.url)] as const
   const [a, b] = replicas
@@ -37,14 +31,7 @@ testFault(t, {
   }
 })
 
-testFault(t, {
-  promise: 'P2',
-  fault: 'The plugin without a record: Redis is restarted with an old snapshot',
-  get: '401 `token_revoked`, for every token that was issued before',
-  within: 'at once',
-  never: '200 for what was revoked after the snapshot',
-  recovers: 'whoever was signed in signs in again'
-}, async t => {
+testFault(t, serviceRows.pluginOldSnapshot, async t => {
   const server = await ownRedis(t)
   const a = await startReplica(t, server.url)
   const revoked = await a.issue()
@@ -67,14 +54,7 @@ testFault(t, {
   })
 })
 
-testFault(t, {
-  promise: 'P2',
-  fault: 'The plugin without a record: a failover to a copy that lagged',
-  get: '503, and then 401 `token_revoked` for every token that was issued before',
-  within: 'at once',
-  never: '200 for what was revoked',
-  recovers: 'whoever was signed in signs in again'
-}, async t => {
+testFault(t, serviceRows.pluginLaggingFailover, async t => {
   const [primary, copy] = [await ownRedis(t), await ownRedis(t)]
   const link = await proxyTo(t, '127.0.0.1', primary.port)
   const admin = new Redis(copy.url)
@@ -103,13 +83,7 @@ testFault(t, {
   await expectRecovery(t, [a], revoked)
 }, { skip: !canReplicate })
 
-testFault(t, {
-  fault: 'The plugin without a record: connections to Redis are lost',
-  get: '503 until it is there again',
-  within: 'at once',
-  never: '401 for whoever is signed in',
-  recovers: 'by itself, and nobody has to sign in again'
-}, async t => {
+testFault(t, serviceRows.pluginConnectionsLost, async t => {
   const server = await ownRedis(t)
   const proxy = await proxyTo(t, '127.0.0.1', server.port)
   const a = await startReplica(t, `redis://127.0.0.1:${proxy.port}`)

@@ -4,6 +4,7 @@ import { embeddedEnv } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { bearer, password, type Pair } from '../support/people.ts'
 import { startServer, type ServerProcess } from '../support/server-process.ts'
+import { serviceRows } from './rows/service.ts'
 
 async function send (
   server: ServerProcess, method: string, path: string, token?: string, body?: object
@@ -17,14 +18,7 @@ async function send (
   return { status: answer.status, body: text === '' ? {} : JSON.parse(text) as Record<string, unknown> }
 }
 
-testFault(t, {
-  promise: 'P2',
-  fault: 'An embedded server is killed (SIGKILL) and started again',
-  get: '401 `token_revoked` for what was logged out',
-  within: 'as ever',
-  never: '200 for what was logged out',
-  recovers: 'with its start'
-}, async t => {
+testFault(t, serviceRows.embeddedKilled, async t => {
   const env = await embeddedEnv(t)
   const first = await startServer(t, env)
   await send(first, 'POST', '/register', undefined, { username: 'ada', password })

@@ -7,15 +7,9 @@ import { get } from '../support/people.ts'
 import { evictWhatEnds } from '../support/redis-server.ts'
 import { expectNeverAccepted, logOutFor, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { until } from '../support/wait.ts'
+import { redisRows } from './rows/redis.ts'
 
-testFault(t, {
-  promise: 'P2',
-  fault: 'Redis is told to evict keys (`maxmemory-policy`) while the service runs',
-  get: '503 `revocation_unavailable` once that is noticed',
-  within: 'it is noticed within 10 s',
-  never: '200 for a token whose entry was dropped, once that is noticed',
-  recovers: 'the blocklist is made again once eviction is off, which is noticed within 10 s too'
-}, async t => {
+testFault(t, redisRows.evictionOn, async t => {
   const { a, apps, env, redis, log, good, leaving } = await startReplicas(t)
   await logOutFor(t, a, leaving)
   const prefix = String(env['BLOCKLIST_PREFIX'])
@@ -28,7 +22,7 @@ testFault(t, {
       line.includes('Set maxmemory-policy noeviction there.') && (JSON.parse(line) as { level: number }).level === 50)
   )
   t.match((await get(a, '/health/ready')).json().description, 'blocklist')
-  // What was dropped meanwhile.
+  // Deletes the entries, as an eviction would.
   const entries = (await redis.admin.keys(`${prefix}?id:*`)).concat(await redis.admin.keys(`${prefix}jti:*`))
   t.ok(entries.length > 0)
   await redis.admin.del(entries)
@@ -47,15 +41,7 @@ testFault(t, {
   t.equal((await redis.admin.keys(`${prefix}sid:*`)).length, 1, 'what had been dropped is there again')
 })
 
-testFault(t, {
-  promise: 'P2',
-  fault: 'Redis evicts keys while no replica of the service runs, or starts',
-  get:
-    'no replica starts before eviction is off; then 503 `revocation_unavailable` until everything was written again from the record',
-  within: 'at once',
-  never: '200 for a token whose entry was dropped',
-  recovers: 'by itself, once eviction is off'
-}, async t => {
+testFault(t, redisRows.evictionWithoutReplicas, async t => {
   const { a, apps, env, redis, good, leaving } = await startReplicas(t)
   await logOutFor(t, a, leaving)
   await until(
@@ -76,14 +62,7 @@ testFault(t, {
   for (const app of restarted) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
 })
 
-testFault(t, {
-  promise: 'P2',
-  fault: 'Redis evicts keys, and is restarted with what is left before anybody has looked',
-  get: '503 `revocation_unavailable` until everything was written again from the record',
-  within: 'at once',
-  never: '200 for a token whose entry was dropped, after the restart',
-  recovers: 'by itself'
-}, async t => {
+testFault(t, redisRows.evictionThenRestart, async t => {
   const replicas = await startReplicas(t)
   const { a, env, redis, leaving } = replicas
   await logOutFor(t, a, leaving)

@@ -5,15 +5,10 @@ import { fillRecord } from '../support/record.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { signIn } from '../support/people.ts'
 import { until } from '../support/wait.ts'
+import { redisRows } from './rows/redis.ts'
+import { topologyRows } from './rows/topologies.ts'
 
-testFault(t, {
-  promise: 'P2',
-  fault: 'Redis is restarted with an old snapshot',
-  get: '503 `revocation_unavailable` until what is missing was written again from the record',
-  within: 'at once',
-  never: '200 for what was logged out after the snapshot',
-  recovers: 'by itself'
-}, async t => {
+testFault(t, redisRows.oldSnapshot, async t => {
   const replicas = await startReplicas(t)
   const { a, redis, leaving, username } = replicas
   await logOutFor(t, a, await signIn(a, username))
@@ -25,14 +20,7 @@ testFault(t, {
   })
 })
 
-testFault(t, {
-  promise: 'P2',
-  fault: 'A failover to a replica of Redis that lagged',
-  get: '503 `revocation_unavailable` until what is missing was written again from the record',
-  within: 'at once',
-  never: '200 for what the replica had not been told of',
-  recovers: 'by itself'
-}, async t => {
+testFault(t, topologyRows.laggingFailover, async t => {
   const [primary, lagging] = [await ownRedis(t), await ownRedis(t)]
   const { proxy, env } = await proxied(t, { REDIS_URL: primary.url }, 'REDIS_URL')
   const replicas = await startReplicas(t, env)
@@ -47,14 +35,7 @@ testFault(t, {
   await expectNeverAccepted(t, replicas, leaving, async () => { proxy.lead(lagging.port) })
 })
 
-testFault(t, {
-  promise: 'P2',
-  fault: 'An empty Redis behind the same address, and the first one back again',
-  get: '503 `revocation_unavailable` until what is missing was written again from the record',
-  within: 'at once',
-  never: '200 for what was logged out',
-  recovers: 'by itself'
-}, async t => {
+testFault(t, redisRows.emptyAtSameAddress, async t => {
   const [first, second] = [await ownRedis(t), await ownRedis(t)]
   const { proxy, env } = await proxied(t, { REDIS_URL: first.url }, 'REDIS_URL')
   const replicas = await startReplicas(t, env)

@@ -5,7 +5,7 @@ import { isAccepted, isConfirmedEnding } from './history/operations.ts'
 import { describeRun, describeViolations } from './history/report.ts'
 import { runFaults } from './history/run.ts'
 
-/** Repeats a run: what is drawn is the same then, though not what the machine does in between. */
+/** Repeats a run: the draws are the same, but not the timing of the machine. */
 const seed = process.env['SEED'] ? Number(process.env['SEED']) : randomInt(2 ** 31)
 const seconds = 60
 
@@ -14,7 +14,7 @@ t.test(`P1 to P4: ${seconds} seconds of random faults, and no answer breaks a pr
   const { history: { operations }, injected, violations } = run
   for (const line of describeRun(run)) t.comment(line)
   t.same(describeViolations(violations, run.history), [])
-  // A run in which nothing happens breaks nothing.
+  // A run without requests or faults would pass as well.
   t.ok(operations.filter(isAccepted).length > 200, 'tokens were accepted')
   t.ok(operations.filter(isConfirmedEnding).length > 50, 'endings were confirmed')
   t.ok(

@@ -7,9 +7,10 @@ import { password, signUp } from '../support/people.ts'
 import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
 import { randomName } from '../support/services.ts'
 import { timed, until } from '../support/wait.ts'
+import { redisRows } from './rows/redis.ts'
 
 const deadlineMs = 500
-/** Far beyond the deadline and a password's hash, far below any of the waits that an unset option would bring. */
+/** Far above the deadline plus the hash of a password. Far below the waits that a missing option would cause. */
 const tooLateMs = 1_500
 const limits = { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '3/900', LIMIT_REGISTER_BY_IP: '1000/900' }
 const lost = 'The limits have lost their connection to Redis.'
@@ -18,7 +19,7 @@ const back = 'The limits have their connection to Redis back.'
 interface Watched {
   app: FastifyInstance
   server: OwnRedis
-  /** How many lines of the log have a text in them. */
+  /** Returns the number of log lines that contain a text. */
   count: (text: string) => number
 }
 
@@ -42,20 +43,20 @@ async function register (app: FastifyInstance): Promise<number> {
     .statusCode
 }
 
-/** How many of so many registrations at once are let pass. */
+/** Returns how many of several registrations at once are within the limit. */
 async function countRegistrations (app: FastifyInstance, attempts: number, meanwhile = () => {}): Promise<number> {
   const outcomes = Promise.allSettled(Array.from({ length: attempts }, () => app.limits.register('203.0.113.7')))
   meanwhile()
   return (await outcomes).filter(({ status }) => status === 'fulfilled').length
 }
 
-/** Keeps the event loop from running. */
+/** Blocks the event loop for this time. */
 function block (ms: number): void {
   const endsAt = performance.now() + ms
   while (performance.now() < endsAt);
 }
 
-/** The limit of three holds, and every answer comes in time; answers how many had to wait for Redis. */
+/** Asserts that the limit of three holds, without late answers. Returns the number of answers that waited for Redis. */
 async function expectLimited (t: Test, app: FastifyInstance): Promise<number> {
   const username = randomName()
   let waited = 0
@@ -83,13 +84,7 @@ async function expectCountedInRedis (t: Test, { app, server }: Watched): Promise
   t.equal(await countKeys(server), before + 1, 'counted in Redis')
 }
 
-testFault(t, {
-  fault: 'Redis is stopped (SIGSTOP) while passwords are guessed',
-  get: '401, and 429 `too_many_requests` beyond the limit, counted in memory',
-  within: 'the deadline for the first attempt, and for none after it',
-  never: 'a guess beyond the limit',
-  recovers: 'by itself: counted in Redis again once that is back'
-}, async t => {
+testFault(t, redisRows.guessesWhileStalled, async t => {
   const watched = await watchedApp(t)
   const { app, server, count } = watched
   await expectCountedInRedis(t, watched)
@@ -115,13 +110,7 @@ t.test('many at the same time while Redis is stopped are all answered in time', 
   server.resume()
 })
 
-testFault(t, {
-  fault: 'Redis is killed while passwords are guessed',
-  get: '401, and 429 `too_many_requests` beyond the limit, counted in memory',
-  within: 'at once',
-  never: 'a guess beyond the limit',
-  recovers: 'by itself: counted in Redis again once that is back'
-}, async t => {
+testFault(t, redisRows.guessesWhileDown, async t => {
   const watched = await watchedApp(t)
   const { app, server, count } = watched
   await server.kill()
@@ -186,13 +175,7 @@ t.test('a burst that makes the event loop late is counted in Redis all the same'
   t.equal((await server.admin.keys('*register-by-ip*')).length, 1)
 })
 
-testFault(t, {
-  fault: 'Redis is stopped (SIGSTOP) when a limit is used up, or half used up',
-  get: '429 `too_many_requests` once as much was tried as the limit lets pass, before and during the outage together',
-  within: 'the deadline for the first attempt, and at once for the others',
-  never: 'an attempt beyond a limit that this replica knows to be used up',
-  recovers: 'automatically: what was counted in memory is added to the counts in Redis'
-}, async t => {
+testFault(t, redisRows.limitWhileStalled, async t => {
   const { app, server, count } = await watchedApp(t, { LIMIT_REGISTER_BY_IP: '3/900' })
   for (let time = 0; time < 3; time++) t.equal(await register(app), 201)
   t.equal(await countRegistrations(app, 1), 1)

@@ -5,14 +5,9 @@ import { testFault } from '../support/fault.ts'
 import { get, logOut, openSession, password, signIn } from '../support/people.ts'
 import { logOutFor, startReplicas } from '../support/replicas.ts'
 import { until } from '../support/wait.ts'
+import { redisRows } from './rows/redis.ts'
 
-testFault(t, {
-  fault: 'Redis is full (`maxmemory`, `noeviction`)',
-  get: 'what they always get, but logouts: 503 `revocation_unavailable`, and they are recorded',
-  within: 'as ever',
-  never: '200 for a logout that Redis has refused to write, nor for what was logged out before',
-  recovers: 'by itself, within 2 s of there being room; what was recorded is in effect then'
-}, async t => {
+testFault(t, redisRows.full, async t => {
   const { a, apps, redis, username, good, leaving } = await startReplicas(t)
   await logOutFor(t, a, leaving)
   const later = await signIn(a, username)

@@ -8,10 +8,11 @@ import {
   expectNeverAccepted, logOutFor, proxied, startReplicas, untilAccepted, type Replicas
 } from '../support/replicas.ts'
 import { timed, until } from '../support/wait.ts'
+import { redisRows } from './rows/redis.ts'
 
 const deadlineMs = 300
 
-/** Two replicas with a proxy between them and their Redis, of two tokens one logged out. */
+/** Starts two replicas with a proxy between them and their Redis, and logs one of the two tokens out. */
 async function behindProxy (t: Test): Promise<Replicas & { proxy: Proxy }> {
   const redis = await ownRedis(t)
   const { proxy, env } = await proxied(t, { REDIS_URL: redis.url }, 'REDIS_URL')
@@ -20,13 +21,7 @@ async function behindProxy (t: Test): Promise<Replicas & { proxy: Proxy }> {
   return { ...replicas, proxy }
 }
 
-testFault(t, {
-  fault: 'The network resets the connections to Redis',
-  get: '503 `revocation_unavailable` until Redis has been compared with the record',
-  within: 'at once',
-  never: '200 for what was logged out',
-  recovers: 'by itself, within 5 s'
-}, async t => {
+testFault(t, redisRows.connectionsReset, async t => {
   const replicas = await behindProxy(t)
   await expectNeverAccepted(t, replicas, replicas.leaving, async () => {
     replicas.proxy.reset()
@@ -35,13 +30,7 @@ testFault(t, {
   })
 })
 
-testFault(t, {
-  fault: 'Connections to Redis are half open: its end is gone, and nobody is told',
-  get: '503 `revocation_unavailable`',
-  within: 'the deadline, and at once after the first few',
-  never: '200 for what was logged out',
-  recovers: 'by itself, within 5 s: a connection that owes an answer is given up after 2 s'
-}, async t => {
+testFault(t, redisRows.connectionsHalfOpen, async t => {
   const replicas = await behindProxy(t)
   await expectNeverAccepted(t, replicas, replicas.leaving, async () => {
     replicas.proxy.halfOpen()
@@ -53,13 +42,7 @@ testFault(t, {
   })
 })
 
-testFault(t, {
-  fault: 'What Redis answers is lost, though it does what it is told',
-  get: '503 `revocation_unavailable`, logouts too, which are recorded',
-  within: 'the deadline',
-  never: '200 for a logout that Redis did not acknowledge',
-  recovers: 'by itself, within 5 s of the network; what was recorded is in effect then'
-}, async t => {
+testFault(t, redisRows.repliesLost, async t => {
   const { a, apps, username, good, leaving, proxy } = await behindProxy(t)
   const later = await signIn(a, username)
   proxy.loseReplies()
@@ -82,13 +65,7 @@ testFault(t, {
   }
 })
 
-testFault(t, {
-  fault: 'The network to Redis is slow',
-  get: 'what they always get while it is faster than the deadline, and 503 `revocation_unavailable` while it is not',
-  within: 'the delay, or the deadline',
-  never: '200 for what was logged out',
-  recovers: 'at once'
-}, async t => {
+testFault(t, redisRows.slow, async t => {
   const { apps, good, leaving, proxy } = await behindProxy(t)
   proxy.delay(20)
   for (const app of apps) {

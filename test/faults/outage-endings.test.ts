@@ -9,10 +9,11 @@ import { expectNeverAccepted, proxied, startReplicas, untilAccepted } from '../s
 import { onPostgres } from '../support/record.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { timed, until } from '../support/wait.ts'
+import { redisRows } from './rows/redis.ts'
 
 interface Victim { id: string, username: string, own: Pair, other: Pair }
 
-/** What ends something, and which of two sessions it ends. */
+/** The requests that end sessions or revoke tokens, and the sessions whose tokens are refused afterwards. */
 const endings: Record<
   string,
   {
@@ -65,14 +66,7 @@ const endings: Record<
   }
 }
 
-testFault(t, {
-  promise: 'P4',
-  fault: 'Redis is down while somebody logs out, or ends a session in any other way',
-  get: '503 `revocation_unavailable`, and it is on record',
-  within: 'at once',
-  never: '200 for an ending that is not in effect',
-  recovers: 'by itself: all of it is in effect when Redis is trusted again, though nobody tries again'
-}, async t => {
+testFault(t, redisRows.revokingWhileDown, async t => {
   const { a, apps, redis, good } = await startReplicas(t)
   const admin = (await signUpAdmin(a)).token
   const victims = new Map<string, Victim>()
@@ -110,19 +104,12 @@ testFault(t, {
   t.ok(elapsedMs < 4_000, `all of it was asked within ${Math.round(elapsedMs)} ms`)
 })
 
-testFault(t, {
-  promise: 'P4',
-  fault: 'Redis comes back after a logout that was recorded while it was down',
-  get: '401 `token_revoked`',
-  within: 'within 2 s of Redis being back',
-  never: '200 for what was recorded',
-  recovers: 'trying again says 401 `token_revoked`: it is in effect'
-}, async t => {
+testFault(t, redisRows.backAfterLogout, async t => {
   const replicas = await startReplicas(t)
   const { a, b, redis, leaving } = replicas
   await redis.kill()
   t.equal(outcome(await ask(a, 'POST', '/logout', leaving)), '503 revocation_unavailable')
-  // Long enough for those who reconnect to have become patient.
+  // Long enough for the delay between two attempts to reconnect to reach its maximum.
   await new Promise(resolve => setTimeout(resolve, 3_000))
   await expectNeverAccepted(t, replicas, leaving, async () => {
     await redis.start()
@@ -165,7 +152,7 @@ t.test('in an outage nobody acts with a token that was revoked alone, nor with o
     }),
     'a token that was forged': await ask(a, 'POST', '/logout', `${leaving.slice(0, -8)}AAAAAAAA`)
   }
-  // A 401 `token_revoked` would have to be true on every replica, which takes a Redis that can be written.
+  // A 401 `token_revoked` must hold on every replica, which needs a Redis that accepts writes.
   const expected = (name: string) => name.includes('forged') ? '401 invalid_token' : '503 revocation_unavailable'
   for (const [name, answer] of Object.entries(attempts)) t.equal(outcome(answer), expected(name), name)
   t.equal(outcome(await ask(a, 'DELETE', `/users/${userId}`, later)), '403 forbidden', 'nor with what they have now')
@@ -182,7 +169,7 @@ t.test('what is refused by the record is refused by every replica from then on',
   const { proxy, env } = await proxied(t, { REDIS_URL: redis.url }, 'REDIS_URL')
   const { a, b, leaving, ...replicas } = await startReplicas(t, env, { REDIS_URL: redis.url })
   const { jti } = decodeJwt(leaving)
-  // Nobody brings the record to Redis, nor could whoever revoked the token.
+  // The row must not reach Redis. So there is no projector, and no replica writes the entry.
   await until('nobody else is the projector', async () =>
     (
       await onPostgres(

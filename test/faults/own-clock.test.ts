@@ -8,24 +8,25 @@ import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
 import { spawnServer, startServer } from '../support/server-process.ts'
 import { settableClock, type SettableClock } from '../support/set-clock.ts'
 import { until } from '../support/wait.ts'
+import { serviceRows } from './rows/service.ts'
 
 type App = Awaited<ReturnType<typeof build>>
 
 const scrapeToken = 'a-token-for-those-who-scrape'
 
-/** A replica in a process whose clock can be set, and one beside it whose clock is right. */
+/** A replica in a process whose clock can be set, and another replica whose clock is right. */
 interface Scene {
   clock: SettableClock
   well: App
   redis: OwnRedis
   env: Env
   username: string
-  /** What a request to the replica whose clock can be set gets: `200`, or `401 token_revoked`. */
+  /** Sends a request to the replica whose clock can be set. Returns the answer as `200` or `401 token_revoked`. */
   ask (method: string, url: string, token?: string, body?: object): Promise<string>
   describe (url: string): Promise<string>
-  /** What the replica whose clock can be set has logged. */
+  /** Returns the log of the replica whose clock can be set. */
   output (): string
-  /** What the other one has. */
+  /** Returns the log of the other replica. */
   log (): string
 }
 
@@ -68,7 +69,7 @@ async function scene (t: Test): Promise<Scene> {
   }
 }
 
-/** Asks both replicas about a good token again and again: answers what each has said. */
+/** Sends requests with a good token to both replicas again and again, and collects the answers of each. */
 function keepAsking ({ ask, well }: Scene, token: string) {
   const said = { stepped: new Set<string>(), well: new Set<string>() }
   const over = new AbortController()
@@ -82,12 +83,12 @@ function keepAsking ({ ask, well }: Scene, token: string) {
   return { said, async stop () { over.abort(); await asking } }
 }
 
-/** While its clock is wrong, a replica tells nobody to sign in, and signs nobody in. */
+/** Asserts that a replica whose clock is wrong asks no user to sign in again, and issues no tokens. */
 async function expectNothingSaidByTime (
   t: Test, scene: Scene, pair: Pair, leaving: Pair, seconds: number
 ): Promise<void> {
   const { ask, well, username } = scene
-  // By a clock that is 8 s off, the token may be good.
+  // By a clock that is off by 8 s, the token may still be good.
   if (Math.abs(seconds) > 60) {
     t.equal(await ask('POST', '/logout', pair.access_token), '503 revocation_unavailable', 'a logout')
   }
@@ -123,60 +124,48 @@ async function expectNothingSaidByTime (
   t.ok((metricValue(metrics, 'signout_unavailable_answers_total', { cause: 'clocks' }) ?? 0) > 0)
 }
 
-testFault(
-  t,
-  {
-    promise: 'P3',
-    fault: 'The clock of one replica is set, ahead or back, by more than `CLOCK_LEEWAY`',
-    get:
-      'from that replica 503 `revocation_unavailable` with a token, and 503 `service_unavailable` for a login, a refresh or a new password; a logout with a refresh token works; from the others what they always get',
-    within: 'it is noticed within 1 s, and before a token is refused for its time or issued',
-    never: '401 `token_expired` for a good token, a token that others refuse, or a rebuild of the blocklist',
-    recovers: 'by itself, within seconds of the clock being right'
-  },
-  async t => {
-    const it = await scene(t)
-    const marker = await it.redis.admin.get(`${it.env['BLOCKLIST_PREFIX']}marker`)
-    for (const seconds of [4, -4, 8, -8, 3_600, -3_600]) {
-      await t.test(`${seconds} s`, async t => {
-        const [pair, leaving] = [await openSession(it.well, it.username), await openSession(it.well, it.username)]
-        const { said, stop } = keepAsking(it, pair.access_token)
-        await until('it accepts the token', () => said.stepped.has('200'))
-        it.clock.set(seconds)
-        if (Math.abs(seconds) < 5) await expectNothingHappens(t, it)
-        else {
-          await until('it has noticed', async () => said.stepped.has('503 revocation_unavailable'), 5_000)
-          await expectNothingSaidByTime(t, it, pair, leaving, seconds)
-        }
-        it.clock.set(0)
-        await until(
-          'it accepts the token again', async () => await it.ask('GET', '/token', pair.access_token) === '200'
-        )
-        await stop()
-        t.same([...said.stepped].sort(), Math.abs(seconds) < 5 ? ['200'] : ['200', '503 revocation_unavailable'])
-        t.same([...said.well], ['200'])
-      })
-    }
-    t.match(it.output(), /this machine has a clock that is 3600\.\d s ahead of those of Redis and Postgres/)
-    await expectNoRebuild(t, it, marker)
-    await t.test('at its start', async t => {
-      it.clock.set(-3_600)
-      for (const [name, args] of [
-        ['server.js', []], ['cli.js', ['check-config']]
-      ] as const) {
-        const started = spawnServer(t, { ...it.env, ...it.clock.env, PORT: '0' }, name, [...args])
-        t.equal(await started.ended, 1)
-        t.match(
-          started.output(),
-          /CLOCK_LEEWAY: this machine has a clock that is 3600\.\d s behind those of Redis and Postgres, which is more than CLOCK_LEEWAY \(5 s\)\. Set the clock of this machine by NTP\./
-        )
+testFault(t, serviceRows.replicaClock, async t => {
+  const it = await scene(t)
+  const marker = await it.redis.admin.get(`${it.env['BLOCKLIST_PREFIX']}marker`)
+  for (const seconds of [4, -4, 8, -8, 3_600, -3_600]) {
+    await t.test(`${seconds} s`, async t => {
+      const [pair, leaving] = [await openSession(it.well, it.username), await openSession(it.well, it.username)]
+      const { said, stop } = keepAsking(it, pair.access_token)
+      await until('it accepts the token', () => said.stepped.has('200'))
+      it.clock.set(seconds)
+      if (Math.abs(seconds) < 5) await expectNothingHappens(t, it)
+      else {
+        await until('it has noticed', async () => said.stepped.has('503 revocation_unavailable'), 5_000)
+        await expectNothingSaidByTime(t, it, pair, leaving, seconds)
       }
-      await expectNoRebuild(t, it, marker)
+      it.clock.set(0)
+      await until(
+        'it accepts the token again', async () => await it.ask('GET', '/token', pair.access_token) === '200'
+      )
+      await stop()
+      t.same([...said.stepped].sort(), Math.abs(seconds) < 5 ? ['200'] : ['200', '503 revocation_unavailable'])
+      t.same([...said.well], ['200'])
     })
   }
-)
+  t.match(it.output(), /this machine has a clock that is 3600\.\d s ahead of those of Redis and Postgres/)
+  await expectNoRebuild(t, it, marker)
+  await t.test('at its start', async t => {
+    it.clock.set(-3_600)
+    for (const [name, args] of [
+      ['server.js', []], ['cli.js', ['check-config']]
+    ] as const) {
+      const started = spawnServer(t, { ...it.env, ...it.clock.env, PORT: '0' }, name, [...args])
+      t.equal(await started.ended, 1)
+      t.match(
+        started.output(),
+        /CLOCK_LEEWAY: this machine has a clock that is 3600\.\d s behind those of Redis and Postgres, which is more than CLOCK_LEEWAY \(5 s\)\. Set the clock of this machine by NTP\./
+      )
+    }
+    await expectNoRebuild(t, it, marker)
+  })
+})
 
-/** The replica whose clock is right has nothing to do with it. */
+/** Asserts that the other replica has rebuilt nothing, and has left no doubt. */
 async function expectNoRebuild (t: Test, { redis, env, log }: Scene, marker: string | null): Promise<void> {
   const prefix = String(env['BLOCKLIST_PREFIX'])
   t.notMatch(log(), 'made again')
@@ -184,7 +173,7 @@ async function expectNoRebuild (t: Test, { redis, env, log }: Scene, marker: str
   t.equal((await redis.admin.get(`${prefix}marker`))?.split(':')[0], marker?.split(':')[0])
 }
 
-/** Within the leeway nothing happens: what it issues is accepted by the others, and the other way round. */
+/** Asserts that replicas accept the tokens of each other while their clocks differ by less than the leeway. */
 async function expectNothingHappens (t: Test, { ask, well, username, describe }: Scene): Promise<void> {
   await new Promise(resolve => setTimeout(resolve, 1_200))
   t.equal(await ask('POST', '/login', undefined, { username, password }), '200')

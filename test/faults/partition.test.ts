@@ -7,14 +7,9 @@ import { ownRedis } from '../support/redis-server.ts'
 import { keepAsking, logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { onPostgres } from '../support/record.ts'
 import { until } from '../support/wait.ts'
+import { serviceRows } from './rows/service.ts'
 
-testFault(t, {
-  fault: 'One replica of the service can reach only a Redis that was replaced',
-  get: 'from that replica what the old Redis says, and then what the old Redis and Postgres say together',
-  within: 'after 5 s at most',
-  never: '200 for what was logged out elsewhere more than 5 s ago',
-  recovers: 'by itself, once it reaches the new one'
-}, async t => {
+testFault(t, serviceRows.replacedRedis, async t => {
   const [old, successor] = [await ownRedis(t), await ownRedis(t)]
   const { proxy, env } = await proxied(t, { REDIS_URL: old.url }, 'REDIS_URL')
   const { a, b, env: settings, good, leaving } = await startReplicas(t, env, { REDIS_URL: old.url })
@@ -23,7 +18,7 @@ testFault(t, {
   proxy.lead(successor.port)
   await until('it is noticed', async () => (await get(a, '/token', good)).statusCode === 503)
   await until('the first one has filled the new Redis', async () => {
-    // While it reconnects the second one may take over, and would keep up the old Redis alone.
+    // Keeps the lease for the first replica: while it reconnects, the second one could write to the old Redis.
     await onPostgres(
       settings,
       'update revocation_tail set holder = $1, held_until = clock_timestamp() + $2::interval',
@@ -73,13 +68,7 @@ t.test('rounds of a replica that has no lease do nothing, and whoever closes han
   t.equal(outcome(await get(c, '/token', good)), '200')
 })
 
-testFault(t, {
-  fault: 'The replica of the service that keeps the blocklist up cannot reach Redis',
-  get: 'from that replica 503 `revocation_unavailable`, from the others what they always get',
-  within: 'at once',
-  never: '503 from those that reach Redis',
-  recovers: 'another one takes over within a second or two'
-}, async t => {
+testFault(t, serviceRows.projectorCutOff, async t => {
   const redis = await ownRedis(t)
   const { proxy, env } = await proxied(t, { REDIS_URL: redis.url }, 'REDIS_URL')
   const { a, b, good, leaving, username } = await startReplicas(t, env, { REDIS_URL: redis.url })
@@ -87,7 +76,7 @@ testFault(t, {
   await until('it is noticed', async () => (await get(a, '/token', good)).statusCode === 503)
   await logOutFor(t, b, leaving)
   const stop = keepAsking([b], good)
-  // For longer than a marker may lag, and with something to write all the while.
+  // Longer than a marker may lag, with logouts to write to Redis.
   for (let logout = 0; logout < 8; logout++) {
     await logOutFor(t, b, await signIn(b, username))
     await new Promise(resolve => setTimeout(resolve, 800))

@@ -9,25 +9,19 @@ import {
 } from '../support/replicas.ts'
 import { serversEnv } from '../support/app.ts'
 import { until } from '../support/wait.ts'
+import { postgresRows } from './rows/postgres.ts'
 
-testFault(t, {
-  fault: 'Postgres is down, and Redis is well, or loses its connections meanwhile',
-  get:
-    'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed; 503 `revocation_unavailable` after a reconnect, until Postgres was asked',
-  within: 'within the deadlines',
-  never: '200 for what was logged out',
-  recovers: 'by itself'
-}, async t => {
+testFault(t, postgresRows.down, async t => {
   const { proxy, env } = await proxied(t, await serversEnv(t), 'DATABASE_URL')
   const replicas = await startReplicas(t, { DATABASE_URL: String(env['DATABASE_URL']), DATABASE_DEADLINE_MS: '300' })
   const { a, b, apps, good, leaving, username } = replicas
   await logOutFor(t, a, leaving)
   const pair = await openSession(a, username)
-  // Its row may be read as the head by some and marked by nobody.
+  // Replicas may have read its position as the head, while the marker has not reached it.
   await logOutFor(t, b, await signIn(b, username))
   proxy.stop()
   const askedFrom = performance.now()
-  // For longer than a marker may lag.
+  // Longer than a marker may lag.
   while (performance.now() < askedFrom + 6_000) {
     for (const app of apps) {
       t.equal(outcome(await get(app, '/token', good)), '200')
@@ -70,14 +64,7 @@ testFault(t, {
   )
 })
 
-testFault(t, {
-  promise: 'P2',
-  fault: 'Postgres is restored from a backup, older than what Redis holds',
-  get: '503 `revocation_unavailable` until everything was written again from the record, under another name',
-  within: 'within seconds',
-  never: '200 for a logout that the record still has; nor does Redis lose one that the record has lost',
-  recovers: 'by itself, with an error in the log'
-}, async t => {
+testFault(t, postgresRows.restored, async t => {
   const replicas = await startReplicas(t)
   const { a, apps, env, redis, log, leaving, username, good } = replicas
   await logOutFor(t, a, leaving)

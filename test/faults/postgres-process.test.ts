@@ -7,10 +7,15 @@ import { canOwnPostgres, ownPostgres, type OwnPostgres } from '../support/postgr
 import { pgBouncerTo } from '../support/pgbouncer.ts'
 import { logOutFor, startReplicas, untilAccepted, type Replicas } from '../support/replicas.ts'
 import { timed, until } from '../support/wait.ts'
+import { postgresRows } from './rows/postgres.ts'
 
 const deadlineMs = 300
 
-/** @param through what the replicas reach Postgres through, which returns its own address */
+/**
+ * Starts two replicas with a Postgres of their own, and logs one of the two tokens out.
+ *
+ * @param through returns the address at which the replicas reach Postgres, such as that of a PgBouncer
+ */
 async function withOwnPostgres (
   t: Test, through = async (url: string) => url
 ): Promise<Replicas & { postgres: OwnPostgres }> {
@@ -22,7 +27,7 @@ async function withOwnPostgres (
   return { ...replicas, postgres }
 }
 
-/** Tokens are checked as ever, and what needs the database is a 503 in time. */
+/** Asserts that tokens are checked as usual, and that requests which need Postgres get 503 within ten deadlines. */
 async function expectOutage (t: Test, { a, apps, username, good, leaving }: Replicas): Promise<void> {
   for (const [name, request] of Object.entries({
     'POST /login': () => ask(a, 'POST', '/login', undefined, { username, password }),
@@ -56,14 +61,7 @@ async function expectBack (t: Test, { a, apps, username, good, leaving }: Replic
   }
 }
 
-testFault(t, {
-  fault: 'Postgres stands still (SIGSTOP)',
-  get:
-    'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed, logouts included',
-  within: 'a few times `DATABASE_DEADLINE_MS`',
-  never: '200 for a logout that was not recorded, nor for what was logged out before',
-  recovers: 'by itself, within 5 s'
-}, async t => {
+testFault(t, postgresRows.stalled, async t => {
   const replicas = await withOwnPostgres(t)
   replicas.postgres.pause()
   await expectOutage(t, replicas)
@@ -71,13 +69,7 @@ testFault(t, {
   await expectBack(t, replicas)
 }, { skip: !canOwnPostgres })
 
-testFault(t, {
-  fault: 'Postgres is killed, and started again',
-  get: 'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed',
-  within: 'at once',
-  never: 'the end of the process, nor the loss of a logout that was answered',
-  recovers: 'by itself, within 5 s of its start'
-}, async t => {
+testFault(t, postgresRows.killed, async t => {
   const replicas = await withOwnPostgres(t)
   await replicas.postgres.kill()
   await expectOutage(t, replicas)
@@ -88,14 +80,7 @@ testFault(t, {
   await expectBack(t, replicas)
 }, { skip: !canOwnPostgres })
 
-testFault(t, {
-  fault: 'Postgres stands still behind PgBouncer, then it is killed and started again',
-  get:
-    'what they always get where only a token is checked, and 503 `service_unavailable` where the database is needed, logouts included',
-  within: 'a few times `DATABASE_DEADLINE_MS`',
-  never: '200 for a logout that was not recorded, nor for what was logged out before',
-  recovers: 'by itself, within 5 s of the next attempt of PgBouncer (`server_login_retry`)'
-}, async t => {
+testFault(t, postgresRows.behindPgBouncer, async t => {
   const replicas = await withOwnPostgres(t, url =>
     pgBouncerTo(t, url, { pool_mode: 'transaction', server_login_retry: 1 })
   )

@@ -6,10 +6,11 @@ import { testFault } from '../support/fault.ts'
 import { bearer, get, password, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { timed, until } from '../support/wait.ts'
+import { postgresRows } from './rows/postgres.ts'
 
 const deadlineMs = 300
 
-/** The app, with a proxy between it and its database that can be stalled, and its log. */
+/** Builds the app with a proxy between it and Postgres, which can stall. Returns both, and the log. */
 async function appBehindProxy (t: Test) {
   const env = await serversEnv(t)
   const url = new URL(String(env['DATABASE_URL']))
@@ -26,13 +27,7 @@ async function appBehindProxy (t: Test) {
   return { app, proxy, log: () => lines.join('') }
 }
 
-testFault(t, {
-  fault: 'A black hole between the service and Postgres',
-  get: '503 `service_unavailable` where the database is needed, and what they always get where only a token is checked',
-  within: 'a few times `DATABASE_DEADLINE_MS`, with more requests than connections too',
-  never: 'a hang, or a password or a token in the log',
-  recovers: 'by itself'
-}, async t => {
+testFault(t, postgresRows.unreachable, async t => {
   const { app, proxy, log } = await appBehindProxy(t)
   const ada = await signUp(app, 'ada')
 
@@ -99,13 +94,7 @@ t.test('DATABASE_DEADLINE_MS bounds statements, locks and idle transactions on t
   t.equal((await app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password } })).statusCode, 200)
 })
 
-testFault(t, {
-  fault: 'A connection to Postgres is reset in the middle of a transaction',
-  get: '503 `service_unavailable` for that request',
-  within: 'at once',
-  never: 'the end of the process',
-  recovers: 'at once, on another connection'
-}, async t => {
+testFault(t, postgresRows.connectionReset, async t => {
   const { app, proxy } = await appBehindProxy(t)
   const ada = await signUp(app, 'ada')
   const uncaught: Error[] = []
@@ -126,13 +115,7 @@ testFault(t, {
   t.equal((await get(app, '/me', ada.token)).statusCode, 200)
 })
 
-testFault(t, {
-  fault: 'Postgres ends its idle connections',
-  get: 'what they always get',
-  within: 'as ever',
-  never: 'the end of the process',
-  recovers: 'at once, on other connections'
-}, async t => {
+testFault(t, postgresRows.connectionsClosed, async t => {
   const env = await serversEnv(t)
   const lines: string[] = []
   const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })
@@ -147,14 +130,7 @@ testFault(t, {
   t.equal((await get(app, '/me', ada.token)).statusCode, 200)
 })
 
-testFault(t, {
-  fault: 'Postgres is read-only, as a standby is after a failover',
-  get:
-    '503 `service_unavailable` where something must be written, logouts included, and what they always get elsewhere; `/health/ready` is 503 and names the database',
-  within: 'at once',
-  never: '200 for a logout that was not recorded',
-  recovers: 'by itself, once Postgres can be written or connections lead to the new primary'
-}, async t => {
+testFault(t, postgresRows.readOnly, async t => {
   const env = await serversEnv(t)
   const lines: string[] = []
   const app = await build(t, env, {
@@ -168,7 +144,7 @@ testFault(t, {
   await other.connect()
   t.teardown(() => other.end())
   const database = new URL(String(env['DATABASE_URL'])).pathname.slice(1)
-  /** New connections find Postgres so, as after a failover. */
+  /** Changes a setting of the database and closes all connections, as a failover does. */
   const failOver = async (setting: string) => {
     await other.query(`alter database "${database}" ${setting}`)
     await other.query(

@@ -13,17 +13,11 @@ import { redisUrl } from '../support/services.ts'
 import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { timed, until } from '../support/wait.ts'
 import { entryKey } from '../../src/entries/revocation.ts'
+import { redisRows } from './rows/redis.ts'
 
 const revocation = { scope: 'token', id: 'a', expiresAt: nowSeconds() + 60 } as const
 
-testFault(t, {
-  promise: 'P4',
-  fault: 'Redis keeps writers waiting (CLIENT PAUSE)',
-  get: '503 `revocation_unavailable` for a logout',
-  within: 'the deadline',
-  never: '200 for a logout that is not in effect',
-  recovers: 'trying again succeeds, or says that it took effect'
-}, async t => {
+testFault(t, redisRows.writesDelayed, async t => {
   const server = await ownRedis(t)
   const behind = new Redis(server.url)
   t.teardown(() => { behind.disconnect() })
@@ -41,13 +35,7 @@ testFault(t, {
   t.equal((await get(app, '/me', ada.token)).statusCode, 401)
 })
 
-testFault(t, {
-  fault: 'Redis refuses to select the database of the blocklist',
-  get: '503 `revocation_unavailable`',
-  within: 'at once',
-  never: 'the use of another database, in which nothing is revoked',
-  recovers: 'by itself, once it may be selected'
-}, async t => {
+testFault(t, redisRows.selectRefused, async t => {
   const server = await ownRedis(t)
   const behind = new Redis(server.url)
   t.teardown(() => { behind.disconnect() })
@@ -108,7 +96,7 @@ t.test('the reason of a loss carries no command, and so no password', async t =>
     deadlineMs: 200, onLost: error => { reasons.push(error) }
   })
   t.teardown(() => { redis.disconnect() })
-  await redis.connect().catch(() => { /* It has no such password. */ })
+  await redis.connect().catch(() => { /* The password is wrong. */ })
   await until('it is lost', () => reasons.length > 0)
   t.match(reasons[0]?.message, 'password')
   t.notMatch(inspect(reasons[0]), 'a-password')
@@ -175,7 +163,7 @@ t.test('a connection that ioredis gives up while it is made is made again, unles
   const redis = createRedisConnection(redisUrl(), { deadlineMs: 2_000 })
   t.teardown(() => { redis.disconnect() })
   const connecting = redis.connect()
-  // What its failover detector does.
+  // The failover detector of ioredis does this.
   Reflect.get(redis, 'connector').disconnect()
   await t.rejects(connecting, { message: /closed/ })
   await until('it is made again', () => redis.status === 'ready')

@@ -10,20 +10,21 @@ import { get, logOut, signIn, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { timed, until } from '../support/wait.ts'
+import { redisRows } from './rows/redis.ts'
 
 const deadlineMs = 200
-/** Far beyond the deadline, far below any of the waits that an unset option would bring. */
+/** Far above the deadline. Far below the waits that a missing option would cause. */
 const tooLateMs = 1_500
 
 async function blocklistAt (t: Test, port: number): Promise<Blocklist> {
   const redis = createRedisConnection(`redis://127.0.0.1:${port}`, { deadlineMs })
   const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 5, deadlineMs })
   t.teardown(() => blocklist.close())
-  await redis.connect().catch(() => { /* It goes on trying. */ })
+  await redis.connect().catch(() => { /* ioredis goes on connecting. */ })
   return blocklist
 }
 
-/** Every command fails, and none of them outlives the deadline. */
+/** Asserts that every command fails, and that none of them outlives the deadline. */
 async function expectPromptFailures (t: Test, blocklist: Blocklist): Promise<void> {
   for (const [name, command] of Object.entries({
     isRevoked: () => blocklist.isRevoked(issuedLately('a', 's')) as Promise<boolean>,
@@ -53,7 +54,7 @@ t.test('no command outlives the deadline on a server that accepts and says nothi
   const redis = createRedisConnection(`redis://127.0.0.1:${(mute.address() as AddressInfo).port}`, { deadlineMs })
   const blocklist = createRedisBlocklist({ redis, prefix: 'p:', leewaySeconds: 5, deadlineMs })
   t.teardown(() => blocklist.close())
-  redis.connect().catch(() => { /* It goes on trying. */ })
+  redis.connect().catch(() => { /* ioredis goes on connecting. */ })
   await until('it accepted', () => sockets.length > 0)
   await expectPromptFailures(t, blocklist)
 })
@@ -87,21 +88,18 @@ t.test('a connection that is silent with commands outstanding is given up, and d
   t.equal(await blocklist.isRevoked(issuedLately('a')), false)
 })
 
-testFault(t, {
-  promise: 'P3, P4',
-  fault: 'Redis is stopped (SIGSTOP), or killed and started again',
-  get: '503 `revocation_unavailable`, logouts and a hundred requests at once included',
-  within: 'the deadline',
-  never: '200, 401 or 500 for a token that is well',
-  recovers: 'by itself'
-}, async t => {
+testFault(t, redisRows.stalledOrKilled, async t => {
   const server = await ownRedis(t)
   const app = await build(t, {
     ...await serversEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs)
   })
   const ada = await signUp(app, 'ada')
 
-  /** @param leaving is logged out, which is recorded although it cannot be confirmed */
+  /**
+   * Asserts that requests get 503.
+   *
+   * @param leaving the token to log out: its logout is recorded, although it gets 503
+   */
   async function expectUnavailable (t: Test, leaving: string): Promise<void> {
     for (const request of [
       () => get(app, '/me', ada.token), () => get(app, '/token', ada.token), () => logOut(app, leaving)

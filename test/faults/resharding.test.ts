@@ -8,6 +8,7 @@ import { get, logOut, signIn } from '../support/people.ts'
 import { redisServer, type Node } from '../support/redis-group.ts'
 import { expectNeverAccepted, keepAsking, logOutFor } from '../support/replicas.ts'
 import { until } from '../support/wait.ts'
+import { topologyRows } from './rows/topologies.ts'
 
 const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false
 
@@ -20,14 +21,7 @@ t.test('the tags have the slots that they are said to have, one in each sixteent
   }
 })
 
-testFault(t, {
-  fault: 'Slots of a cluster are moved to another primary',
-  promise: 'P2',
-  get: '503 `revocation_unavailable` now and then for tokens of a part that is being moved',
-  within: 'at once',
-  never: '200 for what was logged out',
-  recovers: 'by itself, when the slot has arrived and its part was made again'
-}, async t => {
+testFault(t, topologyRows.slotsMoved, async t => {
   const replicas = await startOverCluster(t)
   const { a, cluster, leaving, slot, owner, other, others, username } = replicas
   await logOutFor(t, a, leaving)
@@ -62,7 +56,7 @@ async function markerKey (node: Node, slot: number): Promise<string> {
   return keys.find(key => key.endsWith(':marker')) ?? ''
 }
 
-/** The entries of the token that is logged out are at the other primary, the marker is where it was. */
+/** Moves the entries of the token that was logged out to the other primary, and leaves the marker behind. */
 async function tearApart ({ a, cluster, slot, owner, other }: OverCluster): Promise<void> {
   const { recordId, position } = await a.revocationRecord.readHead()
   await until(
@@ -76,14 +70,7 @@ async function tearApart ({ a, cluster, slot, owner, other }: OverCluster): Prom
   )
 }
 
-testFault(t, {
-  fault: 'The move of a slot is broken off half-way, with the marker left behind',
-  promise: 'P2',
-  get: '503 `revocation_unavailable` until the part was made again from the record',
-  within: 'at once',
-  never: '200 for what was logged out',
-  recovers: 'by itself'
-}, async t => {
+testFault(t, topologyRows.moveBrokenOff, async t => {
   const replicas = await startOverCluster(t)
   const { a, leaving, slot, owner, other } = replicas
   await logOutFor(t, a, leaving)
@@ -95,14 +82,7 @@ testFault(t, {
   })
 }, { skip })
 
-testFault(t, {
-  fault: 'A primary dies in the middle of a move, and leaves a replica with the marker and without the entries',
-  promise: 'P2',
-  get: '503 `revocation_unavailable` until the part was made again from the record',
-  within: 'at once',
-  never: '200 for what was logged out',
-  recovers: 'by itself, after the failover'
-}, async t => {
+testFault(t, topologyRows.primaryDiesInMove, async t => {
   const replicas = await startOverCluster(t)
   const { a, leaving, owner, cluster, slot, username } = replicas
   const replica = await cluster.replicaOf(owner)

@@ -5,14 +5,17 @@ import { loadCopy, type Patch } from './seeded/copy.ts'
 import { schedules, type Schedule } from './seeded/schedules.ts'
 import { setStage } from './seeded/stage.ts'
 
-/** That the checker of histories can fail: it finds what it is there for in a service that was broken on purpose. */
+/**
+ * These tests show that the checker of histories can fail: it finds the mistakes in a service that was broken on
+ * purpose.
+ */
 
-/** How late an answer is does not matter here: deadlines are out of the way. */
+/** Deadlines that no answer misses: late answers do not matter here. */
 const bounds = { blocklistDeadlineMs: 60_000, databaseDeadlineMs: 60_000, marginMs: 60_000 }
 
 /**
- * Replicas remember the rows that they read with the head of the record, and refuse their tokens. That hides most
- * mistakes for a second or two.
+ * Switches off one safeguard, which would hide most mistakes for a second or two. Replicas remember the rows that they
+ * read with the head of the record, and refuse their tokens.
  */
 const rememberNoRows: Patch = {
   file: 'src/trust/head-poll.ts', find: 'recent = byEntry(found)', replace: 'recent = new Map()'

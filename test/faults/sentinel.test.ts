@@ -5,10 +5,11 @@ import { expectLogoutsToHold } from '../support/leaving.ts'
 import { infoOf, redisServer, startSentinelGroup, type SentinelGroup } from '../support/redis-group.ts'
 import { expectNeverAccepted, logOutFor, startReplicasOn, type Replicas } from '../support/replicas.ts'
 import { until } from '../support/wait.ts'
+import { topologyRows } from './rows/topologies.ts'
 
 interface Scene extends Omit<Replicas, 'redis'> {
   group: SentinelGroup
-  /** Others who come and go. */
+  /** Other users, who sign in and out. */
   others: string[]
 }
 
@@ -22,19 +23,12 @@ async function scene (t: Test): Promise<Scene> {
   return { ...replicas, group, others: [(await signUp(replicas.a)).username] }
 }
 
-/** Sentinels that vote for different ones among them try again some seconds later. */
+/** The longest time for a failover. Sentinels whose votes are split try again some seconds later. */
 const failoverWithinMs = 40_000
 
 const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false
 
-testFault(t, {
-  fault: 'The primary behind Sentinel is killed',
-  promise: 'P2',
-  get: '503 `revocation_unavailable` until the one that Sentinel names was compared with the record',
-  within: 'at once',
-  never: '200 for what was logged out',
-  recovers: 'by itself, after the failover'
-}, async t => {
+testFault(t, topologyRows.sentinelPrimaryKilled, async t => {
   const replicas = await scene(t)
   const { a, group, leaving, others } = replicas
   await logOutFor(t, a, leaving)
@@ -45,14 +39,7 @@ testFault(t, {
   )
 }, { skip })
 
-testFault(t, {
-  fault: 'The primary behind Sentinel hangs (SIGSTOP), is replaced, and goes on later',
-  promise: 'P2',
-  get: '503 `revocation_unavailable` until the new one was compared with the record',
-  within: 'the deadline',
-  never: '200 for what was logged out, by the word of the old one neither',
-  recovers: 'by itself, after the failover'
-}, async t => {
+testFault(t, topologyRows.sentinelPrimaryReplaced, async t => {
   const replicas = await scene(t)
   const { a, b, group, leaving, others } = replicas
   await logOutFor(t, a, leaving)
@@ -68,24 +55,17 @@ testFault(t, {
   })
 }, { skip })
 
-testFault(t, {
-  fault: 'Sentinel promotes a replica that lagged',
-  promise: 'P2',
-  get: '503 `revocation_unavailable` until what is missing was written again from the record',
-  within: 'at once',
-  never: '200 for what the replica had not been told of',
-  recovers: 'by itself, after the failover'
-}, async t => {
+testFault(t, topologyRows.sentinelPromotesLagging, async t => {
   const replicas = await scene(t)
   const { a, group, leaving } = replicas
   const primary = await group.primary()
-  // Sentinel promotes nobody who has been without the primary for longer than ten times this.
+  // Sentinel promotes no Redis replica that was without its primary for longer than ten times this.
   await Promise.all(
     group.sentinels.map(({ admin }) =>
       admin.call('SENTINEL', 'SET', group.masterName, 'down-after-milliseconds', '3000')
     )
   )
-  // From now on nobody may follow it.
+  // From now on, no Redis replica may follow the primary.
   await primary.admin.acl('SETUSER', 'default', '-psync', '-sync')
   await primary.admin.call('CLIENT', 'KILL', 'TYPE', 'replica')
   for (const replica of await group.replicas()) {

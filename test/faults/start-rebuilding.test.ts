@@ -7,23 +7,16 @@ import { fillRecord } from '../support/record.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { startServer } from '../support/server-process.ts'
 import { timed } from '../support/wait.ts'
+import { serviceRows } from './rows/service.ts'
 
 /**
- * So many pages, each of which takes a trip over a slow network: longer than a start may wait, and than a stop may
- * take.
+ * Enough pages for a rebuild that takes longer than a start may wait, and longer than a stop may take. Each page takes
+ * a round trip over a slow network.
  */
 const rows = 250_000
 const delayMs = 250
 
-testFault(t, {
-  fault: 'A replica starts on a Redis that is empty, or stops, while there are many revocations to write',
-  promise: 'P2',
-  get:
-    '503 `revocation_unavailable`, with a `Retry-After` that says how long it will take, and `rebuilding` with its progress at `/health/ready`',
-  within: 'from 5 s after the start on; a replica that is stopped leaves the rebuild to others',
-  never: 'a port that refuses connections until everything is written, nor 200 for what was logged out',
-  recovers: 'by itself'
-}, async t => {
+testFault(t, serviceRows.startDuringRebuild, async t => {
   const env = await serversEnv(t)
   const app = await build(t, env)
   const { token } = await signUp(app)

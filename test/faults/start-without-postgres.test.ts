@@ -6,8 +6,12 @@ import { bearer, logOut, password, signIn, signUp } from '../support/people.ts'
 import { canOwnPostgres, ownPostgres } from '../support/postgres-server.ts'
 import { spawnServer } from '../support/server-process.ts'
 import { until } from '../support/wait.ts'
+import { serviceRows } from './rows/service.ts'
 
-/** The status of an answer and its body; and why there is none, such as between two that listen on one port. */
+/**
+ * Returns the status and the body of an answer. Without an answer, returns the status 0 and the cause. That happens
+ * when the stand-in has closed the port, and the service does not listen on it yet.
+ */
 async function ask (
   url: string, init: RequestInit = {}
 ): Promise<{ status: number, retryAfter?: string | null, body: unknown }> {
@@ -24,7 +28,7 @@ const logIn = (address: string, username: string) =>
     method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username, password })
   })
 
-/** Asks about a token again and again. Answers what was said, once it is stopped. */
+/** Sends requests with a token again and again. `stop` returns the statuses of the answers. */
 function keepAsking (address: string, token: string): { stop (): Promise<Set<number>> } {
   const said = new Set<number>()
   const state = { isStopped: false }
@@ -44,7 +48,7 @@ async function expectWaiting (t: Test, address: string, username: string, token:
   const unavailable = {
     status: 503,
     retryAfter: '1',
-    body: { error: 'service_unavailable', description: 'The service cannot answer now. Try again.' }
+    body: { error: 'service_unavailable', description: 'The service is unavailable. Try again.' }
   }
   t.same(await ask(`${address}/token`, { headers: bearer(token) }), unavailable)
   t.same(await ask(`${address}/logout`, { method: 'POST', headers: bearer(token) }), unavailable)
@@ -57,47 +61,35 @@ async function expectWaiting (t: Test, address: string, username: string, token:
   })
 }
 
-testFault(
-  t,
-  {
-    fault: 'A replica starts while Postgres is down',
-    get:
-      '503 `service_unavailable`, whatever they ask for; `/health/live` is 200, and `/health/ready` names the database',
-    within: 'at once',
-    never: '200 for what was logged out, nor the end of the process',
-    recovers: 'by itself, within seconds of the start of Postgres'
-  },
-  async t => {
-    const postgres = await ownPostgres(t)
-    const port = String(await findFreePort())
-    const env: Env = { ...await serversEnv(t), DATABASE_URL: postgres.url, PORT: port }
-    const before = await build(t, env)
-    const { username, token: good } = await signUp(before)
-    const leaving = await signIn(before, username)
-    await logOut(before, leaving)
-    await before.close()
-    await postgres.kill()
+testFault(t, serviceRows.startWithoutPostgres, async t => {
+  const postgres = await ownPostgres(t)
+  const port = String(await findFreePort())
+  const env: Env = { ...await serversEnv(t), DATABASE_URL: postgres.url, PORT: port }
+  const before = await build(t, env)
+  const { username, token: good } = await signUp(before)
+  const leaving = await signIn(before, username)
+  await logOut(before, leaving)
+  await before.close()
+  await postgres.kill()
 
-    const server = spawnServer(t, env)
-    const address = `http://127.0.0.1:${port}`
-    await until('it listens', async () => (await ask(`${address}/health/live`)).status === 200, 60_000)
-    await expectWaiting(t, address, username, good)
-    t.match(
-      server.output(),
-      /^signout cannot start yet: DATABASE_URL: cannot connect to .* Start Postgres there, or correct the variable\. It is tried again every second, and requests get 503 until then\.$/m
-    )
+  const server = spawnServer(t, env)
+  const address = `http://127.0.0.1:${port}`
+  await until('it listens', async () => (await ask(`${address}/health/live`)).status === 200, 60_000)
+  await expectWaiting(t, address, username, good)
+  t.match(
+    server.output(),
+    /^signout cannot start yet: DATABASE_URL: cannot connect to .* Start Postgres there, or correct the variable\. It is tried again every second, and requests get 503 until then\.$/m
+  )
 
-    const asking = keepAsking(address, leaving)
-    await postgres.start()
-    await until('people sign in', async () => (await logIn(address, username)).status === 200, 60_000)
-    t.equal((await ask(`${address}/token`, { headers: bearer(good) })).status, 200)
-    t.match(await ask(`${address}/token`, { headers: bearer(leaving) }), {
-      status: 401, body: { error: 'token_revoked' }
-    })
-    t.notOk((await asking.stop()).has(200), 'what was logged out is never accepted')
-    server.child.kill('SIGTERM')
-    t.equal(await server.ended, 0)
-    t.equal(server.output().match(/cannot start yet/g)?.length, 1, 'it says so once')
-  },
-  { skip: !canOwnPostgres }
-)
+  const asking = keepAsking(address, leaving)
+  await postgres.start()
+  await until('people sign in', async () => (await logIn(address, username)).status === 200, 60_000)
+  t.equal((await ask(`${address}/token`, { headers: bearer(good) })).status, 200)
+  t.match(await ask(`${address}/token`, { headers: bearer(leaving) }), {
+    status: 401, body: { error: 'token_revoked' }
+  })
+  t.notOk((await asking.stop()).has(200), 'what was logged out is never accepted')
+  server.child.kill('SIGTERM')
+  t.equal(await server.ended, 0)
+  t.equal(server.output().match(/cannot start yet/g)?.length, 1, 'it says so once')
+}, { skip: !canOwnPostgres })

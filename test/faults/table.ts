@@ -1,16 +1,15 @@
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
-import ts from 'typescript'
 import { packageRoot } from '../../src/package-root.ts'
 import type { FaultRow } from '../support/fault.ts'
 import { violationKinds } from './history/checker.ts'
 import { faults } from './history/faults.ts'
+import { subjects, type Subject } from './rows/rows.ts'
 
-/** The document that the tables stand in. What is around them is written by hand. */
+/** The document that contains the tables. The text around them is written by hand. */
 export const faultsFile: string = join(packageRoot, 'docs', 'faults.md')
 
-const testFolder = join(packageRoot, 'test', 'faults')
 const columns: Array<[heading: string, key: keyof FaultRow]> = [
   ['what happens', 'fault'],
   ['what requests get', 'get'],
@@ -19,68 +18,46 @@ const columns: Array<[heading: string, key: keyof FaultRow]> = [
   ['how it recovers', 'recovers']
 ]
 
-/** The document with its tables made anew from the tests. */
+/** Returns the document, with its generated sections made from the rows, the random faults and the violations. */
 export function makeFaults (): string {
-  const parts: Record<string, string> = {
-    faults: [
-      row(columns.map(([heading]) => heading)),
-      row(columns.map(() => '---')),
-      ...readRows().map(fault => row(columns.map(([, key]) => fault[key] ?? '')))
-    ].join('\n'),
+  const sections: Record<string, string> = {
+    faults: subjects.map(tableOf).join('\n\n'),
     random: faults.map(({ title }) => `- ${title}`).join('\n'),
     violations: Object.values(violationKinds).map(what => `- ${what}`).join('\n')
   }
   return readFileSync(faultsFile, 'utf8').replace(
     /(<!-- (\w+) -->)[^]*?(<!-- end -->)/g,
     (_, begin: string, name: string, end: string) => {
-      const part = parts[name]
-      if (part === undefined) throw new Error(`docs/faults.md has a place for ${name}, which nothing makes.`)
-      return `${begin}\n\n${part}\n\n${end}`
+      const section = sections[name]
+      if (section === undefined) throw new Error(`docs/faults.md has a section ${name}, which this script cannot make.`)
+      return `${begin}\n\n${section}\n\n${end}`
     }
   )
 }
 
-/** The rows that the tests are titled by, in the order of files and in that of the tests in them. */
-export function readRows (): FaultRow[] {
-  const rows: FaultRow[] = []
-  for (const name of readdirSync(testFolder).filter(name => name.endsWith('.test.ts')).sort()) {
-    ts.forEachChild(
-      ts.createSourceFile(name, readFileSync(join(testFolder, name), 'utf8'), ts.ScriptTarget.Latest, true),
-      function visit (node) {
-        if (ts.isCallExpression(node) && node.expression.getText() === 'testFault') {
-          rows.push(readRow(node.arguments[1], name))
-        }
-        ts.forEachChild(node, visit)
-      }
-    )
-  }
-  return rows
+function tableOf ({ heading, rows }: Subject): string {
+  return [
+    `### ${heading}\n`,
+    line(columns.map(([heading]) => heading)),
+    line(columns.map(() => '---')),
+    ...Object.values(rows).map(row => line(columns.map(([, key]) => row[key] ?? '')))
+  ].join('\n')
 }
 
-function readRow (node: ts.Node | undefined, file: string): FaultRow {
-  if (node === undefined || !ts.isObjectLiteralExpression(node)) {
-    throw new Error(`${file}: a row has to stand where testFault is called.`)
-  }
-  return Object.fromEntries(node.properties.map(property => {
-    if (!ts.isPropertyAssignment(property) || !ts.isStringLiteralLike(property.initializer)) {
-      throw new Error(`${file}: ${property.getText()} has to be plain text.`)
-    }
-    return [property.name.getText(), property.initializer.text]
-  })) as unknown as FaultRow
-}
-
-function row (cells: string[]): string {
+function line (cells: string[]): string {
   return `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
 }
 
 if (process.argv[1] === import.meta.filename) {
   new Command('npm run faults:table --')
-    .description('Writes the tables of docs/faults.md, which are made from the titles of the tests.')
-    .option('--check', 'write nothing; exit with 1 when they are not what the tests say')
+    .description('Writes the tables of docs/faults.md from the rows in test/faults/rows.')
+    .option('--check', 'write nothing; exit with 1 if the tables differ from the rows')
     .action(({ check }: { check?: true }) => {
       if (check === undefined) writeFileSync(faultsFile, makeFaults())
       else if (makeFaults() !== readFileSync(faultsFile, 'utf8')) {
-        process.stderr.write('docs/faults.md is not what the tests say: run `npm run faults:table` and commit it.\n')
+        process.stderr.write(
+          'docs/faults.md differs from the rows in test/faults/rows. Run `npm run faults:table` and commit it.\n'
+        )
         process.exitCode = 1
       }
     })

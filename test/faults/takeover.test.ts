@@ -6,6 +6,7 @@ import { onPostgres } from '../support/record.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { startServer, type ServerProcess } from '../support/server-process.ts'
 import { until } from '../support/wait.ts'
+import { serviceRows } from './rows/service.ts'
 
 const credentials = JSON.stringify({ username: 'ada', password })
 const json = { 'content-type': 'application/json' }
@@ -17,18 +18,10 @@ async function signIn (server: ServerProcess): Promise<string> {
   return (await answer.json() as { access_token: string }).access_token
 }
 
-/** The replica that keeps the blocklist up now. */
+/** Selects the projector: the replica that holds the lease now. */
 const holders = 'select holder from revocation_tail where held_until > clock_timestamp()'
 
-testFault(t, {
-  promise: 'P2',
-  fault: 'The replica that keeps the blocklist up is killed (SIGKILL), and Redis forgets everything',
-  get:
-    'what they always get from the others; 503 `revocation_unavailable` once Redis has forgotten, until another replica takes over',
-  within: 'as ever',
-  never: '200 for what was logged out before or meanwhile',
-  recovers: 'another takes over within seconds'
-}, async t => {
+testFault(t, serviceRows.projectorKilled, async t => {
   const redis = await ownRedis(t)
   const deadline = { BLOCKLIST_DEADLINE_MS: '2000' }
   const env: Env = { ...await serversEnv(t), ...deadline, REDIS_URL: redis.url, RATE_LIMITS: 'off' }

@@ -11,10 +11,11 @@ import { onPostgres } from '../support/record.ts'
 import type { OwnRedis } from '../support/redis-server.ts'
 import { keepAsking, logOutFor, startReplicas, untilAccepted, type Replicas } from '../support/replicas.ts'
 import { until } from '../support/wait.ts'
+import { redisRows } from './rows/redis.ts'
 
 const refused = ['401 token_revoked', '503 revocation_unavailable']
 
-/** Every way in which a Redis answers reads and refuses writes. */
+/** The causes for which Redis serves reads and refuses writes. */
 const causes: Record<string, { begin (redis: OwnRedis): Promise<void>, end (redis: OwnRedis): Promise<void> }> = {
   OOM: {
     async begin ({ admin }) { await admin.config('SET', 'maxmemory', '1') },
@@ -52,13 +53,7 @@ async function saveUntil (admin: OwnRedis['admin'], status: 'ok' | 'err'): Promi
 const stateOf = async (app: Replicas['a']) =>
   [...await readMetrics(app)].find(([name, value]) => name.startsWith('signout_blocklist_state') && value === 1)?.[0]
 
-testFault(t, {
-  fault: 'Redis can be read and not written (full, a failed snapshot, or too few replicas)',
-  get: 'what they always get, but logouts: 503 `revocation_unavailable`, and they are recorded',
-  within: 'as ever; what is recorded is refused by every replica within 2 s',
-  never: '503 for a good token, nor 200 for a logout that Redis has refused to write',
-  recovers: 'by itself, within 2 s of Redis accepting writes'
-}, async t => {
+testFault(t, redisRows.writesRefused, async t => {
   const { a, apps, redis, username, good, log } = await startReplicas(t, { METRICS_TOKEN: 'a-token-for-tests' })
   const asking = keepAsking(apps, good)
   for (const [cause, { begin, end }] of Object.entries(causes)) {
@@ -96,7 +91,7 @@ t.test('P1: a replica that reaches only a Redis that refuses writes refuses what
   await redis.admin.config('SET', 'maxmemory', '1')
   const leaving = await signIn(a, username)
   t.equal((await logOut(a, leaving)).statusCode, 503)
-  // After a reconnect nothing counts by the marker, which is behind.
+  // After a reconnect, no answer counts by the marker alone, because the marker is behind.
   await redis.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
   await untilAccepted(apps, good)
   for (const app of apps) {
@@ -141,7 +136,7 @@ t.test('P2: a marker that is behind does not count with a doubt, without Postgre
   await until('the marker is there', async () =>
     /:[1-9]/.test(String(await admin.get(`${env['BLOCKLIST_PREFIX']}marker`)))
   )
-  // Neither the marker nor what is to be marked moves on.
+  // Takes the lease from the replicas, so that the marker and `marked` stay where they are.
   await onPostgres(
     env, "update revocation_tail set holder = gen_random_uuid(), held_until = now() + interval '5 minutes'"
   )
@@ -168,7 +163,7 @@ t.test('P2: a marker that is behind does not count with a doubt, without Postgre
   t.equal(await ask(), '503 revocation_unavailable', 'too far behind')
 })
 
-/** Records revocations of other people's tokens. */
+/** Adds revocations of other users' tokens to the record. */
 function advance (env: Env, rows: number): Promise<unknown> {
   return onPostgres(
     env,
@@ -177,7 +172,7 @@ function advance (env: Env, rows: number): Promise<unknown> {
   )
 }
 
-/** Does something in a transaction that is rolled back. */
+/** Runs work in a transaction that is rolled back. */
 async function withPostgres (
   env: Env, work: (ask: (statement: string) => Promise<unknown>) => Promise<void>
 ): Promise<void> {

@@ -8,15 +8,16 @@ import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
 import { logOutFor, startReplicasOn, type Replicas } from '../support/replicas.ts'
 import { timed, until } from '../support/wait.ts'
 import { entryKey } from '../../src/entries/revocation.ts'
+import { topologyRows } from './rows/topologies.ts'
 
 const deadlineMs = 400
-/** Far beyond the deadline, far below what waiting one after another would take. */
+/** Far above the deadline. Far below the time that logouts would take one after another. */
 const tooLateMs = 4_000
 
 interface Scene extends Omit<Replicas, 'redis'> {
   primary: OwnRedis
   follower: OwnRedis
-  /** Whether the follower has the entry of a token. */
+  /** Returns true if the Redis replica has the entry of a token. */
   has (token: string): Promise<boolean>
 }
 
@@ -41,13 +42,7 @@ async function scene (t: Test, waitFor: string): Promise<Scene> {
 
 const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false
 
-testFault(t, {
-  fault: 'With `BLOCKLIST_WAIT_REPLICAS`, a replica of Redis stands still',
-  get: '503 `revocation_unavailable` for a logout, and what they always get for anything else',
-  within: 'the deadline',
-  never: '200 for a logout that the replica does not have; nor does a look-up wait',
-  recovers: 'trying again succeeds once the replica goes on'
-}, async t => {
+testFault(t, topologyRows.waitReplicaStalled, async t => {
   const { a, b, follower, good, leaving, username, has } = await scene(t, '1')
   await logOutFor(t, a, leaving)
   t.ok(await has(leaving), 'it is there when the logout is answered')
@@ -81,13 +76,7 @@ testFault(t, {
   })
 }, { skip })
 
-testFault(t, {
-  fault: 'With `BLOCKLIST_WAIT_REPLICAS`, there are fewer replicas of Redis than are waited for',
-  get: '503 `revocation_unavailable` for a logout, which takes effect nevertheless',
-  within: 'the deadline',
-  never: '200 for a logout that too few have',
-  recovers: 'when there are enough'
-}, async t => {
+testFault(t, topologyRows.waitReplicasTooFew, async t => {
   const { a, b, leaving } = await scene(t, '2')
   t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable')
   for (const app of [a, b]) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')

@@ -74,7 +74,7 @@ async function onEachCounter (
 
 const ids = (count: number) => Array.from({ length: count }, randomName)
 
-/** The ids of those that are admitted, of so many at the same time. */
+/** Makes a number of attempts at the same time, and returns the ids of those that are admitted. */
 async function reserveAtOnce (counter: Counter, key: string, attempts: number): Promise<string[]> {
   const tried = ids(attempts)
   const admissions = await Promise.all(tried.map(id => counter.reserve(key, id)))
@@ -114,7 +114,7 @@ t.test('attempts at the same time are not admitted beyond the limit', t => onEac
   t.equal(await countAtOnce(counter, 'b', 50), 5)
 }))
 
-t.test('guesses that come all the time are not admitted beyond the limit, whatever others get right', t => onEachCounter(t, {}, async (t, counter) => {
+t.test('continuous guesses are not admitted beyond the limit, even while others guess right', t => onEachCounter(t, {}, async (t, counter) => {
   let admitted = 0
   await Promise.all(Array.from({ length: 12 }, async (_, guesser) => {
     for (let round = 0; round < 10; round++) {
@@ -131,7 +131,7 @@ t.test('guesses that come all the time are not admitted beyond the limit, whatev
   t.match(await counter.reserve('a', 'last'), { isAdmitted: false, wrong: 5, underWay: 0 })
 }))
 
-t.test('a reservation is settled once', t => onEachCounter(t, { attempts: 2 }, async (t, counter) => {
+t.test('a reservation can be settled only once', t => onEachCounter(t, { attempts: 2 }, async (t, counter) => {
   await counter.reserve('a', 'first')
   t.match(await counter.settle('a', 'first', true), { wasHeld: true, wrong: 1, underWay: 0 })
   for (const isWrong of [true, false]) {
@@ -153,7 +153,7 @@ t.test('a reservation that has lapsed counts as a wrong attempt, and cannot be s
   t.match(await counter.reserve('a', 'third'), { isAdmitted: false, wrong: 2 })
 }))
 
-t.test('a window ends when it was said to, however often it was tried meanwhile', t => onEachCounter(t, { attempts: 2, windowMs: 1_000 }, async (t, counter) => {
+t.test('a window ends at its announced time, even if attempts continue', t => onEachCounter(t, { attempts: 2, windowMs: 1_000 }, async (t, counter) => {
   const startedAt = performance.now()
   t.equal(await countAtOnce(counter, 'a', 2), 2)
   const { windowMs } = await counter.count('a')
@@ -172,7 +172,7 @@ t.test('an attempt under way keeps its place when the window ends', t => onEachC
   t.match(await counter.settle('a', 'long', false), { wasHeld: true, wrong: 0, underWay: 1 })
 }))
 
-t.test('nothing is remembered of right attempts, nor of wrong ones after their window', t => onEachCounter(t, { windowMs: 400, leaseMs: 200 }, async (t, counter, { countKeys }) => {
+t.test('right attempts leave no key, and wrong ones leave no key after their window', t => onEachCounter(t, { windowMs: 400, leaseMs: 200 }, async (t, counter, { countKeys }) => {
   const keys = ids(20)
   await Promise.all(keys.map(key => counter.reserve(key, key)))
   t.equal(await countKeys(), 20)

@@ -11,11 +11,11 @@ import { until } from '../support/wait.ts'
 
 const size = { attempts: 4, windowMs: 900_000, leaseMs: 60_000 }
 
-/** How Redis may fail: commands never arrive, or they are executed and the answer is lost. */
+/** The ways in which Redis may fail: commands never arrive, or they are executed and the answer is lost. */
 type Failure = 'is not connected' | 'never gets a command' | 'executes a command, and its answer is lost'
 const failures: Failure[] = ['is not connected', 'never gets a command', 'executes a command, and its answer is lost']
 
-/** A counter in Redis, with memory beside it, and what it takes to make Redis fail. */
+/** A counter in Redis with memory beside it, and a state that makes Redis fail. */
 async function insured (t: Test, retryMs?: number) {
   const redis = createRedisConnection(redisUrl(), { deadlineMs: 2_000 })
   t.teardown(() => { redis.disconnect() })
@@ -49,7 +49,7 @@ async function countAdmitted (counter: Counter, key: string, attempts: number): 
 }
 
 for (const failure of failures) {
-  t.test(`what Redis counted is not forgotten when it ${failure}`, async t => {
+  t.test(`counts from Redis are kept during an outage (Redis ${failure})`, async t => {
     const { counter, state } = await insured(t)
     t.equal(await countAdmitted(counter, 'used up', 5), 4)
     t.equal(await countAdmitted(counter, 'half', 2), 2)
@@ -59,7 +59,7 @@ for (const failure of failures) {
     t.ok((await counter.count('used up')).windowMs > 800_000, 'and the window ends when Redis said so')
   })
 
-  t.test(`what was counted in memory is in Redis afterwards: it ${failure}`, async t => {
+  t.test(`counts from memory are in Redis after an outage (Redis ${failure})`, async t => {
     const { counter, real, state } = await insured(t)
     t.equal(await countAdmitted(counter, 'a', 1), 1)
     state.failure = failure
@@ -74,7 +74,7 @@ for (const failure of failures) {
     t.ok(failure.startsWith('executes') ? wrong === 2 : wrong === 1, `${wrong}, once`)
   })
 
-  t.test(`attempts that were under way are settled: Redis ${failure}`, async t => {
+  t.test(`attempts under way are settled during an outage (Redis ${failure})`, async t => {
     const { counter, real, state } = await insured(t)
     for (const id of ['right', 'wrong']) t.match(await counter.reserve('a', id), { isAdmitted: true })
     state.failure = failure
@@ -92,7 +92,7 @@ for (const failure of failures) {
   })
 }
 
-t.test('a Redis that refused commands over an open connection is told what it missed, though nothing is asked again', async t => {
+t.test('Redis gets missed counts automatically after it refused commands on an open connection', async t => {
   const { counter, real, state } = await insured(t, 20)
   t.match(await counter.reserve('right', 'first'), { isAdmitted: true })
   state.failure = 'never gets a command'
@@ -103,14 +103,14 @@ t.test('a Redis that refused commands over an open connection is told what it mi
   await until('the attempts are counted', async () => (await real.settle('counted', 'none', false)).wrong === 2)
 })
 
-t.test('a reservation that Redis has lost gets no verdict', async t => {
+t.test('a reservation that Redis has lost cannot be settled', async t => {
   const { counter, real } = await insured(t)
   await counter.reserve('a', 'lost')
   await real.settle('a', 'lost', false)
   t.match(await counter.settle('a', 'lost', false), { wasHeld: false })
 })
 
-t.test('what Redis answers does not replace what it has not been told of', async t => {
+t.test('an answer from Redis does not replace counts that Redis does not have yet', async t => {
   const memory = createMemoryCounter(size)
   await memory.count('a')
   await memory.count('a')
@@ -123,7 +123,7 @@ t.test('what Redis answers does not replace what it has not been told of', async
   t.match(await memory.settle('a', 'none', false), { wrong: 3 })
 })
 
-t.test('memory is bounded, and a flood of names does not make a limit start again', async t => {
+t.test('the counter in memory is bounded, and a flood of names does not reset a limit', async t => {
   const counter = createMemoryCounter(size, { maxKeys: 100 })
   for (let attempt = 0; attempt < size.attempts; attempt++) await counter.count('victim')
   for (let flood = 0; flood < 2_000; flood++) await counter.count(`made up ${flood}`)
@@ -131,7 +131,7 @@ t.test('memory is bounded, and a flood of names does not make a limit start agai
   t.match(await counter.count('victim'), { isAdmitted: false, wrong: size.attempts })
 })
 
-t.test('a deadline does not pass while the event loop does not run, and passes without an answer', async t => {
+t.test('a loop deadline does not pass while the event loop is blocked, and passes without an answer', async t => {
   const redis = createRedisConnection(redisUrl(), { deadlineMs: 5_000 })
   t.teardown(() => { redis.disconnect() })
   await redis.connect()

@@ -58,7 +58,7 @@ t.test('guesses are limited by account and IP, by IP, and by account', t => onEa
   t.same(await guess('ADA', ip(6), 1), ['password-by-account'], 'in any case of its letters')
 }))
 
-t.test('a password that was right, or could not be checked, counts for nothing', t => onEachLimits(t, {
+t.test('a right password, or one that could not be checked, does not count against a limit', t => onEachLimits(t, {
   LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900', LIMIT_PASSWORD_BY_IP: '2/900', LIMIT_PASSWORD_BY_ACCOUNT: '2/900'
 }, async (t, limits) => {
   const attempt = () => limits.attemptPassword({ account: 'ada', ip: ip(1), isKnownPlace: strange })
@@ -76,7 +76,7 @@ t.test('a password that was right, or could not be checked, counts for nothing',
   await t.rejects(attempt(), { code: 'too_many_requests' })
 }))
 
-t.test('an attempt gets its verdict once', t => onEachLimits(t, {}, async (t, limits) => {
+t.test('an attempt gets its result only once', t => onEachLimits(t, {}, async (t, limits) => {
   for (const end of ['succeed', 'fail'] as const) {
     const attempt = await limits.attemptPassword({ account: 'ada', ip: ip(1), isKnownPlace: strange })
     await attempt[end]()
@@ -86,7 +86,7 @@ t.test('an attempt gets its verdict once', t => onEachLimits(t, {}, async (t, li
   }
 }))
 
-t.test('where only attempts under way are in the way, an attempt waits for them', t => onEachLimits(t, { LIMIT_PASSWORD_BY_ACCOUNT: '2/900' }, async (t, limits) => {
+t.test('an attempt waits while only attempts under way fill the limit', t => onEachLimits(t, { LIMIT_PASSWORD_BY_ACCOUNT: '2/900' }, async (t, limits) => {
   const attempt = (last: number) => limits.attemptPassword({ account: 'ada', ip: ip(last), isKnownPlace: strange })
   const underWay = [await attempt(1), await attempt(2)]
   const order: string[] = []
@@ -108,7 +108,7 @@ t.test('guesses at the same time do not exceed a limit', t => onEachLimits(t, { 
   t.equal(refusals.filter(refusal => refusal === undefined).length, 5)
 }))
 
-t.test('strangers cannot lock the owner out: the limit by account does not hold where the account has signed in before', t => onEachLimits(t, {
+t.test('strangers cannot lock an owner out: the limit by account does not apply at known places', t => onEachLimits(t, {
   LIMIT_PASSWORD_BY_ACCOUNT: '3/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900', LIMIT_PASSWORD_BY_IP: '4/900'
 }, async (t, limits) => {
   let asked = 0
@@ -135,7 +135,7 @@ t.test('strangers cannot lock the owner out: the limit by account does not hold 
   t.equal(asked, 5, 'nor is it asked where it would not help')
 }))
 
-t.test('a place that cannot be looked up takes nothing', t => onEachLimits(t, { LIMIT_PASSWORD_BY_ACCOUNT: '1/900', LIMIT_PASSWORD_BY_IP: '2/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' }, async (t, limits) => {
+t.test('an attempt from a place that cannot be looked up does not count against a limit', t => onEachLimits(t, { LIMIT_PASSWORD_BY_ACCOUNT: '1/900', LIMIT_PASSWORD_BY_IP: '2/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' }, async (t, limits) => {
   t.equal(await refusalOf(limits, 'ada', ip(1)), undefined)
   const isKnownPlace = async () => { throw new Error('The database is down.') }
   for (let time = 0; time < 5; time++) {
@@ -165,7 +165,7 @@ t.test('a place is an address, or the /64 of an IPv6 address', t => onEachLimits
   }
 }))
 
-t.test('registrations are limited by IP, refreshes by session', t => onEachLimits(t, { LIMIT_REGISTER_BY_IP: '2/900', LIMIT_REFRESH_BY_SESSION: '3/60' }, async (t, limits) => {
+t.test('registrations are limited by IP, and refreshes by session', t => onEachLimits(t, { LIMIT_REGISTER_BY_IP: '2/900', LIMIT_REFRESH_BY_SESSION: '3/60' }, async (t, limits) => {
   for (let time = 0; time < 2; time++) await t.resolves(limits.register(ip(1)))
   await t.rejects(limits.register(ip(1)), {
     code: 'too_many_requests', limit: { name: 'register-by-ip', attempts: 2, windowSeconds: 900 }
@@ -179,7 +179,7 @@ t.test('registrations are limited by IP, refreshes by session', t => onEachLimit
   await t.resolves(limits.refresh(randomName()))
 }))
 
-t.test('Redis holds no username, no more than is counted, and nothing for longer than its window', async t => {
+t.test('Redis holds no username, only counters, and no key for longer than its window', async t => {
   const env = await serversEnv(t)
   const { limits } = await build(t, env)
   const redis = new Redis(redisUrl())

@@ -5,7 +5,7 @@ import { until } from '../support/wait.ts'
 const giveUp = (busy: string) => new Error(`${busy} is busy.`)
 const turn = () => new Promise(resolve => { setImmediate(resolve) })
 
-/** So many seats. Whoever has one keeps it until it is freed. */
+/** A number of seats. A seat that is taken stays taken until it is freed. */
 function seats (room: WaitingRoom, free: number) {
   const seated: string[] = []
   let tries = 0
@@ -28,7 +28,7 @@ function seats (room: WaitingRoom, free: number) {
   }
 }
 
-t.test('whoever finds no place waits for one, and those of one place come one after another', async t => {
+t.test('an attempt waits for a free seat, and attempts from one place get seats in their order', async t => {
   const room = createWaitingRoom()
   const { sit, free, seated } = seats(room, 1)
   t.equal(await sit('first', 'here'), 'first')
@@ -43,7 +43,7 @@ t.test('whoever finds no place waits for one, and those of one place come one af
   t.equal(room.size, 0)
 })
 
-t.test('places take turns, however many attempts come from one of them', async t => {
+t.test('places take turns, even if one of them sends many attempts', async t => {
   const { sit, free, seated } = seats(createWaitingRoom(), 0)
   const flood = Array.from({ length: 20 }, (_, index) => sit(`flood ${index}`, 'flood'))
   await turn()
@@ -56,7 +56,7 @@ t.test('places take turns, however many attempts come from one of them', async t
   await Promise.all(flood)
 })
 
-t.test('nobody overtakes those who wait', async t => {
+t.test('a new attempt does not overtake an attempt that waits', async t => {
   const { sit, free, seated } = seats(createWaitingRoom(), 0)
   const first = sit('first', 'here')
   await turn()
@@ -69,7 +69,7 @@ t.test('nobody overtakes those who wait', async t => {
   t.same(seated, ['first', 'second'])
 })
 
-t.test('when there is no room, the place that has most waiters loses its last one', async t => {
+t.test('in a full room the place with the most waiters loses its last one', async t => {
   const room = createWaitingRoom({ maxWaiting: 3 })
   const { sit, free, seated } = seats(room, 0)
   const flood = Array.from({ length: 4 }, (_, index) => sit(`flood ${index}`, 'flood'))
@@ -88,7 +88,7 @@ t.test('when there is no room, the place that has most waiters loses its last on
   await outcomes
 })
 
-t.test('a wait ends after its time, in the middle of a line too, and takes nothing', async t => {
+t.test('a wait ends after its maximum time, in the middle of a queue too, and takes no seat', async t => {
   const room = createWaitingRoom({ maxWaitMs: 60 })
   const { sit, free, seated } = seats(room, 0)
   const startedAt = performance.now()
@@ -102,7 +102,7 @@ t.test('a wait ends after its time, in the middle of a line too, and takes nothi
   t.same(seated, ['fourth'])
 })
 
-t.test('what other replicas free is found without being woken, by few tries', async t => {
+t.test('a seat that another replica frees is found without a wake-up, in few tries', async t => {
   const room = createWaitingRoom()
   let isFree = false
   let tries = 0
@@ -116,7 +116,7 @@ t.test('what other replicas free is found without being woken, by few tries', as
   t.ok(tries < 10, `${tries} tries`)
 })
 
-t.test('what is in the way may change, and what a try throws is thrown', async t => {
+t.test('an attempt may wait for one seat after another, and an error of a try is thrown', async t => {
   const room = createWaitingRoom()
   const busy = new Set(['first', 'second'])
   const waiter = room.run(['first', 'second'], 'here', async () => {

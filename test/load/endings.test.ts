@@ -13,7 +13,7 @@ import { listen, readReports, sampleReport, startLoad } from '../support/load.ts
 import { inTerminal } from '../support/terminal.ts'
 import { until } from '../support/wait.ts'
 
-t.test('a terminal that is closed, and a reader who has had enough, end the writing and nothing else', async t => {
+t.test('a closed terminal and a closed pipe end the writing, and nothing else', async t => {
   for (const code of ['EIO', 'EPIPE']) {
     let tries = 0
     const stream = new Writable({
@@ -31,7 +31,7 @@ t.test('a terminal that is closed, and a reader who has had enough, end the writ
   }
 })
 
-t.test('the exit code is 1 for a token that was accepted, and 2 for a run that has shown nothing', async t => {
+t.test('the exit code is 1 if a revoked token was accepted, and 2 if the run has shown nothing', async t => {
   const sample = sampleReport()
   const ending = (revocation: object, totals = {}) =>
     outcomeOf({
@@ -47,7 +47,7 @@ t.test('the exit code is 1 for a token that was accepted, and 2 for a run that h
   })
 })
 
-t.test('a folder that cannot be written to is found out before anything is measured, and costs one line and the exit code 2', async t => {
+t.test('a folder that cannot be written exits with 2 and one line before anything is measured', async t => {
   const file = join(scratchFolder(t), 'file')
   writeFileSync(file, '')
   const { ended, output } = startLoad(t, ['--target', 'http://127.0.0.1:1', '--output', join(file, 'reports')])
@@ -55,7 +55,7 @@ t.test('a folder that cannot be written to is found out before anything is measu
   t.match(output(), /^load: The reports cannot be written to \S+ \(ENOTDIR\): name another folder with --output\.\n$/)
 })
 
-t.test('what nobody has thought of exits with 2, since 1 says that a token was accepted', async t => {
+t.test('an unexpected error exits with 2, since 1 means that a revoked token was accepted', async t => {
   const answers: Record<string, [number, string]> = {
     '/token': [401, '{"error":"authorization_required"}'],
     '/health/ready': [200, '{}'],
@@ -71,7 +71,7 @@ t.test('what nobody has thought of exits with 2, since 1 says that a token was a
   t.match(output(), /^load: This should not have happened: SyntaxError/m)
 })
 
-t.test('when the terminal is closed the report is written, and the users are deleted', async t => {
+t.test('the report is written and the users are deleted when the terminal is closed', async t => {
   const env = await serversEnv(t)
   const app = await build(t, { ...env, RATE_LIMITS: 'off' })
   const address = await app.listen({ port: 0 })
@@ -89,7 +89,7 @@ t.test('when the terminal is closed the report is written, and the users are del
   child.kill('SIGKILL')
   await until('the users are deleted', async () => await users() === 0, 60_000)
   const { report } = readReports(folder)
-  // In this profile nobody logs out before: whoever is signed in when it ends does then.
+  // In this profile users log out only at the end.
   t.match(
     report,
     { endedBy: 'interruption', revocation: { violationCount: 0, logouts: 2, logoutsUnderLoad: 0 } },
@@ -97,13 +97,13 @@ t.test('when the terminal is closed the report is written, and the users are del
   )
 })
 
-t.test('who interrupts the start of replicas does not wait for them', async t => {
+t.test('an interruption during the start of replicas does not wait for them', async t => {
   await t.rejects(startOwnDeployment(1, { say () {}, signal: AbortSignal.abort() }), {
     message: /^Interrupted before the load began/
   })
 })
 
-t.test('the help says what stops a user first, what Ctrl-C does and what the exit codes mean, in lines that fit', async t => {
+t.test('the help explains RATE_LIMITS, Ctrl-C and the exit codes, in lines of at most 120 columns', async t => {
   const { ended, output } = startLoad(t, ['--help'])
   t.equal(await ended, 0, output())
   for (const part of [

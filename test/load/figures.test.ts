@@ -6,7 +6,7 @@ import { createRecorder, type Recorder } from '../../scripts/load/recorder.ts'
 import { htmlOf } from '../../scripts/load/report-html.ts'
 import { sampleReport } from '../support/load.ts'
 
-/** An answer with its latency, put on record a number of times. */
+/** Records an answer with its latency a number of times. */
 function recordTimes (
   recorder: Recorder, count: number, operation: Operation, latencyMs: number, exchange: Partial<Exchange> = {}
 ): void {
@@ -29,7 +29,7 @@ function startRecorder (isCorrected: boolean): Recorder {
   return recorder
 }
 
-t.test('a stall of a rare operation stands for as many of its kind as were due meanwhile, and no more', async t => {
+t.test('a stall of a rare operation stands for the requests of its kind that were due, and no more', async t => {
   const recorder = startRecorder(true)
   recordTimes(recorder, 9_900, 'token', 2)
   recordTimes(recorder, 99, 'logout', 4)
@@ -46,7 +46,7 @@ t.test('a stall of a rare operation stands for as many of its kind as were due m
   t.ok((timeline[0]?.latencyMs?.p99 ?? Infinity) < 5, 'over time it is the same')
 })
 
-t.test('a closed loop reports what was measured beside what is corrected, an open one only the one', async t => {
+t.test('a closed loop reports measured and corrected latencies, and an open loop only measured ones', async t => {
   const closed = startRecorder(true)
   const open = startRecorder(false)
   for (const recorder of [closed, open]) {
@@ -60,7 +60,7 @@ t.test('a closed loop reports what was measured beside what is corrected, an ope
   t.notOk('measuredLatencyMs' in (open.figures.operations.token ?? {}))
 })
 
-t.test('a failure counts with the time that it took, unless nobody was at the door', async t => {
+t.test('a failure counts with its latency, unless the connection was refused', async t => {
   const recorder = startRecorder(false)
   recordTimes(recorder, 10, 'token', 1)
   recordTimes(recorder, 1, 'token', 2_000, { status: undefined, failure: 'ECONNRESET' })
@@ -75,14 +75,14 @@ t.test('a failure counts with the time that it took, unless nobody was at the do
   t.equal(Math.round(recorder.figures.operations.token?.latencyMs?.max ?? 0), 3_000, 'the longest is among them')
 })
 
-t.test('a wait of more than a minute is reported as long as it was', async t => {
+t.test('a wait of more than a minute is reported with its full length', async t => {
   const recorder = startRecorder(false)
   recordTimes(recorder, 1, 'token', 600_000)
   recorder.stop()
   t.ok((recorder.figures.operations.token?.latencyMs?.max ?? 0) >= 600_000)
 })
 
-t.test('live rates are those of the last second, however long the intervals of the timeline are', async t => {
+t.test('live rates are those of the last second, independent of the intervals of the timeline', async t => {
   let nowMs = 0
   const requests = createRecentRequests(() => nowMs)
   t.same(requests.now, { requestsPerSecond: 0, p99Ms: undefined })
@@ -95,7 +95,7 @@ t.test('live rates are those of the last second, however long the intervals of t
   t.same(requests.now, { requestsPerSecond: 0, p99Ms: undefined })
 })
 
-t.test('the HTML shows what targets are called and answer as text, and nothing of it ends the embedded JSON', async t => {
+t.test('the HTML report escapes names and answers of targets, and they do not end the embedded JSON', async t => {
   const evil = '</script><script>alert("1")</script>&'
   const violation = {
     what: 'access token' as const,
@@ -123,7 +123,7 @@ t.test('the HTML shows what targets are called and answer as text, and nothing o
   t.same(JSON.parse(json), JSON.parse(JSON.stringify(report)), 'it is the report all the same')
 })
 
-t.test('the verdict is green, or red, only for what was shown, and says what could not be sent', async t => {
+t.test('the verdict is green or red only for shown results, and counts the requests that were not sent', async t => {
   const { revocation } = sampleReport()
   const showing = (changes: Partial<typeof revocation>) =>
     /class="verdict (\w+)"[^>]*>([^<]*)</

@@ -9,7 +9,7 @@ import { startServer } from '../support/server-process.ts'
 import { inTerminal } from '../support/terminal.ts'
 import { until } from '../support/wait.ts'
 
-// On a machine that is busy with other tests an answer may take longer than in a data centre.
+// On a machine that is busy with other tests, an answer may take longer than in a data centre.
 const env = {
   ...await serversEnv(t),
   RATE_LIMITS: 'off',
@@ -17,12 +17,12 @@ const env = {
   BLOCKLIST_DEADLINE_MS: '2000',
   DATABASE_DEADLINE_MS: '10000'
 }
-/** Two replicas, as somebody might run them who tests a deployment. */
+/** Two replicas, as in a test of a deployment. */
 const addresses = (await Promise.all([startServer(t, env), startServer(t, env)])).map(({ address }) => address)
 
 const targetsOf = (addresses: string[]) => addresses.flatMap(address => ['--target', address])
 
-t.test('a load is reported as the servers saw it, and its report is drawn', async t => {
+t.test('the report of a load has the counts of the servers, and its HTML is drawn', async t => {
   const { ended, output, folder } = startLoad(t, [
     ...targetsOf(addresses), '--users', '8', '--duration', '3', '--profile', 'mixed'
   ])
@@ -44,7 +44,7 @@ t.test('a load is reported as the servers saw it, and its report is drawn', asyn
   await expectDrawn(t, htmlFile)
 })
 
-/** What the servers have counted so far, together: the sum of a series, of the samples that have these labels. */
+/** Scrapes all servers. Returns a function that sums a series over the samples that have these labels. */
 async function scrape (): Promise<(series: string, which?: Record<string, string>) => number> {
   const samples = (await Promise.all(addresses.map(async address => {
     const answer = await fetch(`${address}/metrics`, { headers: { authorization: `Bearer ${env.METRICS_TOKEN}` } })
@@ -58,8 +58,8 @@ async function scrape (): Promise<(series: string, which?: Record<string, string
 }
 
 /**
- * Requests that somebody may have counted alone, since a busy machine was late for them. Where none was late, there is
- * none.
+ * Returns how many requests may have been counted on one side only, since a busy machine was late. Zero if no request
+ * was late.
  */
 function doubtful ({ totals, revocation: { answers, askedAgain } }: Report, unavailable: number): number {
   return (
@@ -73,7 +73,7 @@ function expectSame (t: Test, one: number, other: number, inDoubt: number, what:
   t.ok(Math.abs(one - other) <= inDoubt, `${what}: ${one} and ${other}, with ${inDoubt} in doubt`)
 }
 
-/** That what the report counts is what the servers have counted. */
+/** Expects that the report and the metrics of the servers have the same counts. */
 async function expectCounts (t: Test, report: Report): Promise<void> {
   const sum = await scrape()
   const { operations, revocation, users, timeline, totals } = report
@@ -101,7 +101,7 @@ async function expectCounts (t: Test, report: Report): Promise<void> {
     'every logout was checked'
   )
   expectSame(t, revocation.refusedEverywhere, revocation.logouts, inDoubt, 'every logout was refused everywhere')
-  // Of each session that ended every access token was asked about at both, and the refresh token once.
+  // Both replicas were asked about each access token of an ended session, and one about its refresh token.
   const refused = revocation.answers.refused + revocation.askedAgain.answers.refused
   expectSame(
     t,
@@ -126,7 +126,7 @@ async function expectCounts (t: Test, report: Report): Promise<void> {
   await client.end()
 }
 
-t.test('a replica that goes on accepting tokens after their logout is found out, and the exit code is 1', async t => {
+t.test('a replica that still accepts tokens after their logout is found, and the exit code is 1', async t => {
   const [good = '', other = ''] = addresses
   const secrets = new Set<string>()
   const broken = await brokenReplica(t, other, (answer, request, body) => {
@@ -175,8 +175,8 @@ function secretsOf (authorization: string | undefined, ...bodies: string[]): str
   return [...authorization === undefined ? [] : [authorization.replace(/^Bearer /, '')], ...inBodies]
 }
 
-t.test('without a target it starts replicas of its own, shows a bar in a terminal, and Ctrl-C gives the report so far and stops them', async t => {
-  // The shell says how the load ended, and is not ended itself by the Ctrl-C.
+t.test('without a target a load starts replicas and shows a bar, and Ctrl-C reports and stops them', async t => {
+  // The shell prints how the load ended, and is not ended itself by the Ctrl-C.
   const terminal = (parts: string[]) => [
     'script', ...inTerminal(`trap : INT; ${parts.map(part => `'${part}'`).join(' ')}; echo "It ended with $?."`)
   ]
@@ -204,7 +204,7 @@ t.test('without a target it starts replicas of its own, shows a bar in a termina
   }
 })
 
-t.test('a storm signs everybody in at once, and says how it measures', async t => {
+t.test('a storm signs all users in at once, and its report says how it measures', async t => {
   const before = (await scrape())('signout_unavailable_answers_total')
   const { ended, output, folder } = startLoad(t, [
     ...targetsOf(addresses), '--users', '12', '--duration', '1', '--profile', 'storm'
@@ -213,7 +213,7 @@ t.test('a storm signs everybody in at once, and says how it measures', async t =
   const { report, report: { operations, mode, revocation, coordinatedOmission } } = readReports(folder)
   t.same(mode, { kind: 'waves' })
   t.match(coordinatedOmission, 'count from when everybody began')
-  // One had signed in beforehand. How many waves there is time for depends on the machine.
+  // One user had signed in before. The number of waves depends on the machine.
   t.ok((operations['sign-in']?.requests ?? 0) >= 11, `${operations['sign-in']?.requests} sign-ins`)
   t.equal(operations.logout?.statuses['200'] ?? 0, revocation.logoutsUnderLoad, 'every logout is checked')
   t.same(Object.keys(operations).filter(operation => !['sign-in', 'logout'].includes(operation)), [])
@@ -227,7 +227,7 @@ t.test('a storm signs everybody in at once, and says how it measures', async t =
   )
 })
 
-t.test('a command line that is wrong, and a target that cannot be used, cost one line and the exit code 2', async t => {
+t.test('a wrong command line and an unusable target exit with 2 and one line', async t => {
   for (const [args, line] of [
     [
       ['--profile', 'none'],

@@ -2,7 +2,7 @@ import type { CommanderError } from 'commander'
 import t from 'tap'
 import { parseOptions } from '../../scripts/load/options.ts'
 
-t.test('-h and --help print the same, and end well', async t => {
+t.test('-h and --help print the same usage, and exit with 0', async t => {
   const helps = ['-h', '--help'].map(option => {
     const written = t.capture(process.stdout, 'write', () => true)
     try {
@@ -10,7 +10,7 @@ t.test('-h and --help print the same, and end well', async t => {
     } catch (error) {
       return [(error as CommanderError).exitCode, ...written().map(({ args }) => args[0])]
     } finally {
-      // What the test itself says goes there too.
+      // The output of the test itself goes there too.
       written.restore()
     }
   })
@@ -18,7 +18,7 @@ t.test('-h and --help print the same, and end well', async t => {
   t.same(helps[0], helps[1])
 })
 
-t.test('options that are wrong are named, with their bounds', async t => {
+t.test('a wrong option is named in the error, with its bounds', async t => {
   const written = t.capture(process.stderr, 'write', () => true)
   for (const [args, line] of [
     [['--users', '0'], /--users <count>.* whole number from 1 to 10000\./],

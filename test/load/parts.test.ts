@@ -13,7 +13,7 @@ import type { Target } from '../../scripts/load/targets.ts'
 const never = new AbortController().signal
 const someone = (): Person => inventPeople(1)[0] as Person
 
-t.test('in an open loop a stall does not put off what is due after it', async t => {
+t.test('in an open loop a stall does not delay the requests that are due after it', async t => {
   const due: number[] = []
   const startedAt = performance.now()
   let stalls = true
@@ -32,7 +32,7 @@ t.test('in an open loop a stall does not put off what is due after it', async t 
   }
 })
 
-t.test('what nobody is free for does not wait without a limit: it is counted as not sent', async t => {
+t.test('requests do not wait without a limit for a free user: they are counted as not sent', async t => {
   const over = new AbortController()
   let notSent = 0
   let release: () => void = () => {}
@@ -51,7 +51,7 @@ t.test('what nobody is free for does not wait without a limit: it is counted as 
   t.ok(notSent > 0)
 })
 
-t.test('a closed loop is corrected for the requests that a stall kept from being sent', async t => {
+t.test('a closed loop is corrected for the requests that a stall prevented', async t => {
   const histogram = createHistogram(3)
   for (let count = 0; count < 999; count++) recordLatency(histogram, 1)
   recordLatency(histogram, 1_000)
@@ -71,7 +71,7 @@ t.test('operations are chosen by their shares', async t => {
   t.same(counts, profiles.mixed.shares)
 })
 
-/** What replicas answer to a token that has ended. */
+/** The answers of replicas to a revoked token. */
 const answers: Record<string, Partial<Exchange>> = {
   refusing: { status: 401, error: 'token_revoked' },
   accepting: { status: 200 },
@@ -90,7 +90,7 @@ function standIn (name: string, answer: Partial<Exchange>): Target {
   return { name, load: client, check: client }
 }
 
-t.test('of a token that has ended, a 200 is a violation, 503 is none, and other answers prove nothing', async t => {
+t.test('for a revoked token a 200 is a violation, a 503 is not, and other answers prove nothing', async t => {
   const targets = Object.entries(answers).map(([name, answer]) => standIn(name, answer))
   const told: unknown[] = []
   const check = createLogoutCheck({
@@ -130,7 +130,7 @@ t.test('of a token that has ended, a 200 is a violation, 503 is none, and other 
   })
 })
 
-t.test('a connection that is refused was never asked, one that is reset was', async t => {
+t.test('a refused connection counts as never asked, and a reset one as asked', async t => {
   const resetting = createTcpServer(socket => { socket.once('data', () => { socket.resetAndDestroy() }) })
   await new Promise<void>(resolve => { resetting.listen(0, '127.0.0.1', resolve) })
   t.teardown(() => { resetting.close() })
@@ -147,7 +147,7 @@ t.test('a connection that is refused was never asked, one that is reset was', as
   }
 })
 
-t.test('what was due and waited for somebody when it was interrupted was not sent', async t => {
+t.test('requests that were due and waited for a user at an interruption count as not sent', async t => {
   const over = new AbortController()
   let sent = 0
   let notSent = 0

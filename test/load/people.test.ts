@@ -19,7 +19,7 @@ const inSession = (name: string, changes: Partial<Session> = {}): Session => ({
 })
 const someone = (...sessions: Session[]): Person => ({ ...inventPeople(1)[0] as Person, sessions })
 
-/** A target that answers as it is told. Its requests are kept, those of the checks under `checked`. */
+/** A target with the given answers. It keeps its requests, and those of the checks under `checked`. */
 function standIn (answer: (request: Request) => Partial<Exchange> | Promise<Partial<Exchange>>) {
   const sent: Request[] = []
   const checked: Request[] = []
@@ -69,14 +69,14 @@ const ending = ({ path }: Request): Partial<Exchange> =>
       ? { status: 200 }
       : { status: 401, error: 'token_revoked' }
 
-t.test('what is recorded counts from when the request was due, and not from when it was sent', async t => {
+t.test('a latency counts from when the request was due, and not from when it was sent', async t => {
   const { target } = standIn(() => ({ status: 200 }))
   const { actions, latencies } = actionsFor(target)
   await actions.act(someone(inSession('a')), performance.now() - 5_000)
   t.ok((latencies[0] ?? 0) >= 5_000 && (latencies[0] ?? 0) < 6_000)
 })
 
-t.test('whoever has an expired access token refreshes it, and is logged out with the next', async t => {
+t.test('a user with an expired access token refreshes it first, and logs out with the next one', async t => {
   const { target, sent, checked } = standIn(ending)
   const { actions, logoutCheck } = actionsFor(target)
   const person = someone(inSession('old', { refreshAt: 0, accessTokens: [{ token: 'access-old', expiresAt: 0 }] }))
@@ -94,7 +94,7 @@ t.test('whoever has an expired access token refreshes it, and is logged out with
   t.match(logoutCheck.figures, { logouts: 1, neverAsked: 0 })
 })
 
-t.test('at the end the latest tokens are asked about once more, but for those that have expired', async t => {
+t.test('at the end the latest tokens are checked once more, without those that have expired', async t => {
   const { target, checked } = standIn(ending)
   const { logoutCheck } = actionsFor(target)
   const check = async (name: string, expiresAt = Infinity) =>
@@ -110,7 +110,7 @@ t.test('at the end the latest tokens are asked about once more, but for those th
   for (let logout = 101; logout < 600; logout++) t.ok(asked.has(`token-${logout}`), `token-${logout}`)
 })
 
-t.test('in a storm who was refused has waited since everybody began', async t => {
+t.test('in a storm the wait of a refused user counts from the start of the wave', async t => {
   const over = new AbortController()
   let tries = 0
   const due: number[] = []
@@ -125,7 +125,7 @@ t.test('in a storm who was refused has waited since everybody began', async t =>
   t.equal(new Set(due).size, 1)
 })
 
-t.test('whose registration was not answered may be there, and is deleted or found missing', async t => {
+t.test('a user whose registration was not answered may exist, and is deleted or found missing', async t => {
   const over = new AbortController()
   const { target, sent } = standIn(({ path }) => {
     if (path !== '/register') return path === '/login' ? { status: 401, error: 'invalid_credentials' } : { status: 204 }
@@ -146,7 +146,7 @@ t.test('whose registration was not answered may be there, and is deleted or foun
   t.same(sent.map(({ path }) => path), ['/register', '/login'])
 })
 
-t.test('who was refused an account, or could not ask for one, is not there', async t => {
+t.test('a user does not exist if the registration was refused or could not be sent', async t => {
   for (const answer of [{ status: 400, error: 'invalid_request' }, { failure: 'ECONNREFUSED', askedAt: undefined }]) {
     const { target } = standIn(() => answer)
     const people = inventPeople(1)
@@ -155,7 +155,7 @@ t.test('who was refused an account, or could not ask for one, is not there', asy
   }
 })
 
-t.test('deleting many users may take longer than deleting one', async t => {
+t.test('the deletion of many users may take longer than the deletion of one', async t => {
   let elapsedMs = 0
   const { target } = standIn(({ path }) => {
     elapsedMs += 700
@@ -169,14 +169,14 @@ t.test('deleting many users may take longer than deleting one', async t => {
   )
 })
 
-t.test('what there is to report is kept once the load is over, again when all have left, and then the users are deleted', async t => {
+t.test('the report is kept after the load and again after the logouts, and then users are deleted', async t => {
   const events: string[] = []
   const statuses: Record<string, number> = { '/register': 201, '/login': 200, '/logout': 200 }
   const over = new AbortController()
   let asked = 0
   const { target } = standIn(({ method, path }) => {
     if (path === '/logout' || method === 'DELETE') events.push(`${method} ${path}`)
-    // What answers at once lets no timer fire.
+    // A target that answers at once lets no timer fire.
     if (method === 'GET' && ++asked === 20) over.abort()
     return method === 'DELETE' ? { status: 204 } : { status: statuses[path] ?? 200, body: pair('a') }
   })

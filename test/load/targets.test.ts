@@ -11,7 +11,7 @@ const never = new AbortController().signal
 const app = await build(t, { ...await serversEnv(t), LIMIT_REGISTER_BY_IP: '2/3600' })
 const address = await app.listen({ port: 0 })
 
-/** What is said of targets that are not opened. */
+/** Returns the error of targets that cannot be opened, or `opened`. */
 async function refused (urls: string[], ownsTarget = false): Promise<string> {
   try {
     await closeTargets(await openTargets(urls.map(url => new URL(url)), { users: 1, ownsTarget }))
@@ -21,7 +21,7 @@ async function refused (urls: string[], ownsTarget = false): Promise<string> {
   }
 }
 
-t.test('what is not this machine is refused, whatever it is called', async t => {
+t.test('a target that is not this machine is refused, in every form of its address', async t => {
   t.match(
     await refused(['http://192.0.2.1:3000']),
     '192.0.2.1 is not this machine: to load what is yours elsewhere, add --i-own-this-target.'
@@ -40,7 +40,7 @@ t.test('what is not this machine is refused, whatever it is called', async t => 
   t.match(await refused(['http://127.0.0.1:1'], true), 'Nothing listens at')
 })
 
-t.test('a name is looked up once: all its addresses must be of this machine, and requests go to what it was then', async t => {
+t.test('a host name is resolved once: all its addresses must be local, and requests go to them', async t => {
   const port = new URL(address).port
   const open = async (...addresses: string[]) => {
     const asked: string[] = []
@@ -71,7 +71,7 @@ t.test('a name is looked up once: all its addresses must be of this machine, and
   t.same(asked, ['signout.invalid'])
 })
 
-t.test('a target that is no signout, is not ready, redirects, or needs TLS is refused in a sentence', async t => {
+t.test('a target that is no signout, is not ready, redirects or needs TLS is refused with a sentence', async t => {
   const page = await listen(t, createServer((_request, response) => { response.end('hello') }))
   t.equal(
     await refused([page]),
@@ -106,7 +106,7 @@ t.test('a target that is no signout, is not ready, redirects, or needs TLS is re
   )
 })
 
-t.test('a target that limits rates is explained, and the rest is not tried', async t => {
+t.test('a target with rate limits stops the sign-ups with an explanation', async t => {
   const targets = await openTargets([new URL(address)], { users: 20, ownsTarget: false })
   t.teardown(() => closeTargets(targets))
   await t.rejects(signUpPeople(inventPeople(20), { targets, signal: never, onProgress: () => {} }), {

@@ -12,7 +12,7 @@ import { until } from '../support/wait.ts'
 const count = async (app: FastifyInstance, table: string, where = 'true') =>
   (await query(app, `select 1 from ${table} where ${where}`)).length
 
-/** More than a batch of sessions that have been over for long, each with spent tokens. */
+/** Adds sessions that ended long ago, each with a spent token. */
 async function addOldSessions (app: FastifyInstance, sessions: number): Promise<void> {
   await query(
     app,
@@ -26,14 +26,14 @@ async function addOldSessions (app: FastifyInstance, sessions: number): Promise<
   )
 }
 
-t.test('the janitor', t => onEachStorage(t, async (t, app) => {
+t.test('the janitor deletes old sessions, their spent tokens and old security events', t => onEachStorage(t, async (t, app) => {
   const { sessions } = await withSessions(app, 3)
   const [loggedOut, expiring, alive] = sessions as [Pair, Pair, Pair]
   await refresh(app, loggedOut.refresh_token)
   await ask(app, 'POST', '/logout', loggedOut.access_token)
   const isKept = async (pair: Pair) => await count(app, 'sessions', `id = '${sessionIdOf(pair)}'`) === 1
 
-  await t.test('keeps sessions that are over for SESSION_RETENTION, and then clears them away with their spent tokens', async t => {
+  await t.test('the janitor keeps ended sessions for SESSION_RETENTION, then deletes them with their tokens', async t => {
     await letTimePass(app, 3500)
     await app.janitor.tidyUp()
     t.same(await Promise.all([loggedOut, expiring, alive].map(isKept)), [true, true, true])
@@ -56,7 +56,7 @@ t.test('the janitor', t => onEachStorage(t, async (t, app) => {
     t.equal(await count(app, 'spent_refresh_tokens'), 0)
   })
 
-  await t.test('keeps a session for as long as an access token of it may be accepted', async t => {
+  await t.test('the janitor keeps a session for as long as one of its access tokens may be accepted', async t => {
     await query(
       app,
       `update sessions set ended_at = clock_timestamp() - interval '1 year', access_expires_at = clock_timestamp() - interval '10 seconds' where id = '${sessionIdOf(alive)}'`
@@ -68,7 +68,7 @@ t.test('the janitor', t => onEachStorage(t, async (t, app) => {
     t.notOk(await isKept(alive))
   })
 
-  await t.test('keeps security events for SECURITY_EVENT_RETENTION, and then clears them away', async t => {
+  await t.test('the janitor keeps security events for SECURITY_EVENT_RETENTION, and then deletes them', async t => {
     const before = await count(app, 'security_events')
     t.ok(before > 0)
     await query(app, "update security_events set at = clock_timestamp() - interval '7100 seconds'")
@@ -79,7 +79,7 @@ t.test('the janitor', t => onEachStorage(t, async (t, app) => {
     t.equal(await count(app, 'security_events'), 0)
   })
 
-  await t.test('goes on until nothing is left, in batches', async t => {
+  await t.test('the janitor deletes in batches until nothing is left', async t => {
     await addOldSessions(app, 1100)
     await query(
       app,
@@ -93,13 +93,13 @@ t.test('the janitor', t => onEachStorage(t, async (t, app) => {
   })
 }, { SESSION_RETENTION: '3600', SECURITY_EVENT_RETENTION: '7200' }))
 
-t.test('the service tidies up by itself, without being asked to', async t => {
+t.test('the service tidies up automatically', async t => {
   const app = await build(t, { ...await serversEnv(t), REFRESH_GRACE: '1' })
   const { sessions: [pair] } = await withSessions(app, 1)
   await refresh(app, (pair as Pair).refresh_token)
   t.equal(await count(app, 'sessions', 'rotation_salt is not null'), 1)
   await letTimePass(app, 2)
-  // The chore that comes round most often, every five seconds or so.
+  // The most frequent chore runs about every five seconds.
   await until(
     'the salt of a grace that is over is gone',
     async () => await count(app, 'sessions', 'rotation_salt is not null') === 0,
@@ -108,7 +108,7 @@ t.test('the service tidies up by itself, without being asked to', async t => {
   t.equal(await count(app, 'sessions'), 1, 'and nothing else')
 })
 
-t.test('only one replica tidies up at a time, and the others neither wait nor fail', async t => {
+t.test('only one replica tidies up at a time, and the others do not wait or fail', async t => {
   const env = await serversEnv(t)
   const app = await build(t, { ...env, SESSION_RETENTION: '0' })
   await addOldSessions(app, 10)
@@ -123,7 +123,7 @@ t.test('only one replica tidies up at a time, and the others neither wait nor fa
   t.equal(await count(app, 'sessions'), 0)
 })
 
-t.test('a batch is small enough that nobody waits for it', async t => {
+t.test('a batch of the janitor is small enough that no request waits for it', async t => {
   const app = await build(t, { ...await serversEnv(t), SESSION_RETENTION: '0' })
   await addOldSessions(app, 1100)
   await query(
@@ -145,7 +145,7 @@ t.test('a batch is small enough that nobody waits for it', async t => {
   t.equal(await count(app, 'sessions'), 0)
 })
 
-t.test('a chore that fails is reported and tried again, and none is done once the janitor has stopped', async t => {
+t.test('a failed chore is reported and tried again, and no chore runs once the janitor has stopped', async t => {
   const { database } = await build(t, await serversEnv(t))
   const failures: Array<[string, string]> = []
   let tries = 0
@@ -169,7 +169,7 @@ t.test('a chore that fails is reported and tried again, and none is done once th
   t.equal(tries, done)
 })
 
-t.test('the janitor stops with the app: a batch that is under way is finished, and no other is begun', async t => {
+t.test('the janitor stops with the app: it finishes the current batch, and begins no other', async t => {
   const app = await build(t, await serversEnv(t))
   const events = new EventEmitter()
   const [began, goOn] = [once(events, 'began'), once(events, 'go on')]

@@ -3,13 +3,13 @@ import { has, isCommitted, noAsk, type Ask, type Redis, type State, type Step } 
 import { checkEvictions } from './projector-steps.ts'
 
 /**
- * The look-ups whose marker is behind: they count if the record, asked after they were sent, has nothing of them after
- * the marker. Such a look-up may be made at any time here, by whatever marker of our record there is: it drafts no more
- * than others.
+ * Returns the steps of look-ups whose marker is behind. They count if the record, asked after they were sent, has no
+ * row for them after the marker. The model makes them at any time, with any marker of our record. A marker that is not
+ * behind does no harm.
  */
 export function stepsOfAsking (state: State, protocol: Protocol): Step[] {
   const { replica } = state
-  // The marker was compared on this connection, and so was the note.
+  // Only a replica that has compared the marker on this connection, and so has checked the note.
   if (protocol.asking === undefined || replica.phase === 'untrusted') return []
   const asking = { ...protocol.asking, comparesMarked: protocol.asking.comparesMarked && protocol.recordsMarks }
   const checked = replica.phase === 'trusted' ? state : checkEvictions(state, protocol)
@@ -29,15 +29,15 @@ export function stepsOfAsking (state: State, protocol: Protocol): Step[] {
 interface Place { readonly redis: Redis, readonly where: string, readonly faults: number }
 
 /**
- * Redis, and an old primary that still answers, which is a fault: any earlier state. Where it had evicted keys, the
- * marker is forgotten there as soon as the replica is connected to it.
+ * Returns the places where a look-up may go: Redis and, as a fault, an old primary that still answers, in any earlier
+ * state. An old primary that has evicted keys is left out: its marker is deleted as soon as the replica connects to it.
  */
 function places ({ redis, saved, redisFaultsLeft }: State): Place[] {
   const old = redisFaultsLeft > 0 && saved.evicted === 0
   return [{ redis, where: 'Redis', faults: 0 }, ...old ? [{ redis: saved, where: 'an old primary', faults: 1 }] : []]
 }
 
-/** The position to ask from, if there is any. */
+/** Returns the position to ask from; undefined if there is none. */
 function positionIn ({ marker }: Redis, state: State, { onlyMarkers }: Asking): number | undefined {
   if (marker.draft !== 0) return onlyMarkers ? undefined : marker.position
   return marker.recordId !== 0 && marker.recordId === state.replica.recordId ? marker.position : undefined
@@ -52,7 +52,7 @@ const withAsk = (state: State, ask: Ask, faults = 0): State => ({
 
 function lookUp (state: State, asking: Asking, { redis, where, faults }: Place): Step[] {
   const position = positionIn(redis, state, asking)
-  // A look-up that lacks nothing accepts nothing that was revoked, whatever the record says.
+  // A look-up that finds the entries of all answered logouts accepts no revoked token, and need not ask the record.
   const missing = bitsOf(state, ({ phase }, index) => phase === 'answered' && !has(redis.entries, index))
   if (position === undefined || missing === 0) return []
   const ask = { ...state.replica.ask, isOpen: 1, recordId: state.replica.recordId, position, logouts: missing }
@@ -93,7 +93,7 @@ function judge (before: State, after: State, accepted: number): Step {
   return { label, state: after, note: 'look-ups confirmed by the record' }
 }
 
-/** The record is read about a look-up that went before. */
+/** Asks the record before the look-up is sent, which is the mistake that `asksAfter` excludes. */
 function askBeforeLookUp (state: State, asking: Asking, { redis }: Place): Step[] {
   const position = positionIn(redis, state, asking)
   if (position === undefined || (asking.comparesMarked && position > state.record.marked)) return []
@@ -115,7 +115,7 @@ function lookUpAfterAsking (state: State, asking: Asking, { redis, where, faults
   return { ...judge(state, closed, accepted), label }
 }
 
-/** The last row that is there now is remembered. */
+/** Remembers the last row that is committed now. */
 function poll (state: State): Step {
   const lastRow = Math.max(0, ...state.logouts.filter(isCommitted).map(({ position }) => position))
   return {

@@ -2,16 +2,19 @@ import type { Protocol } from './protocol.ts'
 import { emptyRedis, encode, idleProjector, projectorPhases, type Redis, type State, type Projector } from './state.ts'
 
 /**
- * The string that stands for all states which differ in nothing that matters: the entry of a logout that is gone; the
- * names of drafts matter only as far as Redis, or an earlier Redis that may come back, holds that of a projector; a
- * projector that will be refused may as well start over now; and it does not matter which projector is which.
+ * Returns one string for all states that differ only in what does not matter:
+ *
+ * - the entry of a logout that was rolled back or lost;
+ * - the names of drafts, except where Redis, or an earlier Redis that may come back, holds the draft of a projector;
+ * - a projector that will be refused, which may start over now;
+ * - the order of the projectors.
  */
 export function canonicalKey (state: State, protocol: Protocol): string {
   return encode(canonical(state, protocol))
 }
 
 /**
- * Whether the two projectors change places in the canonical state, so that a trace can go on calling them by the same
+ * Returns true if the two projectors change places in the canonical state. A trace uses it to keep calling them by one
  * name.
  */
 export function swapsProjectors (state: State, protocol: Protocol): boolean {

@@ -5,9 +5,9 @@ import {
 } from './state.ts'
 
 /**
- * What can go wrong next. Deaths of projectors are among their own steps, late commands among those of the writers. A
- * replica that is reconnected for no reason is like one that has just started, and a replica may start at any time
- * here: that needs no step.
+ * Returns the faults that can happen next. Deaths of projectors are among their own steps, and late commands among
+ * those of the writers. A replica that reconnects without a reason needs no step. It is like one that has just started,
+ * and a replica may start at any time here.
  */
 export function stepsOfFaults (state: State, protocol: Protocol): Step[] {
   const steps: Step[] = []
@@ -34,8 +34,8 @@ const same = (a: Redis, b: Redis) =>
   a.marker.draft === b.marker.draft
 
 /**
- * A failover to a copy that lagged, an old snapshot, or a restart without data: Redis is what it was before, and every
- * connection is new.
+ * Redis falls back to what it was before, and every connection is new. This is a failover to a copy that lagged, an old
+ * snapshot, or a restart without data.
  */
 function restoreRedis (state: State, protocol: Protocol): Step {
   return {
@@ -46,8 +46,8 @@ function restoreRedis (state: State, protocol: Protocol): Step {
 }
 
 /**
- * Redis drops an entry while the replica does not run, or does not trust it any more: one that runs finds it out within
- * seconds, in which it accepts what was dropped. Projectors are told nothing.
+ * Redis evicts an entry, and the replica starts after that, or does not trust it any more. A replica that runs would
+ * accept the token for some seconds, which is a stated limit. Projectors do not notice.
  */
 function evict (state: State): Step[] {
   const { redis, replica } = state
@@ -69,9 +69,8 @@ function evict (state: State): Step[] {
 }
 
 /**
- * Postgres is restored from a backup, which may be of any earlier moment: it has some of the rows, every one up to what
- * was marked by then, and a head that is not below either. Neither the writers nor the projectors nor the replica are
- * told.
+ * Returns the restores of Postgres from a backup of any earlier moment. The backup has some of the rows, but every row
+ * up to `marked` of that moment, and its head is not below either. Writers, projectors and the replica do not notice.
  */
 function restorePostgres (state: State, protocol: Protocol): Step[] {
   const steps: Step[] = []
@@ -92,7 +91,7 @@ function restorePostgres (state: State, protocol: Protocol): Step[] {
 
 const fits = ({ position }: Logout, kept: boolean, { head, marked }: Log) => kept ? position <= head : position > marked
 
-/** A logout the record of which is gone is beyond any promise. */
+/** Restores Postgres. No promise covers a logout whose row is lost. */
 function restoreTo (state: State, record: Log, rows: number): Step {
   const logouts = state.logouts.map((logout, index) =>
     logout.phase === 'open' || (isCommitted(logout) && !has(rows, index)) ? goneLogout : logout)

@@ -23,7 +23,7 @@ function expectNoViolation (t: Test, protocol: Protocol, bounds: Bounds): Found 
   const { states, counts, trace, samples } = found
   t.equal(trace?.join('\n'), undefined)
   t.comment(`${states} states; ${Object.entries(counts).map(([note, count]) => `${note}: ${count}`).join(', ')}`)
-  // A protocol that does nothing breaks nothing: what it is about has to have happened.
+  // A protocol that does nothing breaks nothing, so each of these events has to have happened.
   for (const note of [
     'logouts answered 200', 'commands executed late', 'rebuilds', 'unrevoked tokens accepted',
     'revoked tokens refused', 'look-ups refused (503)', 'faults of Redis'
@@ -51,11 +51,11 @@ for (const bounds of searches) {
 }
 
 /**
- * Look-ups whose marker is behind, the record being asked about them; in Redis, or in an old primary that still
- * answers.
+ * With look-ups that ask the record when the marker is behind. They read from Redis, or from an old primary that
+ * still answers.
  */
 for (const bounds of [withPostgres, withEvictions]) {
-  t.test(`no revoked token is accepted (P1, P2) where the record is asked as well, with ${describe(bounds)}`, async t => {
+  t.test(`no revoked token is accepted (P1, P2) if look-ups ask the record too, with ${describe(bounds)}`, async t => {
     const { counts } = expectNoViolation(t, { ...chained, asking }, bounds)
     t.ok(counts['look-ups confirmed by the record'] > 100)
   })
@@ -92,7 +92,7 @@ const parts: [what: string, protocol: Protocol, bounds: Bounds][] = [
 ]
 
 for (const [what, protocol, bounds] of parts) {
-  t.test(`without ${what} a revoked token is accepted`, async t => {
+  t.test(`the model accepts a revoked token without ${what}`, async t => {
     const { states, trace = [] } = search(protocol, bounds)
     t.match(trace.at(-1), /the token that logout \d ended is accepted$/)
     t.comment(`after ${states} states:\n${trace.map((step, index) => `${index + 1}. ${step}`).join('\n')}`)

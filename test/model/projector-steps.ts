@@ -9,18 +9,18 @@ export const withProjector = (state: State, index: number, projector: Projector)
   ...state, projectors: replaceAt(state.projectors, index, projector)
 })
 
-/** A name for a draft that nobody has. */
+/** Returns a draft name that is not in use. */
 export function freshToken ({ redis, saved, projectors }: State): number {
   return 1 + Math.max(redis.marker.draft, saved.marker.draft, ...projectors.map(projector => projector.token))
 }
 
-/** While the projector holds the lock exclusively nobody else has a position that is not committed or rolled back. */
+/** True if a projector may read the head: with the barrier, only while no position is uncommitted. */
 export const maySeeHead = (state: State, protocol: Protocol): boolean =>
   !protocol.barrier || state.logouts.every(({ phase }) => phase !== 'open')
 
 /**
- * The first part of each script, and of each look-up that is not trusted: where keys were evicted since that was noted
- * the marker is forgotten.
+ * Returns the state after the first part of each script, and of each look-up that is not trusted. If keys were evicted
+ * since the note, the marker is deleted.
  */
 export function checkEvictions (state: State, protocol: Protocol): State {
   if (!protocol.notesEvictions || state.redis.evicted === 0) return state
@@ -28,8 +28,8 @@ export function checkEvictions (state: State, protocol: Protocol): State {
 }
 
 /**
- * The marker is ahead of the record, or beyond all that was ever to be marked: it is of a record that Postgres has
- * lost.
+ * Returns true if Postgres has lost the record of a marker: the marker is beyond the head, or beyond what was ever to
+ * be marked.
  */
 export function isOfLostPast (record: Log, position: number, protocol: Protocol): boolean {
   return position > record.head || (protocol.recordsMarks && position > record.marked)
@@ -56,7 +56,10 @@ export function refused (state: State, index: number): Step {
   }
 }
 
-/** The next position after that one with a row in it that the projector can see; the head when there is none. */
+/**
+ * Returns the next position with a committed row, up to the head that the projector has read. Returns that head if
+ * there is none.
+ */
 export function nextPosition ({ logouts }: State, { position, head }: Projector): number {
   const positions = logouts
     .filter(logout => isCommitted(logout) && logout.position > position && logout.position <= head)
@@ -64,7 +67,7 @@ export function nextPosition ({ logouts }: State, { position, head }: Projector)
   return Math.min(head, ...positions)
 }
 
-/** Redis with the entry of the row at that position, if there is one. */
+/** Returns Redis with the entry of the row at a position, if there is one. */
 export function writeRow (state: State, position: number): Redis {
   const row = state.logouts.findIndex(logout => isCommitted(logout) && logout.position === position)
   return row < 0 ? state.redis : { ...state.redis, entries: state.redis.entries | 1 << row }

@@ -6,8 +6,8 @@ import {
 } from './projector-steps.ts'
 
 /**
- * The next step of a projector each of whose scripts writes rows and moves the marker past them, provided that the
- * marker is what it expects.
+ * Returns the next step of a projector. Each of its scripts writes a row and moves the marker past it, if the marker is
+ * what the projector expects.
  */
 export function stepsOfProjector (state: State, index: number, protocol: Protocol): Step[] {
   const projector = state.projectors[index] as Projector
@@ -16,7 +16,7 @@ export function stepsOfProjector (state: State, index: number, protocol: Protoco
   return [writeNext(checkEvictions(state, protocol), index, projector, protocol)]
 }
 
-/** One script: answers the marker of this record, and puts a draft in its place when there is none. */
+/** One script: reads the marker of this record, or puts a draft in its place. */
 function readMarker (state: State, index: number, projector: Projector, protocol: Protocol): Step {
   const { record, redis } = state
   const name = projectorName(index)
@@ -84,7 +84,7 @@ function writeNext (state: State, index: number, projector: Projector, protocol:
   return { label, state: { ...withProjector(state, index, next), redis: { ...writeRow(state, position), marker } } }
 }
 
-/** Whether the marker is what this projector last saw or put there. */
+/** Returns true if the marker is what this projector last saw or put there. */
 function passes ({ redis: { marker } }: State, projector: Projector, protocol: Protocol): boolean {
   if (!protocol.checks) return true
   if (projector.token !== 0) {

@@ -4,9 +4,9 @@ import { idleProjector, type State, type Step } from './state.ts'
 import { projectorName, withProjector } from './projector-steps.ts'
 
 /**
- * What the projectors can do next. Nothing keeps two of them apart here: one is the projector by a lock in Postgres,
- * and another has lost that lock without noticing. A projector that is slow while the other goes on is also one that
- * timed out, started over, and whose command is executed late.
+ * Returns the next steps of the projectors. Nothing keeps two of them apart here: one has the lease in Postgres, and
+ * another has lost it without noticing. A projector that is slow also stands for one that has timed out and started
+ * over, and whose command is executed late.
  */
 export function stepsOfProjectors (state: State, protocol: Protocol): Step[] {
   const steps: Step[] = []

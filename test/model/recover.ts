@@ -5,9 +5,9 @@ import { stepsOfProjector } from './projector.ts'
 import { stepsOfWriters } from './writers.ts'
 
 /**
- * What happens in a state once nothing fails any more and one projector is left: open transactions are committed, the
- * projector goes round, the replica reads the head again, as it does every second. Answers what is wrong with the
- * outcome, which has to be trust, and exactly the committed logouts refused.
+ * Lets a state recover, and returns what is wrong with the outcome; undefined if nothing is. Nothing fails any more,
+ * and one projector is left. Open transactions commit, the projector does its rounds, and the replica reads the head
+ * again. Then the replica must trust Redis, and Redis must have the entry of every committed logout.
  */
 export function findNoRecovery (state: State, protocol: Protocol): string | undefined {
   let now = state

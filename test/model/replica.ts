@@ -3,7 +3,7 @@ import { stepsOfAsking } from './asking.ts'
 import { has, isCommitted, noAsk, type Replica, type State, type Step } from './state.ts'
 import { checkEvictions } from './projector-steps.ts'
 
-/** What a replica that checks tokens can do next: compare with Postgres, or look all tokens up. */
+/** Returns the next steps of a replica that checks tokens: compare with Postgres, or look all tokens up. */
 export function stepsOfReplica (state: State, protocol: Protocol): Step[] {
   const steps = [lookUp(state, protocol), ...stepsOfAsking(state, protocol)]
   if (state.replica.phase !== 'trusted') steps.push(compare(state))
@@ -11,8 +11,8 @@ export function stepsOfReplica (state: State, protocol: Protocol): Step[] {
 }
 
 /**
- * On the connection of which it is in doubt, after that was made: what it read before says nothing about this Redis.
- * While it waits it reads again, since others go on: then the first head is enough, unless a restore has lost it.
+ * Reads the head of the record after the present connection was made: a head that was read before says nothing about
+ * this Redis. A replica that waits reads again. The first head remains enough, unless a restore has lost it.
  */
 function compare ({ replica, ...state }: State): Step {
   const { id, head, marked } = state.record
@@ -28,7 +28,8 @@ function compare ({ replica, ...state }: State): Step {
 }
 
 /**
- * One MGET of the marker and of every entry. It starts here, so that whatever was answered before has to be refused.
+ * One MGET of the marker and of every entry. It starts here, so every logout that was answered before has to be
+ * refused.
  */
 function lookUp (found: State, protocol: Protocol): Step {
   const state = found.replica.phase === 'trusted' ? found : checkEvictions(found, protocol)
@@ -48,13 +49,13 @@ function lookUp (found: State, protocol: Protocol): Step {
 const marksOurs = ({ redis: { marker }, replica }: State) =>
   marker.draft === 0 && marker.recordId !== 0 && marker.recordId === replica.recordId
 
-/** What a replica makes of the marker it finds. */
+/** Returns the replica after it has seen the marker. */
 function seeMarker (state: State, protocol: Protocol): Replica {
   const { replica, redis: { marker } } = state
   if (replica.phase === 'untrusted') return replica
   if (!marksOurs(state)) {
-    // A missing marker is refused and no more: the next one can only be newer than whatever was answered before it went
-    // missing.
+    // A missing marker is only refused: the next one can only be newer than every logout that was answered before it
+    // went missing.
     return marker.recordId === 0 ? replica : distrust(replica)
   }
   if (replica.phase === 'waiting') {
@@ -77,7 +78,7 @@ export const distrust = (replica: Replica): Replica => ({
   ask: { ...noAsk, lastRow: replica.ask.lastRow }
 })
 
-/** A replica whose connection was lost. */
+/** Returns a replica after its connection was lost and opened again. */
 export function reconnect (replica: Replica, protocol: Protocol): Replica {
   return protocol.comparesAfterReconnect ? distrust(replica) : replica
 }

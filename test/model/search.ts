@@ -8,25 +8,24 @@ import { stepsOfWriters } from './writers.ts'
 
 export interface Found {
   readonly states: number
-  /** How often each of these happened, so that nobody has to believe that the search saw anything. */
+  /** The number of times that each of these happened. It shows that the search was not empty. */
   readonly counts: Record<Note, number>
-  /** The shortest way to a revoked token that is accepted, if there is any. */
+  /** The shortest way to a revoked token that is accepted; undefined if there is none. */
   readonly trace: string[] | undefined
-  /** Some of the states, as far apart as was asked for. */
+  /** One state out of every `sampleEvery`. */
   readonly samples: State[]
 }
 
-/** Goes through every state that can be reached within the bounds, breadth first, until a revoked token is accepted. */
+/** Visits every state that can be reached within the bounds, breadth first, until a revoked token is accepted. */
 export function search (whole: Protocol, bounds: Bounds, sampleEvery = Infinity): Found {
-  // As long as Postgres is never restored no marker is beyond what was recorded: the record would only make more states
-  // of the same.
+  // Without a restore of Postgres, no marker is beyond what was recorded: the record would only multiply the states.
   const protocol = { ...whole, recordsMarks: whole.recordsMarks && bounds.postgresFaults > 0 }
   const first = canonicalKey(firstState(bounds), protocol)
   const parents = new Map([[first, '']])
   const counts = Object.fromEntries(notes.map(note => [note, 0])) as Record<Note, number>
   const samples: State[] = []
   let expanded = 0
-  // A Map is walked in the order in which its keys were added, the ones that are added meanwhile included: it is its
+  // A Map is iterated in the order in which its keys were added, including those that are added meanwhile. So it is its
   // own queue.
   for (const key of parents.keys()) {
     const state = decode(key, bounds)

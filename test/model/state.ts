@@ -1,21 +1,19 @@
 /**
  * A state of the model: Postgres, Redis, the logouts, the projectors and one replica that looks tokens up, all as small
- * numbers. One such replica stands for any number: it writes nothing, so what one of them accepts does not depend on
- * the others.
+ * numbers. One such replica stands for any number: it only ever deletes a marker, so what one of them accepts does not
+ * depend on the others.
  */
 export interface State {
-  /**
-   * Each ends one token, and is a writer of its own. They are allocated in order, since they differ in nothing else.
-   */
+  /** Each ends one token, and is a writer of its own. They begin in order, since they do not differ otherwise. */
   readonly logouts: readonly Logout[]
   readonly record: Log
   /**
-   * The greatest record id that was ever made; a restored Postgres does not know it, but a random id is never made
+   * The greatest record id that was ever made. A restored Postgres does not know it, but a random id is never made
    * twice.
    */
   readonly recordIds: number
   readonly redis: Redis
-  /** What Redis was at some earlier moment: a snapshot, or how far a replica of Redis has come. Empty at first. */
+  /** An earlier state of Redis: a snapshot, or how far a Redis replica has come. Empty at first. */
   readonly saved: Redis
   readonly projectors: readonly Projector[]
   readonly replica: Replica
@@ -25,8 +23,8 @@ export interface State {
 }
 
 /**
- * From `committed` on the command for Redis is under way: it may be executed now, late (503 by then) or never. `gone`
- * was rolled back, or has been lost with the record of it.
+ * From `committed` on, the command for Redis is under way. It may be executed now, late (answered 503 by then) or
+ * never. `gone` was rolled back, or its row was lost.
  */
 export const logoutPhases = ['idle', 'open', 'committed', 'recorded', 'answered', 'gone'] as const
 export interface Logout { readonly phase: typeof logoutPhases[number], readonly position: number }
@@ -38,12 +36,15 @@ export interface Logout { readonly phase: typeof logoutPhases[number], readonly 
 export interface Log { readonly id: number, readonly head: number, readonly marked: number }
 
 /**
- * `entries` are bits, one for each logout. `evicted` is 1 from when keys were evicted until somebody has compared the
- * count with the note.
+ * `entries` are bits, one for each logout. `evicted` is 1 from when keys were evicted until the count was compared with
+ * the note.
  */
 export interface Redis { readonly entries: number, readonly marker: Marker, readonly evicted: number }
 
-/** `draft` names a rebuild that is under way and has come to `position`; 0 is none. A missing marker is all zeroes. */
+/**
+ * `draft` names a rebuild that is under way and has come to `position`; 0 if there is none. A missing marker is all
+ * zeroes.
+ */
 export interface Marker { readonly recordId: number, readonly position: number, readonly draft: number }
 
 export const projectorPhases = ['idle', 'read', 'writing'] as const
@@ -52,7 +53,7 @@ export interface Projector {
   /** The name of its draft in the marker; 0 when it has none. */
   readonly token: number
   readonly recordId: number
-  /** How far Redis is, as this projector believes. */
+  /** The position of Redis that this projector last saw or wrote. */
   readonly position: number
   readonly head: number
 }
@@ -68,9 +69,9 @@ export interface Replica {
 }
 
 /**
- * A look-up whose marker is behind, until the record was asked. `logouts` are bits: those answered before the look-up
- * whose entries it did not find; or, where the record is asked first, those that it has. `lastRow` is the last row ever
- * seen.
+ * A look-up whose marker is behind, until the record was asked. `lastRow` is the last row ever seen. `logouts` are
+ * bits. If the record is asked after the look-up, they are the answered logouts whose entries it did not find. If the
+ * record is asked first, they are those that it has.
  */
 export interface Ask {
   readonly isOpen: number
@@ -129,7 +130,7 @@ export const has = (bits: number, index: number): boolean => (bits >> index & 1)
 export const replaceAt = <T>(items: readonly T[], index: number, item: T): T[] =>
   items.map((old, at) => at === index ? item : old)
 
-/** A state as a string, and back. */
+/** Encodes a state as a string, which {@link decode} decodes. */
 export function encode (state: State): string {
   const { record, redis, saved, replica } = state
   const numbers = [

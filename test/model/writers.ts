@@ -3,7 +3,7 @@ import { goneLogout, replaceAt, type Logout, type Redis, type State, type Step }
 
 const name = (index: number) => `logout ${index + 1}`
 
-/** What the logouts can do next. */
+/** Returns the next steps of the logouts. */
 export function stepsOfWriters (state: State, protocol: Protocol): Step[] {
   const steps: Step[] = []
   for (const [index, logout] of state.logouts.entries()) {
@@ -34,7 +34,9 @@ export function stepsOfWriters (state: State, protocol: Protocol): Step[] {
   return steps
 }
 
-/** Takes the lock, shared, and a position. Postgres gives out positions in order; they are committed in any. */
+/**
+ * Takes the lock, shared, and a position. Postgres gives out positions in order, and they are committed in any order.
+ */
 function open (state: State, index: number): Step {
   const head = state.record.head + 1
   return {

@@ -7,7 +7,7 @@ import { decodeJwt } from 'jose'
 
 const settings: Env = { RATE_LIMITS: 'off', REFRESH_GRACE: '0', MAX_SESSIONS: '2', METRICS_TOKEN: 'a-token-for-tests' }
 
-t.test('checks are counted by what came of them', async t => {
+t.test('token checks are counted by their result', async t => {
   await onEachStorage(t, async (t, app) => {
     const { sessions: [one, two] } = await withSessions(app, 2)
     const changes = await readChanges(app, 'signout_checks_total', async () => {
@@ -77,7 +77,7 @@ t.test('revocations are counted by scope and reason', async t => {
   })
 })
 
-t.test('changes of an account count as what they are', async t => {
+t.test('revocations by a change of an account are counted with that change as their reason', async t => {
   const app = await build(t, { ...await serversEnv(t), ...settings })
   const admin = await signUpAdmin(app)
   const endings: Record<string, (id: string, token: string) => Promise<unknown>> = {
@@ -94,7 +94,7 @@ t.test('changes of an account count as what they are', async t => {
   }
 })
 
-t.test('there is a number for everything that can be counted before it happens', async t => {
+t.test('every metric has a value before its first event', async t => {
   const app = await build(t, { ...await serversEnv(t), ...settings })
   const before = [...(await readMetrics(app)).keys()].filter(name => name.startsWith('signout_'))
   const { sessions: [pair] } = await withSessions(app, 2)

@@ -14,7 +14,7 @@ const code = (names: string[]) => names.map(name => `\`${name}\``).join(', ')
 const row = (metric: ParsedMetric) =>
   `| \`${metric.name}\` | ${metric.type} | ${code(labelsOf(metric))} | ${metric.help} |`.replace('|  |', '| |')
 
-t.test('docs/metrics.md lists every metric that there is, as it is', async t => {
+t.test('docs/metrics.md lists every metric with its type, labels and help', async t => {
   const app = await build(t, { ...await serversEnv(t), METRICS_TOKEN: 'a-token-for-those-who-scrape' })
   const { sessions: [pair] } = await withSessions(app, 1)
   await get(app, '/token', pair?.access_token)
@@ -22,7 +22,7 @@ t.test('docs/metrics.md lists every metric that there is, as it is', async t => 
   const listed = page
     .split('\n')
     .filter(line => /^\| `(signout|nodejs|process)_\w+` \| (counter|gauge|histogram) \|/.test(line))
-  // Where there is no /proc, some of the process are missing.
+  // Without /proc, some of the process metrics are missing.
   const actual = metrics.filter(({ name }) => !/^process_/.test(name) && !/^nodejs_(active|gc)/.test(name)).map(row)
   t.same(listed.filter(line => !/^\| `(process_|nodejs_(active|gc))/.test(line)), actual)
   if (process.platform === 'linux') {
@@ -30,7 +30,7 @@ t.test('docs/metrics.md lists every metric that there is, as it is', async t => 
     t.same(names, metrics.map(({ name }) => name))
   }
 
-  await t.test('every value of a label is there', async t => {
+  await t.test('docs/metrics.md names every value of a label', async t => {
     for (const { name, samples } of metrics.filter(({ name }) => name.startsWith('signout_'))) {
       for (const { labels } of samples) {
         for (const [label, value] of Object.entries(labels)) {
@@ -40,7 +40,7 @@ t.test('docs/metrics.md lists every metric that there is, as it is', async t => 
     }
   })
 
-  await t.test('alerts are about metrics, labels and values that there are', async t => {
+  await t.test('the alerts in docs/metrics.md use only metrics, labels and values that exist', async t => {
     const [alerts = ''] = /^groups:[^]*?^```/m.exec(page) ?? []
     const used = [...alerts.matchAll(/\b((?:signout|nodejs|process)_\w+)(?:\{([^}]*)\})?/g)]
     t.ok(used.length >= 8)

@@ -25,13 +25,13 @@ async function withListener (
   return { app, address: String(await app.listenForScrapes()), log: text }
 }
 
-t.test('with neither METRICS_PORT nor METRICS_TOKEN there are no metrics', async t => {
+t.test('without METRICS_PORT and METRICS_TOKEN there are no metrics', async t => {
   const app = await build(t, await embeddedEnv(t))
   expectError(t, await scrape(app), 404, 'not_found')
   t.equal(await app.listenForScrapes(), undefined)
 })
 
-t.test('METRICS_TOKEN lets whoever sends it see them on the main port, and nobody else', async t => {
+t.test('with METRICS_TOKEN the main port shows metrics only to requests that have the token', async t => {
   const { logger, text } = keepLog()
   const app = await build(t, { ...await embeddedEnv(t), METRICS_TOKEN: token }, logger)
   for (const authorization of [undefined, '', 'Bearer', 'Bearer ', `Basic ${token}`, token]) {
@@ -54,7 +54,7 @@ t.test('METRICS_TOKEN lets whoever sends it see them on the main port, and nobod
   t.notOk('/metrics' in (await get(app, '/openapi.json')).json().paths)
 })
 
-t.test('METRICS_PORT is a listener that answers /metrics and nothing else', async t => {
+t.test('METRICS_PORT opens a listener that answers /metrics and nothing else', async t => {
   const { app, address, log } = await withListener(t, { METRICS_TOKEN: token })
   const answer = await fetch(`${address}/metrics`)
   t.equal(answer.status, 200)
@@ -83,7 +83,7 @@ t.test('METRICS_PORT is a listener that answers /metrics and nothing else', asyn
   )
 })
 
-t.test('the listener closes with the app, though connections are kept', async t => {
+t.test('the metrics listener closes with the app, although connections are open', async t => {
   const { app, address } = await withListener(t)
   await (await fetch(`${address}/metrics`)).text()
   const silent = connect(Number(new URL(address).port), '127.0.0.1')
@@ -93,7 +93,7 @@ t.test('the listener closes with the app, though connections are kept', async t 
   await t.rejects(fetch(`${address}/metrics`))
 })
 
-t.test('a METRICS_PORT that is in use is one line', async t => {
+t.test('a METRICS_PORT that is in use stops the start with one line', async t => {
   const taken = createServer()
   await new Promise<void>(resolve => { taken.listen(0, '127.0.0.1', resolve) })
   t.teardown(() => { taken.close() })
@@ -111,7 +111,7 @@ t.test('a METRICS_PORT that is in use is one line', async t => {
   )
 })
 
-t.test('a server shows its metrics on METRICS_PORT, and ends at once when it is told to', async t => {
+t.test('a server answers metrics on METRICS_PORT, and ends at once on SIGTERM', async t => {
   const port = await findFreePort()
   const server = await startServer(t, { ...await embeddedEnv(t), METRICS_PORT: String(port) })
   t.match(server.output(), `Metrics: http://127.0.0.1:${port}/metrics`)
@@ -121,7 +121,7 @@ t.test('a server shows its metrics on METRICS_PORT, and ends at once when it is 
   t.equal(await server.ended, 0)
 })
 
-t.test('what is shown is well formed, and tells of nobody, however many there are', async t => {
+t.test('metrics are well formed, contain no user data, and do not grow with the number of users', async t => {
   const app = await build(t, { ...await serversEnv(t), RATE_LIMITS: 'off', METRICS_TOKEN: token })
   const admin = await signUpAdmin(app)
   const text = async () => (await scrape(app, `Bearer ${token}`)).body
@@ -138,7 +138,7 @@ t.test('what is shown is well formed, and tells of nobody, however many there ar
   for (const secret of secrets) t.notOk(after.includes(secret), secret)
   t.equal(after.split('\n').filter(line => line.startsWith('signout_')).length, linesBefore, 'no line was added')
   for (const metric of parseMetrics(after).filter(({ name }) => name.startsWith('signout_'))) {
-    // What `promtool check metrics` asks of names.
+    // The rules of `promtool check metrics` for names.
     t.match(metric.name, /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/)
     t.equal(metric.name.endsWith('_total'), metric.type === 'counter', metric.name)
     t.notMatch(metric.name, /_(sum|count|bucket|info)$|_(counter|gauge|histogram|ms|milliseconds|percent)(_|$)/)
@@ -151,7 +151,7 @@ t.test('what is shown is well formed, and tells of nobody, however many there ar
   }
 })
 
-t.test('several apps in one process count for themselves', async t => {
+t.test('several apps in one process have separate metrics', async t => {
   const env = { ...await serversEnv(t), METRICS_TOKEN: token }
   const [one, two] = [await build(t, env), await build(t, env)]
   const { sessions: [pair] } = await withSessions(one, 1)

@@ -11,7 +11,7 @@ import { until } from '../support/wait.ts'
 
 const settings: Env = { RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '150', METRICS_TOKEN: 'a-token-for-tests' }
 
-/** The one state that the blocklist is said to be in. */
+/** Returns the one state of the blocklist in the metrics. */
 async function stateOf (app: FastifyInstance): Promise<string> {
   const states = [...(await readMetrics(app))].filter(
     ([name, value]) => name.startsWith('signout_blocklist_state') && value === 1
@@ -25,7 +25,7 @@ const valueOf = async (app: FastifyInstance, name: string) => (await readMetrics
 async function record (env: Env, rows: number): Promise<void> {
   const postgres = new pg.Client({ connectionString: env['DATABASE_URL'] })
   await postgres.connect()
-  // As whoever revokes does: otherwise the projector might see positions whose rows are not committed yet.
+  // Takes the lock of writers. Without it the projector might see positions whose rows are not committed yet.
   await postgres.query('begin')
   await postgres.query('select pg_advisory_xact_lock_shared(7366721)')
   await postgres.query(`insert into revocations (scope, id, expires_at, reason, created_at)
@@ -42,7 +42,7 @@ function adminOf (t: Test, url: string): Redis {
   return admin
 }
 
-t.test('a Redis that stalls is unreachable, opens the breaker, and is why requests get 503', async t => {
+t.test('a stalled Redis is reported as unreachable, opens the breaker, and is the cause of the 503s', async t => {
   const redis = await ownRedis(t)
   const app = await build(t, { ...await serversEnv(t), ...settings, REDIS_URL: redis.url })
   const { token } = await signUp(app)
@@ -71,7 +71,7 @@ t.test('a Redis that stalls is unreachable, opens the breaker, and is why reques
   t.equal(await valueOf(app, 'signout_breaker_open'), 0)
 })
 
-t.test('a Redis that has forgotten everything is rebuilding: how far it is, how much it lacks, and what was done', async t => {
+t.test('after Redis has lost everything, metrics show the state, progress and cost of the rebuild', async t => {
   const redis = await ownRedis(t)
   const env: Env = { ...await serversEnv(t), ...settings, REDIS_URL: redis.url }
   const app = await build(t, env)
@@ -111,7 +111,7 @@ t.test('a Redis that has forgotten everything is rebuilding: how far it is, how 
   t.equal((await get(app, '/token', token)).statusCode, 200)
 })
 
-t.test('each cause of a 503 has its own count', async t => {
+t.test('each cause of a 503 has its own counter', async t => {
   const env = await serversEnv(t)
   const url = new URL(String(env['DATABASE_URL']))
   const proxy = await proxyTo(t, url.hostname, Number(url.port || 5432))
@@ -134,7 +134,7 @@ t.test('each cause of a 503 has its own count', async t => {
   t.equal((await get(app, '/me', token)).statusCode, 503)
   t.equal((await get(app, '/health/ready')).statusCode, 503)
   t.same(await causes(), { database: 1, not_ready: 1 })
-  // The marker is gone, and without a record to compare with nothing brings it back.
+  // Redis has lost the marker, and without the record the projector cannot write it again.
   await adminOf(t, redis.url).flushall()
   t.equal((await get(app, '/token', token)).statusCode, 503)
   t.match(await causes(), { blocklist_rebuilding: 1 })
@@ -151,7 +151,7 @@ t.test('each cause of a 503 has its own count', async t => {
   })
 })
 
-t.test('embedded: it is filled at start, says nothing about positions, and is trusted', async t => {
+t.test('embedded: the blocklist is filled at start and trusted, and has no metric of positions', async t => {
   const app = await build(t, { ...await embeddedEnv(t), ...settings })
   const { token } = await signUp(app)
   await logOut(app, token)

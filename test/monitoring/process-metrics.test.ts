@@ -3,7 +3,7 @@ import { Registry } from 'prom-client'
 import t from 'tap'
 import { collectProcessMetrics } from '../../src/monitoring/process-metrics.ts'
 
-t.test('what measures the process is stopped, and nothing of it is left in place', async t => {
+t.test('process metrics stop their instruments, and leave nothing of them in place', async t => {
   const { monitorEventLoopDelay, PerformanceObserver } = perfHooks
   const made: Array<ReturnType<typeof monitorEventLoopDelay>> = []
   const instruments = perfHooks as { monitorEventLoopDelay: typeof monitorEventLoopDelay }

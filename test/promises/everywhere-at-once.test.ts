@@ -23,11 +23,11 @@ async function signIn (server: ServerProcess, username: string): Promise<string>
   return token
 }
 
-t.test('P1: two replicas, one Redis, one Postgres', async t => {
+t.test('a logout counts on both of two replicas with one Redis and one Postgres (P1)', async t => {
   const env = { ...await serversEnv(t), LOG_LEVEL: 'info', BLOCKLIST_DEADLINE_MS: '5000' }
   const [a, b] = await Promise.all([startServer(t, env), startServer(t, env)])
 
-  await t.test('a token from A works on B, and once B has logged it out, A refuses it at once', async t => {
+  await t.test('a token from replica A works on B, and A refuses it at once after its logout on B (P1)', async t => {
     t.equal((await request(a, 'POST', '/register', undefined, { username: 'ada', password })).status, 201)
     const token = await signIn(a, 'ada')
     t.equal((await request(b, 'GET', '/me', token)).status, 200)
@@ -39,7 +39,7 @@ t.test('P1: two replicas, one Redis, one Postgres', async t => {
     t.equal((await request(a, 'POST', '/logout', token)).status, 401)
   })
 
-  await t.test(`${rounds} sign-ins and logouts across both: no token is accepted after its logout was answered`, async t => {
+  await t.test(`no token is accepted after its logout, in ${rounds} rounds of login and logout on two replicas (P1)`, async t => {
     const accepted: string[] = []
     const unexpected: string[] = []
     let asked = 0
@@ -47,7 +47,7 @@ t.test('P1: two replicas, one Redis, one Postgres', async t => {
     async function round (number: number, username: string): Promise<void> {
       const [here, there] = number % 2 === 0 ? [a, b] : [b, a]
       const token = await signIn(here, username)
-      // The other replica has seen the token, so that it has it in its cache of verified tokens.
+      // The other replica has seen the token, and has it in its memory of verified tokens.
       const before = await request(there, 'GET', '/token', token)
       if (before.status !== 200) unexpected.push(`${before.status} before the logout`)
       const logout = await request(here, 'POST', '/logout', token)

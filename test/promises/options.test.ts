@@ -8,8 +8,8 @@ import { bearer } from '../support/people.ts'
 import { forge, goodClaims, hs256 } from '../support/tokens.ts'
 
 /**
- * P2 against options and clocks: whatever options are given, a revoked token is refused at every instant, or the
- * options are refused when the plugin is registered. `OPTIONS_SEED` repeats a run, `OPTIONS_ROUNDS` makes it longer.
+ * P2 against options and clocks. With any options, a revoked token is refused at every instant, or the options are
+ * refused when the plugin is registered. `OPTIONS_SEED` repeats a run, `OPTIONS_ROUNDS` makes it longer.
  */
 const seed = Number(process.env['OPTIONS_SEED'] ?? Date.now() % 1_000_000)
 const rounds = Number(process.env['OPTIONS_ROUNDS'] ?? 30)
@@ -24,7 +24,7 @@ Date.now = () => clock.replicaMs
 t.teardown(() => { Date.now = realNow })
 
 const hour = 3_600_000
-/** Values of options, the harmless ones and those by which a token could outlive its entry. */
+/** Values of options: harmless ones, and those that could let a token outlive its entry. */
 const verifyOptions: Record<string, readonly unknown[]> = {
   cache: [true, false, 5],
   cacheTTL: [1, hour],
@@ -51,7 +51,7 @@ const callOptions: readonly unknown[] = [
 ]
 const secrets: Record<string, unknown> = { text: secret, function: () => secret, promise: async () => secret }
 
-/** A blocklist of an app's own: what the documentation asks for, and no more. */
+/** A blocklist of an app that does what the documentation requires, and no more. */
 function ownBlocklist (leewaySeconds: number, now: () => number): Blocklist {
   const ends = new Map<string, number>()
   return {
@@ -159,7 +159,7 @@ async function tryCase (t: Test, drawn: Case, draw: Draw): Promise<'refused' | '
   }
   const claims = { ...goodClaims('somebody-else'), iat: startMs / 1000, exp: startMs / 1000 + drawn.lifetimeSeconds }
   const [token, another] = [sign(claims), sign({ ...claims, jti: 'another', sid: 'another' })]
-  // Another token that is good, for what remembers one under the name of the other.
+  // Another good token, to find a memory that confuses the two.
   t.ok(
     (await acceptedBy(opened.app, token, draw)).includes('/me') &&
       (await acceptedBy(opened.app, another, draw)).includes('/me'),
@@ -178,7 +178,7 @@ async function tryCase (t: Test, drawn: Case, draw: Draw): Promise<'refused' | '
   return 'tried'
 }
 
-t.test(`no options and no clocks within the leeway bring a revoked token back (P2), seed ${seed}`, async t => {
+t.test(`no options and no clocks within the leeway make a revoked token valid again (P2), seed ${seed}`, async t => {
   t.comment(`OPTIONS_SEED=${seed} repeats this run.`)
   const draw = createDraw(seed)
   const results: string[] = []
@@ -187,7 +187,7 @@ t.test(`no options and no clocks within the leeway bring a revoked token back (P
   t.ok(results.includes('refused'), 'and some were refused')
 })
 
-t.test('a revoked token that expires while it is looked up is refused, though its entry has ended by then', async t => {
+t.test('a revoked token that expires during its look-up is refused, although its entry has ended', async t => {
   const drawn: Case = {
     leewaySeconds: 0,
     isOwn: true,
@@ -228,7 +228,7 @@ t.test('a revoked token that expires while it is looked up is refused, though it
   )
 })
 
-t.test('each option by which a token could outlive its entry is refused with a sentence that says why', async t => {
+t.test('each option that could let a token outlive its entry is refused with the reason', async t => {
   const wrong = Object.entries({
     clockTolerance: [[0, 5_000], /Give leewaySeconds to the blocklist/],
     ignoreExpiration: [[true, false], /app\.jwt\.verify/],

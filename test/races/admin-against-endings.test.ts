@@ -5,7 +5,7 @@ import { openSession, type Pair } from '../support/people.ts'
 import { firstToCommit } from '../support/races.ts'
 import { askBoth, claimsOf, send, setStage, summarize, type Stage } from '../support/stage.ts'
 
-/** An administrator who acts on somebody, and another one who takes the right to away meanwhile. */
+/** An administrator who acts on a user, and a chief who ends the rights of that administrator meanwhile. */
 interface Scene {
   chief: string
   admin: { id: string, pair: Pair }
@@ -46,7 +46,7 @@ async function setAdmins (stage: Stage, chief: string): Promise<Scene> {
   return { chief, admin: people[0] as Scene['admin'], somebody: people[1] as Scene['somebody'] }
 }
 
-/** What an act that came too late has done all the same. */
+/** Returns the effects of an act that came too late. */
 async function findTraces (stage: Stage, { admin, somebody }: Scene): Promise<string[]> {
   const [user] = await stage.ask('select role, status from users where id = $1', [somebody.id])
   const events = await stage.ask('select type from security_events where actor_id = $1', [admin.id])
@@ -81,7 +81,7 @@ async function race (stage: Stage, chief: string, held: Act, free: Act, act: Act
   return problems
 }
 
-t.test('what an administrator does who loses the right to meanwhile is done before that or not at all, wherever either is held', async t => {
+t.test('an administrator who loses the right mid-request finishes first or changes nothing, at every step', async t => {
   const stage = await setStage(t)
   const { username } = await stage.addUser('admin')
   const { access_token: chief } = await openSession(stage.one, username)
@@ -93,7 +93,7 @@ t.test('what an administrator does who loses the right to meanwhile is done befo
   }
 })
 
-t.test('two administrators who end each other\'s session at once do not wait for each other for ever', async t => {
+t.test('two administrators who end each other\'s session at once do not deadlock, at every step', async t => {
   const stage = await setStage(t)
   for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
     const [one, two] = (await Promise.all(

@@ -10,7 +10,7 @@ interface Admin {
 
 type Act = (app: FastifyInstance, me: Admin, other: Admin) => Promise<LightMyRequestResponse>
 
-/** What one of two administrators may do that would leave one, or none if both did. */
+/** Acts that leave one of two administrators, or no administrator if both do it. */
 const acts: Record<string, Act> = {
   'demotes the other': (app, me, other) => send(app, 'PUT', `/users/${other.id}/role`, me.token, { role: 'user' }),
   'disables the other': (app, me, other) =>
@@ -20,7 +20,7 @@ const acts: Record<string, Act> = {
   'deletes the own account': (app, me) => send(app, 'DELETE', '/me', me.token, { password })
 }
 
-/** A repeated deletion is done; what ended meanwhile has no token. */
+/** The answers that may come. A repeated deletion succeeds, and an ended session has no valid token. */
 const expected = ['200', '204', '401 token_revoked', '404 not_found', '409 last_admin']
 
 async function addAdmins (stage: Stage): Promise<[Admin, Admin]> {
@@ -47,7 +47,7 @@ async function findFaults (stage: Stage, admins: Admin[], answers: LightMyReques
   return faults
 }
 
-t.test('of two administrators one is left, whatever both do at once', async t => {
+t.test('one of two administrators is left after any two acts at once', async t => {
   const stage = await setStage(t)
   for (const [heldName, held] of Object.entries(acts)) {
     for (const [freeName, free] of Object.entries(acts)) {

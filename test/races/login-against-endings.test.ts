@@ -2,10 +2,10 @@ import t from 'tap'
 import { contenders } from '../support/race-acts.ts'
 import { testRaces } from '../support/races.ts'
 
-t.test('a login that races an ending loses to it, wherever either is held', async t => {
+t.test('a login loses a race against any ending of sessions, at every step of both', async t => {
   await testRaces(t, contenders.login)
 })
 
-t.test('a password change that races an ending loses to it, wherever either is held', async t => {
+t.test('a password change loses a race against any ending of sessions, at every step of both', async t => {
   await testRaces(t, contenders.passwordChange)
 })

@@ -9,8 +9,8 @@ import {
 const maxSessions = 3
 
 /**
- * What is wrong with the sessions of a user of which these pairs were handed out: as many as may live must, and no
- * more.
+ * Returns the faults in the sessions of a user, from which these pairs were issued. Exactly `MAX_SESSIONS` of them must
+ * live.
  */
 async function findExcess (stage: Stage, userId: string, pairs: Pair[]): Promise<string[]> {
   const rows = await stage.findSessions(userId)
@@ -33,7 +33,7 @@ t.test('twenty logins at once on two replicas leave MAX_SESSIONS live sessions',
   t.same(await findExcess(stage, user.id, pairs), [])
 })
 
-t.test('of two logins beyond MAX_SESSIONS each ends one session, wherever one is held', async t => {
+t.test('two logins beyond MAX_SESSIONS at once end one session each, at every step', async t => {
   const stage = await setStage(t, { MAX_SESSIONS: String(maxSessions) })
   for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
     const user = await stage.addUser()
@@ -52,7 +52,7 @@ t.test('of two logins beyond MAX_SESSIONS each ends one session, wherever one is
   }
 })
 
-t.test('a session that is being refreshed is not the one that was idle longest', async t => {
+t.test('a session during its refresh is not the one that was idle longest', async t => {
   const stage = await setStage(t, { MAX_SESSIONS: '2' })
   for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
     const user = await stage.addUser()
@@ -84,7 +84,7 @@ t.test('a session that is being refreshed is not the one that was idle longest',
   }
 })
 
-t.test('a login right after an ending, within the same second too, gets a session that works', async t => {
+t.test('a login right after an ending, within the same second too, opens a session that works', async t => {
   const stage = await setStage(t)
   const { one, two } = stage
   const admin = await signIn(one, (await stage.addUser('admin')).username)

@@ -5,7 +5,7 @@ import { createDraw, type Draw } from '../support/draw.ts'
 import { password, refresh, signIn, type Pair } from '../support/people.ts'
 import { claimsOf, findDeath, findLife, openRotated, send, setStage, summarize, type Stage } from '../support/stage.ts'
 
-/** Repeats a run: what is drawn is the same then, though not what the machine does in between. */
+/** Repeats a run: the draws are the same, but not the timing of the machine. */
 const seed = Number(process.env['RACE_SEED']) || randomInt(1, 2 ** 31)
 const users = 8
 const roundsOfUser = 10
@@ -19,11 +19,11 @@ interface Life {
   user: { id: string, username: string }
   admin: string
   password: string
-  /** The pairs that were handed out of each session, newest last. */
+  /** The pairs that were issued for each session, newest last. */
   pairs: Map<string, Pair[]>
 }
 
-/** What a client does with a session, and what has ended if that is answered with success. */
+/** An act of a client on a session, and the sessions that have ended once the act has succeeded. */
 interface Move {
   run (app: FastifyInstance, life: Life, session: Pair[]): Promise<LightMyRequestResponse>
   ends?: 'it' | 'others' | 'all'
@@ -84,7 +84,7 @@ const moves: Record<string, Move> = {
 const expected =
   /^20[04]|^401 (token_revoked|invalid_token|refresh_token_reused|invalid_credentials)|^403 (account_disabled|invalid_credentials)/
 
-/** Lets several clients move at once, some held for a while, and answers what is wrong afterwards. */
+/** Lets several clients act at once, some held for a while, and returns the faults afterwards. */
 async function playRound (stage: Stage, life: Life, draw: Draw): Promise<string[]> {
   const before = [...life.pairs.keys()]
   const drawn = Array.from({ length: 2 + draw(maxAtOnce - 1) }, () => {
@@ -131,11 +131,11 @@ async function playRound (stage: Stage, life: Life, draw: Draw): Promise<string[
 function remember ({ pairs }: Pick<Life, 'pairs'>, pair: Pair): void {
   const { sid } = claimsOf(pair)
   const known = pairs.get(sid) ?? []
-  // The same pair again, which may be the predecessor of one that is known already, is not the newest.
+  // A repeated pair is not the newest: it may be the predecessor of a known one.
   if (!known.some(({ refresh_token: token }) => token === pair.refresh_token)) pairs.set(sid, [...known, pair])
 }
 
-/** All that was handed out either works or does not, as its session has ended or not. Forgets those that have. */
+/** Returns the faults. An issued token has to work exactly while its session lives. Forgets ended sessions. */
 async function findFaults (stage: Stage, life: Life, mustHaveEnded: (sid: string) => boolean): Promise<string[]> {
   const faults: string[] = []
   const rows = await stage.findSessions(life.user.id)
@@ -151,7 +151,7 @@ async function findFaults (stage: Stage, life: Life, mustHaveEnded: (sid: string
   return faults
 }
 
-t.test(`several clients of one user at once, on two replicas (RACE_SEED=${seed})`, async t => {
+t.test(`concurrent clients of one user on two replicas leave no fault (RACE_SEED=${seed})`, async t => {
   const stage = await setStage(t, { MAX_SESSIONS: String(maxSessions) })
   const admin = await signIn(stage.one, (await stage.addUser('admin')).username)
   const draw = createDraw(seed)

@@ -2,10 +2,10 @@ import t from 'tap'
 import { contenders } from '../support/race-acts.ts'
 import { testRaces } from '../support/races.ts'
 
-t.test('a refresh that races an ending loses to it, wherever either is held', async t => {
+t.test('a refresh loses a race against any ending of sessions, at every step of both', async t => {
   await testRaces(t, contenders.refresh)
 })
 
-t.test('a refresh in grace that races an ending loses to it, wherever either is held', async t => {
+t.test('a refresh in grace loses a race against any ending of sessions, at every step of both', async t => {
   await testRaces(t, contenders.refreshInGrace)
 })

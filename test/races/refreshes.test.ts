@@ -3,7 +3,9 @@ import { refresh, type Pair } from '../support/people.ts'
 import { firstToCommit } from '../support/races.ts'
 import { findDeath, findLife, openRotated, setStage, summarize, type SessionRow, type Stage } from '../support/stage.ts'
 
-/** Two refreshes of one session on two replicas, the first held before a step until the second settles. */
+/**
+ * Refreshes one session twice, on two replicas. The first refresh is held before a step until the second one settles.
+ */
 async function refreshTwice (
   stage: Stage, rotations: number, choose: (pairs: Pair[]) => [Pair, Pair], holdBefore: number
 ) {
@@ -29,7 +31,7 @@ async function refreshTwice (
   }
 }
 
-t.test('two refreshes of one token on two replicas get one successor, wherever one is held', async t => {
+t.test('two refreshes of one token on two replicas get one successor, at every step', async t => {
   const stage = await setStage(t)
   for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
     const { pairs, answers, row, isOver, place } = await refreshTwice(
@@ -57,8 +59,8 @@ t.test('twenty refreshes of one token at once get one successor', async t => {
 })
 
 /**
- * The live token is spent while its predecessor is presented. If the predecessor comes first it is in grace and gets
- * the live token, which is spent after; otherwise it is reuse, and whatever was handed out is dead.
+ * Races the live token against its predecessor, at every step. If the predecessor comes first, it is in grace and gets
+ * the live token, which is spent after that. Otherwise it is reuse, and every issued token is refused.
  */
 async function testPredecessor (t: Test, predecessorIsHeld: boolean): Promise<void> {
   const stage = await setStage(t)
@@ -83,10 +85,10 @@ async function testPredecessor (t: Test, predecessorIsHeld: boolean): Promise<vo
   }
 }
 
-t.test('a token is in grace only as long as its successor is live: the predecessor comes while that is being spent', async t => {
+t.test('a token is in grace only while its successor is live, when the use of the successor is held', async t => {
   await testPredecessor(t, false)
 })
 
-t.test('a token is in grace only as long as its successor is live: that is spent while the predecessor comes', async t => {
+t.test('a token is in grace only while its successor is live, when the use of the token is held', async t => {
   await testPredecessor(t, true)
 })

@@ -4,7 +4,7 @@ import { openSession, password } from '../support/people.ts'
 import { newPassword } from '../support/race-acts.ts'
 import { askBoth, send, setStage, summarize } from '../support/stage.ts'
 
-/** What somebody sends twice, from one session, with the same body. */
+/** Requests that one session sends twice, with the same body. */
 const acts: Record<string, (app: FastifyInstance, token: string) => Promise<LightMyRequestResponse>> = {
   'PUT /me/password': (app, token) =>
     send(app, 'PUT', '/me/password', token, { current_password: password, new_password: newPassword }),
@@ -12,7 +12,7 @@ const acts: Record<string, (app: FastifyInstance, token: string) => Promise<Ligh
 }
 
 for (const [name, act] of Object.entries(acts)) {
-  t.test(`${name} twice at once is done once and answered 204 twice, wherever one is held`, async t => {
+  t.test(`${name} twice at once is done once and answered 204 twice, at every step`, async t => {
     const stage = await setStage(t)
     for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
       const { id, username } = await stage.addUser()

@@ -2,10 +2,10 @@ import t from 'tap'
 import { contenders } from '../support/race-acts.ts'
 import { testRaces } from '../support/races.ts'
 
-t.test('a reuse that races an ending loses to it, wherever either is held', async t => {
+t.test('a reuse loses a race against any ending of sessions, at every step of both', async t => {
   await testRaces(t, contenders.reuse)
 })
 
-t.test('a logout that races an ending loses to it, wherever either is held', async t => {
+t.test('a logout loses a race against any ending of sessions, at every step of both', async t => {
   await testRaces(t, contenders.logout)
 })

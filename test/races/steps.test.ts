@@ -2,7 +2,7 @@ import t from 'tap'
 import { openSession, refresh } from '../support/people.ts'
 import { setStage } from '../support/stage.ts'
 
-t.test('a request is held before the step that was asked for, and whoever needs its locks waits for it', async t => {
+t.test('the stepper holds a request before the given step, and a request that needs its locks waits', async t => {
   const { one, two, stepper, addUser, ask } = await setStage(t)
   const { username } = await addUser()
   const pair = await openSession(one, username)
@@ -21,7 +21,7 @@ t.test('a request is held before the step that was asked for, and whoever needs 
   t.same(commits.map(({ flow }) => flow), ['first', 'second'])
 })
 
-t.test('a request without that many steps is never held', async t => {
+t.test('the stepper never holds a request that has fewer steps', async t => {
   const { one, stepper, addUser } = await setStage(t)
   const { username } = await addUser()
   const flow = stepper.start('login', () => openSession(one, username), 100)

@@ -2,13 +2,13 @@ import t from 'tap'
 import { openSession, refresh, type Pair } from '../support/people.ts'
 import { claimsOf, findLife, openRotated, send, setStage, type SessionRow } from '../support/stage.ts'
 
-/** Less than clocks may differ: the database's own does not move. */
+/** Less than the leeway, because the clock of the database does not move. */
 const passesMs = 3_000
 
-t.test('the times in a token are fixed while its session is locked, however long the rest takes', async t => {
+t.test('the times in a token are fixed while its session is locked, and do not depend on later delays', async t => {
   let aheadMs = 0
   const { now } = Date
-  // Before the replicas are built, which take the clock as it is then.
+  // Set before the replicas are built, because they keep the function that is the clock then.
   Date.now = () => now() + aheadMs
   t.teardown(() => { Date.now = now })
   const stage = await setStage(t)

@@ -6,7 +6,7 @@ import { expectNeverAccepted, logOutFor, startReplicas } from '../support/replic
 import { until } from '../support/wait.ts'
 import { sqlOf } from '../../src/db/statements.ts'
 
-t.test('P2: the marker does not pass a revocation that has its position and is not committed yet', async t => {
+t.test('the marker does not pass a revocation that has its position and is not committed yet (P2)', async t => {
   const replicas = await startReplicas(t, { DATABASE_DEADLINE_MS: '60000' })
   const { a, b, apps, env, redis, username, leaving } = replicas
   const marker = async () => Number(/\d+$/.exec(String(await redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`)))?.[0])
@@ -15,7 +15,7 @@ t.test('P2: the marker does not pass a revocation that has its position and is n
   const gate = new Promise<void>(resolve => { commit = resolve })
   const { jti = '', exp = 0 } = decodeJwt(leaving)
   let hasPosition = false
-  // What a logout does that takes its time, and whose process ends before it has written to Redis.
+  // A slow logout, whose process ends before it has written to Redis.
   const slow = a.database.transaction(async db => {
     await appendRevocations(sqlOf(db), [{ scope: 'token', id: jti, expiresAt: exp, reason: 'logout' }])
     hasPosition = true
@@ -37,7 +37,7 @@ t.test('P2: the marker does not pass a revocation that has its position and is n
   for (const app of apps) t.equal((await get(app, '/token', overtaking)).statusCode, 401)
 })
 
-t.test('P2: one that is rolled back leaves a gap, for which nobody waits', async t => {
+t.test('a revocation that is rolled back leaves a gap that no replica waits for (P2)', async t => {
   const { a, apps, good, username } = await startReplicas(t)
   await t.rejects(a.database.transaction(async db => {
     await appendRevocations(sqlOf(db), [{ scope: 'token', id: 'never', expiresAt: 0, reason: 'logout' }])

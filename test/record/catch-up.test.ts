@@ -5,7 +5,7 @@ import type { Progress, Projection } from '../../src/record/projection.ts'
 import { catchUp } from '../../src/record/catch-up.ts'
 import type { RecordRow, RevocationRecord } from '../../src/record/record.ts'
 
-t.test('how long a rebuild will take is told by how fast it writes, and not by how long it took to begin', async t => {
+t.test('the remaining time of a rebuild depends on its write speed, and not on the time before its start', async t => {
   const recordId = randomUUID()
   const expiresAt = Math.floor(Date.now() / 1000) + 600
   const toRow = (index: number): RecordRow => ({ position: index + 1, scope: 'token', id: String(index), expiresAt })
@@ -33,7 +33,7 @@ t.test('how long a rebuild will take is told by how fast it writes, and not by h
     told.map(({ done, total }) => [done, total]),
     Array.from({ length: 10 }, (_, step) => [1_000 * (step + 1), 10_000])
   )
-  // By the second that it took to begin it would be four seconds after the first step.
+  // With the second before its start it would be four seconds after the first step.
   for (const { done, remainingSeconds } of told.slice(0, 5)) {
     t.ok(
       Math.abs(remainingSeconds - ((10_000 - done) * 15) / 1_000_000) < 0.001,

@@ -16,12 +16,12 @@ interface Scene {
   redis: OwnRedis
   losses: RedisLosses
   told: Loss[]
-  /** Puts the marker there, checks, and answers what is left of it. */
+  /** Sets the marker, checks, and returns what is left of the marker. */
   check (): Promise<string | null>
   found (): Promise<string | null>
 }
 
-/** Events of a blocklist, of which the losses are put into a list. */
+/** Events of a blocklist that add each loss to a list. */
 function telling (told: Loss[]): BlocklistEmitter {
   const events = createBlocklistEvents()
   events.on('markerForgotten', loss => { told.push(loss) })
@@ -46,13 +46,13 @@ async function scene (t: Test): Promise<Scene> {
   }
 }
 
-/** As if the note had been made by another server, so many seconds ago. */
+/** Writes the note as another server would have, the given number of seconds ago. */
 async function noteAnother ({ admin }: OwnRedis, secondsAgo: number): Promise<void> {
   const [seconds] = await admin.time()
   await admin.set(keys.note, `${'a'.repeat(40)}:0:${Number(seconds) - secondsAgo}`)
 }
 
-t.test('P2: a marker that is older than an eviction is forgotten, once, however long ago that was', async t => {
+t.test('a marker that is older than an eviction is deleted once, even long after the eviction (P2)', async t => {
   const { redis, losses, told, check } = await scene(t)
   t.equal(await check(), marker, 'a blocklist of a release that made no note is believed')
   t.equal(await check(), marker)
@@ -70,7 +70,7 @@ t.test('P2: a marker that is older than an eviction is forgotten, once, however 
   await t.resolves(losses.check(), 'a server that is down is left for the next time')
 })
 
-t.test('P2: without a note a server that has evicted is not believed', async t => {
+t.test('a server without a note that has evicted keys is untrusted (P2)', async t => {
   const { redis, told, check } = await scene(t)
   await redis.admin.set('another:key', 1, 'EX', 1_000)
   await evictWhatEnds(redis)
@@ -78,7 +78,7 @@ t.test('P2: without a note a server that has evicted is not believed', async t =
   t.same(told, ['evicted'])
 })
 
-t.test('P2: another server is believed only if the one before was asked a moment ago, and it was there then', async t => {
+t.test('a new server is trusted only if it already ran when the old one was last seen, a moment ago (P2)', async t => {
   const { redis, told, check } = await scene(t)
   await noteAnother(redis, 1)
   t.equal(await check(), null, 'it has just been started, and the note is from before')
@@ -100,7 +100,7 @@ t.test('P2: another server is believed only if the one before was asked a moment
   t.equal(await check(), null, 'and not if it has evicted itself')
 })
 
-t.test('P2: the projector begins anew when keys were evicted before it looks, or while it writes', async t => {
+t.test('the projector starts over if keys were evicted before it looks or while it writes (P2)', async t => {
   const { redis } = await scene(t)
   const told: Loss[] = []
   const projection = createRedisProjection({
@@ -122,7 +122,7 @@ t.test('P2: the projector begins anew when keys were evicted before it looks, or
   t.same(told, ['evicted'])
 })
 
-t.test('P2: a doubt is settled by one of those who come later, and once', async t => {
+t.test('a doubt is settled once, by one of the replicas that come later (P2)', async t => {
   const { redis, losses, found } = await scene(t)
   await redis.admin.set(keys.marker, marker)
   await losses.settle()
@@ -138,7 +138,7 @@ t.test('P2: a doubt is settled by one of those who come later, and once', async 
   await t.rejects(losses.settle())
 })
 
-t.test('P2: a Redis that refuses writes is asked whether it may have lost something, and it is told if it has', async t => {
+t.test('a Redis that refuses writes is checked for losses, and a loss is reported (P2)', async t => {
   const { redis: { admin }, losses, found } = await scene(t)
   await admin.set(keys.marker, marker)
   t.equal(await losses.check(), false)

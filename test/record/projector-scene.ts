@@ -14,25 +14,25 @@ export interface Scene {
   projector: Projector
   rows: RecordRow[]
   head: Head
-  /** Whether the lease can be had. */
+  /** The lease of the projector. While `isFree` is false, another replica holds it. */
   lease: { isFree: boolean, holders: string[], released: number }
   catchUps: CatchUp[]
   failures: unknown[]
   renamed: number
-  /** Is called before a step is made, and may keep it from being made. */
+  /** Called before the operations of these names. A hook may throw, and `advance` may skip its step. */
   meddle: {
     advance?: ((from: string, to: string, next: Projection['advance']) => Promise<boolean>) | undefined
     settle?: (() => void) | undefined
     count?: () => void
   }
-  /** What the blocklist says of a token that was revoked in the row with that position. */
+  /** Returns true if the blocklist refuses the token that the row at that position revokes. */
   isRevoked (position: number): boolean | Promise<boolean>
   projection: Projection
   append (count: number): void
   calls: string[]
 }
 
-/** A projector over a record that is an array, and a blocklist in memory. */
+/** Creates a projector over a record in an array, and a blocklist in memory. */
 export function scene (t: Test): Scene {
   const { blocklist, projection } = createEmbeddedBlocklist({ leewaySeconds: 5 })
   const meddle: Scene['meddle'] = {}

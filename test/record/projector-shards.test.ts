@@ -24,11 +24,11 @@ interface Scene {
   odd: Shard
   even: Shard
   failures: unknown[]
-  /** How many pages of the record were read. */
+  /** The number of pages of the record that were read. */
   pages: number
   /** Adds rows, of which those with an odd position belong to one shard and those with an even one to the other. */
   append (count: number): void
-  /** Adds one whose subject nobody knows. */
+  /** Adds a row with an unknown subject. */
   appendForAll (): void
 }
 
@@ -111,7 +111,7 @@ function scene (t: Test): Scene {
   })
 }
 
-t.test('each shard has the rows that belong to it, and those that may belong to any; the record is read once for all', async t => {
+t.test('each shard gets its rows and those of unknown subjects, and the record is read once for all', async t => {
   const scenery = scene(t)
   const { projector, odd, even, append, appendForAll } = scenery
   append(4)
@@ -122,7 +122,7 @@ t.test('each shard has the rows that belong to it, and those that may belong to 
   t.equal(scenery.pages, 1)
 })
 
-t.test('each shard goes on from its own last step, and both end at the head', async t => {
+t.test('each shard continues from its own last step, and both end at the head', async t => {
   const { projector, odd, even, append } = scene(t)
   append(12_001)
   await projector.round()
@@ -137,7 +137,7 @@ t.test('each shard goes on from its own last step, and both end at the head', as
   }
 })
 
-t.test('a shard that cannot be reached, at the beginning or while it catches up, keeps no other from its rows, and comes later', async t => {
+t.test('a shard that is unreachable at the start or mid-way delays no other shard, and catches up later', async t => {
   const { projector, odd, even, append, failures } = scene(t)
   append(10)
   odd.meddle = () => { throw new Error('It is down.') }
@@ -156,7 +156,7 @@ t.test('a shard that cannot be reached, at the beginning or while it catches up,
   t.same([1, 9, 11].map(odd.isRevoked), [true, true, true])
 })
 
-t.test('a shard that hangs, when it is looked at or while it catches up, does not keep the others from their rows', async t => {
+t.test('a shard that stalls at the start or mid-way does not delay the rows of the other shards', async t => {
   const { projector, odd, even, append, failures } = scene(t)
   await projector.round()
   let asked = 0
@@ -172,7 +172,7 @@ t.test('a shard that hangs, when it is looked at or while it catches up, does no
   t.equal(failures.length, 1)
 })
 
-t.test('while one shard is made again, the rounds of the other go on', async t => {
+t.test('the rounds of one shard continue while another shard is rebuilt', async t => {
   const { projector, odd, even, append } = scene(t)
   append(8_000)
   await projector.round()

@@ -23,7 +23,7 @@ interface Recorded { scope: string, id: string, subject: string | null, reason: 
 const isFirst = 1
 const isSecond = 2
 
-/** Every way of ending something: what it does, the reason that is recorded, and the sessions that it ends. */
+/** Every way to revoke: its act, the reason that is recorded, and the sessions that it ends. */
 const endings: Record<
   string,
   { end: (scene: Scene) => Promise<unknown>; reason: string; sessions: number[]; tokenOf?: 1 }
@@ -131,7 +131,7 @@ const settings = { MAX_SESSIONS: '2', REFRESH_GRACE: '0', RATE_LIMITS: 'off', BL
 const everything =
   'select scope, id, subject, reason, extract(epoch from expires_at)::float8 as seconds from revocations order by position'
 
-t.test('every way of ending something is on record with its end (P2)', t => onEachStorage(t, async (t, app) => {
+t.test('every way to end a session or to revoke a token is recorded with its expiry (P2)', t => onEachStorage(t, async (t, app) => {
   const { token: admin } = await signUpAdmin(app)
   for (const [name, { end, reason, sessions, tokenOf }] of Object.entries(endings)) {
     await query(app, 'delete from revocations')
@@ -168,7 +168,7 @@ t.test('every way of ending something is on record with its end (P2)', t => onEa
   }
 }, settings))
 
-t.test('what is on record is so before the blocklist is asked, and stays so when that fails', async t => {
+t.test('a revocation is recorded before the blocklist is written, and stays recorded if that fails', async t => {
   const app = await build(t, { ...await serversEnv(t), ...settings })
   const { token: admin } = await signUpAdmin(app)
   for (const [name, { end, sessions, tokenOf }] of Object.entries(endings)) {
@@ -183,10 +183,10 @@ t.test('what is on record is so before the blocklist is asked, and stays so when
   }
 })
 
-t.test('an act that fails leaves no row, and no session ended without one', async t => {
+t.test('a failed act leaves no row in the record, and no session that ended without a row', async t => {
   const app = await build(t, { ...await serversEnv(t), ...settings })
   const { token: admin } = await signUpAdmin(app)
-  // What is written last fails: the record itself.
+  // The last write fails: the insert into the record.
   await query(app, "create function refuse() returns trigger language plpgsql as 'begin raise exception ''No.''; end'")
   await query(app, 'create trigger refuse before insert on revocations for each row execute function refuse()')
   for (const [name, { end, sessions }] of Object.entries(endings)) {
@@ -213,7 +213,7 @@ t.test('an act that fails leaves no row, and no session ended without one', asyn
   t.equal((await query(app, 'select 1 from revocations')).length, 0)
 })
 
-t.test('rows are cleared away in batches once no token of theirs can be accepted, and the head does not go back', async t => {
+t.test('rows are deleted in batches once no token of theirs is valid, and the head does not go back', async t => {
   const env = await serversEnv(t)
   const app = await build(t, env)
   await fillRecord(env, 1_100, '-16 seconds')
@@ -239,7 +239,7 @@ t.test('rows are cleared away in batches once no token of theirs can be accepted
   t.equal((await app.revocationRecord.readHead()).position, 1_104)
 })
 
-/** Makes a session one that was used a minute earlier. */
+/** Moves the last use of a session back by a minute. */
 async function setBack (app: FastifyInstance, token: Parameters<typeof sessionIdOf>[0]): Promise<void> {
   const earlier = "last_used_at = last_used_at - interval '1 minute'"
   await query(app, `update sessions set ${earlier} where id = '${sessionIdOf(token)}'`)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { BreakerOpenError, createBreaker } from '../../src/redis/link.ts'
 
-/** A breaker, a clock that stands, and something to ask that fails until it is told otherwise. */
+/** A breaker, a stopped clock, and a call that fails until `asked.works` is set. */
 function scene () {
   const clock = { now: 0 }
   const told: string[] = []
@@ -23,7 +23,7 @@ function scene () {
   return { breaker, clock, told, asked, run: () => breaker.run(ask) }
 }
 
-t.test('after three misses in a row nobody waits any more', async t => {
+t.test('after three misses in a row the breaker opens, and no call waits any more', async t => {
   const { breaker, told, asked, run } = scene()
   for (let misses = 0; misses < 3; misses++) {
     t.notOk(breaker.isOpen)
@@ -48,7 +48,7 @@ t.test('misses that are not in a row do not add up', async t => {
   t.same(told, [])
 })
 
-t.test('one probe at a time, ten times a second, and the first that is answered closes it', async t => {
+t.test('an open breaker lets one probe through at a time, ten a second, and the first answer closes it', async t => {
   const { breaker, clock, told, asked, run } = scene()
   for (let misses = 0; misses < 3; misses++) await t.rejects(run())
   clock.now = 99
@@ -78,7 +78,7 @@ t.test('one probe at a time, ten times a second, and the first that is answered 
   t.same(told, ['open', 'closed'])
 })
 
-t.test('those that were asked before it opened tell once that it is open', async t => {
+t.test('calls that began before the breaker opened report its opening once', async t => {
   const { breaker, told } = scene()
   const failing = () => breaker.run(async () => { throw new Error('No answer.') })
   await Promise.allSettled(Array.from({ length: 10 }, failing))
@@ -86,7 +86,7 @@ t.test('those that were asked before it opened tell once that it is open', async
   t.same(told, ['open'])
 })
 
-t.test('a clock that is set back does not keep it open', async t => {
+t.test('a clock that is set back does not keep the breaker open', async t => {
   const { now } = Date
   let setBackMs = 0
   Date.now = () => now() - setBackMs

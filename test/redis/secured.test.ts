@@ -32,7 +32,7 @@ const users = (user: string) => [
 /** Servers follow each other as root. */
 const following = ['masteruser root', `masterauth ${adminPassword}`]
 
-/** Signs in and out, with limits that count in Redis, and nothing secret in the log. */
+/** Expects that login and logout work, that limits count in Redis, and that the log has no secret. */
 async function expectToWork (t: Test, redis: Env): Promise<void> {
   const { REDIS_URL: _, BLOCKLIST_PREFIX: __, ...servers } = await serversEnv(t)
   // The documented rules are for the prefix that is the default.
@@ -61,7 +61,7 @@ async function expectToWork (t: Test, redis: Env): Promise<void> {
 
 const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false
 
-t.test('a server that is reached by TLS, as a user with the documented rights', { skip }, async t => {
+t.test('a Redis server works over TLS, with a user that has the documented rights', { skip }, async t => {
   const tls = makeTls(t)
   const [port] = await findFreePorts(1)
   await startNode(t, Number(port), {
@@ -71,7 +71,7 @@ t.test('a server that is reached by TLS, as a user with the documented rights', 
   const url = `rediss://signout:${password}@127.0.0.1:${port}`
   await expectToWork(t, { REDIS_URL: url, REDIS_TLS_CA: tls.caFile })
 
-  await t.test('and by nobody else', async t => {
+  await t.test('a start over TLS is refused with an unknown CA, a wrong password or an invalid CA file', async t => {
     const { DATABASE_URL, ISSUER, KEY_ENCRYPTION_SECRET } = await serversEnv(t) as Record<string, string>
     const refusal = async (redis: Env) => {
       const app = buildUnready(
@@ -104,7 +104,7 @@ t.test('a server that is reached by TLS, as a user with the documented rights', 
   })
 })
 
-t.test('a primary behind sentinels that are reached by TLS, each as a user with the documented rights', { skip }, async t => {
+t.test('a primary behind sentinels works over TLS, with users that have the documented rights', { skip }, async t => {
   const tls = makeTls(t)
   const group = await startSentinelGroup(t, {
     lines: port => [...tls.lines(port), ...users('signout'), ...following],
@@ -129,7 +129,7 @@ t.test('a primary behind sentinels that are reached by TLS, each as a user with 
   })
 })
 
-t.test('a cluster that is reached by TLS, as a user with the documented rights', { skip }, async t => {
+t.test('a Redis cluster works over TLS, with a user that has the documented rights', { skip }, async t => {
   const tls = makeTls(t)
   const cluster = await startCluster(t, {
     lines: port => [...tls.lines(port), 'tls-cluster yes', ...users('signout'), ...following],

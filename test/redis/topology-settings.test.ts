@@ -4,7 +4,7 @@ import { cluster, refusalOf, sentinels, servers, without } from '../support/sett
 
 const elsewhere = without('REDIS_URL')
 
-t.test('Redis is one server, a primary that sentinels know, or a cluster', async t => {
+t.test('the settings name a single Redis, a primary behind sentinels, or a cluster', async t => {
   const redisOf = (settings: Record<string, string>) =>
     (loadConfig({ ...elsewhere, ...settings }).storage as { redis: unknown }).redis
   t.same(redisOf({ ...sentinels, REDIS_USERNAME: 'service', REDIS_PASSWORD: 'secret', REDIS_TLS_CA: '/ca.pem' }), {
@@ -65,7 +65,7 @@ const cases: Array<[Record<string, string>, RegExp]> = [
   ]
 ]
 
-t.test('what is said of Redis twice, by halves or against itself is one line with the cure', async t => {
+t.test('double, partial or contradictory settings of Redis are refused with one line and the cure', async t => {
   for (const [settings, line] of cases) {
     const message = refusalOf({ ...elsewhere, ...settings })
     t.match(message, line)

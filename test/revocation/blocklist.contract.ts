@@ -4,19 +4,23 @@ import { entryEndsAt } from '../../src/entries/revocation.ts'
 import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { until } from '../support/wait.ts'
 
-/** A blocklist under test, and ways to look behind it. */
+/** A blocklist under test, and ways to inspect its entries. */
 export interface BlocklistUnderTest {
   blocklist: Blocklist
-  /** How many entries it holds now. */
+  /** Returns the number of entries that it holds now. */
   countEntries (): Promise<number>
-  /** When the entry of that name ends, in milliseconds since the epoch; undefined when there is none. */
+  /** Returns when the entry of that name ends, in milliseconds since the epoch; undefined if there is none. */
   findEnd? (key: string): Promise<number | undefined>
 }
 
 const token = (id: string, expiresAt = nowSeconds() + 60) => ({ scope: 'token', id, expiresAt } as const)
 const session = (id: string, expiresAt = nowSeconds() + 60) => ({ scope: 'session', id, expiresAt } as const)
 
-/** What every blocklist promises. `leewaySeconds` is what the blocklist was made with. */
+/**
+ * Tests the contract of every blocklist.
+ *
+ * @param leewaySeconds the leeway of the blocklists that `make` creates
+ */
 export async function testBlocklist (
   t: Test,
   leewaySeconds: number,

@@ -10,18 +10,18 @@ import { testBlocklist, type BlocklistUnderTest } from './blocklist.contract.ts'
 
 const leewaySeconds = 2
 
-t.test('the entry of a token outlives every replica that could accept it', async t => {
+t.test('the entry of a token lasts longer than any replica could accept the token', async t => {
   t.equal(entryEndsAt(1_000, 5), 1_015_000)
   t.equal(entryEndsAt(1_000, 0), 1_000_000)
   t.equal(entryEndsAt(1_000.0005, 5), 1_015_001, 'a fraction of a millisecond is not cut off')
 })
 
-t.test('the blocklist in memory', t => testBlocklist(t, leewaySeconds, async () => {
+t.test('the blocklist in memory keeps the contract of a blocklist', t => testBlocklist(t, leewaySeconds, async () => {
   const blocklist = createMemoryBlocklist({ leewaySeconds })
   return { blocklist, countEntries: async () => blocklist.size }
 }))
 
-t.test('the blocklist in Redis', t => testBlocklist(t, leewaySeconds, redisBlocklist))
+t.test('the blocklist in Redis keeps the contract of a blocklist', t => testBlocklist(t, leewaySeconds, redisBlocklist))
 
 async function redisBlocklist (t: Test): Promise<BlocklistUnderTest> {
   const prefix = scratchPrefix(t)
@@ -47,7 +47,7 @@ async function redisBlocklist (t: Test): Promise<BlocklistUnderTest> {
   }
 }
 
-t.test('the blocklist in memory never shortens an entry either', async t => {
+t.test('the blocklist in memory never shortens an entry', async t => {
   let now = 1_000_000
   const blocklist = createMemoryBlocklist({ leewaySeconds: 0, now: () => now })
   await blocklist.revoke([{ scope: 'token', id: 'a', expiresAt: 1_600 }])
@@ -56,7 +56,7 @@ t.test('the blocklist in memory never shortens an entry either', async t => {
   t.equal(blocklist.isRevoked({ jti: 'a' }), true)
 })
 
-t.test('what has expired is dropped from memory without a scan, however it is used', async t => {
+t.test('expired entries are dropped from memory without a scan, by look-ups and by revocations', async t => {
   let now = 1_000_000
   const blocklist = createMemoryBlocklist({ leewaySeconds: 0, now: () => now })
   const expiresAt = (seconds: number) => 1_000 + seconds
@@ -83,7 +83,7 @@ t.test('what has expired is dropped from memory without a scan, however it is us
   t.equal(blocklist.size, 0)
 })
 
-t.test('P2: the blocklist of a single process is rebuilt when the clock was ahead for a while, and entries ended too early', async t => {
+t.test('the embedded blocklist is rebuilt after the clock was ahead and entries ended too early (P2)', async t => {
   let now = 1_000_000
   const { blocklist, projection } = createEmbeddedBlocklist({ leewaySeconds, now: () => now })
   const recordId = '00000000-0000-4000-8000-000000000001'

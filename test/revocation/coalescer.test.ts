@@ -3,7 +3,7 @@ import { createCoalescer, type ReadMany } from '../../src/revocation/coalescer.t
 
 const turn = () => new Promise<void>(resolve => { setImmediate(resolve) })
 
-/** Answers from a set of keys, and remembers the commands. */
+/** Returns a reader over a set of keys that keeps its commands. */
 function recording (existing: string[] = []): { readMany: ReadMany, commands: string[][] } {
   const commands: string[][] = []
   const readMany: ReadMany = async keys => {
@@ -13,7 +13,7 @@ function recording (existing: string[] = []): { readMany: ReadMany, commands: st
   return { readMany, commands }
 }
 
-t.test('look-ups of one turn of the event loop are one command, whatever their number of keys (P7)', async t => {
+t.test('look-ups of one turn of the event loop are one command, with any number of keys (P7)', async t => {
   const { readMany, commands } = recording(['b', 'e'])
   const anyExists = createCoalescer(readMany, { maxEntries: 100 })
   t.same(await Promise.all([anyExists(['a']), anyExists(['b', 'c']), anyExists(['d', 'e', 'f']), anyExists(['g'])]), [
@@ -25,7 +25,7 @@ t.test('look-ups of one turn of the event loop are one command, whatever their n
   t.same(commands, [['a', 'b', 'c', 'd', 'e', 'f', 'g']])
 })
 
-t.test('a look-up of a later turn is asked anew', async t => {
+t.test('a look-up of a later turn sends a new command', async t => {
   const { readMany, commands } = recording()
   const anyExists = createCoalescer(readMany, { maxEntries: 100 })
   const first = anyExists(['a'])
@@ -35,7 +35,7 @@ t.test('a look-up of a later turn is asked anew', async t => {
   t.same(commands, [['a'], ['a']])
 })
 
-t.test('no look-up joins a batch that was sent, even while that is under way', async t => {
+t.test('no look-up joins a batch that was sent, even while the batch is under way', async t => {
   const commands: string[][] = []
   let answer = (_values: null[]) => {}
   const anyExists = createCoalescer(keys => {
@@ -53,7 +53,7 @@ t.test('no look-up joins a batch that was sent, even while that is under way', a
   t.same(commands, [['a'], ['b']])
 })
 
-t.test('a long batch is split, and no look-up is', async t => {
+t.test('a long batch is split, and the keys of one look-up stay together', async t => {
   const { readMany, commands } = recording(['k9'])
   const anyExists = createCoalescer(readMany, { maxEntries: 4 })
   const answers = await Promise.all(
@@ -63,7 +63,7 @@ t.test('a long batch is split, and no look-up is', async t => {
   t.same(commands, [['k0', 'k1', 'k2', 'k3'], ['k4', 'k5', 'k6', 'k7'], ['k8', 'k9']])
 })
 
-t.test('a batch that fails fails its own members and nothing else', async t => {
+t.test('a failed batch fails its own look-ups and nothing else', async t => {
   const anyExists = createCoalescer(async keys => {
     if (keys.includes('bad')) throw new Error('Command timed out')
     return keys.map(() => null)
@@ -73,7 +73,7 @@ t.test('a batch that fails fails its own members and nothing else', async t => {
   t.equal(await anyExists(['e']), false, 'and the next goes on')
 })
 
-t.test('a command that throws, or answers another number of values, is a failure and not a "no"', async t => {
+t.test('a command that throws, or returns too few values, is a failure and not "not revoked"', async t => {
   const throwing = createCoalescer(() => { throw new Error('not connected') }, { maxEntries: 100 })
   await t.rejects(throwing(['a']), { message: 'not connected' })
   const short = createCoalescer(async () => [null], { maxEntries: 100 })

@@ -16,13 +16,13 @@ import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { until } from '../support/wait.ts'
 import { entryKey } from '../../src/entries/revocation.ts'
 
-/** How often Redis has executed a command. */
+/** Returns how often Redis has executed a command. */
 async function callsOf (redis: Redis, command: string): Promise<number> {
   const stats = await redis.info('commandstats')
   return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0)
 }
 
-/** Opens connections, says so, and once told to go writes a request on each, says that too, and prints the statuses. */
+/** A client that opens connections, waits for a signal, writes a request on each, and prints the statuses. */
 const client = `
   const { connect } = require('node:net')
   const { once } = require('node:events')
@@ -49,10 +49,9 @@ const client = `
 `
 
 /**
- * Sends requests from a process of its own, each on an open connection of its own, and answers their statuses. The
- * server, which is this process, sleeps until all of them have arrived: on a busy machine they would come in one by one
- * otherwise. The connections are accepted before that: libuv accepts one in each turn, which would spread the requests
- * as well.
+ * Sends requests from another process, each on its own open connection, and returns their statuses. The server, which
+ * is this process, sleeps until all of them have arrived. Otherwise they would arrive one by one on a busy machine.
+ * The connections are accepted before that. libuv accepts one in each turn, which would spread the requests as well.
  */
 async function requestAtOnce (t: Test, app: FastifyInstance, token: string, count: number): Promise<number[]> {
   const url = `${await app.listen({ port: 0 })}/token`
@@ -115,7 +114,7 @@ async function ownBlocklist (t: Test): Promise<{ behind: Redis, blocklist: Block
   return { behind, blocklist }
 }
 
-t.test('one command asks for at most 1,000 keys', async t => {
+t.test('one look-up command reads at most 1,000 keys', async t => {
   const { behind, blocklist } = await ownBlocklist(t)
   const before = await callsOf(behind, 'mget')
   await Promise.all(
@@ -124,7 +123,7 @@ t.test('one command asks for at most 1,000 keys', async t => {
   t.equal(await callsOf(behind, 'mget') - before, 3, '2,500 keys')
 })
 
-t.test('an entry is a shared integer under the prefix, and ends at its time', async t => {
+t.test('an entry in Redis is a shared integer under the prefix, and ends at its time', async t => {
   const { behind, blocklist } = await ownBlocklist(t)
   const expiresAt = nowSeconds() + 60
   const [jti, sid] = [randomUUID(), randomUUID()]
@@ -138,24 +137,24 @@ t.test('an entry is a shared integer under the prefix, and ends at its time', as
   t.equal(await behind.object('ENCODING', `p:${entryKey('token', jti)}`), 'int')
   t.equal(await behind.pexpiretime(`p:${entryKey('token', jti)}`), (expiresAt + 15) * 1000)
 
-  await t.test('and one without an end, from another hand, is left alone', async t => {
+  await t.test('an entry without an expiry, from another program, is not changed', async t => {
     await behind.set('p:jti:forever', 1)
     await blocklist.revoke([{ scope: 'token', id: 'forever', expiresAt }])
     t.equal(await behind.pexpiretime('p:jti:forever'), -1)
   })
 
-  await t.test('and a key of another type is an error, not a success that revokes nothing', async t => {
+  await t.test('a key of another type is an error, and not a success that revokes nothing', async t => {
     await behind.hset('p:jti:hash', 'a', 1)
     await t.rejects(blocklist.revoke([{ scope: 'token', id: 'hash', expiresAt }]), /WRONGTYPE/)
   })
 
-  await t.test('and writing goes on after Redis has forgotten the script', async t => {
+  await t.test('revocations are written even after Redis has lost the script', async t => {
     await behind.script('FLUSH')
     await blocklist.revoke([{ scope: 'token', id: 'after', expiresAt }])
     t.equal(await blocklist.isRevoked(issuedLately('after')), true)
   })
 
-  await t.test('and many are written in one trip', async t => {
+  await t.test('many revocations are written in one round trip', async t => {
     const before = await callsOf(behind, 'evalsha')
     await blocklist.revoke(
       Array.from({ length: 1_000 }, (_, index) => ({ scope: 'session', id: `s${index}`, expiresAt }) as const)

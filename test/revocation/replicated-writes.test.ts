@@ -5,7 +5,7 @@ import { ownRedis } from '../support/redis-server.ts'
 
 const script = "for index, key in ipairs(KEYS) do redis.call('SET', key, '1', 'PXAT', ARGV[index]) end"
 
-t.test('a write that too few replicas of Redis have acknowledged is rejected, though nobody else was waiting for it, and is there', async t => {
+t.test('a single write that too few Redis replicas acknowledge is rejected, although Redis has it', async t => {
   const { admin } = await ownRedis(t)
   const write = (replicas: number) =>
     createReplicatedWrites({ link: linkTo(admin), replicas, deadlineMs: 50 }, script, 10)
@@ -17,7 +17,7 @@ t.test('a write that too few replicas of Redis have acknowledged is rejected, th
   await t.resolves(write(0)(['c'], [endsAt]))
 })
 
-t.test('beyond a number of batches a write is rejected at once', async t => {
+t.test('a write is rejected at once when too many batches wait', async t => {
   const { admin } = await ownRedis(t)
   const write = createReplicatedWrites({ link: linkTo(admin), replicas: 1, deadlineMs: 200 }, script, 1)
   const settled = await Promise.allSettled(

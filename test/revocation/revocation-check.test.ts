@@ -7,7 +7,7 @@ import { createRevocationCheck, type CheckResult } from '../../src/revocation/re
 const claims = { jti: 'a' }
 const turn = () => new Promise<void>(resolve => { setImmediate(resolve) })
 
-/** A check of a blocklist that answers as given, and what came of it. */
+/** A check of a blocklist with the given answer, and its results. */
 function checking (isRevoked: () => unknown, deadlineMs = 10_000) {
   const counted: CheckResult[] = []
   const memory = createMemoryBlocklist({ leewaySeconds: 0, deadlineMs })
@@ -30,12 +30,12 @@ const answers: Record<string, [() => unknown, string]> = {
   nothing: [() => undefined, 'revocation_unavailable'],
   'a number': [() => 0, 'revocation_unavailable'],
   'an error': [() => { throw new Error('ECONNREFUSED') }, 'revocation_unavailable'],
-  // What is thrown need not be an error.
+  // A thrown value need not be an error.
   // eslint-disable-next-line no-throw-literal
   'an error that is undefined': [() => { throw undefined }, 'revocation_unavailable']
 }
 
-t.test('the answer of a blocklist is what it says, at once or later', async t => {
+t.test('a check has the result of the blocklist, at once or later', async t => {
   for (const [name, [answer, code]] of Object.entries(answers)) {
     const atOnce = checking(answer)
     atOnce.run()
@@ -50,7 +50,7 @@ t.test('the answer of a blocklist is what it says, at once or later', async t =>
   }
 })
 
-t.test('no answer within the deadline is 503, for each waiting check, and a later answer changes nothing (P3)', async t => {
+t.test('each check without an answer within the deadline is 503, and a later answer changes nothing (P3)', async t => {
   const { waiting, isRevoked } = deferring()
   const { run, codes, counted } = checking(isRevoked, 30)
   for (let turns = 0; turns < 3; turns++) {
@@ -69,7 +69,7 @@ t.test('no answer within the deadline is 503, for each waiting check, and a late
   t.equal(counted.length, 6)
 })
 
-t.test('no timer is left when all checks were answered, in the same turn or later', async t => {
+t.test('no timer is left once all checks were answered, in the same turn or later', async t => {
   const timers = () => process.getActiveResourcesInfo().filter(name => name === 'Timeout').length
   for (const isRevoked of [async () => { await turn(); return false }, async () => false]) {
     const { run } = checking(isRevoked)
@@ -84,7 +84,7 @@ t.test('no timer is left when all checks were answered, in the same turn or late
   }
 })
 
-t.test('each check goes on in the context that it began in, though one answer settles them all', async t => {
+t.test('each check continues in the context that it began in, although one answer settles all checks', async t => {
   const storage = new AsyncLocalStorage<string>()
   const { waiting, isRevoked } = deferring()
   const { check } = checking(isRevoked, 50)

@@ -8,10 +8,10 @@ import { ask, ended, expectError, isAccepted, refusals, sessionIdOf, withSession
 import { openSession, password, refresh, type Pair } from '../support/people.ts'
 import { ed25519, forge, nowSeconds, strangersKey } from '../support/tokens.ts'
 
-t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
+t.test('users delete their own account with DELETE /me', t => onEachStorage(t, async (t, app) => {
   const remove = (pair: Pair, password: unknown) => ask(app, 'DELETE', '/me', pair.access_token, { password })
 
-  await t.test('deletes the account and ends all its sessions, at once', async t => {
+  await t.test('DELETE /me deletes the account and ends all its sessions at once', async t => {
     const { id, username, sessions } = await withSessions(app, 3)
     const [mine] = sessions as [Pair]
     const answer = await remove(mine, password)
@@ -28,7 +28,7 @@ t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
     )
   })
 
-  await t.test('frees the username, and leaves nothing to whoever takes it', async t => {
+  await t.test('DELETE /me frees the username, and its next owner gets nothing of the old account', async t => {
     const { id, username, sessions: [mine] } = await withSessions(app, 1)
     await remove(mine as Pair, password)
     const again = await ask(app, 'POST', '/register', undefined, { username, password })
@@ -41,7 +41,7 @@ t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
     t.notOk(await isAccepted(app, mine as Pair))
   })
 
-  await t.test('forgets the name, the password, and where the sessions were', async t => {
+  await t.test('DELETE /me removes the username, the password, and the places of the sessions', async t => {
     const { id, username, sessions } = await withSessions(app, 2)
     await remove(sessions[0] as Pair, password)
     t.same(await query(app, `select distinct ip, user_agent from sessions where user_id = '${id}'`), [
@@ -50,7 +50,7 @@ t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
     t.same((await everyRow(app)).filter(row => row.includes(username)), [])
   })
 
-  await t.test('is refused with a wrong password, and ends nothing', async t => {
+  await t.test('DELETE /me with a wrong password is refused, and ends nothing', async t => {
     const { id, username, sessions } = await withSessions(app, 2)
     const [mine, other] = sessions as [Pair, Pair]
     expectError(t, await remove(mine, 'not the right password'), 403, 'invalid_credentials')
@@ -65,7 +65,7 @@ t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
     )
   })
 
-  await t.test('repeated, since its answer was lost, is answered the same, and revokes again', async t => {
+  await t.test('a repeated DELETE /me, after a lost answer, is answered the same and revokes again', async t => {
     const { sessions } = await withSessions(app, 2)
     const [mine, other] = sessions as [Pair, Pair]
     t.equal((await remove(mine, password)).statusCode, 204)
@@ -91,7 +91,7 @@ t.test('DELETE /me', t => onEachStorage(t, async (t, app) => {
     repair()
   })
 
-  await t.test('is not said of an account that is still there, nor in the name of a token that is not good', async t => {
+  await t.test('DELETE /me is not answered 204 for an account that still exists, or to a bad token', async t => {
     const { username, sessions } = await withSessions(app, 2)
     const [mine, other] = sessions as [Pair, Pair]
     await ask(app, 'POST', '/logout', mine.access_token)

@@ -7,10 +7,10 @@ import { randomName } from '../support/services.ts'
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const revoked = { description: 'The token has been revoked.', error: 'token_revoked' }
 
-t.test('POST /register', t => onEachStorage(t, async (t, app) => {
+t.test('users register with POST /register', t => onEachStorage(t, async (t, app) => {
   const register = (payload: object) => app.inject({ method: 'POST', url: '/register', payload })
 
-  await t.test('makes a user', async t => {
+  await t.test('POST /register creates a user', async t => {
     const answer = await register({ username: 'Ada@example.com', password })
     t.equal(answer.statusCode, 201)
     t.equal(answer.headers.location, '/me')
@@ -21,13 +21,13 @@ t.test('POST /register', t => onEachStorage(t, async (t, app) => {
     t.same(rest, {}, 'and answers nothing else')
   })
 
-  await t.test('refuses a username that is taken, in any case of its letters', async t => {
+  await t.test('POST /register refuses a taken username, in upper and lower case', async t => {
     const answer = await register({ username: 'aDA@EXAMPLE.com', password })
     t.equal(answer.statusCode, 409)
     t.same(answer.json(), { error: 'username_taken', description: 'This username is taken.' })
   })
 
-  await t.test('makes one user of two registrations at the same time', async t => {
+  await t.test('POST /register creates one user from two registrations at the same time', async t => {
     const username = randomName()
     const answers = await Promise.all([
       register({ username, password }), register({ username: username.toUpperCase(), password })
@@ -35,7 +35,7 @@ t.test('POST /register', t => onEachStorage(t, async (t, app) => {
     t.same(answers.map(answer => answer.statusCode).sort(), [201, 409])
   })
 
-  await t.test('refuses what cannot be a username', async t => {
+  await t.test('POST /register refuses an invalid username', async t => {
     for (const username of ['ab', 'a'.repeat(255), 'a b c', 'añe', 'a\nb', 'a/b', 'ab\u0000']) {
       const answer = await register({ username, password })
       t.equal(answer.statusCode, 400, JSON.stringify(username))
@@ -43,18 +43,18 @@ t.test('POST /register', t => onEachStorage(t, async (t, app) => {
     }
   })
 
-  await t.test('accepts every character that a username may have', async t => {
+  await t.test('POST /register accepts every character that a username may have', async t => {
     for (const username of ['a.1', '_%+@-', 'x'.repeat(254), 'Z'.repeat(3)]) {
       t.equal((await register({ username, password })).statusCode, 201, username)
     }
   })
 }))
 
-t.test('POST /login', t => onEachStorage(t, async (t, app) => {
+t.test('users sign in with POST /login', t => onEachStorage(t, async (t, app) => {
   const login = (payload: object) => app.inject({ method: 'POST', url: '/login', payload })
   const ada = await signUp(app, 'ada')
 
-  await t.test('answers an access token in the profile of RFC 9068', async t => {
+  await t.test('POST /login answers an access token in the profile of RFC 9068', async t => {
     const answer = await login({ username: 'ADA', password })
     t.equal(answer.statusCode, 200)
     t.equal(answer.headers['cache-control'], 'no-store')
@@ -72,13 +72,13 @@ t.test('POST /login', t => onEachStorage(t, async (t, app) => {
     t.same(Object.keys(claims).sort(), ['aud', 'client_id', 'exp', 'iat', 'iss', 'jti', 'scope', 'sid', 'sub'])
   })
 
-  await t.test('opens a new session each time', async t => {
+  await t.test('POST /login opens a new session each time', async t => {
     const [first, second] = [decodeJwt(await signIn(app, 'ada')), decodeJwt(await signIn(app, 'ada'))]
     t.not(first['sid'], second['sid'])
     t.not(first.jti, second.jti)
   })
 
-  await t.test('does not tell an unknown username from a wrong password', async t => {
+  await t.test('POST /login gives the same answer to an unknown username and a wrong password', async t => {
     const wrong = await login({ username: 'ada', password: 'not the right password' })
     t.equal(wrong.statusCode, 401)
     t.same(wrong.json(), { error: 'invalid_credentials', description: 'The username or the password is wrong.' })
@@ -91,7 +91,7 @@ t.test('POST /login', t => onEachStorage(t, async (t, app) => {
     }
   })
 
-  await t.test('accepts any spelling of the same characters', async t => {
+  await t.test('POST /login accepts any Unicode form of the same password', async t => {
     const characters = 'Ünïcödé păsswörd'
     t.equal(
       (
@@ -105,7 +105,7 @@ t.test('POST /login', t => onEachStorage(t, async (t, app) => {
   })
 }))
 
-t.test('POST /logout', t => onEachStorage(t, async (t, app) => {
+t.test('a token is refused after POST /logout, and other sessions continue', t => onEachStorage(t, async (t, app) => {
   const ada = await signUp(app, 'ada')
   const other = await signIn(app, 'ada')
 
@@ -126,7 +126,7 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app) => {
   t.equal((await get(app, '/me', other)).statusCode, 200, 'another session of the same user goes on')
   t.equal((await get(app, '/me', await signIn(app, 'ada'))).statusCode, 200, 'and a new one works at once')
 
-  await t.test('ends every token of the session (P5)', async t => {
+  await t.test('POST /logout ends every token of the session (P5)', async t => {
     const session = await openSession(app, 'ada')
     const sibling = (await refresh(app, session.refresh_token)).json() as Pair
     t.equal((await get(app, '/me', sibling.access_token)).statusCode, 200)
@@ -135,7 +135,7 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app) => {
     t.same((await refresh(app, sibling.refresh_token)).json(), revoked)
   })
 
-  await t.test('takes an empty body under any content type, and no other body', async t => {
+  await t.test('POST /logout accepts an empty body with any content type, and no other body', async t => {
     const logout = async (payload: string, type = 'application/json') => await app.inject({
       method: 'POST',
       url: '/logout',

@@ -53,7 +53,7 @@ const exampleBodies = {
   'administration-revoke': { sid: '00000000-0000-0000-0000-000000000000' }
 }
 
-t.test('the documentation page works without editing JSON, logging out included', async t => {
+t.test('the documentation page works without edits of JSON, including the logout', async t => {
   const app = await build(t, await serversEnv(t))
   const address = await app.listen({ port: 0 })
   const page = await (await openBrowser(t)).newPage()

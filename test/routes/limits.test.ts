@@ -37,7 +37,7 @@ function countStatuses (answers: LightMyRequestResponse[]): Record<number, numbe
   return counts
 }
 
-t.test('POST /login after too many wrong passwords', t => onEachStorage(t, async (t, app) => {
+t.test('POST /login is 429 after too many wrong passwords', t => onEachStorage(t, async (t, app) => {
   const ada = await signUp(app)
   t.same(await statusesOf(5, () => login(app, ada.username)), [200, 200, 200, 200, 200], 'right ones do not count')
   for (const username of [ada.username, randomName()]) {
@@ -60,7 +60,7 @@ t.test('POST /login after too many wrong passwords', t => onEachStorage(t, async
   t.equal((await login(app, ada.username, { remoteAddress: '203.0.113.9' })).statusCode, 200, 'not from elsewhere')
 }, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' }))
 
-t.test('an account and none are limited alike, by each limit', t => onEachStorage(t, async (t, app) => {
+t.test('a known and an unknown username are limited alike, by each limit', t => onEachStorage(t, async (t, app) => {
   const sequence = async (username: string, from: number) => [
     ...await statusesOf(3, () => guess(app, username, { remoteAddress: `203.0.113.${from}` })),
     ...await statusesOf(3, () => guess(app, username, { remoteAddress: `203.0.113.${from + 1}` })),
@@ -73,7 +73,7 @@ t.test('an account and none are limited alike, by each limit', t => onEachStorag
   t.same(await sequence('no username', 5), expected)
 }, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900', LIMIT_PASSWORD_BY_ACCOUNT: '3/900', LIMIT_PASSWORD_BY_IP: '3/900' }))
 
-t.test('guesses at the same time, at two replicas, do not exceed a limit', async t => {
+t.test('guesses at the same time on two replicas do not exceed a limit', async t => {
   const env = { ...await serversEnv(t), LIMIT_PASSWORD_BY_ACCOUNT: '5/900' }
   const replicas = [await build(t, env), await build(t, env)] as const
   const { username } = await signUp(replicas[0])
@@ -93,7 +93,7 @@ t.test('thirty right logins of one account at once are all answered 200', t => o
 }))
 
 t.test('120 people who sign in at once from behind one address are all answered 200', t => onEachStorage(t, async (t, app) => {
-  // What they type is their own password, so who they are makes no difference to the limit by address.
+  // All of them type a right password, so twelve accounts are enough for the limit by address.
   const people = await Promise.all(Array.from({ length: 12 }, () => signUp(app)))
   const answers = await Promise.all(
     Array.from({ length: 120 }, (_, index) => login(app, people[index % 12]?.username ?? ''))
@@ -101,7 +101,7 @@ t.test('120 people who sign in at once from behind one address are all answered 
   t.same(countStatuses(answers), { 200: 120 })
 }, { LIMIT_PASSWORD_BY_IP: '100/900', LIMIT_REGISTER_BY_IP: '200/900' }))
 
-t.test('right and wrong passwords at once are counted exactly, at two replicas', async t => {
+t.test('right and wrong passwords at once on two replicas are counted exactly', async t => {
   const env = { ...await serversEnv(t), LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '8/900' }
   const replicas = [await build(t, env), await build(t, env)] as const
   const { username } = await signUp(replicas[0])
@@ -115,7 +115,7 @@ t.test('right and wrong passwords at once are counted exactly, at two replicas',
   t.equal((await login(replicas[1], username)).statusCode, 429)
 })
 
-t.test('whoever waits for Retry-After may try again', t => onEachStorage(t, async (t, app) => {
+t.test('a client may try again after the time in Retry-After', t => onEachStorage(t, async (t, app) => {
   const { username } = await signUp(app)
   t.same(await statusesOf(2, () => guess(app, username)), [401, 401])
   const answer = await login(app, username)
@@ -128,7 +128,7 @@ t.test('whoever waits for Retry-After may try again', t => onEachStorage(t, asyn
   t.ok(elapsedSeconds < seconds + 2, 'though it was tried all the time')
 }, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/3' }))
 
-t.test('POST /register too often', t => onEachStorage(t, async (t, app) => {
+t.test('POST /register is 429 after too many registrations', t => onEachStorage(t, async (t, app) => {
   t.same(await statusesOf(2, () => register(app)), [201, 201])
   const answer = await register(app)
   t.equal(answer.statusCode, 429)
@@ -139,19 +139,19 @@ t.test('POST /register too often', t => onEachStorage(t, async (t, app) => {
   t.equal((await register(app, { remoteAddress: '2001:db8::3' })).statusCode, 429, 'the same /64')
 }, { LIMIT_REGISTER_BY_IP: '2/3600' }))
 
-t.test('a forged X-Forwarded-For changes nothing', async t => {
+t.test('a forged X-Forwarded-For does not get around a limit', async t => {
   const limit = { LIMIT_REGISTER_BY_IP: '2/3600' }
   const from = (remoteAddress: string, forwarded: string) => ({
     remoteAddress, headers: { 'x-forwarded-for': forwarded }
   })
 
-  await t.test('without TRUST_PROXY', async t => {
+  await t.test('a forged X-Forwarded-For is ignored without TRUST_PROXY', async t => {
     const app = await build(t, { ...await embeddedEnv(t), ...limit })
     let last = 0
     t.same(await statusesOf(3, () => register(app, from('10.0.0.1', `203.0.113.${last++}`))), [201, 201, 429])
   })
 
-  await t.test('from one who is not the proxy, and in front of what the proxy added', async t => {
+  await t.test('a forged X-Forwarded-For is ignored from an untrusted host, and before entries of the proxy', async t => {
     const app = await build(t, { ...await embeddedEnv(t), ...limit, TRUST_PROXY: '10.0.0.0/8' })
     let last = 0
     const forged = () => `203.0.113.${last++}`
@@ -190,7 +190,7 @@ t.test('a forged X-Forwarded-For changes nothing', async t => {
   })
 })
 
-t.test('RATE_LIMITS=off', t => onEachStorage(t, async (t, _app, env) => {
+t.test('RATE_LIMITS=off turns all limits off, and logs a warning', t => onEachStorage(t, async (t, _app, env) => {
   const lines: string[] = []
   const app = await build(t, { ...env, DATA_DIR: `${env['DATA_DIR'] ?? ''}-off`, RATE_LIMITS: 'off' }, {
     level: 'info',
@@ -206,7 +206,7 @@ t.test('RATE_LIMITS=off', t => onEachStorage(t, async (t, _app, env) => {
   await t.resolves(app.limits.refresh('a-session'))
 }, { LIMIT_REGISTER_BY_IP: '1/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '1/900', LIMIT_REFRESH_BY_SESSION: '1/900' }))
 
-t.test('a login that cannot be checked uses nothing up', async t => {
+t.test('a login that cannot be checked does not count against a limit', async t => {
   const env = await serversEnv(t)
   const real = new URL(postgresUrl())
   const proxy = await proxyTo(t, real.hostname, Number(real.port))

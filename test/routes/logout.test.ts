@@ -11,12 +11,12 @@ import { entryKey } from '../../src/entries/revocation.ts'
 
 const done = { message: 'Successfully logged out' }
 
-t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
+t.test('POST /logout ends this session, the others, or all sessions of the user', t => onEachStorage(t, async (t, app, env) => {
   const withAccess = ({ access_token: token }: Pair, query = '') => ask(app, 'POST', `/logout${query}`, token)
   const withRefresh = ({ refresh_token: token }: Pair, query = '') =>
     ask(app, 'POST', `/logout${query}`, undefined, { refresh_token: token })
 
-  await t.test('puts jti and sid on the blocklist, and ends the refresh tokens', async t => {
+  await t.test('POST /logout puts jti and sid on the blocklist, and ends the refresh tokens', async t => {
     const pair = await aSession(app)
     const next = (await refresh(app, pair.refresh_token)).json() as Pair
     const answer = await withAccess(pair)
@@ -34,7 +34,7 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
     )
   })
 
-  await t.test('can be asked for with a refresh token, again and again', async t => {
+  await t.test('POST /logout works with a refresh token, and can be repeated', async t => {
     const pair = await aSession(app)
     for (let time = 0; time < 2; time++) {
       const answer = await withRefresh(pair)
@@ -44,7 +44,7 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
     t.same(await refusals(app, pair), ended)
   })
 
-  await t.test('with a spent refresh token is refused, and ends the session all the same', async t => {
+  await t.test('POST /logout with a spent refresh token is refused, but ends the session', async t => {
     const pair = await aSession(app)
     const next = (await refresh(app, pair.refresh_token)).json() as Pair
     expectError(t, await withRefresh(pair), 401, 'refresh_token_reused')
@@ -54,7 +54,7 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
     expectError(t, await withRefresh({ ...pair, refresh_token: 'x' }), 401, 'invalid_token')
   })
 
-  await t.test('takes one token, not both and not none', async t => {
+  await t.test('POST /logout takes exactly one token', async t => {
     const pair = await aSession(app)
     expectError(
       t,
@@ -76,7 +76,7 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
   })
 
   for (const [name, logOut] of Object.entries({ 'an access token': withAccess, 'a refresh token': withRefresh })) {
-    await t.test(`of the others, with ${name}, ends them and not this session`, async t => {
+    await t.test(`POST /logout?scope=others with ${name} ends the other sessions, and not this one`, async t => {
       const { username, sessions } = await withSessions(app, 3)
       const [one, two, mine] = sessions as [Pair, Pair, Pair]
       const stranger = await aSession(app)
@@ -89,7 +89,7 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
       t.equal((await refresh(app, mine.refresh_token)).statusCode, 200)
     })
 
-    await t.test(`of all, with ${name}, ends all sessions of the user`, async t => {
+    await t.test(`POST /logout?scope=all with ${name} ends all sessions of the user`, async t => {
       const { username, sessions } = await withSessions(app, 3)
       const stranger = await aSession(app)
       t.equal((await logOut(sessions[1] as Pair, '?scope=all')).statusCode, 200)
@@ -102,7 +102,7 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
       )
     })
 
-    await t.test(`with ${name}, and a query that is not understood, ends nothing`, async t => {
+    await t.test(`POST /logout with ${name} and an unknown query ends nothing`, async t => {
       const { sessions } = await withSessions(app, 2)
       for (const query of [
         '?scope=everything', '?scope=', '?scope=session', '?scope=ALL', '?scope=all&scope=others', '?all=true',
@@ -117,7 +117,7 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
     })
   }
 
-  await t.test('of the others is refused to a session that has ended', async t => {
+  await t.test('POST /logout?scope=others is refused for a session that has ended', async t => {
     const { sessions } = await withSessions(app, 2)
     const [mine, other] = sessions as [Pair, Pair]
     await withAccess(mine)
@@ -126,7 +126,7 @@ t.test('POST /logout', t => onEachStorage(t, async (t, app, env) => {
     t.ok(await isAccepted(app, other))
   })
 
-  await t.test('of others or of all is refused to a refresh token that has expired, which still ends its own session', async t => {
+  await t.test('an expired refresh token cannot end other sessions at POST /logout, but ends its own session', async t => {
     const { sessions } = await withSessions(app, 2)
     const [mine, other] = sessions as [Pair, Pair]
     await query(app, `update sessions set expires_at = clock_timestamp() where id = '${sessionIdOf(mine)}'`)

@@ -11,7 +11,7 @@ import {
   ed25519, forge, goodClaims, hs256, nowSeconds, strangersKey, wrongHeaders, wrongTokens
 } from '../support/tokens.ts'
 
-t.test('GET /me answers the user whom the token speaks for', t => onEachStorage(t, async (t, app) => {
+t.test('GET /me answers the user of the token', t => onEachStorage(t, async (t, app) => {
   const ada = await signUp(app, 'Ada')
   const answer = await get(app, '/me', ada.token)
   t.equal(answer.statusCode, 200)
@@ -28,7 +28,7 @@ t.test('GET /me answers the user whom the token speaks for', t => onEachStorage(
   )
 }))
 
-t.test('verified tokens are remembered, and what is remembered cannot be changed', async t => {
+t.test('verified tokens are remembered, and their claims cannot be changed', async t => {
   const app = buildUnready(t, loadConfig(await serversEnv(t)))
   const seen: unknown[] = []
   app.after(() => { app.get('/seen', { onRequest: app.authenticate }, async request => { seen.push(request.user) }) })
@@ -40,7 +40,7 @@ t.test('verified tokens are remembered, and what is remembered cannot be changed
   t.ok(Object.isFrozen(seen[0]))
 })
 
-t.test('GET /token answers what the token itself says, and asks no database', t => onEachStorage(t, async (t, app) => {
+t.test('GET /token answers the claims of the token, without the database', t => onEachStorage(t, async (t, app) => {
   const ada = await signUp(app, 'ada')
   const { sub, sid, scope, iat, exp } = decodeJwt(ada.token)
   await app.database.close()
@@ -52,7 +52,7 @@ t.test('GET /token answers what the token itself says, and asks no database', t 
   t.equal(me.json().error, 'service_unavailable')
 }))
 
-t.test('whatever is wrong with a token of ours is a 401 that says so', async t => {
+t.test('every wrong variant of a token of the service is a 401 that names the error', async t => {
   const app = await build(t, await serversEnv(t))
   const ada = await signUp(app, 'ada')
   const sign = await ourSigner(app)
@@ -89,7 +89,7 @@ t.test('whatever is wrong with a token of ours is a 401 that says so', async t =
   }
 })
 
-t.test('other spellings of a revoked token are refused too: the blocklist is keyed on its jti', async t => {
+t.test('another spelling of a revoked token is refused, since the blocklist is keyed on the jti', async t => {
   const app = await build(t, await serversEnv(t))
   const { token } = await signUp(app, 'ada')
   await app.inject({ method: 'POST', url: '/logout', headers: bearer(token) })
@@ -102,7 +102,7 @@ t.test('other spellings of a revoked token are refused too: the blocklist is key
   t.equal((await get(app, '/token', twin)).statusCode, 401)
 })
 
-t.test('settings of tokens: lifetime, audience and leeway', async t => {
+t.test('the settings for lifetime, audience and leeway apply to tokens', async t => {
   const app = await build(t, {
     ...await serversEnv(t), ACCESS_TOKEN_TTL: '60', AUDIENCE: 'the-api', CLOCK_LEEWAY: '30'
   })
@@ -154,7 +154,7 @@ function wrongTokensOfOurs (
   }
 }
 
-/** Signs as the service does. What it holds cannot be exported, so the test reads its database. */
+/** Signs as the service does. Its key cannot be exported, so the test reads it from the database. */
 async function ourSigner (app: FastifyInstance): Promise<(input: string) => Buffer> {
   const stored = await createKeyRepository(app.database).findActive()
   if (stored === undefined) throw new Error('There is no key.')

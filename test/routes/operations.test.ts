@@ -12,7 +12,7 @@ import { aSession } from '../support/expect.ts'
 import { keepLog } from '../support/log.ts'
 import { get, signUp } from '../support/people.ts'
 
-t.test('GET /health/live and /health/ready', t => onEachStorage(t, async (t, app) => {
+t.test('GET /health/ready is 503 while database and blocklist are down, and GET /health/live stays 200', t => onEachStorage(t, async (t, app) => {
   for (const url of ['/health/live', '/health/ready']) {
     const answer = await get(app, url)
     t.equal(answer.statusCode, 200)
@@ -27,7 +27,7 @@ t.test('GET /health/live and /health/ready', t => onEachStorage(t, async (t, app
   t.equal((await get(app, '/health/live')).statusCode, 200, 'the process lives on')
 }))
 
-t.test('GET /health/ready is 503 while the embedded folder is missing, or is another one', async t => {
+t.test('GET /health/ready is 503 while the embedded folder is missing or replaced', async t => {
   const env = await embeddedEnv(t)
   const app = await build(t, env)
   const folder = String(env['DATA_DIR'])
@@ -51,7 +51,7 @@ t.test('GET /health/ready is 503 while the embedded folder is missing, or is ano
   await rename(aside, join(folder, 'postgres'))
 })
 
-t.test('GET /.well-known/jwks.json', async t => {
+t.test('GET /.well-known/jwks.json answers the public key', async t => {
   const app = await build(t, await serversEnv(t))
   const answer = await get(app, '/.well-known/jwks.json')
   t.equal(answer.statusCode, 200)
@@ -61,7 +61,7 @@ t.test('GET /.well-known/jwks.json', async t => {
   t.same(Object.keys(keys[0]).sort(), ['alg', 'crv', 'kid', 'kty', 'use', 'x'], 'no private member')
   t.match(keys[0], { kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA', use: 'sig', kid: app.keyRing.signingKey.kid })
 
-  await t.test('another JOSE library verifies our tokens with it', async t => {
+  await t.test('another JOSE library verifies tokens of the service with the published key', async t => {
     const address = await app.listen({ port: 0 })
     const { id, token } = await signUp(app)
     const { payload } = await jwtVerify(token, createRemoteJWKSet(new URL(`${address}/.well-known/jwks.json`)), {
@@ -71,7 +71,7 @@ t.test('GET /.well-known/jwks.json', async t => {
   })
 })
 
-t.test('Node itself verifies our tokens with the published key, without a JOSE library', async t => {
+t.test('Node itself verifies tokens with the published key, without a JOSE library', async t => {
   const app = await build(t, await serversEnv(t))
   const { token } = await signUp(app)
   const [header = '', payload = '', signature = ''] = token.split('.')
@@ -83,7 +83,7 @@ t.test('Node itself verifies our tokens with the published key, without a JOSE l
   t.equal(verifies(`${header}.${payload}x`), false)
 })
 
-t.test('GET /openapi.json is the document that is committed', async t => {
+t.test('GET /openapi.json answers the document that is committed', async t => {
   const app = await build(t, await serversEnv(t))
   const answer = await get(app, '/openapi.json')
   t.equal(answer.statusCode, 200)
@@ -91,7 +91,7 @@ t.test('GET /openapi.json is the document that is committed', async t => {
   t.same(answer.json(), JSON.parse(readFileSync(openapiFile, 'utf8')))
 })
 
-t.test('GET /docs is a page that asks no outside host', async t => {
+t.test('GET /docs is a page that loads nothing from another host', async t => {
   const app = await build(t, await serversEnv(t))
   const page = await get(app, '/docs')
   t.equal(page.statusCode, 200)
@@ -107,7 +107,7 @@ t.test('GET /docs is a page that asks no outside host', async t => {
   }
 })
 
-t.test('the logged path has no token, wherever in the path it is', async t => {
+t.test('the logged path has no token, in any place of the path', async t => {
   const log = keepLog()
   const app = await build(t, await serversEnv(t), log.logger)
   const waiting = buildWaitingApp(app.log, new OutageError('database', 'down'))
@@ -140,7 +140,7 @@ t.test('the logged path has no token, wherever in the path it is', async t => {
   )
 })
 
-t.test('TRUST_PROXY decides whose X-Forwarded-For is believed', async t => {
+t.test('TRUST_PROXY decides whose X-Forwarded-For is trusted', async t => {
   for (const [trusted, ip] of [
     ['', '127.0.0.1'], ['10.0.0.0/8', '127.0.0.1'], ['127.0.0.0/8', '203.0.113.7']
   ] as const) {

@@ -26,7 +26,7 @@ async function useUp (app: FastifyInstance, username: string): Promise<number[]>
   return statuses
 }
 
-t.test('strangers do not lock an owner out of the places where the account has signed in before', t => onEachStorage(t, async (t, app) => {
+t.test('strangers do not lock an owner out at places where the account has signed in before', t => onEachStorage(t, async (t, app) => {
   const { username } = await withSessions(app, 0)
   for (const address of ['198.51.100.1', '2001:db8:1:2::1']) {
     t.equal((await loginFrom(app, username, address)).statusCode, 200)
@@ -45,7 +45,7 @@ t.test('strangers do not lock an owner out of the places where the account has s
   )
 }, settings))
 
-t.test('an owner with a session is known where it was used last, however long events are kept', t => onEachStorage(t, async (t, app) => {
+t.test('the last place of a live session is known, even if its security events were deleted', t => onEachStorage(t, async (t, app) => {
   const { username } = await withSessions(app, 0)
   await loginFrom(app, username, '198.51.100.1')
   await loginFrom(app, username, '2001:db8:1:2::1')
@@ -61,7 +61,7 @@ t.test('an owner with a session is known where it was used last, however long ev
   }
 }, settings))
 
-t.test('a place is known where the password was proved, and not where a session was refreshed', t => onEachStorage(t, async (t, app) => {
+t.test('a place is known after a right password there, and not after a refresh', t => onEachStorage(t, async (t, app) => {
   const { username } = await withSessions(app, 0)
   const from = (address: string) => ({ remoteAddress: '10.0.0.1', headers: { 'x-forwarded-for': address } })
   const stolen = (await loginFrom(app, username, '198.51.100.1')).json() as Pair

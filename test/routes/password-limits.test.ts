@@ -12,7 +12,7 @@ const change = (app: FastifyInstance, pair: Pair, current: string, next = newPas
 const remove = (app: FastifyInstance, pair: Pair, password: string) =>
   ask(app, 'DELETE', '/me', pair.access_token, { password })
 
-/** How many wrong passwords are recorded of a user. */
+/** Counts the wrong passwords that are recorded for a user. */
 async function countFailures (app: FastifyInstance, userId: string): Promise<number> {
   const [row] = await query<{ count: number }>(
     app,
@@ -21,7 +21,7 @@ async function countFailures (app: FastifyInstance, userId: string): Promise<num
   return row?.count ?? NaN
 }
 
-t.test('passwords that are asked for again are limited like those of a login, with which they are counted', t => onEachStorage(t, async (t, app) => {
+t.test('PUT /me/password and DELETE /me count wrong passwords together with POST /login', t => onEachStorage(t, async (t, app) => {
   for (const [name, act] of Object.entries({ 'PUT /me/password': change, 'DELETE /me': remove })) {
     const { id, username, sessions: [mine] } = await withSessions(app, 1)
     for (let time = 0; time < 3; time++) {
@@ -39,7 +39,7 @@ t.test('passwords that are asked for again are limited like those of a login, wi
   }
 }, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '3/900' }))
 
-t.test('a change of the password that succeeds, or had succeeded, uses nothing up', t => onEachStorage(t, async (t, app) => {
+t.test('a password change that succeeds, or is repeated, does not count against a limit', t => onEachStorage(t, async (t, app) => {
   const { id, username } = await withSessions(app, 0)
   const mine = await openSession(app, username)
   for (let time = 0; time < 4; time++) t.equal((await change(app, mine, password)).statusCode, 204)
@@ -54,7 +54,7 @@ t.test('a change of the password that succeeds, or had succeeded, uses nothing u
   )
 }, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' }))
 
-t.test('POST /refresh too often for one session', t => onEachStorage(t, async (t, app) => {
+t.test('POST /refresh is 429 after too many refreshes of one session', t => onEachStorage(t, async (t, app) => {
   const { sessions } = await withSessions(app, 2)
   let [mine, other] = sessions as [Pair, Pair]
   for (let time = 0; time < 3; time++) mine = (await refresh(app, mine.refresh_token)).json()

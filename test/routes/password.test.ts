@@ -7,12 +7,12 @@ import { openSession, password, refresh, type Pair } from '../support/people.ts'
 const newPassword = 'a wholly different pass phrase'
 const good = { access: undefined, refresh: undefined }
 
-t.test('PUT /me/password', t => onEachStorage(t, async (t, app) => {
+t.test('users change their password with PUT /me/password', t => onEachStorage(t, async (t, app) => {
   const change = (pair: Pair, current: unknown, next: unknown) =>
     ask(app, 'PUT', '/me/password', pair.access_token, { current_password: current, new_password: next })
   const login = (username: string, password: string) => ask(app, 'POST', '/login', undefined, { username, password })
 
-  await t.test('sets the new one, ends all other sessions and keeps this one', async t => {
+  await t.test('PUT /me/password sets the new password, ends all other sessions and keeps this one', async t => {
     const { id, username, sessions } = await withSessions(app, 3)
     const stranger = await withSessions(app, 1)
     const [one, two, mine] = sessions as [Pair, Pair, Pair]
@@ -31,7 +31,7 @@ t.test('PUT /me/password', t => onEachStorage(t, async (t, app) => {
     t.same((await everyRow(app)).filter(row => row.includes(newPassword) || row.includes(password)), [])
   })
 
-  await t.test('repeated, succeeds, and does not end what was opened since', async t => {
+  await t.test('a repeated PUT /me/password succeeds, and does not end sessions that were opened since', async t => {
     const { id, username, sessions: [mine] } = await withSessions(app, 1)
     t.equal((await change(mine as Pair, password, newPassword)).statusCode, 204)
     const newer = (await login(username, newPassword)).json() as Pair
@@ -43,7 +43,7 @@ t.test('PUT /me/password', t => onEachStorage(t, async (t, app) => {
     )
   })
 
-  await t.test('is refused with a wrong current password, which is counted', async t => {
+  await t.test('PUT /me/password with a wrong current password is refused and counted', async t => {
     const { id, username, sessions } = await withSessions(app, 2)
     const [mine, other] = sessions as [Pair, Pair]
     const answer = await change(mine, 'not the right password', newPassword)
@@ -57,7 +57,7 @@ t.test('PUT /me/password', t => onEachStorage(t, async (t, app) => {
     )
   })
 
-  await t.test('is refused for a new one that will not do, and says where', async t => {
+  await t.test('PUT /me/password with an invalid new password is refused, and names the place of the mistake', async t => {
     const { username, sessions: [mine] } = await withSessions(app, 1)
     const short = await change(mine as Pair, password, 'fourteen chars')
     expectError(t, short, 400, 'invalid_request')
@@ -79,7 +79,7 @@ t.test('PUT /me/password', t => onEachStorage(t, async (t, app) => {
     t.equal((await login(username, password)).statusCode, 200)
   })
 
-  await t.test('leaves the refresh token of this session good, and its grace', async t => {
+  await t.test('PUT /me/password keeps the refresh token of this session valid, and its grace', async t => {
     const { username } = await withSessions(app, 0)
     const first = await openSession(app, username)
     const second = (await refresh(app, first.refresh_token)).json() as Pair

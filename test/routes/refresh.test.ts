@@ -7,11 +7,11 @@ import { openSession, refresh, type Pair } from '../support/people.ts'
 
 const settings = { REFRESH_TOKEN_TTL: '1000', SESSION_MAX_AGE: '1500' }
 
-t.test('POST /refresh', t => onEachStorage(t, async (t, app) => {
+t.test('clients renew their tokens with POST /refresh', t => onEachStorage(t, async (t, app) => {
   const { username } = await withSessions(app, 0)
   const renew = async (pair: Pair) => (await refresh(app, pair.refresh_token)).json() as Pair
 
-  await t.test('spends the token for a new pair of the same session', async t => {
+  await t.test('POST /refresh spends the token for a new pair of the same session', async t => {
     const first = await openSession(app, username)
     const answer = await refresh(app, first.refresh_token)
     t.equal(answer.statusCode, 200)
@@ -27,7 +27,7 @@ t.test('POST /refresh', t => onEachStorage(t, async (t, app) => {
     t.ok(await isAccepted(app, first), 'the old access token goes on until it expires')
   })
 
-  await t.test('remembers when and where it was used last', async t => {
+  await t.test('POST /refresh stores the time and place of the last use of the session', async t => {
     const pair = await openSession(app, username)
     await letTimePass(app, 100)
     const payload = { refresh_token: pair.refresh_token }
@@ -39,7 +39,7 @@ t.test('POST /refresh', t => onEachStorage(t, async (t, app) => {
     t.ok(Number(new Date(row['last_used_at'] as string)) - Number(new Date(row['created_at'] as string)) >= 100_000)
   })
 
-  await t.test('lets a session live on, but never beyond its greatest age', async t => {
+  await t.test('POST /refresh extends a session, but never beyond its maximum age', async t => {
     const opened = await openSession(app, username)
     await letTimePass(app, 600)
     const second = await renew(opened)
@@ -59,7 +59,7 @@ t.test('POST /refresh', t => onEachStorage(t, async (t, app) => {
     expectError(t, await refresh(app, third.refresh_token), 401, 'token_expired')
   })
 
-  await t.test('refuses a token that was not used for too long', async t => {
+  await t.test('POST /refresh refuses a token that was not used for too long', async t => {
     const pair = await openSession(app, username)
     await letTimePass(app, 1000)
     const answer = await refresh(app, pair.refresh_token)
@@ -67,7 +67,7 @@ t.test('POST /refresh', t => onEachStorage(t, async (t, app) => {
     t.match(answer.headers['www-authenticate'], /^Bearer realm="signout", error="invalid_token"/)
   })
 
-  await t.test('refuses what was never a refresh token, and that of a session that has ended', async t => {
+  await t.test('POST /refresh refuses an unknown token, and the token of a session that has ended', async t => {
     for (const text of ['x', 'A'.repeat(43), '\u0000', 'é'.repeat(43), 'x'.repeat(4096)]) {
       expectError(t, await refresh(app, text), 401, 'invalid_token')
     }
@@ -76,7 +76,7 @@ t.test('POST /refresh', t => onEachStorage(t, async (t, app) => {
     expectError(t, await refresh(app, pair.refresh_token), 401, 'token_revoked')
   })
 
-  await t.test('refuses a body of another form, and spends nothing', async t => {
+  await t.test('POST /refresh refuses an invalid body, and spends no token', async t => {
     const { refresh_token: token } = await openSession(app, username)
     const wrong = [
       undefined,
@@ -96,7 +96,7 @@ t.test('POST /refresh', t => onEachStorage(t, async (t, app) => {
     t.equal((await refresh(app, token)).statusCode, 200)
   })
 
-  await t.test('answers nothing when the session expired within the grace', async t => {
+  await t.test('POST /refresh refuses a token in grace if its session has expired', async t => {
     const pair = await openSession(app, username)
     await renew(pair)
     await query(

@@ -19,8 +19,8 @@ const list = async (app: FastifyInstance, pair: Pair, query = ''): Promise<Liste
   (await ask(app, 'GET', `/me/sessions${query}`, pair.access_token)).json()
 const idsOf = (listed: Listed[]) => listed.map(({ id }) => id)
 
-t.test('GET /me/sessions', t => onEachStorage(t, async (t, app) => {
-  await t.test('answers the live sessions of the user, newest first, and which one asks', async t => {
+t.test('users list their sessions with GET /me/sessions', t => onEachStorage(t, async (t, app) => {
+  await t.test('GET /me/sessions lists the live sessions, newest first, and marks the current one', async t => {
     const { sessions } = await withSessions(app, 3)
     const [first, second, third] = sessions as [Pair, Pair, Pair]
     await aSession(app)
@@ -41,7 +41,7 @@ t.test('GET /me/sessions', t => onEachStorage(t, async (t, app) => {
     t.ok(Date.parse(refreshed) > Date.parse(opened))
   })
 
-  await t.test('answers those that are over when it is asked for them', async t => {
+  await t.test('GET /me/sessions?state=over lists ended and expired sessions', async t => {
     const { username, sessions } = await withSessions(app, 2)
     const [loggedOut, expired] = sessions as [Pair, Pair]
     await ask(app, 'POST', '/logout', loggedOut.access_token)
@@ -55,7 +55,7 @@ t.test('GET /me/sessions', t => onEachStorage(t, async (t, app) => {
     t.notOk('ended_at' in (over[0] as Listed) || 'end_reason' in (over[0] as Listed), 'which has just expired')
   })
 
-  await t.test('refuses a query that it does not know, and whoever has no token', async t => {
+  await t.test('GET /me/sessions refuses an unknown query, and a request without a token', async t => {
     const { access_token: token } = await aSession(app)
     for (const query of ['?state=all', '?state=', '?user=x']) {
       expectError(t, await ask(app, 'GET', `/me/sessions${query}`, token), 400, 'invalid_request')
@@ -64,10 +64,10 @@ t.test('GET /me/sessions', t => onEachStorage(t, async (t, app) => {
   })
 }))
 
-t.test('DELETE /me/sessions/:id', t => onEachStorage(t, async (t, app) => {
+t.test('users end one of their sessions with DELETE /me/sessions/:id', t => onEachStorage(t, async (t, app) => {
   const end = (pair: Pair, id: string) => ask(app, 'DELETE', `/me/sessions/${id}`, pair.access_token)
 
-  await t.test('ends that session and no other, and may be repeated', async t => {
+  await t.test('DELETE /me/sessions/:id ends that session and no other, and may be repeated', async t => {
     const { username, sessions } = await withSessions(app, 3)
     const [mine, lost, other] = sessions as [Pair, Pair, Pair]
     for (let time = 0; time < 2; time++) {
@@ -83,14 +83,14 @@ t.test('DELETE /me/sessions/:id', t => onEachStorage(t, async (t, app) => {
     t.same(await refusals(app, mine), ended)
   })
 
-  await t.test('does not find a session of somebody else, nor one that is not there', async t => {
+  await t.test('DELETE /me/sessions/:id is 404 for the session of another user, and for an unknown id', async t => {
     const [ada, bob] = [await aSession(app), await aSession(app)]
     expectError(t, await end(ada, sessionIdOf(bob)), 404, 'not_found')
     expectError(t, await end(ada, crypto.randomUUID()), 404, 'not_found')
     t.same(await refusals(app, bob), { access: undefined, refresh: undefined })
   })
 
-  await t.test('refuses what is no id', async t => {
+  await t.test('DELETE /me/sessions/:id refuses an invalid id', async t => {
     const pair = await aSession(app)
     for (const id of ['x', '1', `${sessionIdOf(pair)}x`, `urn:uuid:${sessionIdOf(pair)}`, '%00']) {
       expectError(t, await end(pair, id), 400, 'invalid_request', id)

@@ -25,7 +25,7 @@ function npmRun (t: Test, args: string[], env: Env = {}) {
   return { output: () => output, ended, pressCtrlC: () => { toGroup('SIGINT') } }
 }
 
-/** A port with two free ones after it, as far as can be known. */
+/** Returns a free port that has room for two more after it. */
 async function findThreeFreePorts (): Promise<number> {
   for (;;) {
     const port = await findFreePort()
@@ -33,7 +33,7 @@ async function findThreeFreePorts (): Promise<number> {
   }
 }
 
-t.test('npm run replicas starts as many as it is told, tells their logs apart, and stops them all on Ctrl-C', async t => {
+t.test('npm run replicas starts the given number, labels their logs, and stops all on Ctrl-C', async t => {
   const env = await serversEnv(t)
   const firstPort = await findThreeFreePorts()
   const replicas = npmRun(t, ['replicas', '--', '3', '--first-port', String(firstPort)], env)
@@ -59,7 +59,7 @@ t.test('npm run replicas starts as many as it is told, tells their logs apart, a
   }
 })
 
-t.test('a count that is none, and a port that is none, are refused with the way to do it', async t => {
+t.test('npm run replicas refuses an invalid count and an invalid port with its usage', async t => {
   for (const args of [
     ['none'],
     ['0'],
@@ -77,7 +77,7 @@ t.test('a count that is none, and a port that is none, are refused with the way 
   }
 })
 
-t.test('every command says what it does', async t => {
+t.test('every command of package.json prints its usage with --help', async t => {
   for (const script of ['replicas', 'services', 'openapi', 'load']) {
     const { ended, output } = npmRun(t, [script, '--', '--help'])
     t.equal(await ended, 0, script)

@@ -4,7 +4,7 @@ import t from 'tap'
 import { scratchPostgres } from '../../scripts/services/postgres.ts'
 import { until } from '../support/wait.ts'
 
-t.test('a Postgres that was killed leaves its pid file behind, and its data is removed all the same', async t => {
+t.test('the data of a killed Postgres is removed, although its pid file is left behind', async t => {
   const { dataDir, stop } = await scratchPostgres()
   t.teardown(() => { rmSync(dataDir, { recursive: true, force: true }) })
   const pidFile = join(dataDir, 'postmaster.pid')

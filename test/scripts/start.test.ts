@@ -8,7 +8,7 @@ import { inTerminal } from '../support/terminal.ts'
 import { undisturbed } from '../support/undisturbed.ts'
 import { until } from '../support/wait.ts'
 
-/** Runs a program until it has printed what is waited for, stops it, and answers all that it printed. */
+/** Runs a program until it has printed the awaited text, stops it, and returns its whole output. */
 async function outputUntil (
   t: Test,
   program: string,
@@ -43,7 +43,7 @@ function freshCopy (t: Test): string {
   return copy
 }
 
-t.test('npm start builds when it must, and only then', async t => {
+t.test('npm start builds if sources have changed, and only then', async t => {
   const cwd = freshCopy(t)
   const built = join(cwd, 'dist', 'src', 'server.js')
   const env = { ...await serversEnv(t), PORT: '0' }
@@ -59,7 +59,7 @@ t.test('npm start builds when it must, and only then', async t => {
   t.ok(existsSync(join(cwd, 'dist', 'src', 'another.js')), 'a new source is built')
 })
 
-t.test('a build removes the compiled files of sources that were removed, and nothing else', async t => {
+t.test('a build removes the compiled files of removed sources, and nothing else', async t => {
   const cwd = freshCopy(t)
   for (const folder of ['src', 'plugins', 'routes']) rmSync(join(cwd, folder), { recursive: true })
   for (const path of ['src/kept.ts', 'src/gone.ts', 'plugins/old/gone.ts', 'routes/kept.ts']) {
@@ -80,7 +80,7 @@ t.test('a build removes the compiled files of sources that were removed, and not
 
 const server = `${process.execPath} ${join(packageRoot, 'dist', 'src', 'server.js')}`
 
-t.test('when its terminal is closed, the process ends', async t => {
+t.test('the process ends when its terminal is closed', async t => {
   const cwd = scratchFolder(t)
   const env = { ...await serversEnv(t), PORT: '0', TERM: 'xterm' }
   const closeTerminal = (child: ChildProcess) => { child.kill('SIGKILL') }
@@ -101,7 +101,7 @@ function isRunning (pid: number): boolean {
   }
 }
 
-t.test('in a terminal the log is pretty', async t => {
+t.test('the log in a terminal is formatted for people', async t => {
   const env = { ...await serversEnv(t), PORT: '0', TERM: 'xterm' }
   const pressCtrlC = (child: ChildProcess) => { child.stdin?.write('\u0003') }
   const output = await outputUntil(
@@ -114,7 +114,7 @@ t.test('in a terminal the log is pretty', async t => {
   t.match(plain, 'INFO: Blocklist: Redis at redis://')
 })
 
-t.test('the package has what its exports name, and the built plugin is the plugin', async t => {
+t.test('the package has every file that its exports name, and the built plugin is the plugin', async t => {
   const { exports } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
     exports: Record<string, string | { types: string, default: string }>
   }

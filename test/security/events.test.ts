@@ -16,7 +16,7 @@ const eventsOf = (app: FastifyInstance, userId: string): Promise<Row[]> =>
     `select type, actor_id, session_id, host(ip) as ip, details, count from security_events where user_id = '${userId}' order by position`
   )
 
-/** Everything that people do to an account of their own, and the events of it, in order. */
+/** Makes every act of a user on the own account. Returns the expected events in order. */
 async function liveALife (
   app: FastifyInstance
 ): Promise<{
@@ -60,7 +60,7 @@ async function liveALife (
   }
 }
 
-t.test('each act is recorded with what it was, whose, in which session, where and when, and no secret', t => onEachStorage(t, async (t, app) => {
+t.test('each act is recorded with its type, user, session, address and time, and without a secret', t => onEachStorage(t, async (t, app) => {
   const { id, secrets, expected } = await liveALife(app)
   t.same(
     await eventsOf(app, id),
@@ -76,7 +76,7 @@ t.test('each act is recorded with what it was, whose, in which session, where an
   t.same((await everyRow(app)).filter(row => secrets.some(secret => row.includes(secret))), [])
 }))
 
-t.test('the log carries the same events in one shape, and no secret', async t => {
+t.test('the log has the same security events in one form, and no secret', async t => {
   const log = keepLog()
   const app = await build(t, await serversEnv(t), log.logger)
   const { id, secrets, expected } = await liveALife(app)
@@ -101,7 +101,7 @@ t.test('the log carries the same events in one shape, and no secret', async t =>
   t.same([...secrets, admin.token].filter(secret => log.text().includes(secret)), [])
 })
 
-t.test('the log has an address in the form that the table has', async t => {
+t.test('the log has addresses in the same form as the table', async t => {
   const log = keepLog()
   const app = await build(t, await serversEnv(t), log.logger)
   const { id, username } = await withSessions(app, 0)
@@ -120,7 +120,7 @@ t.test('the log has an address in the form that the table has', async t => {
   t.same(logged.map(event => event?.['ip']), ['192.0.2.9', '2001:db8::1', 'fe80::1', null])
 })
 
-t.test('an ending that found nothing to end is recorded, but not one that is merely repeated', t => onEachStorage(t, async (t, app) => {
+t.test('an ending that finds no session is recorded, but a mere repetition is not', t => onEachStorage(t, async (t, app) => {
   const { id: adminId, token: admin } = await signUpAdmin(app)
   const { id, sessions } = await withSessions(app, 1)
   const { access_token: mine, refresh_token: refreshToken } = sessions[0] as Pair
@@ -152,7 +152,7 @@ t.test('an ending that found nothing to end is recorded, but not one that is mer
   )
 }))
 
-t.test('an act and its event happen together or not at all', t => onEachStorage(t, async (t, app) => {
+t.test('an act and its security event happen together or not at all', t => onEachStorage(t, async (t, app) => {
   const { id, sessions: [mine] } = await withSessions(app, 1)
   const pair = mine as Pair
   const before = await eventsOf(app, id)
@@ -184,7 +184,7 @@ t.test('an act and its event happen together or not at all', t => onEachStorage(
   t.equal((await refresh(app, pair.refresh_token)).statusCode, 200, 'and nothing has happened')
 }))
 
-/** How Postgres searches for known places, with the rows that it visited. */
+/** Returns the plan of the search for known places, with the rows that Postgres visited. */
 async function explainKnownPlace (app: FastifyInstance, userId: string): Promise<string> {
   let plan = ''
   const db = {
@@ -201,7 +201,7 @@ async function explainKnownPlace (app: FastifyInstance, userId: string): Promise
   return plan
 }
 
-t.test('whether a place is known is found with as few rows for an account with a long history as for none', t => onEachStorage(t, async (t, app) => {
+t.test('the search for a known place reads as few rows for a long history as for no history', t => onEachStorage(t, async (t, app) => {
   const { id } = await withSessions(app, 1)
   await query(
     app,

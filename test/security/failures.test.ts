@@ -10,7 +10,7 @@ const wrong = 'not the right password'
 const login = (app: FastifyInstance, username: string, remoteAddress: string, typed = wrong) =>
   app.inject({ method: 'POST', url: '/login', payload: { username, password: typed }, remoteAddress })
 
-/** Does the work until a minute has not ended in it, with somebody new each time. */
+/** Repeats the work until it fits into one minute, with a new user each time. */
 async function withinOneMinute<T> (app: FastifyInstance, work: () => Promise<T>): Promise<T> {
   for (;;) {
     const minute = async () =>
@@ -21,7 +21,7 @@ async function withinOneMinute<T> (app: FastifyInstance, work: () => Promise<T>)
   }
 }
 
-t.test('failed logins', t => onEachStorage(t, async (t, app) => {
+t.test('failed logins are recorded and counted by user, place and minute', t => onEachStorage(t, async (t, app) => {
   const failuresOf = (where: string) =>
     query(
       app,
@@ -29,7 +29,7 @@ t.test('failed logins', t => onEachStorage(t, async (t, app) => {
     )
   const row = (ip: string, count: number) => ({ ip, count, session_id: null, details: null })
 
-  await t.test('of an account, from one place, within a minute, are one row however many there are', async t => {
+  await t.test('failed logins of an account from one place within a minute are one row', async t => {
     const id = await withinOneMinute(app, async () => {
       const { id, username } = await withSessions(app, 0)
       const other = await withSessions(app, 0)
@@ -44,7 +44,7 @@ t.test('failed logins', t => onEachStorage(t, async (t, app) => {
     t.same(await failuresOf(`user_id = '${id}'`), [row('192.0.2.1/32', 50), row('192.0.2.2/32', 1)])
   })
 
-  await t.test('from addresses of one IPv6 /64 are from one place', async t => {
+  await t.test('failed logins from addresses of one IPv6 /64 are from one place', async t => {
     const id = await withinOneMinute(app, async () => {
       const { id, username } = await withSessions(app, 0)
       for (const ip of [
@@ -59,7 +59,7 @@ t.test('failed logins', t => onEachStorage(t, async (t, app) => {
     ])
   })
 
-  await t.test('in another minute are another row', async t => {
+  await t.test('failed logins in another minute are another row', async t => {
     const id = await withinOneMinute(app, async () => {
       const { id, username } = await withSessions(app, 0)
       await login(app, username, '192.0.2.1')
@@ -74,7 +74,7 @@ t.test('failed logins', t => onEachStorage(t, async (t, app) => {
     t.same(await failuresOf(`user_id = '${id}'`), [row('192.0.2.1/32', 1), row('192.0.2.1/32', 2)])
   })
 
-  await t.test('with usernames that nobody has are counted together, without the usernames', async t => {
+  await t.test('failed logins with unknown usernames are counted together, without the usernames', async t => {
     const usernames = [randomName(), randomName(), 'not a username at all', 'ada\u0000']
     const place = await withinOneMinute(app, async () => {
       const place = `192.0.2.${100 + Math.floor(Math.random() * 100)}`
@@ -91,7 +91,7 @@ t.test('failed logins', t => onEachStorage(t, async (t, app) => {
     )
   })
 
-  await t.test('are what a right password of a disabled account is too', async t => {
+  await t.test('a right password of a disabled account is recorded as a failed login', async t => {
     const id = await withinOneMinute(app, async () => {
       const { id, username } = await withSessions(app, 0)
       await query(app, `update users set status = 'disabled' where id = '${id}'`)
@@ -103,7 +103,7 @@ t.test('failed logins', t => onEachStorage(t, async (t, app) => {
     t.same(await failuresOf(`user_id = '${id}'`), [row('192.0.2.1/32', 2)])
   })
 
-  await t.test('are not what a right password is', async t => {
+  await t.test('a right password is not recorded as a failed login', async t => {
     const { id, username } = await withSessions(app, 0)
     t.equal((await login(app, username, '192.0.2.1', password)).statusCode, 200)
     t.same(await failuresOf(`user_id = '${id}'`), [])

@@ -3,12 +3,12 @@ import { onEachStorage } from '../support/app.ts'
 import { ask, aSession, expectError, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
 import { bearer, openSession, type Pair } from '../support/people.ts'
 
-t.test('GET /me/security-events', t => onEachStorage(t, async (t, app) => {
+t.test('users read their security events with GET /me/security-events', t => onEachStorage(t, async (t, app) => {
   const list = async ({ access_token: token }: Pair, query = '') =>
     (await ask(app, 'GET', `/me/security-events${query}`, token)).json()
   const typesOf = (events: Array<{ type: string }>) => events.map(({ type }) => type)
 
-  await t.test('answers one\'s own events and nobody else\'s, newest first', async t => {
+  await t.test('GET /me/security-events lists only the events of the user, newest first', async t => {
     const admin = await signUpAdmin(app)
     const { id, username, sessions: [first] } = await withSessions(app, 1)
     await aSession(app)
@@ -29,7 +29,7 @@ t.test('GET /me/security-events', t => onEachStorage(t, async (t, app) => {
     t.match(events[3], { session_id: sessionIdOf(first as Pair), by_admin: false, details: {} })
   })
 
-  await t.test('hides the address of an administrator from everybody but that administrator', async t => {
+  await t.test('GET /me/security-events shows the address of an administrator only to that administrator', async t => {
     const { id, token, username } = await signUpAdmin(app)
     const other = await withSessions(app, 1)
     const from = { remoteAddress: '203.0.113.77' }
@@ -58,7 +58,7 @@ t.test('GET /me/security-events', t => onEachStorage(t, async (t, app) => {
     })
   })
 
-  await t.test('in pages without gaps or repeats, while there are more', async t => {
+  await t.test('GET /me/security-events has pages without gaps or repeats while events are added', async t => {
     const { username, sessions } = await withSessions(app, 5)
     const mine = sessions[0] as Pair
     const { events: all } = await list(mine)
@@ -75,7 +75,7 @@ t.test('GET /me/security-events', t => onEachStorage(t, async (t, app) => {
     t.equal(seen.length, 6)
   })
 
-  await t.test('and refuses pages that cannot be', async t => {
+  await t.test('GET /me/security-events refuses an invalid limit, an invalid cursor and an unknown parameter', async t => {
     const { access_token: token } = await aSession(app)
     for (const query of [
       'limit=-Infinity', 'limit=-1e999', 'limit=Infinity', 'limit=0', 'limit=101', 'cursor=', 'cursor=x',

@@ -10,27 +10,27 @@ import { password, refresh, type Pair } from '../support/people.ts'
 
 interface Scene {
   id: string
-  /** Of the one who acts. */
+  /** The session of the user who acts. */
   mine: Pair
   /** Another session of the same user. */
   other: Pair
-  /** Of an administrator. */
+  /** The access token of an administrator. */
   admin: string
 }
 
 interface Ending {
   act (app: FastifyInstance, scene: Scene): Promise<LightMyRequestResponse>
-  /** What it answers when it succeeds. */
+  /** The status of the answer if the act succeeds. */
   statusCode: number
   ends: Array<'mine' | 'other'>
-  /** Without, it ends an access token alone. */
+  /** Set if the act revokes an access token alone. */
   leavesRefreshTokens?: true
 }
 
 const newPassword = 'a wholly different pass phrase'
 const all: Ending['ends'] = ['mine', 'other']
 
-/** What people do themselves. */
+/** Endings by users themselves. */
 const own: Record<string, Ending> = {
   'a logout': {
     act: (app, { mine }) => ask(app, 'POST', '/logout', mine.access_token), statusCode: 200, ends: ['mine']
@@ -74,7 +74,7 @@ const own: Record<string, Ending> = {
   }
 }
 
-/** What administrators do. */
+/** Endings by administrators. */
 const administered: Record<string, Ending> = {
   'another role': {
     act: (app, { id, admin }) => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }),
@@ -114,14 +114,14 @@ const administered: Record<string, Ending> = {
   }
 }
 
-/** Whether the token of the pair, or its session, is in what the blocklist was given. */
+/** True if the blocklist was given the token of the pair, or its session. */
 function isWritten (trips: Revocation[][], { access_token: token }: Pair): boolean {
   const { jti, sid } = decodeJwt(token)
   return trips.flat().some(({ scope, id }) => id === (scope === 'token' ? jti : sid))
 }
 
 for (const [who, endings] of Object.entries({ people: own, administrators: administered })) {
-  t.test(`what ${who} end while the blocklist fails is 503, and repeating it cures that`, t => onEachStorage(t, async (t, app) => {
+  t.test(`an ending by ${who} while the blocklist fails is 503, and succeeds when it is repeated`, t => onEachStorage(t, async (t, app) => {
     const { token: admin } = await signUpAdmin(app)
     for (const [name, { act, statusCode, ends, leavesRefreshTokens = false }] of Object.entries(endings)) {
       await t.test(name, async t => {
@@ -152,7 +152,7 @@ for (const [who, endings] of Object.entries({ people: own, administrators: admin
   }))
 }
 
-t.test('reuse of a refresh token that cannot be confirmed is 503, and using it once more cures that', t => onEachStorage(t, async (t, app) => {
+t.test('reuse of a refresh token that cannot be confirmed is 503, and the next use confirms it', t => onEachStorage(t, async (t, app) => {
   const { sessions: [first] } = await withSessions(app, 1)
   const { refresh_token: spent, ...pair } = first as Pair
   const next = (await refresh(app, spent)).json() as Pair
@@ -172,7 +172,7 @@ t.test('reuse of a refresh token that cannot be confirmed is 503, and using it o
   ])
 }, { REFRESH_GRACE: '0' }))
 
-t.test('a login claims nothing of the session that it ended to make room: it is answered though the blocklist fails, and ends no other', t => onEachStorage(t, async (t, app) => {
+t.test('a login that ends the oldest session succeeds while the blocklist fails, and ends no other', t => onEachStorage(t, async (t, app) => {
   const { id, username, sessions } = await withSessions(app, 3)
   const [oldest] = sessions as [Pair]
   const repair = breakBlocklist(app)
@@ -195,7 +195,7 @@ t.test('a login claims nothing of the session that it ended to make room: it is 
   t.same(await Promise.all([oldest, newest].map(pair => isAccepted(app, pair))), [false, true])
 }, { MAX_SESSIONS: '3' }))
 
-t.test('a login writes the blocklist for the session that it ends, and not for those that logins before it ended', t => onEachStorage(t, async (t, app) => {
+t.test('a login writes the session that it ends to the blocklist, and not those of earlier logins', t => onEachStorage(t, async (t, app) => {
   const { username, sessions } = await withSessions(app, 2)
   const login = () => ask(app, 'POST', '/login', undefined, { username, password })
   for (const pair of sessions) {

@@ -5,11 +5,11 @@ import { query, sessionRow } from '../support/database.ts'
 import { ask, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
 import { type Pair } from '../support/people.ts'
 
-t.test('a session that has expired does not end once more', t => onEachStorage(t, async (t, app) => {
+t.test('a session that has expired does not end again', t => onEachStorage(t, async (t, app) => {
   const { token: admin } = await signUpAdmin(app)
   const { id, sessions } = await withSessions(app, 4)
   const [mine, longGone, justGone, idle] = sessions as [Pair, Pair, Pair, Pair]
-  /** When a session expired, and when the last of its access tokens did, in seconds ago. The leeway is five seconds. */
+  /** Lets a session and its last access token expire, so many seconds ago. The leeway is five seconds. */
   const expire = (pair: Pair, sessionAgo: number, accessAgo: number) =>
     query(
       app,

@@ -9,7 +9,7 @@ import { password, type Pair } from '../support/people.ts'
 const copies = 120
 const newPassword = 'a wholly different pass phrase'
 
-/** Opens as many sessions as it takes, without a login for each. */
+/** Copies the session of a user as often as given, without a login for each. */
 async function copySession (app: FastifyInstance, userId: string, copies: number): Promise<void> {
   const columns = (
     await query<{ name: string }>(
@@ -30,7 +30,7 @@ interface Act {
   updates?: number
 }
 
-/** What ends many sessions at once. */
+/** Acts that end many sessions at once. */
 const actsOf = (app: FastifyInstance, admin: string): Record<string, Act> => ({
   'a logout of all': {
     act: (_, mine) => ask(app, 'POST', '/logout?scope=all', mine.access_token), ended: copies + 1
@@ -43,7 +43,7 @@ const actsOf = (app: FastifyInstance, admin: string): Record<string, Act> => ({
       ask(app, 'PUT', '/me/password', mine.access_token, { current_password: password, new_password: newPassword }),
     ended: copies
   },
-  // Another one forgets where the sessions were.
+  // A second UPDATE deletes the places of the sessions.
   'the deletion of an account': {
     act: (_, mine) => ask(app, 'DELETE', '/me', mine.access_token, { password }), ended: copies + 1, updates: 2
   },
@@ -56,7 +56,7 @@ const actsOf = (app: FastifyInstance, admin: string): Record<string, Act> => ({
   }
 })
 
-t.test('ending many sessions is one trip to the blocklist and one UPDATE', t => onEachStorage(t, async (t, app) => {
+t.test('the end of many sessions takes one trip to the blocklist and one UPDATE', t => onEachStorage(t, async (t, app) => {
   const { token: admin } = await signUpAdmin(app)
   for (const [name, { act, ended, updates = 1 }] of Object.entries(actsOf(app, admin))) {
     const { id, sessions: [mine] } = await withSessions(app, 1)
@@ -80,7 +80,7 @@ t.test('ending many sessions is one trip to the blocklist and one UPDATE', t => 
   }
 }, { MAX_SESSIONS: '1000' }))
 
-t.test('the end of more sessions than a statement has parameters for is recorded, and refused', t => onEachStorage(t, async (t, app) => {
+t.test('a logout of more sessions than a statement has parameters is recorded, and tokens are refused', t => onEachStorage(t, async (t, app) => {
   const { id, sessions: [mine] } = await withSessions(app, 1)
   await copySession(app, id, 14_000)
   const trips = await recordTrips(app, async () => {
@@ -98,7 +98,7 @@ t.test('the end of more sessions than a statement has parameters for is recorded
   t.equal((await ask(app, 'GET', '/token', (mine as Pair).access_token)).json().error, 'token_revoked')
 }, { DATABASE_DEADLINE_MS: '20000', BLOCKLIST_DEADLINE_MS: '5000' }))
 
-t.test('a login ends any number of sessions that are too many', t => onEachStorage(t, async (t, app) => {
+t.test('a login ends any number of sessions beyond MAX_SESSIONS', t => onEachStorage(t, async (t, app) => {
   const { id, username, sessions: [first] } = await withSessions(app, 1)
   await copySession(app, id, 14_000)
   t.equal((await ask(app, 'POST', '/login', undefined, { username, password })).statusCode, 200)

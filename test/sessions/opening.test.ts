@@ -15,7 +15,7 @@ t.test('a login opens a session', t => onEachStorage(t, async (t, app) => {
       })
     ).json() as Pair
 
-  await t.test('which has an id, a user, times, a user agent and an address', async t => {
+  await t.test('a new session has an id, a user, times, a user agent and an address', async t => {
     const before = Date.now()
     const pair = await login({ 'user-agent': 'Firefox' })
     const { iat, exp, jti, sid } = decodeJwt(pair.access_token)
@@ -38,7 +38,7 @@ t.test('a login opens a session', t => onEachStorage(t, async (t, app) => {
     t.equal(at('access_expires_at'), Number(exp) * 1000)
   })
 
-  await t.test('whose user agent is cut to 255 characters, and may be missing', async t => {
+  await t.test('the user agent of a session is cut to 255 characters, and may be missing', async t => {
     const agentOf = async (headers: Record<string, string>) =>
       (await sessionRow(app, sessionIdOf(await login(headers))))['user_agent']
     t.equal(await agentOf({ 'user-agent': 'x'.repeat(1000) }), 'x'.repeat(255))
@@ -46,14 +46,14 @@ t.test('a login opens a session', t => onEachStorage(t, async (t, app) => {
     t.equal(await agentOf({ 'user-agent': '' }), '')
   })
 
-  await t.test('whose address has one form', async t => {
+  await t.test('the address of a session has one form', async t => {
     const ipOf = async (address: string) => (await sessionRow(app, sessionIdOf(await login({}, address))))['ip']
     t.equal(await ipOf('::ffff:192.0.2.1'), '192.0.2.1')
     t.equal(await ipOf('2001:DB8:0:0::1'), '2001:db8::1')
     t.equal(await ipOf('fe80::1%eth0'), 'fe80::1')
   })
 
-  await t.test('and nothing in the database tells a token of it', async t => {
+  await t.test('nothing in the database reveals a token of a session', async t => {
     const first = await login()
     const second = (await refresh(app, first.refresh_token)).json() as Pair
     const rows = await everyRow(app)
@@ -73,7 +73,7 @@ t.test('a login opens a session', t => onEachStorage(t, async (t, app) => {
     }
   })
 
-  await t.test('and its two tokens cannot stand for each other', async t => {
+  await t.test('the two tokens of a session cannot replace each other', async t => {
     const pair = await login()
     expectError(t, await ask(app, 'GET', '/me', pair.refresh_token), 401, 'invalid_token')
     expectError(t, await refresh(app, pair.access_token), 401, 'invalid_token')
@@ -84,7 +84,7 @@ t.test('a login opens a session', t => onEachStorage(t, async (t, app) => {
   })
 }))
 
-t.test('of more sessions than one may have, a login ends the one that was idle longest', t => onEachStorage(t, async (t, app) => {
+t.test('a login beyond MAX_SESSIONS ends the session that was idle longest', t => onEachStorage(t, async (t, app) => {
   const { username, sessions } = await withSessions(app, 3)
   const [oldest, second, third] = sessions as [Pair, Pair, Pair]
   const renewed = (await refresh(app, oldest.refresh_token)).json() as Pair

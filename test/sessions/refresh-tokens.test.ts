@@ -7,7 +7,7 @@ const tokens = createRefreshTokens(secret)
 const session = crypto.randomUUID()
 const salt = createRotationSalt()
 
-t.test('a refresh token is 256 random bits, and no two are the same', async t => {
+t.test('a refresh token has 256 random bits, and no two are the same', async t => {
   const made = Array.from({ length: 1_000 }, () => tokens.create())
   t.equal(new Set(made).size, made.length)
   for (const token of made.slice(0, 10)) t.equal(Buffer.from(token, 'base64url').length, 32)
@@ -17,7 +17,7 @@ t.test('a refresh token is 256 random bits, and no two are the same', async t =>
   t.ok(Math.abs(ones / (made.length * 256) - 0.5) < 0.01, 'about half of the bits are ones')
 })
 
-t.test('the successor of a token is the same each time, and has the same form', async t => {
+t.test('the successor of a refresh token is the same each time, and has the form of a refresh token', async t => {
   const spent = tokens.create()
   const successor = tokens.deriveSuccessor(spent, session, salt)
   t.equal(tokens.deriveSuccessor(spent, session, salt), successor)
@@ -26,7 +26,7 @@ t.test('the successor of a token is the same each time, and has the same form', 
   t.ok(hashRefreshToken(successor))
 })
 
-t.test('the spent token alone does not tell its successor', async t => {
+t.test('a spent refresh token alone does not reveal its successor', async t => {
   const spent = tokens.create()
   const successor = tokens.deriveSuccessor(spent, session, salt)
   t.not(tokens.deriveSuccessor(spent, session, createRotationSalt()), successor, 'another salt')
@@ -42,7 +42,7 @@ t.test('the spent token alone does not tell its successor', async t => {
   }
 })
 
-t.test('each rotation has a salt of its own', async t => {
+t.test('each rotation of a refresh token has its own salt', async t => {
   t.equal(salt.length, 32)
   t.not(Buffer.compare(createRotationSalt(), createRotationSalt()), 0)
 })

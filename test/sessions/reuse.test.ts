@@ -19,10 +19,10 @@ const reuses = (app: FastifyInstance, pair: Pair) =>
 const graceIsOver = (app: FastifyInstance, pair: Pair) =>
   query(app, `update sessions set rotated_at = rotated_at - interval '60 seconds' where id = '${sessionIdOf(pair)}'`)
 
-t.test('a spent refresh token', t => onEachStorage(t, async (t, app) => {
+t.test('a spent refresh token ends its session, unless it is in grace', t => onEachStorage(t, async (t, app) => {
   const { id, username } = await withSessions(app, 0)
 
-  await t.test('ends its whole session when it is used again, and that is recorded', async t => {
+  await t.test('a spent refresh token that is used again ends its whole session, and that is recorded', async t => {
     const first = await openSession(app, username)
     const other = await openSession(app, username)
     const second = await renew(app, first)
@@ -38,7 +38,7 @@ t.test('a spent refresh token', t => onEachStorage(t, async (t, app) => {
     t.ok(await isAccepted(app, other), 'another session goes on')
   })
 
-  await t.test('gets the same pair again within the grace', async t => {
+  await t.test('a spent refresh token gets the same pair again within the grace', async t => {
     const first = await openSession(app, username)
     const second = await renew(app, first)
     const before = await sessionRow(app, sessionIdOf(first))
@@ -62,7 +62,7 @@ t.test('a spent refresh token', t => onEachStorage(t, async (t, app) => {
     t.equal((await refresh(app, second.refresh_token)).statusCode, 200)
   })
 
-  await t.test('has its grace by Postgres\' clock, to the second', async t => {
+  await t.test('a spent refresh token has its grace by the clock of Postgres, to the second', async t => {
     const first = await openSession(app, username)
     const second = await renew(app, first)
     await query(
@@ -75,7 +75,7 @@ t.test('a spent refresh token', t => onEachStorage(t, async (t, app) => {
     expectError(t, await refresh(app, first.refresh_token), 401, 'refresh_token_reused')
   })
 
-  await t.test('has no grace when it is older than the immediate predecessor', async t => {
+  await t.test('a spent refresh token has no grace if it is older than the direct predecessor', async t => {
     const first = await openSession(app, username)
     const second = await renew(app, first)
     const third = await renew(app, second)
@@ -83,7 +83,7 @@ t.test('a spent refresh token', t => onEachStorage(t, async (t, app) => {
     t.same(await refusals(app, third), ended)
   })
 
-  await t.test('has no grace once its session has ended', async t => {
+  await t.test('a spent refresh token has no grace once its session has ended', async t => {
     const first = await openSession(app, username)
     const second = await renew(app, first)
     await ask(app, 'POST', '/logout', second.access_token)
@@ -91,7 +91,7 @@ t.test('a spent refresh token', t => onEachStorage(t, async (t, app) => {
     t.equal((await reuses(app, first)).length, 0, 'which may be another tab, and is not recorded')
   })
 
-  await t.test('is recorded although its session was over before, when no grace could last: counted, and not again and again', async t => {
+  await t.test('reuse after the grace is recorded even if the session was over, and counted in one row a minute', async t => {
     for (const over of [
       "ended_at = clock_timestamp(), end_reason = 'logout'",
       "expires_at = clock_timestamp() - interval '1 day', access_expires_at = clock_timestamp() - interval '1 day'"
@@ -137,7 +137,7 @@ t.test('the salt of a rotation is deleted when its grace is over, and when its s
   t.equal(await saltOf(session), null)
 }, settings))
 
-t.test('without a grace, using a token twice is always reuse', async t => {
+t.test('without a grace, the second use of a refresh token is always reuse', async t => {
   const app = await build(t, { ...await serversEnv(t), REFRESH_GRACE: '0' })
   const first = await aSession(app)
   const second = await renew(app, first)
@@ -146,7 +146,7 @@ t.test('without a grace, using a token twice is always reuse', async t => {
   t.same(await refusals(app, second), ended)
 })
 
-t.test('reuse on one replica ends the session on every replica at once, and each knows the grace of the other', async t => {
+t.test('reuse on one replica ends the session on every replica at once, and replicas share the grace', async t => {
   const env = { ...await serversEnv(t), ...settings }
   const [here, there] = [await build(t, env), await build(t, env)]
   const first = await aSession(here)

@@ -16,7 +16,7 @@ async function replica (t: Test) {
   return { app, clock, username: (await signUp(app)).username }
 }
 
-t.test('a clock that is set is noticed before it says anything about a token, and before anything is issued', async t => {
+t.test('a clock that is set is noticed before a token is checked by it, and before one is issued', async t => {
   const { app, clock, username } = await replica(t)
   const credentials = { username, password }
   const renamed = { current_password: password, new_password: `${password}!` }
@@ -51,7 +51,7 @@ t.test('a clock that is set is noticed before it says anything about a token, an
   }
 })
 
-t.test('a refresh token that has expired by a clock that may be wrong is no reason to sign in again', async t => {
+t.test('an expired refresh token is 503 while the clock may be wrong, and 401 only afterwards', async t => {
   const { app, clock, username } = await replica(t)
   const pair = await openSession(app, username)
   await query(
@@ -66,7 +66,7 @@ t.test('a refresh token that has expired by a clock that may be wrong is no reas
   t.equal(outcome(await refresh(app, pair.refresh_token)), '401 token_expired')
 })
 
-t.test('a clock that is set while a password is hashed issues nothing', async t => {
+t.test('a login issues nothing if the clock is set while the password is hashed', async t => {
   const { app, clock, username } = await replica(t)
   const { run } = app.database
   app.database.run = query => {

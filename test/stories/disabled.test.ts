@@ -29,7 +29,7 @@ async function onEachStorageWithReport (
   }
 }
 
-t.test('an administrator disables an account in the middle of a request', t => onEachStorageWithReport(t, async (t, app, report) => {
+t.test('a user who is disabled in the middle of a request finishes it, and is refused afterwards', t => onEachStorageWithReport(t, async (t, app, report) => {
   const { id, username } = await signUp(app)
   const laptop = await signInWith(app, 'laptop', username)
   const phone = await signInWith(app, 'phone', username)

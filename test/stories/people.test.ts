@@ -4,8 +4,8 @@ import { letTimePass } from '../support/database.ts'
 import { deviceWith, outcome, signInWith } from '../support/device.ts'
 import { signUp } from '../support/people.ts'
 
-t.test('what happens to people', t => onEachStorage(t, async (t, app) => {
-  await t.test('a refresh token is stolen: whoever uses it second, thief and owner are both signed out', async t => {
+t.test('users keep control of their sessions after theft, loss and leaks', t => onEachStorage(t, async (t, app) => {
+  await t.test('a stolen refresh token that is used a second time signs out both thief and owner', async t => {
     const { username } = await signUp(app)
     const phone = await signInWith(app, 'phone', username)
     const thief = deviceWith(app, phone.tokens)
@@ -24,7 +24,7 @@ t.test('what happens to people', t => onEachStorage(t, async (t, app) => {
     t.match(events[1], { type: 'refresh_token_reused', count: 1 }, 'and reads why')
   })
 
-  await t.test('the thief is second: the phone had refreshed before, and it is the theft that is refused', async t => {
+  await t.test('a thief who uses a refresh token after its owner is refused, and the session ends', async t => {
     const { username } = await signUp(app)
     const phone = await signInWith(app, 'phone', username)
     const laptop = await signInWith(app, 'laptop', username)
@@ -37,7 +37,7 @@ t.test('what happens to people', t => onEachStorage(t, async (t, app) => {
     t.equal(await laptop.open('/me'), '200', 'but the laptop has nothing to do with it')
   })
 
-  await t.test('two tabs refresh at once, and neither signs the other out', async t => {
+  await t.test('two tabs that refresh at once do not sign each other out', async t => {
     const { username } = await signUp(app)
     const tab = await signInWith(app, 'browser', username)
     const otherTab = deviceWith(app, tab.tokens)
@@ -50,7 +50,7 @@ t.test('what happens to people', t => onEachStorage(t, async (t, app) => {
     t.same(await Promise.all([tab.open('/me'), otherTab.open('/me')]), ['200', '200'])
   })
 
-  await t.test('an answer is lost on the way, and the app asks again', async t => {
+  await t.test('an app that lost the answer to a refresh can refresh again', async t => {
     const { username } = await signUp(app)
     const phone = await signInWith(app, 'phone', username)
     const lost = deviceWith(app, phone.tokens)
@@ -60,7 +60,7 @@ t.test('what happens to people', t => onEachStorage(t, async (t, app) => {
     t.equal(await phone.refresh(), '200')
   })
 
-  await t.test('a phone is lost, and its session is ended from a laptop', async t => {
+  await t.test('the session of a lost phone can be ended from a laptop', async t => {
     const { username } = await signUp(app)
     const phone = await signInWith(app, 'My phone', username)
     const laptop = await signInWith(app, 'My laptop', username)
@@ -79,7 +79,7 @@ t.test('what happens to people', t => onEachStorage(t, async (t, app) => {
     t.equal(await laptop.refresh(), '200')
   })
 
-  await t.test('a password leaks, and is changed', async t => {
+  await t.test('a password change locks out an intruder who knows the old password', async t => {
     const { username } = await signUp(app)
     const owner = await signInWith(app, 'laptop', username)
     const tablet = await signInWith(app, 'tablet', username)

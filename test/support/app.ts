@@ -18,21 +18,21 @@ export type Env = Record<string, string>
 export const issuer = 'https://auth.example.com'
 export const secret = 'a secret for tests, of more than 32 bytes'
 
-/** A folder that is removed when the test ends. */
+/** Creates a folder that is removed when the test ends. */
 export function scratchFolder (t: Owner): string {
   const folder = mkdtempSync(join(tmpdir(), 'signout-test-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   return folder
 }
 
-/** Settings of the embedded mode, in a folder of its own, where its database is still to be made. */
+/** Returns settings of the embedded mode, with a folder of its own that has no database yet. */
 export function freshEmbeddedEnv (t: Test): Env {
   return { ISSUER: issuer, DATA_DIR: scratchFolder(t) }
 }
 
 /**
- * Settings of the embedded mode, in a folder of its own that has a database, empty but for its tables. Making one takes
- * seconds, so one is made for all tests and copied.
+ * Returns settings of the embedded mode, with a folder of its own that has an empty database. Creating one takes
+ * seconds, so it is a copy of a template that all tests share.
  */
 export async function embeddedEnv (t: Test): Promise<Env> {
   const env = freshEmbeddedEnv(t)
@@ -47,7 +47,7 @@ async function embeddedTemplate (): Promise<string> {
   }
   const template = join(servicesDir, `embedded-${migrations.digest('hex').slice(0, 16)}`)
   if (existsSync(template)) return template
-  // Renamed into place, since tests in other processes may be making the same one.
+  // Renamed into place, since tests in other processes may be creating the same template.
   mkdirSync(servicesDir, { recursive: true })
   const made = mkdtempSync(join(servicesDir, 'embedded-new-'))
   await (await openEmbedded(made)).close()
@@ -59,7 +59,7 @@ async function embeddedTemplate (): Promise<string> {
   return template
 }
 
-/** Settings for the real Redis and Postgres, with a prefix and a database of their own. */
+/** Returns settings for the real Redis and Postgres, with a prefix and a database of their own. */
 export async function serversEnv (t: Owner): Promise<Env> {
   return {
     ISSUER: issuer,
@@ -70,7 +70,7 @@ export async function serversEnv (t: Owner): Promise<Env> {
   }
 }
 
-/** The app, ready, and closed when the test ends. */
+/** Builds the app, waits until it is ready, and closes it when the test ends. */
 export async function build (t: Test, env: Env, logger: LoggerOptions | false = false): Promise<FastifyInstance> {
   const app = buildUnready(t, loadConfig(env), logger)
   await app.ready()
@@ -79,14 +79,12 @@ export async function build (t: Test, env: Env, logger: LoggerOptions | false = 
 
 export function buildUnready (t: Test, config: Config, logger: LoggerOptions | false = false): FastifyInstance {
   const app = buildApp(config, logger)
-  // Teardowns run last first: the app closes before what it stands on is removed.
+  // Teardowns run in reverse order: the app closes before its servers and folders are removed.
   t.teardown(() => app.close())
   return app
 }
 
-/**
- * For tests of servers that answer: a busy machine keeps Redis from answering within the 250 ms that are the default.
- */
+/** For tests in which the servers answer. On a busy machine Redis may take longer than the default of 250 ms. */
 export const patient: Env = { BLOCKLIST_DEADLINE_MS: '5000' }
 
 /** Runs the same test on the embedded mode and on the real servers. */

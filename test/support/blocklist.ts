@@ -3,14 +3,14 @@ import { Redis } from 'ioredis'
 import type { Revocation } from '../../src/entries/revocation.ts'
 import type { Env } from './app.ts'
 
-/** From now on the blocklist cannot be written, until the function that this answers is called. */
+/** Makes every write to the blocklist fail, until the returned function is called. */
 export function breakBlocklist (app: FastifyInstance): () => void {
   const { revoke } = app.blocklist
   app.blocklist.revoke = async () => { throw new Error('The blocklist is out of order.') }
   return () => { app.blocklist.revoke = revoke }
 }
 
-/** What the blocklist is given while the work is done, one array for each trip. */
+/** Runs work, and returns the revocations that were written meanwhile: one array for each call of the blocklist. */
 export async function recordTrips (app: FastifyInstance, work: () => Promise<unknown>): Promise<Revocation[][]> {
   const { revoke } = app.blocklist
   const trips: Revocation[][] = []
@@ -26,7 +26,7 @@ export async function recordTrips (app: FastifyInstance, work: () => Promise<unk
   return trips
 }
 
-/** The entries in Redis, without their prefix, and when each ends, in milliseconds since the epoch. */
+/** Returns the entries in Redis, without their prefix, each with its end in milliseconds since the epoch. */
 export async function entriesInRedis (env: Env): Promise<Map<string, number>> {
   const redis = new Redis(String(env['REDIS_URL']))
   const prefix = String(env['BLOCKLIST_PREFIX'])

@@ -2,13 +2,13 @@ import { chromium, type Browser } from 'playwright-core'
 import { findChromium } from '../../scripts/services/chromium.ts'
 import type { Owner } from './teardown.ts'
 
-/** Runs without a display, as root, and asks no host for updates. */
+/** Arguments to run without a display, as root, and without asking any host for updates. */
 const args = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync'
 ]
 
-/** Starts a headless Chromium that is closed when the test ends. */
+/** Starts a headless Chromium, which is closed when the test ends. */
 export async function openBrowser (t: Owner): Promise<Browser> {
   const executablePath = findChromium()
   if (executablePath === undefined) {

@@ -4,7 +4,7 @@ import { scratchFolder, type Env } from './app.ts'
 import { compiledFile } from './server-process.ts'
 import { undisturbed } from './undisturbed.ts'
 
-/** How a command ended, and what it printed. */
+/** The end of a command, and its output. */
 export interface CommandEnd {
   code: number | null
   stdout: string
@@ -12,18 +12,18 @@ export interface CommandEnd {
 }
 
 export interface CommandOptions {
-  /** The settings; of the environment nothing else is there. */
+  /** The settings. The command gets nothing else of the environment but `PATH`. */
   env?: Env
-  /** What it reads. Without it the standard input is empty. */
+  /** The standard input. Empty by default. */
   input?: string | Buffer
-  /** The standard input is never closed. */
+  /** Set to keep the standard input open for ever. */
   keepOpen?: true
 }
 
 /** A command that takes longer is killed, and its code is null. */
 const tooLongMs = 60_000
 
-/** Runs the compiled command, in a folder without a .env, until it ends by itself. */
+/** Runs the compiled command, in a folder without a .env, and waits until it ends. */
 export async function signout (
   t: Test, args: string[], { env = {}, input = '', keepOpen }: CommandOptions = {}
 ): Promise<CommandEnd> {
@@ -38,7 +38,7 @@ export async function signout (
   child.stdout.on('data', (data: Buffer) => { printed.stdout += data.toString() })
   child.stderr.on('data', (data: Buffer) => { printed.stderr += data.toString() })
   child.stdin.on('error', () => {
-    /* It does not read. */
+    /* The command may not read its input. */
   })
   child.stdin.write(input)
   if (keepOpen === undefined) child.stdin.end()
@@ -46,7 +46,7 @@ export async function signout (
   return { code, ...printed }
 }
 
-/** Runs a command that must succeed, and answers what it printed. */
+/** Runs a command that must succeed, and returns its output. */
 export async function succeed (t: Test, args: string[], options?: CommandOptions): Promise<string> {
   const { code, stdout, stderr } = await signout(t, args, options)
   t.equal(code, 0, `${args.join(' ')}: ${stderr}`)
@@ -54,7 +54,7 @@ export async function succeed (t: Test, args: string[], options?: CommandOptions
   return stdout
 }
 
-/** Runs a command that must fail with that code, and answers the one line that it says, without its beginning. */
+/** Runs a command that must fail with that code, and returns its one line of error, without `signout: `. */
 export async function fail (t: Test, code: 1 | 2, args: string[], options?: CommandOptions): Promise<string> {
   const end = await signout(t, args, options)
   t.equal(end.code, code, `${args.join(' ')}: ${end.stderr}`)

@@ -11,16 +11,16 @@ const secret = 'the secret of somebody else\'s app'
 export const prefix = 'somebody:'
 export const cutOffKey = `${prefix}cut-off`
 
-/** A replica of somebody else's app: the plugin, a Redis, and no record. */
+/** A replica of another app: the plugin and a Redis, without a record. */
 export interface Replica {
   app: FastifyInstance
   blocklist: RedisBlocklist
-  /** The cut-offs that it was told of. */
+  /** The cut-offs that `onCutOff` was called with. */
   cutOffs: number[]
-  /** A token that is issued now, which is after the cut-off. */
+  /** Issues a token, once tokens issued now are accepted. */
   issue (): Promise<string>
   revoke (token: string): Promise<void>
-  /** The status that a request with the token gets. */
+  /** Returns the status that a request with the token gets. */
   statusOf (token: string): Promise<number>
 }
 
@@ -65,8 +65,8 @@ export async function administer<T> (url: string, work: (redis: Redis) => Promis
 }
 
 /**
- * That whatever has happened since, a token that was revoked before is accepted by none of the replicas at any time,
- * and one that is issued now is accepted by all of them.
+ * Asserts that no replica ever accepts a token that was revoked before, and that all of them accept a token that is
+ * issued now.
  */
 export async function expectRecovery (t: Test, replicas: Replica[], revoked: string): Promise<void> {
   const statuses = new Set<number>()

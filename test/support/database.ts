@@ -18,7 +18,8 @@ const instants = {
 }
 
 /**
- * Postgres' clock is what counts: instead of waiting, everything that was recorded becomes older. Access tokens do not.
+ * Makes sessions and events older, instead of waiting: the clock of Postgres decides. Access tokens do not become
+ * older.
  */
 export async function letTimePass (app: FastifyInstance, seconds: number): Promise<void> {
   for (const [table, columns] of Object.entries(instants)) {
@@ -29,7 +30,7 @@ export async function letTimePass (app: FastifyInstance, seconds: number): Promi
   }
 }
 
-/** Every row of every table, each as one text in which bytes are hexadecimal. */
+/** Returns every row of every table, each as one text with bytes in hexadecimal. */
 export async function everyRow (app: FastifyInstance): Promise<string[]> {
   const tables = await query<{ name: string }>(
     app, "select table_name as name from information_schema.tables where table_schema = 'public'"
@@ -43,7 +44,7 @@ export async function everyRow (app: FastifyInstance): Promise<string[]> {
   return rows
 }
 
-/** Counts the UPDATE statements on sessions that the work needs, in the database itself. */
+/** Counts the UPDATE statements on sessions that the work executes, with a trigger in the database. */
 export async function countSessionUpdates (app: FastifyInstance, work: () => Promise<unknown>): Promise<number> {
   await query(app, 'create table counted (n int)')
   await query(
@@ -59,7 +60,7 @@ export async function countSessionUpdates (app: FastifyInstance, work: () => Pro
   return counted.length
 }
 
-/** One session, as it is stored. */
+/** Returns a session as it is stored. Throws if it is missing. */
 export async function sessionRow (app: FastifyInstance, id: unknown): Promise<Row> {
   const [row] = await query(app, `select * from sessions where id = '${String(id)}'`)
   if (row === undefined) throw new Error(`There is no session ${String(id)}.`)

@@ -2,17 +2,17 @@ import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fas
 import { ask } from './expect.ts'
 import { password as usualPassword, refresh, type Pair } from './people.ts'
 
-/** Something that people sign in with: it keeps the tokens it was given, as an app or a browser does. */
+/** A device that a user signs in with. It keeps the tokens that it was given, as an app or a browser does. */
 export interface Device {
   tokens: Pair
-  /** The status of an answer to it, and the error where it is one. */
+  /** Sends a GET request. Returns the status, and the code of the error if there is one. */
   open (url: string): Promise<string>
   send (method: NonNullable<InjectOptions['method']>, url: string, body?: object): Promise<LightMyRequestResponse>
-  /** Fetches new tokens and keeps them. */
+  /** Refreshes, and keeps the new tokens. */
   refresh (): Promise<string>
 }
 
-/** Signs in somewhere. `userAgent` says with what. */
+/** Signs in with a user agent, and returns the device. */
 export async function signInWith (
   app: FastifyInstance, userAgent: string, username: string, password = usualPassword
 ): Promise<Device> {
@@ -23,7 +23,7 @@ export async function signInWith (
   return deviceWith(app, answer.json())
 }
 
-/** A device onto which somebody put tokens, wherever they are from. */
+/** Returns a device with these tokens. */
 export function deviceWith (app: FastifyInstance, tokens: Pair): Device {
   const device: Device = {
     tokens,
@@ -38,7 +38,7 @@ export function deviceWith (app: FastifyInstance, tokens: Pair): Device {
   return device
 }
 
-/** `200`, or `401 token_revoked`. */
+/** Returns `200`, or `401 token_revoked`. */
 export function outcome ({ statusCode, body }: LightMyRequestResponse): string {
   return statusCode < 400 ? String(statusCode) : `${statusCode} ${(JSON.parse(body) as { error: string }).error}`
 }

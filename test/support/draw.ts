@@ -1,4 +1,4 @@
-/** Draws whole numbers from 0 to below a limit, the same ones each time for the same seed: mulberry32. */
+/** Draws a whole number from 0 to below a limit. A seed always gives the same numbers: mulberry32. */
 export type Draw = (below: number) => number
 
 export function createDraw (seed: number): Draw {
@@ -11,7 +11,7 @@ export function createDraw (seed: number): Draw {
   }
 }
 
-/** One of several. */
+/** Returns one of several things. */
 export function pick<T> (draw: Draw, things: readonly T[]): T {
   if (things.length === 0) throw new Error('There is nothing to choose from.')
   return things[draw(things.length)] as T

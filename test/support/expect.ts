@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 import { bearer, openSession, password, refresh, signIn, type Pair } from './people.ts'
 import { randomName } from './services.ts'
 
-/** That an answer is this error, with this status. */
+/** Asserts that an answer is this error, with this status. */
 export function expectError (
   t: Test, answer: LightMyRequestResponse, statusCode: number, code: string, name = code
 ): void {
@@ -12,7 +12,7 @@ export function expectError (
   t.equal(answer.json().error, code, name)
 }
 
-/** A request with a token, or without. */
+/** Sends a request, with a token or without. */
 export function ask (
   app: FastifyInstance, method: NonNullable<InjectOptions['method']>, url: string, token?: string, payload?: object
 ): Promise<LightMyRequestResponse> {
@@ -21,7 +21,10 @@ export function ask (
   })
 }
 
-/** Which error the access token of a pair gets, and which one its refresh token: `undefined` for what is accepted. */
+/**
+ * Returns the errors that the access token and the refresh token of a pair get; `undefined` for a token that is
+ * accepted.
+ */
 export async function refusals (
   app: FastifyInstance, pair: Pair
 ): Promise<{ access: string | undefined, refresh: string | undefined }> {
@@ -30,22 +33,22 @@ export async function refusals (
   return { access: access.json().error, refresh: refreshed.json().error }
 }
 
-/** What both tokens of a session that has ended get. */
+/** The errors that both tokens of a session get after its end. */
 export const ended = { access: 'token_revoked', refresh: 'token_revoked' }
 
-/** Whether an access token is accepted. */
+/** Returns true if an access token is accepted. Throws for any answer but 200 and 401. */
 export async function isAccepted (app: FastifyInstance, { access_token: token }: Pair): Promise<boolean> {
   const { statusCode } = await ask(app, 'GET', '/token', token)
   if (statusCode !== 200 && statusCode !== 401) throw new Error(`Neither accepted nor refused: ${statusCode}`)
   return statusCode === 200
 }
 
-/** The id of the session that a pair belongs to. */
+/** Returns the id of the session that a pair belongs to. */
 export function sessionIdOf ({ access_token: token }: Pair): string {
   return String(decodeJwt(token)['sid'])
 }
 
-/** Somebody with as many open sessions, the first one first. */
+/** Registers a user, and opens so many sessions, oldest first. */
 export async function withSessions (
   app: FastifyInstance, count: number
 ): Promise<{ id: string, username: string, sessions: Pair[] }> {
@@ -56,12 +59,12 @@ export async function withSessions (
   return { id, username, sessions }
 }
 
-/** The one session of somebody new. */
+/** Registers a user, and opens a session. */
 export async function aSession (app: FastifyInstance): Promise<Pair> {
   return await openSession(app, (await withSessions(app, 0)).username)
 }
 
-/** An administrator who has signed in. */
+/** Registers an administrator, and signs in. */
 export async function signUpAdmin (app: FastifyInstance): Promise<{ id: string, username: string, token: string }> {
   const username = `admin-${randomName()}`
   const { id } = await app.accounts.register(username, password, {}, 'admin')

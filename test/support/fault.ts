@@ -1,31 +1,34 @@
 import type { Test } from 'tap'
 
 /**
- * One fault, and what is promised of it: a row of docs/faults.md, which `npm run faults:table` makes from these, and
- * the title of the test that shows it. Each completes a sentence; plain text, so that it can be read where it stands.
+ * One fault and what is promised of it: a row of docs/faults.md, which `npm run faults:table` writes. The rows are in
+ * test/faults/rows.
+ *
+ * Each cell is plain text of at most about 15 words, without a full stop at its end.
  */
 export interface FaultRow {
   fault: string
-  /** Which promises it is about, where it is one of them alone: `P2`. */
+  /** The promises that the row is about, if it is about some of them only: `P2`. */
   promise?: string
-  /** What requests get while it lasts. */
+  /** What requests get during the fault. The title of the test ends at the first comma or semicolon. */
   get: string
-  /** How fast. */
+  /** How fast requests get that. */
   within: string
   /** What must never happen. */
   never: string
-  /** How it recovers. */
+  /** How the service recovers. */
   recovers: string
 }
 
-/** Shows that what a row says is so. */
+/** Runs a test that shows what a row says. The title of the test is made from the row. */
 export function testFault (
   t: Test, row: FaultRow, test: (t: Test) => Promise<unknown>, options: { skip?: boolean | string } = {}
 ): Promise<unknown> {
   return t.test(titleOf(row), options, test)
 }
 
-export function titleOf ({ fault, promise, get, within, never, recovers }: FaultRow): string {
-  return `${promise === undefined ? '' : `${promise}: `}${fault}: ${get}; ${within}; never ${never}; recovers: ` +
-    `${recovers}`
+/** Returns the title of the test of a row: `P3: Redis stalls (SIGSTOP): 503 revocation_unavailable`. */
+export function titleOf ({ promise, fault, get }: FaultRow): string {
+  const [firstClause = ''] = get.split(/[,;]/)
+  return [...promise === undefined ? [] : [promise], fault, firstClause].join(': ').replaceAll('`', '')
 }

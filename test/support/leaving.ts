@@ -5,13 +5,13 @@ import { get, logOut, signIn } from './people.ts'
 import { untilAccepted } from './replicas.ts'
 import { until } from './wait.ts'
 
-/** People who sign in and out again all the time, each at another replica than the one before. */
+/** Users who sign in and out all the time, each time at another replica. */
 export interface Leaving {
-  /** What logouts got. */
+  /** The answers to logouts. */
   said: Set<string>
-  /** What requests got with a token whose logout had been answered 200 before. */
+  /** The answers to requests with a token whose logout was answered 200 before. */
   later: Set<string>
-  /** What logouts were tried with. */
+  /** The tokens that were to be logged out. */
   tokens: string[]
   stop (): Promise<void>
 }
@@ -47,9 +47,11 @@ export function keepLeaving (apps: FastifyInstance[], usernames: string[]): Leav
 const refused = ['401 token_revoked', '503 revocation_unavailable']
 
 /**
- * While something happens, people go on signing in and out: whatever was logged out is refused from then on, and once
- * it is over everything that anybody tried to log out is refused by all replicas, a good token is accepted, and a
- * logout succeeds.
+ * Lets something happen while users sign in and out, and asserts that logouts hold.
+ *
+ * - A token whose logout was answered 200 is refused from then on.
+ * - After that, all replicas refuse every token that was to be logged out.
+ * - All replicas accept a good token, and a logout succeeds on each.
  */
 export async function expectLogoutsToHold (
   t: Test,

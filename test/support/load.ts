@@ -12,14 +12,14 @@ import { undisturbed } from './undisturbed.ts'
 /** `npm run load`, as a process. */
 export interface LoadRun {
   child: ChildProcess
-  /** Where its reports are written. */
+  /** The folder of its reports. */
   folder: string
   output (): string
   ended: Promise<number | null>
 }
 
 export const loadCommand = [
-  process.execPath, '--import', import.meta.resolve('tsx'), join(packageRoot, 'scripts', 'load.ts')
+  process.execPath, join(import.meta.dirname, '..', '..', 'scripts', 'load.js')
 ]
 
 export function startLoad (t: Test, args: string[], command: (parts: string[]) => string[] = parts => parts): LoadRun {
@@ -33,7 +33,7 @@ export function startLoad (t: Test, args: string[], command: (parts: string[]) =
   return { child, folder, ended, output: () => output }
 }
 
-/** What it has written. */
+/** Reads the reports of a run. */
 export function readReports (folder: string): { report: Report, html: string, htmlFile: string } {
   const nameOf = (extension: string) =>
     join(folder, readdirSync(folder).find(name => name.endsWith(extension)) ?? `no ${extension} was written`)
@@ -44,7 +44,7 @@ export function readReports (folder: string): { report: Report, html: string, ht
   }
 }
 
-/** A report of little: what a test has to say of it comes on top. */
+/** Returns a small report, with changes. */
 export function sampleReport (changes: Partial<Report> = {}): Report {
   const noAnswers = { refused: 0, accepted: 0, unavailable: 0, inconclusive: 0 }
   return {
@@ -81,10 +81,10 @@ export function sampleReport (changes: Partial<Report> = {}): Report {
   }
 }
 
-/** What a stand-in for a target answers. */
+/** The answer of a stand-in for a target. */
 export interface Answer { status: number, headers?: Record<string, string>, body: string }
 
-/** A server on a port of its own, which is closed when the test ends. Answers its address. */
+/** Lets a server listen on a port of its own, and returns its address. The server is closed when the test ends. */
 export async function listen (t: Test, server: Server, protocol = 'http'): Promise<string> {
   await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
   t.teardown(() => { server.closeAllConnections(); server.close() })
@@ -92,7 +92,8 @@ export async function listen (t: Test, server: Server, protocol = 'http'): Promi
 }
 
 /**
- * A replica that is broken: what the real one answers passes through `change` first, which sees what was asked, too.
+ * Starts a broken replica, and returns its address. It forwards requests to a real one, and passes each answer through
+ * `change`.
  */
 export async function brokenReplica (
   t: Test, address: string, change: (answer: Answer, request: IncomingMessage, body: string) => Answer

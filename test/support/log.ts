@@ -1,6 +1,6 @@
 import type { LoggerOptions } from '../../src/app.ts'
 
-/** A logger that keeps what is logged, at every level. */
+/** Returns a logger that keeps what is logged, at every level. */
 export function keepLog (): {
   logger: LoggerOptions, text: () => string, clear: () => void, lines: () => Array<Record<string, unknown>>
 } {

@@ -3,8 +3,9 @@ import ts from 'typescript'
 const maxColumns = 120
 
 /**
- * The lines of a file that are too long, each with its number. A line may be long where it is one text that stands
- * alone (a string, a template or a regular expression, with its punctuation), or the header of a test with its title.
+ * Returns the lines of a file that are too long, each with its number. A line may be long if it is one text that stands
+ * alone: a string, a template or a regular expression, with its punctuation. So may the header of a test with its
+ * title.
  */
 export function longLinesOf (file: ts.SourceFile): string[] {
   const lines = file.text.split('\n').map((text, index) => ({ text, index }))
@@ -20,7 +21,7 @@ export function longLinesOf (file: ts.SourceFile): string[] {
   }).map(({ text, index }) => `${index + 1}: ${text.trim()}`)
 }
 
-/** Where the strings, templates and regular expressions of a file begin and end. */
+/** Returns where the strings, templates and regular expressions of a file begin and end. */
 function textsOf (file: ts.SourceFile): Array<[from: number, to: number]> {
   const texts: Array<[number, number]> = []
   ;(function look (node: ts.Node): void {

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 
-/** A metric as it stands in the text format of Prometheus. */
+/** A metric in the text format of Prometheus. */
 export interface ParsedMetric {
   name: string
   help: string
@@ -12,8 +12,11 @@ const sampleForm = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (-?[\d.]+(?:e[+-]?\
 const labelForm = /([a-zA-Z_]\w*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)/y
 
 /**
- * Reads the text format, version 0.0.4, and throws for what Prometheus would refuse: a line that is none, a sample
- * without a HELP and a TYPE before it or of another metric, the same sample twice.
+ * Parses the text format, version 0.0.4. Throws for text that Prometheus would refuse:
+ *
+ * - a line that has no valid form;
+ * - a sample without a HELP and a TYPE before it, or of another metric;
+ * - the same sample twice.
  */
 export function parseMetrics (text: string): ParsedMetric[] {
   if (!text.endsWith('\n')) throw new Error('The last line does not end.')
@@ -60,12 +63,12 @@ function parseLabels (text: string): Record<string, string> {
   return labels
 }
 
-/** The labels by which the samples of a metric differ, but for the `le` of buckets. */
+/** Returns the labels by which the samples of a metric differ, without the `le` of buckets. */
 export function labelsOf ({ samples }: ParsedMetric): string[] {
   return [...new Set(samples.flatMap(({ labels }) => Object.keys(labels)))].filter(name => name !== 'le').sort()
 }
 
-/** All values at once: `name{label="value"}` and what it is, buckets left out. */
+/** Returns all values by their `name{label="value"}`, without those of buckets. */
 export async function readMetrics (app: FastifyInstance): Promise<Map<string, number>> {
   const values = new Map<string, number>()
   for (const { samples } of parseMetrics(await app.metrics.scrape())) {
@@ -77,7 +80,7 @@ export async function readMetrics (app: FastifyInstance): Promise<Map<string, nu
   return values
 }
 
-/** By how much values differ from before, where they do; `prefix` says of which. */
+/** Runs work, and returns by how much it has changed the values whose name begins with `prefix`. */
 export async function readChanges (
   app: FastifyInstance, prefix: string, work: () => Promise<unknown>
 ): Promise<Record<string, number>> {
@@ -88,7 +91,7 @@ export async function readChanges (
   return Object.fromEntries(changed.map(([name, value]) => [name, value - (before.get(name) ?? 0)]))
 }
 
-/** The value of one sample in the text of a scrape; undefined where there is none. */
+/** Returns the value of one sample in the text of a scrape; undefined if there is none. */
 export function metricValue (text: string, name: string, labels: Record<string, string>): number | undefined {
   const samples = parseMetrics(text).flatMap(({ samples }) => samples).filter(sample => sample.name === name)
   return samples.find(sample => Object.entries(labels).every(([label, value]) => sample.labels[label] === value))?.value

@@ -8,9 +8,9 @@ import { startReplicasOn, type Replicas } from './replicas.ts'
 /** Two replicas of the service over a cluster. */
 export interface OverCluster extends Omit<Replicas, 'redis'> {
   cluster: RedisCluster
-  /** Others who come and go. */
+  /** Other users, who sign in and out. */
   others: string[]
-  /** The slot of those whose tokens `good` and `leaving` are, who has it, and another primary. */
+  /** The slot of the user whose tokens `good` and `leaving` are, the primary that has it, and another primary. */
   slot: number
   owner: Node
   other: Node

@@ -3,7 +3,7 @@ import { randomName } from './services.ts'
 
 export const password = 'correct horse battery staple'
 
-/** Someone who has registered and signed in. */
+/** A user who has registered and signed in. */
 export interface Person {
   id: string
   username: string
@@ -19,7 +19,7 @@ export async function signIn (app: FastifyInstance, username: string): Promise<s
   return (await openSession(app, username)).access_token
 }
 
-/** What a login or a refresh answers. */
+/** The answer to a login or a refresh. */
 export interface Pair {
   access_token: string
   refresh_token: string
@@ -36,7 +36,7 @@ export function refresh (app: FastifyInstance, refreshToken: string): Promise<Li
   return app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: refreshToken } })
 }
 
-/** An access token that was never issued by a login: of any user and session, valid for as long as any. */
+/** Issues an access token without a login: of any user and session, and valid for as long as any. */
 export async function issueToken (
   app: FastifyInstance, { userId, sessionId, scope = 'user' }: { userId: string, sessionId: string, scope?: string }
 ): Promise<string> {

@@ -49,7 +49,7 @@ ${Object.entries(own)
   return url.href
 }
 
-/** True if a connection is accepted. PgBouncer accepts one before it asks Postgres. */
+/** Resolves to true if a connection is accepted. PgBouncer accepts one before it asks Postgres. */
 function accepts (port: number): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(port, '127.0.0.1')

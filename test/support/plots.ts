@@ -4,8 +4,8 @@ import type { Test } from 'tap'
 import { openBrowser } from './browser.ts'
 
 /**
- * That a browser finds the plots drawn, in the light and in the dark, on a laptop and on a phone, and asks nobody for
- * anything.
+ * Asserts that a browser draws the plots, in the light and in the dark, on a laptop and on a phone, without any other
+ * request.
  */
 export async function expectDrawn (t: Test, htmlFile: string): Promise<void> {
   const browser = await openBrowser(t)
@@ -29,7 +29,10 @@ export async function expectDrawn (t: Test, htmlFile: string): Promise<void> {
   }
 }
 
-/** How many saturated colours the canvas of each plot has: axes and grid are grey. A line has several, at its edges. */
+/**
+ * Returns the number of saturated colours on the canvas of each plot. Axes and grid are grey. A line has several
+ * colours, at its edges.
+ */
 async function inkOf (page: Page): Promise<Record<string, number>> {
   await page.waitForSelector('#checks canvas')
   return await page.evaluate(`Object.fromEntries([...document.querySelectorAll('.plot')].map(plot => {

@@ -2,8 +2,8 @@ import type { Env } from './app.ts'
 import { onPostgres } from './record.ts'
 
 /**
- * Sets the clock of a database for everybody who connects to it from now on, as far as SQL can tell: its functions are
- * found before those of Postgres. Called again it takes effect at once, on the connections of before too.
+ * Sets the clock of a database for all connections that open from now on. It works only within SQL: its functions are
+ * found before those of Postgres. A second call takes effect at once, also on connections that opened since the first.
  */
 export async function setPostgresClock (env: Env, aheadSeconds: number): Promise<void> {
   await onPostgres(env, 'create schema if not exists another_clock')

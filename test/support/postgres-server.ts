@@ -8,21 +8,21 @@ import { findFreePort, findProgramFolder, run } from '../../scripts/services/pro
 import type { Owner } from './teardown.ts'
 import { until } from './wait.ts'
 
-/** A Postgres that belongs to one test, which may do to it whatever it likes. */
+/** A Postgres that belongs to one test, which may do anything to it. */
 export interface OwnPostgres {
   url: string
   port: number
-  /** SIGSTOP, to every process of it: it keeps its connections and answers nothing. */
+  /** Sends SIGSTOP to each of its processes: it keeps its connections and stalls. */
   pause (): void
-  /** SIGCONT */
+  /** Sends SIGCONT. */
   resume (): void
-  /** It ends at once, without writing down what it has in memory: what was committed is in its log. */
+  /** Ends it at once, without writing its memory to the disk. Committed data is in its write-ahead log. */
   kill (): Promise<void>
-  /** Starts it again on the same port, which recovers from that log. */
+  /** Starts it again on the same port. It recovers from its write-ahead log. */
   start (): Promise<void>
 }
 
-/** Whether there are programs to start one with: where Docker is all there is, there are none. */
+/** True if the programs of Postgres are installed. They are not if only Docker is available. */
 export const canOwnPostgres = findProgramFolder('initdb', 'postgres') !== undefined
 
 export async function ownPostgres (t: Owner): Promise<OwnPostgres> {
@@ -32,7 +32,7 @@ export async function ownPostgres (t: Owner): Promise<OwnPostgres> {
   const dataDir = mkdtempSync(join(tmpdir(), 'signout-test-postgres-'))
   if (as.uid !== undefined && as.gid !== undefined) chownSync(dataDir, as.uid, as.gid)
   t.teardown(() => { rmSync(dataDir, { recursive: true, force: true }) })
-  // What is not written to the disk survives the end of a process, though not a power cut.
+  // Data that is not on the disk survives the end of a process, but not a power cut.
   run(
     join(binDir, 'initdb'),
     ['-D', dataDir, '-U', 'signout', '--auth=trust', '--no-sync', '-E', 'UTF8', '--no-locale'],

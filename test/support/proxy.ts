@@ -3,8 +3,8 @@ import type { Owner } from './teardown.ts'
 
 let hasBeenIdle = false
 /**
- * A process that has had connections broken may close handles for ever when it is left to end on its own
- * (nodejs/node#47748). So it exits when there is nothing more to do, and tap has nothing more to say.
+ * A process whose connections broke may take for ever to close handles when it ends on its own (nodejs/node#47748). So
+ * it exits when there is nothing more to do, and tap has printed everything.
  */
 process.on('beforeExit', () => {
   if (hasBeenIdle) process.exit()
@@ -15,31 +15,34 @@ process.on('beforeExit', () => {
 /** A TCP proxy in front of a server, which can be made to fail as networks do. */
 export interface Proxy {
   port: number
-  /** From now on nothing passes, in either direction, on old connections or new ones, and nobody is told. */
+  /** Lets nothing pass any more, in either direction, on old connections or new ones. Both ends notice nothing. */
   stall (): void
-  /** What was held back passes now, and so does everything else. */
+  /** Lets everything pass again, including what was held back. */
   resume (): void
-  /** From now on it is as if nobody were there: open connections break, and new ones do at once. */
+  /** Breaks open connections, and each new one at once, as if no server were there. */
   stop (): void
-  /** The server is there again. */
+  /** Accepts connections again. */
   start (): void
-  /** Open connections break, and new ones lead to another server. */
+  /** Breaks open connections, and leads new ones to another server. */
   lead (port: number): void
-  /** Open connections are reset, and new ones are well. */
+  /** Resets open connections. New ones work. */
   reset (): void
-  /** The server's end of open connections is gone, the client's stays open, and nobody is told. New ones are well. */
+  /**
+   * Closes the end of the server of open connections. The end of the client stays open, and notices nothing. New ones
+   * work.
+   */
   halfOpen (): void
-  /** From now on whatever is sent takes longer, in either direction, by so many milliseconds. */
+  /** Delays everything that is sent, in either direction, by so many milliseconds. */
   delay (ms: number): void
-  /** From now on requests arrive, and what is answered is lost. */
+  /** Lets requests arrive, and loses the answers. */
   loseReplies (): void
-  /** Replies arrive again. Connections that have lost some break: no network loses the middle of a stream. */
+  /** Lets answers arrive again. Connections that have lost some break: no network loses the middle of a stream. */
   keepReplies (): void
-  /** How many connections are open. */
+  /** Returns the number of open connections. */
   countConnections (): number
 }
 
-/** What the network is like now. */
+/** The present state of the network. */
 interface Weather {
   stalled: boolean
   losesReplies: boolean
@@ -74,7 +77,7 @@ export async function proxyTo (t: Owner, host: string, port: number): Promise<Pr
     for (const [from, to] of [[client, link.upstream], [link.upstream, client]] as const) {
       from.on('error', () => { to.destroy() })
       from.on('close', () => {
-        // Of a half-open link the client's end outlives the server's.
+        // In a half-open link the end of the client outlives that of the server.
         if (links.has(link)) to.destroy()
         if (from === client) links.delete(link)
       })
@@ -130,7 +133,7 @@ export async function proxyTo (t: Owner, host: string, port: number): Promise<Pr
   }
 }
 
-/** Hands on what one end sends, in its order and when it is due, unless it is lost. */
+/** Forwards what one end sends, in its order and when it is due, unless it is lost. */
 function forward (from: Socket, to: Socket, weather: Weather, isLost: () => boolean): void {
   const queue: Array<{ dueAt: number, send: () => void }> = []
   function sendDue (): void {

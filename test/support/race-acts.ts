@@ -5,9 +5,9 @@ import { claimsOf, send } from './stage.ts'
 /** A user with a session, or with two, and an administrator. */
 export interface Scene {
   user: { id: string, username: string }
-  /** The pairs of the session that is raced for, newest last. */
+  /** The pairs of the session that the race is about, newest last. */
   it: Pair[]
-  /** The pair of another one, where that is needed. */
+  /** The pair of another session, if that is needed. */
   other: Pair[]
   admin: string
 }
@@ -15,22 +15,22 @@ export interface Scene {
 /** A session of a scene. `new` is the one that a login opens during the race. */
 export type Which = 'it' | 'other' | 'new'
 
-/** Something that somebody does in a race. */
+/** An act in a race. */
 export interface Act {
   name: string
   run (scene: Scene, app: FastifyInstance): Promise<LightMyRequestResponse>
-  /** The answers that it may get, and which of them say that it was done. */
+  /** The answers that it may get. Those in `done` say that it was done. */
   done: string[]
   refused?: string[]
-  /** What has ended once it was done. */
+  /** The sessions that have ended once it was done. */
   ends?: Which[]
-  /** Once it was done, no session may live whose login began before. */
+  /** Set if no session may live, once it was done, whose login began before. */
   voidsLogins?: true
-  /** The session in whose name it is done, where that must live still. */
+  /** The session in whose name it is done, if that must still live. */
   inNameOf?: Which
-  /** The scene needs its other session for it. */
+  /** Set if the scene needs its other session for it. */
   needsOther?: true
-  /** How often the session must have been refreshed before. */
+  /** The number of times that the session must have been refreshed before. */
   rotations?: number
 }
 
@@ -44,7 +44,7 @@ const gone = ['401 token_revoked', '401 invalid_token']
 const changePassword = (app: FastifyInstance, token: string) =>
   send(app, 'PUT', '/me/password', token, { current_password: password, new_password: newPassword })
 
-/** What must lose to an ending. */
+/** The acts that must lose to an ending. */
 export const contenders = {
   refresh: {
     name: 'a refresh',

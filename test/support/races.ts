@@ -21,7 +21,7 @@ interface Outcome {
 
 const isDone = ({ act, answer }: Outcome) => act.done.includes(summarize(answer))
 
-/** Races an act against every ending, either being held. */
+/** Races an act against every ending. Each of the two is held in turn. */
 export async function testRaces (t: Test, act: Act): Promise<void> {
   const stage = await setStage(t)
   const admin = await signIn(stage.one, (await stage.addUser('admin')).username)
@@ -31,13 +31,14 @@ export async function testRaces (t: Test, act: Act): Promise<void> {
     t.same(
       [...held.problems, ...holding.problems], [], `${act.name} × ${ending.name}, ${held.count + holding.count} times`
     )
+    // Every act has a beginning, a statement and a commit. Held before none of them, it would have raced nothing.
+    t.ok(Math.min(held.count, holding.count) > 3, `${held.count} and ${holding.count} interleavings`)
   }
 }
 
 /**
- * Holds one act, on one replica, before each of its steps in turn, lets another act run on the other replica until it
- * has been answered or is blocked, and lets the first go on. Answers how many interleavings there were, and what was
- * wrong.
+ * Holds one act, on one replica, before each of its steps in turn. Meanwhile another act runs on the other replica,
+ * until it is answered or blocked. Then the first act goes on. Returns the number of interleavings, and the problems.
  */
 async function race (
   stage: Stage, admin: string, held: Act, free: Act
@@ -65,19 +66,22 @@ async function race (
   }
 }
 
-/** Which of two flows was committed first, if both were. */
+/** Returns the flow that was committed first, if both were. */
 export function firstToCommit ({ stepper }: Stage): string | undefined {
   const commits = stepper.takeMoments().filter(({ step }) => step === 'commit').map(({ flow }) => flow)
   return new Set(commits).size > 1 ? commits[0] : undefined
 }
 
-/** The answer of an ending is a promise at once, whatever others are in the middle of. */
+/**
+ * Finds a token that is accepted after the end of its session was answered. The answer is a promise at once, even while
+ * other acts are under way.
+ */
 async function findEarlyLife (stage: Stage, scene: Scene): Promise<string[]> {
   const asked = await askBoth(stage, newest(scene).access_token)
   return asked === '401 token_revoked' ? [] : [`once its end was answered, the access token got ${asked}`]
 }
 
-/** @param committedFirst which of two acts that were committed */
+/** @param committedFirst the first of two acts that were both committed */
 async function findFaults (
   stage: Stage, scene: Scene, outcomes: Outcome[], committedFirst: Act | undefined
 ): Promise<string[]> {
@@ -108,7 +112,7 @@ async function findFaults (
   return faults
 }
 
-/** Of a session that lives, no token may say of the user what is no longer so. */
+/** Finds tokens of a live session that say something of the user that is not true any more. */
 async function findStaleScope (stage: Stage, { user }: Scene, pairs: Pair[]): Promise<string[]> {
   const [now] = await stage.ask('select role, status from users where id = $1', [user.id])
   return pairs

@@ -15,7 +15,7 @@ export async function onPostgres<R extends pg.QueryResultRow> (
   }
 }
 
-/** Adds as many live revocations to the record, of sessions that never were. */
+/** Adds live revocations to the record, of sessions that never existed. */
 export async function fillRecord (env: Env, count: number, expiresIn = '1 hour'): Promise<void> {
   await onPostgres(
     env,
@@ -25,7 +25,7 @@ export async function fillRecord (env: Env, count: number, expiresIn = '1 hour')
   )
 }
 
-/** A record that ends where the function says, and holds no revocation after any marker. */
+/** Returns a record whose end the function reads, and that holds no revocation after any marker. */
 export function endingAt (readHead: () => Promise<Head>): Pick<RevocationRecord, 'readHead' | 'readAfter'> {
   return { readHead, readAfter: async () => ({ ...await readHead(), recent: [] }) }
 }

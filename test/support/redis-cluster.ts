@@ -2,22 +2,22 @@ import type { Test } from 'tap'
 import { findFreePorts, infoOf, startNode, type Node } from './redis-group.ts'
 import { until } from './wait.ts'
 
-/** Three primaries with a replica each. */
+/** A Redis cluster: three primaries with a Redis replica each. */
 export interface RedisCluster {
   nodes: Node[]
-  /** The addresses of all, as REDIS_CLUSTER_NODES has them. */
+  /** The addresses of all nodes, as REDIS_CLUSTER_NODES has them. */
   addresses: string
-  /** Who has a slot, by what somebody says who is alive. */
+  /** Returns the node that has a slot, as one of the live nodes says. */
   ownerOf (slot: number): Promise<Node>
-  /** Who may take the place of a primary. */
+  /** Returns the Redis replica that may take the place of a primary. */
   replicaOf (primary: Node): Promise<Node>
-  /** Begins to move a slot. The keys have not been moved then, nor does it belong to the other. */
+  /** Begins to move a slot. Its keys stay where they are, and it still belongs to `from`. */
   beginMove (slot: number, from: Node, to: Node): Promise<void>
-  /** Moves as many keys of a slot as there are, or as it says. */
+  /** Moves the keys of a slot, or `count` of them. Returns how many were moved. */
   moveKeys (slot: number, from: Node, to: Node, count?: number): Promise<number>
   /** Ends a move. */
   endMove (slot: number, from: Node, to: Node): Promise<void>
-  /** The keys of all primaries. */
+  /** Returns the keys of all primaries. */
   keys (pattern: string): Promise<string[]>
 }
 
@@ -29,7 +29,7 @@ export interface ClusterOptions {
   admin?: object
 }
 
-/** Starts a cluster of its own, and waits until every node says that it is well. */
+/** Starts a cluster for one test, and waits until every node reports that it is well. */
 export async function startCluster (t: Test, { lines = () => [], admin }: ClusterOptions = {}): Promise<RedisCluster> {
   const ports = await findFreePorts(6)
   const nodes = await Promise.all(
@@ -52,9 +52,9 @@ export async function startCluster (t: Test, { lines = () => [], admin }: Cluste
       )
     )
   )
-  // Different epochs from the start: two primaries that share one settle who gives way only later.
+  // Different epochs from the start: two primaries that share one would settle the conflict only later.
   for (const [index, node] of nodes.entries()) await node.admin.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1)
-  // All of them all others: gossip would take its time.
+  // Each node meets all others: gossip would take its time.
   await Promise.all(
     nodes.map(async ({ admin }) => { for (const port of ports) await admin.call('CLUSTER', 'MEET', '127.0.0.1', port) })
   )
@@ -82,7 +82,7 @@ export async function startCluster (t: Test, { lines = () => [], admin }: Cluste
       )
     ).every(Boolean), 20_000)
 
-  /** Asks whoever answers. */
+  /** Asks all nodes, and returns the first answer. */
   async function ask<T> (question: (node: Node) => Promise<T>): Promise<T> {
     return await Promise.any(nodes.map(question))
   }

@@ -13,32 +13,32 @@ import { until } from './wait.ts'
 export interface Node {
   port: number
   address: string
-  /** A client of its own, for looking and meddling. */
+  /** A client for the test, to inspect and change the server. */
   admin: Redis
-  /** SIGSTOP and SIGCONT */
+  /** Sends SIGSTOP, and SIGCONT. */
   pause (): void
   resume (): void
-  /** SIGKILL */
+  /** Sends SIGKILL, and waits for the end. */
   kill (): Promise<void>
   /** Starts it again, with its configuration and without data. */
   start (): Promise<void>
 }
 
-/** On a machine that is busy with other tests, too. */
+/** The deadline of a command, in milliseconds: enough on a machine that is busy with other tests. */
 const answerWithinMs = 10_000
 
-/** Where only containers run it, servers cannot reach each other. */
+/** The folder of redis-server. Undefined if it runs only in containers, where servers cannot reach each other. */
 export const redisServer = findProgramFolder('redis-server')
 
 export interface NodeOptions {
-  /** Lines of its configuration beside where it listens. */
+  /** Lines of its configuration, besides its address. */
   lines: string[]
   sentinel?: boolean
-  /** How its own client connects, where that takes more than a port. */
+  /** Options of the client for the test, if it needs more than a port. */
   admin?: object
 }
 
-/** Starts a redis-server that keeps nothing on disk but its configuration, and that ends with the test. */
+/** Starts a redis-server that keeps only its configuration on disk. It ends with the test. */
 export async function startNode (
   t: Test, port: number, { lines, sentinel = false, admin: options = {} }: NodeOptions
 ): Promise<Node> {
@@ -92,12 +92,12 @@ export async function startNode (
   return node
 }
 
-/** How much further up the bus of a cluster is. */
+/** The distance from a port to the port of the cluster bus. */
 const busOffset = 10_000
 
 /**
- * Ports that nothing listens on, neither there nor where the bus of a cluster would be. Below those that the system
- * gives to connections: one of these may take a port between now and when it is needed.
+ * Returns ports on which no process listens, and whose ports of the cluster bus are free too. They are below those that
+ * the system gives to connections, which could take a port before it is used.
  */
 export async function findFreePorts (count: number): Promise<number[]> {
   const ports = new Set<number>()
@@ -120,12 +120,12 @@ export async function infoOf (node: Node, field: string): Promise<string | undef
   return new RegExp(`^${field}:(.*?)\\r?$`, 'm').exec(await node.admin.info())?.[1]
 }
 
-/** A primary with replicas, and sentinels that watch it. */
+/** A primary with Redis replicas, and sentinels that watch it. */
 export interface SentinelGroup {
   servers: Node[]
   sentinels: Node[]
   masterName: string
-  /** Who is the primary by what the sentinels say. */
+  /** Returns the primary, as the sentinels say. */
   primary (): Promise<Node>
   replicas (): Promise<Node[]>
 }
@@ -152,7 +152,7 @@ export async function startSentinelGroup (
       others.map(port => startNode(t, port, options(port, [`replicaof 127.0.0.1 ${primaryPort}`])))
     ))
   ]
-  // A replica that has never been in step is not promoted, and sentinels ask only every ten seconds whether it is.
+  // A Redis replica that was never in step is not promoted. Sentinels ask only every ten seconds whether it is.
   for (const replica of servers.slice(1)) {
     await until('the replica is in step', async () => await infoOf(replica, 'master_link_status') === 'up', 20_000)
   }

@@ -7,27 +7,27 @@ import { scratchFolder } from './app.ts'
 import { randomName } from './services.ts'
 import type { Owner } from './teardown.ts'
 
-/** A redis-server that belongs to one test, which may do to it whatever it likes. */
+/** A redis-server that belongs to one test, which may do anything to it. */
 export interface OwnRedis {
   url: string
   port: number
-  /** SIGSTOP: it keeps its connections and answers nothing. */
+  /** Sends SIGSTOP: it keeps its connections and stalls. */
   pause (): void
-  /** SIGCONT */
+  /** Sends SIGCONT. */
   resume (): void
-  /** SIGKILL */
+  /** Sends SIGKILL, and waits for the end. */
   kill (): Promise<void>
-  /** Starts it again on the same port: without data, or with those of a snapshot. */
+  /** Starts it again on the same port, without data or with the data of a snapshot. */
   start (snapshot?: Buffer): Promise<void>
-  /** What it holds now, as an RDB file, without some keys, which it loses. */
+  /** Returns what it holds now, as an RDB file. The keys in `without` are deleted first. */
   snapshot (without?: string[]): Promise<Buffer>
-  /** A client of its own, for looking and meddling. */
+  /** A client for the test, to inspect and change the server. */
   admin: Redis
-  /** Where other servers of this kind reach it. */
+  /** Returns the address at which other such servers reach it. */
   peer (): { host: string, port: number }
 }
 
-/** What is done to the program, wherever it runs. */
+/** The operations on the program, as a process or in a container. */
 interface Program {
   start (): void
   signal (signal: 'SIGSTOP' | 'SIGCONT'): void
@@ -35,7 +35,7 @@ interface Program {
   peer (): { host: string, port: number }
 }
 
-/** Whether one server can be the replica of another: containers cannot reach each other here. */
+/** True if one server can be the replica of another. Containers cannot reach each other here. */
 export const canReplicate = findProgramFolder('redis-server') !== undefined
 
 const withoutData = ['--save', '', '--appendonly', 'no']
@@ -68,7 +68,7 @@ export async function ownRedis (t: Owner): Promise<OwnRedis> {
       await untilReady(url)
     },
     async snapshot (without = []) {
-      // In one packet, so that nobody else comes in between.
+      // In one packet, so that no other command comes in between.
       const pipeline = admin.pipeline()
       if (without.length > 0) pipeline.del(without)
       await pipeline.save().exec()
@@ -94,7 +94,10 @@ function asProcess (file: string, port: number, dir: string): Program {
   }
 }
 
-/** Where Docker is all there is. Pausing a container freezes its processes, which is what SIGSTOP does. */
+/**
+ * Runs redis-server in a container, if only Docker is available. Pausing a container freezes its processes, as SIGSTOP
+ * does.
+ */
 function inDocker (port: number, data: string): Program {
   const name = `signout-test-${randomName()}`
   const docker = (...args: string[]) => { execFileSync('docker', args, { stdio: 'ignore', timeout: 120_000 }) }
@@ -122,7 +125,7 @@ function inDocker (port: number, data: string): Program {
       try {
         docker('rm', '--force', name)
       } catch {
-        // It is gone already.
+        // It was removed before.
       }
     },
     peer: () => ({
@@ -141,7 +144,7 @@ async function untilReady (url: string): Promise<void> {
   redis.disconnect()
 }
 
-/** Has a server drop every key that has an end, as one does that is told to evict and is full. */
+/** Makes a server drop every key that has an end, as a full server does that may evict. */
 export async function evictWhatEnds ({ admin }: OwnRedis): Promise<void> {
   const countVolatile = async () => Number(/expires=(\d+)/.exec(await admin.info('keyspace'))?.[1] ?? 0)
   await admin.config('SET', 'maxmemory-policy', 'volatile-ttl')

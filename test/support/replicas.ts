@@ -8,7 +8,7 @@ import { ownRedis, type OwnRedis } from './redis-server.ts'
 import type { Owner } from './teardown.ts'
 import { until } from './wait.ts'
 
-/** Two replicas of the service with a Redis that may be mistreated, what they log, and two tokens of somebody. */
+/** Two replicas of the service with a Redis that may be broken, their logs, and two tokens of a user. */
 export interface Replicas {
   a: FastifyInstance
   b: FastifyInstance
@@ -20,20 +20,25 @@ export interface Replicas {
   userId: string
   /** A token that stays good. */
   good: string
-  /** A token that somebody may log out. */
+  /** A token that the test may log out. */
   leaving: string
 }
 
-/** On a machine that is busy with other tests an answer may take longer than in a data centre. */
+/** Settings for a machine that is busy with other tests, where an answer takes longer than in a data centre. */
 const patience: Env = { RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '1000' }
 
-/** @param envOfB what the second replica has otherwise, such as the address of a Redis that it takes for the same */
+/**
+ * Starts two replicas with a Redis of their own.
+ *
+ * @param envOfB settings of the second replica that differ, such as the address of another Redis, which it takes for
+ * the same
+ */
 export async function startReplicas (t: Test, settings: Env = {}, envOfB: Env = {}): Promise<Replicas> {
   const redis = await ownRedis(t)
   return { redis, ...await startReplicasOn(t, { REDIS_URL: redis.url, ...settings }, envOfB) }
 }
 
-/** The same with whatever Redis the settings name. */
+/** Starts two replicas with the Redis that the settings name. */
 export async function startReplicasOn (t: Test, settings: Env, envOfB: Env = {}): Promise<Omit<Replicas, 'redis'>> {
   const { REDIS_URL: _, ...servers } = await serversEnv(t)
   const env = { ...servers, ...patience, ...settings }
@@ -45,7 +50,7 @@ export async function startReplicasOn (t: Test, settings: Env, envOfB: Env = {})
   return { a, b, apps: [a, b], env, log, username, userId: id, good: token, leaving: await signIn(a, username) }
 }
 
-/** The settings with a proxy between a replica and one of its servers. */
+/** Puts a proxy between a replica and one of its servers, and returns the settings with its address. */
 export async function proxied (
   t: Owner, env: Env, variable: 'DATABASE_URL' | 'REDIS_URL'
 ): Promise<{ proxy: Proxy, env: Env }> {
@@ -56,9 +61,9 @@ export async function proxied (
   return { proxy, env: { ...env, [variable]: url.href } }
 }
 
-/** Asks every replica about a token, again and again. */
+/** Sends requests with a token to every replica, again and again. */
 export interface Asking {
-  /** What each replica has said so far. */
+  /** The answers of each replica so far. */
   said: Array<Set<string>>
   stop (): Promise<void>
 }
@@ -81,7 +86,7 @@ export function keepAsking (apps: FastifyInstance[], token: string): Asking {
   }
 }
 
-/** Every replica accepts the token. */
+/** Waits until every replica accepts the token. */
 export async function untilAccepted (apps: FastifyInstance[], token: string, withinMs = 15_000): Promise<void> {
   for (const app of apps) {
     await until(
@@ -91,7 +96,8 @@ export async function untilAccepted (apps: FastifyInstance[], token: string, wit
 }
 
 /**
- * What happens is noticed everywhere, a good token is accepted again everywhere after it, and a revoked one never is.
+ * Asserts that no replica ever accepts a revoked token while something happens. Every replica must notice it, and
+ * accept a good token after it.
  */
 export async function expectNeverAccepted (
   t: Test,
@@ -116,7 +122,7 @@ export async function expectNeverAccepted (
   }
   for (const app of apps) {
     const last = new Set<string>()
-    // Two replicas may each find that a part of the blocklist has to be made again, one after the other.
+    // Two replicas may each find that a shard has to be rebuilt, one after the other.
     await until('it is refused for good', async () =>
       last.add(outcome(await get(app, '/token', revoked))).has('401 token_revoked')
     )

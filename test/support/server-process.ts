@@ -8,14 +8,14 @@ import { until } from './wait.ts'
 
 type Program = 'server.js' | 'cli.js'
 
-/** In characters: whoever runs for hours prints more than can be kept. */
+/** The largest output that is kept, in characters: a process that runs for hours prints more. */
 const maxOutputKept = 1_000_000
 
-/** A real server process. */
+/** A server process. */
 export interface ServerProcess {
   address: string
   child: ChildProcess
-  /** What it has printed so far, or the last of it. */
+  /** Returns its output so far, or the last part of it. */
   output (): string
   /** Its exit code, or the signal that ended it. */
   ended: Promise<number | string | null>
@@ -26,7 +26,7 @@ export function spawnServer (
   t: Owner, env: Env, name: Program = 'server.js', args: string[] = []
 ): Omit<ServerProcess, 'address'> {
   const { cwd = scratchFolder(t), ...rest } = env
-  // A folder of its own, so that no .env is read by chance.
+  // In a folder of its own, so that no .env is read by accident.
   const child = spawn(...undisturbed(process.execPath, [compiledFile(name), ...args], rest), {
     cwd, env: { PATH: process.env['PATH'], ...rest }, stdio: ['ignore', 'pipe', 'pipe']
   })
@@ -60,7 +60,7 @@ export async function startServer (t: Owner, env: Env): Promise<ServerProcess> {
 
 let built = false
 
-/** A program of ours as users run it. Compiled first where the source is newer. */
+/** Returns the path of a compiled program, as users run it. Compiles the source first if that is newer. */
 export function compiledFile (name: Program): string {
   if (!built) execFileSync(...undisturbed(process.execPath, [join(packageRoot, 'scripts', 'build.js')]))
   built = true

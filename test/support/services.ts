@@ -4,12 +4,12 @@ import pg from 'pg'
 import { readState } from '../../scripts/services/state.ts'
 import type { Owner } from './teardown.ts'
 
-/** The Redis that `npm run services` provides. */
+/** Returns the address of the Redis that `npm run services` provides. */
 export function redisUrl (): string {
   return urlOf('redis', process.env['REDIS_URL'])
 }
 
-/** The Postgres that `npm run services` provides. */
+/** Returns the address of the Postgres that `npm run services` provides. */
 export function postgresUrl (): string {
   return urlOf('postgres', process.env['DATABASE_URL'])
 }
@@ -26,7 +26,7 @@ export function randomName (): string {
   return randomBytes(6).toString('hex')
 }
 
-/** A prefix that no other test uses. What it holds is removed when the test ends. */
+/** Returns a prefix that no other test uses. Its keys are deleted when the test ends. */
 export function scratchPrefix (t: Owner): string {
   const prefix = `test:${randomName()}:`
   t.teardown(async () => {
@@ -40,7 +40,7 @@ export function scratchPrefix (t: Owner): string {
 }
 
 /**
- * The address of an empty database that no other test uses. It is dropped when the test ends.
+ * Creates an empty database that no other test uses, and returns its address. It is dropped when the test ends.
  *
  * @param options what `create database` gets after the name
  */

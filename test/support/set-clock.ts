@@ -4,11 +4,16 @@ import { findFaketime } from '../../scripts/services/faketime.ts'
 import { scratchFolder, type Env } from './app.ts'
 import type { Owner } from './teardown.ts'
 
-/** The wall clock of a process that the test starts. Its monotonic clock, and so its timers, go on as they do. */
+/**
+ * The wall clock of a process that the test starts. The monotonic clock of the process, and so its timers, are not
+ * changed.
+ */
 export interface SettableClock {
   /** The environment in which the process has this clock. */
   env: Env
-  /** Sets the clock of the running process: so many seconds ahead of the clock of the machine, or behind it. */
+  /**
+   * Sets the clock of the running process: so many seconds ahead of the clock of the machine, or behind it if negative.
+   */
   set (aheadSeconds: number): void
 }
 
@@ -19,7 +24,7 @@ export function settableClock (t: Owner): SettableClock {
   }
   const file = join(scratchFolder(t), 'clock')
   function set (aheadSeconds: number): void {
-    // Renamed into place, since the process reads the file whenever it asks for the time.
+    // Renamed into place, since the process may read the file at any moment.
     writeFileSync(`${file}.new`, aheadSeconds < 0 ? `${aheadSeconds}` : `+${aheadSeconds}`)
     renameSync(`${file}.new`, file)
   }

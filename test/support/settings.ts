@@ -9,11 +9,11 @@ export const servers = {
   KEY_ENCRYPTION_SECRET: secret
 }
 
-/** Those settings without some of them. */
+/** Returns those settings without some of them. */
 export const without = (...names: string[]): Record<string, string> =>
   Object.fromEntries(Object.entries(servers).filter(([name]) => !names.includes(name)))
 
-/** Where Redis can be instead. */
+/** Settings for other topologies of Redis. */
 export const sentinels = {
   REDIS_SENTINELS: 'rediss://watcher:hush@s1.example,rediss://watcher:hush@s2.example:26380',
   REDIS_MASTER_NAME: 'mymaster'

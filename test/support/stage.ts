@@ -10,18 +10,18 @@ import { randomName, redisUrl } from './services.ts'
 import { stepThrough, type Stepper } from './steps.ts'
 import { entryKey } from '../../src/entries/revocation.ts'
 
-/** Two replicas on one Postgres and one Redis, whose every step can be held, and what is behind them. */
+/** Two replicas on one Postgres and one Redis, whose every step can be held, with access to both servers. */
 export interface Stage {
   one: FastifyInstance
   two: FastifyInstance
   stepper: Stepper
-  /** Adds somebody who can sign in with the password of all tests. */
+  /** Adds a user with the password of all tests. */
   addUser (role?: 'user' | 'admin'): Promise<{ id: string, username: string }>
-  /** The sessions of a user, as they are in the database. */
+  /** Returns the sessions of a user, as they are in the database. */
   findSessions (userId: string): Promise<SessionRow[]>
-  /** Asks the database. */
+  /** Runs a statement on the database, and returns its rows. */
   ask (statement: string, values?: unknown[]): Promise<Array<Record<string, unknown>>>
-  /** When the blocklist forgets a session, in milliseconds since the epoch; negative when it does not know it. */
+  /** Returns when the entry of a session ends, in milliseconds since the epoch; negative if there is none. */
   blockedUntil (sessionId: string): Promise<number>
 }
 
@@ -32,7 +32,7 @@ export interface SessionRow {
   access_expires_at: Date
 }
 
-/** What the tests need of an access token. */
+/** The claims of an access token that the tests need. */
 interface Claims {
   sid: string
   sub: string
@@ -41,12 +41,12 @@ interface Claims {
   exp: number
 }
 
-/** The same as `CLOCK_LEEWAY` is by default. */
+/** The default of `CLOCK_LEEWAY`, in milliseconds. */
 const leewayMs = 5_000
-/** A hash that is verified in no time: how slow the real ones are is not what these tests are about. */
+/** Parameters of a hash that is verified quickly: these tests are not about the time that it takes. */
 const quick = { algorithm: 2, memoryCost: 8, timeCost: 1, parallelism: 1 } as const
 
-/** Deadlines are out of the way: whoever waits for a lock here, waits for as long as the test holds it. */
+/** Deadlines that no test reaches: a request that waits for a lock waits for as long as the test holds it. */
 const patient = {
   RATE_LIMITS: 'off', DATABASE_DEADLINE_MS: '30000', BLOCKLIST_DEADLINE_MS: '10000', REFRESH_GRACE: '300'
 }
@@ -93,12 +93,12 @@ export function send (
   return app.inject({ method, url, headers: token === undefined ? {} : bearer(token), ...(payload && { payload }) })
 }
 
-/** `200`, or `401 token_revoked`. */
+/** Returns `200`, or `401 token_revoked`. */
 export function summarize (answer: LightMyRequestResponse): string {
   return answer.statusCode < 300 ? String(answer.statusCode) : `${answer.statusCode} ${answer.json().error}`
 }
 
-/** What both replicas say of an access token. */
+/** Returns the answers of both replicas to an access token. */
 export async function askBoth ({ one, two }: Stage, token: string): Promise<string> {
   const answers = await Promise.all([one, two].map(app => get(app, '/token', token)))
   return [...new Set(answers.map(summarize))].join(' and ')
@@ -127,7 +127,10 @@ export async function findLife (stage: Stage, row: SessionRow, pairs: Pair[]): P
   return problems
 }
 
-/** What is wrong with a session of which these pairs were handed out, newest last, if it lives on: all must work. */
+/**
+ * Returns what is wrong with a session that got these pairs, newest last, if it has not ended. All of its access
+ * tokens, and its newest refresh token, must be accepted.
+ */
 export async function findDeath (stage: Stage, row: SessionRow, pairs: Pair[]): Promise<string[]> {
   const problems: string[] = []
   if (row.ended_at !== null) problems.push('it has ended')
@@ -144,7 +147,7 @@ export async function findDeath (stage: Stage, row: SessionRow, pairs: Pair[]): 
   return problems
 }
 
-/** Opens a session and refreshes it a number of times. Answers all its pairs, newest last. */
+/** Opens a session, and refreshes it a number of times. Returns all its pairs, newest last. */
 export async function openRotated (
   app: FastifyInstance, username: string, rotations: number, itsPassword = password
 ): Promise<Pair[]> {

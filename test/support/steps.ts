@@ -6,27 +6,26 @@ import { postgresUrl } from './services.ts'
 
 /**
  * A request, or several, whose steps are known and can be held: every SQL statement, the signing of a token, and
- * writing the blocklist. Interleavings are made with it and not waited for: there is no sleep that has to be long
- * enough.
+ * writing the blocklist. So a test makes an interleaving, and does not wait for it with a sleep.
  */
 export interface Flow<T> {
-  /** What it has done so far, and does now: `select users for update`, `commit`, `blocklist`, `sign`. */
+  /** The steps that it has begun: `select users for update`, `commit`, `blocklist`, `sign`. */
   readonly steps: readonly string[]
   readonly answer: Promise<T>
-  /** Resolves when it is held, or has been answered: then false. */
+  /** Resolves to true when it is held, or to false when it was answered before that. */
   readonly held: Promise<boolean>
-  /** Resolves when it has been answered, or waits in Postgres for somebody's lock: then false. */
+  /** Resolves to true when it was answered, or to false when it waits in Postgres for a lock of another. */
   settles (): Promise<boolean>
   release (): void
 }
 
-/** What is known of a flow wherever its work takes it. */
+/** The state of a flow, which its work carries along. */
 interface Course {
   readonly name: string
   readonly steps: string[]
-  /** Called before each step, which waits for it. */
+  /** Called before each step, which waits for the result. */
   pass (): Promise<void> | undefined
-  /** The connection on which a statement of it is under way. */
+  /** The process id of the connection on which a statement of it is under way. */
   backend: number | undefined
 }
 
@@ -37,22 +36,22 @@ export interface Moment {
 }
 
 export interface Stepper {
-  /** Begins a flow. It is held before the step of that number, counted from 0, if it ever gets there. */
+  /** Begins a flow. It is held before the step of that number, counted from 0, if it gets there. */
   start<T> (name: string, work: () => Promise<T>, holdBefore?: number): Flow<T>
-  /** The steps of all flows since the last call, in the order in which they were let through. */
+  /** Returns the steps of all flows since the last call, in the order in which they were let through. */
   takeMoments (): Moment[]
 }
 
 const courses = new AsyncLocalStorage<Course>()
-/** Blocked is what Postgres says is blocked. This is only how soon it is asked again. */
+/** The time after which Postgres is asked again whether a flow is blocked. */
 const askAgainMs = 4
-/** A flow that neither ends nor is blocked by then hangs. */
+/** The time after which a flow that has not ended and is not blocked counts as hanging, in milliseconds. */
 const patienceMs = 20_000
 
 type Query = (this: pg.Client, ...args: unknown[]) => unknown
 type Connect = (this: pg.Pool, done?: (...results: unknown[]) => void) => unknown
 
-/** Makes the steps of requests to these apps known, until the test ends. */
+/** Watches the steps of requests to these apps, until the test ends. */
 export async function stepThrough (t: Test, apps: FastifyInstance[]): Promise<Stepper> {
   const moments: Moment[] = []
   const observer = new pg.Client({ connectionString: postgresUrl() })
@@ -98,14 +97,14 @@ function startFlow<T> (
     }
   }
   let isAnswered = false
-  // An injected request begins when it is awaited first: here, and not where its answer is.
+  // An injected request begins when it is first awaited: here, and not where its answer is awaited.
   const answer = courses
     .run(course, async () => await work())
     .finally(() => {
       isAnswered = true
       decide(false)
     })
-  // Whoever started it awaits it later.
+  // The caller awaits it later.
   answer.catch(() => {})
   return {
     steps,
@@ -165,7 +164,7 @@ function watchPostgres (t: Test, step: Step): void {
     }
     return step(course, labelOf(args[0])).then(send)
   }
-  // A connection that becomes free calls back from the flow that gave it back.
+  // Bound, because a connection that becomes free calls back from the flow that released it.
   pool.connect = function (callback) {
     return callback === undefined ? connect.call(this) : connect.call(this, AsyncResource.bind(callback))
   }
@@ -175,7 +174,7 @@ function watchPostgres (t: Test, step: Step): void {
   })
 }
 
-/** What a statement does, in a few words. */
+/** Returns a short label of a statement. */
 function labelOf (query: unknown): string {
   const text = typeof query === 'string' ? query : (query as { text: string }).text
   const [verb = ''] = /^\w+/.exec(text) ?? []

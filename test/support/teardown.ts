@@ -1,9 +1,9 @@
 import type { Test } from 'tap'
 
-/** Whatever things belong to that are opened for a while: a test, or a run outside of one. */
+/** The owner of things that are open for a while: a test, or a run outside of one. */
 export type Owner = Pick<Test, 'teardown'>
 
-/** An owner that is no test. What was opened last is closed first, as in a test. */
+/** Creates an owner that is no test. Things are closed in reverse order, as in a test. */
 export function createOwner (): Owner & { close (): Promise<void> } {
   const closings: Array<() => unknown> = []
   return {

@@ -5,12 +5,12 @@ import { readFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import { scratchFolder } from './app.ts'
 
-/** An authority of its own, and what servers with a certificate of it are configured with. */
+/** An authority of its own, and the configuration of servers with its certificate. */
 export interface Tls {
   caFile: string
   /** Lines of redis.conf. */
   lines (port: number): string[]
-  /** What ioredis is given to reach them. */
+  /** The options of ioredis to reach them. */
   client: { tls: { ca: string } }
 }
 

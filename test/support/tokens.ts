@@ -2,7 +2,7 @@ import { createHmac, generateKeyPairSync, randomUUID, sign, type KeyObject } fro
 
 type Json = Record<string, unknown>
 
-/** A token made by hand, so that it can be wrong in ways that a library would not let it be. */
+/** Makes a token by hand, so that it can be wrong in ways that a library would not allow. */
 export function forge (header: unknown, payload: unknown, signer: (input: string) => Buffer | string): string {
   const encode = (part: unknown) =>
     Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url')
@@ -17,12 +17,12 @@ export const strangersKey: KeyObject = generateKeyPairSync('ed25519').privateKey
 
 export const nowSeconds = () => Math.floor(Date.now() / 1000)
 
-/** What a blocklist is asked about, of a token that was issued after whatever cut-off there may be. */
+/** Returns the claims of a token that was issued after any cut-off. */
 export function issuedLately (jti: string, sid?: string): { jti: string, sid?: string, iat: number } {
   return { jti, ...sid !== undefined && { sid }, iat: nowSeconds() + 60 }
 }
 
-/** Claims with which a token of that issuer is accepted. */
+/** Returns claims with which a token of that issuer is accepted. */
 export function goodClaims (issuer: string): Json {
   return {
     iss: issuer,
@@ -38,9 +38,8 @@ export function goodClaims (issuer: string): Json {
 }
 
 /**
- * Everything that can be wrong with a signed token, for a verifier that expects `header` and `claims`, pins the
- * algorithm and allows a leeway of five seconds. Each is a header and a payload; whoever uses them signs them with the
- * right key.
+ * Returns everything that can be wrong with a signed token, each as a header and a payload to sign with the right key.
+ * The verifier expects `header` and `claims`, pins the algorithm, and allows a leeway of five seconds.
  */
 export function wrongTokens (
   header: Json, claims: Json
@@ -98,7 +97,7 @@ export function wrongTokens (
   }
 }
 
-/** What a client can send instead of `Bearer` and a token, and the code that it gets. */
+/** Returns what a client can send instead of `Bearer` and a token, and the code that it gets. */
 export function wrongHeaders (token: string): Record<string, { value: string | undefined, code: string }> {
   const [header, payload, signature] = token.split('.')
   const invalid = (value: string) => ({ value, code: 'invalid_token' })

@@ -1,11 +1,12 @@
 import type { Env } from './app.ts'
 
-/** Whether it is counted which lines are run. */
+/** True if tap counts which lines are run. */
 const isCounting = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1'
 
 /**
- * What to spawn so that a program runs as from a shell. Tap has every Node process below a test tell which modules it
- * loads, by NODE_OPTIONS, which makes each start twice as long; that serves nobody but `npm run coverage`.
+ * Returns what to spawn so that a program runs as from a shell. Through NODE_OPTIONS, tap makes every Node process
+ * below a test list the modules that it loads. Each start then takes twice as long, and only `npm run coverage` needs
+ * the list.
  */
 export function undisturbed (
   program: string, args: string[], { NODE_OPTIONS: ours }: Env = {}

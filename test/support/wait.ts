@@ -1,4 +1,4 @@
-/** Asks again and again until the answer is true; throws when it is not in time. */
+/** Asks again and again until the answer is true. Rejects if that takes too long. */
 export async function until (what: string, isSo: () => Promise<boolean> | boolean, withinMs = 10_000): Promise<void> {
   const giveUpAt = performance.now() + withinMs
   while (!await isSo()) {
@@ -7,7 +7,7 @@ export async function until (what: string, isSo: () => Promise<boolean> | boolea
   }
 }
 
-/** What something answers or throws, and how long it took. */
+/** Runs work, and returns its result or its error, and how long it took. */
 export async function timed<T> (
   work: () => Promise<T>
 ): Promise<{ value: T | undefined, error: unknown, elapsedMs: number }> {

@@ -23,7 +23,7 @@ async function onEachDatabase (t: Test, test: (t: Test, database: Database) => P
   }
 }
 
-t.test('the key is made once, and its private part is unreadable in the database', t => onEachDatabase(t, async (t, database) => {
+t.test('the signing key is created once, and its private key is unreadable in the database', t => onEachDatabase(t, async (t, database) => {
   const keys = createKeyRepository(database)
   t.equal(await keys.findActive(), undefined)
   const first = await openKeyRing(keys, createKeyEncryption(secret))
@@ -47,7 +47,7 @@ t.test('the key is made once, and its private part is unreadable in the database
   })
 }))
 
-t.test('of many replicas that start at the same instant, all have the same key', t => onEachDatabase(t, async (t, database) => {
+t.test('replicas that start at the same instant all have the same signing key', t => onEachDatabase(t, async (t, database) => {
   const rings = await Promise.all(
     Array.from({ length: 10 }, () => openKeyRing(createKeyRepository(database), createKeyEncryption(secret)))
   )
@@ -56,7 +56,7 @@ t.test('of many replicas that start at the same instant, all have the same key',
   t.equal(rows.length, 1, 'and there is no other')
 }))
 
-t.test('an encrypted key belongs to its kid and to its secret', async t => {
+t.test('an encrypted key can be decrypted only with its kid and its secret', async t => {
   const encryption = createKeyEncryption(secret)
   const jwk = { kty: 'OKP', crv: 'Ed25519', x: 'x', d: 'd' }
   const encrypted = await encryption.encrypt('one', jwk)

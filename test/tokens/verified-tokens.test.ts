@@ -13,7 +13,7 @@ function remembering (options: Partial<VerifiedTokensOptions> = {}) {
   return { tokens, clock, jtiOf }
 }
 
-t.test('a token is found by the very text that it was verified in, and by no other', async t => {
+t.test('a verified token is found by its exact text, and by no other text', async t => {
   const { tokens, jtiOf } = remembering()
   const text = `Bearer ${'h'.repeat(60)}.${'p'.repeat(300)}.${'s'.repeat(86)}`
   tokens.remember(text, claimsOf('a'))
@@ -34,7 +34,7 @@ t.test('a token is found by the very text that it was verified in, and by no oth
   t.equal(tokens.size, 1, 'and looking for others forgets nothing')
 })
 
-t.test('two texts that end alike are told apart', async t => {
+t.test('two tokens with the same ending are not confused', async t => {
   const { tokens, jtiOf } = remembering()
   const end = 's'.repeat(86)
   tokens.remember(`Bearer a.${end}`, claimsOf('a'))
@@ -47,7 +47,7 @@ t.test('two texts that end alike are told apart', async t => {
   t.equal(tokens.size, 1)
 })
 
-t.test('what is found is deeply frozen', async t => {
+t.test('the claims of a remembered token are deeply frozen', async t => {
   const { tokens } = remembering()
   const claims = claimsOf('a', { roles: { list: ['user'] } })
   tokens.remember('a', claims)
@@ -56,7 +56,7 @@ t.test('what is found is deeply frozen', async t => {
   t.throws(() => { (claims as unknown as { roles: { list: string[] } }).roles.list.push('admin') }, TypeError)
 })
 
-t.test('there are never more than the bound, and the one that was not used for longest goes first', async t => {
+t.test('the memory never exceeds its bound, and drops the least recently used token first', async t => {
   const { tokens, jtiOf } = remembering()
   for (const jti of ['a', 'b', 'c']) tokens.remember(jti, claimsOf(jti))
   jtiOf('a')
@@ -70,7 +70,7 @@ t.test('there are never more than the bound, and the one that was not used for l
   t.same(['a', 'b', 'c', 'd', 'e'].map(jtiOf), ['a again', undefined, undefined, 'd', 'e'])
 })
 
-t.test('it forgets in the right order, whatever is done', async t => {
+t.test('the memory drops tokens in the right order after any acts', async t => {
   const { tokens } = remembering({ maxTokens: 20 })
   let expected: string[] = []
   let random = 1
@@ -98,7 +98,7 @@ t.test('it forgets in the right order, whatever is done', async t => {
   t.same(expected.filter(text => tokens.find(text) === undefined), [])
 })
 
-t.test('the clock is looked at on every use', async t => {
+t.test('the times of a remembered token are checked by the clock on every use', async t => {
   const cases: Record<
     string,
     { options?: Partial<VerifiedTokensOptions>; claims?: object; good: number[]; bad: number[] }

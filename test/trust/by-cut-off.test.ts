@@ -52,7 +52,7 @@ t.test('the cut-off is the next whole second after the time of Redis and the lee
   )
 })
 
-t.test('a look-up that was sent before the comparison does not count, nor one on another connection', async t => {
+t.test('a look-up from before the comparison, or from another connection, does not count', async t => {
   const { url, port } = await ownRedis(t)
   const proxy = await proxyTo(t, '127.0.0.1', port)
   const redis = await connect(t, `redis://127.0.0.1:${proxy.port}`)
@@ -80,7 +80,7 @@ t.test('a look-up that was sent before the comparison does not count, nor one on
   t.throws(() => { cutOff.accept(lookAfter, text) }, { name: 'UntrustedError' }, 'and going back is noticed')
 })
 
-t.test('whatever stands in the place of the cut-off but a right one is replaced by a later one', async t => {
+t.test('a missing or invalid cut-off in Redis is replaced by a later one', async t => {
   const { url } = await ownRedis(t)
   const a = await startReplica(t, url)
   const revoked = await a.issue()
@@ -103,7 +103,7 @@ t.test('whatever stands in the place of the cut-off but a right one is replaced 
   }
 })
 
-t.test('a replica that cannot set the cut-off accepts nothing', async t => {
+t.test('a replica that cannot set the cut-off accepts no token', async t => {
   const server = await ownRedis(t)
   const admin = await connect(t, server.url)
   const a = await startReplica(t, server.url)
@@ -135,7 +135,7 @@ t.test('a replica that cannot set the cut-off accepts nothing', async t => {
   await expectRecovery(t, [a], issued)
 })
 
-t.test('tokens that are issued within the leeway after the cut-off was set are refused, and ready() waits until they are not', async t => {
+t.test('tokens issued within the leeway after the cut-off are refused, and ready() waits until it is over', async t => {
   const { url } = await ownRedis(t)
   const a = await startReplica(t, url, 1)
   await until('the cut-off is set', async () => a.cutOffs.length === 1)

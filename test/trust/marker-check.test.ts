@@ -5,7 +5,7 @@ const recordId = '00000000-0000-4000-8000-000000000001'
 const marker = (position: number) => `${recordId}:${position}`
 const pollMs = 900
 
-/** A judge that has come to trust a marker at 5, and a record whose head is at 6 from now on. */
+/** A check that trusts a marker at 5, and a record whose head is at 6 from now on. */
 function scene () {
   const start = 1_000_000
   let now = start
@@ -20,8 +20,8 @@ function scene () {
     isTrusted,
     pass (ms: number) { now += ms },
     /**
-     * Lets the head be asked for at a fixed rate, and the old marker be looked up all the time. Answers for how long it
-     * was trusted.
+     * Reads the head at a fixed rate, and looks up the old marker all the time. Returns for how many milliseconds the
+     * marker was trusted.
      */
     untilDistrusted ({ tookMs = 0, fails = (poll: number) => poll < 0 } = {}): number {
       const asked: Array<{ ask: ReturnType<typeof judge.ask>, answered: number }> = []
@@ -37,7 +37,7 @@ function scene () {
   }
 }
 
-t.test('P1: a marker that nobody moves any more is trusted for less than five seconds after the head has moved on', async t => {
+t.test('a marker that no longer moves is trusted for less than 5 s after the head has moved on (P1)', async t => {
   t.ok(scene().untilDistrusted() < 4_600)
   for (const tookMs of [100, 500, 1_000, 1_500, 2_000]) {
     const trustedMs = scene().untilDistrusted({ tookMs })
@@ -45,7 +45,7 @@ t.test('P1: a marker that nobody moves any more is trusted for less than five se
   }
 })
 
-t.test('P1: a read of the head that fails now and then does not put that off for ever', async t => {
+t.test('occasional failures to read the head do not keep a marker trusted for ever (P1)', async t => {
   for (const every of [2, 3, 4]) {
     for (let first = 0; first < every; first++) {
       const trustedMs = scene().untilDistrusted({ fails: poll => poll % every === first })
@@ -55,7 +55,7 @@ t.test('P1: a read of the head that fails now and then does not put that off for
   }
 })
 
-t.test('a marker that has not reached a head that was read long ago is not trusted, and the one that has is, at once', async t => {
+t.test('a marker behind an old head is untrusted, and a marker that reaches the head is trusted at once', async t => {
   const { read, isTrusted, pass } = scene()
   read(8)
   for (let poll = 0; poll < 3; poll++) { pass(pollMs); read(8) }
@@ -67,7 +67,7 @@ t.test('a marker that has not reached a head that was read long ago is not trust
   t.ok(isTrusted(8))
 })
 
-t.test('a record that cannot be read takes back nothing that was trusted, though its head was not reached yet', async t => {
+t.test('an unreadable record does not end the trust in a marker, even if its head was not reached yet', async t => {
   const { read, isTrusted, pass } = scene()
   read(6)
   pass(pollMs)

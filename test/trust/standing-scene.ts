@@ -11,17 +11,17 @@ export const at = (position: number, recordId = ours) => `${recordId}:${position
 
 export interface Scene {
   standing: Standing
-  /** What Postgres says. */
+  /** The end of the record in Postgres. */
   record: Head
-  /** Whether Postgres answers. */
+  /** While `isDown` is true, reads of the record fail. `reads` counts the others. */
   database: { isDown: boolean, reads: number }
   clock: { now: number }
   told: string[]
-  /** The reason for which an answer with that marker does not count, or undefined when it does. */
+  /** Returns the reason why an answer with that marker does not count; undefined if it counts. */
   ask (marker: string | null): string | undefined
-  /** Resolves when the head was read, though the marker has not reached it. */
+  /** Resolves when the head was read, and markers are compared with it. */
   untilCompared (): Promise<void>
-  /** What it reads once a second, or sooner, until it is so. */
+  /** Resolves when an answer with that marker counts. The head is read about once a second. */
   untilTrusted (marker: string): Promise<void>
 }
 

@@ -6,7 +6,7 @@ import { endingAt } from '../support/record.ts'
 import { until } from '../support/wait.ts'
 import { at, ours, scene, theirs } from './standing-scene.ts'
 
-t.test('nothing counts before it was compared with the record, and then what has reached its head does', async t => {
+t.test('no answer counts before the comparison with the record, and then an answer at its head does', async t => {
   const { ask, standing, told, untilCompared } = await scene(t)
   t.match(ask(at(5)), 'not been compared')
   await untilCompared()
@@ -17,7 +17,7 @@ t.test('nothing counts before it was compared with the record, and then what has
   t.same(standing.positions, { head: 5, marker: 5 })
 })
 
-t.test('after another connection nothing counts until the head was read again and is reached', async t => {
+t.test('after a reconnect no answer counts until the head was read again and is reached', async t => {
   const { ask, standing, record, database, untilTrusted } = await scene(t)
   await untilTrusted(at(5))
   const before = standing.look()
@@ -39,7 +39,7 @@ t.test('after another connection nothing counts until the head was read again an
   )
 })
 
-t.test('a head that was being read when the connection changed says nothing', async t => {
+t.test('a head that was being read when the connection changed does not count', async t => {
   const reads: Array<(head: Head) => void> = []
   const heads = createHeadPoll(endingAt(() => new Promise(resolve => { reads.push(resolve) })))
   const standing = createStanding({ heads })
@@ -57,7 +57,7 @@ t.test('a head that was being read when the connection changed says nothing', as
   standing.accept(standing.look(), at(1))
 })
 
-t.test('a missing marker, a draft, another record and a marker that has gone back each end the trust until it was compared again', async t => {
+t.test('a missing marker, a draft, another record or an earlier marker ends the trust until a comparison', async t => {
   const { ask, told, untilTrusted } = await scene(t)
   for (const [marker, reason] of [
     [null, /lost its marker/],
@@ -73,7 +73,7 @@ t.test('a missing marker, a draft, another record and a marker that has gone bac
   t.equal(told.filter(line => line !== 'trusts').length, 5)
 })
 
-t.test('a record that was restored, and written anew to a Redis that was empty, is trusted though it ends earlier', async t => {
+t.test('a restored record that was written to an empty Redis is trusted, although it ends earlier', async t => {
   const stage = await scene(t, { position: 1_000, marked: 1_000 })
   const { ask, record, untilTrusted } = stage
   await untilTrusted(at(1_000))
@@ -83,7 +83,7 @@ t.test('a record that was restored, and written anew to a Redis that was empty, 
   t.match(ask(at(899)), 'gone back', 'from then on it may not go back')
 })
 
-t.test('a look-up that was sent before another one saw more has not gone back', async t => {
+t.test('a look-up that was sent before another one saw a later marker is no step back', async t => {
   const { standing, ask, untilTrusted } = await scene(t)
   await untilTrusted(at(5))
   const early = standing.look()
@@ -92,7 +92,7 @@ t.test('a look-up that was sent before another one saw more has not gone back', 
   t.match(ask(at(5)), 'gone back', 'one that was sent after it has')
 })
 
-t.test('a marker beyond what was ever to be marked is not believed, until the record says that it was', async t => {
+t.test('a marker beyond the marks in the record is untrusted until the record has that mark', async t => {
   const { ask, standing, record, untilCompared, untilTrusted, database } = await scene(t)
   await untilCompared()
   const look = standing.look()
@@ -106,7 +106,7 @@ t.test('a marker beyond what was ever to be marked is not believed, until the re
   t.equal(ask(at(7)), undefined, 'later it may move on without being compared')
 })
 
-t.test('a record that goes on growing does not put off the trust: what was its head first is enough', async t => {
+t.test('a growing record does not delay the trust: a marker that reaches its first head is enough', async t => {
   const { ask, record, database, untilCompared } = await scene(t)
   await untilCompared()
   Object.assign(record, { position: 7, marked: 6 })
@@ -116,7 +116,7 @@ t.test('a record that goes on growing does not put off the trust: what was its h
   t.equal(ask(at(6)), undefined, 'the marker has moved since, and is behind the head already')
 })
 
-t.test('a record with another name makes what was trusted untrusted', async t => {
+t.test('a record with another name ends the trust', async t => {
   const { ask, record, untilTrusted } = await scene(t)
   await untilTrusted(at(5))
   Object.assign(record, { recordId: theirs, position: 2, marked: 0 })
@@ -127,7 +127,7 @@ t.test('a record with another name makes what was trusted untrusted', async t =>
   await untilTrusted(at(2, theirs))
 })
 
-t.test('what is suspended is refused whatever the marker says, and compared again after that', async t => {
+t.test('suspended trust refuses every marker, and a comparison has to follow', async t => {
   const { ask, standing, untilTrusted } = await scene(t)
   await untilTrusted(at(5))
   standing.suspend('It evicts.')
@@ -137,7 +137,7 @@ t.test('what is suspended is refused whatever the marker says, and compared agai
   await untilTrusted(at(5))
 })
 
-t.test('a clock that is set back does not keep it from comparing', async t => {
+t.test('a clock that is set back does not prevent the comparison', async t => {
   const { now } = Date
   let setBackMs = 0
   Date.now = () => now() - setBackMs
@@ -154,7 +154,7 @@ t.test('a clock that is set back does not keep it from comparing', async t => {
   t.equal(standing.trust, 'trusted')
 })
 
-t.test('an untrusted blocklist says when to come back, within a minute, as far as it has heard of a rebuild', async t => {
+t.test('an untrusted blocklist gives a Retry-After of at most a minute, by the progress of a rebuild', async t => {
   const { standing } = await scene(t)
   const retryAfter = (remainingSeconds?: number) => {
     standing.noteProgress(remainingSeconds === undefined ? undefined : { done: 1, total: 2, remainingSeconds })
@@ -168,7 +168,7 @@ t.test('an untrusted blocklist says when to come back, within a minute, as far a
   t.same([retryAfter(), retryAfter(0.2), retryAfter(7.1), retryAfter(900)], [1, 1, 8, 60])
 })
 
-t.test('what is recorded is refused early by one shard while another one waits to be compared', async t => {
+t.test('a compared shard refuses recorded revocations early while another shard waits to be compared', async t => {
   const asked: number[] = []
   const head = { recordId: ours, position: 5, marked: 5 }
   const record = endingAt(async () => head)
@@ -193,7 +193,7 @@ t.test('what is recorded is refused early by one shard while another one waits t
   t.ok(asked.every(position => position === 5), 'from the marker of the shard that is compared')
 })
 
-t.test('P2: an answer that is behind counts by the record, unless that is another one, or a flaw was found since', async t => {
+t.test('an answer behind the head counts by the record, unless record or trust have changed since (P2)', async t => {
   const { standing, record, told, ask } = await scene(t)
   await until('it was compared', () => ask(at(4)) === 'It is behind the record.')
   const look = standing.look()

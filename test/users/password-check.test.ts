@@ -6,7 +6,7 @@ import { createPasswordHasher, type PasswordHasher } from '../../src/users/passw
 import type { User } from '../../src/users/user-repository.ts'
 import { password } from '../support/people.ts'
 
-t.test('a check does the same work for whoever there is: one verification, against a hash or a decoy', async t => {
+t.test('a password check does one verification for every username, against a hash or a decoy', async t => {
   const hasher = await createPasswordHasher()
   const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password) } as User
   const verified: Array<string | undefined> = []
@@ -38,7 +38,7 @@ t.test('a check does the same work for whoever there is: one verification, again
   t.equal(failures.length, 3)
 })
 
-t.test('several passwords of one question are one attempt, which a password that cannot be checked gives back only if none was found wrong', async t => {
+t.test('several passwords are one attempt, and an unchecked one gives it back only if no other was wrong', async t => {
   const hasher = await createPasswordHasher()
   const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password) } as User
   const busy = 'one for which there is no time'
@@ -78,7 +78,7 @@ t.test('several passwords of one question are one attempt, which a password that
   t.same([taken, failures, wrong], [2, 2, 2], 'or it would tell a wrong password for nothing')
 })
 
-t.test('whether a place is known is looked up for unknown usernames too', async t => {
+t.test('the known places are looked up for unknown usernames too', async t => {
   const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: 'never verified' } as User
   const asked: string[] = []
   const events = {
@@ -110,7 +110,7 @@ t.test('whether a place is known is looked up for unknown usernames too', async 
   t.match(asked[1], /^[0-9a-f-]{36}$/)
 })
 
-t.test('an attempt that has lapsed gets no verdict', async t => {
+t.test('a password check whose attempt has lapsed has no result', async t => {
   const hasher = await createPasswordHasher()
   const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password) } as User
   const lapsed = async () => { throw new SignoutError('service_unavailable') }

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createPasswordHasher, defaultMaxRunning, TooManyHashesError } from '../../src/users/password-hasher.ts'
 
-t.test('a hash is Argon2id with 19456 KiB, two passes, one lane and a salt of its own', async t => {
+t.test('a hash is Argon2id with 19456 KiB, two passes, one lane and its own salt', async t => {
   const passwords = await createPasswordHasher()
   const [first, second] = [await passwords.hash('a password'), await passwords.hash('a password')]
   t.match(first, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[^$]{22}\$[^$]{43}$/)
@@ -10,12 +10,12 @@ t.test('a hash is Argon2id with 19456 KiB, two passes, one lane and a salt of it
   t.equal(await passwords.verify('another', first), false)
 })
 
-t.test('without a user the same work is done against a decoy, and the answer is no', async t => {
+t.test('without a user the same work is done against a decoy, and the result is false', async t => {
   const passwords = await createPasswordHasher()
   const hash = await passwords.hash('a password')
   t.equal(await passwords.verify('a password', undefined), false)
-  // The decoy is hashed with the same parameters, so that it costs what a real one costs. Bounds that only a missing
-  // verification would break: medians of many, in turn.
+  // The decoy is hashed with the same parameters, so that it costs as much as a real hash. The bounds compare medians
+  // of many rounds, so that only a missing verification breaks them.
   const [withUser, without] = [[], []] as [number[], number[]]
   for (let round = 0; round < 15; round++) {
     for (const [costs, stored] of [[withUser, hash], [without, undefined]] as const) {
@@ -28,7 +28,7 @@ t.test('without a user the same work is done against a decoy, and the answer is 
   t.ok(median(without) > median(withUser) / 5, `${median(without)} ms against ${median(withUser)} ms`)
 })
 
-t.test('hashes run a few at a time, a bounded number waits, and what comes after is a 503', async t => {
+t.test('few hashes run at a time, a bounded number waits, and each further one is a 503', async t => {
   const passwords = await createPasswordHasher({ maxRunning: 1, maxWaiting: 2 })
   const hashes = Array.from({ length: 5 }, () => passwords.hash('a password'))
   const settled = Promise.allSettled(hashes)
@@ -57,14 +57,14 @@ t.test('a password that has waited too long for its turn is not hashed', async t
   t.match(await passwords.hash('third'), '$argon2id$', 'and there is room again')
 })
 
-t.test('a stored hash that is none is a defect, and frees its place', async t => {
+t.test('an invalid stored hash is a defect, and frees its place', async t => {
   const passwords = await createPasswordHasher({ maxRunning: 1, maxWaiting: 0 })
   await t.rejects(passwords.verify('a password', 'not a hash'))
   await t.rejects(passwords.verify('a password', 'not a hash'))
   t.match(await passwords.hash('a password'), '$argon2id$')
 })
 
-t.test('threads are left to the file system and to DNS', async t => {
+t.test('the hasher leaves threads to the file system and to DNS', async t => {
   const before = process.env['UV_THREADPOOL_SIZE']
   t.teardown(() => {
     if (before === undefined) delete process.env['UV_THREADPOOL_SIZE']

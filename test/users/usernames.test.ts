@@ -25,7 +25,7 @@ async function connect (t: Test, { DATABASE_URL }: Env): Promise<pg.Client> {
   return client
 }
 
-/** What the release before the folded index has made of a database. */
+/** Applies the migrations of the release before the folded index. */
 async function applyEarlierMigrations (client: pg.Client): Promise<void> {
   await client.query(
     'create schema drizzle; create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)'
@@ -42,7 +42,7 @@ async function applyEarlierMigrations (client: pg.Client): Promise<void> {
 for (const [title, toEnv] of Object.entries({
   PGlite: embeddedEnv, Postgres: serversEnv, 'a Postgres with a Turkish locale': turkishEnv
 })) {
-  t.test(`${title}: a username is one account in every case of its letters`, async t => {
+  t.test(`${title}: a username is one account in upper and lower case`, async t => {
     const app = await build(t, await toEnv(t))
     const [first, ...others] = spellings
     t.equal((await ask(app, 'POST', '/register', undefined, { username: first, password })).statusCode, 201)
@@ -67,7 +67,7 @@ for (const [title, toEnv] of Object.entries({
   })
 }
 
-t.test('accounts that a Turkish locale told apart all stay, and the one that could sign in keeps the name', async t => {
+t.test('accounts that a Turkish locale distinguished all stay, and the one that could sign in keeps its name', async t => {
   const env = await turkishEnv(t)
   const client = await connect(t, env)
   await applyEarlierMigrations(client)
@@ -95,11 +95,11 @@ t.test('accounts that a Turkish locale told apart all stay, and the one that cou
     [alone, 'ILGIN'], [early, 'DIDI'], [late, `DIdi.${late}`], [untouched, 'ada']]))
 })
 
-t.test('the previous release runs beside the folded index, and answers that a name is taken', async t => {
+t.test('the previous release runs with the folded index, and reports that a name is taken', async t => {
   const env = await turkishEnv(t)
   const app = await build(t, env)
   t.equal((await ask(app, 'POST', '/register', undefined, { username: 'IRIS99', password })).statusCode, 201)
-  // What it executes for POST /register. Nothing returned is `username_taken` there.
+  // The previous release executes this for POST /register. No returned row means `username_taken` there.
   const { rows } = await (
     await connect(t, env)
   ).query(

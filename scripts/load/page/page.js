@@ -1,4 +1,4 @@
-// Draws the plots of the report. It runs in the browser, from inside the file, and asks nobody for anything.
+// Draws the plots of the report. It runs in the browser, from inside the file, and makes no requests.
 /* global document, getComputedStyle, matchMedia, ResizeObserver, uPlot */
 const report = JSON.parse(document.getElementById('report').textContent)
 const { timeline, operations } = report
@@ -20,11 +20,14 @@ const percentile = projector => rounded(100 - 100 / projector, 5)
 
 const wholeSteps = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400]
 
-/** A series is a label, the name of its colour, its values and what else uPlot is told of it. */
+/**
+ * The plots, by the ids of their elements. A series has a label, the name of its color, its values and options of
+ * uPlot.
+ */
 const plots = {
   throughput: () => ({
     unit: 'requests / s',
-    // Nearly logarithmic, with a zero: some operations are a thousand times as frequent as others.
+    // Nearly logarithmic, but with a zero, because some operations are a thousand times as frequent as others.
     yScale: { distr: 4, asinh: 1, range: (_, _least, most) => [0, (most || 1) * 1.3] },
     yAxis: {
       splits: (_, _axis, _least, most) =>
@@ -90,7 +93,7 @@ const plots = {
         ['inconclusive', 'c7', 'inconclusive']
       ].map(([verdict, color, label]) => ({ label, color, values: perSecond(point => point.checks[verdict]) })),
       {
-        label: 'last replica asked after, ms',
+        label: 'request to the last replica after, ms',
         color: 'c0',
         scale: 'right',
         dash: [4, 4],
@@ -126,7 +129,7 @@ function draw (id) {
     xAxis = { label: 'seconds since the start' }, xValue = value => value == null ? '–' : `${value} s`, series
   } = plots[id]()
   const digits = isLogarithmic ? 3 : 1
-  // A single instant has no width.
+  // A single instant has no width, so the range is at least 1.
   const range = xScale.distr === 3 ? undefined : (_, least, most) => [least ?? 0, Math.max(most ?? 1, (least ?? 0) + 1)]
   const plot = new uPlot({ // eslint-disable-line new-cap
     width: place.clientWidth,

@@ -9,13 +9,13 @@ import { forCommand } from '../open-app.ts'
 import { print } from '../terminal.ts'
 
 /**
- * Makes the blocklist under a prefix that of this database: whoever starts next fills it from its own record. What the
- * other database has revoked stays in it until it expires, which harms nobody.
+ * Makes the blocklist under the prefix the one of this database. The next replica that starts rebuilds it from its own
+ * record. Revocations from the other database stay until they expire, which is harmless.
  */
 export async function adoptBlocklist (): Promise<void> {
   const { storage, blocklist: { prefix, deadlineMs }, clocks: { leewaySeconds } } = forCommand(loadConfig(readEnv()))
   if (storage.kind === 'embedded') {
-    throw new CommandError('In embedded mode the blocklist is in the memory of the server, and belongs to nobody else.')
+    throw new CommandError('In embedded mode the blocklist is in the memory of the server. There is nothing to adopt.')
   }
   const redis = openRedis(storage.redis)
   try {

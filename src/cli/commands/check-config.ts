@@ -17,7 +17,10 @@ import { CommandError } from '../failure.ts'
 import { forCommand } from '../open-app.ts'
 import { print } from '../terminal.ts'
 
-/** Rejects with a line for each mistake, and one for each server that cannot be reached. */
+/**
+ * Prints the settings in effect, and checks the servers. Rejects with a `CommandError` that has a line for each
+ * mistake, and for each server that cannot be reached.
+ */
 export async function printConfigCheck (): Promise<void> {
   const env = readEnv()
   const { config, settings, mistakes } = checkConfig(env)
@@ -44,7 +47,7 @@ function describeSettings (settings: Settings, env: Record<string, string | unde
   )
 }
 
-/** Of an address where it points to, and of any other secret how long it is. */
+/** Returns the address that a secret points to, or the length of any other secret. */
 function masked (name: string, secret: unknown): string {
   if (Array.isArray(secret)) return describeMembers(secret)
   return name.endsWith('_URL') ? describeUrl(String(secret)) : `(secret, ${Buffer.byteLength(String(secret))} bytes)`
@@ -84,7 +87,10 @@ function describePostgres ({ pendingMigrations }: PostgresFindings, url: string)
   return `Postgres at ${describeUrl(url)} can be reached, and ${tables}.`
 }
 
-/** The same audit as at every start. Whose blocklist it is can be told only where Postgres can be asked. */
+/**
+ * Audits Redis as every start does, and returns the line to print. The owner of the blocklist is only checked if
+ * Postgres answers.
+ */
 async function reachRedis (
   config: Config,
   topology: RedisTopology,

@@ -5,9 +5,8 @@ import { CommandError } from '../failure.ts'
 import type { App } from '../open-app.ts'
 
 /**
- * The user that USER names: by id, or by username without regard to case. A username may have the form of an id;
- * somebody who took the id of another as a username must not have commands done to that other one, nor the other way
- * round.
+ * Returns the user with this id or username, or undefined. The case of a username does not matter. A username may have
+ * the form of an id. Rejects if two users match, so that a command never acts on the wrong one.
  */
 export async function findUser (app: App, text: string): Promise<User | undefined> {
   const users = createUserRepository(app.database)
@@ -22,14 +21,17 @@ export async function findUser (app: App, text: string): Promise<User | undefine
   return withId ?? named
 }
 
-/** The user that USER names. Rejects with a line when there is none. */
+/** Returns the user with this id or username. Rejects with a `CommandError` if there is none. */
 export async function requireUser (app: App, text: string): Promise<User> {
   const user = await findUser(app, text)
   if (user === undefined) throw new CommandError(unknownUser(text))
   return user
 }
 
-/** A longer text may be a token that was pasted by mistake, which must not be repeated. An id has 36 characters. */
+/**
+ * The longest text that an error repeats. A longer one may be a token that was pasted by mistake. An id has 36
+ * characters.
+ */
 const maxRepeatedLength = 40
 
 /** Returns the line for a user that does not exist. */

@@ -3,22 +3,22 @@ import { Writable } from 'node:stream'
 import type { ReadStream } from 'node:tty'
 import { CommandError } from '../failure.ts'
 
-/** Far more than the longest password needs. */
+/** The longest line that is read, in bytes. It is far more than the longest password needs. */
 const maxLineBytes = 65_536
 
 /**
- * A password that is being chosen: asked for twice on a terminal, which does not show it; otherwise the first line of
- * the standard input. Never an argument: those are seen by all users of the machine, and kept in the history of the
- * shell.
+ * Reads a new password. On a terminal, the user types it twice, and it is not shown. Otherwise it is the first line of
+ * the standard input. It is never an argument: all users of the machine can see arguments, and the shell keeps them in
+ * its history.
  */
 export async function readNewPassword (): Promise<string> {
   return process.stdin.isTTY ? await askTwice(process.stdin) : await readLine(process.stdin)
 }
 
 async function askTwice (terminal: ReadStream): Promise<string> {
-  // The prompts go where messages go, so that the answer of the command can be redirected.
+  // Prompts go to stderr, so that the output of the command can be redirected.
   const ask = (prompt: string) => process.stderr.write(prompt)
-  // In its terminal mode readline does the echo itself, and here it goes nowhere.
+  // In terminal mode, readline echoes what is typed. Here the echo is discarded.
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => { done() } })
   const lines = createInterface({ input: terminal, output: nowhere, terminal: true, historySize: 0 })
   try {
@@ -43,12 +43,12 @@ function nextLine (lines: Interface): Promise<string> {
       lines.off('close', giveUp)
       resolve(line)
     })
-    // Ctrl-C and Ctrl-D close it.
+    // Ctrl-C and Ctrl-D close the interface.
     lines.once('close', giveUp)
   })
 }
 
-/** Does not wait for the end of the input: whoever writes it may keep it open. */
+/** Returns the first line. Does not wait for the end of the input, which its writer may keep open. */
 async function readLine (input: NodeJS.ReadableStream): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
@@ -70,7 +70,7 @@ async function readLine (input: NodeJS.ReadableStream): Promise<string> {
 
 function decode (bytes: Buffer): string {
   try {
-    // What is not UTF-8 would become replacement characters, and different passwords the same one.
+    // Bytes that are not UTF-8 would become replacement characters, so different passwords could become equal.
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
     throw new CommandError('The password on the standard input is not UTF-8.')

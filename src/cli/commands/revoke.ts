@@ -6,7 +6,7 @@ import { CommandError, orNotFound } from '../failure.ts'
 import { withApp, withAppToEnd, type App } from '../open-app.ts'
 import { print } from '../terminal.ts'
 
-/** What to revoke: exactly one of the first three. */
+/** The target of `signout revoke`. Exactly one of the first three properties is set. */
 export interface Target {
   user: string | undefined
   session: string | undefined
@@ -14,7 +14,7 @@ export interface Target {
   expiresAt: number | undefined
 }
 
-/** Revokes, or says what would be revoked. */
+/** Revokes a target, or prints what would be revoked. */
 export async function revoke (target: Target, isDryRun: boolean): Promise<void> {
   const open = isDryRun ? withApp : withAppToEnd
   await open(async app => {
@@ -29,9 +29,9 @@ export async function revoke (target: Target, isDryRun: boolean): Promise<void> 
 
 interface NamedRequest {
   request: RevocationRequest
-  /** That nothing was left to end, for people. */
+  /** The text for a target with nothing left to end. */
   nothing: string
-  /** The line for what is not there. */
+  /** The line for a target that does not exist. */
   unknown: string
 }
 
@@ -55,7 +55,7 @@ async function toRequest (app: App, { user: text, session, token, expiresAt }: T
       unknown
     }
   }
-  // Of a user who was deleted the sessions are still known, and what they had can be revoked again.
+  // The sessions of a deleted user are kept for a time, and can be revoked again.
   const id = parseUuid(String(text))
   if (id !== undefined) {
     return { request: { subject: id }, nothing: `The user ${id} was deleted, and has no session left to end`, unknown }

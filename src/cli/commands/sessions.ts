@@ -15,7 +15,9 @@ export async function printSessions (text: string, asJson: boolean): Promise<voi
   })
 }
 
-/** As the API shows them, but that none is the current one: no session asks. */
+/**
+ * Returns the sessions as the API shows them, without `current`: on the command line, no session is the current one.
+ */
 function toJson (sessions: Session[]): object[] {
   return toSessions(sessions, '').map(({ current, ...session }) => session)
 }

@@ -7,14 +7,14 @@ import { print } from '../terminal.ts'
 
 export async function createUser (username: string, role: Role): Promise<void> {
   await withApp(async app => {
-    // Asked for once everything else is known to work.
+    // Asked for once the app is open: before that, the user might type it for nothing.
     const password = await readNewPassword()
     const user = await app.accounts.register(username, password, {}, role)
     print(`Created the ${role === 'admin' ? 'administrator' : 'user'} ${user.username} with the id ${user.id}.`)
   })
 }
 
-/** Whoever has that status already keeps it, and what had ended is revoked again. */
+/** Sets the status of a user. If it is set already, ended sessions are revoked again. */
 export async function setUserStatus (text: string, status: Status): Promise<void> {
   const open = status === 'disabled' ? withAppToEnd : withApp
   await open(async app => {

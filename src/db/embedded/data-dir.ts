@@ -1,30 +1,33 @@
 import { randomBytes } from 'node:crypto'
 import { access, constants, mkdir, open, readFile, rename, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { tryLock } from 'fs-native-extensions'
 import { StartupError } from '../../errors.ts'
 
 /** The folder of the embedded mode, locked by this process. */
 export interface DataDir {
   readonly path: string
-  /** A secret that is made at the first start and kept in the folder, readable by its owner alone. */
+  /**
+   * Returns the secret that is created at the first start and kept in the folder, readable only by its owner. Rejects
+   * with a {@link StartupError} if it is damaged.
+   */
   readSecret (): Promise<string>
   /**
-   * Resolves if the folder, and the database in it, are still there and can be written. Rejects otherwise: what is
-   * written to files that were removed, or that were replaced by a copy, is lost.
+   * Resolves if the folder, and the database in it, are still there and can be written. Rejects otherwise. Data that is
+   * written to files that were removed, or replaced by a copy, is lost.
    */
   check (): Promise<void>
-  /** Lets other processes have the folder. The system does the same when the process ends, however it ends. */
+  /** Releases the lock, so that other processes can use the folder. The system does so too when the process ends. */
   unlock (): Promise<void>
 }
 
 /**
- * Makes the folder if need be, closed to other users, and locks it.
+ * Creates the folder if it is missing, closed to other users, and locks it.
  *
- * The lock is the system's own, on an open file: it cannot be left behind by a killed process, nor be taken by two.
- * Throws a {@link StartupError} when another process has it.
+ * The lock is the system's own, on an open file. A killed process cannot leave it behind, and two processes cannot hold
+ * it. Rejects with a {@link StartupError} when another process holds it, or when the folder cannot be written.
  */
 export async function openDataDir (dataDir: string): Promise<DataDir> {
+  const { tryLock } = await import('fs-native-extensions')
   const path = resolve(dataDir)
   const lock = await openLockFile(path)
   if (!tryLock(lock.fd)) {
@@ -49,7 +52,7 @@ async function check (path: string, lock: FileHandle): Promise<void> {
 
 async function openLockFile (path: string): Promise<FileHandle> {
   try {
-    // A folder that is there already keeps its mode: it may be one that others use too.
+    // An existing folder keeps its mode: others may use it too.
     await mkdir(path, { recursive: true, mode: 0o700 })
     return await open(join(path, 'lock'), 'a', 0o600)
   } catch (cause) {
@@ -60,7 +63,10 @@ async function openLockFile (path: string): Promise<FileHandle> {
   }
 }
 
-/** Only the holder of the folder's lock comes here, so that nobody else makes the file meanwhile. */
+/**
+ * Returns the secret in a file, or creates it. Only the holder of the lock of the folder calls this, so no other
+ * process creates the file meanwhile.
+ */
 async function readOrMakeSecret (file: string): Promise<string> {
   try {
     const secret = await readFile(file, 'utf8')
@@ -72,7 +78,7 @@ async function readOrMakeSecret (file: string): Promise<string> {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
   const secret = randomBytes(32).toString('base64url')
-  // Renamed into place, so that a start that is killed here leaves no half of a secret.
+  // Renamed into place, so that a start that is killed here leaves no half-written secret.
   await writeFile(`${file}.new`, secret, { mode: 0o600, flush: true })
   await rename(`${file}.new`, file)
   return secret

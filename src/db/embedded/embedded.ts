@@ -1,18 +1,16 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PGlite } from '@electric-sql/pglite'
-import { drizzle } from 'drizzle-orm/pglite'
 import { StartupError } from '../../errors.ts'
 import { createDatabase, type Database } from '../database.ts'
 import { applyMigrations } from '../migrator.ts'
 
 /**
- * Opens the embedded Postgres (PGlite) in a folder, and brings its tables up to date. It survives a killed process,
- * not a power cut: it does not wait for the disk.
+ * Opens the embedded Postgres (PGlite) in a folder, and brings its tables up to date. Its data survives a killed
+ * process, but not a power cut: it does not wait for the disk.
  *
- * Throws a {@link StartupError} when what is in the folder is no database, or a damaged one.
+ * Rejects with a {@link StartupError} when the folder holds no database, or a damaged one.
  *
- * The caller must hold the lock of the folder: two processes on one folder destroy each other's rows in silence.
+ * The caller must hold the lock of the folder: two processes on one folder silently destroy each other's rows.
  *
  * @param dataDir the folder; without one the database lives in memory, for tests
  */
@@ -26,7 +24,7 @@ export async function openEmbedded (dataDir?: string): Promise<Database> {
   })
 }
 
-/** Brings the tables in a folder up to date, as `openEmbedded` does. Answers how many migrations were applied. */
+/** Brings the tables in a folder up to date, as `openEmbedded` does. Returns how many migrations were applied. */
 export async function migrateEmbedded (dataDir: string): Promise<number> {
   const { client, applied } = await openUpToDate(dataDir)
   await client.close()
@@ -34,6 +32,8 @@ export async function migrateEmbedded (dataDir: string): Promise<number> {
 }
 
 async function openUpToDate (dataDir: string | undefined) {
+  // With a real Postgres, nothing loads these.
+  const [{ PGlite }, { drizzle }] = await Promise.all([import('@electric-sql/pglite'), import('drizzle-orm/pglite')])
   const folder = dataDir === undefined ? undefined : join(dataDir, 'postgres')
   if (folder !== undefined) await mkdir(folder, { recursive: true, mode: 0o700 })
   const client = await PGlite.create(folder).catch(cause => {

@@ -1,7 +1,10 @@
 /** The part of fs-native-extensions that is used here; the package ships no types. */
 declare module 'fs-native-extensions' {
-  /** Locks the whole file without waiting; false when somebody else has it. Released when the file is closed. */
+  /**
+   * Locks the whole file without waiting. Returns false if another process holds the lock. Closing the file releases
+   * it.
+   */
   export function tryLock (fd: number): boolean
-  /** Locks the whole file, once whoever else has it lets go of it. */
+  /** Locks the whole file. Waits while another process holds the lock. */
   export function waitForLock (fd: number): Promise<void>
 }

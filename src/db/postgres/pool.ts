@@ -14,18 +14,19 @@ export function deadlineSettings (deadlineMs: number) {
 
 export interface PoolOptions {
   url: string
-  /** By this name the connections can be told apart in `pg_stat_activity`. */
+  /** The name of its connections in `pg_stat_activity`. */
   name: string
   /** The largest number of connections. */
   max: number
   /** Bounds connecting, in milliseconds. */
   connectDeadlineMs: number
-  /** Bounds the wait for an answer, also when Postgres is stalled or gone, in milliseconds. */
+  /** Bounds the wait for an answer, also when Postgres is stalled or unreachable, in milliseconds. */
   answerDeadlineMs: number
-  /** What to ask of Postgres when a connection opens. */
+  /** The settings that a connection asks for when it opens. */
   settings?: ServerSettings
 }
 
+/** Creates a pool, which connects when it is first used. */
 export function createPool ({
   url,
   name,
@@ -66,7 +67,7 @@ export interface OpenedPool {
 export async function openPool (options: PoolOptions, settings: ServerSettings): Promise<OpenedPool> {
   const pool = createPool({ ...options, settings })
   if (await areKept(pool, settings)) return { pool, perTransaction: {} }
-  // A server that stalls now must not keep the start waiting for its goodbye.
+  // Not awaited: a server that stalls now must not delay the start.
   pool.end().catch(() => {})
   return { pool: createPool(options), perTransaction: settings }
 }
@@ -84,7 +85,10 @@ async function areKept (pool: pg.Pool, settings: ServerSettings): Promise<boolea
   }
 }
 
-/** PgBouncer and what is made of it, Neon's proxy included, refuse settings of a connection with these words. */
+/**
+ * Returns true for the error with which PgBouncer, and poolers like it such as the proxy of Neon, refuse settings of a
+ * connection.
+ */
 function refusesSettings (error: unknown): boolean {
   return /unsupported startup parameter/.test((error as Error).message)
 }

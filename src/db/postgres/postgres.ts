@@ -17,24 +17,24 @@ export interface PostgresOptions {
   url: string
   /** Bounds connecting, a statement, and waiting for a lock, each, in milliseconds. */
   deadlineMs: number
-  /** Called when an idle connection is lost. The pool makes another one when it needs it. */
+  /** Called when an idle connection is lost. The pool opens another one when it needs it. */
   onConnectionLost?: (error: Error) => void
 }
 
 const poolSize = 10
-/** Replicas that start together migrate one after another. */
+/** The longest time for the migrations, in milliseconds. Replicas that start together migrate one after another. */
 const migrationDeadlineMs = 60_000
 
 /**
- * Connects to Postgres and brings its tables up to date. Throws an {@link OutageError} when it cannot be reached now,
- * and a {@link StartupError} for what would be the same at any other time.
+ * Connects to Postgres and brings its tables up to date. Rejects with an {@link OutageError} when Postgres cannot be
+ * reached now, and with a {@link StartupError} when waiting does not help.
  *
  * Postgres enforces the deadline on statements, locks and idle transactions. The driver enforces it too, for a server
- * that is stalled or gone, and then closes the connection.
+ * that is stalled or unreachable, and then closes the connection.
  *
- * Nothing here relies on what belongs to a session of Postgres, because behind a pooler in transaction mode each
- * transaction may get another session. Where the connections do not keep the deadlines, every query gets a transaction
- * that sets them, which costs two more round trips to the pooler.
+ * Nothing here relies on a session of Postgres. Behind a pooler in transaction mode, each transaction may get another
+ * session. If the connections do not keep the deadlines, every query gets a transaction that sets them. That costs two
+ * more round trips to the pooler.
  */
 export async function openPostgres (options: PostgresOptions): Promise<Database> {
   const { url, deadlineMs } = options
@@ -58,7 +58,7 @@ export async function openPostgres (options: PostgresOptions): Promise<Database>
   })
 }
 
-/** Brings the tables up to date. Returns how many migrations were applied. */
+/** Brings the tables up to date. Returns how many migrations were applied. Rejects as {@link openPostgres} does. */
 export async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Promise<number> {
   return await withConnection({ url, deadlineMs, statementDeadlineMs: migrationDeadlineMs }, async transaction => {
     try {
@@ -72,17 +72,17 @@ export async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Pr
   })
 }
 
-/** What is found in a Postgres before anything is done to it. */
+/** The state of a Postgres. */
 export interface PostgresFindings {
   pendingMigrations: number
-  /** Every name that its record of revocations has had; none while there is no such record. */
+  /** Every id that its record of revocations has had; empty while there is no record. */
   recordIds: string[]
   clock: ClockReading
-  /** Whether it refuses writes: it is a standby, or set so. */
+  /** True if it refuses writes: it is a standby, or its settings say so. */
   isReadOnly: boolean
 }
 
-/** Looks at the tables, and with that whether Postgres can be reached. Writes nothing. */
+/** Reads the state of a Postgres, and writes nothing. Rejects as {@link openPostgres} does. */
 export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Promise<PostgresFindings> {
   return await withConnection({ url, deadlineMs, statementDeadlineMs: deadlineMs }, async transaction => {
     try {
@@ -106,8 +106,7 @@ async function inspect (db: Drizzle): Promise<PostgresFindings> {
 }
 
 /**
- * Opens a connection of the pool. Rejects also where the driver throws at once, such as for a certificate that cannot
- * be read.
+ * Opens a connection of the pool. Rejects also where the driver throws, such as for a certificate that cannot be read.
  */
 async function openOne (pool: Pool): Promise<void> {
   const client = await pool.connect()
@@ -130,7 +129,7 @@ async function withConnection<T> (
     await openOne(pool).catch(cause => { throw cannotConnect(url, cause) })
     return await work(createPostgresTransaction(pool, deadlineSettings(statementDeadlineMs)))
   } finally {
-    // A stalled server must not keep the start waiting for its goodbye.
+    // Not awaited: a stalled server must not delay the start.
     pool.end().catch(() => {})
   }
 }

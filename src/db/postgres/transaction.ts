@@ -11,9 +11,8 @@ import type { ServerSettings } from './pool.ts'
  * A connection on which a statement failed is closed, and Postgres rolls back. Drizzle's own transactions give such a
  * connection back to the pool. The failed statement may still be running there, and the next user would wait behind it.
  *
- * @param settings what each transaction sets for itself. The settings end with the transaction, so they are safe behind
- * a
- *   pooler, where the next transaction on the same connection may be another application's.
+ * @param settings set by each transaction, and ended with it. That is safe behind a pooler, where the next transaction
+ * on the same connection may be another application's.
  */
 export function createPostgresTransaction (pool: pg.Pool, settings: ServerSettings = {}): RunTransaction {
   const begin = sql.raw(beginStatement(settings))
@@ -30,7 +29,7 @@ export function createPostgresTransaction (pool: pg.Pool, settings: ServerSettin
       return result
     } catch (error) {
       if (error instanceof DrizzleQueryError) throw error
-      // The work changed its mind, and the connection is well.
+      // The work itself has failed, and the connection is intact.
       await db.execute(sql`rollback`)
       isBroken = false
       throw error
@@ -42,8 +41,8 @@ export function createPostgresTransaction (pool: pg.Pool, settings: ServerSettin
 }
 
 /**
- * Returns the statements that begin a transaction, which Postgres gets in one message. What was committed survives a
- * crash of Postgres, whatever its default is.
+ * Returns the statements that begin a transaction, as one message to Postgres. Committed data survives a crash of
+ * Postgres, even if its own default is another.
  */
 function beginStatement (settings: ServerSettings): string {
   const values = Object.entries({ synchronous_commit: 'on', ...settings })
@@ -51,8 +50,8 @@ function beginStatement (settings: ServerSettings): string {
 }
 
 /**
- * The pool hears of what breaks while nobody has it, and no longer. Whoever has it hears of that from the statement,
- * which rejects; without a listener as well it would be the end of the process.
+ * Listens for the error of a connection that is in use, where the pool does not listen. The statement rejects as well.
+ * Without a listener, Node would end the process.
  */
 function ignore (): void {}
 

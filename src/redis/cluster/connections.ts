@@ -9,17 +9,17 @@ import { readTogether } from './read-together.ts'
 import type { SlotMap } from './slot-map.ts'
 import { formatAddress, type RedisAddress } from '../topology.ts'
 
-/** What a server answers that does not have a shard, or not all of it, or may not have it any more. */
+/** Matches the error of a server that does not have a shard, or not all of it, or may not have it any more. */
 const displaced = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY)\b/
-/** What one answers that has given away some keys of a slot and not yet the others. */
+/** Matches the error of a server that has moved some keys of a slot to another server, but not all. */
 const migrating = /^(ASK|TRYAGAIN)\b/
 
 /** Connections to the servers that have shards, one to each. */
 interface Pool {
-  /** The connection to the server that has a shard. */
+  /** Returns the connection to the server that has a shard. */
   find (shard: number): Redis | undefined
   servers (): RedisServer[]
-  /** Connects to what has shards now, and leaves what has none. */
+  /** Connects to the servers that have shards now, and disconnects from the others. */
   reconcile (): void
   readonly isClosed: boolean
   close (): void
@@ -42,7 +42,7 @@ function createPool (map: SlotMap, connect: (node: RedisAddress) => Redis, onCha
       changeAll()
       if (servers.get(address) === redis) map.doubt()
     })
-    // It goes on trying.
+    // ioredis goes on trying.
     redis.connect().catch(() => {})
     return redis
   }
@@ -78,10 +78,10 @@ function createPool (map: SlotMap, connect: (node: RedisAddress) => Redis, onCha
 }
 
 /**
- * Connections to the servers of a cluster. Commands of a shard go to the server that has it by the map, and never by
- * redirection: what another server answers was not compared with the record.
+ * Creates the connections to the servers of a cluster. Commands of a shard go to the server that has it by the slot
+ * map. Redirections are never followed: the other server was not compared with the record.
  *
- * @param connect makes a connection, and does not connect it yet
+ * @param connect creates a connection, without connecting it yet
  */
 export function connectToCluster (map: SlotMap, connect: (node: RedisAddress) => Redis): RedisConnections {
   const events = hashTags.map(() => new EventEmitter<{ changed: [boolean], torn: [string] }>())
@@ -95,7 +95,7 @@ export function connectToCluster (map: SlotMap, connect: (node: RedisAddress) =>
   function examine (error: Error, shard: number): Error {
     if (displaced.test(error.message)) change(shard)
     if (migrating.test(error.message)) events[shard]?.emit('torn', 'Its slot is being moved to another server.')
-    // Whatever it is, whoever has the shard now may not be who had it.
+    // After any error, the shard may be on another server.
     map.doubt()
     return toPlainError(error)
   }
@@ -117,7 +117,7 @@ export function connectToCluster (map: SlotMap, connect: (node: RedisAddress) =>
       read: keys => run(shard, redis => readTogether(redis, keys)),
       onChanged (listener) { events[shard]?.on('changed', listener) },
       onTorn (listener) { events[shard]?.on('torn', listener) },
-      // Others need the connection as well. It is closed with all of them.
+      // Other shards use the connection as well. It is closed with all of them.
       close () {}
     }
   }

@@ -1,8 +1,10 @@
 /**
- * What the keys of a cluster carry, so that those of one shard of the blocklist have one slot. There is one for each
- * sixteenth of the slots, from about its middle, so that they spread over the servers of a cluster as the slots do.
+ * The hash tags of the shards in a cluster. The keys of one shard carry one tag, and therefore share a slot. There is
+ * one tag for each sixteenth of the slots, from about its middle. So the shards spread over the servers of a cluster as
+ * the slots do.
  *
- * They stand in Redis, as does which subject belongs to which: a change of either loses every blocklist in a cluster.
+ * Do not change the tags or {@link shardOf}: keys in Redis depend on them, and every blocklist in a cluster would be
+ * lost.
  */
 export const hashTags: ReadonlyArray<{ tag: string, slot: number }> = [
   { tag: 'u0', slot: 511 }, { tag: 'y8', slot: 1_434 }, { tag: 'm8', slot: 2_605 }, { tag: 'q4', slot: 3_519 },
@@ -11,7 +13,7 @@ export const hashTags: ReadonlyArray<{ tag: string, slot: number }> = [
   { tag: 'd0', slot: 12_733 }, { tag: 'h8', slot: 13_784 }, { tag: 's9', slot: 14_960 }, { tag: 'p0', slot: 15_882 }
 ]
 
-/** Which of so many shards a subject belongs to: FNV-1a, folded. */
+/** Returns the index of the shard that a subject belongs to: FNV-1a, folded. */
 export function shardOf (subject: string, shards: number): number {
   let hash = 0x811c9dc5
   for (let index = 0; index < subject.length; index++) hash = Math.imul(hash ^ subject.charCodeAt(index), 0x01000193)

@@ -8,11 +8,12 @@ interface Read {
   reject (error: unknown): void
 }
 
-/** What was asked of each server in this moment. */
+/** The reads of this tick, by connection. */
 const asked = new WeakMap<Redis, Read[]>()
 
 /**
- * Reads the values of keys by one command, which goes out together with the others of this moment to the same server.
+ * Reads the values of keys with one `MGET`. It is sent together with the other reads of this tick on the same
+ * connection.
  */
 export function readTogether (redis: Redis, keys: string[]): Promise<Values> {
   return new Promise((resolve, reject) => {
@@ -47,8 +48,8 @@ async function send (redis: Redis, reads: Read[]): Promise<void> {
 }
 
 /**
- * Does whatever was asked for in one turn of the event loop at its end, all of it at once: reads that are sent by it go
- * out together.
+ * Returns a function that runs work at the end of this turn of the event loop, all of it at once. Reads that the work
+ * sends go out together.
  */
 export function createTurn (): (work: () => void) => void {
   let due: Array<() => void> = []

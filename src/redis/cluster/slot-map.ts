@@ -5,45 +5,49 @@ import { withDeadline } from '../../timing/deadline.ts'
 import { hashTags } from './hash-tags.ts'
 import { formatAddress, type RedisAddress } from '../topology.ts'
 
-/** The primary that has the slot of a shard, and the replicas that may take its place. */
+/** The primary that has the slot of a shard, and the Redis replicas that may take its place. */
 interface Owner extends RedisAddress {
   replicas: string[]
 }
 
 /**
- * Which server of a cluster has which shard, by what one of them says. It may be wrong: whoever is asked knows better.
+ * The server of each shard in a cluster, as one of the nodes says. It may be out of date: the server that is asked for
+ * a key knows better.
  */
 export interface SlotMap {
+  /** Returns the address of the primary that has a shard; undefined while its owner is unknown. */
   ownerOf (shard: number): RedisAddress | undefined
   /**
-   * Told when a shard has another owner.
+   * Adds a listener. It is called when a shard has another owner.
    *
-   * @param isTorn whether that was no replica of the one before: its slot was moved, and keys may have been left behind
+   * @param isTorn true if the owner was no Redis replica of the one before: the slot was moved, and keys may have been
+   * left behind
    */
   onMoved (listener: (shard: number, isTorn: boolean) => void): void
-  /** Asks again soon, and somebody else: what it says seems to be wrong. */
+  /** Reads the map again soon, from another node. Call it when the map seems to be wrong. */
   doubt (): void
   /**
-   * Resolves when every shard has an owner. Rejects when that is not so in time, with the reason; it goes on asking
-   * then.
+   * Resolves when every shard has an owner. Rejects with the reason if that takes longer than four seconds; it goes on
+   * asking then.
    */
   start (): Promise<void>
   stop (): void
 }
 
 export interface SlotMapOptions {
-  /** Those that are known beforehand. */
+  /** The nodes that the settings name. */
   nodes: readonly RedisAddress[]
-  /** Makes a connection on which every command has a deadline, and does not connect it yet. */
+  /** Creates a connection on which every command has a deadline, without connecting it yet. */
   connect: (node: RedisAddress) => Redis
 }
 
 const restMs = 1_000
 const askAgainMs = 100
 const deadlineMs = 1_000
-/** How long it may take at start. */
+/** The longest wait for the map at start, in milliseconds. */
 const startDeadlineMs = 4_000
 
+/** Creates the map, which asks no node until it is started. */
 export function createSlotMap ({ nodes, connect }: SlotMapOptions): SlotMap {
   const owners: Array<Owner | undefined> = hashTags.map(() => undefined)
   const listeners: Array<(shard: number, isTorn: boolean) => void> = []
@@ -66,7 +70,7 @@ export function createSlotMap ({ nodes, connect }: SlotMapOptions): SlotMap {
   function learn (ranges: SlotRange[]): void {
     for (const [shard, { slot }] of hashTags.entries()) {
       const range = ranges.find(({ first, last }) => slot >= first && slot <= last)
-      // A slot that nobody has is refused by all.
+      // A shard whose slot has no server keeps its owner here. Every server refuses its keys.
       if (range !== undefined) move(shard, { ...range.primary, replicas: range.replicas.map(formatAddress) })
     }
     if (owners.includes(undefined)) reason = 'not every slot has a server'
@@ -104,12 +108,12 @@ export function createSlotMap ({ nodes, connect }: SlotMapOptions): SlotMap {
   }
 }
 
-/** Asks one node for the map, and another one when that does not answer, or is doubted. */
+/** Asks one node for the map, and another one if that does not answer, or if the map is doubted. */
 interface Scout {
   ask (): Promise<SlotRange[]>
-  /** The next one who is asked is another. */
+  /** Makes the next question go to another node. */
   doubt (): void
-  /** The same, and who was asked last is left. */
+  /** Disconnects at once from the node that was asked last. The next question goes to another one. */
   replace (): void
 }
 
@@ -118,7 +122,7 @@ function createScout (nodes: readonly RedisAddress[], connect: (node: RedisAddre
   let asked: { redis: Redis, node: RedisAddress } | undefined
   let isDoubted = false
 
-  /** The one that was asked longest ago. */
+  /** Connects to the node that was asked longest ago. */
   async function next (): Promise<{ redis: Redis, node: RedisAddress }> {
     const [first] = candidates
     if (first === undefined) throw new Error('no node is known')
@@ -147,7 +151,8 @@ function createScout (nodes: readonly RedisAddress[], connect: (node: RedisAddre
           node
         ])
       )
-      // In the order in which they were asked; whoever has left the cluster is asked no more.
+      // In the order in which they were asked. Nodes that have left the cluster are dropped, unless the settings name
+      // them.
       candidates = new Map([...[...candidates].filter(([address]) => known.has(address)), ...known])
       return ranges
     },
@@ -163,7 +168,7 @@ interface SlotRange {
   replicas: RedisAddress[]
 }
 
-/** The answer to CLUSTER SLOTS. A server that does not say where it is, is where the one is that was asked. */
+/** Reads the answer to CLUSTER SLOTS. An empty host stands for the node that was asked. */
 function readRanges (slots: unknown, asked: RedisAddress): SlotRange[] {
   return (slots as Array<[number, number, ...Array<[string | null, number]>]>).flatMap(([first, last, ...servers]) => {
     const [primary, ...replicas] = servers

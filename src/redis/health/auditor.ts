@@ -5,24 +5,24 @@ import { examineRedis, type Examination, type RedisAuditOptions, type RedisFlaw 
 
 export interface RedisAuditorOptions extends Pick<RedisAuditOptions, 'prefix' | 'holdsForeign'> {
   leewaySeconds: number
-  /** Those that have shards now. */
+  /** Returns the servers that have shards now. */
   servers: () => RedisServer[]
   clocks: Pick<Clocks, 'read' | 'conclude' | 'compare'>
   /** Reads the clock of Postgres. */
   readRecordClock: () => Promise<number>
-  /** Whether look-ups are answered for these shards. */
+  /** Resolves to true if Redis answers look-ups for the shards with these tags. */
   answers: (tags: readonly string[]) => Promise<boolean>
 }
 
-/** How often in a row a server that answers look-ups may keep something about itself back. */
+/** The number of failed audits in a row after which a server that answers look-ups is not trusted. */
 const failuresToDistrust = 3
 
-/** The record is always one of the servers whose clocks are compared. */
+/** The server of the record. Its clock is always compared. */
 export const recordServer = { kind: 'postgres' } as const
 
 /**
- * Audits every Redis server, and the clocks of all servers, one independently of the other. The function that it
- * returns resolves to all known flaws. A flaw stays until it is found to be gone, or until the server has no shard any
+ * Creates an audit of every Redis server, and of the clocks of all servers. It resolves to all known flaws, even if
+ * some servers do not answer. A flaw stays until an audit finds that it is cured, or until the server has no shard any
  * more.
  */
 export function createRedisAuditor ({
@@ -41,7 +41,10 @@ export function createRedisAuditor ({
     found.set(server.at, [...examination.flaws, ...kept, ...await examineSilence(server, examination)])
   }
 
-  /** A server that is down is noticed by every look-up. One that is there and cannot be audited could be anything. */
+  /**
+   * Finds a server that answers look-ups and cannot be audited: it could have any flaw. A server that is down is
+   * noticed by every look-up.
+   */
   async function examineSilence ({ at, tags }: RedisServer, { failure }: Examination): Promise<RedisFlaw[]> {
     if (failure === undefined) failures.delete(at)
     else failures.set(at, await answers(tags) ? (failures.get(at) ?? 0) + 1 : 0)
@@ -50,7 +53,7 @@ export function createRedisAuditor ({
       {
         kind: 'unaudited',
         at,
-        what: `answers look-ups, and cannot be asked about itself (${failure?.message})`,
+        what: `answers look-ups, but not the health checks (${failure?.message})`,
         cure: 'Allow this user INFO, TIME, GET and CONFIG GET, as docs/redis.md says.'
       }
     ]
@@ -61,7 +64,7 @@ export function createRedisAuditor ({
     for (const at of found.keys()) if (!present.some(server => server.at === at)) found.delete(at)
     await Promise.all([
       clocks.read(recordServer, readRecordClock).catch(() => {
-        /* What was read before counts. */
+        /* The last reading counts. */
       }),
       ...present.map(audit)
     ])
@@ -70,18 +73,18 @@ export function createRedisAuditor ({
   }
 }
 
-/** Whether a flaw that was found before may still be there, for all that was found out now. */
+/** Returns true if a known flaw may still be there, because this examination was incomplete. */
 function isUndecided ({ kind }: RedisFlaw, { flaws, failure, recordFailure }: Examination): boolean {
   if (kind === 'unaudited' || flaws.some(flaw => flaw.kind === kind)) return false
   return failure !== undefined || (kind === 'foreign_record' && recordFailure !== undefined)
 }
 
 /**
- * The flaws behind clocks that differ. Redis drops an entry by its own clock, and a rebuild leaves out what has ended
- * by that of Postgres: either may be missing something while its clock is ahead. When the clock of this machine is the
- * wrong one, nothing is missing, but tokens would be accepted here whose entries are gone.
+ * Returns the flaws behind clocks that differ. Redis drops an entry by its own clock, and a rebuild leaves out rows
+ * that have ended by the clock of Postgres. Either may lack entries while its clock is ahead. If the clock of this
+ * machine is wrong, nothing is missing, but tokens would be accepted here after their entries have ended.
  *
- * There is none when only Redis and Postgres differ from each other: the margin of an entry covers that.
+ * There is no flaw when only Redis and Postgres differ from each other: the margin of an entry covers that.
  */
 export function clockFlaws (dispute: ClockDispute | undefined, leewaySeconds: number): RedisFlaw[] {
   if (dispute === undefined) return []

@@ -3,11 +3,9 @@ import type { Clocks } from '../../clocks/clocks.ts'
 import { describeTopology, variableOf, type RedisTopology } from '../topology.ts'
 import { toPlainError } from '../connection.ts'
 
-/** Something about a server that would break a promise: what it is, and what to do about it, in one sentence each. */
+/** A property of a server that would break a promise. */
 export interface RedisFlaw {
-  /**
-   * Of a Redis, except `record_clock`, which is the clock of Postgres, and `own_clock`, which is that of this machine.
-   */
+  /** All are flaws of a Redis, except `record_clock`, a flaw of Postgres, and `own_clock`, a flaw of this machine. */
   kind:
     | 'eviction'
     | 'eviction_unknown'
@@ -19,44 +17,45 @@ export interface RedisFlaw {
     | 'unsettled'
     | 'record_clock'
     | 'own_clock'
-  /** Where the server is, where there are several. */
+  /** The address of the server, if there are several. */
   at?: string | undefined
   /** Completes "the Redis at …", "Postgres" or "this machine". */
   what: string
+  /** A sentence that says what to do. */
   cure: string
 }
 
-/** A server that is asked about itself. */
+/** A server to examine. */
 export interface ExaminedServer {
   redis: Redis
-  /** Where it is, where there are several. */
+  /** The address of the server, if there are several. */
   at?: string
-  /** The tags of the shards that it has, in a cluster. */
+  /** The tags of its shards, in a cluster. */
   tags?: string[]
 }
 
 export interface RedisAuditOptions extends ExaminedServer {
   prefix: string
-  /** Where the clock of the server is noted. Whether it is wrong is decided there, once all clocks were read. */
+  /** Takes the reading of the clock of the server. Once all clocks were read, it decides which of them are wrong. */
   clocks: Pick<Clocks, 'read'>
   /**
-   * Returns whether a server holds the blocklist of another record. Rejects with an {@link OwnerUnknownError} when our
-   * own record cannot be asked. Without it that is not looked at.
+   * Resolves to true if a server holds the blocklist of another record. Rejects with an {@link OwnerUnknownError} when
+   * Postgres does not answer. Not checked if left out.
    */
   holdsForeign?: (server: ExaminedServer) => Promise<boolean>
 }
 
-/** Whose blocklist a Redis holds is not known, since the record cannot be asked. The cause says why. */
+/** Postgres did not answer which records are ours, so the owner of a blocklist is unknown. The cause says why. */
 export class OwnerUnknownError extends Error {
   override readonly name = 'OwnerUnknownError'
 }
 
-/** Whether an operator has taken a flaw upon themselves. */
+/** Returns true if an operator has acknowledged a flaw. */
 export function isAcknowledged ({ kind }: RedisFlaw, noevictionAcknowledged: boolean): boolean {
   return kind === 'eviction_unknown' && noevictionAcknowledged
 }
 
-/** A flaw in one line. */
+/** Returns a flaw and its cure in one line, with the variable to look at. */
 export function describeFlaw (flaw: RedisFlaw, topology: RedisTopology): string {
   const [variable, owner] = ownerOfFlaw(flaw) ?? [
     variableOf(topology),
@@ -65,38 +64,40 @@ export function describeFlaw (flaw: RedisFlaw, topology: RedisTopology): string 
   return `${variable}: ${owner} ${flaw.what}. ${flaw.cure}`
 }
 
-/** Why nothing is trusted, without where and the cure. */
+/** Returns a flaw as the reason why no answer is trusted, without address and cure. */
 export function reasonOf (flaw: RedisFlaw): string {
   const [, owner] = ownerOfFlaw(flaw) ?? ['', 'the Redis']
   return `${owner[0]?.toUpperCase()}${owner.slice(1)} ${flaw.what}.`
 }
 
-/** The variable to look at, and what has the flaw, where that is no Redis. */
+/** Returns the variable to look at and the owner of a flaw; undefined for a flaw of Redis. */
 function ownerOfFlaw ({ kind }: RedisFlaw): [variable: string, owner: string] | undefined {
   if (kind === 'record_clock') return ['DATABASE_URL', 'Postgres']
   return kind === 'own_clock' ? ['CLOCK_LEEWAY', 'this machine'] : undefined
 }
 
-/** What the blocklist is built on: PXAT. */
+/** The first version with PXAT, which the blocklist needs. */
 const minimumVersion = '6.2'
 
-/** Whether entries may be missing because of a flaw, once it is gone, though the marker is there. */
+/**
+ * Returns true if entries may be missing because of a flaw, even after it was cured, and though the marker is there.
+ */
 export function mayForget ({ kind }: RedisFlaw): boolean {
   return ['eviction', 'eviction_unknown', 'clock', 'record_clock'].includes(kind)
 }
 
-/** What was found out about a server, and what kept the rest from being found out. */
+/** The result of an examination. */
 export interface Examination {
   flaws: RedisFlaw[]
-  /** What the server did not tell. */
+  /** The error of the first question that the server did not answer. */
   failure: Error | undefined
-  /** Why it is not known whose blocklist it holds, where the record could not be asked. */
+  /** The error of Postgres, if it did not answer which records are ours. */
   recordFailure: unknown
 }
 
 /**
- * Looks for everything that would let a Redis forget revocations, or lets replicas disagree about them. Each thing is
- * looked for by itself: what is found counts, whatever cannot be.
+ * Looks for everything that lets Redis lose revocations, or lets replicas disagree about them. Each check runs
+ * independently: a check that fails hides no flaw that another one finds. Never rejects.
  */
 export async function examineRedis (options: RedisAuditOptions): Promise<Examination> {
   const { redis, at } = options
@@ -115,7 +116,7 @@ export async function examineRedis (options: RedisAuditOptions): Promise<Examina
   }
 }
 
-/** The same, and rejects when not all of it can be found out. */
+/** Returns the flaws that {@link examineRedis} finds. Rejects when a check fails. */
 export async function auditRedis (options: RedisAuditOptions): Promise<RedisFlaw[]> {
   const { flaws, failure, recordFailure } = await examineRedis(options)
   if (failure !== undefined) throw failure
@@ -156,7 +157,7 @@ async function findEviction (redis: Redis): Promise<RedisFlaw[]> {
   ]
 }
 
-/** Providers rename or deny CONFIG. */
+/** Returns the maxmemory-policy; undefined if CONFIG is renamed or denied, as some providers do. */
 async function readPolicy (redis: Redis): Promise<string | undefined> {
   try {
     const [, policy] = await redis.config('GET', 'maxmemory-policy') as string[]

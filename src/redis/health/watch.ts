@@ -2,21 +2,27 @@ import { createPoll } from '../../timing/poll.ts'
 import { mayForget, type RedisFlaw } from './examination.ts'
 
 /**
- * What a Redis may have lost though its marker is there: keys that it evicted, and entries that ended early by a clock
- * that was wrong. Both go without a trace in the marker, and at any time, also while no replica runs. So it is noted in
- * Redis, beside the marker, which server it was and how much that had evicted; and whoever finds something that makes a
- * Redis forget leaves a doubt there. Where the note is wrong, or there is a doubt, the marker is forgotten, once for
- * all replicas, and everything is written again.
+ * Detects entries that Redis may have lost though its marker is there. There are two causes: eviction, and a wrong
+ * clock that ended entries early. Neither shows in the marker, and either may happen while no replica runs.
+ *
+ * Two keys beside the marker show them. The note says which server it was, and how many keys it had evicted. A doubt
+ * says that a replica has found such a cause. If the note is wrong, or there is a doubt, the marker is deleted once for
+ * all replicas, and the projector rebuilds.
  */
 export interface RedisLosses {
   /**
-   * Forgets the markers of those shards that may have lost something. Those that cannot be asked are left for the next
-   * time. Returns whether a marker had to be forgotten and Redis refused to write.
+   * Deletes the markers of the shards that may have lost entries. A shard that does not answer is left for the next
+   * time. Resolves to true if a marker had to be deleted and Redis refused writes.
    */
   check (): Promise<boolean>
-  /** Leaves a doubt: entries may be missing, whatever the markers say. Rejects unless every shard has it. */
+  /**
+   * Leaves a doubt: entries may be missing, even if a marker says otherwise. Idempotent. Rejects unless every shard has
+   * it.
+   */
   doubt (): Promise<void>
-  /** Forgets the markers where there is a doubt, and the doubt. Rejects unless every shard has been asked. */
+  /**
+   * Deletes the markers and the doubts of the shards with a doubt. Idempotent. Rejects unless every shard has answered.
+   */
   settle (): Promise<void>
 }
 
@@ -25,36 +31,37 @@ export interface RedisWatchOptions {
   /** Returns true when the clock of a server was set back since it was called last. */
   takeSetBack?: () => boolean
   losses: RedisLosses
-  /** Told when other flaws are found than before, and with an empty list when they are gone. */
+  /** Called when the flaws change, and with an empty list when all are cured. */
   onFlaws: (flaws: RedisFlaw[]) => void
-  /** Forgets all markers, so that everything is written again. */
+  /** Deletes all markers, so that everything is written again. */
   forgetMarkers: () => Promise<void>
 }
 
-/** Looks after a Redis while the service runs, since whoever administers it may change their mind. */
+/** Examines Redis again and again while the service runs, since its configuration may change. */
 export interface RedisWatch {
   start (): void
   stop (): void
-  /** Looks now. */
+  /** Examines Redis now. Rejects when a doubt could not be left, or a marker could not be deleted. */
   look (): Promise<void>
   /**
-   * To be called when clocks begin to differ, or agree again. Tells of the flaws at once, and looks as soon as
-   * possible: only a look finds that they are gone.
+   * Call it when clocks begin to differ, or agree again. Reports the flaws at once. Then examines Redis as soon as
+   * possible, since only that finds that they are cured.
    */
   clocksChanged (flaws: RedisFlaw[]): void
 }
 
 const everyMs = 10_000
-/** Between two looks, when the second one is wanted at once. */
+/** The pause between two looks when the second one is wanted at once, in milliseconds. */
 const hastenedMs = 50
 
-/** What is told while entries may be missing and the markers cannot be forgotten. */
+/** Reported while entries may be missing and the markers cannot be deleted. */
 const unsettled: RedisFlaw = {
   kind: 'unsettled',
   what: 'may have dropped revocations, and refuses to forget the marker',
   cure: 'Make it accept writes. The blocklist is rebuilt then.'
 }
 
+/** Creates the watch, which does nothing until it is started. */
 export function createRedisWatch ({
   audit,
   takeSetBack = () => false,
@@ -63,7 +70,7 @@ export function createRedisWatch ({
   forgetMarkers
 }: RedisWatchOptions): RedisWatch {
   let known = ''
-  /** Whether entries may be missing because of what was found, and whether Redis says so to whoever comes later. */
+  /** True if entries may be missing because of a flaw, and true if the doubt in Redis tells other replicas so. */
   let mayLack = false
   let isDoubted = false
 
@@ -74,7 +81,7 @@ export function createRedisWatch ({
     isDoubted = true
   }
 
-  /** What was trusted before would be trusted again: so this comes first. Of several replicas one is enough. */
+  /** Deletes the markers before answers are trusted again. If there is a doubt, one replica does that for all. */
   async function settle (): Promise<void> {
     if (mayLack) await (isDoubted ? losses.settle() : forgetMarkers())
     mayLack = false
@@ -86,7 +93,7 @@ export function createRedisWatch ({
     known = found
   }
 
-  /** What could not be forgotten must not be trusted either: a Redis that refuses writes still answers look-ups. */
+  /** Settles, or reports that it failed: a Redis that refuses to delete a marker still answers look-ups. */
   async function settleOrTell (): Promise<void> {
     try {
       await settle()
@@ -109,7 +116,7 @@ export function createRedisWatch ({
     if (flaws.some(mayForget)) await suspect()
   }
 
-  // A Redis that cannot be written to is asked again. What was found about it before counts until then.
+  // A look that fails is repeated. The known flaws count until then.
   const poll = createPoll(() => look().catch(() => {}), { everyMs, hastenedMs })
 
   return {

@@ -1,43 +1,43 @@
 import { describeUndocumented, isDocumented } from './documented.ts'
 import { answerOf, isAccepted, isConfirmedEnding, type History, type Operation, type Spell } from './operations.ts'
 
-/** What must never be in a history. */
+/** The kinds of violations, each with what must never be in a history. */
 export const violationKinds = {
   'accepted after its end':
-    'a token of a session is accepted by a request that starts after an ending of that session was confirmed',
-  'accepted after refused': 'a token is accepted by a request that starts after another got 401 token_revoked for it',
+    'a token is accepted by a request that starts after the end of its session was confirmed',
+  'accepted after refused':
+    'a token is accepted by a request that starts after another request with it got 401 token_revoked',
   'accepted against the record':
-    'a token is accepted later than five seconds after the recovery from the faults in which its session was ended on record',
-  'two successors': 'one refresh token was given two different successors',
-  'not documented':
-    'an answer is none of those in openapi.json, is a 500, or there is none from a replica that was there',
-  crashed: 'a replica ended by itself',
-  'too slow': 'an answer came later than the deadlines allow, and two seconds more for a machine that is busy',
-  'no recovery': 'a good token was not accepted again in time once all faults were healed'
+    'a token is accepted more than 5 s after the recovery, although its session had ended in the record before that',
+  'two successors': 'one refresh token gets two different successors',
+  'not documented': 'an answer is not in openapi.json, is a 500, or is missing although the replica was running',
+  crashed: 'the process of a replica exits unexpectedly',
+  'too slow': 'an answer comes later than the deadlines allow, plus two seconds for a busy machine',
+  'no recovery': 'a good token is not accepted again within 20 s after all faults have ended'
 } as const
 export type ViolationKind = keyof typeof violationKinds
 
 export interface Violation {
   kind: ViolationKind
   text: string
-  /** The operation that must not be, and the one that it contradicts. */
+  /** The operation that must not happen, and the one that it contradicts. */
   operations: Operation[]
 }
 
 export interface Bounds {
-  /** Of one question to the blocklist, and of one to the database. */
+  /** The deadlines of one question to the blocklist, and of one to the database. */
   blocklistDeadlineMs: number
   databaseDeadlineMs: number
-  /** How much later an answer may be than its deadlines: what a busy machine takes for everything else. */
+  /** The extra time for an answer, in milliseconds: a busy machine takes it for everything else. */
   marginMs: number
 }
 
-/** How long a revocation that was recorded may take to be in effect once all is well again. */
+/** The longest time until a recorded revocation is in effect, once all faults were healed. */
 const inEffectWithinMs = 5_000
-/** How long a replica may trust a Redis that was replaced behind its back. */
+/** The longest time for which a replica may trust a Redis that was replaced. */
 const partitionTrustMs = 5_000
 
-/** Finds everything in a history that breaks a promise. It knows nothing of how the service works. */
+/** Finds everything in a history that breaks a promise. It does not use how the service works. */
 export function findViolations (history: History, bounds: Bounds): Violation[] {
   return [
     ...history.crashes.map(({ replica, at, said }): Violation => ({
@@ -52,7 +52,7 @@ export function findViolations (history: History, bounds: Bounds): Violation[] {
   ]
 }
 
-/** For each key, the operation that ended first. */
+/** Returns the operation that ended first, for each key. */
 function firstToEnd (
   operations: Operation[], keysOf: (operation: Operation) => ReadonlyArray<string | undefined>
 ): Map<string, Operation> {
@@ -72,8 +72,8 @@ function overlaps ({ from, until }: Spell, { startedAt, endedAt }: Operation): b
 const isOf = (spell: Spell, operation: Operation) => spell.replica === 'all' || spell.replica === operation.replica
 
 /**
- * A replica that reaches only a Redis that was replaced cannot know better for a while, and the others cannot know what
- * it has written there until the projector brings them that.
+ * Returns true if a partition excuses an operation. A replica that reaches only a Redis that was replaced cannot know
+ * better for a while. The other replicas do not see what it has written there, until the projector writes that.
  */
 function isExcused ({ partitions }: History, operation: Operation, because: Operation): boolean {
   const isPartitioned = (one: Operation) => partitions.some(spell => isOf(spell, one) && overlaps(spell, one))
@@ -201,9 +201,9 @@ function findSlow ({ operations, away, halts }: History, bounds: Bounds): Violat
 }
 
 /**
- * How long an operation may take. GET /token asks the blocklist alone. The others ask the blocklist at most twice, and
- * the database until it first fails to answer: that is to wait for a connection, and for one statement; and for one
- * more where the blocklist could not be asked.
+ * Returns the longest time for an operation, in milliseconds. GET /token asks only the blocklist. The others ask the
+ * blocklist at most twice, and the database until it first fails to answer. That is a wait for a connection, one
+ * statement, and one more if the blocklist did not answer.
  */
 function allowanceOf ({ route }: Operation, { blocklistDeadlineMs, databaseDeadlineMs, marginMs }: Bounds): number {
   return marginMs + (route === 'GET /token' ? blocklistDeadlineMs : 2 * blocklistDeadlineMs + 3 * databaseDeadlineMs)

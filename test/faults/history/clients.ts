@@ -3,7 +3,7 @@ import { password } from '../../support/people.ts'
 import { isConfirmedEnding } from './operations.ts'
 import type { Answered, Asked, Recorder, Target, Tokens } from './recorder.ts'
 
-/** Somebody with an account. */
+/** A user with an account. */
 export interface Person {
   id: string
   username: string
@@ -14,28 +14,28 @@ export interface ClientOptions {
   /** Every replica, those that are down included. */
   targets: readonly Target[]
   person: Person
-  /** Gives a token of an administrator. */
+  /** Returns a token of an administrator, if there is one. */
   administrator: () => Tokens | undefined
 }
 
-/** One that signs in, uses tokens, refreshes and ends sessions, at random, as somebody with several devices does. */
+/** A client that signs in, uses tokens, refreshes and ends sessions at random, like a user with several devices. */
 export interface Client {
-  /** Does one thing, and sometimes what follows from it. */
+  /** Does one random act, and sometimes another that follows from it. */
   act (draw: Draw): Promise<void>
 }
 
 /** A session as its client knows it. */
 interface Known {
   id: string
-  /** All that was given, newest last. */
+  /** All pairs that it was given, newest last. */
   pairs: Tokens[]
-  /** Since when it is to be over, as far as the client knows. */
+  /** When it ended, as far as the client knows. */
   endedAt: number | undefined
 }
 
 const maxOpenSessions = 4
 /**
- * A session is still tried this long after its end, and after its last token has expired, by clocks that may be behind.
+ * A session is still tried for so long after its end, and after its last token has expired, since clocks may be behind.
  */
 const triedAfterEndMs = 12_000
 const triedAfterExpiryMs = 5_000
@@ -57,7 +57,7 @@ export function createClient ({ recorder, targets, person, administrator }: Clie
 
   function remember (tokens: Tokens): void {
     const session = known.get(tokens.session) ?? { id: tokens.session, pairs: [], endedAt: undefined }
-    // The same pair again is not the newest.
+    // A pair may be sent again: it is not the newest then.
     if (!session.pairs.some(({ refreshToken }) => refreshToken === tokens.refreshToken)) session.pairs.push(tokens)
     known.set(session.id, session)
   }
@@ -75,7 +75,7 @@ export function createClient ({ recorder, targets, person, administrator }: Clie
     }
   }
 
-  /** Mostly a session that is open, and often enough one that has ended: that is where tokens must be refused. */
+  /** Chooses an open session, or often enough one that has ended: that is where tokens must be refused. */
   function choose (draw: Draw): Known {
     const sessions = draw(3) > 0 ? open() : []
     return pick(draw, sessions.length > 0 ? sessions : [...known.values()])
@@ -87,7 +87,7 @@ export function createClient ({ recorder, targets, person, administrator }: Clie
   const refreshWith = (draw: Draw, refresh: Tokens) =>
     ask(draw, { kind: 'refresh', route: 'POST /refresh', refresh, ends: [refresh.session] })
 
-  /** Every way of ending something, by what is asked for. */
+  /** Every way of ending something, as the request for it. */
   const endings: Array<(draw: Draw, session: Known) => Omit<Asked, 'client' | 'kind'>> = [
     (_, session) => ({ route: 'POST /logout', bearer: newest(session), ends: [session.id] }),
     (draw, session) => ({ route: 'POST /logout', bearer: pick(draw, session.pairs), ends: [session.id] }),
@@ -123,7 +123,7 @@ export function createClient ({ recorder, targets, person, administrator }: Clie
     return bearer === undefined ? {} : { bearer }
   }
 
-  /** Ends something, tries again as often as people do, and sees whether it is believed everywhere. */
+  /** Ends something, tries again as often as people do, and then uses its tokens. */
   async function end (draw: Draw): Promise<void> {
     const session = choose(draw)
     const asked = pick(draw, endings)(draw, session)
@@ -143,7 +143,7 @@ export function createClient ({ recorder, targets, person, administrator }: Clie
     await use(draw, bearer, draw(8) === 0 ? 'GET /me' : 'GET /token')
   }
 
-  /** Several at once with one refresh token, as two tabs do, or one. */
+  /** Refreshes once, or twice at the same time with one refresh token, as two tabs do. */
   async function refresh (draw: Draw): Promise<void> {
     const session = choose(draw)
     const presented = draw(5) === 0 ? pick(draw, session.pairs.slice(-2)) : newest(session)

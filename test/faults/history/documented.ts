@@ -10,8 +10,8 @@ interface Document {
 const { paths } = JSON.parse(readFileSync(join(packageRoot, 'openapi.json'), 'utf8')) as Document
 
 /**
- * What openapi.json says that a route answers: statuses, and the codes of the errors among them. A 500 is a defect,
- * documented or not.
+ * Returns true if openapi.json documents an answer of a route, by its status and its error code. A 500 is a defect even
+ * if it is documented.
  */
 export function isDocumented (operation: Operation): boolean {
   const { route, status, error } = operation
@@ -23,7 +23,7 @@ export function isDocumented (operation: Operation): boolean {
   return status !== undefined && status < 400 ? error === undefined : response.description.includes(`\`${error}\``)
 }
 
-/** What is wrong with an answer that is not documented. */
+/** Returns what is wrong with an answer that is not documented. */
 export function describeUndocumented (operation: Operation): string {
   return `${operation.route} is not documented to answer ${answerOf(operation)}`
 }

@@ -7,30 +7,30 @@ import { sleep } from './clients.ts'
 import type { Spell } from './operations.ts'
 import type { Replica, World } from './world.ts'
 
-/** What a fault has at hand. */
+/** The surroundings of a fault. */
 export interface Scene {
   world: World
   draw: Draw
-  /** Closes what was opened for the fault once that is over. */
+  /** Closes what was opened for the fault when the fault is over. */
   owner: Owner
   now (): number
   partitions: Spell[]
 }
 
-/** Something that may go wrong at random. Faults on different things may come together. */
+/** A fault that may happen at random. Faults on different things may happen together. */
 export interface Fault {
   title: string
   on: 'Redis' | 'the network to Redis' | 'Postgres' | 'the network to Postgres' | 'a replica' | 'everything'
-  /** It is one of so many draws, among the others of its kind (default: 1). Those that take long are rare. */
+  /** One draw in so many lets it happen (default: 1). Faults that take long are rare. */
   rarity?: number
   isPossible? (world: World): boolean
-  /** Lets it happen, and answers what heals it. */
+  /** Lets it happen, and returns the function that heals it. */
   begin (scene: Scene): Promise<() => Promise<unknown> | unknown>
 }
 
 const some = ({ world, draw }: Scene): Replica[] => draw(2) === 0 ? world.replicas : [pick(draw, world.replicas)]
 
-/** What networks do to the connections of one replica, or of all of them, to a server. */
+/** Returns the faults of the network between one replica, or all of them, and a server. */
 function onNetwork (to: 'redis' | 'postgres'): Fault[] {
   const name = to === 'redis' ? 'Redis' : 'Postgres'
   const on = `the network to ${name}` as const
@@ -41,23 +41,23 @@ function onNetwork (to: 'redis' | 'postgres'): Fault[] {
   })
   const each = (proxies: Proxy[], work: (proxy: Proxy) => void) => { for (const proxy of proxies) work(proxy) }
   return [
-    fault('a black hole between replicas and $', proxies => {
+    fault('$ is unreachable from replicas (black hole)', proxies => {
       each(proxies, proxy => { proxy.stall() })
       return () => { each(proxies, proxy => { proxy.resume() }) }
     }),
-    fault('connections to $ are refused', proxies => {
+    fault('connections from replicas to $ are refused', proxies => {
       each(proxies, proxy => { proxy.stop() })
       return () => { each(proxies, proxy => { proxy.start() }) }
     }),
-    fault('connections to $ are reset', proxies => {
+    fault('connections from replicas to $ are reset', proxies => {
       each(proxies, proxy => { proxy.reset() })
       return () => {}
     }),
-    fault('connections to $ are half open', proxies => {
+    fault('connections from replicas to $ are half open (closed at the server\'s end, without notice)', proxies => {
       each(proxies, proxy => { proxy.halfOpen() })
       return () => {}
     }),
-    fault('answers of $ are lost', proxies => {
+    fault('$ executes commands, but its replies are lost', proxies => {
       each(proxies, proxy => { proxy.loseReplies() })
       return () => { each(proxies, proxy => { proxy.keepReplies() }) }
     }),
@@ -73,7 +73,7 @@ const admin = ({ world }: Scene) => world.redis.primary.admin
 
 const onRedis: Fault[] = [
   {
-    title: 'Redis stands still (SIGSTOP)',
+    title: 'Redis stalls (SIGSTOP)',
     on: 'Redis',
     async begin ({ world: { redis: { primary } } }) {
       primary.pause()
@@ -81,7 +81,7 @@ const onRedis: Fault[] = [
     }
   },
   {
-    title: 'Redis is killed and comes back empty',
+    title: 'Redis is killed, and restarts without data',
     on: 'Redis',
     async begin ({ world: { redis: { primary } } }) {
       await primary.kill()
@@ -89,7 +89,7 @@ const onRedis: Fault[] = [
     }
   },
   {
-    title: 'Redis is killed and comes back with an old snapshot',
+    title: 'Redis is killed, and restarts with an old snapshot',
     on: 'Redis',
     async begin ({ world: { redis: { primary } }, draw }) {
       const snapshot = await primary.snapshot()
@@ -99,7 +99,7 @@ const onRedis: Fault[] = [
     }
   },
   {
-    title: 'FLUSHALL, up to three times',
+    title: 'Redis loses all data up to three times (FLUSHALL)',
     on: 'Redis',
     async begin (scene) {
       for (let times = 1 + scene.draw(3); times > 0; times--) {
@@ -118,7 +118,7 @@ const onRedis: Fault[] = [
     }
   },
   {
-    title: 'Redis has too few replicas to accept writes (CONFIG SET min-replicas-to-write)',
+    title: 'Redis has too few Redis replicas to accept writes (CONFIG SET min-replicas-to-write)',
     on: 'Redis',
     async begin (scene) {
       await admin(scene).config('SET', 'min-replicas-to-write', '3')
@@ -126,17 +126,17 @@ const onRedis: Fault[] = [
     }
   },
   {
-    title: 'Redis keeps everyone waiting (CLIENT PAUSE)',
+    title: 'Redis delays all commands, or all writes (CLIENT PAUSE)',
     on: 'Redis',
     async begin (scene) {
-      // Of all commands, UNPAUSE waits as well: it ends by itself.
+      // With ALL, UNPAUSE waits as well: such a pause ends automatically.
       if (scene.draw(2) === 0) await admin(scene).call('CLIENT', 'PAUSE', 500 + scene.draw(2_000), 'ALL')
       else await admin(scene).call('CLIENT', 'PAUSE', 10_000, 'WRITE')
       return () => admin(scene).client('UNPAUSE')
     }
   },
   {
-    title: 'Redis drops every connection (CLIENT KILL)',
+    title: 'Redis closes every connection (CLIENT KILL)',
     on: 'Redis',
     async begin (scene) {
       await admin(scene).call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
@@ -144,31 +144,31 @@ const onRedis: Fault[] = [
     }
   },
   {
-    title: 'eviction is switched on and off again (CONFIG SET maxmemory-policy)',
+    title: 'eviction is switched on, and off again (CONFIG SET maxmemory-policy)',
     on: 'Redis',
     rarity: 8,
     async begin (scene) {
       await admin(scene).config('SET', 'maxmemory-policy', 'allkeys-lru')
-      // It is looked for every ten seconds.
+      // The audit looks for it every ten seconds.
       await sleep(11_000)
       return () => admin(scene).config('SET', 'maxmemory-policy', 'noeviction')
     }
   },
   {
-    title: 'a failover to a copy of Redis that is in step',
+    title: 'Redis fails over to a Redis replica that does not lag',
     on: 'Redis',
     isPossible: () => canReplicate,
     begin: scene => failOver(scene, 0)
   },
   {
-    title: 'a failover to a copy of Redis that lags',
+    title: 'Redis fails over to a Redis replica that lags',
     on: 'Redis',
     isPossible: () => canReplicate,
     begin: scene => failOver(scene, 200 + scene.draw(2_000))
   }
 ]
 
-/** Makes a copy of the primary, which is cut off from it for a while and then takes its place. */
+/** Makes a copy of the primary, cuts it off for a while, and then promotes it. */
 async function failOver ({ world: { redis, replicas }, owner }: Scene, lagMs: number): Promise<() => Promise<unknown>> {
   const { primary, other: copy } = redis
   await copy.start()
@@ -190,7 +190,7 @@ async function failOver ({ world: { redis, replicas }, owner }: Scene, lagMs: nu
 
 const onOthers: Fault[] = [
   {
-    title: 'Postgres stands still (SIGSTOP)',
+    title: 'Postgres stalls (SIGSTOP)',
     on: 'Postgres',
     isPossible: ({ postgres }) => postgres !== undefined,
     async begin ({ world: { postgres } }) {
@@ -199,7 +199,7 @@ const onOthers: Fault[] = [
     }
   },
   {
-    title: 'Postgres is killed and started again',
+    title: 'Postgres is killed and restarted',
     on: 'Postgres',
     isPossible: ({ postgres }) => postgres !== undefined,
     async begin ({ world: { postgres } }) {
@@ -208,7 +208,7 @@ const onOthers: Fault[] = [
     }
   },
   {
-    title: 'a replica of the service stands still (SIGSTOP)',
+    title: 'a replica stalls (SIGSTOP)',
     on: 'a replica',
     async begin ({ world, draw }) {
       const replica = pick(draw, world.replicas)
@@ -217,7 +217,7 @@ const onOthers: Fault[] = [
     }
   },
   {
-    title: 'a replica of the service is killed and started again',
+    title: 'a replica is killed and restarted',
     on: 'a replica',
     async begin ({ world, draw }) {
       const replica = pick(draw, world.replicas)
@@ -226,7 +226,7 @@ const onOthers: Fault[] = [
     }
   },
   {
-    title: 'one replica of the service can reach only a Redis that was replaced',
+    title: 'one replica reaches only a Redis that was replaced',
     on: 'everything',
     rarity: 2,
     isPossible: () => canReplicate,
@@ -246,5 +246,5 @@ const onOthers: Fault[] = [
   }
 ]
 
-/** Everything that may go wrong at random. */
+/** All faults that may happen at random. */
 export const faults: Fault[] = [...onRedis, ...onNetwork('redis'), ...onNetwork('postgres'), ...onOthers]

@@ -1,4 +1,4 @@
-/** What clients do: open a session, use a token, fetch new tokens, end something. */
+/** The kinds of acts of a client: open a session, use a token, fetch new tokens, end something. */
 export type Kind = 'sign-in' | 'request' | 'refresh' | 'ending'
 
 /** One request and its answer, as its client saw it. Instants are milliseconds on the one clock of the run. */
@@ -11,9 +11,9 @@ export interface Operation {
   replica: string
   startedAt: number
   endedAt: number
-  /** Undefined when the connection broke before there was an answer. */
+  /** Undefined if the connection broke before there was an answer. */
   status: number | undefined
-  /** The error code of an answer that has one; why there was no answer. */
+  /** The error code of the answer, if it has one, or the reason why there was no answer. */
   error: string | undefined
   /** The session of the token that was sent. */
   session?: string
@@ -21,35 +21,35 @@ export interface Operation {
   token?: string
   /** A digest of the refresh token that was sent. */
   refreshToken?: string
-  /** What was given. */
+  /** The new session and tokens, if there are any. */
   issued?: { session: string, token: string, refreshToken: string }
   /** The sessions that have ended once this is answered with success. */
   ends: readonly string[]
 }
 
-/** From one instant to another. */
+/** An interval from one instant to another. */
 export interface Interval {
   from: number
   until: number
 }
 
-/** Something that was the matter with one replica, or with all of them. */
+/** An interval in which one replica, or all of them, had a problem. */
 export interface Spell extends Interval {
   replica: string | 'all'
 }
 
-/** All that happened in a run. */
+/** Everything that happened in a run. */
 export interface History {
   operations: Operation[]
-  /** When every replica was found to accept a good token again after the faults before it were healed. */
+  /** When every replica accepted a good token again, after all faults before that were healed. */
   recoveries: number[]
-  /** When sessions ended, by the record, as far as they have. */
+  /** When sessions ended, by the record. Sessions that have not ended are missing. */
   endedOnRecord: Map<string, number>
-  /** When a replica was not there: requests to it get no answer. */
+  /** When a replica was down: requests to it get no answer. */
   away: Spell[]
-  /** When a replica, or the whole machine, stood still: what was under way took longer. */
+  /** When a replica, or the whole machine, was stalled: requests took longer. */
   halts: Spell[]
-  /** Replicas that ended though nobody had ended them, and the last that they said. */
+  /** Replicas that ended although the run had not ended them, with their last output. */
   crashes: Array<{ replica: string, at: number, said: string }>
   /** When a replica could reach only a Redis that had been replaced. */
   partitions: Spell[]
@@ -59,30 +59,30 @@ export function emptyHistory (): History {
   return { operations: [], recoveries: [], endedOnRecord: new Map(), away: [], halts: [], crashes: [], partitions: [] }
 }
 
-/** `200`, `401 token_revoked`, or `no answer`. */
+/** Returns `200`, `401 token_revoked`, or `no answer`. */
 export function answerOf ({ status, error }: Pick<Operation, 'status' | 'error'>): string {
   if (status === undefined) return 'no answer'
   return error === undefined ? String(status) : `${status} ${error}`
 }
 
-/** Whether a token that was sent was accepted for what it was sent for. */
+/** Returns true if a token was accepted for the purpose for which it was sent. */
 export function isAccepted ({ kind, status, session, ends }: Operation): boolean {
   if (status === undefined || status >= 300 || session === undefined) return false
-  // To end one's own session again is no use of it: an ending that could not be confirmed is repeated, and must succeed
-  // then.
+  // To end a session again with its own token does not use it. An ending that was not confirmed is repeated, and must
+  // then succeed.
   return kind === 'request' || kind === 'refresh' || (kind === 'ending' && !ends.includes(session))
 }
 
 /**
- * Whether an ending was confirmed. A refresh that finds its session ended, or its token used twice, says that the
- * session has ended, and for that it has to be visible to all.
+ * Returns true if an ending was confirmed. A refresh may find that its session has ended, or that its token was used
+ * twice. Its answer says that the session has ended, so all replicas must see that.
  */
 export function isConfirmedEnding ({ kind, status, error }: Operation): boolean {
   if (kind === 'ending') return status !== undefined && (status < 300 || error === 'refresh_token_reused')
   return kind === 'refresh' && (error === 'refresh_token_reused' || error === 'token_revoked')
 }
 
-/** One line for people. Instants count from the beginning of the run. */
+/** Returns a line for people. Instants count from the beginning of the run. */
 export function describeOperation (operation: Operation): string {
   const { number, client, replica, route, startedAt, endedAt, session, token, refreshToken, issued, ends } = operation
   const short = (id: string) => id.slice(0, 8)

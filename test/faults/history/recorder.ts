@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto'
 import { Agent, request as sendRequest } from 'node:http'
 import { emptyHistory, type History, type Kind, type Operation } from './operations.ts'
 
-/** Where requests go. */
+/** A replica that gets requests. */
 export interface Target {
   name: string
   address: string
 }
 
-/** The tokens of a session, as a client has them. */
+/** The tokens of a session that a client has. */
 export interface Tokens {
   session: string
   user: string
@@ -19,16 +19,16 @@ export interface Tokens {
   refreshToken: string
 }
 
-/** What a client asks for. */
+/** The request of a client. */
 export interface Asked {
   kind: Kind
   client: string
   route: string
-  /** The path, where it is not that of the route. */
+  /** The path, if it is not that of the route. */
   path?: string
-  /** Whose access token is sent. */
+  /** The tokens whose access token is sent. */
   bearer?: Tokens
-  /** Whose refresh token is sent. */
+  /** The tokens whose refresh token is sent. */
   refresh?: Tokens
   body?: object
   ends?: readonly string[]
@@ -39,16 +39,16 @@ export interface Answered {
   tokens: Tokens | undefined
 }
 
-/** Sends requests and writes down what came of them. */
+/** Sends requests and records the answers. */
 export interface Recorder {
   history: History
-  /** Milliseconds since the beginning of the run: the one clock on which everything is judged. */
+  /** The milliseconds since the beginning of the run: the one clock of a history. */
   now (): number
   ask (target: Target, asked: Asked): Promise<Answered>
   close (): void
 }
 
-/** Beyond any deadline: whoever is not answered by then hangs, which is too slow whatever it would have been. */
+/** Longer than any deadline: a request without an answer by then hangs, and counts as too slow. */
 const giveUpAfterMs = 30_000
 
 export function createRecorder (): Recorder {
@@ -107,7 +107,7 @@ function toTokens ({ access_token: accessToken, refresh_token: refreshToken }: I
   }
 }
 
-/** What a refresh token is called in a history, which is printed. */
+/** Returns the name of a refresh token in a history, which is printed. */
 function digest (refreshToken: string): string {
   return createHash('sha256').update(refreshToken).digest('hex').slice(0, 16)
 }

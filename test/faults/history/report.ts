@@ -2,7 +2,7 @@ import { violationKinds, type Violation } from './checker.ts'
 import { answerOf, describeOperation, type History } from './operations.ts'
 import type { Run } from './run.ts'
 
-/** What happened in a run, in lines for people. */
+/** Returns a description of a run, in lines for people. */
 export function describeRun ({ history: { operations, recoveries }, injected, violations }: Run): string[] {
   const lines = [
     `${operations.length} operations, ${[...injected.values()].reduce((sum, { times }) => sum + times, 0)} faults, ${recoveries.length} recoveries, ${violations.length} violations`
@@ -23,7 +23,7 @@ export function describeRun ({ history: { operations, recoveries }, injected, vi
 const maxDescribed = 5
 const aroundMs = 1_000
 
-/** A violation, with what else was done to the same session. */
+/** Returns a description of violations, each with the other operations on the same session. */
 export function describeViolations (violations: Violation[], history: History): string[] {
   const lines: string[] = []
   for (const { kind, text, operations } of violations.slice(0, maxDescribed)) {

@@ -12,9 +12,9 @@ import { createWorld, type Replica, type World } from './world.ts'
 export interface RunOptions {
   seed: number
   seconds: number
-  /** Where replicas write their logs. */
+  /** The folder for the logs of the replicas. */
   logFolder?: string | undefined
-  /** Told what happens, a line at a time. */
+  /** Called with each line of the report of what happens. */
   say: (line: string) => void
 }
 
@@ -22,33 +22,36 @@ export interface Run {
   history: History
   violations: Violation[]
   /**
-   * How often each fault was injected, and the longest time until all was well after it was healed, in milliseconds.
+   * The number of times that each fault was injected, and the slowest recovery after it was healed, in milliseconds.
    */
   injected: Map<string, { times: number, slowestRecoveryMs: number }>
 }
 
 const leewaySeconds = 2
-/** The margin is that of `violationKinds`. */
+/** The margin is the one that `violationKinds` names. */
 const bounds: Bounds = { blocklistDeadlineMs: 400, databaseDeadlineMs: 1_000, marginMs: 2_000 }
 const settings: Env = {
   BLOCKLIST_DEADLINE_MS: String(bounds.blocklistDeadlineMs),
   DATABASE_DEADLINE_MS: String(bounds.databaseDeadlineMs),
   CLOCK_LEEWAY: String(leewaySeconds)
 }
-/** Access tokens expire while the first part goes on, and entries of the blocklist too; in the second they do not. */
+/** In the first part, access tokens and entries of the blocklist expire meanwhile. In the second part they do not. */
 const parts: Env[] = [{ ACCESS_TOKEN_TTL: '5' }, { ACCESS_TOKEN_TTL: '900' }]
 const partSeconds = 30
-/** A little less than the leeway, since clocks are compared with theirs in whole milliseconds. */
+/** The largest difference of clocks: a little less than the leeway, since clocks are compared in whole milliseconds. */
 const mostMs = leewaySeconds * 1_000 - 100
-/** By how much the clock of each replica is ahead of those of Redis and Postgres; negative where it is behind. */
+/**
+ * The number of milliseconds by which the clock of each replica is ahead of Redis and Postgres; negative if it is
+ * behind.
+ */
 const clocks = [[-mostMs, 0, -mostMs / 2], [mostMs, 0, mostMs / 2], [mostMs / 2, 0, -mostMs / 2]]
 const people = 4
-/** What one person does at the same time. */
+/** The number of acts that one user does at the same time. */
 const lanesEach = 2
 const thinkMs = 80
 const recoveryMs = 20_000
 
-/** Lets clients act and faults happen at random, and judges the history. Closes everything that it has opened. */
+/** Lets clients act and faults happen at random, and checks the history. Closes everything that it has opened. */
 export async function runFaults (options: RunOptions): Promise<Run> {
   const owner = createOwner()
   const recorder = createRecorder()
@@ -82,7 +85,7 @@ async function runWith (owner: Owner, recorder: Recorder, { seed, seconds, logFo
     if (partNow !== part) {
       part = partNow
       run.violations.push(...await changePart(world, recorder, part, say))
-      // What has been found by now need not wait for the end.
+      // Violations that are found by now need not wait for the end.
       run.violations.push(...findViolations(await withRecord(history, world), bounds))
     } else {
       run.violations.push(
@@ -112,7 +115,7 @@ async function changePart (
   return await recovery(world, recorder)
 }
 
-/** Lets one fault happen, or two on different things, and waits until all is well again. */
+/** Lets one fault happen, or two on different things, and waits for the recovery. */
 async function injectFaults (
   around: Omit<Scene, 'owner'>, recorder: Recorder, run: Run, say: RunOptions['say']
 ): Promise<Violation[]> {
@@ -123,7 +126,7 @@ async function injectFaults (
   const scene: Scene = { ...around, owner }
   const beganAt = recorder.now()
   const heals: Array<() => Promise<unknown> | unknown> = []
-  // A replica that is started again needs the others: its fault begins first and is healed last.
+  // A replica needs the other servers to start: its fault begins first and is healed last.
   for (const fault of [...chosen].sort((a, b) => Number(b.on === 'a replica') - Number(a.on === 'a replica'))) {
     heals.unshift(await fault.begin(scene))
   }
@@ -168,7 +171,7 @@ async function recovery (world: World, recorder: Recorder): Promise<Violation[]>
 const controller = 'the control'
 let control: { world: World, username: string } | undefined
 
-/** Waits until every replica lets somebody sign in and accepts the token. */
+/** Waits until every replica lets a user sign in and accepts the token. */
 async function recover (world: World, recorder: Recorder, isOver: () => boolean): Promise<void> {
   if (control?.world !== world) control = { world, username: (await world.addPerson()).username }
   const { username } = control
@@ -191,7 +194,9 @@ interface Clients {
   stop (): Promise<void>
 }
 
-/** Each lane has numbers of its own to draw, so that what one does next does not depend on how fast the others are. */
+/**
+ * Starts the clients. Each lane draws numbers of its own, so that its acts do not depend on how fast the others are.
+ */
 async function startClients (world: World, recorder: Recorder, draw: Draw): Promise<Clients> {
   const over = new AbortController()
   let admin: Tokens | undefined
@@ -228,9 +233,7 @@ async function startClients (world: World, recorder: Recorder, draw: Draw): Prom
   }
 }
 
-/**
- * A machine that stands still makes every answer late: what this process notices of that is no fault of the service.
- */
+/** Records when the machine stalls, as far as this process notices. Late answers are then no fault of the service. */
 function watchMachine ({ history, now }: Recorder): () => void {
   const everyMs = 20
   let lastAt = now()

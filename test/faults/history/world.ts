@@ -21,28 +21,28 @@ import type { Recorder, Target } from './recorder.ts'
 export interface Replica extends Target {
   redis: Proxy
   postgres: Proxy
-  /** By how much its clock is ahead, in milliseconds. */
+  /** The number of milliseconds by which its clock is ahead. */
   clockOffsetMs: number
-  /** SIGSTOP, and SIGCONT */
+  /** Sends SIGSTOP, and SIGCONT. */
   pause (): void
   resume (): void
-  /** SIGKILL, and a new start. */
+  /** Sends SIGKILL, and starts it again. */
   kill (): Promise<void>
   start (): Promise<void>
-  /** SIGTERM, and a start with other settings. */
+  /** Sends SIGTERM, and starts it with other settings. */
   restart (settings: Env): Promise<void>
 }
 
-/** All the processes there are, and what has been done to them. */
+/** All processes of a run. */
 export interface World {
   replicas: Replica[]
-  /** Which may change places. The second one runs only while it is needed. */
+  /** They may change places. The second one runs only while it is needed. */
   redis: { primary: OwnRedis, other: OwnRedis }
-  /** Undefined where there is none that may be stopped. */
+  /** Undefined if there is none that a test may stop. */
   postgres: OwnPostgres | undefined
   databaseUrl: string
   addPerson (role?: 'user' | 'admin'): Promise<Person>
-  /** When sessions ended, by the record, on the clock of the recorder. */
+  /** Reads when sessions ended, by the record, on the clock of the recorder. */
   readEnded (): Promise<Map<string, number>>
 }
 
@@ -51,14 +51,14 @@ export interface WorldOptions {
   recorder: Recorder
   settings: Env
   clockOffsetsMs: readonly number[]
-  /** Where replicas write their logs; nowhere when it is not said. */
+  /** The folder for the logs of the replicas. Undefined: no logs are written. */
   logFolder: string | undefined
 }
 
-/** A hash that is verified in no time: how slow the real ones are is not what this is about. */
+/** Parameters of a hash that is verified quickly: a run is not about the time that it takes. */
 const quick = { algorithm: 2, memoryCost: 8, timeCost: 1, parallelism: 1 } as const
 
-/** As many lines as it takes to see what a process has died of. */
+/** The number of lines of output that show why a process ended. */
 const linesOfCrash = 30
 
 const maxStarts = 10
@@ -95,7 +95,7 @@ export async function createWorld ({
       })
     )
   }
-  // The first one makes the tables, and the others have no need to wait for each other.
+  // The first one creates the tables, so that the others need not wait for each other.
   await replicas[0]?.start()
   await Promise.all(replicas.slice(1).map(replica => replica.start()))
 
@@ -116,7 +116,7 @@ export async function createWorld ({
   }
 }
 
-/** Adds somebody who can sign in with the password of all tests. */
+/** Adds a user with the password of all tests. */
 export async function addPerson (databaseUrl: string, role: 'user' | 'admin' = 'user'): Promise<Person> {
   const person = { id: randomUUID(), username: `${role}-${randomName()}` }
   await query(databaseUrl, 'insert into users (id, username, password_hash, role) values ($1, $2, $3, $4)', [
@@ -156,7 +156,7 @@ async function createReplica ({
     server?.child.kill(signal)
     await server?.ended
   }
-  /** Whoever ends it has noted before that it is down. */
+  /** Records a crash: a replica that the run ends was recorded as down before. */
   function watch (started: ServerProcess): void {
     started.ended.then(() => {
       if (absence === undefined) {
@@ -210,7 +210,7 @@ async function createReplica ({
   return replica
 }
 
-/** As whoever looks after processes does: one that could not start, since something was down, is started again. */
+/** Starts a replica, and again if it could not start because a server was down, as a process manager does. */
 async function startAgain (owner: Owner, env: Env): Promise<ServerProcess> {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -9,22 +9,22 @@ import { scratchFolder } from '../../support/app.ts'
 import { compiledFile } from '../../support/server-process.ts'
 import type { Owner } from '../../support/teardown.ts'
 
-/** A change of the source in one place, which must be there exactly once. */
+/** A change of the source in one place. The text to find must occur exactly once. */
 export interface Patch {
   file: string
   find: string
   replace: string
 }
 
-/** The service, as a copy of it has it. */
+/** The service, loaded from a copy. */
 export interface Service {
   buildApp: typeof buildApp
   loadConfig: typeof loadConfig
 }
 
 /**
- * Copies the compiled service, changes it, and loads it. The service itself knows nothing of that, and has no switch
- * for it. Each patch changes another file.
+ * Copies the compiled service, changes the copy, and loads it. The service itself has no switch for that. Each patch
+ * must change another file.
  */
 export async function loadCopy (t: Owner, patches: readonly Patch[]): Promise<Service> {
   const dist = join(compiledFile('server.js'), '..', '..')
@@ -42,9 +42,7 @@ export async function loadCopy (t: Owner, patches: readonly Patch[]): Promise<Se
   return { buildApp, loadConfig }
 }
 
-/**
- * The source of a file with the change in it. Throws when the place to change is not there, or there more than once.
- */
+/** Returns the source of a file with the change in it. Throws unless the text to change occurs exactly once. */
 function applyPatch ({ file, find, replace }: Patch): string {
   const source = readFileSync(join(packageRoot, file), 'utf8')
   const count = source.split(find).length - 1
@@ -59,7 +57,7 @@ function applyPatch ({ file, find, replace }: Patch): string {
 function compile (source: string): string {
   const { config } = ts.readConfigFile(join(packageRoot, 'tsconfig.json'), ts.sys.readFile)
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, packageRoot)
-  // It is the text alone that decides whether this is a module: nothing is asked about the package.
+  // Only the text decides whether this is a module, and not the package.
   return ts.transpileModule(source, {
     compilerOptions: {
       ...options, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, noEmit: false

@@ -6,15 +6,15 @@ import { answerOf, type Operation } from '../history/operations.ts'
 import type { Tokens } from '../history/recorder.ts'
 import type { Stage } from './stage.ts'
 
-/** What happens, in which order, so that a certain mistake must show. */
+/** The steps that make a certain mistake show, in their order. */
 export interface Schedule {
   settings?: Env
   run (stage: Stage): Promise<void>
 }
 
-/** The lock that `revocation-log.ts` calls the barrier. */
+/** The advisory lock that src/record/record.ts calls the barrier. */
 const barrier = 7_366_721
-/** A lock of ours: a commit waits for it. */
+/** An advisory lock of these tests: a commit waits for it. */
 const gate = 4_242
 
 export const schedules = {
@@ -54,7 +54,7 @@ export const schedules = {
     async run (stage) {
       const [first, second] = [await stage.signIn(), await stage.signIn()]
       confirm(await stage.logOut(first))
-      // A replica that has died has the lease still.
+      // A replica that has died still holds the lease.
       await stage.sql(
         "update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
       )
@@ -73,10 +73,12 @@ export const schedules = {
       await closeGate(stage, 'revocations')
       const loggingOut = stage.logOut(leaving)
       await untilWaiting(stage, gate)
-      // Its position is given out, and whoever reads the head reads it: time for the marker to get there, if it does.
+      // Its position is given out, and is in the head that is read now. This is the time in which a wrong projector
+      // moves the marker there.
       const giveUpAt = performance.now() + 2_500
       while (!await isMarked(stage) && performance.now() < giveUpAt) await sleep(20)
-      // As of a copy that was there all the while: one that was restarted is made again in any case.
+      // Without the note, as if a Redis replica that ran meanwhile took over: a restarted server is rebuilt in any
+      // case.
       const old = await stage.redis.snapshot([stage.note])
       await openGate(stage)
       confirm(await loggingOut)
@@ -91,7 +93,7 @@ export const schedules = {
       const [first, second] = [await stage.signIn(), await stage.signIn()]
       confirm(await stage.logOut(first))
       await until('the marker is there', () => isMarked(stage))
-      // As a third logout does that takes its time.
+      // As a third logout does that takes long.
       await stage.sql(`select pg_advisory_lock_shared(${barrier})`)
       confirm(await stage.logOut(second))
       await untilWaiting(stage, barrier)
@@ -185,24 +187,24 @@ export const schedules = {
   }
 } satisfies Record<string, Schedule>
 
-/** The second replica asks the record about what its Redis answers, and accepts a good token. */
+/** Waits until the second replica asks the record about the answers of its Redis, and accepts a good token. */
 async function untilBehind (stage: Stage, good: Tokens): Promise<void> {
   await until('the second replica is behind', async () => await stage.askSecondReadiness() === 'behind')
   await until('it accepts a good token', async () => (await stage.use(good)).status === 200)
 }
 
-/** What a schedule rests on. */
+/** Throws unless an operation, on which a schedule relies, was answered 200. */
 function confirm (operation: Operation): void {
   if (operation.status !== 200) throw new Error(`${operation.route} got ${answerOf(operation)}.`)
 }
 
-/** The marker is at the last position that was given out. */
+/** Returns true if the marker is at the last position that was given out. */
 async function isMarked ({ sql, redis, marker }: Stage): Promise<boolean> {
   const [head] = await sql('select last_value::text as position from revocations_position_seq where is_called')
   return (await redis.admin.get(marker))?.endsWith(`:${String(head?.['position'])}`) === true
 }
 
-/** From now on a transaction that changes this table waits before it is committed. */
+/** Makes each transaction that changes this table wait before its commit. */
 async function closeGate ({ sql }: Stage, table: string): Promise<void> {
   await sql(
     `create or replace function wait_at_gate() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock_shared(${gate}); return null; end'`
@@ -217,7 +219,7 @@ async function openGate ({ sql }: Stage): Promise<void> {
   await sql(`select pg_advisory_unlock(${gate})`)
 }
 
-/** Somebody waits in Postgres for that lock. */
+/** Waits until a transaction waits in Postgres for that lock. */
 async function untilWaiting ({ sql }: Stage, lock: number): Promise<void> {
   const waiting =
     `select 1 from pg_locks where locktype = 'advisory' and objid = ${lock} and not granted and database = (select oid from pg_database where datname = current_database())`

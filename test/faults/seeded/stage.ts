@@ -13,8 +13,8 @@ import { addPerson } from '../history/world.ts'
 import type { Service } from './copy.ts'
 
 /**
- * Two replicas, which a schedule brings into trouble, and a client whose every answer is recorded. It signs in and out
- * at the first one, and uses its tokens at the second.
+ * Two replicas, to which a schedule does harm, and a client whose answers are all recorded. The client signs in and out
+ * at the first replica, and uses its tokens at the second.
  */
 export interface Stage {
   recorder: Recorder
@@ -22,28 +22,28 @@ export interface Stage {
   postgres: Proxy
   /** The key of the marker in Redis. */
   marker: string
-  /** The key of the note which server the marker was checked on. */
+  /** The key of the note. */
   note: string
   /** Runs a statement on the database, past the service and the proxy, on one connection. */
   sql (statement: string): Promise<Array<Record<string, unknown>>>
   signIn (): Promise<Tokens>
   use (tokens: Tokens): Promise<Operation>
   logOut (tokens: Tokens): Promise<Operation>
-  /** Logs out with the refresh token, for which Redis is not asked anything first. */
+  /** Logs out with the refresh token, so that Redis is not asked anything first. */
   logOutWithRefreshToken (tokens: Tokens): Promise<Operation>
   refresh (tokens: Tokens): Promise<Tokens>
-  /** Waits until both accept a new token. */
+  /** Waits until both replicas accept a new token. */
   recover (): Promise<void>
   /**
-   * From now on the second replica reaches only a copy of Redis, as of now: an old primary that was replaced. Nobody
-   * keeps either up with the record for a minute.
+   * Leads the second replica to a copy of Redis, as it is now: an old primary that was replaced. No projector works for
+   * a minute.
    */
   leaveSecondBehind (): Promise<void>
-  /** What the second replica says of its blocklist: `ok`, `behind` or `unready`. */
+  /** Returns the state of the blocklist of the second replica: `ok`, `behind` or `unready`. */
   askSecondReadiness (): Promise<string>
 }
 
-/** Nothing is given up early here: whoever waits, waits for as long as the schedule wants it to. */
+/** Deadlines that are long enough for every schedule. */
 const patient: Env = { RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '1000', DATABASE_DEADLINE_MS: '10000' }
 
 export async function setStage (t: Owner, { buildApp, loadConfig }: Service, settings: Env): Promise<Stage> {
@@ -114,7 +114,7 @@ export async function setStage (t: Owner, { buildApp, loadConfig }: Service, set
         "update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
       )
       const old = await ownRedis(t)
-      // Without the note: a copy that was there all the while has one of its own.
+      // Without the note: a real old primary has a note of its own, and this server has just started.
       const snapshot = await redis.snapshot(['seeded:note'])
       await old.kill()
       await old.start(snapshot)

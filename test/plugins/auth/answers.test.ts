@@ -7,7 +7,7 @@ import { bareApp, issuer, sign } from './bare-app.ts'
 
 const challenge = 'Bearer realm="signout", error="invalid_token", error_description="The token is invalid."'
 
-t.test('an error that the verifier does not name is 401 invalid_token, by request.jwtVerify() alone too', async t => {
+t.test('an unnamed error of the verifier is 401 invalid_token, by request.jwtVerify() alone too', async t => {
   const { app } = await bareApp(t)
   const allowedIss = { test: () => { throw new RangeError('not one of its own') } }
   const { app: broken } = await bareApp(t, { verify: { allowedIss } })
@@ -29,7 +29,7 @@ t.test('an error that the verifier does not name is 401 invalid_token, by reques
 const byApiKey: FastifyAuthFunction = (request, _reply, done) => {
   done(request.headers['x-api-key'] === 'good' ? undefined : new Error('no key'))
 }
-/** What says that a request was refused. */
+/** The names of the headers that belong to a refusal. */
 const refusalsIn = (headers: object) =>
   Object.keys(headers).filter(name => ['www-authenticate', 'retry-after'].includes(name))
 
@@ -55,7 +55,7 @@ async function lenientApp (t: Test) {
   return { app, tokens: { good: sign(goodClaims(issuer)), bad: 'x', unavailable } }
 }
 
-t.test('an answer of 200 says nothing of an authentication that failed before', async t => {
+t.test('an answer of 200 has no header of an authentication that failed before', async t => {
   const { app, tokens } = await lenientApp(t)
   for (const token of [undefined, ...Object.values(tokens)]) {
     for (const url of ['/optional', '/token-first', '/token-last']) {
@@ -69,7 +69,7 @@ t.test('an answer of 200 says nothing of an authentication that failed before', 
   }
 })
 
-t.test('with @fastify/auth an answer has the headers of the error that is answered', async t => {
+t.test('with @fastify/auth an error answer has the headers of its own error', async t => {
   const { app, tokens } = await lenientApp(t)
   const ask = async (url: string, token?: string) => {
     const { statusCode, headers } = await get(app, url, token)
@@ -83,7 +83,7 @@ t.test('with @fastify/auth an answer has the headers of the error that is answer
   }
 })
 
-t.test('a challenge of another scheme stays beside that of the token', async t => {
+t.test('a challenge of another scheme is kept beside that of the token', async t => {
   const { app } = await lenientApp(t)
   const byPassword: FastifyAuthFunction = (_request, reply, done) => {
     reply.header('www-authenticate', 'Basic realm="a"')
@@ -93,7 +93,7 @@ t.test('a challenge of another scheme stays beside that of the token', async t =
   t.same((await get(app, '/either', 'x')).headers['www-authenticate'], ['Basic realm="a"', challenge])
 })
 
-t.test('the headers of an error are there for an error handler of the app, whoever has thrown it', async t => {
+t.test('an error handler of the app finds the headers of an error, from every source of errors', async t => {
   const revoke = async () => { throw new Error('READONLY') }
   const { app } = await bareApp(t, { blocklist: { ...createMemoryBlocklist(), revoke } })
   app.setErrorHandler(async (error, _request, reply) => {

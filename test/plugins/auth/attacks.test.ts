@@ -22,7 +22,7 @@ async function bareApp (
   return { app, blocklist }
 }
 
-t.test('a token is not accepted beyond exp and the leeway, whatever options a verifier is given', async t => {
+t.test('a token is not accepted beyond exp and the leeway, with any options of a verifier', async t => {
   const { app } = await bareApp(t)
   const options = [{ ignoreExpiration: true }, { clockTolerance: 3_600_000 }]
   app.get<{ Querystring: { option: number } }>('/own', async request => {
@@ -37,12 +37,12 @@ t.test('a token is not accepted beyond exp and the leeway, whatever options a ve
   }
 })
 
-t.test('an exp that no blocklist entry can outlast is not accepted', async t => {
+t.test('a token is not accepted if no blocklist entry can outlast its exp', async t => {
   const { app } = await bareApp(t)
   t.equal((await get(app, '/me', sign({ ...goodClaims(issuer), exp: 1e16 }))).json().code, 'invalid_token')
 })
 
-t.test('what app.jwt.verify hands out cannot be changed for the next request', async t => {
+t.test('the claims from app.jwt.verify cannot be changed for the next request', async t => {
   const { app } = await bareApp(t)
   const token = sign(goodClaims(issuer))
   const claims = app.jwt.verify<{ jti: string }>(token)
@@ -66,7 +66,7 @@ t.test('jwt.decode.checkTyp refuses tokens of another type, with a secret and wi
   }
 })
 
-t.test('a key function that has no key, or answers in an unexpected way, ends in an answer', async t => {
+t.test('a key function without a key, or with an unexpected result, leads to an answer', async t => {
   type Done = (error: Error | null, key?: string) => void
   const noKey: Record<string, unknown> = {
     'promise of nothing': async () => undefined,
@@ -88,7 +88,7 @@ t.test('a key function that has no key, or answers in an unexpected way, ends in
   }
 })
 
-t.test('a request without a token gets no error in its challenge, however tokens are found', async t => {
+t.test('a request without a token gets a challenge without an error, for every source of tokens', async t => {
   for (const jwt of [
     { secret, verify: { extractToken: () => undefined } },
     { secret, cookie: { cookieName: 'token', signed: false } }
@@ -101,21 +101,21 @@ t.test('a request without a token gets no error in its challenge, however tokens
   }
 })
 
-t.test('a token that was refused for an error that passes is accepted once it has passed', async t => {
+t.test('a token that is refused for a temporary error is accepted once the error has passed', async t => {
   const { app } = await bareApp(t)
   const early = sign({ ...goodClaims(issuer), nbf: nowSeconds() + 8 })
   t.equal((await get(app, '/me', early)).statusCode, 401)
   await until('its time has come', async () => (await get(app, '/me', early)).statusCode === 200, 8_000)
 })
 
-t.test('a blocklist in plain JavaScript may answer without promises', async t => {
+t.test('a blocklist in plain JavaScript may return values without promises', async t => {
   const blocklist = { ...createMemoryBlocklist({ leewaySeconds: 5 }), revoke: () => undefined } as unknown as Blocklist
   const { app } = await bareApp(t, { blocklist })
   await app.revoker.revoke([{ scope: 'token', id: 'a', expiresAt: nowSeconds() }])
   t.equal((await app.inject({ url: '/me', headers: bearer(sign(goodClaims(issuer))) })).statusCode, 200)
 })
 
-t.test('a revocation without an end is refused, not taken for none', async t => {
+t.test('a revocation without an end is refused, and not ignored', async t => {
   const { app } = await bareApp(t)
   for (const expiresAt of [undefined, NaN, Infinity, null, 'soon', new Date()]) {
     await t.rejects(

@@ -19,10 +19,10 @@ async function strictApp (t: Test, blocklist: Blocklist, options?: Partial<AuthO
 }
 
 const memory = () => createMemoryBlocklist({ leewaySeconds: 5, deadlineMs: 50 })
-/** A blocklist that answers look-ups in a way of its own. */
+/** A blocklist with the given answer to look-ups. */
 const answering = (isRevoked: () => unknown) => ({ ...memory(), isRevoked } as unknown as Blocklist)
 
-t.test('a token is accepted until it is revoked, in an app that is not ours', async t => {
+t.test('a token is accepted until it is revoked, in another app that uses the plugin', async t => {
   const app = await strictApp(t, memory())
   const claims = { iss: issuer, aud: issuer, jti: 'one', exp: nowSeconds() + 60 }
   const token = sign(claims)
@@ -52,7 +52,7 @@ const wrongCredentials: Array<{ name: string, code: string, authorization: strin
   }).map(([name, token]) => ({ name, code: 'invalid_token', authorization: `Bearer ${token}` }))
 ]
 
-t.test('whatever is wrong with a token is a 401 that says so', async t => {
+t.test('every wrong variant of a token is a 401 that names the error', async t => {
   const app = await strictApp(t, memory())
   t.ok(wrongCredentials.length > 50)
   for (const { name, code, authorization } of wrongCredentials) {
@@ -77,7 +77,7 @@ t.test('a token is accepted until exp plus the leeway', async t => {
   t.equal((await get(app, '/me', sign({ ...goodClaims(issuer), iat: nowSeconds() + 3 }))).statusCode, 200)
 })
 
-t.test('a blocklist that cannot be asked is a 503 within the deadline, and the process goes on (P3)', async t => {
+t.test('an unreachable blocklist is a 503 within the deadline, and the process continues (P3)', async t => {
   const unavailable: Record<string, () => unknown> = {
     rejects: () => Promise.reject(new Error('ECONNREFUSED')),
     throws: () => { throw new Error('closed') },
@@ -103,7 +103,7 @@ t.test('a blocklist that cannot be asked is a 503 within the deadline, and the p
   }
 })
 
-t.test('request.user is deeply frozen, so that no request leaves a mark for the next', async t => {
+t.test('request.user is deeply frozen, so that no request can change it for the next', async t => {
   const app = await strictApp(t, memory())
   const token = sign({ ...goodClaims(issuer), roles: { admin: false, list: ['a'] } })
   app.get('/mark', { onRequest: app.authenticate }, async request => {
@@ -121,7 +121,7 @@ t.test('request.user is deeply frozen, so that no request leaves a mark for the 
   t.equal(seen[0], seen[1], 'the cache of verified tokens is on: both requests saw one object')
 })
 
-t.test('app.verifyToken is the same check without a request', async t => {
+t.test('app.verifyToken makes the same check without a request', async t => {
   const blocklist = memory()
   const app = await strictApp(t, blocklist)
   const claims = goodClaims(issuer)
@@ -147,7 +147,7 @@ t.test('app.verifyToken is the same check without a request', async t => {
   await t.rejects(app.verifyToken(sign(goodClaims(issuer))), { code: 'revocation_unavailable' })
 })
 
-t.test('app.verifyToken asks a key function for the key, in both of its forms', async t => {
+t.test('app.verifyToken gets the key from a key function, in both of its forms', async t => {
   const forms = {
     promise: async () => secret,
     callback: (_request: unknown, _token: unknown, done: (error: Error | null, key?: string) => void) => {
@@ -171,7 +171,7 @@ t.test('app.verifyToken asks a key function for the key, in both of its forms', 
   }
 })
 
-t.test('a logout that the blocklist does not acknowledge in time is a 503, not a success (P4)', async t => {
+t.test('a logout that the blocklist does not acknowledge within the deadline is a 503 (P4)', async t => {
   for (const revoke of [() => new Promise<void>(() => {}), () => Promise.reject(new Error('READONLY'))]) {
     const app = await strictApp(t, { ...memory(), revoke })
     await t.rejects(app.revoker.revoke([{ scope: 'token', id: 'one', expiresAt: nowSeconds() + 60 }]), {
@@ -181,7 +181,7 @@ t.test('a logout that the blocklist does not acknowledge in time is a 503, not a
   }
 })
 
-t.test('the claims can be held to a schema of the app', async t => {
+t.test('an app can validate claims with its own schema', async t => {
   const app = await strictApp(t, memory(), {
     claims: { type: 'object', required: ['tenant'], properties: { tenant: { type: 'string' } } } as never
   })
@@ -200,12 +200,12 @@ t.test('options that would bypass the check are refused at registration', async 
   }
 })
 
-t.test('a realm is quoted as a header needs it', async t => {
+t.test('a realm is quoted as the header requires', async t => {
   const app = await strictApp(t, memory(), { realm: 'the "inner" \\ circle' })
   t.equal((await app.inject('/me')).headers['www-authenticate'], 'Bearer realm="the \\"inner\\" \\\\ circle"')
 })
 
-t.test('while the clock may be wrong, a token is not refused for its time alone', async t => {
+t.test('a token is not refused for its time alone while the clock may be wrong', async t => {
   let fault: Error | undefined = new Error('The clock is an hour ahead.')
   const app = await strictApp(t, memory(), { findClockFault: () => fault })
   const good = goodClaims(issuer)

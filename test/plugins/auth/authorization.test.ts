@@ -43,7 +43,7 @@ async function bareApp (t: Test, jwt: Partial<JwtOptions> = {}): Promise<Fastify
   return app
 }
 
-/** Sends headers as they are, the same name twice if need be. */
+/** Sends headers as given, also two with the same name. */
 async function send (
   address: string,
   path: string,
@@ -70,7 +70,7 @@ async function send (
 
 const malformed = { statusCode: 401, error: 'invalid_token' }
 
-t.test('any number of spaces after Bearer is legal (RFC 9110, section 11.4), wherever a token is read', async t => {
+t.test('any number of spaces after Bearer is legal (RFC 9110, section 11.4), for every reader of tokens', async t => {
   const claims = goodClaims(issuer)
   for (const jwt of [{}, { cookie }]) {
     const app = await bareApp(t, jwt)
@@ -86,7 +86,7 @@ t.test('any number of spaces after Bearer is legal (RFC 9110, section 11.4), whe
   }
 })
 
-t.test('the service reads a token after several spaces, on every way in', async t => {
+t.test('the service reads a token after several spaces, on every route that takes one', async t => {
   const scrapeToken = 'a-token-for-those-who-scrape'
   const app = await build(t, { ...await serversEnv(t), METRICS_TOKEN: scrapeToken })
   const { token } = await signUp(app)
@@ -111,7 +111,7 @@ t.test('the service reads a token after several spaces, on every way in', async 
   t.equal((await get(app, '/token', token)).json().error, 'token_revoked')
 })
 
-t.test('two Authorization headers are a malformed credential, in whatever order and though both are good', async t => {
+t.test('two Authorization headers are a malformed credential, in any order and even if both are good', async t => {
   const app = await bareApp(t)
   const withCookie = await bareApp(t, { cookie })
   const good = `Bearer ${sign(goodClaims(issuer))}`
@@ -135,7 +135,7 @@ t.test('two Authorization headers are a malformed credential, in whatever order 
   )
 })
 
-t.test('the service refuses two Authorization headers: at /logout they count as a bad credential, and end nothing', async t => {
+t.test('the service refuses two Authorization headers, and at /logout they end no session', async t => {
   const scrapeToken = 'a-token-for-those-who-scrape'
   const app = await build(t, { ...await serversEnv(t), METRICS_TOKEN: scrapeToken })
   const { token } = await signUp(app)
@@ -150,7 +150,7 @@ t.test('the service refuses two Authorization headers: at /logout they count as 
   t.match(await send(address, '/token', [`Bearer ${token}`]), { statusCode: 200 }, 'and nothing has ended')
 })
 
-t.test('a header that an earlier hook of the app has set is the credential', async t => {
+t.test('a header that an earlier hook of the app has set is used as the credential', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
   app.addHook('onRequest', async request => {

@@ -22,12 +22,12 @@ export interface BareOptions {
 
 export interface BareApp {
   app: FastifyInstance
-  /** What each request to `/me` got as its user. The same object means that the token was not verified again. */
+  /** The user of each request to `/me`. The same object means that the token was not verified again. */
   users: unknown[]
   statusOf (token: string, headers?: object): Promise<number>
 }
 
-/** An app with the plugin and nothing else: `/me` authenticates, and `/own` calls `request.jwtVerify`. */
+/** Builds an app with the plugin and nothing else: `/me` authenticates, and `/own` calls `request.jwtVerify`. */
 export async function bareApp (t: Test, { key = secret, verify, jwt, blocklist, options }: BareOptions = {}):
 Promise<BareApp> {
   const app = Fastify() as unknown as FastifyInstance

@@ -32,7 +32,7 @@ function tell (find: () => string | undefined, done: Done): void {
   }
 }
 
-t.test('a key function that fails is 503 key_unavailable with Retry-After, and nothing is remembered of it', async t => {
+t.test('a failed key function is 503 key_unavailable with Retry-After, and the failure is not remembered', async t => {
   for (const [name, form] of Object.entries(forms)) {
     let isBroken = true
     const find = () => {
@@ -63,7 +63,7 @@ t.test('a key function that fails is 503 key_unavailable with Retry-After, and n
   }
 })
 
-t.test('a key function that never answers is 503 key_unavailable after 5 seconds, for every way to verify', async t => {
+t.test('a key function that never returns is 503 key_unavailable after 5 s, for every way to verify', async t => {
   const forms: Record<string, (isStuck: () => boolean) => unknown> = {
     promise: isStuck => async () => isStuck() ? await new Promise<never>(() => {}) : secret,
     callback: isStuck => (_request: unknown, _token: unknown, done: Done) => { if (!isStuck()) done(null, secret) }
@@ -75,7 +75,7 @@ t.test('a key function that never answers is 503 key_unavailable after 5 seconds
     const tokens = [sign(goodClaims(issuer)), sign(goodClaims(issuer))] as [string, string]
     t.equal((await get(app, '/me', tokens[0])).statusCode, 200, `${name}: the first is remembered`)
     isStuck = true
-    // What has begun in this turn of the event loop has a real timer.
+    // A call that began in this turn of the event loop has a real timer.
     await nextTurn()
     mock.timers.enable({ apis: ['setTimeout'] })
     const answers = tokens.flatMap(token => [get(app, '/me', token), get(app, '/own', token)])
@@ -115,7 +115,7 @@ t.test('a key function is called once for a remembered token whose key is unavai
   t.equal(calls, 1)
 })
 
-t.test('a key function that says that there is no such key is 401 invalid_token, so that no invented kid is a 503', async t => {
+t.test('a key function without such a key is 401 invalid_token, so that no invented kid is a 503', async t => {
   const failWith = (error: unknown) => () => { throw error }
   const answers: Record<string, () => string | undefined> = {
     undefined: () => undefined,

@@ -18,7 +18,7 @@ import { bareApp } from './bare-app.ts'
 type Wrong = Record<string, [value: unknown, message: RegExp]>
 
 const good = { scope: 'token', id: 'a', expiresAt: nowSeconds() + 60 }
-/** Lists of revocations that no function may take, and what is said of them. */
+/** Invalid lists of revocations, each with the error message. */
 const wrongRevocations: Wrong = {
   'no list': [undefined, /takes a list of revocations.* undefined/],
   'an object instead of a list': [good, /takes a list of revocations.* an object/],
@@ -56,7 +56,7 @@ const wrongRevocations: Wrong = {
   'an empty subject': [[{ ...good, subject: '' }], /revocations\[0\]\.subject is ""/]
 }
 
-/** Claims that no blocklist may be asked about. */
+/** Claims that every blocklist refuses, each with the error message. */
 const wrongClaims: Wrong = {
   'an id instead of claims': ['a', /jti/],
   'no jti': [{}, /jti.* undefined/],
@@ -76,7 +76,7 @@ async function redisBlocklist (t: Test): Promise<RedisBlocklist> {
 const appWith = async (t: Test, blocklist: Blocklist, options: object = {}) =>
   (await bareApp(t, { blocklist, options })).app
 
-t.test('a revocation that would revoke nothing is a TypeError that says what is wrong, and nothing of its list is written', async t => {
+t.test('an invalid revocation is a TypeError that names the mistake, and no entry of its list is written', async t => {
   const inRedis = await redisBlocklist(t)
   const parts = [createMemoryBlocklist(), createMemoryBlocklist()] as unknown as RedisBlocklist[]
   const blocklists: Record<string, Blocklist> = {
@@ -100,7 +100,7 @@ t.test('a revocation that would revoke nothing is a TypeError that says what is 
   }
 })
 
-t.test('app.revoker checks what it is given for a blocklist of the app too', async t => {
+t.test('app.revoker checks revocations for a custom blocklist of the app too', async t => {
   const given: unknown[] = []
   const app = await appWith(t, { ...createMemoryBlocklist(), revoke: async revocations => { given.push(revocations) } })
   for (const [name, [list, message]] of Object.entries(wrongRevocations)) {
@@ -122,7 +122,7 @@ t.test('a look-up that could find nothing is a TypeError, and not "not revoked"'
   }
 })
 
-t.test('the options of a blocklist are checked', async t => {
+t.test('a wrong option of a blocklist is a TypeError that names the option', async t => {
   const redis = new Redis({ lazyConnect: true })
   const wrong: Wrong = {
     'no number of seconds': [
@@ -159,7 +159,7 @@ t.test('the options of a blocklist are checked', async t => {
   })
 })
 
-t.test('what createRedisBlocklist alone takes is checked', async t => {
+t.test('a wrong option of createRedisBlocklist is a TypeError that names the option', async t => {
   const redis = new Redis({ lazyConnect: true })
   for (const [name, [options, message]] of Object.entries({
     'no connection': [
@@ -178,7 +178,7 @@ t.test('what createRedisBlocklist alone takes is checked', async t => {
   }
 })
 
-t.test('the arguments of createRedisConnection are checked', async t => {
+t.test('a wrong argument of createRedisConnection is a TypeError that names the argument', async t => {
   for (const [server, options, message] of [
     [undefined, {}, /server is undefined; it must be an address such as redis:/],
     ['', {}, /server is ""/],
@@ -191,7 +191,7 @@ t.test('the arguments of createRedisConnection are checked', async t => {
   ] as const) t.throws(() => createRedisConnection(server as string, options as object), { name: 'TypeError', message })
 })
 
-t.test('the options of the plugin are checked', async t => {
+t.test('a wrong option of the plugin is a TypeError that names the option', async t => {
   const blocklist = createMemoryBlocklist()
   t.match(blocklist, { leewaySeconds: 5, deadlineMs: 250 }, 'the defaults')
   const [withoutRevoke, withoutLookUp, withoutLeeway] = ['revoke', 'isRevoked', 'leewaySeconds'].map(name => ({
@@ -219,7 +219,7 @@ t.test('the options of the plugin are checked', async t => {
   ] as const) await t.rejects(appWith(t, blocklist, options), { name: 'TypeError', message })
 })
 
-t.test('a token that is no text is a TypeError, and none at all is authorization_required', async t => {
+t.test('a token that is no string is a TypeError, and a missing token is authorization_required', async t => {
   const app = await appWith(t, createMemoryBlocklist())
   for (const check of [app.verifyToken, app.verifySignature]) {
     for (const token of [1, {}, ['a.b.c'], Buffer.from('a.b.c'), true]) {
@@ -231,7 +231,7 @@ t.test('a token that is no text is a TypeError, and none at all is authorization
   }
 })
 
-t.test('an error with an unknown code, an app without a configuration and settings that are none are TypeErrors', async t => {
+t.test('an unknown error code, a missing configuration and invalid settings are TypeErrors', async t => {
   t.throws(() => new SignoutError('no_such_code' as never), {
     name: 'TypeError',
     message: /no error code "no_such_code"/

@@ -56,7 +56,7 @@ function breakable (): Blocklist & { isBroken: boolean } {
   }
 }
 
-t.test('a route may accept what cannot be checked, and its answer says so; every other route refuses (P3)', async t => {
+t.test('a route may accept an unchecked token and says so in its answer, and other routes refuse it (P3)', async t => {
   const blocklist = breakable()
   const app = await bareApp(t, blocklist)
   const claims = goodClaims(issuer)
@@ -79,7 +79,7 @@ t.test('a route may accept what cannot be checked, and its answer says so; every
   t.notOk((await get(app, '/allow', token)).headers['x-revocation-check'], 'nor once it is checked again')
 })
 
-t.test('a token that is revoked, expired or wrong is refused on every route', async t => {
+t.test('a revoked, expired or wrong token is refused on every route', async t => {
   const blocklist = breakable()
   const app = await bareApp(t, blocklist)
   const claims = goodClaims(issuer)
@@ -104,7 +104,7 @@ t.test('a token that is revoked, expired or wrong is refused on every route', as
   t.equal((await app.inject('/allow')).statusCode, 401, 'no token')
 })
 
-t.test('with a Redis that stalls, too', async t => {
+t.test('a route may accept an unchecked token while Redis is stalled, and other routes refuse it', async t => {
   const server = await ownRedis(t)
   const redis = createRedisConnection(server.url)
   await redis.connect()
@@ -125,7 +125,7 @@ t.test('with a Redis that stalls, too', async t => {
   t.equal((await get(app, '/silent', token)).statusCode, 200)
 })
 
-t.test('what is no policy is refused when the route is registered', async t => {
+t.test('an invalid policy is refused when the route is registered', async t => {
   const app = await bareApp(t, breakable())
   for (const wrong of ['alow', 'ALLOW', true, null, ['allow'], {}]) {
     t.throws(() => {
@@ -140,7 +140,7 @@ t.test('what is no policy is refused when the route is registered', async t => {
   }
 })
 
-t.test('the OpenAPI document says which routes have a policy of their own', async t => {
+t.test('the OpenAPI document names the policy of each route that sets one', async t => {
   const app = buildUnready(t, loadConfig(await embeddedEnv(t)))
   app.after(() => {
     app.get(

@@ -7,7 +7,7 @@ import { bareApp, issuer, secret, sign } from './bare-app.ts'
 
 const appWith = (t: Test, verify: object, key: unknown = secret) => bareApp(t, { verify, key })
 
-t.test('a token that expires while its key is waited for is refused, though it is remembered', async t => {
+t.test('a remembered token that expires during the wait for its key is refused', async t => {
   const waiting: Array<() => void> = []
   let isSlow = false
   const { statusOf, app } = await appWith(t, {}, async () => {
@@ -29,7 +29,7 @@ t.test('a token that expires while its key is waited for is refused, though it i
   t.same(await Promise.all(asked), [401, 401, 401])
 })
 
-t.test('a remembered token is too old as soon as any other is', async t => {
+t.test('a remembered token is refused after maxAge like any other token', async t => {
   const { users, statusOf } = await appWith(t, { maxAge: 3 })
   const token = sign({ ...goodClaims(issuer), iat: nowSeconds() - 1 })
   t.same([await statusOf(token), await statusOf(token)], [200, 200])
@@ -44,7 +44,7 @@ t.test('a token is remembered for no longer than cacheTTL', async t => {
   t.same(users.at(-1), users[0])
 })
 
-t.test('a token that is not valid yet is remembered where that makes no difference, and nowhere else', async t => {
+t.test('a token that is not valid yet is remembered only if nbf is ignored', async t => {
   const token = sign({ ...goodClaims(issuer), nbf: nowSeconds() + 60 })
   const strict = await appWith(t, {})
   t.same([await strict.statusOf(token), await strict.statusOf(token)], [401, 401])
@@ -53,7 +53,7 @@ t.test('a token that is not valid yet is remembered where that makes no differen
   t.equal(lax.users[0], lax.users[1])
 })
 
-t.test('nothing is remembered that is verified in a way that may change its mind', async t => {
+t.test('a token is not remembered if a later verification may have another result', async t => {
   let isAllowed = true
   const sometimes = { test: () => isAllowed }
   for (const verify of [
@@ -106,7 +106,7 @@ t.test('a remembered token is verified again when its key has another form, and 
   }
 })
 
-t.test('app.verifyToken, app.verifySignature and app.authenticate remember a token for each other', async t => {
+t.test('app.verifyToken, app.verifySignature and app.authenticate share remembered tokens', async t => {
   const { allowedIss, counted } = countingIssuer()
   const { app, users, statusOf } = await appWith(t, { allowedIss }, async () => secret)
   const token = sign(goodClaims(issuer))
@@ -117,7 +117,7 @@ t.test('app.verifyToken, app.verifySignature and app.authenticate remember a tok
   t.equal(counted.verifications, 1)
 })
 
-t.test('a key function cannot change the token that it is asked about for whoever asks next', async t => {
+t.test('a key function cannot change its token argument for the next request', async t => {
   const seen: unknown[] = []
   const { statusOf } = await appWith(t, {}, async (_request: unknown, token: { header?: object }) => {
     seen.push(token)
@@ -128,7 +128,7 @@ t.test('a key function cannot change the token that it is asked about for whoeve
   t.ok(Object.isFrozen(seen.at(-1)))
 })
 
-t.test('the service accepts no remembered token of a key that its key ring has lost', async t => {
+t.test('the service refuses a remembered token of a key that is no longer in its key ring', async t => {
   const app = await build(t, await embeddedEnv(t))
   const { token } = await signUp(app)
   for (let use = 0; use < 2; use++) t.equal((await get(app, '/token', token)).statusCode, 200)

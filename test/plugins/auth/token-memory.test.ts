@@ -18,7 +18,7 @@ const verify = { algorithms: ['HS256' as const], allowedIss: issuer }
 const appWith = (t: Test, jwt: Partial<AuthOptions['jwt']> = {}, blocklist?: Blocklist) =>
   bareApp(t, { verify, jwt, ...blocklist && { blocklist } })
 
-t.test('a token is verified once, and then remembered unless that is turned off', async t => {
+t.test('a token is verified once and then remembered, unless the cache is turned off', async t => {
   const caches = [[undefined, true], [true, true], [10, true], [false, false], [0, false]] as const
   for (const [cache, isRemembered] of caches) {
     const { app, users, statusOf } = await appWith(t, { verify: { ...verify, ...cache !== undefined && { cache } } })
@@ -30,7 +30,7 @@ t.test('a token is verified once, and then remembered unless that is turned off'
   }
 })
 
-t.test('forged tokens drive no good one out', async t => {
+t.test('forged tokens do not drop a good token from the memory', async t => {
   const { users, statusOf } = await appWith(t, { verify: { ...verify, cache: 2 } })
   const token = sign(goodClaims(issuer))
   await statusOf(token)
@@ -47,7 +47,7 @@ t.test('a remembered token expires like any other', async t => {
   t.equal((await get(app, '/me', token)).json().code, 'token_expired')
 })
 
-t.test('a remembered token is refused once its key is gone, or is another, however the key is told', async t => {
+t.test('a remembered token is refused once its key is missing or changed, for every form of key', async t => {
   type Done = (error: Error | null, key?: unknown) => void
   const forms: Record<string, (key: () => unknown) => unknown> = {
     'at once': key => () => key() ?? '',
@@ -74,7 +74,7 @@ t.test('a remembered token is refused once its key is gone, or is another, howev
   }
 })
 
-t.test('a key function that fails without saying why lets nobody in, whether or not the token is remembered', async t => {
+t.test('a key function that fails without a reason refuses every token, remembered or not', async t => {
   for (const failure of [undefined, null, 'no error', new Error('no key server')]) {
     let isBroken = true
     const findKey = async () => isBroken ? Promise.reject(failure) : secret
@@ -146,7 +146,7 @@ t.test('a request that verifies two tokens at the same time remembers each with 
   t.same(await Promise.all(tokens.map(token => statusOf(token))), [401, 200])
 })
 
-t.test('a verification that fails with nothing is a failure', async t => {
+t.test('a verification that throws undefined is a failure', async t => {
   const allowedIss = { test: () => { throw undefined } } // eslint-disable-line no-throw-literal
   const { app } = await appWith(t, { verify: { ...verify, allowedIss } as never })
   const token = sign(goodClaims(issuer))
@@ -156,7 +156,7 @@ t.test('a verification that fails with nothing is a failure', async t => {
   await t.rejects(app.authenticate(request, {} as FastifyReply), { code: 'invalid_token' })
 })
 
-t.test('a token that is good for one tenant is not for another, though it is remembered', async t => {
+t.test('a remembered token of one tenant is refused for another tenant', async t => {
   const keys: Record<string, string> = { 'a.example': secret, 'b.example': 'x'.repeat(32) }
   const { statusOf } = await appWith(t, {
     secret: ((request: FastifyRequest | undefined) => keys[request?.hostname ?? 'a.example']) as never
@@ -167,7 +167,7 @@ t.test('a token that is good for one tenant is not for another, though it is rem
   t.equal(await statusOf(token, { host: 'a.example' }), 200)
 })
 
-t.test('what was verified with options of its own says nothing about what is not, and the other way round', async t => {
+t.test('a result with the options of one call does not count for calls without them, and vice versa', async t => {
   const { app, statusOf } = await appWith(t)
   const onRequest = (request: FastifyRequest) => request.jwtVerify({ allowedIss: 'another' } as never)
   app.get('/other', { onRequest }, async () => 'in')
@@ -178,7 +178,7 @@ t.test('what was verified with options of its own says nothing about what is not
   }
 })
 
-t.test('only what the header alone says is remembered', async t => {
+t.test('only tokens from the Authorization header are remembered', async t => {
   const token = sign(goodClaims(issuer))
   const sources: Record<string, Partial<AuthOptions['jwt']>> = {
     'a cookie': { cookie: { cookieName: 'token', signed: false } },
@@ -200,7 +200,7 @@ t.test('only what the header alone says is remembered', async t => {
   }
 })
 
-t.test('app.authenticate is a hook with and without a callback', async t => {
+t.test('app.authenticate works as a hook with and without a callback', async t => {
   const { app } = await appWith(t)
   app.get(
     '/await',
@@ -221,7 +221,7 @@ t.test('app.authenticate is a hook with and without a callback', async t => {
   for (const url of ['/await', '/handler']) t.equal((await get(app, url, good)).json().code, 'token_revoked', url)
 })
 
-t.test('each request keeps its own asynchronous context, though one command asks about all of them', async t => {
+t.test('each request keeps its own asynchronous context, although one command checks all of them', async t => {
   const redis = createRedisConnection(redisUrl())
   await redis.connect()
   const blocklist = createRedisBlocklist({ redis, prefix: scratchPrefix(t), leewaySeconds: 0, deadlineMs: 5_000 })

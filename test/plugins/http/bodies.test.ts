@@ -4,7 +4,7 @@ import { build, buildUnready, embeddedEnv, serversEnv } from '../../support/app.
 import { get, password, signUp } from '../../support/people.ts'
 
 const ada = { username: 'ada', password }
-/** What a body gets of which one thing does not match the schema. */
+/** The answer to a body with one mistake against the schema. */
 const details = (path: string, message: string | RegExp) => ({
   status: 400,
   error: 'invalid_request',
@@ -12,7 +12,7 @@ const details = (path: string, message: string | RegExp) => ({
   details: [{ path, message }]
 })
 
-t.test('bodies that will not do', async t => {
+t.test('an invalid body is refused with the status, the code and the place of the mistake', async t => {
   const app = await build(t, await serversEnv(t))
   const send = async (body: string | undefined, type = 'application/json', url = '/register') => {
     const answer = await app.inject({
@@ -81,7 +81,7 @@ t.test('a validation error names every mistake, up to ten', async t => {
   t.same(query.json().details.map(({ path }: { path: string }) => path).sort(), ['/cursor', '/limit', '/page'])
 })
 
-t.test('passwords are counted in characters after normalisation, and nothing is cut off', async t => {
+t.test('passwords are measured in characters after normalisation, and never cut off', async t => {
   const app = await build(t, await serversEnv(t))
   const register = (username: string, password: string) =>
     app.inject({ method: 'POST', url: '/register', payload: { username, password } })
@@ -124,7 +124,7 @@ t.test('a path in an error is a JSON Pointer', async t => {
   t.same(answer.json().details, [{ path: '/a~1b~0c', message: 'is not known here' }])
 })
 
-t.test('PASSWORD_MIN_LENGTH can lower the minimum', async t => {
+t.test('PASSWORD_MIN_LENGTH can lower the minimum length of a password', async t => {
   const app = buildUnready(t, loadConfig({ ...await embeddedEnv(t), PASSWORD_MIN_LENGTH: '8' }))
   const register = (password: string) =>
     app.inject({ method: 'POST', url: '/register', payload: { username: 'ada', password } })

@@ -64,7 +64,7 @@ const statuses: Record<string, number> = {
   service_unavailable: 503
 }
 
-t.test('every code has its status and its sentence', async t => {
+t.test('every error code has its status, its sentence and its headers', async t => {
   const { app } = await failingApp(t)
   t.same([...errorCodes].sort(), Object.keys(statuses).sort())
   for (const code of errorCodes) {
@@ -91,7 +91,7 @@ t.test('every code has its status and its sentence', async t => {
   t.equal(describeError('token_revoked').description, 'The token has been revoked.')
 })
 
-t.test('an error answer has the headers of its own error, whatever was set before it failed', async t => {
+t.test('an error answer has the headers of its own error, and not those that were set before', async t => {
   const { app } = await failingApp(t)
   for (const code of errorCodes) {
     const [clean, after] = [await get(app, `/fail/${code}`), await get(app, `/after-headers/${code}`)]
@@ -100,7 +100,7 @@ t.test('an error answer has the headers of its own error, whatever was set befor
   }
 })
 
-t.test('DELETE /me with a revoked token while Postgres is down: 503 without a challenge', async t => {
+t.test('DELETE /me with a revoked token is 503 without a challenge while Postgres is down', async t => {
   const { app } = await failingApp(t)
   const { token } = await signUp(app, 'ada')
   await logOut(app, token)
@@ -111,13 +111,13 @@ t.test('DELETE /me with a revoked token while Postgres is down: 503 without a ch
   t.equal(answer.headers['retry-after'], '1')
 })
 
-t.test('a defect is a 500 of which nothing leaks but into the log', async t => {
+t.test('a defect is a 500, and its cause is only in the log', async t => {
   const { app, log } = await failingApp(t)
   await signUp(app, 'ada')
   for (const url of ['/broken', '/undefined', '/duplicate-user']) {
     const answer = await get(app, url)
     t.equal(answer.statusCode, 500, url)
-    t.same(answer.json(), { error: 'internal_error', description: 'The server failed. The cause is in its log.' }, url)
+    t.same(answer.json(), { error: 'internal_error', description: 'The server failed. Its log has the cause.' }, url)
   }
   t.match(log(), 'the cause, which nobody must read')
   t.match(log(), 'The database refused a query with SQLSTATE 23505 (users_username_unique).')
@@ -125,7 +125,7 @@ t.test('a defect is a 500 of which nothing leaks but into the log', async t => {
   t.equal((await get(app, '/teapot')).json().error, 'invalid_request', 'an error of a plugin that is the client\'s')
 })
 
-t.test('unknown routes and wrong methods', async t => {
+t.test('unknown routes and wrong methods are 404', async t => {
   const { app } = await failingApp(t)
   for (const [method, url] of [
     ['GET', '/nowhere'], ['GET', '/login'], ['DELETE', '/token'], ['PUT', '/logout'], ['GET', '/'], ['OPTIONS', '/me']
@@ -136,7 +136,7 @@ t.test('unknown routes and wrong methods', async t => {
   }
 })
 
-t.test('what is not HTTP, and addresses that are none, are answered in the same shape', async t => {
+t.test('malformed HTTP and malformed addresses are answered with the same form of error', async t => {
   const { app } = await failingApp(t)
   const { port } = new URL(await app.listen({ port: 0 }))
   const send = (text: string) => new Promise<string>((resolve, reject) => {

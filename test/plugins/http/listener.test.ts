@@ -29,7 +29,7 @@ async function openListeners (t: Test, arrival?: ArrivalBounds, host = '127.0.0.
   }
 }
 
-/** Writes to a socket, and resolves with all that comes back once the server has ended the connection. */
+/** Writes to a socket, and resolves with the whole answer once the server has ended the connection. */
 function send (address: string, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = ''
@@ -41,7 +41,7 @@ function send (address: string, text: string): Promise<string> {
   })
 }
 
-t.test('a request that does not arrive within the bound is answered 408, its headers and its body alike', async t => {
+t.test('a request whose headers or body do not arrive within the bound is answered 408', async t => {
   const listeners = await openListeners(t, { withinMs: 200, checkEveryMs: 20 })
   const cases = Object.entries(listeners).flatMap(([name, address]) =>
     (
@@ -74,7 +74,7 @@ function watchServers (t: Test): Server[] {
   return servers
 }
 
-t.test('a CONNECT whose client resets it or keeps its side open is closed, and the service goes on', async t => {
+t.test('a CONNECT is closed even if its client resets it or keeps it open, and the service continues', async t => {
   const servers = watchServers(t)
   await openListeners(t)
   await Promise.all(servers.filter(server => server.listening).map(async server => {
@@ -180,14 +180,14 @@ async function expectProtectiveHeaders (t: Test, listeners: Listeners): Promise<
   }
 }
 
-t.test('listeners with their real settings', async t => {
+t.test('all listeners keep the same bounds, forms of errors and protective headers', async t => {
   const servers = watchServers(t)
   const listeners = await openListeners(t)
-  t.test('each gives a request 30 s to arrive, headers included, and checks every 5 s', async t => {
+  t.test('each listener gives a request 30 s to arrive, headers included, and checks every 5 s', async t => {
     expectArrivalBounds(t, servers)
   })
   t.test('an Expect that cannot be met, a missing Host and CONNECT are answered in JSON', t => expectJson(t, listeners))
-  t.test('every answer forbids guessing its type, and storing it unless it may be cached', t =>
+  t.test('every answer forbids guessing its type, and storing it unless it is cacheable', t =>
     expectProtectiveHeaders(t, listeners)
   )
 })

@@ -23,7 +23,7 @@ function behindProxies (t: Test) {
   return { ask, warnings: log.lines, clock }
 }
 
-t.test('an address is read with a port and in brackets, as Azure\'s gateway sends it', async t => {
+t.test('an address is read with a port and in brackets, as the gateway of Azure sends it', async t => {
   const { ask, warnings } = behindProxies(t)
   for (const [sent, ip] of [
     ['203.0.113.7', '203.0.113.7'],
@@ -39,7 +39,7 @@ t.test('an address is read with a port and in brackets, as Azure\'s gateway send
   t.same(warnings(), [])
 })
 
-t.test('a proxy is known with a port too, and what a client writes in front of it changes nothing', async t => {
+t.test('a proxy is recognised with a port too, and addresses that a client forges are ignored', async t => {
   const { ask } = behindProxies(t)
   for (const [sent, ip] of [
     ['198.51.100.9, 203.0.113.7:51234', '203.0.113.7'],
@@ -52,7 +52,7 @@ t.test('a proxy is known with a port too, and what a client writes in front of i
   t.equal((await ask('203.0.113.7:51234', '192.0.2.7')).ip, '192.0.2.7', 'one who is no proxy is not believed')
 })
 
-t.test('what is no address is logged once a minute with its source', async t => {
+t.test('an invalid address is logged once a minute with its source', async t => {
   const { ask, warnings, clock } = behindProxies(t)
   const noAddresses = [
     'unknown', '_hidden', '203.0.113.256', '203.0.113.7:x', '203.0.113.7:', '[2001:db8::1', '010.0.0.1', '1', '0x7f.1',

@@ -20,7 +20,7 @@ interface Opened extends BlocklistUnderTest {
   prefix: string
 }
 
-/** A blocklist in a cluster, over a record that is empty. */
+/** A blocklist in a cluster, with an empty record. */
 async function open (t: Test, cluster: RedisCluster): Promise<Opened> {
   const prefix = `${randomName()}:`
   const [first] = cluster.nodes
@@ -64,11 +64,11 @@ async function open (t: Test, cluster: RedisCluster): Promise<Opened> {
 
 const skip = redisServer === undefined ? 'servers in containers cannot reach each other here' : false
 
-t.test('the blocklist in a cluster', { skip }, async t => {
+t.test('the blocklist in a Redis cluster keeps the contract of a blocklist', { skip }, async t => {
   const cluster = await startCluster(t)
   await testBlocklist(t, leewaySeconds, t => open(t, cluster))
 
-  await t.test('a revocation goes to the tag of its subject, and to every tag when nobody knows whose it was', async t => {
+  await t.test('a revocation goes to the hash tag of its subject, or to every tag if its subject is unknown', async t => {
     const { blocklist, prefix } = await open(t, cluster)
     const expiresAt = nowSeconds() + 60
     await blocklist.revoke([
@@ -85,7 +85,7 @@ t.test('the blocklist in a cluster', { skip }, async t => {
     }
   })
 
-  await t.test('look-ups of one turn are one MGET for each tag in it, and one packet for each node (P7)', async t => {
+  await t.test('look-ups of one turn are one MGET for each hash tag, and one packet for each node (P7)', async t => {
     const { blocklist } = await open(t, cluster)
     const count = async () => {
       const each = await Promise.all(
@@ -105,7 +105,7 @@ t.test('the blocklist in a cluster', { skip }, async t => {
     await lookUp(blocklist, 400)
     const after = await count()
     t.ok(after.mgets - before.mgets <= 16, `${after.mgets - before.mgets} commands for 400 look-ups`)
-    // What asks for these numbers is counted, and so are the acknowledgements of the replicas and the map of the slots.
+    // The commands of this test are counted too, and so are the acknowledgements of Redis replicas and the slot map.
     for (const [node, reads] of after.reads.entries()) {
       t.ok(reads - Number(before.reads[node]) <= 8, `${reads - Number(before.reads[node])} packets`)
     }

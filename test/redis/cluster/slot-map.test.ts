@@ -8,7 +8,7 @@ const seed = { host: 'seed', port: 1 }
 const staying = { host: 'staying', port: 1 }
 const leaving = { host: 'leaving', port: 1 }
 
-t.test('whoever has left the cluster is asked no more, and the seeds always are', async t => {
+t.test('a node that has left the cluster is not asked any more, and the seeds always are', async t => {
   let members: RedisAddress[] = [staying, leaving]
   let asked: string[] = []
   const map = createSlotMap({
@@ -31,7 +31,7 @@ t.test('whoever has left the cluster is asked no more, and the seeds always are'
   }
   t.ok((await askOften()).has('leaving:1'))
   members = [staying]
-  // One who has not heard of it may be asked still.
+  // The map may still have the node that has left.
   await askOften()
   t.same([...await askOften()].sort(), ['seed:1', 'staying:1'])
 })

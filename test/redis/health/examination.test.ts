@@ -14,7 +14,7 @@ import { until } from '../../support/wait.ts'
 
 const leewaySeconds = 5
 
-/** What the start says about that Redis: undefined when it starts. */
+/** Starts on that Redis. Returns the error message; undefined if it starts. */
 async function startOn (t: Test, url: string, settings: Record<string, string> = {}): Promise<string | undefined> {
   const app = buildUnready(t, loadConfig({ ...await serversEnv(t), REDIS_URL: url, ...settings }))
   try {
@@ -27,13 +27,13 @@ async function startOn (t: Test, url: string, settings: Record<string, string> =
   }
 }
 
-/** The address of a Redis for a user who may not do some of it. */
+/** Returns the address of a Redis with a user whose rights are limited by the rules. */
 async function restricted (server: OwnRedis, ...rules: string[]): Promise<string> {
   await server.admin.acl('SETUSER', 'service', 'on', '>a-password', '~*', '&*', '+@all', ...rules)
   return server.url.replace('//', '//service:a-password@')
 }
 
-t.test('P2: the service does not start on a Redis that may drop revocations, and says which setting to change', async t => {
+t.test('the service does not start on a Redis that may drop revocations, and names the setting (P2)', async t => {
   const server = await ownRedis(t)
   for (const policy of ['allkeys-lru', 'volatile-ttl', 'volatile-lru', 'allkeys-random']) {
     await server.admin.config('SET', 'maxmemory-policy', policy)
@@ -52,7 +52,7 @@ t.test('P2: the service does not start on a Redis that may drop revocations, and
   t.match(process.output(), /^signout cannot start: REDIS_URL: [^\n]+ Set maxmemory-policy noeviction there\.\n$/)
 })
 
-t.test('P2: a Redis that does not tell its policy is refused, unless somebody answers for it', async t => {
+t.test('a Redis that hides its policy is refused without REDIS_NOEVICTION_ACKNOWLEDGED (P2)', async t => {
   const server = await ownRedis(t)
   const url = await restricted(server, '-config')
   t.match(
@@ -66,11 +66,11 @@ t.test('P2: a Redis that does not tell its policy is refused, unless somebody an
   t.notMatch(warnings.join(), 'a-password')
   await app.blocklist.ping()
   const silent = await startOn(t, await restricted(server, '-info'))
-  t.match(silent, /^REDIS_URL: .*cannot be asked about itself \(.*info.*\)\. Allow this user INFO, TIME and GET\.$/i)
+  t.match(silent, /^REDIS_URL: .*refuses INFO, TIME or GET \(.*info.*\)\. Allow them for this user\.$/i)
   t.notMatch(silent, 'a-password')
 })
 
-t.test('P2: the service does not start on a replica of Redis', async t => {
+t.test('the service does not start on a Redis replica (P2)', async t => {
   const [primary, replica] = [await ownRedis(t), await ownRedis(t)]
   const { host, port } = primary.peer()
   await replica.admin.replicaof(host, port)
@@ -81,7 +81,7 @@ t.test('P2: the service does not start on a replica of Redis', async t => {
   )
 })
 
-t.test('P2: the service does not start on the blocklist of another database', async t => {
+t.test('the service does not start on the blocklist of another database (P2)', async t => {
   const server = await ownRedis(t)
   const env: Env = { ...await serversEnv(t), REDIS_URL: server.url }
   await (await build(t, env)).close()
@@ -96,7 +96,7 @@ t.test('P2: the service does not start on the blocklist of another database', as
   t.equal(await startOn(t, server.url), undefined, 'under another prefix there is room')
 })
 
-t.test('a clock that is further off than the leeway is a flaw, in both directions, and one within it is none', async t => {
+t.test('a clock that is off by more than the leeway is a flaw, in both directions, and by less is not', async t => {
   const server = await ownRedis(t)
   async function audit (offMs: number): Promise<RedisFlaw[]> {
     const clocks = createClocks({ leewaySeconds, now: () => Date.now() + offMs })
@@ -112,7 +112,7 @@ t.test('a clock that is further off than the leeway is a flaw, in both direction
     return clockFlaws(clocks.compare(), leewaySeconds)
   }
   t.same(await audit(0), [])
-  // The question and the answer take their time, on a busy machine too.
+  // A round trip takes time, and more on a busy machine.
   for (const offMs of [4_000, -4_000]) t.same(await audit(offMs), [], `${offMs} ms`)
   for (const offMs of [8_000, -8_000]) {
     const [flaw] = await audit(offMs)
@@ -124,7 +124,7 @@ t.test('a clock that is further off than the leeway is a flaw, in both direction
   }
 })
 
-t.test('P2: a marker or a claim of another record is a flaw; one of ours, of any name that it ever had, and none are none', async t => {
+t.test('a marker or draft of another record is a flaw, and one under any name of this record is not (P2)', async t => {
   const server = await ownRedis(t)
   const ids = [randomUUID(), randomUUID()]
   const audit = async () =>

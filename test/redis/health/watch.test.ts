@@ -11,11 +11,11 @@ const flaw = (kind: RedisFlaw['kind'], at = 'there'): RedisFlaw => ({ kind, at, 
 
 interface Scene {
   watch: RedisWatch
-  /** Looks, and answers what has come of it. */
+  /** Checks once, and returns what was reported. */
   look (): Promise<string[]>
-  /** Whether Redis can be written to. */
+  /** True if Redis refuses writes, since its memory is full. */
   redis: { isFull: boolean }
-  /** Whether a marker has to be forgotten, and Redis refuses to. */
+  /** True if a marker has to be deleted, and Redis refuses that. */
   note: { isWrong: boolean }
 }
 
@@ -51,7 +51,7 @@ function scene (t: Test, audit: () => Promise<RedisFlaw[]>, takeSetBack = () => 
   return { watch, redis, note, async look () { told.length = 0; await watch.look().catch(() => {}); return [...told] } }
 }
 
-t.test('P2: what was trusted while Redis might forget is forgotten before it is trusted again, be it for eviction or its clock', async t => {
+t.test('after eviction or a wrong clock the marker is deleted before Redis is trusted again (P2)', async t => {
   const server = await ownRedis(t)
   let offMs = 0
   const clocks = createClocks({ leewaySeconds, now: () => Date.now() + offMs })
@@ -73,7 +73,7 @@ t.test('P2: what was trusted while Redis might forget is forgotten before it is 
   }
 })
 
-t.test('P2: what could not be left as a doubt is forgotten all the same, and until then nothing is trusted', async t => {
+t.test('a marker is deleted even if no doubt could be stored, and until then nothing is trusted (P2)', async t => {
   let flaws = [flaw('clock')]
   const { look, redis } = scene(t, async () => flaws)
   redis.isFull = true
@@ -84,7 +84,7 @@ t.test('P2: what could not be left as a doubt is forgotten all the same, and unt
   t.same(await look(), ['forget', 'none'])
 })
 
-t.test('P2: a clock of a server that was set back unnoticed makes everything be written again', async t => {
+t.test('a server clock that was set back unnoticed leads to a full rebuild (P2)', async t => {
   let isSetBack = false
   const { look, redis } = scene(t, async () => [], () => isSetBack)
   t.same(await look(), [])
@@ -98,7 +98,7 @@ t.test('P2: a clock of a server that was set back unnoticed makes everything be 
   t.same(await look(), [])
 })
 
-t.test('P2: nothing is trusted while Redis has evicted keys and refuses to forget the marker', async t => {
+t.test('nothing is trusted while Redis has evicted keys and refuses to delete the marker (P2)', async t => {
   const { look, redis, note } = scene(t, async () => [])
   redis.isFull = true
   note.isWrong = true
@@ -109,7 +109,7 @@ t.test('P2: nothing is trusted while Redis has evicted keys and refuses to forge
   t.same(await look(), ['forget', 'none'])
 })
 
-t.test('a replica whose own clock is wrong is told of at once, and leaves no doubt', async t => {
+t.test('a replica whose own clock is wrong is reported at once, and leaves no doubt', async t => {
   let flaws: RedisFlaw[] = []
   const { look, watch } = scene(t, async () => flaws)
   watch.clocksChanged([flaw('own_clock')])
@@ -121,7 +121,7 @@ t.test('a replica whose own clock is wrong is told of at once, and leaves no dou
   t.same(await look(), ['none'])
 })
 
-t.test('what makes no Redis forget is lifted without a rebuild', async t => {
+t.test('a flaw that makes no Redis lose entries is lifted without a rebuild', async t => {
   let flaws = [flaw('role')]
   const { look } = scene(t, async () => flaws)
   t.same(await look(), ['role'])
@@ -131,7 +131,7 @@ t.test('what makes no Redis forget is lifted without a rebuild', async t => {
   t.same(await look(), ['none'])
 })
 
-t.test('P2: eviction and a wrong clock are found while Postgres is down', async t => {
+t.test('eviction and a wrong clock are found while Postgres is down (P2)', async t => {
   const server = await ownRedis(t)
   await server.admin.set('p:marker', '00000000-0000-4000-8000-000000000001:5')
   const record = { isDown: false, ids: [] as string[] }
@@ -153,7 +153,7 @@ t.test('P2: eviction and a wrong clock are found while Postgres is down', async 
   t.same(await kinds(), ['eviction'])
 })
 
-t.test('P2: what is wrong with the record is found beside it, and stays until the record says that it is gone', async t => {
+t.test('a flaw of Postgres is found beside others, and stays until Postgres reports its end (P2)', async t => {
   const server = await ownRedis(t)
   let readRecordClock = async () => Date.now() + 8_000
   const audit = auditorOf(server, { readRecordClock: () => readRecordClock() })
@@ -166,7 +166,7 @@ t.test('P2: what is wrong with the record is found beside it, and stays until th
   t.same(await kinds(), ['eviction'])
 })
 
-t.test('P2: a server that is down keeps nobody from finding what is wrong with another', async t => {
+t.test('a server that is down does not hide the flaws of another server (P2)', async t => {
   const [well, away] = [await ownRedis(t), await ownRedis(t)]
   let servers = [{ at: 'well', redis: well.admin, tags: [''] }, { at: 'away', redis: away.admin, tags: [''] }]
   const audit = auditorOf(well, { servers: () => servers, answers: async () => false })
@@ -180,7 +180,7 @@ t.test('P2: a server that is down keeps nobody from finding what is wrong with a
   t.same(await found(), ['eviction well'], 'what is none of ours any more has no flaws')
 })
 
-t.test('P2: a server that answers look-ups, and not what it is asked about itself, is not trusted for long', async t => {
+t.test('a server that answers look-ups but no question about itself is not trusted for long (P2)', async t => {
   const server = await ownRedis(t)
   let answers = true
   const audit = auditorOf(server, { answers: async () => answers })

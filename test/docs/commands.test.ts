@@ -1,0 +1,73 @@
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import t from 'tap'
+import { packageRoot } from '../../src/package-root.ts'
+import { embeddedEnv, scratchFolder, serversEnv } from '../support/app.ts'
+import { ownRedis } from '../support/redis-server.ts'
+import { startServer } from '../support/server-process.ts'
+import { redisUrl, scratchPrefix } from '../support/services.ts'
+import { blocks, read, runSteps, stepsOf } from './markdown.ts'
+
+t.test('the commands of the README get the answers that it shows', async t => {
+  const { address } = await startServer(t, await embeddedEnv(t))
+  const steps = stepsOf(read('README.md')).filter(({ command }) => !command.includes('npm start'))
+  t.ok(steps.length >= 6)
+  runSteps(t, steps, command => command.replaceAll('http://127.0.0.1:3000', address), scratchFolder(t))
+})
+
+t.test('the commands of the tutorial get the answers that it shows, Redis killed and started again', async t => {
+  const redis = await ownRedis(t)
+  const env = { ...await serversEnv(t), REDIS_URL: redis.url }
+  const [one, two] = await Promise.all([startServer(t, env), startServer(t, env)])
+  const adapt = (command: string) => command
+    .replace('http://127.0.0.1:3001', one.address)
+    .replace('http://127.0.0.1:3002', two.address)
+    .replace('-p 6380', `-p ${redis.port}`)
+  const [before = '', after = ''] = read('docs/get-started.md').split('## 6. ')
+  const folder = scratchFolder(t)
+  t.ok(stepsOf(before).length >= 10)
+  runSteps(t, stepsOf(before), adapt, folder)
+  await redis.kill()
+  await redis.start()
+  t.ok(stepsOf(after).length >= 2)
+  runSteps(t, stepsOf(after), adapt, folder)
+})
+
+t.test('a wrong setting is answered with the line in the README', async t => {
+  const [step] = stepsOf(read('README.md')).filter(({ command }) => command.includes('npm start'))
+  const { command = '', answer = '' } = step ?? {}
+  const { stderr, status } = spawnSync('bash', ['-c', command], { cwd: packageRoot, encoding: 'utf8', timeout: 60_000 })
+  t.equal(stderr.trim().split('\n').at(-1), answer.trim())
+  t.equal(status, 1)
+})
+
+for (const document of ['README.md', 'docs/protect-an-api.md', 'docs/plugin.md']) {
+  t.test(`the app in ${document} accepts a token until its logout`, async t => {
+    const [code = ''] = blocks(read(document), 'ts')
+    const file = join(scratchFolder(t), 'app.mts')
+    writeFileSync(file, code
+      .replace("'signout'", JSON.stringify(pathToFileURL(join(packageRoot, 'dist', 'plugins', 'auth', 'auth.js')).href))
+      .replace("'fastify'", JSON.stringify(import.meta.resolve('fastify')))
+      .replace('my-app:', scratchPrefix(t)))
+    const { stdout, stderr, status } = spawnSync(process.execPath, [
+      '--import', import.meta.resolve('tsx'), '--input-type=module', '-e', askThrice(pathToFileURL(file).href)
+    ], { encoding: 'utf8', timeout: 60_000, env: { PATH: process.env['PATH'], REDIS_URL: redisUrl() } })
+    t.equal(status, 0, stderr)
+    t.equal(stdout.trim(), '[200,200,401]')
+  })
+}
+
+/** Returns a program that signs in to an app, asks for its secret, logs out, and asks again. */
+const askThrice = (file: string) => `
+  const { default: app } = await import(${JSON.stringify(file)})
+  const { token } = (await app.inject({ method: 'POST', url: '/login' })).json()
+  const headers = { authorization: 'Bearer ' + token }
+  const answers = []
+  for (const [method, url] of [['GET', '/secret'], ['POST', '/logout'], ['GET', '/secret']]) {
+    answers.push((await app.inject({ method, url, headers })).statusCode)
+  }
+  await app.close()
+  console.log(JSON.stringify(answers))
+`
