@@ -44,7 +44,7 @@ testFault(t, serviceRows.pluginOldSnapshot, async t => {
   t.equal(await administer(server.url, redis => redis.exists(cutOffKey)), 1, 'the snapshot has a cut-off')
   await expectRecovery(t, [a], revoked)
 
-  await t.test('nor to a replica that is started only then', async t => {
+  await t.test('a replica that starts after the loss refuses the revoked token too', async t => {
     const before = await a.issue()
     const snapshot = await server.snapshot()
     await a.revoke(before)

@@ -49,7 +49,7 @@ testFault(t, redisRows.emptyAtSameAddress, async t => {
   })
 })
 
-t.test('P2: a logout right after a FLUSHALL does not hide the one before it', async t => {
+t.test('a logout right after a FLUSHALL does not hide the logout before it (P2)', async t => {
   const replicas = await startReplicas(t)
   const { a, b, redis, leaving, username } = replicas
   const second = await signIn(a, username)
@@ -61,7 +61,7 @@ t.test('P2: a logout right after a FLUSHALL does not hide the one before it', as
   await expectNeverAccepted(t, replicas, second, async () => { await redis.admin.flushall() })
 })
 
-t.test('P2: two FLUSHALLs in a row, the second one in the middle of the rebuild, do not bring a revoked token back', async t => {
+t.test('two FLUSHALLs, the second one during the rebuild, do not bring a revoked token back (P2)', async t => {
   const replicas = await startReplicas(t)
   const { a, apps, env, redis, good, leaving } = replicas
   await logOutFor(t, a, leaving)

@@ -28,7 +28,7 @@ testFault(t, redisRows.full, async t => {
   }
 })
 
-t.test('a token that is refused because its session has ended on record is accepted by no replica after that, a logout that could not be confirmed included', async t => {
+t.test('once a replica refuses a token by the record, none accepts it, even after an unconfirmed logout', async t => {
   const { a, b, redis, username } = await startReplicas(t)
   const other = await openSession(a, username)
   const attempts = {

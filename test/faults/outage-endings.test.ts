@@ -123,7 +123,7 @@ testFault(t, redisRows.backAfterLogout, async t => {
   }
 })
 
-t.test('in an outage nobody acts with a token that was revoked alone, nor with one of an administrator who is none any more', async t => {
+t.test('in an outage a revoked token, or a token of a former administrator, cannot end anything', async t => {
   const { a, env, redis, username, userId, leaving } = await startReplicas(t)
   const admin = await signUpAdmin(a)
   const demoted = await signUpAdmin(a)
@@ -164,7 +164,7 @@ t.test('in an outage nobody acts with a token that was revoked alone, nor with o
   t.same(row, { live: 3, admins: 1 }, 'nothing has happened')
 })
 
-t.test('what is refused by the record is refused by every replica from then on', async t => {
+t.test('once the record refuses a token, every replica refuses it', async t => {
   const redis = await ownRedis(t)
   const { proxy, env } = await proxied(t, { REDIS_URL: redis.url }, 'REDIS_URL')
   const { a, b, leaving, ...replicas } = await startReplicas(t, env, { REDIS_URL: redis.url })
@@ -191,7 +191,7 @@ t.test('what is refused by the record is refused by every replica from then on',
   t.not(outcome(await get(b, '/token', leaving)), '200', 'and the other one, which trusts what it has in Redis')
 })
 
-t.test('whoever was logged out ends no other session, with the refresh token neither, nor in an outage', async t => {
+t.test('after a logout, neither token can end another session, also in an outage', async t => {
   const { a, env, redis } = await startReplicas(t)
   const { id, sessions } = await withSessions(a, 2)
   const [own, other] = sessions as [Pair, Pair]

@@ -45,7 +45,7 @@ testFault(t, serviceRows.replacedRedis, async t => {
   t.equal((await logOut(a, leaving)).statusCode, 401)
 })
 
-t.test('rounds of a replica that has no lease do nothing, and whoever closes hands it over at once', async t => {
+t.test('a replica without the lease does nothing, and a replica that closes releases the lease at once', async t => {
   const { a, b, apps, env, redis, good, leaving } = await startReplicas(t)
   const holder = async () =>
     (

@@ -42,7 +42,7 @@ testFault(t, postgresRows.down, async t => {
   }
 
   await t.test(
-    'a replica that reconnects to Redis meanwhile answers 503 until it has compared, and recovers by itself',
+    'a replica that reconnects to Redis answers 503 until it has compared, and recovers automatically',
     async t => {
       await replicas.redis.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
       const stop = keepAsking(apps, good)
@@ -103,7 +103,7 @@ testFault(t, postgresRows.restored, async t => {
     )
   }
 
-  await t.test('and neither a restart of Redis nor the snapshots of before bring it back', async t => {
+  await t.test('a restart of Redis with an old snapshot does not bring it back', async t => {
     const old = await redis.snapshot()
     const next = await signIn(a, username)
     await logOutFor(t, a, next)

@@ -86,7 +86,7 @@ testFault(t, redisRows.writesRefused, async t => {
   t.ok(log.some(line => line.includes('Redis is behind the record')))
 })
 
-t.test('P1: a replica that reaches only a Redis that refuses writes refuses what is logged out elsewhere, and serves all others', async t => {
+t.test('a replica whose Redis refuses writes refuses what others revoke, and accepts all other tokens (P1)', async t => {
   const { a, apps, env, redis, username, good } = await startReplicas(t)
   await redis.admin.config('SET', 'maxmemory', '1')
   const leaving = await signIn(a, username)
@@ -116,7 +116,7 @@ t.test('P1: a replica that reaches only a Redis that refuses writes refuses what
   await until('Redis has it', async () => outcome(await logOut(a, leaving)) === '401 token_revoked')
 })
 
-t.test('a replica that starts while Redis refuses writes serves what is good, and refuses what is recorded', async t => {
+t.test('a replica that starts while Redis refuses writes accepts good tokens, and refuses recorded ones', async t => {
   const { a, env, redis, username, good } = await startReplicas(t)
   await redis.admin.config('SET', 'min-replicas-to-write', '1')
   const leaving = await signIn(a, username)
@@ -126,7 +126,7 @@ t.test('a replica that starts while Redis refuses writes serves what is good, an
   t.ok(refused.includes(outcome(await get(late, '/token', leaving))))
 })
 
-t.test('P2: a marker that is behind does not count with a doubt, without Postgres, beyond what was marked, nor too far behind', async t => {
+t.test('a marker that is behind does not count with a doubt, without Postgres, or out of bounds (P2)', async t => {
   const { a, apps, env, redis, good, leaving } = await startReplicas(t, { DATABASE_DEADLINE_MS: '500' })
   await logOutFor(t, a, leaving)
   const { admin } = redis

@@ -58,7 +58,7 @@ testFault(t, topologyRows.waitReplicaStalled, async t => {
   await until('it is confirmed again', async () => (await logOut(a, await signIn(a, username))).statusCode === 200)
   t.equal(outcome(await get(a, '/token', good)), '200')
 
-  await t.test('and look-ups never wait for that, nor do many logouts for one another', async t => {
+  await t.test('look-ups never wait for Redis replicas, and many logouts do not wait for one another', async t => {
     const tokens = await Promise.all(Array.from({ length: 30 }, () => signIn(a, username)))
     follower.pause()
     const leaving = timed(() => Promise.all(tokens.map(token => logOut(a, token))))

@@ -10,13 +10,13 @@ export interface FaultRow {
   fault: string
   /** The promises that the row is about, if it is about some of them only: `P2`. */
   promise?: string
-  /** What requests get during the fault. The title of the test ends at the first comma or semicolon. */
+  /** The answer that requests get during the fault. The title of the test ends at the first comma or semicolon. */
   get: string
-  /** How fast requests get that. */
+  /** The time until that answer. */
   within: string
-  /** What must never happen. */
+  /** The answer or effect that must never happen. */
   never: string
-  /** How the service recovers. */
+  /** The way the service recovers. */
   recovers: string
 }
 

@@ -66,7 +66,7 @@ t.test('a token that is accepted after an ending of its session was confirmed is
   )
 })
 
-t.test('what only looks like it is not', async t => {
+t.test('a history that only looks like a violation is not reported', async t => {
   t.same(kinds(historyOf(request, logout)), [], 'before')
   t.same(kinds(historyOf(logout, { ...request, at: 499 })), [], 'at the same time')
   t.same(kinds(historyOf(logout, { ...request, session: 'other' })), [], 'another session')
@@ -114,7 +114,7 @@ t.test('a token that is accepted after it was refused is found', async t => {
   t.same(kinds(historyOf({ ...request, ...revoked }, { ...request, at: 400 })), [], 'at the same time')
 })
 
-t.test('a replica that reaches only a Redis that was replaced is allowed five seconds, and so is what it has ended, and nothing else', async t => {
+t.test('only a replica that reaches a replaced Redis, and its endings, are allowed five seconds', async t => {
   const partitioned = (at: number, replica = 'replica 1') => ({
     ...historyOf(logout, { ...request, at, replica }), partitions: [{ replica: 'replica 1', from: 0, until: 60_000 }]
   })
@@ -140,7 +140,7 @@ t.test('what is on record takes effect within five seconds of the recovery', asy
   t.same(kinds({ ...recorded(9_100), endedOnRecord: new Map() }), [], 'nothing was recorded')
 })
 
-t.test('a replica that ended by itself is found', async t => {
+t.test('a replica that ended unexpectedly is found', async t => {
   t.same(kinds({ ...historyOf(request), crashes: [{ replica: 'replica 1', at: 100, said: 'its last words' }] }), [
     'crashed'
   ])
