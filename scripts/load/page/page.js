@@ -16,7 +16,7 @@ const requestNames = {
 
 const perSecond = pick => timeline.map(point => (pick(point) ?? 0) / point.seconds)
 const rounded = (value, digits) => value == null ? '–' : value.toLocaleString('en', { maximumFractionDigits: digits })
-const percentile = projector => rounded(100 - 100 / projector, 5)
+const percentile = inverse => rounded(100 - 100 / inverse, 5)
 
 const wholeSteps = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400]
 
@@ -68,7 +68,7 @@ const plots = {
         values: (_, splits) => splits.map(percentile),
         filter: (_, splits) => splits
       },
-      xValue: projector => `${percentile(projector)} %`,
+      xValue: inverse => `${percentile(inverse)} %`,
       series: lines.map(([label, points, color, width]) => ({
         label, color, width, points: { show: false }, values: longest.map((_, index) => points[index]?.[1] ?? null)
       }))
