@@ -1,45 +1,97 @@
-// Compiles src, plugins and routes into dist, unless nothing has changed since. Removes compiled files without a
-// source. Plain JavaScript, because it runs before anything is compiled.
+// Builds src, plugins and routes into dist, unless nothing has changed since: one bundle for each entry point, and the
+// declarations of all files. Plain JavaScript, since it runs before anything is compiled.
+//
+// A process starts twice as fast from a bundle. The libraries that consist of hundreds of small modules are in it; all
+// others are loaded from node_modules.
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join, sep } from 'node:path'
+import { join, relative, sep } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
 const folders = ['src', 'plugins', 'routes']
 const sources = folders.map(folder => join(root, folder))
 const dist = join(root, 'dist')
-const stamp = join(dist, '.tsbuildinfo')
+const stamp = join(dist, '.built')
+/** Everything that is imported from outside, and the programs. */
+const entryPoints = ['src/cli.ts', 'src/server.ts', 'src/app.ts', 'src/config.ts', 'plugins/auth/auth.ts']
+const bundled = ['@fastify/type-provider-typebox', 'drizzle-orm', 'jose', 'typebox']
 
 if (!isUpToDate()) {
   const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
   const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' })
-  process.exitCode = status ?? 1
+  if (status === 0) await bundle()
+  else process.exitCode = status ?? 1
 }
-removeLeftovers()
+
+async function bundle () {
+  const { build } = await import('esbuild')
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: entryPoints.filter(path => existsSync(join(root, path))),
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    outdir: dist,
+    outbase: '.',
+    chunkNames: 'chunks/[name]-[hash]',
+    sourcemap: true,
+    sourcesContent: false,
+    metafile: true,
+    logLevel: 'warning',
+    plugins: [{ name: 'packages', setup: leavePackages }]
+  })
+  writeFileSync(join(dist, 'LICENSES.txt'), `${bundled.map(describeLicense).join('\n\n')}\n`)
+  removeLeftovers(new Set(Object.keys(metafile.outputs).map(path => relative(dist, join(root, path)))))
+  writeFileSync(stamp, '')
+}
+
+/** Leaves the imports of all packages as they are, but for those that are bundled. */
+function leavePackages ({ onResolve }) {
+  onResolve({ filter: /^[^./]/ }, ({ path }) =>
+    bundled.some(name => path === name || path.startsWith(`${name}/`)) ? undefined : { path, external: true })
+}
+
+/** The name, the version and the license of a package, whose license asks that it goes with every copy. */
+function describeLicense (name) {
+  const folder = join(root, 'node_modules', name)
+  const { version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  const file = readdirSync(folder).find(file => /^licen[cs]e/i.test(file))
+  const text = file === undefined ? '' : readFileSync(join(folder, file), 'utf8').trim()
+  return `${name} ${version} (${license})\n\n${text}`
+}
 
 function isUpToDate () {
   if (!existsSync(stamp)) return false
   const builtAt = statSync(stamp).mtimeMs
-  // The time of a folder changes when a file is removed from it.
-  const inputs = [join(root, 'tsconfig.json'), join(root, 'tsconfig.build.json'), ...sources.flatMap(walk)]
-  return inputs.every(path => statSync(path).mtimeMs <= builtAt)
+  // A folder's own time changes when a file is removed from it.
+  const settings = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/build.js']
+  return [...settings.map(path => join(root, path)), ...sources.flatMap(walk)]
+    .every(path => statSync(path).mtimeMs <= builtAt)
 }
 
 function walk (folder) {
   return [folder, ...readdirSync(folder, { recursive: true }).map(name => join(folder, name))]
 }
 
-/** The compiler leaves the output of a removed source in dist, and a package would contain it. */
-function removeLeftovers () {
-  if (!existsSync(dist)) return
-  for (const name of readdirSync(dist, { recursive: true })) {
-    if (name !== '.tsbuildinfo' && !hasSource(name)) rmSync(join(dist, name), { recursive: true, force: true })
+/** Removes the bundles and the declarations of earlier builds. A package would contain them. */
+function removeLeftovers (outputs) {
+  const kept = new Set([...outputs, '.tsbuildinfo', '.built', 'LICENSES.txt'])
+  for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
+    const path = relative(dist, join(entry.parentPath ?? entry.path, entry.name))
+    if (entry.isFile() ? !kept.has(path) && !isDeclaration(path) : !hasSource(path)) {
+      rmSync(join(dist, path), { recursive: true, force: true })
+    }
   }
 }
 
+function isDeclaration (path) {
+  return path.endsWith('.d.ts') && hasSource(path.replace(/\.d\.ts$/, '.ts'))
+}
+
 /** Returns true if a file or a folder of dist, by its path in dist, still has a source. */
-function hasSource (name) {
-  const [folder] = name.split(sep)
-  return folders.includes(folder) && existsSync(join(root, name.replace(/(\.d\.ts|\.js|\.js\.map)$/, '.ts')))
+function hasSource (path) {
+  return path === 'chunks' || (folders.includes(path.split(sep)[0]) && existsSync(join(root, path)))
 }

@@ -46,7 +46,7 @@ function toCompiled (argument) {
  * first run in a fresh clone still has their loaders, which double the processor time of every test.
  */
 function buildTap () {
-  const built = readFileSync(createRequire(tapPackage).resolve('@tapjs/test'), 'utf8')
+  const built = readFileSync(createRequire(tapPackage).resolve('@tapjs/test/test-built'), 'utf8')
   const excluded = [...readFileSync(join(root, '.taprc'), 'utf8').matchAll(/"!(@tapjs\/\w[\w-]*)"/g)]
   if (!excluded.some(([, name]) => built.includes(`require("${name}")`))) return
   const { status } = spawnSync(process.execPath, [tap, 'build'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })

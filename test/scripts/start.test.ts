@@ -56,26 +56,27 @@ t.test('npm start builds if sources have changed, and only then', async t => {
 
   cpSync(join(packageRoot, 'src', 'errors.ts'), join(cwd, 'src', 'another.ts'))
   await start()
-  t.ok(existsSync(join(cwd, 'dist', 'src', 'another.js')), 'a new source is built')
+  t.ok(existsSync(join(cwd, 'dist', 'src', 'another.d.ts')), 'a new source is built')
 })
 
 t.test('a build removes the compiled files of removed sources, and nothing else', async t => {
   const cwd = freshCopy(t)
   for (const folder of ['src', 'plugins', 'routes']) rmSync(join(cwd, folder), { recursive: true })
-  for (const path of ['src/kept.ts', 'src/gone.ts', 'plugins/old/gone.ts', 'routes/kept.ts']) {
+  for (const path of ['src/cli.ts', 'src/server.ts', 'src/gone.ts', 'plugins/old/gone.ts', 'routes/kept.ts']) {
     mkdirSync(join(cwd, path, '..'), { recursive: true })
     writeFileSync(join(cwd, path), 'export const text = \'compiled\'\n')
   }
   const build = () => execFileSync(process.execPath, [join('scripts', 'build.js')], { cwd })
-  const isBuilt = (path: string) => ['.js', '.js.map', '.d.ts'].map(end => existsSync(join(cwd, 'dist', path + end)))
+  const isBuilt = (...paths: string[]) => paths.map(path => existsSync(join(cwd, 'dist', path)))
+  const removed = ['src/server.js', 'src/server.js.map', 'src/server.d.ts', 'src/gone.d.ts', 'plugins/old/gone.d.ts']
+  const kept = ['src/cli.js', 'src/cli.js.map', 'src/cli.d.ts', 'routes/kept.d.ts', 'LICENSES.txt']
   build()
-  t.same(isBuilt('src/gone'), [true, true, true])
-  rmSync(join(cwd, 'src', 'gone.ts'))
+  t.same(isBuilt(...removed, ...kept), Array(10).fill(true))
+  for (const path of ['src/gone.ts', 'src/server.ts']) rmSync(join(cwd, path))
   rmSync(join(cwd, 'plugins', 'old'), { recursive: true })
   build()
-  t.same(isBuilt('src/gone'), [false, false, false])
-  t.notOk(existsSync(join(cwd, 'dist', 'plugins', 'old')))
-  t.same([...isBuilt('src/kept'), ...isBuilt('routes/kept')], Array(6).fill(true))
+  t.same(isBuilt(...removed, 'plugins/old'), Array(6).fill(false))
+  t.same(isBuilt(...kept), Array(5).fill(true))
 })
 
 const server = `${process.execPath} ${join(packageRoot, 'dist', 'src', 'server.js')}`

@@ -6,7 +6,6 @@ import type { buildApp } from '../../../src/app.ts'
 import type { loadConfig } from '../../../src/config.ts'
 import { packageRoot } from '../../../src/package-root.ts'
 import { scratchFolder } from '../../support/app.ts'
-import { compiledFile } from '../../support/server-process.ts'
 import type { Owner } from '../../support/teardown.ts'
 
 /** A change of the source in one place. The text to find must occur exactly once. */
@@ -27,9 +26,11 @@ export interface Service {
  * must change another file.
  */
 export async function loadCopy (t: Owner, patches: readonly Patch[]): Promise<Service> {
-  const dist = join(compiledFile('server.js'), '..', '..')
   const copy = scratchFolder(t)
-  cpSync(dist, join(copy, 'dist'), { recursive: true })
+  // Not from dist, where the files are bundled.
+  for (const folder of ['src', 'plugins', 'routes']) {
+    cpSync(join(packageRoot, '.build', folder), join(copy, 'dist', folder), { recursive: true })
+  }
   cpSync(join(packageRoot, 'package.json'), join(copy, 'package.json'))
   mkdirSync(join(copy, 'src', 'db'), { recursive: true })
   cpSync(join(packageRoot, 'src', 'db', 'migrations'), join(copy, 'src', 'db', 'migrations'), { recursive: true })
