@@ -1,0 +1,58 @@
+import { execFileSync } from 'node:child_process'
+import t from 'tap'
+import { findProgramFolder } from '../../scripts/services/programs.ts'
+import { build, patient, scratchFolder, serversEnv, type Env } from '../support/app.ts'
+import { get, logOut, openSession, refresh, signUp } from '../support/people.ts'
+import { until } from '../support/wait.ts'
+import { blocks, read } from './markdown.ts'
+
+const programs = findProgramFolder('pg_dump', 'pg_restore', 'psql')
+const skip = programs === undefined ? 'the client programs of Postgres are not installed' : false
+
+/** Returns a function that runs the commands of a document on the database of a test. */
+function runnerIn (cwd: string, { DATABASE_URL }: Env): (command: string) => void {
+  const env = { PATH: `${programs}:${process.env['PATH']}`, DATABASE_URL }
+  return command => { execFileSync('sh', ['-c', command], { cwd, env, timeout: 60_000 }) }
+}
+
+t.test('a restore by docs/backup.md keeps revoked tokens revoked, and signs out the rest', { skip }, async t => {
+  const env = { ...await serversEnv(t), ...patient }
+  const [backUp = '', restore = '', endSessions = ''] = blocks(read('docs/backup.md'), 'sh')
+  const run = runnerIn(scratchFolder(t), env)
+  const before = await build(t, env)
+  const { username } = await signUp(before)
+  const [live, ended] = [await openSession(before, username), await openSession(before, username)]
+  run(backUp)
+  t.equal((await logOut(before, ended.access_token)).statusCode, 200)
+  const late = await signUp(before)
+  await before.close()
+
+  run(restore)
+  const careless = await build(t, env)
+  t.equal((await refresh(careless, ended.refresh_token)).statusCode, 200, 'without step 4 its session is live again')
+  await careless.close()
+
+  run(restore)
+  run(endSessions)
+  const after = await build(t, env)
+  await until('the blocklist is trusted', async () => (await get(after, '/me', live.access_token)).statusCode === 200)
+  t.equal((await get(after, '/me', ended.access_token)).json().error, 'token_revoked')
+  t.equal((await refresh(after, ended.refresh_token)).json().error, 'token_expired')
+  t.equal((await refresh(after, live.refresh_token)).json().error, 'token_expired')
+  t.equal((await get(after, '/me', late.token)).statusCode, 401, 'a user who registered after the backup')
+})
+
+t.test('after docs/stolen-token.md was followed, no token of a leaked secret is accepted', { skip }, async t => {
+  const env = { ...await serversEnv(t), ...patient }
+  const replaceKeys = blocks(read('docs/stolen-token.md'), 'sh').find(block => block.includes('signing_keys')) ?? ''
+  const before = await build(t, env)
+  const { username } = await signUp(before)
+  const stolen = await openSession(before, username)
+  await before.close()
+  runnerIn(scratchFolder(t), env)(replaceKeys)
+  const after = await build(t, { ...env, KEY_ENCRYPTION_SECRET: 'another secret, of more than 32 bytes' })
+  t.equal((await get(after, '/me', stolen.access_token)).json().error, 'invalid_token')
+  t.equal((await refresh(after, stolen.refresh_token)).json().error, 'token_expired')
+  const { access_token: token } = await openSession(after, username)
+  await until('a new token is accepted', async () => (await get(after, '/me', token)).statusCode === 200)
+})
