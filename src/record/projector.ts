@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { BlocklistEmitter } from '../events/blocklist-events.ts'
 import { withDeadline } from '../timing/deadline.ts'
+import { createPoll } from '../timing/poll.ts'
 import { newDraft, parseMarker, type RecordPosition } from './marker.ts'
 import type { ProjectionShard } from './projection.ts'
 import { isFarBehind, catchUp, type Lag } from './catch-up.ts'
@@ -55,36 +56,17 @@ const leaseSeconds = 2
 const shardDeadlineMs = 1_000
 
 export function createProjector (options: ProjectorOptions): Projector {
-  let timer: NodeJS.Timeout | undefined
-  let running: Promise<unknown> | undefined
-  let isStarted = false
-  /** The delay until the next round. The first round starts at once. */
-  let delayMs = 0
+  let running: Promise<void> | undefined
   const stopping = new AbortController()
   const rounds = createRounds(options, wake, stopping.signal)
-
-  function schedule (): void {
-    if (!isStarted || stopping.signal.aborted || running !== undefined) return
-    clearTimeout(timer)
-    timer = setTimeout(() => {
-      delayMs = intervalMs
-      running = rounds.next().finally(() => {
-        running = undefined
-        schedule()
-      })
-    }, delayMs).unref()
-  }
+  const poll = createPoll(() => (running = rounds.next()), { everyMs: intervalMs, hastenedMs: startOverMs })
 
   function wake (): void {
-    delayMs = Math.min(delayMs, startOverMs)
-    schedule()
+    poll.hasten()
   }
 
   return {
-    start () {
-      isStarted = true
-      schedule()
-    },
+    start: poll.start,
     wake,
     async round () {
       await rounds.next()
@@ -92,7 +74,7 @@ export function createProjector (options: ProjectorOptions): Projector {
     },
     async stop () {
       stopping.abort()
-      clearTimeout(timer)
+      poll.stop()
       await running
       await rounds.rest()
       await rounds.release()
