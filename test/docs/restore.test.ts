@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { findProgramFolder } from '../../scripts/services/programs.ts'
 import { build, patient, scratchFolder, serversEnv, type Env } from '../support/app.ts'
 import { get, logOut, openSession, refresh, signUp } from '../support/people.ts'
@@ -15,7 +15,8 @@ function runnerIn (cwd: string, { DATABASE_URL }: Env): (command: string) => voi
   return command => { execFileSync('sh', ['-c', command], { cwd, env, timeout: 60_000 }) }
 }
 
-t.test('a restore by docs/backup.md keeps revoked tokens revoked, and signs out the rest', { skip }, async t => {
+/** Backs up, logs out of one of two sessions, and restores the backup. */
+async function restoreBackup (t: Test) {
   const env = { ...await serversEnv(t), ...patient }
   const [backUp = '', restore = '', endSessions = ''] = blocks(read('docs/backup.md'), 'sh')
   const run = runnerIn(scratchFolder(t), env)
@@ -26,20 +27,27 @@ t.test('a restore by docs/backup.md keeps revoked tokens revoked, and signs out 
   t.equal((await logOut(before, ended.access_token)).statusCode, 200)
   const late = await signUp(before)
   await before.close()
-
   run(restore)
-  const careless = await build(t, env)
-  t.equal((await refresh(careless, ended.refresh_token)).statusCode, 200, 'without step 4 its session is live again')
-  await careless.close()
+  return { live, ended, late, endSessions: () => { run(endSessions) }, start: () => build(t, env) }
+}
 
-  run(restore)
-  run(endSessions)
-  const after = await build(t, env)
-  await until('the blocklist is trusted', async () => (await get(after, '/me', live.access_token)).statusCode === 200)
-  t.equal((await get(after, '/me', ended.access_token)).json().error, 'token_revoked')
-  t.equal((await refresh(after, ended.refresh_token)).json().error, 'token_expired')
-  t.equal((await refresh(after, live.refresh_token)).json().error, 'token_expired')
-  t.equal((await get(after, '/me', late.token)).statusCode, 401, 'a user who registered after the backup')
+t.test('a restore by docs/backup.md keeps revoked tokens revoked, and signs out the rest', { skip }, async t => {
+  const { live, ended, late, endSessions, start } = await restoreBackup(t)
+  endSessions()
+  const app = await start()
+  await until('the blocklist is trusted', async () => (await get(app, '/me', live.access_token)).statusCode === 200)
+  t.equal((await get(app, '/me', ended.access_token)).json().error, 'token_revoked')
+  t.equal((await refresh(app, ended.refresh_token)).json().error, 'token_expired')
+  t.equal((await refresh(app, live.refresh_token)).json().error, 'token_expired')
+  t.equal((await get(app, '/me', late.token)).statusCode, 401, 'a user who registered after the backup')
+})
+
+t.test('without step 4 of docs/backup.md, the sessions of lost logouts are live again', { skip }, async t => {
+  const { ended, start } = await restoreBackup(t)
+  const app = await start()
+  t.equal((await refresh(app, ended.refresh_token)).statusCode, 200)
+  await until('the blocklist is trusted', async () =>
+    (await get(app, '/me', ended.access_token)).json().error === 'token_revoked')
 })
 
 t.test('after docs/stolen-token.md was followed, no token of a leaked secret is accepted', { skip }, async t => {
