@@ -30,7 +30,7 @@ export interface Profile {
 }
 
 /**
- * `GET /token` only checks the blocklist, as any API with the plugin does. `GET /me` also reads the database.
+ * `GET /token` only checks the blocklist, as an API with the plugin does. `GET /me` also reads the database.
  *
  * In a day, a user makes some hundred requests, refreshes every quarter of an hour, and signs in and out once. That is
  * one logout in a thousand requests. Here there are ten, so that a minute has enough logouts, which are expensive and

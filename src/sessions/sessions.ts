@@ -23,7 +23,7 @@ export interface Sessions {
   list (userId: string, state: 'live' | 'over'): Promise<Session[]>
 }
 
-/** The largest number of sessions in a list. The live ones are as many as any setting permits. */
+/** The most sessions in a list: the largest value of MAX_SESSIONS, so that no live session is missing. */
 const maxListed = { live: 1_000, over: 100 }
 
 export function createSessions ({ secret, ...options }: SessionsOptions): Sessions {

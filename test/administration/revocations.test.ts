@@ -221,7 +221,7 @@ t.test('an entry in Redis lasts as long as its token could be accepted', async t
   )
 })
 
-t.test('an entry in Redis for a jti alone lasts as long as any token could be accepted', async t => {
+t.test('an entry for a jti alone lives as long as a token with the longest lifetime', async t => {
   const { env, app, admin, revoke, endOf } = await withLifetimes(t)
   const { exp } = decodeJwt((await aSession(app)).access_token)
   const isAbout = (actual: number, expected: number, name: string) =>

@@ -6,8 +6,8 @@ import {
 } from './projector-steps.ts'
 
 /**
- * Returns the next step of a projector. Each of its scripts writes a row and moves the marker past it, if the marker is
- * what the projector expects.
+ * Returns the next step of a projector. Each of its scripts writes a row and moves the marker past it, unless another
+ * projector or a rebuild has changed the marker.
  */
 export function stepsOfProjector (state: State, index: number, protocol: Protocol): Step[] {
   const projector = state.projectors[index] as Projector

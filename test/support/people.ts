@@ -36,7 +36,7 @@ export function refresh (app: FastifyInstance, refreshToken: string): Promise<Li
   return app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: refreshToken } })
 }
 
-/** Issues an access token without a login: of any user and session, and valid for as long as any. */
+/** Issues an access token without a login, for a given user and session, with the longest lifetime. */
 export async function issueToken (
   app: FastifyInstance, { userId, sessionId, scope = 'user' }: { userId: string, sessionId: string, scope?: string }
 ): Promise<string> {

@@ -43,7 +43,7 @@ async function lenientApp (t: Test) {
   app.get(
     '/optional',
     { onRequest: async (request, reply) => { await app.authenticate(request, reply).catch(() => {}) } },
-    async request => request.user ?? 'nobody'
+    async request => request.user ?? 'no user'
   )
   app.get(
     '/token-first',

@@ -142,7 +142,7 @@ t.test('app.verifyToken makes the same check without a request', async t => {
 
   await app.revoker.revoke([{ scope: 'token', id: String(claims['jti']), expiresAt: Number(claims['exp']) }])
   await t.rejects(app.verifyToken(token), { code: 'token_revoked' })
-  t.match(app.jwt.verify(token), claims, 'app.jwt.verify asks nobody')
+  t.match(app.jwt.verify(token), claims, 'app.jwt.verify does not check the blocklist')
   await blocklist.close()
   await t.rejects(app.verifyToken(sign(goodClaims(issuer))), { code: 'revocation_unavailable' })
 })
