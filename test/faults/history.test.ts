@@ -1,28 +1,45 @@
 import { randomInt } from 'node:crypto'
 import t from 'tap'
 import { faults } from './history/faults.ts'
-import { isAccepted, isConfirmedEnding } from './history/operations.ts'
+import { isAccepted, isConfirmedEnding, type Operation } from './history/operations.ts'
 import { describeRun, describeViolations } from './history/report.ts'
-import { runFaults } from './history/run.ts'
+import { runFaults, type Run } from './history/run.ts'
 
 /** Repeats a run: the draws are the same, but not the timing of the machine. */
 const seed = process.env['SEED'] ? Number(process.env['SEED']) : randomInt(2 ** 31)
 const seconds = 60
 
+/** How often each must have been seen: a run without requests or faults would pass as well. */
+const needed: Array<{ what: string, times: number, count: (run: Run) => number }> = [
+  { what: 'tokens were accepted', times: 200, count: countOf(isAccepted) },
+  { what: 'endings were confirmed', times: 50, count: countOf(isConfirmedEnding) },
+  {
+    what: 'endings were not confirmed',
+    times: 5,
+    count: countOf(({ kind, error }) => kind === 'ending' && error === 'revocation_unavailable')
+  },
+  { what: 'tokens were refused', times: 200, count: countOf(({ error }) => error === 'token_revoked') },
+  { what: 'tokens expired', times: 50, count: countOf(({ error }) => error === 'token_expired') },
+  {
+    what: 'faults happened',
+    times: 5,
+    count: ({ injected }) => [...injected.values()].reduce((sum, { times }) => sum + times, 0)
+  }
+]
+
+function countOf (matches: (operation: Operation) => boolean): (run: Run) => number {
+  return ({ history: { operations } }) => operations.filter(matches).length
+}
+
 t.test(`P1 to P4: ${seconds} seconds of random faults, and no answer breaks a promise (SEED=${seed})`, async t => {
-  const run = await runFaults({ seed, seconds, say: line => { t.comment(line) } })
-  const { history: { operations }, injected, violations } = run
+  const run = await runFaults({
+    seed,
+    seconds,
+    isEnough: run => needed.every(({ times, count }) => count(run) >= times),
+    say: line => { t.comment(line) }
+  })
   for (const line of describeRun(run)) t.comment(line)
-  t.same(describeViolations(violations, run.history), [])
-  // A run without requests or faults would pass as well.
-  t.ok(operations.filter(isAccepted).length > 200, 'tokens were accepted')
-  t.ok(operations.filter(isConfirmedEnding).length > 50, 'endings were confirmed')
-  t.ok(
-    operations.filter(({ kind, error }) => kind === 'ending' && error === 'revocation_unavailable').length > 5,
-    'and others were not'
-  )
-  t.ok(operations.filter(({ error }) => error === 'token_revoked').length > 200, 'tokens were refused')
-  t.ok(operations.filter(({ error }) => error === 'token_expired').length > 50, 'and expired')
-  t.ok([...injected.values()].reduce((sum, { times }) => sum + times, 0) >= 5, 'faults happened')
-  t.ok([...injected.keys()].every(title => faults.some(fault => fault.title === title)))
+  t.same(describeViolations(run.violations, run.history), [])
+  for (const { what, times, count } of needed) t.ok(count(run) >= times, `${what} at least ${times} times`)
+  t.ok([...run.injected.keys()].every(title => faults.some(fault => fault.title === title)))
 })

@@ -1,15 +1,11 @@
-import { pick, type Draw } from '../../support/draw.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createDraw, pick, type Draw } from '../../support/draw.ts'
 import { password } from '../../support/people.ts'
 import { isConfirmedEnding } from './operations.ts'
 import type { Answered, Asked, Recorder, Target, Tokens } from './recorder.ts'
+import type { Person, World } from './world.ts'
 
-/** A user with an account. */
-export interface Person {
-  id: string
-  username: string
-}
-
-export interface ClientOptions {
+interface ClientOptions {
   recorder: Recorder
   /** Every replica, those that are down included. */
   targets: readonly Target[]
@@ -19,7 +15,7 @@ export interface ClientOptions {
 }
 
 /** A client that signs in, uses tokens, refreshes and ends sessions at random, like a user with several devices. */
-export interface Client {
+interface Client {
   /** Does one random act, and sometimes another that follows from it. */
   act (draw: Draw): Promise<void>
 }
@@ -40,10 +36,14 @@ const maxOpenSessions = 4
 const triedAfterEndMs = 12_000
 const triedAfterExpiryMs = 5_000
 const maxRetries = 3
+const people = 4
+/** The number of acts that one user does at the same time. */
+const lanesEach = 2
+const thinkMs = 80
 
 const newest = ({ pairs }: Known) => pairs.at(-1) as Tokens
 
-export function createClient ({ recorder, targets, person, administrator }: ClientOptions): Client {
+function createClient ({ recorder, targets, person, administrator }: ClientOptions): Client {
   const known = new Map<string, Known>()
   const open = () => [...known.values()].filter(({ endedAt }) => endedAt === undefined)
 
@@ -162,6 +162,49 @@ export function createClient ({ recorder, targets, person, administrator }: Clie
   }
 }
 
-export function sleep (ms: number): Promise<void> {
-  return new Promise(resolve => { setTimeout(resolve, ms) })
+/** Clients that act until they are stopped. */
+export interface Clients {
+  count: number
+  isOver (): boolean
+  stop (): Promise<void>
+}
+
+/**
+ * Starts the clients. Each lane draws numbers of its own, so that its acts do not depend on how fast the others are.
+ */
+export async function startClients (world: World, recorder: Recorder, draw: Draw): Promise<Clients> {
+  const over = new AbortController()
+  let admin: Tokens | undefined
+  const { username } = await world.addPerson('admin')
+  async function keepAdministrator (draw: Draw): Promise<void> {
+    const { tokens } = await recorder.ask(pick(draw, world.replicas), {
+      kind: 'sign-in', client: username, route: 'POST /login', body: { username, password }
+    })
+    admin = tokens ?? admin
+    await sleep(2_000)
+  }
+  async function repeat (seed: number, act: (draw: Draw) => Promise<void>): Promise<void> {
+    const own = createDraw(seed)
+    while (!over.signal.aborted) await act(own)
+  }
+  const lanes = [repeat(draw(2 ** 31), keepAdministrator)]
+  for (let number = 0; number < people; number++) {
+    const client = createClient({
+      recorder, targets: world.replicas, person: await world.addPerson(), administrator: () => admin
+    })
+    for (let lane = 0; lane < lanesEach; lane++) {
+      lanes.push(repeat(draw(2 ** 31), async draw => {
+        await client.act(draw)
+        await sleep(draw(thinkMs))
+      }))
+    }
+  }
+  return {
+    count: people * lanesEach,
+    isOver: () => over.signal.aborted,
+    async stop () {
+      over.abort()
+      await Promise.all(lanes)
+    }
+  }
 }

@@ -1,9 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { canReplicate } from '../../support/redis-server.ts'
 import { pick, type Draw } from '../../support/draw.ts'
 import { proxyTo, type Proxy } from '../../support/proxy.ts'
 import type { Owner } from '../../support/teardown.ts'
 import { until } from '../../support/wait.ts'
-import { sleep } from './clients.ts'
 import type { Spell } from './operations.ts'
 import type { Replica, World } from './world.ts'
 

@@ -1,17 +1,23 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Env } from '../../support/app.ts'
 import { createDraw, pick, type Draw } from '../../support/draw.ts'
 import { password } from '../../support/people.ts'
 import { createOwner, type Owner } from '../../support/teardown.ts'
 import { findViolations, type Bounds, type Violation } from './checker.ts'
-import { createClient, sleep } from './clients.ts'
+import { startClients } from './clients.ts'
 import { faults, type Fault, type Scene } from './faults.ts'
 import type { History } from './operations.ts'
-import { createRecorder, type Recorder, type Tokens } from './recorder.ts'
+import { createRecorder, type Recorder } from './recorder.ts'
 import { createWorld, type Replica, type World } from './world.ts'
 
 export interface RunOptions {
   seed: number
   seconds: number
+  /**
+   * The run goes on until this returns true, up to four times as long as `seconds`: chance may draw few of the faults
+   * that a test needs, and a busy machine gives few answers.
+   */
+  isEnough?: ((run: Run) => boolean) | undefined
   /** The folder for the logs of the replicas. */
   logFolder?: string | undefined
   /** Called with each line of the report of what happens. */
@@ -45,11 +51,8 @@ const mostMs = leewaySeconds * 1_000 - 100
  * behind.
  */
 const clocks = [[-mostMs, 0, -mostMs / 2], [mostMs, 0, mostMs / 2], [mostMs / 2, 0, -mostMs / 2]]
-const people = 4
-/** The number of acts that one user does at the same time. */
-const lanesEach = 2
-const thinkMs = 80
 const recoveryMs = 20_000
+const maxExtension = 4
 
 /** Lets clients act and faults happen at random, and checks the history. Closes everything that it has opened. */
 export async function runFaults (options: RunOptions): Promise<Run> {
@@ -63,7 +66,8 @@ export async function runFaults (options: RunOptions): Promise<Run> {
   }
 }
 
-async function runWith (owner: Owner, recorder: Recorder, { seed, seconds, logFolder, say }: RunOptions): Promise<Run> {
+async function runWith (owner: Owner, recorder: Recorder, options: RunOptions): Promise<Run> {
+  const { seed, seconds, isEnough = () => true, logFolder, say } = options
   say(`seed ${seed}`)
   const { history, now } = recorder
   const draw = createDraw(seed)
@@ -76,11 +80,12 @@ async function runWith (owner: Owner, recorder: Recorder, { seed, seconds, logFo
   const stopWatching = watchMachine(recorder)
   const clients = await startClients(world, recorder, draw)
   await recover(world, recorder, clients.isOver)
-  say(`${(now() / 1000).toFixed(1)} s: ${world.replicas.length} replicas, ${people * lanesEach} clients`)
+  say(`${(now() / 1000).toFixed(1)} s: ${world.replicas.length} replicas, ${clients.count} clients`)
 
   const startedAt = now()
   let part = 0
-  while (now() < startedAt + seconds * 1_000 && run.violations.length === 0) {
+  const isOver = () => now() > startedAt + (isEnough(run) ? seconds : maxExtension * seconds) * 1_000
+  while (!isOver() && run.violations.length === 0) {
     const partNow = Math.floor((now() - startedAt) / (partSeconds * 1_000))
     if (partNow !== part) {
       part = partNow
@@ -187,50 +192,6 @@ async function recover (world: World, recorder: Recorder, isOver: () => boolean)
   }
   while (!(await Promise.all(world.replicas.map(isWell))).every(Boolean) && !isOver()) await sleep(50)
   recorder.history.recoveries.push(recorder.now())
-}
-
-interface Clients {
-  isOver (): boolean
-  stop (): Promise<void>
-}
-
-/**
- * Starts the clients. Each lane draws numbers of its own, so that its acts do not depend on how fast the others are.
- */
-async function startClients (world: World, recorder: Recorder, draw: Draw): Promise<Clients> {
-  const over = new AbortController()
-  let admin: Tokens | undefined
-  const { username } = await world.addPerson('admin')
-  async function keepAdministrator (draw: Draw): Promise<void> {
-    const { tokens } = await recorder.ask(pick(draw, world.replicas), {
-      kind: 'sign-in', client: username, route: 'POST /login', body: { username, password }
-    })
-    admin = tokens ?? admin
-    await sleep(2_000)
-  }
-  async function repeat (seed: number, act: (draw: Draw) => Promise<void>): Promise<void> {
-    const own = createDraw(seed)
-    while (!over.signal.aborted) await act(own)
-  }
-  const lanes = [repeat(draw(2 ** 31), keepAdministrator)]
-  for (let number = 0; number < people; number++) {
-    const client = createClient({
-      recorder, targets: world.replicas, person: await world.addPerson(), administrator: () => admin
-    })
-    for (let lane = 0; lane < lanesEach; lane++) {
-      lanes.push(repeat(draw(2 ** 31), async draw => {
-        await client.act(draw)
-        await sleep(draw(thinkMs))
-      }))
-    }
-  }
-  return {
-    isOver: () => over.signal.aborted,
-    async stop () {
-      over.abort()
-      await Promise.all(lanes)
-    }
-  }
 }
 
 /** Records when the machine stalls, as far as this process notices. Late answers are then no fault of the service. */

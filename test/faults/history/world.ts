@@ -13,9 +13,14 @@ import { ownRedis, type OwnRedis } from '../../support/redis-server.ts'
 import { startServer, type ServerProcess } from '../../support/server-process.ts'
 import { randomName, scratchDatabase } from '../../support/services.ts'
 import type { Owner } from '../../support/teardown.ts'
-import type { Person } from './clients.ts'
 import type { Spell } from './operations.ts'
 import type { Recorder, Target } from './recorder.ts'
+
+/** A user with an account. */
+export interface Person {
+  id: string
+  username: string
+}
 
 /** A replica of the service: a process, with a proxy between it and each of its servers. */
 export interface Replica extends Target {

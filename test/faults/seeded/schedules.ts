@@ -1,7 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { randomUUID } from 'node:crypto'
 import type { Env } from '../../support/app.ts'
 import { until } from '../../support/wait.ts'
-import { sleep } from '../history/clients.ts'
 import { answerOf, type Operation } from '../history/operations.ts'
 import type { Tokens } from '../history/recorder.ts'
 import type { Stage } from './stage.ts'
