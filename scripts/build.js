@@ -1,12 +1,13 @@
 // Builds src, plugins and routes into dist, unless nothing has changed since: one bundle for each entry point, and the
 // declarations of all files. Plain JavaScript, since it runs before anything is compiled.
 //
-// A process starts twice as fast from a bundle. The libraries that consist of hundreds of small modules are in it; all
-// others are loaded from node_modules.
+// A process starts twice as fast from a bundle. Packages of many small modules are in it: scripts/bundled-packages.js.
+// All others are loaded from node_modules.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, relative, sep } from 'node:path'
+import { names, options } from './bundled-packages.js'
 
 const root = join(import.meta.dirname, '..')
 const folders = ['src', 'plugins', 'routes']
@@ -15,7 +16,6 @@ const dist = join(root, 'dist')
 const stamp = join(dist, '.built')
 /** Everything that is imported from outside, and the programs. */
 const entryPoints = ['src/cli.ts', 'src/server.ts', 'src/app.ts', 'src/config.ts', 'plugins/auth/auth.ts']
-const bundled = ['@fastify/type-provider-typebox', 'drizzle-orm', 'jose', 'typebox']
 
 if (!isUpToDate()) {
   const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
@@ -27,31 +27,19 @@ if (!isUpToDate()) {
 async function bundle () {
   const { build } = await import('esbuild')
   const { metafile } = await build({
+    ...options,
     absWorkingDir: root,
     entryPoints: entryPoints.filter(path => existsSync(join(root, path))),
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
     outdir: dist,
     outbase: '.',
     chunkNames: 'chunks/[name]-[hash]',
     sourcemap: true,
     sourcesContent: false,
-    metafile: true,
-    logLevel: 'warning',
-    plugins: [{ name: 'packages', setup: leavePackages }]
+    metafile: true
   })
-  writeFileSync(join(dist, 'LICENSES.txt'), `${bundled.map(describeLicense).join('\n\n')}\n`)
+  writeFileSync(join(dist, 'LICENSES.txt'), `${names.map(describeLicense).join('\n\n')}\n`)
   removeLeftovers(new Set(Object.keys(metafile.outputs).map(path => relative(dist, join(root, path)))))
   writeFileSync(stamp, '')
-}
-
-/** Leaves the imports of all packages as they are, but for those that are bundled. */
-function leavePackages ({ onResolve }) {
-  onResolve({ filter: /^[^./]/ }, ({ path }) =>
-    bundled.some(name => path === name || path.startsWith(`${name}/`)) ? undefined : { path, external: true })
 }
 
 /** The name, the version and the license of a package, whose license asks that it goes with every copy. */
@@ -67,7 +55,7 @@ function isUpToDate () {
   if (!existsSync(stamp)) return false
   const builtAt = statSync(stamp).mtimeMs
   // A folder's own time changes when a file is removed from it.
-  const settings = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/build.js']
+  const settings = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/build.js', 'scripts/bundled-packages.js']
   return [...settings.map(path => join(root, path)), ...sources.flatMap(walk)]
     .every(path => statSync(path).mtimeMs <= builtAt)
 }

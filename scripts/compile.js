@@ -1,16 +1,23 @@
 // Compiles src, plugins, routes, scripts and test into .build, for the tests. Compiles file by file, and does not check
 // types, which `npm run typecheck` does. Compiles only files that have changed, copies files that are not TypeScript,
 // and removes files without a source. Plain JavaScript, because it runs before anything is compiled.
+//
+// Packages of many small modules become one file each, in .build/node_modules, where the compiled files find them
+// first. A test process then starts in half the time.
 import {
   copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { names, options, packageOf } from './bundled-packages.js'
 
 const root = join(import.meta.dirname, '..')
 const build = join(root, '.build')
 const folders = ['src', 'plugins', 'routes', 'scripts', 'test']
 /** When one of these changes, everything is compiled again. */
-const settings = ['tsconfig.json', 'package-lock.json', 'scripts/compile.js']
+const settings = ['tsconfig.json', 'package-lock.json', 'scripts/compile.js', 'scripts/bundled-packages.js']
+/** The folder of the bundled packages, and the file that lists what is in it. */
+const packages = join(build, 'node_modules')
+const listed = join(packages, '.bundled.json')
 
 const isSource = path => /(?<!\.d)\.ts$/.test(path)
 const targetOf = path => join(build, path.replace(/(?<!\.d)\.ts$/, '.js'))
@@ -31,6 +38,36 @@ if (changed.length > 0) {
   for (const path of changed) compile(ts, options, path)
 }
 removeLeftovers()
+await bundlePackages()
+
+/** Bundles the packages, unless the same was done before. */
+async function bundlePackages () {
+  const sources = files.filter(isSource).map(path => readFileSync(join(root, path), 'utf8'))
+  const imports = [...new Set(sources.flatMap(importsOf))].sort()
+  const list = JSON.stringify(imports)
+  if (changedAt(listed) > settingsChangedAt && readFileSync(listed, 'utf8') === list) return
+  rmSync(packages, { recursive: true, force: true })
+  const { build } = await import('esbuild')
+  await build({
+    ...options,
+    absWorkingDir: root,
+    entryPoints: imports.map(path => ({ in: path, out: names.includes(path) ? join(path, 'index') : path })),
+    outdir: packages,
+    chunkNames: '.chunks/[hash]'
+  })
+  for (const name of names) {
+    writeFileSync(
+      join(packages, name, 'package.json'),
+      JSON.stringify({ name, type: 'module', exports: { '.': './index.js', './*': './*.js' } })
+    )
+  }
+  writeFileSync(listed, list)
+}
+
+/** Returns what a source imports of the packages that are bundled. */
+function importsOf (source) {
+  return [...source.matchAll(/\b(?:from |import\()'([^'./][^']*)'/g)].map(([, path]) => path).filter(packageOf)
+}
 
 function compile (ts, compilerOptions, path) {
   const target = targetOf(path)
@@ -46,7 +83,9 @@ function compile (ts, compilerOptions, path) {
 
 function removeLeftovers () {
   const expected = new Set(files.map(targetOf).flatMap(path => [path, `${path}.map`]))
-  for (const path of filesIn(build, '.')) if (!expected.has(join(build, path))) rmSync(join(build, path))
+  for (const path of folders.flatMap(folder => filesIn(build, folder))) {
+    if (!expected.has(join(build, path))) rmSync(join(build, path))
+  }
 }
 
 /** Returns the files in a folder, by their paths below `top`. */

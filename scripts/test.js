@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { pathToFileURL } from 'node:url'
 
 const root = join(import.meta.dirname, '..')
 const tapPackage = createRequire(import.meta.url).resolve('tap/package.json')
@@ -13,6 +14,8 @@ const tap = join(dirname(tapPackage), JSON.parse(readFileSync(tapPackage, 'utf8'
 /** The file of the whole report. */
 const results = join(root, '.tap', 'results.tap')
 const inTerminal = process.stdout.isTTY === true
+const isCounting = !process.argv.includes('--disable-coverage')
+const withoutLoader = `--import=${pathToFileURL(join(import.meta.dirname, 'test-process.js')).href}`
 
 buildTap()
 mkdirSync(dirname(results), { recursive: true })
@@ -22,6 +25,9 @@ const child = spawn(
   [tap, inTerminal ? `--output-file=${results}` : '--reporter=tap', ...process.argv.slice(2).map(toCompiled)],
   {
     cwd: root,
+    env: isCounting
+      ? process.env
+      : { ...process.env, NODE_OPTIONS: [process.env['NODE_OPTIONS'], withoutLoader].filter(Boolean).join(' ') },
     stdio: ['inherit', inTerminal ? 'inherit' : 'pipe', 'inherit']
   }
 )
