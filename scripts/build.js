@@ -55,7 +55,9 @@ function isUpToDate () {
   if (!existsSync(stamp)) return false
   const builtAt = statSync(stamp).mtimeMs
   // A folder's own time changes when a file is removed from it.
-  const settings = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/build.js', 'scripts/bundled-packages.js']
+  const settings = [
+    'tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/build.js', 'scripts/bundled-packages.js'
+  ]
   return [...settings.map(path => join(root, path)), ...sources.flatMap(walk)]
     .every(path => statSync(path).mtimeMs <= builtAt)
 }
