@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { findFreePort } from '../scripts/services/programs.ts'
-import { embeddedEnv, freshEmbeddedEnv, issuer, scratchFolder, secret, serversEnv, type Env } from './support/app.ts'
+import { embeddedEnv, freshEmbeddedEnv, issuer, scratchFolder, secret, serversEnv, withoutTables, type Env } from './support/app.ts'
 import { password } from './support/people.ts'
 import { proxyTo } from './support/proxy.ts'
 import { spawnServer, startServer } from './support/server-process.ts'
@@ -144,7 +144,7 @@ t.test('LOG_LEVEL limits how much the server logs', async t => {
 })
 
 t.test('ten replicas that start at once on an empty database share one signing key', async t => {
-  const env = await serversEnv(t)
+  const env = await withoutTables(t, await serversEnv(t))
   const replicas = await Promise.all(Array.from({ length: 10 }, () => startServer(t, env)))
   const keys = await Promise.all(
     replicas.map(async ({ address }) => await (await fetch(`${address}/.well-known/jwks.json`)).text())

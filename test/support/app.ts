@@ -1,17 +1,14 @@
-import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { cp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
-import { servicesDir } from '../../scripts/services/state.ts'
 import { buildApp, type LoggerOptions } from '../../src/app.ts'
 import { loadConfig, type Config } from '../../src/config.ts'
-import { openEmbedded } from '../../src/db/embedded/embedded.ts'
-import { migrationsFolder } from '../../src/db/migrations-folder.ts'
-import { redisUrl, scratchDatabase, scratchPrefix } from './services.ts'
+import { databaseOfTest, redisUrl, scratchDatabase, scratchPrefix } from './services.ts'
 import type { Owner } from './teardown.ts'
+import { copyPostgresTemplate, embeddedTemplate } from './templates.ts'
 
 export type Env = Record<string, string>
 
@@ -40,34 +37,23 @@ export async function embeddedEnv (t: Test): Promise<Env> {
   return env
 }
 
-async function embeddedTemplate (): Promise<string> {
-  const migrations = createHash('sha256')
-  for (const name of readdirSync(migrationsFolder).sort()) {
-    if (name.endsWith('.sql')) migrations.update(readFileSync(join(migrationsFolder, name)))
-  }
-  const template = join(servicesDir, `embedded-${migrations.digest('hex').slice(0, 16)}`)
-  if (existsSync(template)) return template
-  // Renamed into place, since tests in other processes may be creating the same template.
-  mkdirSync(servicesDir, { recursive: true })
-  const made = mkdtempSync(join(servicesDir, 'embedded-new-'))
-  await (await openEmbedded(made)).close()
-  try {
-    renameSync(made, template)
-  } catch {
-    await rm(made, { recursive: true })
-  }
-  return template
-}
-
-/** Returns settings for the real Redis and Postgres, with a prefix and a database of their own. */
+/**
+ * Returns settings for the real Redis and Postgres, with a prefix and a database of their own. The database has its
+ * tables already.
+ */
 export async function serversEnv (t: Owner): Promise<Env> {
   return {
     ISSUER: issuer,
     KEY_ENCRYPTION_SECRET: secret,
-    DATABASE_URL: await scratchDatabase(t),
+    DATABASE_URL: await databaseOfTest(t, copyPostgresTemplate),
     REDIS_URL: redisUrl(),
     BLOCKLIST_PREFIX: scratchPrefix(t)
   }
+}
+
+/** Returns the same settings with an empty database, as at the first start. */
+export async function withoutTables (t: Owner, env: Env): Promise<Env> {
+  return { ...env, DATABASE_URL: await scratchDatabase(t) }
 }
 
 /** Builds the app, waits until it is ready, and closes it when the test ends. */

@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import pg from 'pg'
+import { servicesDir } from '../../scripts/services/state.ts'
+import { openEmbedded } from '../../src/db/embedded/embedded.ts'
+import { migrationsFolder } from '../../src/db/migrations-folder.ts'
+import { openPostgres } from '../../src/db/postgres/postgres.ts'
+import { administer, createDatabase, databaseUrl, randomName } from './services.ts'
+
+// Databases with the tables of the service, and without a row but the record's. Tests copy them: that costs much less
+// than to apply the migrations.
+
+/** Returns a text that changes with the migrations. */
+function versionOfTables (): string {
+  const migrations = createHash('sha256')
+  for (const name of readdirSync(migrationsFolder).sort()) {
+    if (name.endsWith('.sql')) migrations.update(readFileSync(join(migrationsFolder, name)))
+  }
+  return migrations.digest('hex').slice(0, 16)
+}
+
+/** Returns the folder of the embedded database that tests copy. */
+export async function embeddedTemplate (): Promise<string> {
+  const template = join(servicesDir, `embedded-${versionOfTables()}`)
+  if (existsSync(template)) return template
+  // Renamed into place, since tests in other processes may be creating the same template.
+  mkdirSync(servicesDir, { recursive: true })
+  const made = mkdtempSync(join(servicesDir, 'embedded-new-'))
+  await (await openEmbedded(made)).close()
+  try {
+    renameSync(made, template)
+  } catch {
+    await rm(made, { recursive: true })
+  }
+  return template
+}
+
+let postgresTemplate: Promise<string> | undefined
+
+/** Creates a copy of the template in Postgres, with that name. Its record has an id of its own. */
+export async function copyPostgresTemplate (name: string): Promise<void> {
+  postgresTemplate ??= makePostgresTemplate()
+  await createDatabase(name, `template ${await postgresTemplate}`)
+  const copy = new pg.Client({ connectionString: databaseUrl(name) })
+  await copy.connect()
+  await copy.query('update revocation_logs set id = gen_random_uuid(), created_at = clock_timestamp()')
+  await copy.end()
+}
+
+async function makePostgresTemplate (): Promise<string> {
+  const template = `signout_template_${versionOfTables()}`
+  const exists = async () => (await administer(`select from pg_database where datname = '${template}'`)).rowCount === 1
+  if (await exists()) return template
+  const made = `signout_template_${randomName()}`
+  await createDatabase(made)
+  await (await openPostgres({ url: databaseUrl(made), deadlineMs: 30_000 })).close()
+  try {
+    await administer(`alter database ${made} rename to ${template}`)
+  } catch (error) {
+    await administer(`drop database ${made}`)
+    if (!await exists()) throw error
+  }
+  return template
+}
