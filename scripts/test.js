@@ -1,6 +1,7 @@
 // Runs the tests and ends with one line, `N passed, N failed`, for people and programs. Fails if a test failed, or if
 // no test ran. In a terminal the report is tap's own. Elsewhere it has a line for each file, and each failure.
-// Arguments are passed to tap: `npm test -- test/config.test.ts` runs the compiled form of that file.
+// Arguments are passed to tap: `npm test -- test/config.test.ts` runs the compiled form of that file. With `--quick`, the
+// tests that need long are left out: faults, races, and load.
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -16,6 +17,9 @@ const results = join(root, '.tap', 'results.tap')
 const inTerminal = process.stdout.isTTY === true
 const isCounting = !process.argv.includes('--disable-coverage')
 const withoutLoader = `--import=${pathToFileURL(join(import.meta.dirname, 'test-process.js')).href}`
+
+/** Folders of tests that wait for deadlines, or that keep both cores busy. */
+const slow = ['benchmarks', 'faults', 'load', 'model', 'promises', 'races']
 
 buildTap()
 mkdirSync(dirname(results), { recursive: true })
@@ -44,6 +48,7 @@ child.on('close', code => {
 
 /** Returns the compiled form of a test file, and every other argument as it is. */
 function toCompiled (argument) {
+  if (argument === '--quick') return `--exclude=.build/test/{${slow.join(',')}}/**`
   return /^(\.\/)?test\/.*\.ts$/.test(argument) ? join('.build', argument.replace(/\.ts$/, '.js')) : argument
 }
 

@@ -31,12 +31,19 @@ export async function migrateEmbedded (dataDir: string): Promise<number> {
   return applied
 }
 
+/**
+ * The memory in which Postgres keeps pages. Postgres clears it at each start, so its own default of 128 MB takes most
+ * of the time that a start takes. The operating system keeps what does not fit.
+ */
+const sharedBuffers = '16MB'
+
 async function openUpToDate (dataDir: string | undefined) {
   // With a real Postgres, nothing loads these.
   const [{ PGlite }, { drizzle }] = await Promise.all([import('@electric-sql/pglite'), import('drizzle-orm/pglite')])
   const folder = dataDir === undefined ? undefined : join(dataDir, 'postgres')
   if (folder !== undefined) await mkdir(folder, { recursive: true, mode: 0o700 })
-  const client = await PGlite.create(folder).catch(cause => {
+  const startParams = [...PGlite.defaultStartParams, '-c', `shared_buffers=${sharedBuffers}`]
+  const client = await PGlite.create({ ...folder !== undefined && { dataDir: folder }, startParams }).catch(cause => {
     throw new StartupError(
       `DATA_DIR: the database in ${folder} cannot be opened (${(cause as Error).message}). Restore it from a backup, or name another folder.`,
       { cause }
