@@ -8,6 +8,7 @@ import { escapeText } from '../src/input/escape-text.ts'
 import { buildUnready, embeddedEnv } from './support/app.ts'
 import { keepLog } from './support/log.ts'
 import { password } from './support/people.ts'
+import { send } from './support/requests.ts'
 
 /** Characters that a terminal may obey, or that may reorder or hide text: controls, formats, line separators. */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/u
@@ -39,12 +40,9 @@ async function sendControlCharacters (app: FastifyInstance): Promise<void> {
         )
       )
   })
-  await app.inject({ url: '/fails', headers: { host: hostile } })
-  await app.inject({
-    method: 'POST',
-    url: '/login',
-    headers: { 'x-forwarded-for': hostile, 'user-agent': hostile },
-    payload: { username: hostile, password }
+  await send(app, 'GET /fails', { headers: { host: hostile } })
+  await send(app, 'POST /login', {
+    headers: { 'x-forwarded-for': hostile, 'user-agent': hostile }, body: { username: hostile, password }
   })
   app.log.warn({ [hostile]: [hostile, { deep: hostile }], number: 1.5, nothing: null }, hostile)
 }

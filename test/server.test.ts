@@ -3,17 +3,21 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { findFreePort } from '../scripts/services/programs.ts'
-import { embeddedEnv, freshEmbeddedEnv, issuer, scratchFolder, secret, serversEnv, withoutTables, type Env } from './support/app.ts'
-import { password } from './support/people.ts'
+import {
+  embeddedEnv, freshEmbeddedEnv, issuer, scratchFolder, secret, serversEnv, withoutTables, type Env
+} from './support/app.ts'
+import { password, signInAt } from './support/people.ts'
 import { proxyTo } from './support/proxy.ts'
-import { spawnServer, startServer } from './support/server-process.ts'
+import { fetchFrom } from './support/requests.ts'
+import { spawnServer, startServer, type ServerProcess } from './support/server-process.ts'
 import { redisUrl, postgresUrl } from './support/services.ts'
 import { until } from './support/wait.ts'
 
-const post = (url: string, body: unknown, headers: Record<string, string> = {}) =>
-  fetch(url, {
-    method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body)
-  })
+/** Registers a user at a server process, and returns an access token. */
+async function signUpAt (address: string, username: string): Promise<string> {
+  await fetchFrom(address, 'POST /register', { body: { username, password } })
+  return (await signInAt(address, username)).access_token
+}
 
 /** Runs a server that cannot start, and returns the line that it prints at the end. */
 async function refusalOf (t: Test, env: Env): Promise<string> {
@@ -37,9 +41,7 @@ t.test('embedded: the server logs its storage in JSON lines, and closes its data
   ])
   t.equal(statSync(dataDir).mode & 0o777, 0o700)
   t.equal(statSync(join(dataDir, 'key-encryption-secret')).mode & 0o777, 0o600)
-  await post(`${first.address}/register`, { username: 'ada', password })
-  const login = await post(`${first.address}/login`, { username: 'ada', password })
-  const { access_token: token } = await login.json() as { access_token: string }
+  const token = await signUpAt(first.address, 'ada')
 
   await t.test('embedded: a second process on the same folder is refused with one line', async t => {
     t.equal(
@@ -52,7 +54,7 @@ t.test('embedded: the server logs its storage in JSON lines, and closes its data
     first.child.kill('SIGKILL')
     await first.ended
     const second = await startServer(t, env)
-    t.equal((await fetch(`${second.address}/me`, { headers: { authorization: `Bearer ${token}` } })).status, 200)
+    t.equal((await fetchFrom(second.address, 'GET /me', { token })).status, 200)
     second.child.kill('SIGTERM')
     t.equal(await second.ended, 0)
   })
@@ -77,25 +79,21 @@ t.test('on SIGTERM the server finishes requests in flight, refuses none wrongly,
     ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '5000'
   })
   const verifier = await startServer(t, env)
-  await post(`${server.address}/register`, { username: 'ada', password })
-  const { access_token: token } = (await (
-    await post(`${server.address}/login`, { username: 'ada', password })
-  ).json()) as { access_token: string }
-  const headers = { authorization: `Bearer ${token}` }
+  const token = await signUpAt(server.address, 'ada')
 
   proxy.stall()
-  const logout = fetch(`${server.address}/logout`, { method: 'POST', headers })
+  const logout = fetchFrom(server.address, 'POST /logout', { token })
   await until('the logout is under way', () => server.output().includes('"url":"/logout"'))
   server.child.kill('SIGTERM')
   await until('it no longer accepts', async () =>
-    await fetch(`${server.address}/health/live`).then(
+    await fetchFrom(server.address, 'GET /health/live').then(
       () => false, () => true
     ))
   proxy.resume()
   const answer = await logout
   t.equal(answer.status, 200, 'the logout was finished')
   t.equal(await server.ended, 0)
-  t.equal((await fetch(`${verifier.address}/me`, { headers })).status, 401, 'and was true')
+  t.equal((await fetchFrom(verifier.address, 'GET /me', { token })).status, 401, 'and was true')
 })
 
 t.test('on SIGTERM a logout that cannot be confirmed is not answered 200, and the process still ends', async t => {
@@ -105,12 +103,9 @@ t.test('on SIGTERM a logout that cannot be confirmed is not answered 200, and th
   const server = await startServer(t, {
     ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '1000'
   })
-  await post(`${server.address}/register`, { username: 'ada', password })
-  const { access_token: token } = (await (
-    await post(`${server.address}/login`, { username: 'ada', password })
-  ).json()) as { access_token: string }
+  const token = await signUpAt(server.address, 'ada')
   proxy.stall()
-  const logout = fetch(`${server.address}/logout`, { method: 'POST', headers: { authorization: `Bearer ${token}` } })
+  const logout = fetchFrom(server.address, 'POST /logout', { token })
   await until('the logout is under way', () => server.output().includes('"url":"/logout"'))
   server.child.kill('SIGTERM')
   t.equal((await logout).status, 503)
@@ -135,7 +130,7 @@ t.test('LOG_LEVEL limits how much the server logs', async t => {
   const port = String(await findFreePort())
   const server = spawnServer(t, { ...await serversEnv(t), PORT: port, LOG_LEVEL: 'error' })
   await until('it answers', () =>
-    fetch(`http://127.0.0.1:${port}/health/live`).then(
+    fetchFrom(`http://127.0.0.1:${port}`, 'GET /health/live').then(
       ({ ok }) => ok, () => false
     ), 60_000)
   server.child.kill('SIGTERM')
@@ -147,15 +142,14 @@ t.test('ten replicas that start at once on an empty database share one signing k
   const env = await withoutTables(t, await serversEnv(t))
   const replicas = await Promise.all(Array.from({ length: 10 }, () => startServer(t, env)))
   const keys = await Promise.all(
-    replicas.map(async ({ address }) => await (await fetch(`${address}/.well-known/jwks.json`)).text())
+    replicas.map(async ({ address }) => await (await fetchFrom(address, 'GET /.well-known/jwks.json')).text())
   )
   t.equal(new Set(keys).size, 1)
-  await post(`${replicas[0]?.address}/register`, { username: 'ada', password })
-  const { access_token: token } = (await (
-    await post(`${replicas[1]?.address}/login`, { username: 'ada', password })
-  ).json()) as { access_token: string }
+  const [first, second] = replicas as [ServerProcess, ServerProcess]
+  await fetchFrom(first.address, 'POST /register', { body: { username: 'ada', password } })
+  const { access_token: token } = await signInAt(second.address, 'ada')
   for (const { address } of replicas) {
-    t.equal((await fetch(`${address}/me`, { headers: { authorization: `Bearer ${token}` } })).status, 200)
+    t.equal((await fetchFrom(address, 'GET /me', { token })).status, 200)
   }
 })
 

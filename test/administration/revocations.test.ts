@@ -3,11 +3,10 @@ import t, { type Test } from 'tap'
 import { build, onEachStorage, serversEnv, issuer } from '../support/app.ts'
 import { entriesInRedis, recordTrips } from '../support/blocklist.ts'
 import { everyRow, query } from '../support/database.ts'
-import {
-  aSession, ask, ended, expectError, isAccepted, refusals, sessionIdOf, signUpAdmin, withSessions
-} from '../support/expect.ts'
 import { keepLog } from '../support/log.ts'
-import { openSession, password, refresh, type Pair } from '../support/people.ts'
+import { password, register, signIn, signUp, signUpAdmin, signUpWithSessions, type Pair } from '../support/people.ts'
+import { expectError, refresh, send } from '../support/requests.ts'
+import { claimsOf, ended, isAccepted, refusals, sessionIdOf } from '../support/sessions.ts'
 import { ed25519, forge, goodClaims, nowSeconds, strangersKey } from '../support/tokens.ts'
 import { entryKey } from '../../src/entries/revocation.ts'
 
@@ -15,12 +14,13 @@ const good = { access: undefined, refresh: undefined }
 
 t.test('administrators revoke tokens, sessions and users with POST /revocations', t => onEachStorage(t, async (t, app) => {
   const { id: adminId, token: admin } = await signUpAdmin(app)
-  const revoke = (payload: object, query = '') => ask(app, 'POST', `/revocations${query}`, admin, payload)
-  const jtiOf = (pair: Pair) => String(decodeJwt(pair.access_token).jti)
+  const revoke = (payload: object, query = '') =>
+    send(app, `POST /revocations${query}`, { token: admin, body: payload })
+  const jtiOf = (pair: Pair) => claimsOf(pair).jti
 
   for (const what of ['token', 'jti'] as const) {
     await t.test(`POST /revocations with a ${what} revokes that access token alone`, async t => {
-      const pair = await aSession(app)
+      const { pair } = await signUp(app)
       const next = (await refresh(app, pair.refresh_token)).json() as Pair
       const answer = await revoke({ [what]: what === 'token' ? pair.access_token : jtiOf(pair) })
       t.equal(answer.statusCode, 200)
@@ -38,7 +38,7 @@ t.test('administrators revoke tokens, sessions and users with POST /revocations'
   }
 
   await t.test('POST /revocations accepts ids in upper and lower case', async t => {
-    const { id, sessions } = await withSessions(app, 3)
+    const { id, sessions } = await signUpWithSessions(app, 3)
     const [first, second, third] = sessions as [Pair, Pair, Pair]
     t.same((await revoke({ jti: jtiOf(first).toUpperCase() })).json().tokens, [jtiOf(first)])
     t.notOk(await isAccepted(app, first))
@@ -48,7 +48,7 @@ t.test('administrators revoke tokens, sessions and users with POST /revocations'
   })
 
   await t.test('POST /revocations with a sid ends that session, and with a subject all sessions of the user', async t => {
-    const { id, username, sessions } = await withSessions(app, 3)
+    const { id, username, sessions } = await signUpWithSessions(app, 3)
     const [first, second, third] = sessions as [Pair, Pair, Pair]
     t.same((await revoke({ sid: sessionIdOf(second) })).json(), {
       dry_run: false, tokens: [], sessions: [sessionIdOf(second)]
@@ -58,10 +58,10 @@ t.test('administrators revoke tokens, sessions and users with POST /revocations'
     const answer = (await revoke({ subject: id })).json()
     t.same(answer.sessions.sort(), [first, third].map(sessionIdOf).sort(), 'not those that had ended before')
     t.same(await Promise.all([first, third].map(pair => refusals(app, pair))), [ended, ended])
-    const newer = await openSession(app, username)
+    const newer = await signIn(app, username)
     t.ok(await isAccepted(app, newer), 'a login right after works')
     t.same((await revoke({ sid: sessionIdOf(first) })).json().sessions, [], 'and what has ended already is no error')
-    t.same((await revoke({ subject: (await withSessions(app, 0)).id })).json(), {
+    t.same((await revoke({ subject: (await register(app)).id })).json(), {
       dry_run: false, tokens: [], sessions: []
     })
     const events = await query(
@@ -76,7 +76,7 @@ t.test('administrators revoke tokens, sessions and users with POST /revocations'
   })
 
   await t.test('POST /revocations as a dry run lists the tokens and sessions that would end, and ends nothing', async t => {
-    const { id, sessions } = await withSessions(app, 2)
+    const { id, sessions } = await signUpWithSessions(app, 2)
     const [first, second] = sessions as [Pair, Pair]
     const before = await query(app, 'select position from security_events')
     const preview = async (payload: object) => (await revoke(payload, '?dry_run=true')).json()
@@ -94,7 +94,7 @@ t.test('administrators revoke tokens, sessions and users with POST /revocations'
   })
 
   await t.test('POST /revocations takes exactly one of token, jti, sid and subject', async t => {
-    const pair = await aSession(app)
+    const { pair } = await signUp(app)
     const { jti, sid, sub } = decodeJwt(pair.access_token)
     const wrong = [
       {}, { jti, sid }, { sid, subject: sub }, { token: pair.access_token, jti },
@@ -121,7 +121,7 @@ t.test('administrators revoke tokens, sessions and users with POST /revocations'
     const claims = goodClaims(issuer)
     const { kid, privateKey } = app.keyRing.signingKey
     const header = { alg: 'EdDSA', kid, typ: 'at+jwt' }
-    const pair = await aSession(app)
+    const { pair } = await signUp(app)
     const elsewhere = await new SignJWT({ ...claims, iss: 'https://stranger.example' })
       .setProtectedHeader(header)
       .sign(privateKey)
@@ -166,11 +166,11 @@ t.test('a secret that is pasted instead of an id is refused, and not logged or s
   const env = await serversEnv(t)
   const app = await build(t, env, log.logger)
   const { token: admin } = await signUpAdmin(app)
-  const { access_token: access, refresh_token: secret } = await aSession(app)
+  const { pair: { access_token: access, refresh_token: secret } } = await signUp(app)
   for (const pasted of [secret, access, password]) {
     for (const name of ['jti', 'sid', 'subject']) {
       for (const query of ['', '?dry_run=true']) {
-        const answer = await ask(app, 'POST', `/revocations${query}`, admin, { [name]: pasted })
+        const answer = await send(app, `POST /revocations${query}`, { token: admin, body: { [name]: pasted } })
         expectError(t, answer, 400, 'invalid_request', name)
         t.match(answer.json().details, [{ path: `/${name}` }])
         t.notMatch(answer.body, pasted, 'and is not repeated')
@@ -189,7 +189,7 @@ async function withLifetimes (t: Test) {
   const env = await serversEnv(t)
   const app = await build(t, { ...env, ACCESS_TOKEN_TTL: '600', CLOCK_LEEWAY: '2' })
   const { token: admin } = await signUpAdmin(app)
-  const revoke = (payload: object) => ask(app, 'POST', '/revocations', admin, payload)
+  const revoke = (payload: object) => send(app, 'POST /revocations', { token: admin, body: payload })
   const endOf = async (jti: unknown) =>
     Number((await entriesInRedis(env)).get(entryKey('token', String(jti)))) / 1000 - 6
   return { env, app, admin, revoke, endOf }
@@ -197,14 +197,14 @@ async function withLifetimes (t: Test) {
 
 t.test('an entry in Redis lasts as long as its token could be accepted', async t => {
   const { env, app, revoke, endOf } = await withLifetimes(t)
-  const pair = await aSession(app)
+  const { pair } = await signUp(app)
   const { jti, exp } = decodeJwt(pair.access_token)
   await revoke({ token: pair.access_token })
   t.equal(await endOf(jti), exp, 'with a token, its own end')
   await revoke({ jti })
   t.ok(await endOf(jti) >= Number(exp), 'an entry is never shortened')
   for (const [expiresAt, end] of [[1, 0], [5000, 5000]] as const) {
-    const other = await aSession(app)
+    const { pair: other } = await signUp(app)
     const { jti, exp } = decodeJwt(other.access_token)
     t.equal(
       (await revoke({ token: other.access_token, expires_at: end > 0 ? Number(exp) + end : expiresAt })).statusCode, 200
@@ -223,7 +223,7 @@ t.test('an entry in Redis lasts as long as its token could be accepted', async t
 
 t.test('an entry for a jti alone lives as long as a token with the longest lifetime', async t => {
   const { env, app, admin, revoke, endOf } = await withLifetimes(t)
-  const { exp } = decodeJwt((await aSession(app)).access_token)
+  const { exp } = decodeJwt((await signUp(app)).token)
   const isAbout = (actual: number, expected: number, name: string) =>
     t.ok(actual >= expected && actual < expected + 20, `${name}: ${actual} is ${actual - expected} s after`)
   const ids = Array.from({ length: 5 }, () => crypto.randomUUID())
@@ -237,6 +237,6 @@ t.test('an entry for a jti alone lives as long as a token with the longest lifet
   isAbout(await endOf(ids[3]), nowSeconds() + 4990, 'unless it is told that it is longer')
 
   const lowered = await build(t, { ...env, ACCESS_TOKEN_TTL: '60', CLOCK_LEEWAY: '2' })
-  await ask(lowered, 'POST', '/revocations', admin, { jti: ids[4], expires_at: 0 })
+  await send(lowered, 'POST /revocations', { token: admin, body: { jti: ids[4], expires_at: 0 } })
   t.ok(await endOf(ids[4]) >= Number(exp), 'tokens from before the lifetime was lowered live as long as they did')
 })

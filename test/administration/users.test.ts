@@ -7,8 +7,9 @@ import {
   createUserRepository, deleteUser, lockUser, lockUserAndAdmins, updateUser
 } from '../../src/users/user-repository.ts'
 import { onEachStorage } from '../support/app.ts'
-import { aSession, ask, expectError, isAccepted, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
-import { refresh, signUp, type Pair } from '../support/people.ts'
+import { signUp, signUpAdmin, signUpWithSessions, type Pair } from '../support/people.ts'
+import { expectError, get, refresh, send } from '../support/requests.ts'
+import { isAccepted, sessionIdOf } from '../support/sessions.ts'
 import { sqlDatabaseOf } from '../../src/db/statements.ts'
 
 interface Listed {
@@ -18,11 +19,11 @@ interface Listed {
 
 t.test('administrators see users and their sessions', t => onEachStorage(t, async (t, app) => {
   const { id: adminId, username: adminName, token: admin } = await signUpAdmin(app)
-  const list = async (query: string): Promise<Listed> => (await ask(app, 'GET', `/users${query}`, admin)).json()
+  const list = async (query: string): Promise<Listed> => (await get(app, `/users${query}`, admin)).json()
 
   await t.test('administration routes are 403 for an ordinary user, and 401 without a token', async t => {
-    const { id, sessions: [pair] } = await withSessions(app, 1)
-    const { access_token: token } = pair as Pair
+    const { id, pair } = await signUp(app)
+    const { access_token: token } = pair
     t.equal(decodeJwt(token)['scope'], 'user')
     t.equal(decodeJwt(admin)['scope'], 'admin')
     const routes = {
@@ -45,28 +46,28 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
     t.same(Object.keys(routes).sort(), documented.sort(), 'this test knows every route of theirs')
     for (const [route, payload] of Object.entries(routes)) {
       const [method, url] = route.split(' ') as ['GET', string]
-      const refused = await ask(app, method, url, token, payload)
+      const refused = await send(app, `${method} ${url}`, { token, body: payload })
       expectError(t, refused, 403, 'forbidden', route)
       t.match(
         refused.headers['www-authenticate'], /^Bearer realm="signout", error="insufficient_scope", .*scope="admin"$/
       )
-      const anonymous = await ask(app, method, url, undefined, payload)
+      const anonymous = await send(app, `${method} ${url}`, { body: payload })
       expectError(t, anonymous, 401, 'authorization_required', route)
       t.equal(anonymous.headers['www-authenticate'], 'Bearer realm="signout"')
     }
-    t.ok(await isAccepted(app, pair as Pair))
-    t.equal((await refresh(app, (pair as Pair).refresh_token)).statusCode, 200, 'and nothing has happened')
+    t.ok(await isAccepted(app, pair))
+    t.equal((await refresh(app, pair.refresh_token)).statusCode, 200, 'and nothing has happened')
   })
 
   await t.test('GET /users/:id answers one user, and is 404 for an unknown id', async t => {
-    const answer = await ask(app, 'GET', `/users/${adminId}`, admin)
+    const answer = await get(app, `/users/${adminId}`, admin)
     t.equal(answer.statusCode, 200)
     const { created_at: createdAt, ...rest } = answer.json()
     t.same(rest, { id: adminId, username: adminName, role: 'admin', status: 'active' }, 'and nothing else')
     t.equal(new Date(createdAt).toISOString(), createdAt)
-    expectError(t, await ask(app, 'GET', `/users/${crypto.randomUUID()}`, admin), 404, 'not_found')
+    expectError(t, await get(app, `/users/${crypto.randomUUID()}`, admin), 404, 'not_found')
     for (const id of ['x', `urn:uuid:${adminId}`]) {
-      expectError(t, await ask(app, 'GET', `/users/${id}`, admin), 400, 'invalid_request')
+      expectError(t, await get(app, `/users/${id}`, admin), 400, 'invalid_request')
     }
   })
 
@@ -101,11 +102,11 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
       ...noNumbers, 'limit=0', 'limit=101', 'limit=-1', 'limit=x', 'limit=1.5', 'cursor=', 'cursor=x',
       `cursor=${'A'.repeat(201)}`, `cursor=${Buffer.from('1 2').toString('base64url')}`, 'page=2'
     ]) {
-      expectError(t, await ask(app, 'GET', `/users?${query}`, admin), 400, 'invalid_request', query)
+      expectError(t, await get(app, `/users?${query}`, admin), 400, 'invalid_request', query)
     }
     const beyond = Buffer.from(`99999999999999 ${crypto.randomUUID()}`).toString('base64url')
     for (const spelling of [`${beyond}=`, `${beyond.slice(0, 8)}!${beyond.slice(8)}`]) {
-      expectError(t, await ask(app, 'GET', `/users?cursor=${spelling}`, admin), 400, 'invalid_request', spelling)
+      expectError(t, await get(app, `/users?cursor=${spelling}`, admin), 400, 'invalid_request', spelling)
     }
     t.same(await list(`?cursor=${beyond}`), { users: [], next_cursor: null })
   })
@@ -148,26 +149,27 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
   })
 
   await t.test('GET /users/:id/sessions lists the sessions of a user, newest first', async t => {
-    const { id, sessions } = await withSessions(app, 2)
+    const { id, sessions } = await signUpWithSessions(app, 2)
     const [first, second] = sessions as [Pair, Pair]
-    await aSession(app)
+    await signUp(app)
     const url = `/users/${id}/sessions`
-    const listed = (await ask(app, 'GET', url, admin)).json()
+    const listed = (await get(app, url, admin)).json()
     t.match(listed, [
       { id: sessionIdOf(second), ip: '127.0.0.1', current: false }, { id: sessionIdOf(first), current: false }
     ])
     t.equal(listed.length, 2)
     t.same(
-      (await ask(app, 'GET', `/users/${adminId}/sessions`, admin))
+      (await get(app, `/users/${adminId}/sessions`, admin))
         .json()
         .map(({ current }: { current: boolean }) => current),
       [true]
     )
-    t.equal((await ask(app, 'DELETE', url, admin)).statusCode, 204)
-    t.same((await ask(app, 'GET', url, admin)).json(), [])
+    t.equal((await send(app, `DELETE ${url}`, { token: admin })).statusCode, 204)
+    t.same((await get(app, url, admin)).json(), [])
     for (const method of ['GET', 'DELETE'] as const) {
-      expectError(t, await ask(app, method, `/users/${crypto.randomUUID()}/sessions`, admin), 404, 'not_found')
-      expectError(t, await ask(app, method, '/users/x/sessions', admin), 400, 'invalid_request')
+      const missing = crypto.randomUUID()
+      expectError(t, await send(app, `${method} /users/${missing}/sessions`, { token: admin }), 404, 'not_found')
+      expectError(t, await send(app, `${method} /users/x/sessions`, { token: admin }), 400, 'invalid_request')
     }
   })
 }))

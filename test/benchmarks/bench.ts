@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { ServicesError } from '../../scripts/services/programs.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { DocumentError, writeDocuments } from './documents.ts'
+import { measureLog } from './log.ts'
 import { measureLookups } from './lookups.ts'
 import { UsageError, help, readPlan, type Part, type Plan } from './options.ts'
 import { describeMachine, interrupt } from './processes.ts'
@@ -32,6 +33,7 @@ async function run (plan: Plan): Promise<BenchResult> {
   if (has('lookups')) result.lookups = await measureLookups(isQuick ? 100_000 : 1_000_000, effort)
   if (has('memory')) result.memory = await measureMemory(isQuick ? 2 ** 14 : 2 ** 17, effort)
   if (has('service')) result.service = await measureService(effort)
+  if (has('log')) result.log = await measureLog(effort)
   if (has('rebuild')) result.rebuild = await measureRebuild(isQuick ? 100_000 : 1_000_000, effort)
   result.loadAverage[1] = loadavg()[0] ?? NaN
   return result

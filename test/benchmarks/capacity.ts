@@ -1,4 +1,5 @@
 import type { ActMeasurement } from './acts.ts'
+import { ratioOfLog } from './log.ts'
 import type { BenchResult } from './result.ts'
 import { spreadOf } from './statistics.ts'
 
@@ -34,8 +35,10 @@ export interface CapacityInputs {
   lookup: SharedCost
   /** A look-up in Redis as in a cluster: one command for each token, and many commands in one packet. */
   lookupInClusterMicros: number
-  /** `GET /token` of the service at 50 connections. */
+  /** `GET /token` of the service at 50 connections, without a log. */
   serviceCheckMicros: number
+  /** How many times the processor time of this request the default log needs. */
+  logRatio: number
   acts: Record<ActMeasurement['act'], { cpuMicros: number, postgresMicros: number, redisMicros: number }>
   /** The memory of Redis for the two entries of a logout. */
   bytesPerLogout: number
@@ -56,6 +59,7 @@ export function toInputs ({
   lookups,
   memory,
   service,
+  log,
   rebuild
 }: BenchResult): CapacityInputs | undefined {
   const checks = cells.filter(({ algorithm, variant }) => algorithm === 'EdDSA' && variant === 'signout')
@@ -64,6 +68,7 @@ export function toInputs ({
     lookups === undefined ||
     memory === undefined ||
     service === undefined ||
+    log === undefined ||
     rebuild === undefined
   ) { return undefined }
   const inCluster = lookups.filter(({ isInCluster }) => isInCluster)
@@ -82,6 +87,7 @@ export function toInputs ({
     ),
     lookupInClusterMicros: medianOf(inCluster.map(({ redisMicros }) => redisMicros)),
     serviceCheckMicros: medianOf(service.token.map(({ cpuMicros }) => cpuMicros)),
+    logRatio: ratioOfLog(log).median,
     acts: {
       login: costOf(service.acts, 'login'),
       refresh: costOf(service.acts, 'refresh'),
@@ -129,9 +135,14 @@ export function formatCapacity (inputs: CapacityInputs): string {
           part('variants')
       ],
       [
-        'a checked request at 50 connections, in the service',
+        'a checked request at 50 connections, in the service without a log',
           `${number(inputs.serviceCheckMicros)} µs`,
           part('service')
+      ],
+      [
+        'the same request with the default `LOG_LEVEL=info`',
+          `${number(inputs.logRatio)} times as much`,
+          part('log')
       ],
       [
         'a look-up, in Redis',

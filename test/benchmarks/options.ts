@@ -4,13 +4,13 @@ import type { ComparedVariant, Effort } from './scenes.ts'
 import { algorithms, type Algorithm } from './tokens.ts'
 import { variants, type VariantName } from './variants.ts'
 
-export const parts = ['variants', 'sizes', 'lookups', 'memory', 'service', 'rebuild'] as const
+export const parts = ['variants', 'sizes', 'lookups', 'memory', 'service', 'log', 'rebuild'] as const
 export type Part = typeof parts[number]
 export const help = `Usage: npm run bench -- [OPTIONS]
 
 Measures what the check costs: processor time per request, of the server process and of Redis, for several ways of
-checking. Needs a redis-server. The parts service and rebuild also need the Postgres of \`npm run services\`. The result
-is printed as tables, and written to .bench/ as JSON. All parts take about 18 minutes, --quick takes a few minutes.
+checking. Needs a redis-server. The parts service, log and rebuild also need the Postgres of \`npm run services\`. The
+result is printed as tables, and written to .bench/ as JSON. All parts take about 20 minutes, --quick a few minutes.
 
   --quick              fewer rounds, connections and entries: for a first look, not for results
   --rounds N           how often each variant is measured (default: 9, with --quick 3)

@@ -61,13 +61,19 @@ export function interrupt (): void {
   for (const child of running) child.kill('SIGKILL')
 }
 
-/** Starts a compiled file of this folder as a process of its own. Resolves when it is ready. */
-export async function startHelper (file: string, core: Core, argument?: unknown): Promise<Helper> {
+/**
+ * Starts a compiled file of this folder as a process of its own. Resolves when it is ready.
+ *
+ * @param stdout where its standard output goes: to this process's own, or with 'ignore' to `/dev/null`
+ */
+export async function startHelper (
+  file: string, core: Core, argument?: unknown, stdout: 'inherit' | 'ignore' = 'inherit'
+): Promise<Helper> {
   if (isInterrupted) throw new Error('Interrupted.')
   const [program, args] = pinned(core, process.execPath, [
     ...execArguments(file), join(import.meta.dirname, file), JSON.stringify(argument ?? null)
   ])
-  const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const child = spawn(program, args, { stdio: ['ignore', stdout, 'inherit', 'ipc'] })
   running.add(child)
   const waiting = new Map<number, { resolve: (answer: unknown) => void, reject: (error: Error) => void }>()
   let lastId = 0

@@ -1,4 +1,5 @@
 import { acts } from './acts.ts'
+import { logLevels, ratioOfLog, type LogLevel } from './log.ts'
 import type { LookupsMeasurement } from './lookups.ts'
 import type { Measurement } from './measure.ts'
 import { timesRoundsForFivePercent, type Cell } from './scenes.ts'
@@ -30,7 +31,8 @@ export function formatReport (result: BenchResult): string {
     ...formatSizes(result.sizes),
     ...formatLookups(result.lookups),
     ...formatMemory(result.memory),
-    ...formatService(result.service)
+    ...formatService(result.service),
+    ...formatLog(result.log)
   ].join('\n\n')
 }
 
@@ -40,7 +42,7 @@ function describeRun ({
 }: BenchResult): string {
   return (
     `Measured at ${startedAt} with \`${command}\`: ${rounds} rounds of ${secondsEach} s for each variant in turn, and ${tokenCount} different tokens. ` +
-    `With one connection, and for the sizes of the blocklist, there are ${timesRoundsForFivePercent * rounds} rounds, so that a difference of 5 % shows. ` +
+    `With one connection, for the sizes of the blocklist, and for the log, there are ${timesRoundsForFivePercent * rounds} rounds, so that a difference of 5 % shows. ` +
     `Machine: ${cpu}, ${cores} cores, ${memoryGiB} GiB, Node ${node}, Redis ${redis}; ${sharing}. Its load average was ${before.toFixed(1)} before the run and ${after.toFixed(1)} after it.`
   )
 }
@@ -160,6 +162,25 @@ function formatService (service: BenchResult['service']): string[] {
           of(({ delayP99Ms }) => delayP99Ms), of(({ loginsPerSecond }) => loginsPerSecond, 0)
         ]
       ]
+    )
+  ]
+}
+
+const levelNames: Record<LogLevel, string> = { silent: 'no log: `silent`', info: 'the default: `info`' }
+
+/** Formats how much of its core the server used. A server that waits for the load has fewer requests in each turn. */
+const coreShare = (measurements: Measurement[]) =>
+  `${spreadOf(measurements.map(({ perSecond, cpuMicros }) => perSecond * cpuMicros / 1e4)).median.toFixed(0)} %`
+
+/** Returns the table that compares the default log with no log. */
+export function formatLog (log: BenchResult['log']): string[] {
+  if (log === undefined) return []
+  const comparison: Record<LogLevel, string> = { silent: '1', info: withSpread(ratioOfLog(log), 2) }
+  return [
+    '## The log of the service: `GET /token`, 50 connections',
+    table(
+      ['`LOG_LEVEL`', ...figureNames, 'share of its core', 'CPU compared with no log'],
+      logLevels.map(level => [levelNames[level], ...figures(log[level]), coreShare(log[level]), comparison[level]])
     )
   ]
 }

@@ -1,3 +1,4 @@
+import type { LogResult } from './log.ts'
 import type { LookupsMeasurement } from './lookups.ts'
 import type { Measurement } from './measure.ts'
 import type { Machine } from './processes.ts'
@@ -18,5 +19,6 @@ export interface BenchResult {
   lookups?: LookupsMeasurement[]
   memory?: MemoryMeasurement[]
   service?: ServiceResult
+  log?: LogResult
   rebuild?: RebuildResult
 }

@@ -3,11 +3,11 @@ import type { AddressInfo } from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
-import { issueToken, openSession, signUp, type Pair } from '../support/people.ts'
+import { issueToken, signIn, signUp, type Pair } from '../support/people.ts'
 import { answer, givenArgument, usedMicros } from './processes.ts'
 
-/** This process runs the whole service, with its record, on Postgres and Redis. Its log is off. */
-const app = buildApp(loadConfig(givenArgument<Record<string, string>>()), false)
+/** This process runs the whole service, with its record, on Postgres and Redis. It logs as the service itself does. */
+const app = buildApp(loadConfig(givenArgument<Record<string, string>>()))
 await app.ready()
 await app.listen({ port: 0, host: '127.0.0.1' })
 const address = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
@@ -25,8 +25,8 @@ answer({
       Array.from({ length: count }, () => issueToken(app, { userId: randomUUID(), sessionId: randomUUID() }))
     ),
   /** Opens this number of sessions of one user. */
-  openSessions: ({ username, count }: { username: string, count: number }): Promise<Pair[]> =>
-    Promise.all(Array.from({ length: count }, () => openSession(app, username))),
+  signIns: ({ username, count }: { username: string, count: number }): Promise<Pair[]> =>
+    Promise.all(Array.from({ length: count }, () => signIn(app, username))),
   startDelay () {
     delay.reset()
     delay.enable()

@@ -10,6 +10,11 @@ export interface Spread {
   max: number
 }
 
+/** Returns the spread of the ratios of each round. The load of the machine changes from round to round. */
+export function spreadOfRatios (ours: readonly number[], theirs: readonly number[]): Spread {
+  return spreadOf(ours.map((each, round) => each / (theirs[round] ?? NaN)))
+}
+
 export function spreadOf (values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1

@@ -5,6 +5,7 @@ import type { LoadResult } from './load.ts'
 import { inTurn, warmUp, type Measurement, type Subject } from './measure.ts'
 import { startHelper, type Helper } from './processes.ts'
 import { startRedis } from './redis.ts'
+import { startService } from './start-service.ts'
 import { open, withClosing, type Effort } from './scenes.ts'
 import { tokenCount } from './tokens.ts'
 
@@ -34,17 +35,6 @@ const readSeconds = 5
 /** The time for which the storm goes on before and after the measurement, in seconds. */
 const stormMarginSeconds = 1
 
-const serviceEnv = (databaseUrl: string, redisUrl: string) => ({
-  ISSUER: 'https://auth.example.com',
-  KEY_ENCRYPTION_SECRET: 'a secret for benchmarks, of 32 bytes',
-  DATABASE_URL: databaseUrl,
-  REDIS_URL: redisUrl,
-  RATE_LIMITS: 'off',
-  BLOCKLIST_DEADLINE_MS: '5000',
-  DATABASE_DEADLINE_MS: '10000',
-  MAX_SESSIONS: '1000'
-})
-
 /** Measures the service: the cost of its check and of its acts, and `GET /me` during a login storm. */
 export async function measureService ({ rounds, seconds, say }: Effort): Promise<ServiceResult> {
   return await withClosing(async close => {
@@ -54,7 +44,7 @@ export async function measureService ({ rounds, seconds, say }: Effort): Promise
     const [load, storm] = [
       await open(startHelper('load.js', 'load'), close), await open(startHelper('load.js', 'load'), close)
     ]
-    const service = await open(startHelper('service.js', 'server', serviceEnv(database.url, redis.url)), close)
+    const service = await open(startService({ database, redis, level: 'silent' }), close)
     const address = await service.ask<string>('address')
     say('the service, GET /token')
     const tokens = await service.ask<string[]>('issue', tokenCount)

@@ -1,6 +1,6 @@
 import type { Measurement } from './measure.ts'
 import type { BenchResult } from './result.ts'
-import { spreadOf, type Spread } from './statistics.ts'
+import { spreadOf, spreadOfRatios, type Spread } from './statistics.ts'
 import type { Algorithm } from './tokens.ts'
 import type { VariantName } from './variants.ts'
 
@@ -27,7 +27,6 @@ function judgeCells ({ cells }: BenchResult): Judgement[] {
   const find = (variant: VariantName, connections: number, algorithm: Algorithm) =>
     cells.find(cell => cell.variant === variant && cell.connections === connections && cell.algorithm === algorithm)
       ?.measurements
-  /** Compares measurements of the same round, because the load of the machine changes from round to round. */
   const ratio = (
     what: string,
     limit: number,
@@ -39,7 +38,7 @@ function judgeCells ({ cells }: BenchResult): Judgement[] {
     if (ours === undefined || theirs === undefined) {
       return [{ what, limit: `at most ${limit.toFixed(2)} ×`, measured: undefined, isReached: false }]
     }
-    const ratios = spreadOf(ours.map((each, round) => each[field] / (theirs[round]?.[field] ?? NaN)))
+    const ratios = spreadOfRatios(ours.map(each => each[field]), theirs.map(each => each[field]))
     return [
       {
         what,
@@ -90,11 +89,9 @@ function judgeCells ({ cells }: BenchResult): Judgement[] {
 
 /** Checks the size that differs most from an empty blocklist. */
 function judgeSizes ({ sizes = {} }: BenchResult): Judgement[] {
-  const [empty = [], ...others] = Object.values(sizes)
+  const [empty = [], ...others] = Object.values(sizes).map(measurements => measurements.map(each => each.cpuMicros))
   const worst = others
-    .map(measurements =>
-      spreadOf(measurements.map(({ cpuMicros }, round) => cpuMicros / (empty[round]?.cpuMicros ?? NaN)))
-    )
+    .map(each => spreadOfRatios(each, empty))
     .toSorted((a, b) => Math.abs(b.median - 1) - Math.abs(a.median - 1))[0]
   return [
     {

@@ -7,9 +7,10 @@ import { Settings } from '../../src/settings/settings.ts'
 import {
   build, buildUnready, freshEmbeddedEnv, issuer, scratchFolder, secret, serversEnv, withoutTables
 } from '../support/app.ts'
-import { fail, signout, succeed } from '../support/cli.ts'
-import { get, password, signUp } from '../support/people.ts'
+import { asProcess, fail, signout, succeed } from '../support/cli.ts'
+import { password, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
+import { get } from '../support/requests.ts'
 import { postgresUrl, redisUrl } from '../support/services.ts'
 import { timed } from '../support/wait.ts'
 
@@ -133,7 +134,8 @@ t.test('check-config says for each server if it is reachable, and does not hang'
   const unreachable = { DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db', REDIS_URL: 'redis://:hush@127.0.0.1:1' }
   const stalling = { DATABASE_URL: await stalled(t, postgresUrl()), REDIS_URL: await stalled(t, redisUrl()) }
   await Promise.all([unreachable, stalling].map(async servers => {
-    const { value: end, elapsedMs } = await timed(() => signout(t, ['check-config'], { env: { ...env, ...servers } }))
+    const options = { env: { ...env, ...servers } }
+    const { value: end, elapsedMs } = await timed(() => asProcess.signout(t, ['check-config'], options))
     t.equal(end?.code, 1)
     t.match(
       end?.stderr,
@@ -165,7 +167,7 @@ t.test('a command that cannot reach a server prints one line, and does not hang'
   ] as const
   await Promise.all(cases.map(async ([args, name, url]) => {
     const { value: line, elapsedMs } = await timed(() =>
-      fail(t, 1, [...args], { env: { ...env, [name]: url }, input: password })
+      asProcess.fail(t, 1, [...args], { env: { ...env, [name]: url }, input: password })
     )
     t.match(line, new RegExp(`^${name}: cannot connect to .* or correct the variable\\.$`))
     t.notMatch(line, 'hush')

@@ -1,10 +1,13 @@
 import { decodeJwt } from 'jose'
 import t from 'tap'
 import { build, embeddedEnv, serversEnv } from '../support/app.ts'
-import { fail, succeed } from '../support/cli.ts'
-import { bearer, get, openSession, password, refresh, signUp } from '../support/people.ts'
+import { asProcess } from '../support/cli.ts'
+import { password, signIn, signInAt, signUp } from '../support/people.ts'
+import { fetchFrom, get, refresh } from '../support/requests.ts'
 import { spawnServer, startServer } from '../support/server-process.ts'
 import { until } from '../support/wait.ts'
+
+const { fail, succeed } = asProcess
 
 const commands = [
   ['migrate'],
@@ -17,15 +20,9 @@ const commands = [
 t.test('embedded: while a server runs, each command asks to stop it first, and harms nothing', async t => {
   const env = await embeddedEnv(t)
   const server = await startServer(t, env)
-  const post = (path: string) =>
-    fetch(`${server.address}${path}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ username: 'ada', password })
-    })
-  await post('/register')
-  const { access_token: token } = await (await post('/login')).json() as { access_token: string }
-  const me = async () => (await fetch(`${server.address}/me`, { headers: bearer(token) })).status
+  await fetchFrom(server.address, 'POST /register', { body: { username: 'ada', password } })
+  const { access_token: token } = await signInAt(server.address, 'ada')
+  const me = async () => (await fetchFrom(server.address, 'GET /me', { token })).status
   await Promise.all(commands.map(async args => {
     t.equal(
       await fail(t, 1, args, { env, input: password }),
@@ -41,7 +38,7 @@ t.test('embedded: while a server runs, each command asks to stop it first, and h
     t.equal((await succeed(t, ['sessions', 'list', 'ada'], { env })).trimEnd().split('\n').length, 2)
     t.equal(await fail(t, 1, ['sessions', 'list', 'grace'], { env }), 'There is no user named grace.')
     const again = await startServer(t, env)
-    t.equal((await fetch(`${again.address}/me`, { headers: bearer(token) })).status, 200)
+    t.equal((await fetchFrom(again.address, 'GET /me', { token })).status, 200)
   })
 })
 
@@ -49,8 +46,8 @@ t.test('embedded: the next server refuses access and refresh tokens revoked on t
   const env = await embeddedEnv(t)
   const before = await build(t, env)
   const { username, token } = await signUp(before)
-  const pair = await openSession(before, username)
-  const alone = await openSession(before, username)
+  const pair = await signIn(before, username)
+  const alone = await signIn(before, username)
   const good = await signUp(before)
   await before.close()
   const { jti, sid } = decodeJwt(alone.access_token)
@@ -80,7 +77,7 @@ t.test('the command serve runs the same server as npm start', async t => {
   const { child, ended, output } = spawnServer(t, { PORT: '0', ...await serversEnv(t) }, 'cli.js', ['serve'])
   await until('it listens', () => output().includes('Documentation: '), 60_000)
   const address = /Listening: (http:\/\/[^"\s]+)/.exec(output())?.[1]
-  t.equal((await fetch(`${address}/health/ready`)).status, 200)
+  t.equal((await fetchFrom(String(address), 'GET /health/ready')).status, 200)
   child.kill('SIGTERM')
   t.equal(await ended, 0)
   const refused = spawnServer(t, { PORT: 'http' }, 'cli.js', ['serve'])

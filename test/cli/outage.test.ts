@@ -2,13 +2,15 @@ import { decodeJwt } from 'jose'
 import t, { type Test } from 'tap'
 import { describeUrl } from '../../src/input/describe-url.ts'
 import { build, serversEnv, type Env } from '../support/app.ts'
-import { fail } from '../support/cli.ts'
-import { outcome } from '../support/device.ts'
-import { get, signIn, signUp } from '../support/people.ts'
+import { asProcess } from '../support/cli.ts'
+import { signIn, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { onPostgres } from '../support/record.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { get, outcome } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
+
+const { fail } = asProcess
 
 const onRecord =
   'The revocation is recorded, and takes effect automatically when Redis returns. You can safely repeat the command.'
@@ -24,7 +26,7 @@ async function expectRecorded (
 ): Promise<void> {
   const service = await build(t, env)
   const { username } = await signUp(service)
-  const token = await signIn(service, username)
+  const { access_token: token } = await signIn(service, username)
   const claims = decodeJwt(token) as { sid: string, jti: string, sub: string }
   const args = toCommand(claims)
   const line = await fail(t, 1, args, { env: { ...env, REDIS_URL: awayUrl } })

@@ -6,8 +6,9 @@ import { unknownUser } from '../../src/cli/commands/find-user.ts'
 import { entryKey } from '../../src/entries/revocation.ts'
 import { build, serversEnv } from '../support/app.ts'
 import { fail, succeed } from '../support/cli.ts'
-import { get, logOut, openSession, refresh, signUp } from '../support/people.ts'
+import { signIn, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { get, logOut, refresh } from '../support/requests.ts'
 import { redisUrl } from '../support/services.ts'
 
 t.test('revoke prints one line for an unknown user, an unknown session and an invalid token', async t => {
@@ -79,7 +80,7 @@ t.test('the ended sessions of a deleted user can be revoked again', async t => {
   const env = await serversEnv(t)
   const app = await build(t, env)
   const { id, username } = await signUp(app)
-  const pair = await openSession(app, username)
+  const pair = await signIn(app, username)
   await app.userAdministration.delete(id, {})
   t.equal((await refresh(app, pair.refresh_token)).statusCode, 401)
   t.equal(
@@ -94,7 +95,7 @@ t.test('a revocation that Redis did not confirm is a failure, and can be repeate
   const env = { ...await serversEnv(t), REDIS_URL: redis.url }
   const app = await build(t, env)
   const { username, token } = await signUp(app)
-  const pair = await openSession(app, username)
+  const pair = await signIn(app, username)
   const client = new Redis(redis.url)
   t.teardown(() => { client.disconnect() })
   await client.client('PAUSE', 60_000, 'WRITE')

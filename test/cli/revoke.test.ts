@@ -1,49 +1,48 @@
-import { decodeJwt } from 'jose'
 import t, { type Test } from 'tap'
 import { serversEnv, type Env } from '../support/app.ts'
 import { succeed } from '../support/cli.ts'
-import { bearer, password, type Pair } from '../support/people.ts'
+import { password, signInAt, type Pair } from '../support/people.ts'
+import { fetchFrom } from '../support/requests.ts'
 import { startServer } from '../support/server-process.ts'
+import { claimsOf, sessionIdOf } from '../support/sessions.ts'
 
 /** A replica, and people who are signed in there. */
 async function startReplica (t: Test) {
   // A long deadline, for a busy machine: the answers count here, not their speed.
   const env: Env = { ...await serversEnv(t), BLOCKLIST_DEADLINE_MS: '2000' }
   const { address } = await startServer(t, env)
-  const post = async (path: string, body: unknown) =>
-    await fetch(`${address}${path}`, {
-      method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body)
-    })
   return {
     env,
-    signUp: async (username: string) =>
-      (await (await post('/register', { username, password })).json() as { id: string }).id,
-    signIn: async (username: string) => await (await post('/login', { username, password })).json() as Pair,
-    refreshStatus: async ({ refresh_token: token }: Pair) => (await post('/refresh', { refresh_token: token })).status,
+    register: async (username: string) => {
+      const answer = await fetchFrom(address, 'POST /register', { body: { username, password } })
+      return (await answer.json() as { id: string }).id
+    },
+    signIn: (username: string) => signInAt(address, username),
+    refreshStatus: async ({ refresh_token: token }: Pair) =>
+      (await fetchFrom(address, 'POST /refresh', { body: { refresh_token: token } })).status,
     /** Sends a request with the token to the replica. Returns `accepted`, or the code of the error. */
     check: async ({ access_token: token }: Pair) => {
-      const answer = await fetch(`${address}/me`, { headers: bearer(token) })
+      const answer = await fetchFrom(address, 'GET /me', { token })
       return answer.status === 200 ? 'accepted' : (await answer.json() as { error: string }).error
     }
   }
 }
 
-const sidOf = ({ access_token: token }: Pair) => String(decodeJwt(token)['sid'])
-const jtiOf = ({ access_token: token }: Pair) => String(decodeJwt(token).jti)
+const jtiOf = (pair: Pair) => claimsOf(pair).jti
 
 t.test('a running replica refuses tokens at once after their revocation by command (P1, P5)', async t => {
-  const { env, signUp, signIn, check, refreshStatus } = await startReplica(t)
-  const id = await signUp('ada')
+  const { env, register, signIn, check, refreshStatus } = await startReplica(t)
+  const id = await register('ada')
   const revoke = (...args: string[]) => succeed(t, ['revoke', ...args], { env })
 
   await t.test('revoke --session ends that session with its refresh token, and no other session', async t => {
     const [one, other] = [await signIn('ada'), await signIn('ada')]
     t.equal(await check(one), 'accepted')
-    t.equal(await revoke('--session', sidOf(one).toUpperCase()), `Ended the session ${sidOf(one)}.\n`)
+    t.equal(await revoke('--session', sessionIdOf(one).toUpperCase()), `Ended the session ${sessionIdOf(one)}.\n`)
     t.same([await check(one), await refreshStatus(one), await check(other)], ['token_revoked', 401, 'accepted'])
     t.equal(
-      await revoke('--session', sidOf(one)),
-      `The session ${sidOf(one)} has ended already. What had ended before was revoked again.\n`
+      await revoke('--session', sessionIdOf(one)),
+      `The session ${sessionIdOf(one)} has ended already. What had ended before was revoked again.\n`
     )
   })
 
@@ -61,7 +60,7 @@ t.test('a running replica refuses tokens at once after their revocation by comma
       const pairs = [await signIn('ada'), await signIn('ada')]
       const lines = await revoke('--user', user)
       for (const pair of pairs) {
-        t.match(lines, `Ended the session ${sidOf(pair)}.\n`)
+        t.match(lines, `Ended the session ${sessionIdOf(pair)}.\n`)
         t.equal(await check(pair), 'token_revoked')
       }
     }
@@ -73,14 +72,14 @@ t.test('a running replica refuses tokens at once after their revocation by comma
 })
 
 t.test('revoke --dry-run names the sessions and tokens that would end, and ends nothing', async t => {
-  const { env, signUp, signIn, check, refreshStatus } = await startReplica(t)
-  const id = await signUp('ada')
+  const { env, register, signIn, check, refreshStatus } = await startReplica(t)
+  const id = await register('ada')
   const pair = await signIn('ada')
   const preview = (...args: string[]) => succeed(t, ['revoke', '--dry-run', ...args], { env })
   await Promise.all(
     [
-      ['--user', 'ada'], ['--session', sidOf(pair)]
-    ].map(async args => { t.equal(await preview(...args), `Would end the session ${sidOf(pair)}.\n`) })
+      ['--user', 'ada'], ['--session', sessionIdOf(pair)]
+    ].map(async args => { t.equal(await preview(...args), `Would end the session ${sessionIdOf(pair)}.\n`) })
   )
   await Promise.all(
     [pair.access_token, jtiOf(pair)].map(async token => {

@@ -1,16 +1,15 @@
 import t from 'tap'
 import { build, serversEnv } from '../support/app.ts'
 import { fail, succeed } from '../support/cli.ts'
-import { logOut, password, signUp } from '../support/people.ts'
+import { password, signIn, signUp } from '../support/people.ts'
+import { logOut } from '../support/requests.ts'
 
 t.test('sessions list prints the live sessions of a user as a table, newest first', async t => {
   const env = await serversEnv(t)
   const app = await build(t, env)
   const { id, username, token } = await signUp(app)
-  const signIn = (userAgent: string) =>
-    app.inject({ method: 'POST', url: '/login', payload: { username, password }, headers: { 'user-agent': userAgent } })
-  await signIn('Firefox/1')
-  await signIn('Firefox/2')
+  await signIn(app, username, { userAgent: 'Firefox/1' })
+  await signIn(app, username, { userAgent: 'Firefox/2' })
   await logOut(app, token)
   for (const user of [id, username.toUpperCase()]) {
     const [heading, ...lines] = (await succeed(t, ['sessions', 'list', user], { env })).trimEnd().split('\n')
@@ -46,9 +45,7 @@ t.test('sessions list escapes control characters in a user agent', async t => {
   const app = await build(t, env)
   const { username } = await signUp(app)
   const userAgent = '\u001b[2Jred\u001b[31m\u009b1mline\nand\u202eanother\u2028one'
-  await app.inject({
-    method: 'POST', url: '/login', payload: { username, password }, headers: { 'user-agent': userAgent }
-  })
+  await signIn(app, username, { userAgent })
   const output = await succeed(t, ['sessions', 'list', username], { env })
   t.match(output, /red.*line.*and.*another.*one\n/)
   t.notMatch(output.replaceAll('\n', ''), /[\p{C}\u2028]/u)

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { packageRoot, version } from '../../src/package-root.ts'
-import { fail, signout, succeed } from '../support/cli.ts'
+import { asProcess, fail, signout, succeed } from '../support/cli.ts'
 
 const commands = [
   [],
@@ -30,7 +30,7 @@ t.test('each command has a help text that names the exit codes, in lines of at m
 })
 
 t.test('--version prints the version of the package', async t => {
-  t.equal(await succeed(t, ['--version']), `${version}\n`)
+  t.equal(await asProcess.succeed(t, ['--version']), `${version}\n`)
 })
 
 /** Wrong command lines, each with the line that is printed. */
@@ -79,6 +79,8 @@ const wrongLines: Array<[string[], string]> = [
 
 t.test('a wrong command line exits with 2 and one line that names the help', async t => {
   await Promise.all(wrongLines.map(async ([args, line]) => { t.equal(await fail(t, 2, args), line) }))
+  const [[args, line] = [[], '']] = wrongLines
+  t.equal(await asProcess.fail(t, 2, args), line, 'as a process too')
 })
 
 t.test('a missing command prints the help as an error', async t => {

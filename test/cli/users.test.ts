@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process'
 import { decodeJwt } from 'jose'
 import t from 'tap'
 import { build, embeddedEnv, scratchFolder, serversEnv } from '../support/app.ts'
-import { fail, signout, succeed } from '../support/cli.ts'
-import { get, openSession, password, refresh, signIn, signUp } from '../support/people.ts'
+import { asProcess, fail, signout, succeed } from '../support/cli.ts'
+import { password, signIn, signUp } from '../support/people.ts'
+import { get, refresh, send } from '../support/requests.ts'
 import { compiledFile } from '../support/server-process.ts'
 import { inTerminal } from '../support/terminal.ts'
 import { undisturbed } from '../support/undisturbed.ts'
@@ -17,14 +18,15 @@ for (const [storage, makeEnv] of [['embedded', embeddedEnv], ['Postgres and Redi
       /^Created the administrator Root with the id [0-9a-f-]{36}\.\n$/
     )
     t.match(
-      await succeed(t, ['user', 'create', 'ada'], { env, input: `${password}\r\n`, keepOpen: true }),
+      await asProcess.succeed(t, ['user', 'create', 'ada'], { env, input: `${password}\r\n`, keepOpen: true }),
       /^Created the user ada with the id [0-9a-f-]{36}\.\n$/
     )
     const app = await build(t, env)
-    const token = await signIn(app, 'root')
+    const { access_token: token } = await signIn(app, 'root')
     t.equal(decodeJwt(token)['scope'], 'admin')
     t.equal((await get(app, '/users', token)).statusCode, 200)
-    t.equal((await get(app, '/users', await signIn(app, 'ada'))).statusCode, 403, 'who is none does not')
+    const { access_token: other } = await signIn(app, 'ada')
+    t.equal((await get(app, '/users', other)).statusCode, 403, 'who is none does not')
   })
 }
 
@@ -91,7 +93,7 @@ t.test('a disabled user is signed out everywhere at once, and can sign in after 
   const env = await serversEnv(t)
   const app = await build(t, env)
   const { id, username, token } = await signUp(app)
-  const pair = await openSession(app, username)
+  const pair = await signIn(app, username)
   for (const user of [username.toUpperCase(), id]) {
     t.equal(
       await succeed(t, ['user', 'disable', user], { env }),
@@ -102,7 +104,7 @@ t.test('a disabled user is signed out everywhere at once, and can sign in after 
     }
   }
   t.equal((await refresh(app, pair.refresh_token)).statusCode, 401)
-  t.same(await signIn(app, username), undefined)
+  t.same((await send(app, 'POST /login', { body: { username, password } })).json().access_token, undefined)
   for (const user of [id, username]) {
     t.equal(await succeed(t, ['user', 'enable', user], { env }), `${username} (${id}) is active, and can sign in.\n`)
   }
@@ -147,7 +149,8 @@ t.test('changes on the command line are recorded as acts of an operator', async 
   const { stdout } = await signout(t, ['user', 'disable', id], { env })
   t.notMatch(stdout, 'status_changed', 'and not printed')
   await succeed(t, ['user', 'enable', id], { env })
-  const { events } = (await get(app, '/me/security-events', await signIn(app, username))).json() as {
+  const { access_token: token } = await signIn(app, username)
+  const { events } = (await get(app, '/me/security-events', token)).json() as {
     events: Array<{ type: string, by_admin: boolean }>
   }
   t.equal(events.filter(({ type, by_admin: byAdmin }) => type === 'status_changed' && byAdmin).length, 2)

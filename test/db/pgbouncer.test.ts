@@ -5,10 +5,9 @@ import type { Database } from '../../src/db/database.ts'
 import { openPostgres } from '../../src/db/postgres/postgres.ts'
 import { OutageError, StartupError } from '../../src/errors.ts'
 import { build, serversEnv } from '../support/app.ts'
-import { outcome } from '../support/device.ts'
-import { ask } from '../support/expect.ts'
-import { get, logOut, openSession, refresh, signUp } from '../support/people.ts'
+import { signIn, signUp } from '../support/people.ts'
 import { pgBouncerTo } from '../support/pgbouncer.ts'
+import { get, logOut, outcome, refresh } from '../support/requests.ts'
 import { scratchDatabase } from '../support/services.ts'
 import { until } from '../support/wait.ts'
 
@@ -92,13 +91,13 @@ for (const settings of modes) {
     const a = await build(t, { ...env, DATABASE_URL })
     const b = await build(t, { ...env, DATABASE_URL })
     const { username } = await signUp(a)
-    const pair = await openSession(b, username)
+    const pair = await signIn(b, username)
     const next = (await refresh(a, pair.refresh_token)).json()
     t.equal(outcome(await get(b, '/me', next.access_token)), '200')
     t.equal(outcome(await logOut(a, next.access_token)), '200')
     for (const app of [a, b]) t.equal(outcome(await get(app, '/me', next.access_token)), '401 token_revoked')
     t.equal(
-      outcome(await ask(b, 'POST', '/refresh', undefined, { refresh_token: next.refresh_token })), '401 token_revoked'
+      outcome(await refresh(b, next.refresh_token)), '401 token_revoked'
     )
     const { rows: [left] } = await (await clientOf(t, DATABASE_URL)).query(leftInSession)
     t.same(

@@ -20,13 +20,13 @@ export const blocks = (text: string, language: string): string[] =>
   [...text.matchAll(new RegExp('^ *```' + language + '\\n([^]*?)^ *```', 'gm'))].map(match => match[1] ?? '')
 
 /** A command of a document, and the answer that the document shows. */
-export interface Step {
+export interface DocumentedCommand {
   command: string
   answer: string
 }
 
 /** Returns the commands in the `console` blocks of a text. Each begins with `$ `. */
-export function stepsOf (text: string): Step[] {
+export function stepsOf (text: string): DocumentedCommand[] {
   return blocks(text, 'console').join('\n').split(/^\$ /m).slice(1).map(step => {
     const [command = '', ...answer] = step.split('\n')
     return { command, answer: answer.join('\n') }
@@ -49,7 +49,7 @@ export const normalize = (text: string): string => text
  * @param adapt replaces the addresses of the document by those of the test
  * @param cwd a folder that keeps the files and the variables of the commands, for a second run
  */
-export function runSteps (t: Test, steps: Step[], adapt: (command: string) => string, cwd: string): void {
+export function runSteps (t: Test, steps: DocumentedCommand[], adapt: (command: string) => string, cwd: string): void {
   const script = [
     'touch variables; . ./variables',
     ...steps.map(({ command }) => `${adapt(command)}\necho; echo "<end>"`),

@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process'
 import t, { type Test } from 'tap'
 import { findProgramFolder } from '../../scripts/services/programs.ts'
 import { build, patient, scratchFolder, serversEnv, type Env } from '../support/app.ts'
-import { get, logOut, openSession, refresh, signUp } from '../support/people.ts'
+import { signIn, signUp } from '../support/people.ts'
+import { get, logOut, refresh } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
 import { blocks, read } from './markdown.ts'
 
@@ -22,7 +23,7 @@ async function restoreBackup (t: Test) {
   const run = runnerIn(scratchFolder(t), env)
   const before = await build(t, env)
   const { username } = await signUp(before)
-  const [live, ended] = [await openSession(before, username), await openSession(before, username)]
+  const [live, ended] = [await signIn(before, username), await signIn(before, username)]
   run(backUp)
   t.equal((await logOut(before, ended.access_token)).statusCode, 200)
   const late = await signUp(before)
@@ -55,12 +56,12 @@ t.test('after docs/stolen-token.md was followed, no token of a leaked secret is 
   const replaceKeys = blocks(read('docs/stolen-token.md'), 'sh').find(block => block.includes('signing_keys')) ?? ''
   const before = await build(t, env)
   const { username } = await signUp(before)
-  const stolen = await openSession(before, username)
+  const stolen = await signIn(before, username)
   await before.close()
   runnerIn(scratchFolder(t), env)(replaceKeys)
   const after = await build(t, { ...env, KEY_ENCRYPTION_SECRET: 'another secret, of more than 32 bytes' })
   t.equal((await get(after, '/me', stolen.access_token)).json().error, 'invalid_token')
   t.equal((await refresh(after, stolen.refresh_token)).json().error, 'token_expired')
-  const { access_token: token } = await openSession(after, username)
+  const { access_token: token } = await signIn(after, username)
   await until('a new token is accepted', async () => (await get(after, '/me', token)).statusCode === 200)
 })

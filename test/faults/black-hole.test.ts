@@ -1,9 +1,9 @@
 import t from 'tap'
-import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
-import { get, signIn } from '../support/people.ts'
+import { signIn } from '../support/people.ts'
 import { logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { get, outcome } from '../support/requests.ts'
 import { timed, until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
 
@@ -53,6 +53,6 @@ testFault(t, redisRows.unreachable, async t => {
     t.ok(elapsedMs < 5_000, `back ${Math.round(elapsedMs)} ms after the network`)
     for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
   }
-  const next = await signIn(a, username)
+  const { access_token: next } = await signIn(a, username)
   await until('logging out works as before', async () => (await timed(() => logOutFor(t, a, next))).error === undefined)
 })

@@ -1,14 +1,15 @@
 import t from 'tap'
 import { loadConfig } from '../../src/config.ts'
 import { buildUnready, serversEnv } from '../support/app.ts'
-import { fail, succeed } from '../support/cli.ts'
-import { outcome } from '../support/device.ts'
+import { asProcess } from '../support/cli.ts'
 import { testFault } from '../support/fault.ts'
-import { get } from '../support/people.ts'
 import { setPostgresClock } from '../support/postgres-clock.ts'
 import { logOutFor, startReplicas, untilAccepted } from '../support/replicas.ts'
+import { get, outcome } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
 import { serviceRows } from './rows/service.ts'
+
+const { fail, succeed } = asProcess
 
 const refusal =
   /DATABASE_URL: Postgres has a clock that differs from this machine's by [78]\.\d s, which is more than CLOCK_LEEWAY \(5 s\)\. Set both clocks by NTP\./

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import t from 'tap'
-import { administer, cutOffKey, expectRecovery, startReplica } from '../support/cut-off.ts'
+import { cutOffKey, expectRecovery, onRedis, startPluginReplica } from '../support/cut-off.ts'
 import { testFault } from '../support/fault.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { canReplicate, ownRedis } from '../support/redis-server.ts'
@@ -11,7 +11,7 @@ import { serviceRows } from './rows/service.ts'
 
 testFault(t, serviceRows.pluginRedisEmptied, async t => {
   const server = await ownRedis(t)
-  const replicas = [await startReplica(t, server.url), await startReplica(t, server.url)] as const
+  const replicas = [await startPluginReplica(t, server.url), await startPluginReplica(t, server.url)] as const
   const [a, b] = replicas
   const [revoked, kept] = [await a.issue(), await a.issue()]
   await a.revoke(revoked)
@@ -20,7 +20,7 @@ testFault(t, serviceRows.pluginRedisEmptied, async t => {
     [401, 401, 200, 200]
   )
   for (const empty of [
-    () => administer(server.url, redis => redis.flushall()),
+    () => onRedis(server.url, redis => redis.flushall()),
     async () => { await server.kill(); await server.start() }
   ]) {
     await empty()
@@ -33,7 +33,7 @@ testFault(t, serviceRows.pluginRedisEmptied, async t => {
 
 testFault(t, serviceRows.pluginOldSnapshot, async t => {
   const server = await ownRedis(t)
-  const a = await startReplica(t, server.url)
+  const a = await startPluginReplica(t, server.url)
   const revoked = await a.issue()
   t.equal(await a.statusOf(revoked), 200)
   const snapshot = await server.snapshot()
@@ -41,7 +41,7 @@ testFault(t, serviceRows.pluginOldSnapshot, async t => {
   t.equal(await a.statusOf(revoked), 401)
   await server.kill()
   await server.start(snapshot)
-  t.equal(await administer(server.url, redis => redis.exists(cutOffKey)), 1, 'the snapshot has a cut-off')
+  t.equal(await onRedis(server.url, redis => redis.exists(cutOffKey)), 1, 'the snapshot has a cut-off')
   await expectRecovery(t, [a], revoked)
 
   await t.test('a replica that starts after the loss refuses the revoked token too', async t => {
@@ -50,7 +50,7 @@ testFault(t, serviceRows.pluginOldSnapshot, async t => {
     await a.revoke(before)
     await server.kill()
     await server.start(snapshot)
-    await expectRecovery(t, [await startReplica(t, server.url)], before)
+    await expectRecovery(t, [await startPluginReplica(t, server.url)], before)
   })
 })
 
@@ -63,7 +63,7 @@ testFault(t, serviceRows.pluginLaggingFailover, async t => {
   await until('the copy is in step', async () => /master_link_status:up/.test(await admin.info('replication')))
 
   const front = await proxyTo(t, '127.0.0.1', primary.port)
-  const a = await startReplica(t, `redis://127.0.0.1:${front.port}`)
+  const a = await startPluginReplica(t, `redis://127.0.0.1:${front.port}`)
   const revoked = await a.issue()
   t.equal(await a.statusOf(revoked), 200)
   await until('the copy has the cut-off', async () => await admin.exists(cutOffKey) === 1)
@@ -86,10 +86,10 @@ testFault(t, serviceRows.pluginLaggingFailover, async t => {
 testFault(t, serviceRows.pluginConnectionsLost, async t => {
   const server = await ownRedis(t)
   const proxy = await proxyTo(t, '127.0.0.1', server.port)
-  const a = await startReplica(t, `redis://127.0.0.1:${proxy.port}`)
+  const a = await startPluginReplica(t, `redis://127.0.0.1:${proxy.port}`)
   const [revoked, kept] = [await a.issue(), await a.issue()]
   await a.revoke(revoked)
-  const cutOff = await administer(server.url, redis => redis.get(cutOffKey))
+  const cutOff = await onRedis(server.url, redis => redis.get(cutOffKey))
   for (let round = 0; round < 3; round++) {
     proxy.lead(server.port)
     const statuses = new Set<number>()
@@ -100,21 +100,21 @@ testFault(t, serviceRows.pluginConnectionsLost, async t => {
     })
     t.notOk(statuses.has(401), [...statuses].join(', '))
   }
-  t.equal(await administer(server.url, redis => redis.get(cutOffKey)), cutOff)
+  t.equal(await onRedis(server.url, redis => redis.get(cutOffKey)), cutOff)
   t.equal(a.cutOffs.length, 1)
 })
 
 t.test('replicas that find the same thing wrong at once set one cut-off', async t => {
   const server = await ownRedis(t)
-  const replicas = await Promise.all(Array.from({ length: 5 }, () => startReplica(t, server.url)))
+  const replicas = await Promise.all(Array.from({ length: 5 }, () => startPluginReplica(t, server.url)))
   await Promise.all(replicas.map(({ blocklist }) => blocklist.ready()))
   for (const lose of [
-    () => administer(server.url, redis => redis.flushall()),
+    () => onRedis(server.url, redis => redis.flushall()),
     async () => { await server.kill(); await server.start() }
   ]) {
     await lose()
     await Promise.all(replicas.map(({ issue }) => issue()))
-    const [cutOff] = (await administer(server.url, redis => redis.get(cutOffKey)) ?? '').split(':')
+    const [cutOff] = (await onRedis(server.url, redis => redis.get(cutOffKey)) ?? '').split(':')
     t.same(replicas.map(({ cutOffs }) => cutOffs.at(-1)), replicas.map(() => Number(cutOff)))
   }
   t.same(replicas.map(({ cutOffs }) => cutOffs.length), replicas.map(() => 3))

@@ -1,11 +1,10 @@
 import t from 'tap'
 import { loadConfig } from '../../src/config.ts'
 import { build, buildUnready } from '../support/app.ts'
-import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
-import { get } from '../support/people.ts'
 import { evictWhatEnds } from '../support/redis-server.ts'
 import { expectNeverAccepted, logOutFor, startReplicas, untilAccepted } from '../support/replicas.ts'
+import { get, outcome } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
 

@@ -1,9 +1,9 @@
 import t from 'tap'
 import { testFault } from '../support/fault.ts'
+import { signIn } from '../support/people.ts'
 import { expectNeverAccepted, logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { fillRecord } from '../support/record.ts'
 import { ownRedis } from '../support/redis-server.ts'
-import { signIn } from '../support/people.ts'
 import { until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
 import { topologyRows } from './rows/topologies.ts'
@@ -11,7 +11,7 @@ import { topologyRows } from './rows/topologies.ts'
 testFault(t, redisRows.oldSnapshot, async t => {
   const replicas = await startReplicas(t)
   const { a, redis, leaving, username } = replicas
-  await logOutFor(t, a, await signIn(a, username))
+  await logOutFor(t, a, (await signIn(a, username)).access_token)
   const old = await redis.snapshot()
   await logOutFor(t, a, leaving)
   await expectNeverAccepted(t, replicas, leaving, async () => {
@@ -27,7 +27,7 @@ testFault(t, topologyRows.laggingFailover, async t => {
   const { a, leaving, username } = replicas
   const { host, port } = primary.peer()
   await lagging.admin.replicaof(host, port)
-  await logOutFor(t, a, await signIn(a, username))
+  await logOutFor(t, a, (await signIn(a, username)).access_token)
   await until('it follows', async () => (await lagging.admin.dbsize()) === (await primary.admin.dbsize()))
   await lagging.admin.replicaof('no', 'one')
   await logOutFor(t, a, leaving)
@@ -43,7 +43,7 @@ testFault(t, redisRows.emptyAtSameAddress, async t => {
   await expectNeverAccepted(t, replicas, replicas.leaving, async () => { proxy.lead(second.port) })
   t.ok(await second.admin.dbsize() > 0)
   await t.test('and neither does the first one, when it comes back without what was revoked meanwhile', async t => {
-    const later = await signIn(replicas.a, replicas.username)
+    const { access_token: later } = await signIn(replicas.a, replicas.username)
     await logOutFor(t, replicas.a, later)
     await expectNeverAccepted(t, replicas, later, async () => { proxy.lead(first.port) })
   })
@@ -52,7 +52,7 @@ testFault(t, redisRows.emptyAtSameAddress, async t => {
 t.test('a logout right after a FLUSHALL does not hide the logout before it (P2)', async t => {
   const replicas = await startReplicas(t)
   const { a, b, redis, leaving, username } = replicas
-  const second = await signIn(a, username)
+  const { access_token: second } = await signIn(a, username)
   await logOutFor(t, a, leaving)
   await expectNeverAccepted(t, replicas, leaving, async () => {
     await redis.admin.flushall()

@@ -2,10 +2,10 @@ import { Redis } from 'ioredis'
 import pg from 'pg'
 import t from 'tap'
 import { build, serversEnv, type Env } from '../support/app.ts'
-import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
-import { get, logOut, signIn, signUp } from '../support/people.ts'
+import { signIn, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { get, logOut, outcome } from '../support/requests.ts'
 import { timed, until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
 
@@ -18,7 +18,7 @@ testFault(t, redisRows.dataLost, async t => {
   const a = await build(t, env)
   const b = await build(t, env)
   const ada = await signUp(a, 'ada')
-  const other = await signIn(a, 'ada')
+  const { access_token: other } = await signIn(a, 'ada')
   t.equal((await get(b, '/token', ada.token)).statusCode, 200)
   t.equal((await logOut(a, ada.token)).statusCode, 200)
   t.equal((await get(b, '/token', ada.token)).statusCode, 401)

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import t from 'tap'
 import { faults } from './history/faults.ts'
-import { isAccepted, isConfirmedEnding, type Operation } from './history/operations.ts'
+import { wasAccepted, isConfirmedEnding, type Operation } from './history/operations.ts'
 import { describeRun, describeViolations } from './history/report.ts'
 import { runFaults, type Run } from './history/run.ts'
 
@@ -11,7 +11,7 @@ const seconds = 60
 
 /** How often each must have been seen: a run without requests or faults would pass as well. */
 const needed: Array<{ what: string, times: number, count: (run: Run) => number }> = [
-  { what: 'tokens were accepted', times: 200, count: countOf(isAccepted) },
+  { what: 'tokens were accepted', times: 200, count: countOf(wasAccepted) },
   { what: 'endings were confirmed', times: 50, count: countOf(isConfirmedEnding) },
   {
     what: 'endings were not confirmed',

@@ -5,6 +5,7 @@ import { build, serversEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { password, signUp } from '../support/people.ts'
 import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
+import { send } from '../support/requests.ts'
 import { randomName } from '../support/services.ts'
 import { timed, until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
@@ -34,12 +35,12 @@ async function watchedApp (t: Test, settings: Env = {}): Promise<Watched> {
 }
 
 async function guess (app: FastifyInstance, username: string): Promise<number> {
-  return (await app.inject({ method: 'POST', url: '/login', payload: { username, password: 'a wrong password' } }))
+  return (await send(app, 'POST /login', { body: { username, password: 'a wrong password' } }))
     .statusCode
 }
 
 async function register (app: FastifyInstance): Promise<number> {
-  return (await app.inject({ method: 'POST', url: '/register', payload: { username: randomName(), password } }))
+  return (await send(app, 'POST /register', { body: { username: randomName(), password } }))
     .statusCode
 }
 

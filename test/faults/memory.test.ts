@@ -1,16 +1,16 @@
 import t from 'tap'
-import { outcome } from '../support/device.ts'
-import { ask, sessionIdOf } from '../support/expect.ts'
 import { testFault } from '../support/fault.ts'
-import { get, logOut, openSession, password, signIn } from '../support/people.ts'
+import { password, signIn } from '../support/people.ts'
 import { logOutFor, startReplicas } from '../support/replicas.ts'
+import { get, logOut, outcome, send } from '../support/requests.ts'
+import { sessionIdOf } from '../support/sessions.ts'
 import { until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
 
 testFault(t, redisRows.full, async t => {
   const { a, apps, redis, username, good, leaving } = await startReplicas(t)
   await logOutFor(t, a, leaving)
-  const later = await signIn(a, username)
+  const { access_token: later } = await signIn(a, username)
   await redis.admin.config('SET', 'maxmemory', '1')
   t.equal(outcome(await logOut(a, later)), '503 revocation_unavailable')
   t.equal(outcome(await logOut(a, later)), '503 revocation_unavailable', 'again')
@@ -30,16 +30,18 @@ testFault(t, redisRows.full, async t => {
 
 t.test('once a replica refuses a token by the record, none accepts it, even after an unconfirmed logout', async t => {
   const { a, b, redis, username } = await startReplicas(t)
-  const other = await openSession(a, username)
+  const other = await signIn(a, username)
   const attempts = {
-    'DELETE /me/sessions/:id': (token: string) => ask(a, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, token),
-    'POST /logout?scope=others': (token: string) => ask(a, 'POST', '/logout?scope=others', token),
+    'DELETE /me/sessions/:id': (token: string) => send(a, `DELETE /me/sessions/${sessionIdOf(other)}`, { token }),
+    'POST /logout?scope=others': (token: string) => send(a, 'POST /logout?scope=others', { token }),
     'PUT /me/password': (token: string) =>
-      ask(a, 'PUT', '/me/password', token, { current_password: password, new_password: 'an entirely different one' }),
-    'DELETE /me': (token: string) => ask(a, 'DELETE', '/me', token, { password })
+      send(a, 'PUT /me/password', {
+        token, body: { current_password: password, new_password: 'an entirely different one' }
+      }),
+    'DELETE /me': (token: string) => send(a, 'DELETE /me', { token, body: { password } })
   }
   for (const [name, attempt] of Object.entries(attempts)) {
-    const leaving = await signIn(a, username)
+    const { access_token: leaving } = await signIn(a, username)
     await redis.admin.config('SET', 'maxmemory', '1')
     t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable')
     t.equal(outcome(await attempt(leaving)), '503 revocation_unavailable', `${name}, while that cannot be made known`)

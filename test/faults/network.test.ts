@@ -1,12 +1,12 @@
 import t, { type Test } from 'tap'
-import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
-import { get, logOut, signIn } from '../support/people.ts'
+import { signIn } from '../support/people.ts'
 import type { Proxy } from '../support/proxy.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import {
   expectNeverAccepted, logOutFor, proxied, startReplicas, untilAccepted, type Replicas
 } from '../support/replicas.ts'
+import { get, logOut, outcome } from '../support/requests.ts'
 import { timed, until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
 
@@ -44,7 +44,7 @@ testFault(t, redisRows.connectionsHalfOpen, async t => {
 
 testFault(t, redisRows.repliesLost, async t => {
   const { a, apps, username, good, leaving, proxy } = await behindProxy(t)
-  const later = await signIn(a, username)
+  const { access_token: later } = await signIn(a, username)
   proxy.loseReplies()
   for (const answer of [await get(a, '/token', good), await get(a, '/token', leaving), await logOut(a, later)]) {
     t.equal(outcome(answer), '503 revocation_unavailable')

@@ -1,17 +1,20 @@
 import { decodeJwt } from 'jose'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
-import { outcome } from '../support/device.ts'
-import { ask, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
 import { testFault } from '../support/fault.ts'
-import { get, openSession, password, signIn, type Pair } from '../support/people.ts'
+import { password, signIn, signUpAdmin, signUpWithSessions, type Pair } from '../support/people.ts'
 import { expectNeverAccepted, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { onPostgres } from '../support/record.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { get, logOut, outcome, send } from '../support/requests.ts'
+import { claimsOf, sessionIdOf } from '../support/sessions.ts'
 import { timed, until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
 
 interface Victim { id: string, username: string, own: Pair, other: Pair }
+
+/** The body of a change of the password. */
+const change = { current_password: password, new_password: 'an entirely different one' }
 
 /** The requests that end sessions or revoke tokens, and the sessions whose tokens are refused afterwards. */
 const endings: Record<
@@ -20,48 +23,48 @@ const endings: Record<
     end: (app: FastifyInstance, victim: Victim, admin: string) => ReturnType<typeof get>, ended: Array<'own' | 'other'>
   }
 > = {
-  'POST /logout': { end: (app, { own }) => ask(app, 'POST', '/logout', own.access_token), ended: ['own'] },
+  'POST /logout': { end: (app, { own }) => logOut(app, own.access_token), ended: ['own'] },
   'POST /logout?scope=all': {
-    end: (app, { own }) => ask(app, 'POST', '/logout?scope=all', own.access_token), ended: ['own', 'other']
+    end: (app, { own }) => send(app, 'POST /logout?scope=all', { token: own.access_token }), ended: ['own', 'other']
   },
   'POST /logout?scope=others': {
-    end: (app, { own }) => ask(app, 'POST', '/logout?scope=others', own.access_token), ended: ['other']
+    end: (app, { own }) => send(app, 'POST /logout?scope=others', { token: own.access_token }), ended: ['other']
   },
   'POST /logout with a refresh token': {
-    end: (app, { own }) => ask(app, 'POST', '/logout', undefined, { refresh_token: own.refresh_token }), ended: ['own']
+    end: (app, { own }) => send(app, 'POST /logout', { body: { refresh_token: own.refresh_token } }), ended: ['own']
   },
   'DELETE /me/sessions/:id': {
-    end: (app, { own, other }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, own.access_token),
+    end: (app, { own, other }) => send(app, `DELETE /me/sessions/${sessionIdOf(other)}`, { token: own.access_token }),
     ended: ['other']
   },
   'PUT /me/password': {
-    end: (app, { own }) =>
-      ask(app, 'PUT', '/me/password', own.access_token, {
-        current_password: password, new_password: 'an entirely different one'
-      }),
-    ended: ['other']
+    end: (app, { own }) => send(app, 'PUT /me/password', { token: own.access_token, body: change }), ended: ['other']
   },
   'DELETE /me': {
-    end: (app, { own }) => ask(app, 'DELETE', '/me', own.access_token, { password }), ended: ['own', 'other']
+    end: (app, { own }) => send(app, 'DELETE /me', { token: own.access_token, body: { password } }),
+    ended: ['own', 'other']
   },
   'DELETE /users/:id/sessions': {
-    end: (app, { id }, admin) => ask(app, 'DELETE', `/users/${id}/sessions`, admin), ended: ['own', 'other']
+    end: (app, { id }, admin) => send(app, `DELETE /users/${id}/sessions`, { token: admin }), ended: ['own', 'other']
   },
   'PUT /users/:id/role': {
-    end: (app, { id }, admin) => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }), ended: ['own', 'other']
+    end: (app, { id }, admin) => send(app, `PUT /users/${id}/role`, { token: admin, body: { role: 'admin' } }),
+    ended: ['own', 'other']
   },
   'PUT /users/:id/status': {
-    end: (app, { id }, admin) => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }),
+    end: (app, { id }, admin) => send(app, `PUT /users/${id}/status`, { token: admin, body: { status: 'disabled' } }),
     ended: ['own', 'other']
   },
   'DELETE /users/:id': {
-    end: (app, { id }, admin) => ask(app, 'DELETE', `/users/${id}`, admin), ended: ['own', 'other']
+    end: (app, { id }, admin) => send(app, `DELETE /users/${id}`, { token: admin }), ended: ['own', 'other']
   },
   'POST /revocations of a session': {
-    end: (app, { own }, admin) => ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(own) }), ended: ['own']
+    end: (app, { own }, admin) => send(app, 'POST /revocations', { token: admin, body: { sid: sessionIdOf(own) } }),
+    ended: ['own']
   },
   'POST /revocations of a token': {
-    end: (app, { own }, admin) => ask(app, 'POST', '/revocations', admin, { jti: decodeJwt(own.access_token).jti }),
+    end: (app, { own }, admin) =>
+      send(app, 'POST /revocations', { token: admin, body: { jti: claimsOf(own).jti } }),
     ended: ['own']
   }
 }
@@ -71,7 +74,7 @@ testFault(t, redisRows.revokingWhileDown, async t => {
   const admin = (await signUpAdmin(a)).token
   const victims = new Map<string, Victim>()
   for (const name of Object.keys(endings)) {
-    const { id, username, sessions } = await withSessions(a, 2)
+    const { id, username, sessions } = await signUpWithSessions(a, 2)
     const [own, other] = sessions as [Pair, Pair]
     victims.set(name, { id, username, own, other })
   }
@@ -108,7 +111,7 @@ testFault(t, redisRows.backAfterLogout, async t => {
   const replicas = await startReplicas(t)
   const { a, b, redis, leaving } = replicas
   await redis.kill()
-  t.equal(outcome(await ask(a, 'POST', '/logout', leaving)), '503 revocation_unavailable')
+  t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable')
   // Long enough for the delay between two attempts to reconnect to reach its maximum.
   await new Promise(resolve => setTimeout(resolve, 3_000))
   await expectNeverAccepted(t, replicas, leaving, async () => {
@@ -117,7 +120,7 @@ testFault(t, redisRows.backAfterLogout, async t => {
     t.ok(elapsedMs < 2_000 + 500, `after ${Math.round(elapsedMs)} ms`)
   })
   for (const app of [a, b]) {
-    const again = await ask(app, 'POST', '/logout', leaving)
+    const again = await logOut(app, leaving)
     t.equal(outcome(again), '401 token_revoked', 'trying again says that it took effect')
     t.match(again.headers['www-authenticate'], 'invalid_token')
   }
@@ -127,35 +130,34 @@ t.test('in an outage a revoked token, or a token of a former administrator, cann
   const { a, env, redis, username, userId, leaving } = await startReplicas(t)
   const admin = await signUpAdmin(a)
   const demoted = await signUpAdmin(a)
-  const other = await openSession(a, username)
-  t.equal((await ask(a, 'POST', '/revocations', admin.token, { token: leaving })).statusCode, 200)
-  t.equal((await ask(a, 'PUT', `/users/${demoted.id}/role`, admin.token, { role: 'user' })).statusCode, 200)
-  const later = (await signIn(a, demoted.username))
+  const other = sessionIdOf(await signIn(a, username))
+  t.equal((await send(a, 'POST /revocations', { token: admin.token, body: { token: leaving } })).statusCode, 200)
+  const demotion = await send(a, `PUT /users/${demoted.id}/role`, { token: admin.token, body: { role: 'user' } })
+  t.equal(demotion.statusCode, 200)
+  const { access_token: later } = await signIn(a, demoted.username)
   await redis.kill()
 
   const attempts = {
-    'a token revoked alone, POST /logout?scope=all': await ask(a, 'POST', '/logout?scope=all', leaving),
-    'a token revoked alone, POST /logout': await ask(a, 'POST', '/logout', leaving),
-    'a token revoked alone, DELETE /me/sessions/:id': await ask(
-      a, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, leaving
-    ),
-    'a token revoked alone, PUT /me/password': await ask(a, 'PUT', '/me/password', leaving, {
-      current_password: password, new_password: 'an entirely different one'
+    'a token revoked alone, POST /logout?scope=all': await send(a, 'POST /logout?scope=all', { token: leaving }),
+    'a token revoked alone, POST /logout': await logOut(a, leaving),
+    'a token revoked alone, DELETE /me/sessions/:id': await send(a, `DELETE /me/sessions/${other}`, { token: leaving }),
+    'a token revoked alone, PUT /me/password': await send(a, 'PUT /me/password', { token: leaving, body: change }),
+    'a token revoked alone, DELETE /me': await send(a, 'DELETE /me', { token: leaving, body: { password } }),
+    'a demoted administrator, DELETE /users/:id': await send(a, `DELETE /users/${userId}`, { token: demoted.token }),
+    'a demoted administrator, PUT /users/:id/role': await send(a, `PUT /users/${demoted.id}/role`, {
+      token: demoted.token, body: { role: 'admin' }
     }),
-    'a token revoked alone, DELETE /me': await ask(a, 'DELETE', '/me', leaving, { password }),
-    'a demoted administrator, DELETE /users/:id': await ask(a, 'DELETE', `/users/${userId}`, demoted.token),
-    'a demoted administrator, PUT /users/:id/role': await ask(a, 'PUT', `/users/${demoted.id}/role`, demoted.token, {
-      role: 'admin'
+    'a demoted administrator, POST /revocations': await send(a, 'POST /revocations', {
+      token: demoted.token, body: { subject: userId }
     }),
-    'a demoted administrator, POST /revocations': await ask(a, 'POST', '/revocations', demoted.token, {
-      subject: userId
-    }),
-    'a token that was forged': await ask(a, 'POST', '/logout', `${leaving.slice(0, -8)}AAAAAAAA`)
+    'a token that was forged': await logOut(a, `${leaving.slice(0, -8)}AAAAAAAA`)
   }
   // A 401 `token_revoked` must hold on every replica, which needs a Redis that accepts writes.
   const expected = (name: string) => name.includes('forged') ? '401 invalid_token' : '503 revocation_unavailable'
   for (const [name, answer] of Object.entries(attempts)) t.equal(outcome(answer), expected(name), name)
-  t.equal(outcome(await ask(a, 'DELETE', `/users/${userId}`, later)), '403 forbidden', 'nor with what they have now')
+  t.equal(
+    outcome(await send(a, `DELETE /users/${userId}`, { token: later })), '403 forbidden', 'nor with what they have now'
+  )
   const [row] = await onPostgres<{ live: number, admins: number }>(
     env,
     `select (select count(*)::int from sessions where user_id = '${userId}' and ended_at is null) as live,
@@ -185,7 +187,7 @@ t.test('once the record refuses a token, every replica refuses it', async t => {
   let said = ''
   await until(
     'one replica refuses it by the record',
-    async () => (said = outcome(await ask(a, 'POST', '/logout?scope=all', leaving))) === '401 token_revoked'
+    async () => (said = outcome(await send(a, 'POST /logout?scope=all', { token: leaving }))) === '401 token_revoked'
   )
   t.equal(said, '401 token_revoked')
   t.not(outcome(await get(b, '/token', leaving)), '200', 'and the other one, which trusts what it has in Redis')
@@ -193,14 +195,15 @@ t.test('once the record refuses a token, every replica refuses it', async t => {
 
 t.test('after a logout, neither token can end another session, also in an outage', async t => {
   const { a, env, redis } = await startReplicas(t)
-  const { id, sessions } = await withSessions(a, 2)
+  const { id, sessions } = await signUpWithSessions(a, 2)
   const [own, other] = sessions as [Pair, Pair]
-  t.equal((await ask(a, 'POST', '/logout', own.access_token)).statusCode, 200)
-  const withRefreshToken = () => ask(a, 'POST', '/logout?scope=all', undefined, { refresh_token: own.refresh_token })
+  t.equal((await logOut(a, own.access_token)).statusCode, 200)
+  const withRefreshToken = () => send(a, 'POST /logout?scope=all', { body: { refresh_token: own.refresh_token } })
   t.equal(outcome(await withRefreshToken()), '401 token_revoked')
   t.equal(outcome(await get(a, '/token', other.access_token)), '200')
   await redis.kill()
-  for (const answer of [await ask(a, 'POST', '/logout?scope=all', own.access_token), await withRefreshToken()]) {
+  const withAccessToken = () => send(a, 'POST /logout?scope=all', { token: own.access_token })
+  for (const answer of [await withAccessToken(), await withRefreshToken()]) {
     t.equal(outcome(answer), '503 revocation_unavailable')
   }
   const live = await onPostgres<{ id: string }>(

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { build, serversEnv } from '../support/app.ts'
-import { get, logOut, signIn, signUp } from '../support/people.ts'
+import { signIn, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { get, logOut } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
 
 t.test('P4: a logout during an outage is not lost', async t => {
@@ -10,7 +11,7 @@ t.test('P4: a logout during an outage is not lost', async t => {
   const a = await build(t, env)
   const b = await build(t, env)
   const ada = await signUp(a, 'ada')
-  const other = await signIn(a, 'ada')
+  const { access_token: other } = await signIn(a, 'ada')
 
   await redis.kill()
   const answer = await logOut(a, ada.token)

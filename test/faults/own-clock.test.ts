@@ -3,8 +3,9 @@ import { build, serversEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { keepLog } from '../support/log.ts'
 import { metricValue } from '../support/metrics.ts'
-import { bearer, openSession, password, signUp, type Pair } from '../support/people.ts'
+import { password, signIn, signUp, type Pair } from '../support/people.ts'
 import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
+import { fetchFrom, get, type RequestOptions, type Route } from '../support/requests.ts'
 import { spawnServer, startServer } from '../support/server-process.ts'
 import { settableClock, type SettableClock } from '../support/set-clock.ts'
 import { until } from '../support/wait.ts'
@@ -22,8 +23,8 @@ interface Scene {
   env: Env
   username: string
   /** Sends a request to the replica whose clock can be set. Returns the answer as `200` or `401 token_revoked`. */
-  ask (method: string, url: string, token?: string, body?: object): Promise<string>
-  describe (url: string): Promise<string>
+  ask (route: Route, options?: RequestOptions): Promise<string>
+  describe (path: string): Promise<string>
   /** Returns the log of the replica whose clock can be set. */
   output (): string
   /** Returns the log of the other replica. */
@@ -43,27 +44,22 @@ async function scene (t: Test): Promise<Scene> {
   const well = await build(t, env, { ...logger, level: 'info' })
   const clock = settableClock(t)
   const server = await startServer(t, { ...env, ...clock.env })
-  const send = (method: string, url: string, token?: string, body?: object) =>
-    fetch(server.address + url, {
-      method,
-      headers: {
-        ...token !== undefined && bearer(token), ...body !== undefined && { 'content-type': 'application/json' }
-      },
-      ...body !== undefined && { body: JSON.stringify(body) }
-    })
   return {
     clock,
     well,
     redis,
     env,
     username: (await signUp(well)).username,
-    async ask (...request) {
-      const answer = await send(...request)
+    async ask (route, options) {
+      const answer = await fetchFrom(server.address, route, options)
       if (answer.ok) return String(answer.status)
       if (answer.status === 503 && !answer.headers.has('retry-after')) return '503 without Retry-After'
       return `${answer.status} ${(await answer.json() as { error: string }).error}`
     },
-    describe: async url => await (await send('GET', url, url === '/metrics' ? scrapeToken : undefined)).text(),
+    async describe (path) {
+      const token = path === '/metrics' ? scrapeToken : undefined
+      return await (await fetchFrom(server.address, `GET ${path}`, { token })).text()
+    },
     output: server.output,
     log: text
   }
@@ -75,8 +71,8 @@ function keepAsking ({ ask, well }: Scene, token: string) {
   const over = new AbortController()
   const asking = (async () => {
     while (!over.signal.aborted) {
-      said.stepped.add(await ask('GET', '/token', token))
-      said.well.add(String((await well.inject({ url: '/token', headers: bearer(token) })).statusCode))
+      said.stepped.add(await ask('GET /token', { token }))
+      said.well.add(String((await get(well, '/token', token)).statusCode))
       await new Promise(resolve => setTimeout(resolve, 5))
     }
   })()
@@ -90,29 +86,31 @@ async function expectNothingSaidByTime (
   const { ask, well, username } = scene
   // By a clock that is off by 8 s, the token may still be good.
   if (Math.abs(seconds) > 60) {
-    t.equal(await ask('POST', '/logout', pair.access_token), '503 revocation_unavailable', 'a logout')
+    t.equal(await ask('POST /logout', { token: pair.access_token }), '503 revocation_unavailable', 'a logout')
   }
   if (seconds === 8) {
     t.equal(
-      await ask('PUT', '/me/password', pair.access_token, { current_password: password, new_password: `${password}!` }),
+      await ask('PUT /me/password', {
+        token: pair.access_token, body: { current_password: password, new_password: `${password}!` }
+      }),
       '503 service_unavailable',
       'a new password'
     )
   }
-  t.equal(await ask('POST', '/login', undefined, { username, password }), '503 service_unavailable', 'a login')
+  t.equal(await ask('POST /login', { body: { username, password } }), '503 service_unavailable', 'a login')
   t.equal(
-    await ask('POST', '/refresh', undefined, { refresh_token: pair.refresh_token }),
+    await ask('POST /refresh', { body: { refresh_token: pair.refresh_token } }),
     '503 service_unavailable',
     'a refresh'
   )
   const forged = `${pair.access_token.slice(0, -8)}AAAAAAAA`
-  t.equal(await ask('GET', '/token', forged), '401 invalid_token', 'a bad signature')
+  t.equal(await ask('GET /token', { token: forged }), '401 invalid_token', 'a bad signature')
   t.equal(
-    await ask('POST', '/logout', undefined, { refresh_token: leaving.refresh_token }),
+    await ask('POST /logout', { body: { refresh_token: leaving.refresh_token } }),
     '200',
     'a logout with a refresh token'
   )
-  t.equal((await well.inject({ url: '/token', headers: bearer(leaving.access_token) })).json().error, 'token_revoked')
+  t.equal((await get(well, '/token', leaving.access_token)).json().error, 'token_revoked')
   const amount = new RegExp(
     `clocks \\(this machine's clock is ${Math.abs(seconds)}\\.\\d s ${seconds > 0 ? 'ahead of' : 'behind'} those of Redis and Postgres\\)`
   )
@@ -129,7 +127,7 @@ testFault(t, serviceRows.replicaClock, async t => {
   const marker = await it.redis.admin.get(`${it.env['BLOCKLIST_PREFIX']}marker`)
   for (const seconds of [4, -4, 8, -8, 3_600, -3_600]) {
     await t.test(`${seconds} s`, async t => {
-      const [pair, leaving] = [await openSession(it.well, it.username), await openSession(it.well, it.username)]
+      const [pair, leaving] = [await signIn(it.well, it.username), await signIn(it.well, it.username)]
       const { said, stop } = keepAsking(it, pair.access_token)
       await until('it accepts the token', () => said.stepped.has('200'))
       it.clock.set(seconds)
@@ -139,8 +137,8 @@ testFault(t, serviceRows.replicaClock, async t => {
         await expectNothingSaidByTime(t, it, pair, leaving, seconds)
       }
       it.clock.set(0)
-      await until(
-        'it accepts the token again', async () => await it.ask('GET', '/token', pair.access_token) === '200'
+      await until('it accepts the token again', async () =>
+        await it.ask('GET /token', { token: pair.access_token }) === '200'
       )
       await stop()
       t.same([...said.stepped].sort(), Math.abs(seconds) < 5 ? ['200'] : ['200', '503 revocation_unavailable'])
@@ -176,7 +174,8 @@ async function expectNoRebuild (t: Test, { redis, env, log }: Scene, marker: str
 /** Asserts that replicas accept the tokens of each other while their clocks differ by less than the leeway. */
 async function expectNothingHappens (t: Test, { ask, well, username, describe }: Scene): Promise<void> {
   await new Promise(resolve => setTimeout(resolve, 1_200))
-  t.equal(await ask('POST', '/login', undefined, { username, password }), '200')
-  t.equal(await ask('GET', '/token', (await openSession(well, username)).access_token), '200')
+  t.equal(await ask('POST /login', { body: { username, password } }), '200')
+  const { access_token: token } = await signIn(well, username)
+  t.equal(await ask('GET /token', { token }), '200')
   t.match(await describe('/health/ready'), 'ok')
 }

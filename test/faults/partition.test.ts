@@ -1,11 +1,11 @@
 import t from 'tap'
 import { build } from '../support/app.ts'
-import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
-import { get, logOut, signIn } from '../support/people.ts'
+import { signIn } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { keepAsking, logOutFor, proxied, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { onPostgres } from '../support/record.ts'
+import { get, logOut, outcome } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
 import { serviceRows } from './rows/service.ts'
 
@@ -78,7 +78,7 @@ testFault(t, serviceRows.projectorCutOff, async t => {
   const stop = keepAsking([b], good)
   // Longer than a marker may lag, with logouts to write to Redis.
   for (let logout = 0; logout < 8; logout++) {
-    await logOutFor(t, b, await signIn(b, username))
+    await logOutFor(t, b, (await signIn(b, username)).access_token)
     await new Promise(resolve => setTimeout(resolve, 800))
   }
   await stop.stop()

@@ -1,13 +1,12 @@
 import t from 'tap'
-import { outcome } from '../support/device.ts'
-import { ask } from '../support/expect.ts'
 import { testFault } from '../support/fault.ts'
-import { get, openSession, password, signIn } from '../support/people.ts'
+import { password, signIn } from '../support/people.ts'
 import { fillRecord, onPostgres } from '../support/record.ts'
 import {
   expectNeverAccepted, keepAsking, logOutFor, proxied, startReplicas, untilAccepted
 } from '../support/replicas.ts'
 import { serversEnv } from '../support/app.ts'
+import { get, logOut, outcome, send } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
 import { postgresRows } from './rows/postgres.ts'
 
@@ -16,9 +15,9 @@ testFault(t, postgresRows.down, async t => {
   const replicas = await startReplicas(t, { DATABASE_URL: String(env['DATABASE_URL']), DATABASE_DEADLINE_MS: '300' })
   const { a, b, apps, good, leaving, username } = replicas
   await logOutFor(t, a, leaving)
-  const pair = await openSession(a, username)
+  const pair = await signIn(a, username)
   // Replicas may have read its position as the head, while the marker has not reached it.
-  await logOutFor(t, b, await signIn(b, username))
+  await logOutFor(t, b, (await signIn(b, username)).access_token)
   proxy.stop()
   const askedFrom = performance.now()
   // Longer than a marker may lag.
@@ -31,11 +30,9 @@ testFault(t, postgresRows.down, async t => {
   }
   for (const [name, answer] of Object.entries({
     'GET /me': await get(a, '/me', good),
-    'POST /logout': await ask(a, 'POST', '/logout', good),
-    'POST /logout with a refresh token': await ask(b, 'POST', '/logout', undefined, {
-      refresh_token: pair.refresh_token
-    }),
-    'POST /login': await ask(b, 'POST', '/login', undefined, { username, password })
+    'POST /logout': await logOut(a, good),
+    'POST /logout with a refresh token': await send(b, 'POST /logout', { body: { refresh_token: pair.refresh_token } }),
+    'POST /login': await send(b, 'POST /login', { body: { username, password } })
   })) {
     t.equal(outcome(answer), '503 service_unavailable', name)
     t.equal(answer.headers['retry-after'], '1', name)
@@ -53,7 +50,7 @@ testFault(t, postgresRows.down, async t => {
         stop.said.map(answers => [...answers]), [['503 revocation_unavailable'], ['503 revocation_unavailable']]
       )
       await stop.stop()
-      t.equal(outcome(await ask(a, 'POST', '/logout', good)), '503 service_unavailable', 'neither of them can say')
+      t.equal(outcome(await logOut(a, good)), '503 service_unavailable', 'neither of them can say')
       await expectNeverAccepted(t, replicas, leaving, async () => {
         await until(
           'the revoked token was asked about', async () => (await get(a, '/token', leaving)).statusCode === 503
@@ -71,7 +68,7 @@ testFault(t, postgresRows.restored, async t => {
   const [backup] = await onPostgres<{ position: number, id: string }>(
     env, 'select max(position)::int as position, (select id from revocation_logs) as id from revocations'
   )
-  const lost = await signIn(a, username)
+  const { access_token: lost } = await signIn(a, username)
   await logOutFor(t, a, lost)
   await fillRecord(env, 10)
   await until('all of it is marked', async () =>
@@ -105,7 +102,7 @@ testFault(t, postgresRows.restored, async t => {
 
   await t.test('a restart of Redis with an old snapshot does not bring it back', async t => {
     const old = await redis.snapshot()
-    const next = await signIn(a, username)
+    const { access_token: next } = await signIn(a, username)
     await logOutFor(t, a, next)
     await expectNeverAccepted(t, replicas, next, async () => {
       await redis.kill()

@@ -1,11 +1,10 @@
 import t, { type Test } from 'tap'
-import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
-import { ask } from '../support/expect.ts'
-import { get, logOut, password } from '../support/people.ts'
+import { password } from '../support/people.ts'
 import { canOwnPostgres, ownPostgres, type OwnPostgres } from '../support/postgres-server.ts'
 import { pgBouncerTo } from '../support/pgbouncer.ts'
 import { logOutFor, startReplicas, untilAccepted, type Replicas } from '../support/replicas.ts'
+import { get, logOut, outcome, send } from '../support/requests.ts'
 import { timed, until } from '../support/wait.ts'
 import { postgresRows } from './rows/postgres.ts'
 
@@ -30,7 +29,7 @@ async function withOwnPostgres (
 /** Asserts that tokens are checked as usual, and that requests which need Postgres get 503 within ten deadlines. */
 async function expectOutage (t: Test, { a, apps, username, good, leaving }: Replicas): Promise<void> {
   for (const [name, request] of Object.entries({
-    'POST /login': () => ask(a, 'POST', '/login', undefined, { username, password }),
+    'POST /login': () => send(a, 'POST /login', { body: { username, password } }),
     'POST /logout': () => logOut(a, good),
     'GET /me': () => get(a, '/me', good)
   })) {
@@ -47,7 +46,7 @@ async function expectOutage (t: Test, { a, apps, username, good, leaving }: Repl
 async function expectBack (t: Test, { a, apps, username, good, leaving }: Replicas): Promise<void> {
   await until(
     'people sign in again',
-    async () => (await ask(a, 'POST', '/login', undefined, { username, password })).statusCode === 200,
+    async () => (await send(a, 'POST /login', { body: { username, password } })).statusCode === 200,
     5_000
   )
   await untilAccepted(apps, good)
@@ -90,7 +89,7 @@ testFault(t, postgresRows.behindPgBouncer, async t => {
   postgres.resume()
   await until(
     'people sign in again',
-    async () => (await ask(a, 'POST', '/login', undefined, { username, password })).statusCode === 200
+    async () => (await send(a, 'POST /login', { body: { username, password } })).statusCode === 200
   )
   await untilAccepted(apps, good)
   await postgres.kill()

@@ -3,8 +3,9 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import { build, serversEnv } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
-import { bearer, get, password, signUp } from '../support/people.ts'
+import { password, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
+import { get, logOut, send } from '../support/requests.ts'
 import { timed, until } from '../support/wait.ts'
 import { postgresRows } from './rows/postgres.ts'
 
@@ -35,8 +36,8 @@ testFault(t, postgresRows.unreachable, async t => {
   const newcomer = { username: 'grace', password: 'a password that must not be logged' }
   for (const [name, request] of Object.entries({
     'GET /me': () => get(app, '/me', ada.token),
-    'POST /login': () => app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password } }),
-    'POST /register': () => app.inject({ method: 'POST', url: '/register', payload: newcomer })
+    'POST /login': () => send(app, 'POST /login', { body: { username: 'ada', password } }),
+    'POST /register': () => send(app, 'POST /register', { body: newcomer })
   })) {
     const { value, elapsedMs } = await timed(request)
     t.equal(value?.statusCode, 503, name)
@@ -86,12 +87,12 @@ t.test('DATABASE_DEADLINE_MS bounds statements, locks and idle transactions on t
   await other.query('begin')
   await other.query('lock table users in access exclusive mode')
   const { value, elapsedMs } = await timed(() =>
-    app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password } })
+    send(app, 'POST /login', { body: { username: 'ada', password } })
   )
   t.equal(value?.statusCode, 503, 'a lock')
   t.ok(elapsedMs >= 600, 'it waited for as long as it was told')
   await other.query('rollback')
-  t.equal((await app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password } })).statusCode, 200)
+  t.equal((await send(app, 'POST /login', { body: { username: 'ada', password } })).statusCode, 200)
 })
 
 testFault(t, postgresRows.connectionReset, async t => {
@@ -158,9 +159,9 @@ testFault(t, postgresRows.readOnly, async t => {
   await until('reading works', async () => (await get(app, '/me', ada.token)).statusCode === 200)
   t.same(await readiness(), { error: 'service_unavailable', description: 'Not ready: database.' })
   t.match(lines.join(''), 'The database is read-only')
-  t.equal((await app.inject({ method: 'POST', url: '/logout', headers: bearer(ada.token) })).statusCode, 503)
+  t.equal((await logOut(app, ada.token)).statusCode, 503)
 
   await failOver('reset default_transaction_read_only')
   await until('it is ready again', async () => (await readiness()).status === 'ok')
-  t.equal((await app.inject({ method: 'POST', url: '/logout', headers: bearer(ada.token) })).statusCode, 200)
+  t.equal((await logOut(app, ada.token)).statusCode, 200)
 })

@@ -4,11 +4,11 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
 import { build, serversEnv, type Env } from '../support/app.ts'
-import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
-import { get, logOut, openSession, signUp } from '../support/people.ts'
+import { signIn, signUp } from '../support/people.ts'
 import { fillRecord } from '../support/record.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { get, logOut, outcome } from '../support/requests.ts'
 import { timed, until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
 
@@ -69,7 +69,7 @@ async function scene (t: Test) {
   const lines: string[] = []
   const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })
   const { username, token: good } = await signUp(app)
-  const { access_token: revoked } = await openSession(app, username)
+  const { access_token: revoked } = await signIn(app, username)
   t.equal((await logOut(app, revoked)).statusCode, 200)
   await fillRecord(env, rows)
   const admin = new Redis(redis.url)

@@ -6,9 +6,10 @@ import { createRedisBlocklist } from '../../src/revocation/public-blocklist.ts'
 import { createRedisConnection } from '../../src/redis/connection.ts'
 import { build, serversEnv } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
-import { get, logOut, signIn, signUp } from '../support/people.ts'
+import { signIn, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { get, logOut } from '../support/requests.ts'
 import { redisUrl } from '../support/services.ts'
 import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { timed, until } from '../support/wait.ts'
@@ -151,7 +152,7 @@ t.test('settings of the blocklist: its deadline, its prefix and the leeway', asy
   ])
   for (const key of await behind.keys('mine:?i?:*')) t.equal(await behind.pexpiretime(key), (Number(exp) + 60) * 1000)
 
-  const token = await signIn(app, 'ada')
+  const { access_token: token } = await signIn(app, 'ada')
   proxy.stall()
   const { value, elapsedMs } = await timed(() => get(app, '/token', token))
   t.equal(value?.statusCode, 503)

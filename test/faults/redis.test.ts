@@ -6,8 +6,9 @@ import { createRedisConnection } from '../../src/redis/connection.ts'
 import type { Blocklist } from '../../src/revocation/blocklist.ts'
 import { build, serversEnv } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
-import { get, logOut, signIn, signUp } from '../support/people.ts'
+import { signIn, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { get, logOut } from '../support/requests.ts'
 import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { timed, until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
@@ -120,14 +121,14 @@ testFault(t, redisRows.stalledOrKilled, async t => {
     until('requests are answered again', async () => (await get(app, '/me', ada.token)).statusCode === 200)
 
   await t.test('SIGSTOP and SIGCONT', async t => {
-    const leaving = await signIn(app, 'ada')
+    const { access_token: leaving } = await signIn(app, 'ada')
     server.pause()
     await expectUnavailable(t, leaving)
     server.resume()
     await recovered()
   })
   await t.test('SIGKILL and a new start', async t => {
-    const leaving = await signIn(app, 'ada')
+    const { access_token: leaving } = await signIn(app, 'ada')
     await server.kill()
     await expectUnavailable(t, leaving)
     await server.start()
@@ -143,5 +144,5 @@ testFault(t, redisRows.stalledOrKilled, async t => {
     server.resume()
     await recovered()
   })
-  t.equal((await logOut(app, await signIn(app, 'ada'))).statusCode, 200)
+  t.equal((await logOut(app, (await signIn(app, 'ada')).access_token)).statusCode, 200)
 })

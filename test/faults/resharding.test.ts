@@ -1,12 +1,12 @@
 import t from 'tap'
 import { hashTags } from '../../src/redis/cluster/hash-tags.ts'
-import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
 import { expectLogoutsToHold } from '../support/leaving.ts'
 import { startOverCluster, type OverCluster } from '../support/over-cluster.ts'
-import { get, logOut, signIn } from '../support/people.ts'
+import { signIn } from '../support/people.ts'
 import { redisServer, type Node } from '../support/redis-group.ts'
 import { expectNeverAccepted, keepAsking, logOutFor } from '../support/replicas.ts'
+import { get, logOut, outcome } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
 import { topologyRows } from './rows/topologies.ts'
 
@@ -97,5 +97,8 @@ testFault(t, topologyRows.primaryDiesInMove, async t => {
     await owner.kill()
     await until('another one has the slot', async () => await cluster.ownerOf(slot) !== owner, 40_000)
   }, 40_000)
-  await until('a logout succeeds', async () => (await logOut(a, await signIn(a, username))).statusCode === 200)
+  await until('a logout succeeds', async () => {
+    const { access_token: token } = await signIn(a, username)
+    return (await logOut(a, token)).statusCode === 200
+  })
 }, { skip })

@@ -3,7 +3,7 @@ import { findViolations, type Violation } from './history/checker.ts'
 import { bugs } from './seeded/bugs.ts'
 import { loadCopy, type Patch } from './seeded/copy.ts'
 import { schedules, type Schedule } from './seeded/schedules.ts'
-import { setStage } from './seeded/stage.ts'
+import { startRecordedReplicas } from './seeded/recorded-replicas.ts'
 
 /**
  * These tests show that the checker of histories can fail: it finds the mistakes in a service that was broken on
@@ -22,9 +22,9 @@ const rememberNoRows: Patch = {
 }
 
 async function judge (t: Test, { settings = {}, run }: Schedule, patches: Patch[] = []): Promise<Violation[]> {
-  const stage = await setStage(t, await loadCopy(t, patches), settings)
-  await run(stage)
-  return findViolations(stage.recorder.history, bounds)
+  const replicas = await startRecordedReplicas(t, await loadCopy(t, patches), settings)
+  await run(replicas)
+  return findViolations(replicas.recorder.history, bounds)
 }
 
 for (const [name, schedule] of Object.entries(schedules)) {

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { testFault } from '../support/fault.ts'
-import { signUp } from '../support/people.ts'
 import { expectLogoutsToHold } from '../support/leaving.ts'
+import { signUp } from '../support/people.ts'
 import { infoOf, redisServer, startSentinelGroup, type SentinelGroup } from '../support/redis-group.ts'
 import { expectNeverAccepted, logOutFor, startReplicasOn, type Replicas } from '../support/replicas.ts'
 import { until } from '../support/wait.ts'

@@ -5,6 +5,7 @@ import { signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { fillRecord } from '../support/record.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { fetchFrom } from '../support/requests.ts'
 import { startServer } from '../support/server-process.ts'
 import { timed } from '../support/wait.ts'
 import { serviceRows } from './rows/service.ts'
@@ -28,12 +29,12 @@ testFault(t, serviceRows.startDuringRebuild, async t => {
   const slow: Env = { ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '5000' }
   const server = await startServer(t, slow)
 
-  const ready = await fetch(`${server.address}/health/ready`)
+  const ready = await fetchFrom(server.address, 'GET /health/ready')
   t.equal(ready.status, 503)
   t.match(
     (await ready.json() as { description: string }).description, /^Not ready: blocklist \(rebuilding, \d+ %\)\.$/
   )
-  const asked = await fetch(`${server.address}/token`, { headers: { authorization: `Bearer ${token}` } })
+  const asked = await fetchFrom(server.address, 'GET /token', { token })
   t.equal(asked.status, 503)
   t.match(await asked.json(), { error: 'revocation_unavailable' })
   t.ok(Number(asked.headers.get('retry-after')) > 1, `Retry-After: ${asked.headers.get('retry-after')}`)

@@ -2,8 +2,9 @@ import t, { type Test } from 'tap'
 import { findFreePort } from '../../scripts/services/programs.ts'
 import { build, serversEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
-import { bearer, logOut, password, signIn, signUp } from '../support/people.ts'
+import { password, signIn, signUp } from '../support/people.ts'
 import { canOwnPostgres, ownPostgres } from '../support/postgres-server.ts'
+import { fetchFrom, logOut, type RequestOptions, type Route } from '../support/requests.ts'
 import { spawnServer } from '../support/server-process.ts'
 import { until } from '../support/wait.ts'
 import { serviceRows } from './rows/service.ts'
@@ -13,10 +14,10 @@ import { serviceRows } from './rows/service.ts'
  * when the stand-in has closed the port, and the service does not listen on it yet.
  */
 async function ask (
-  url: string, init: RequestInit = {}
+  address: string, route: Route, options: RequestOptions = {}
 ): Promise<{ status: number, retryAfter?: string | null, body: unknown }> {
   try {
-    const answer = await fetch(url, init)
+    const answer = await fetchFrom(address, route, options)
     return { status: answer.status, retryAfter: answer.headers.get('retry-after'), body: await answer.json() }
   } catch (error) {
     return { status: 0, body: (error as Error).cause }
@@ -24,16 +25,14 @@ async function ask (
 }
 
 const logIn = (address: string, username: string) =>
-  ask(`${address}/login`, {
-    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username, password })
-  })
+  ask(address, 'POST /login', { body: { username, password } })
 
 /** Sends requests with a token again and again. `stop` returns the statuses of the answers. */
 function keepAsking (address: string, token: string): { stop (): Promise<Set<number>> } {
   const said = new Set<number>()
   const state = { isStopped: false }
   const asking = (async () => {
-    while (!state.isStopped) said.add((await ask(`${address}/token`, { headers: bearer(token) })).status)
+    while (!state.isStopped) said.add((await ask(address, 'GET /token', { token })).status)
   })()
   return {
     async stop () {
@@ -50,13 +49,13 @@ async function expectWaiting (t: Test, address: string, username: string, token:
     retryAfter: '1',
     body: { error: 'service_unavailable', description: 'The service is unavailable. Try again.' }
   }
-  t.same(await ask(`${address}/token`, { headers: bearer(token) }), unavailable)
-  t.same(await ask(`${address}/logout`, { method: 'POST', headers: bearer(token) }), unavailable)
-  t.same(await ask(`${address}/.well-known/jwks.json`), unavailable)
-  t.same(await ask(`${address}/there-is-nothing-here`), unavailable)
+  t.same(await ask(address, 'GET /token', { token }), unavailable)
+  t.same(await ask(address, 'POST /logout', { token }), unavailable)
+  t.same(await ask(address, 'GET /.well-known/jwks.json'), unavailable)
+  t.same(await ask(address, 'GET /there-is-nothing-here'), unavailable)
   t.same(await logIn(address, username), unavailable)
-  t.same(await ask(`${address}/health/live`), { status: 200, retryAfter: null, body: { status: 'ok' } })
-  t.same(await ask(`${address}/health/ready`), {
+  t.same(await ask(address, 'GET /health/live'), { status: 200, retryAfter: null, body: { status: 'ok' } })
+  t.same(await ask(address, 'GET /health/ready'), {
     status: 503, retryAfter: '1', body: { error: 'service_unavailable', description: 'Not ready: database.' }
   })
 }
@@ -67,14 +66,14 @@ testFault(t, serviceRows.startWithoutPostgres, async t => {
   const env: Env = { ...await serversEnv(t), DATABASE_URL: postgres.url, PORT: port }
   const before = await build(t, env)
   const { username, token: good } = await signUp(before)
-  const leaving = await signIn(before, username)
+  const { access_token: leaving } = await signIn(before, username)
   await logOut(before, leaving)
   await before.close()
   await postgres.kill()
 
   const server = spawnServer(t, env)
   const address = `http://127.0.0.1:${port}`
-  await until('it listens', async () => (await ask(`${address}/health/live`)).status === 200, 60_000)
+  await until('it listens', async () => (await ask(address, 'GET /health/live')).status === 200, 60_000)
   await expectWaiting(t, address, username, good)
   t.match(
     server.output(),
@@ -84,8 +83,8 @@ testFault(t, serviceRows.startWithoutPostgres, async t => {
   const asking = keepAsking(address, leaving)
   await postgres.start()
   await until('people sign in', async () => (await logIn(address, username)).status === 200, 60_000)
-  t.equal((await ask(`${address}/token`, { headers: bearer(good) })).status, 200)
-  t.match(await ask(`${address}/token`, { headers: bearer(leaving) }), {
+  t.equal((await ask(address, 'GET /token', { token: good })).status, 200)
+  t.match(await ask(address, 'GET /token', { token: leaving }), {
     status: 401, body: { error: 'token_revoked' }
   })
   t.notOk((await asking.stop()).has(200), 'what was logged out is never accepted')

@@ -5,7 +5,7 @@ import { packageRoot } from '../../src/package-root.ts'
 import type { FaultRow } from '../support/fault.ts'
 import { violationKinds } from './history/checker.ts'
 import { faults } from './history/faults.ts'
-import { subjects, type Subject } from './rows/rows.ts'
+import { subjects, type FaultSubject } from './rows/rows.ts'
 
 /** The document that contains the tables. The text around them is written by hand. */
 export const faultsFile: string = join(packageRoot, 'docs', 'faults.md')
@@ -35,7 +35,7 @@ export function makeFaults (): string {
   )
 }
 
-function tableOf ({ heading, rows }: Subject): string {
+function tableOf ({ heading, rows }: FaultSubject): string {
   return [
     `### ${heading}\n`,
     line(columns.map(([heading]) => heading)),

@@ -1,22 +1,16 @@
 import t from 'tap'
 import { serversEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
-import { bearer, password } from '../support/people.ts'
+import { password, signInAt } from '../support/people.ts'
 import { onPostgres } from '../support/record.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { fetchFrom, type Route } from '../support/requests.ts'
 import { startServer, type ServerProcess } from '../support/server-process.ts'
 import { until } from '../support/wait.ts'
 import { serviceRows } from './rows/service.ts'
 
-const credentials = JSON.stringify({ username: 'ada', password })
-const json = { 'content-type': 'application/json' }
-const statusOf = async (server: ServerProcess, path: string, token: string, method = 'GET') =>
-  (await fetch(server.address + path, { method, headers: bearer(token) })).status
-
-async function signIn (server: ServerProcess): Promise<string> {
-  const answer = await fetch(`${server.address}/login`, { method: 'POST', headers: json, body: credentials })
-  return (await answer.json() as { access_token: string }).access_token
-}
+const statusOf = async ({ address }: ServerProcess, route: Route, token: string) =>
+  (await fetchFrom(address, route, { token })).status
 
 /** Selects the projector: the replica that holds the lease now. */
 const holders = 'select holder from revocation_tail where held_until > clock_timestamp()'
@@ -29,19 +23,20 @@ testFault(t, serviceRows.projectorKilled, async t => {
   const leader = await startServer(t, env)
   const [b, c] = await Promise.all([startServer(t, env), startServer(t, env)])
   const first = await holder()
-  await fetch(`${leader.address}/register`, { method: 'POST', headers: json, body: credentials })
-  const good = await signIn(b)
-  const [before, during, unconfirmed, after] = [await signIn(b), await signIn(b), await signIn(b), await signIn(b)]
-  t.equal(await statusOf(b, '/logout', before, 'POST'), 200)
+  await fetchFrom(leader.address, 'POST /register', { body: { username: 'ada', password } })
+  const signIn = async () => (await signInAt(b.address, 'ada')).access_token
+  const good = await signIn()
+  const [before, during, unconfirmed, after] = [await signIn(), await signIn(), await signIn(), await signIn()]
+  t.equal(await statusOf(b, 'POST /logout', before), 200)
 
   leader.child.kill('SIGKILL')
   await leader.ended
-  t.equal(await statusOf(b, '/logout', during, 'POST'), 200, 'nobody waits for the projector')
-  t.equal(await statusOf(c, '/token', during), 401)
+  t.equal(await statusOf(b, 'POST /logout', during), 200, 'nobody waits for the projector')
+  t.equal(await statusOf(c, 'GET /token', during), 401)
   await redis.admin.flushall()
-  t.not(await statusOf(b, '/token', before), 200, 'what Redis has lost is not known until another has taken over')
+  t.not(await statusOf(b, 'GET /token', before), 200, 'what Redis has lost is not known until another has taken over')
   await redis.admin.acl('SETUSER', 'default', '-@scripting')
-  t.equal(await statusOf(b, '/logout', unconfirmed, 'POST'), 503)
+  t.equal(await statusOf(b, 'POST /logout', unconfirmed), 503)
   await redis.admin.acl('SETUSER', 'default', '+@all')
 
   const revoked = [before, during, unconfirmed]
@@ -49,14 +44,14 @@ testFault(t, serviceRows.projectorKilled, async t => {
   const startedAt = performance.now()
   await until('it has taken over', async () => {
     for (const server of [b, c]) {
-      for (const token of revoked) if (await statusOf(server, '/token', token) === 200) accepted.push(token)
+      for (const token of revoked) if (await statusOf(server, 'GET /token', token) === 200) accepted.push(token)
     }
-    return await statusOf(b, '/token', good) === 200 && await statusOf(c, '/token', good) === 200
+    return await statusOf(b, 'GET /token', good) === 200 && await statusOf(c, 'GET /token', good) === 200
   })
   t.comment(`after ${Math.round(performance.now() - startedAt)} ms`)
   t.equal(accepted.length, 0)
-  for (const server of [b, c]) for (const token of revoked) t.equal(await statusOf(server, '/token', token), 401)
+  for (const server of [b, c]) for (const token of revoked) t.equal(await statusOf(server, 'GET /token', token), 401)
   t.not(await holder(), first)
-  t.equal(await statusOf(c, '/logout', after, 'POST'), 200)
-  t.equal(await statusOf(b, '/token', after), 401)
+  t.equal(await statusOf(c, 'POST /logout', after), 200)
+  t.equal(await statusOf(b, 'GET /token', after), 401)
 })

@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import pg from 'pg'
 import t from 'tap'
 import { build, type Env } from '../support/app.ts'
-import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
 import { readMetrics } from '../support/metrics.ts'
-import { get, logOut, signIn } from '../support/people.ts'
+import { signIn } from '../support/people.ts'
 import { onPostgres } from '../support/record.ts'
 import type { OwnRedis } from '../support/redis-server.ts'
 import { keepAsking, logOutFor, startReplicas, untilAccepted, type Replicas } from '../support/replicas.ts'
+import { get, logOut, outcome } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
 
@@ -57,7 +57,7 @@ testFault(t, redisRows.writesRefused, async t => {
   const { a, apps, redis, username, good, log } = await startReplicas(t, { METRICS_TOKEN: 'a-token-for-tests' })
   const asking = keepAsking(apps, good)
   for (const [cause, { begin, end }] of Object.entries(causes)) {
-    const leaving = await signIn(a, username)
+    const { access_token: leaving } = await signIn(a, username)
     await begin(redis)
     t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable', cause)
     for (const app of apps) {
@@ -89,7 +89,7 @@ testFault(t, redisRows.writesRefused, async t => {
 t.test('a replica whose Redis refuses writes refuses what others revoke, and accepts all other tokens (P1)', async t => {
   const { a, apps, env, redis, username, good } = await startReplicas(t)
   await redis.admin.config('SET', 'maxmemory', '1')
-  const leaving = await signIn(a, username)
+  const { access_token: leaving } = await signIn(a, username)
   t.equal((await logOut(a, leaving)).statusCode, 503)
   // After a reconnect, no answer counts by the marker alone, because the marker is behind.
   await redis.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
@@ -119,7 +119,7 @@ t.test('a replica whose Redis refuses writes refuses what others revoke, and acc
 t.test('a replica that starts while Redis refuses writes accepts good tokens, and refuses recorded ones', async t => {
   const { a, env, redis, username, good } = await startReplicas(t)
   await redis.admin.config('SET', 'min-replicas-to-write', '1')
-  const leaving = await signIn(a, username)
+  const { access_token: leaving } = await signIn(a, username)
   t.equal((await logOut(a, leaving)).statusCode, 503)
   const late = await build(t, env)
   await untilAccepted([late], good)

@@ -1,11 +1,11 @@
 import { decodeJwt } from 'jose'
 import t, { type Test } from 'tap'
-import { outcome } from '../support/device.ts'
 import { testFault } from '../support/fault.ts'
-import { get, logOut, signIn } from '../support/people.ts'
+import { signIn } from '../support/people.ts'
 import { redisServer } from '../support/redis-group.ts'
 import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
 import { logOutFor, startReplicasOn, type Replicas } from '../support/replicas.ts'
+import { get, logOut, outcome } from '../support/requests.ts'
 import { timed, until } from '../support/wait.ts'
 import { entryKey } from '../../src/entries/revocation.ts'
 import { topologyRows } from './rows/topologies.ts'
@@ -46,7 +46,7 @@ testFault(t, topologyRows.waitReplicaStalled, async t => {
   const { a, b, follower, good, leaving, username, has } = await scene(t, '1')
   await logOutFor(t, a, leaving)
   t.ok(await has(leaving), 'it is there when the logout is answered')
-  const other = await signIn(a, username)
+  const { access_token: other } = await signIn(a, username)
   follower.pause()
   const { value, elapsedMs } = await timed(() => logOut(a, other))
   t.equal(value && outcome(value), '503 revocation_unavailable')
@@ -55,11 +55,15 @@ testFault(t, topologyRows.waitReplicaStalled, async t => {
     outcome(await get(b, '/token', other)), '401 token_revoked', 'the record stands, and so does what was written'
   )
   follower.resume()
-  await until('it is confirmed again', async () => (await logOut(a, await signIn(a, username))).statusCode === 200)
+  await until('it is confirmed again', async () => {
+    const { access_token: token } = await signIn(a, username)
+    return (await logOut(a, token)).statusCode === 200
+  })
   t.equal(outcome(await get(a, '/token', good)), '200')
 
   await t.test('look-ups never wait for Redis replicas, and many logouts do not wait for one another', async t => {
-    const tokens = await Promise.all(Array.from({ length: 30 }, () => signIn(a, username)))
+    const pairs = await Promise.all(Array.from({ length: 30 }, () => signIn(a, username)))
+    const tokens = pairs.map(pair => pair.access_token)
     follower.pause()
     const leaving = timed(() => Promise.all(tokens.map(token => logOut(a, token))))
     for (let asked = 0; asked < 20; asked++) {
@@ -71,7 +75,10 @@ testFault(t, topologyRows.waitReplicaStalled, async t => {
     t.same([...new Set(answers?.map(outcome))], ['503 revocation_unavailable'])
     t.ok(elapsedMs < tooLateMs, `within ${Math.round(elapsedMs)} ms`)
     follower.resume()
-    await until('it is confirmed again', async () => (await logOut(a, await signIn(a, username))).statusCode === 200)
+    await until('it is confirmed again', async () => {
+      const { access_token: token } = await signIn(a, username)
+      return (await logOut(a, token)).statusCode === 200
+    })
     for (const token of tokens) t.equal(outcome(await get(b, '/token', token)), '401 token_revoked')
   })
 }, { skip })

@@ -5,8 +5,9 @@ import t from 'tap'
 import { createJanitor } from '../../src/maintenance/janitor.ts'
 import { build, onEachStorage, serversEnv } from '../support/app.ts'
 import { letTimePass, query } from '../support/database.ts'
-import { ask, sessionIdOf, withSessions } from '../support/expect.ts'
-import { refresh, type Pair } from '../support/people.ts'
+import { signUp, signUpWithSessions, type Pair } from '../support/people.ts'
+import { logOut, refresh } from '../support/requests.ts'
+import { sessionIdOf } from '../support/sessions.ts'
 import { until } from '../support/wait.ts'
 
 const count = async (app: FastifyInstance, table: string, where = 'true') =>
@@ -27,10 +28,10 @@ async function addOldSessions (app: FastifyInstance, sessions: number): Promise<
 }
 
 t.test('the janitor deletes old sessions, their spent tokens and old security events', t => onEachStorage(t, async (t, app) => {
-  const { sessions } = await withSessions(app, 3)
+  const { sessions } = await signUpWithSessions(app, 3)
   const [loggedOut, expiring, alive] = sessions as [Pair, Pair, Pair]
   await refresh(app, loggedOut.refresh_token)
-  await ask(app, 'POST', '/logout', loggedOut.access_token)
+  await logOut(app, loggedOut.access_token)
   const isKept = async (pair: Pair) => await count(app, 'sessions', `id = '${sessionIdOf(pair)}'`) === 1
 
   await t.test('the janitor keeps ended sessions for SESSION_RETENTION, then deletes them with their tokens', async t => {
@@ -95,8 +96,8 @@ t.test('the janitor deletes old sessions, their spent tokens and old security ev
 
 t.test('the service tidies up automatically', async t => {
   const app = await build(t, { ...await serversEnv(t), REFRESH_GRACE: '1' })
-  const { sessions: [pair] } = await withSessions(app, 1)
-  await refresh(app, (pair as Pair).refresh_token)
+  const { pair } = await signUp(app)
+  await refresh(app, pair.refresh_token)
   t.equal(await count(app, 'sessions', 'rotation_salt is not null'), 1)
   await letTimePass(app, 2)
   // The most frequent chore runs about every five seconds.

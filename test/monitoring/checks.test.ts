@@ -1,15 +1,16 @@
 import t from 'tap'
 import { onEachStorage, build, serversEnv, type Env } from '../support/app.ts'
-import { ask, signUpAdmin, sessionIdOf, withSessions } from '../support/expect.ts'
-import { get, logOut, openSession, password, refresh, signIn } from '../support/people.ts'
 import { readChanges, readMetrics } from '../support/metrics.ts'
+import { password, register, signIn, signUp, signUpAdmin, signUpWithSessions } from '../support/people.ts'
+import { get, logOut, refresh, send } from '../support/requests.ts'
+import { sessionIdOf } from '../support/sessions.ts'
 import { decodeJwt } from 'jose'
 
 const settings: Env = { RATE_LIMITS: 'off', REFRESH_GRACE: '0', MAX_SESSIONS: '2', METRICS_TOKEN: 'a-token-for-tests' }
 
 t.test('token checks are counted by their result', async t => {
   await onEachStorage(t, async (t, app) => {
-    const { sessions: [one, two] } = await withSessions(app, 2)
+    const { sessions: [one, two] } = await signUpWithSessions(app, 2)
     const changes = await readChanges(app, 'signout_checks_total', async () => {
       await Promise.all([1, 2, 3].map(() => get(app, '/token', one?.access_token)))
       await logOut(app, String(two?.access_token))
@@ -22,8 +23,8 @@ t.test('token checks are counted by their result', async t => {
 
 t.test('a look-up is measured once for all checks of one turn of the event loop', async t => {
   const app = await build(t, { ...await serversEnv(t), ...settings })
-  const { username } = await withSessions(app, 0)
-  const token = await signIn(app, username)
+  const { username } = await register(app)
+  const { access_token: token } = await signIn(app, username)
   const changes = await readChanges(app, 'signout_lookup', async () => {
     await Promise.all(Array.from({ length: 20 }, () => app.verifyToken(token)))
     await app.verifyToken(token)
@@ -41,8 +42,8 @@ t.test('revocations are counted by scope and reason', async t => {
   const admin = await signUpAdmin(app)
   const revocations = (work: () => Promise<unknown>) => readChanges(app, 'signout_revocations_total', work)
   const name = (scope: string, reason: string) => `signout_revocations_total{scope="${scope}",reason="${reason}"}`
-  const ada = await withSessions(app, 1)
-  const open = () => openSession(app, ada.username)
+  const ada = await signUp(app)
+  const open = () => signIn(app, ada.username)
 
   t.same(await revocations(open), {}, 'signing in ends nothing')
   t.same(await revocations(open), { [name('session', 'too_many_sessions')]: 1 })
@@ -54,25 +55,24 @@ t.test('revocations are counted by scope and reason', async t => {
   t.same(await revocations(() => logOut(app, pair.access_token)), {}, 'a repetition is none')
 
   const own = await open()
-  t.same(await revocations(() => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(own)}`, own.access_token)), {
+  t.same(await revocations(() => send(app, `DELETE /me/sessions/${sessionIdOf(own)}`, { token: own.access_token })), {
     [name('session', 'ended_by_owner')]: 1
   })
   const reused = await open()
   await refresh(app, reused.refresh_token)
   t.same(await revocations(() => refresh(app, reused.refresh_token)), { [name('session', 'refresh_token_reused')]: 1 })
   const [kept] = [await open(), await open()]
+  const change = { current_password: password, new_password: `${password} 2` }
   t.same(
-    await revocations(() =>
-      ask(app, 'PUT', '/me/password', kept.access_token, { current_password: password, new_password: `${password} 2` })
-    ),
+    await revocations(() => send(app, 'PUT /me/password', { token: kept.access_token, body: change })),
     { [name('session', 'password_changed')]: 1 }
   )
 
   const { jti } = decodeJwt(kept.access_token)
-  t.same(await revocations(() => ask(app, 'POST', '/revocations', admin.token, { jti })), {
+  t.same(await revocations(() => send(app, 'POST /revocations', { token: admin.token, body: { jti } })), {
     [name('token', 'token_revoked')]: 1
   })
-  t.same(await revocations(() => ask(app, 'DELETE', `/users/${ada.id}/sessions`, admin.token)), {
+  t.same(await revocations(() => send(app, `DELETE /users/${ada.id}/sessions`, { token: admin.token })), {
     [name('session', 'ended_by_admin')]: 1
   })
 })
@@ -81,12 +81,12 @@ t.test('revocations by a change of an account are counted with that change as th
   const app = await build(t, { ...await serversEnv(t), ...settings })
   const admin = await signUpAdmin(app)
   const endings: Record<string, (id: string, token: string) => Promise<unknown>> = {
-    role_changed: id => ask(app, 'PUT', `/users/${id}/role`, admin.token, { role: 'admin' }),
-    account_disabled: id => ask(app, 'PUT', `/users/${id}/status`, admin.token, { status: 'disabled' }),
-    account_deleted: (_id, token) => ask(app, 'DELETE', '/me', token, { password })
+    role_changed: id => send(app, `PUT /users/${id}/role`, { token: admin.token, body: { role: 'admin' } }),
+    account_disabled: id => send(app, `PUT /users/${id}/status`, { token: admin.token, body: { status: 'disabled' } }),
+    account_deleted: (_id, token) => send(app, 'DELETE /me', { token, body: { password } })
   }
   for (const [reason, end] of Object.entries(endings)) {
-    const { id, sessions } = await withSessions(app, 2)
+    const { id, sessions } = await signUpWithSessions(app, 2)
     const changes = await readChanges(app, 'signout_revocations_total', () =>
       end(id, String(sessions[0]?.access_token))
     )
@@ -97,7 +97,7 @@ t.test('revocations by a change of an account are counted with that change as th
 t.test('every metric has a value before its first event', async t => {
   const app = await build(t, { ...await serversEnv(t), ...settings })
   const before = [...(await readMetrics(app)).keys()].filter(name => name.startsWith('signout_'))
-  const { sessions: [pair] } = await withSessions(app, 2)
+  const { sessions: [pair] } = await signUpWithSessions(app, 2)
   await logOut(app, String(pair?.access_token))
   await get(app, '/token', pair?.access_token)
   t.same([...(await readMetrics(app)).keys()].filter(name => name.startsWith('signout_')), before)

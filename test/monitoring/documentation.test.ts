@@ -4,8 +4,8 @@ import t from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
 import { build, serversEnv } from '../support/app.ts'
 import { labelsOf, parseMetrics, type ParsedMetric } from '../support/metrics.ts'
-import { withSessions } from '../support/expect.ts'
-import { get } from '../support/people.ts'
+import { signUp } from '../support/people.ts'
+import { get } from '../support/requests.ts'
 
 const page = readFileSync(join(packageRoot, 'docs', 'metrics.md'), 'utf8')
 const code = (names: string[]) => names.map(name => `\`${name}\``).join(', ')
@@ -16,8 +16,8 @@ const row = (metric: ParsedMetric) =>
 
 t.test('docs/metrics.md lists every metric with its type, labels and help', async t => {
   const app = await build(t, { ...await serversEnv(t), METRICS_TOKEN: 'a-token-for-those-who-scrape' })
-  const { sessions: [pair] } = await withSessions(app, 1)
-  await get(app, '/token', pair?.access_token)
+  const { pair } = await signUp(app)
+  await get(app, '/token', pair.access_token)
   const metrics = parseMetrics(await app.metrics.scrape())
   const listed = page
     .split('\n')

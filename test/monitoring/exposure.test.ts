@@ -3,17 +3,18 @@ import t, { type Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { findFreePort } from '../../scripts/services/programs.ts'
 import { build, embeddedEnv, serversEnv, type Env } from '../support/app.ts'
-import { ask, expectError, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
 import { keepLog } from '../support/log.ts'
 import { labelsOf, parseMetrics } from '../support/metrics.ts'
-import { bearer, get, logOut } from '../support/people.ts'
+import { signUp, signUpAdmin, signUpWithSessions } from '../support/people.ts'
+import { expectError, get, logOut, send } from '../support/requests.ts'
 import { spawnServer, startServer } from '../support/server-process.ts'
+import { sessionIdOf } from '../support/sessions.ts'
 
 const token = 'a-token-for-those-who-scrape'
 const textFormat = 'text/plain; version=0.0.4; charset=utf-8'
 
 const scrape = (app: FastifyInstance, authorization?: string) =>
-  app.inject({ url: '/metrics', headers: authorization === undefined ? {} : { authorization } })
+  send(app, 'GET /metrics', { headers: authorization === undefined ? {} : { authorization } })
 
 /** The app with a listener of its own for metrics, and the address of that. */
 async function withListener (
@@ -128,11 +129,11 @@ t.test('metrics are well formed, contain no user data, and do not grow with the 
   const linesBefore = (await text()).split('\n').filter(line => line.startsWith('signout_')).length
   const secrets: string[] = [admin.id, admin.username, admin.token]
   for (let person = 0; person < 3; person++) {
-    const { id, username, sessions } = await withSessions(app, 2)
+    const { id, username, sessions } = await signUpWithSessions(app, 2)
     for (const pair of sessions) secrets.push(id, username, pair.access_token, pair.refresh_token, sessionIdOf(pair))
     await logOut(app, String(sessions[0]?.access_token))
     await get(app, `/${username}/${id}`, sessions[0]?.access_token)
-    await ask(app, 'DELETE', `/users/${id}`, admin.token)
+    await send(app, `DELETE /users/${id}`, { token: admin.token })
   }
   const after = await text()
   for (const secret of secrets) t.notOk(after.includes(secret), secret)
@@ -154,8 +155,8 @@ t.test('metrics are well formed, contain no user data, and do not grow with the 
 t.test('several apps in one process have separate metrics', async t => {
   const env = { ...await serversEnv(t), METRICS_TOKEN: token }
   const [one, two] = [await build(t, env), await build(t, env)]
-  const { sessions: [pair] } = await withSessions(one, 1)
-  t.equal((await one.inject({ url: '/token', headers: bearer(String(pair?.access_token)) })).statusCode, 200)
+  const { pair } = await signUp(one)
+  t.equal((await get(one, '/token', pair.access_token)).statusCode, 200)
   t.match((await scrape(one, `Bearer ${token}`)).body, 'signout_checks_total{result="accepted"} 1\n')
   t.match((await scrape(two, `Bearer ${token}`)).body, 'signout_checks_total{result="accepted"} 0\n')
 })

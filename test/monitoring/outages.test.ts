@@ -4,9 +4,10 @@ import t, { type Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { build, embeddedEnv, serversEnv, type Env } from '../support/app.ts'
 import { readMetrics } from '../support/metrics.ts'
-import { get, logOut, signUp } from '../support/people.ts'
+import { signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { get, logOut } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
 
 const settings: Env = { RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '150', METRICS_TOKEN: 'a-token-for-tests' }

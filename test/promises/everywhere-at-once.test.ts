@@ -1,42 +1,27 @@
 import t from 'tap'
 import { serversEnv } from '../support/app.ts'
-import { password } from '../support/people.ts'
-import { startServer, type ServerProcess } from '../support/server-process.ts'
+import { password, signInAt } from '../support/people.ts'
+import { fetchFrom } from '../support/requests.ts'
+import { startServer } from '../support/server-process.ts'
 
 const rounds = 1_000
 const usersAtOnce = 8
 const revoked = { error: 'token_revoked', description: 'The token has been revoked.' }
 
-const request = (server: ServerProcess, method: string, path: string, token?: string, body?: unknown) =>
-  fetch(server.address + path, {
-    method,
-    headers: {
-      ...(token && { authorization: `Bearer ${token}` }),
-      ...(body !== undefined && { 'content-type': 'application/json' })
-    },
-    ...(body !== undefined && { body: JSON.stringify(body) })
-  })
-
-async function signIn (server: ServerProcess, username: string): Promise<string> {
-  const answer = await request(server, 'POST', '/login', undefined, { username, password })
-  const { access_token: token } = await answer.json() as { access_token: string }
-  return token
-}
-
 t.test('a logout counts on both of two replicas with one Redis and one Postgres (P1)', async t => {
   const env = { ...await serversEnv(t), LOG_LEVEL: 'info', BLOCKLIST_DEADLINE_MS: '5000' }
-  const [a, b] = await Promise.all([startServer(t, env), startServer(t, env)])
+  const [{ address: a }, { address: b }] = await Promise.all([startServer(t, env), startServer(t, env)])
 
   await t.test('a token from replica A works on B, and A refuses it at once after its logout on B (P1)', async t => {
-    t.equal((await request(a, 'POST', '/register', undefined, { username: 'ada', password })).status, 201)
-    const token = await signIn(a, 'ada')
-    t.equal((await request(b, 'GET', '/me', token)).status, 200)
-    t.equal((await request(b, 'POST', '/logout', token)).status, 200)
-    const refused = await request(a, 'GET', '/me', token)
+    t.equal((await fetchFrom(a, 'POST /register', { body: { username: 'ada', password } })).status, 201)
+    const { access_token: token } = await signInAt(a, 'ada')
+    t.equal((await fetchFrom(b, 'GET /me', { token })).status, 200)
+    t.equal((await fetchFrom(b, 'POST /logout', { token })).status, 200)
+    const refused = await fetchFrom(a, 'GET /me', { token })
     t.equal(refused.status, 401)
     t.same(await refused.json(), revoked)
-    t.equal((await request(b, 'GET', '/me', token)).status, 401)
-    t.equal((await request(a, 'POST', '/logout', token)).status, 401)
+    t.equal((await fetchFrom(b, 'GET /me', { token })).status, 401)
+    t.equal((await fetchFrom(a, 'POST /logout', { token })).status, 401)
   })
 
   await t.test(`no token is accepted after its logout, in ${rounds} rounds of login and logout on two replicas (P1)`, async t => {
@@ -46,13 +31,13 @@ t.test('a logout counts on both of two replicas with one Redis and one Postgres 
 
     async function round (number: number, username: string): Promise<void> {
       const [here, there] = number % 2 === 0 ? [a, b] : [b, a]
-      const token = await signIn(here, username)
+      const { access_token: token } = await signInAt(here, username)
       // The other replica has seen the token, and has it in its memory of verified tokens.
-      const before = await request(there, 'GET', '/token', token)
+      const before = await fetchFrom(there, 'GET /token', { token })
       if (before.status !== 200) unexpected.push(`${before.status} before the logout`)
-      const logout = await request(here, 'POST', '/logout', token)
+      const logout = await fetchFrom(here, 'POST /logout', { token })
       if (logout.status !== 200) unexpected.push(`${logout.status} for the logout`)
-      const after = await Promise.all([there, here, there].map(server => request(server, 'GET', '/token', token)))
+      const after = await Promise.all([there, here, there].map(address => fetchFrom(address, 'GET /token', { token })))
       asked += after.length
       for (const { status } of after) {
         if (status === 200) accepted.push(`round ${number}`)
@@ -62,7 +47,7 @@ t.test('a logout counts on both of two replicas with one Redis and one Postgres 
 
     await Promise.all(Array.from({ length: usersAtOnce }, async (_, user) => {
       const username = `user-${user}`
-      await request(a, 'POST', '/register', undefined, { username, password })
+      await fetchFrom(a, 'POST /register', { body: { username, password } })
       for (let number = user; number < rounds; number += usersAtOnce) await round(number, username)
     }))
     t.same(accepted, [], 'no revoked token was accepted')

@@ -4,7 +4,7 @@ import auth, {
   createMemoryBlocklist, type AuthOptions, type Blocklist, type Revocation
 } from '../../plugins/auth/auth.ts'
 import { createDraw, pick, type Draw } from '../support/draw.ts'
-import { bearer } from '../support/people.ts'
+import { get } from '../support/requests.ts'
 import { forge, goodClaims, hs256 } from '../support/tokens.ts'
 
 /**
@@ -144,7 +144,7 @@ async function openApp (
 async function acceptedBy (app: FastifyInstance, token: string, draw: Draw): Promise<string[]> {
   const urls = ['/me', ...[0, 1, 2].map(() => `/own/${draw(callOptions.length)}`)]
   const found: string[] = []
-  for (const url of urls) if ((await app.inject({ url, headers: bearer(token) })).statusCode === 200) found.push(url)
+  for (const url of urls) if ((await get(app, url, token)).statusCode === 200) found.push(url)
   if (await app.verifyToken(token).then(() => true, () => false)) found.push('verifyToken')
   return found
 }
@@ -171,7 +171,7 @@ async function tryCase (t: Test, drawn: Case, draw: Draw): Promise<'refused' | '
   ])
   for (const atMs of instantsOf(drawn, draw)) {
     setClocks(atMs, drawn)
-    await opened.app.inject({ url: '/me', headers: bearer(another) })
+    await get(opened.app, '/me', another)
     const accepted = await acceptedBy(opened.app, token, draw)
     if (accepted.length > 0) t.fail(`${what}: accepted at ${atMs - startMs} ms by ${accepted.join()}`)
   }
@@ -215,7 +215,7 @@ t.test('a revoked token that expires during its look-up is refused, although its
   await app.revoker.revoke([{ scope: 'token', id: 'a', expiresAt: startMs / 1000 + 1 }])
   for (let round = 0; round < 2; round++) {
     setClocks(startMs + 999, drawn)
-    t.match((await app.inject({ url: '/me', headers: bearer(token) })).json(), { code: 'token_expired' })
+    t.match((await get(app, '/me', token)).json(), { code: 'token_expired' })
   }
   setClocks(startMs + 999, drawn)
   await t.rejects(app.verifyToken(token), { code: 'token_expired' })

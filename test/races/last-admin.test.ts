@@ -1,23 +1,25 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
-import { openSession, password } from '../support/people.ts'
-import { askBoth, send, setStage, summarize, type Stage } from '../support/stage.ts'
+import { password, signIn } from '../support/people.ts'
+import { outcome, send } from '../support/requests.ts'
+import { askBoth, setStage, type Stage } from './stage.ts'
 
 interface Admin {
   id: string
   token: string
 }
 
-type Act = (app: FastifyInstance, me: Admin, other: Admin) => Promise<LightMyRequestResponse>
+type RaceAct = (app: FastifyInstance, me: Admin, other: Admin) => Promise<LightMyRequestResponse>
 
 /** Acts that leave one of two administrators, or no administrator if both do it. */
-const acts: Record<string, Act> = {
-  'demotes the other': (app, me, other) => send(app, 'PUT', `/users/${other.id}/role`, me.token, { role: 'user' }),
+const acts: Record<string, RaceAct> = {
+  'demotes the other': (app, me, other) =>
+    send(app, `PUT /users/${other.id}/role`, { token: me.token, body: { role: 'user' } }),
   'disables the other': (app, me, other) =>
-    send(app, 'PUT', `/users/${other.id}/status`, me.token, { status: 'disabled' }),
-  'deletes the other': (app, me, other) => send(app, 'DELETE', `/users/${other.id}`, me.token),
-  resigns: (app, me) => send(app, 'PUT', `/users/${me.id}/role`, me.token, { role: 'user' }),
-  'deletes the own account': (app, me) => send(app, 'DELETE', '/me', me.token, { password })
+    send(app, `PUT /users/${other.id}/status`, { token: me.token, body: { status: 'disabled' } }),
+  'deletes the other': (app, me, other) => send(app, `DELETE /users/${other.id}`, { token: me.token }),
+  resigns: (app, me) => send(app, `PUT /users/${me.id}/role`, { token: me.token, body: { role: 'user' } }),
+  'deletes the own account': (app, me) => send(app, 'DELETE /me', { token: me.token, body: { password } })
 }
 
 /** The answers that may come. A repeated deletion succeeds, and an ended session has no valid token. */
@@ -27,13 +29,13 @@ async function addAdmins (stage: Stage): Promise<[Admin, Admin]> {
   await stage.ask('delete from users')
   const admins = await Promise.all([stage.one, stage.two].map(async app => {
     const { id, username } = await stage.addUser('admin')
-    return { id, token: (await openSession(app, username)).access_token }
+    return { id, token: (await signIn(app, username)).access_token }
   }))
   return admins as [Admin, Admin]
 }
 
 async function findFaults (stage: Stage, admins: Admin[], answers: LightMyRequestResponse[]): Promise<string[]> {
-  const summaries = answers.map(summarize)
+  const summaries = answers.map(outcome)
   const faults = summaries.filter(summary => !expected.includes(summary))
   if (!summaries.some(summary => /^20/.test(summary))) faults.push(`neither was done: ${summaries.join(' and ')}`)
   const left = (await stage.ask("select id from users where role = 'admin' and status = 'active'")).map(({ id }) => id)

@@ -1,10 +1,10 @@
 import t from 'tap'
-import { openSession, password, refresh, signIn, type Pair } from '../support/people.ts'
-import { endings, newPassword } from '../support/race-acts.ts'
-import { firstToCommit, setScene } from '../support/races.ts'
-import {
-  claimsOf, findDeath, findLife, openRotated, send, setStage, summarize, type SessionRow, type Stage
-} from '../support/stage.ts'
+import { password, signIn, type Pair } from '../support/people.ts'
+import { outcome, refresh, send } from '../support/requests.ts'
+import { claimsOf, sessionIdOf, signInAndRefresh } from '../support/sessions.ts'
+import { endings, newPassword } from './race-acts.ts'
+import { firstToCommit, setScene } from './races.ts'
+import { findDeath, findLife, setStage, type SessionRow, type Stage } from './stage.ts'
 
 const maxSessions = 3
 
@@ -17,7 +17,7 @@ async function findExcess (stage: Stage, userId: string, pairs: Pair[]): Promise
   const live = rows.filter(row => row.ended_at === null)
   const problems = live.length === maxSessions ? [] : [`${live.length} live sessions`]
   for (const row of rows) {
-    const own = pairs.filter(pair => claimsOf(pair).sid === row.id)
+    const own = pairs.filter(pair => sessionIdOf(pair) === row.id)
     problems.push(...row.ended_at === null ? await findDeath(stage, row, own) : await findLife(stage, row, own))
   }
   return problems
@@ -27,7 +27,7 @@ t.test('twenty logins at once on two replicas leave MAX_SESSIONS live sessions',
   const stage = await setStage(t, { MAX_SESSIONS: String(maxSessions) })
   const user = await stage.addUser()
   const pairs = await Promise.all(
-    Array.from({ length: 20 }, (_, n) => openSession(n % 2 === 0 ? stage.one : stage.two, user.username))
+    Array.from({ length: 20 }, (_, n) => signIn(n % 2 === 0 ? stage.one : stage.two, user.username))
   )
   t.equal(pairs.filter(pair => pair.access_token).length, 20, 'all were answered')
   t.same(await findExcess(stage, user.id, pairs), [])
@@ -38,17 +38,17 @@ t.test('two logins beyond MAX_SESSIONS at once end one session each, at every st
   for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
     const user = await stage.addUser()
     const before: Pair[] = []
-    for (let n = 0; n < maxSessions; n++) before.push(await openSession(stage.one, user.username))
-    const first = stage.stepper.start('first', () => openSession(stage.one, user.username), holdBefore)
+    for (let n = 0; n < maxSessions; n++) before.push(await signIn(stage.one, user.username))
+    const first = stage.stepper.start('first', () => signIn(stage.one, user.username), holdBefore)
     isDone = !await first.held
-    const second = stage.stepper.start('second', () => openSession(stage.two, user.username))
+    const second = stage.stepper.start('second', () => signIn(stage.two, user.username))
     await second.settles()
     first.release()
     const place = `held before step ${holdBefore}, ${first.steps[holdBefore] ?? 'none'}`
     const newest = [await first.answer, await second.answer]
     t.same(await findExcess(stage, user.id, [...before, ...newest]), [], place)
     const live = (await stage.findSessions(user.id)).filter(row => row.ended_at === null).map(row => row.id)
-    t.ok(newest.every(pair => live.includes(claimsOf(pair).sid)), `${place}: the new ones live`)
+    t.ok(newest.every(pair => live.includes(sessionIdOf(pair))), `${place}: the new ones live`)
   }
 })
 
@@ -56,19 +56,19 @@ t.test('a session during its refresh is not the one that was idle longest', asyn
   const stage = await setStage(t, { MAX_SESSIONS: '2' })
   for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
     const user = await stage.addUser()
-    const oldest = await openRotated(stage.one, user.username, 0)
-    const other = await openSession(stage.one, user.username)
+    const oldest = await signInAndRefresh(stage.one, user.username, 0)
+    const other = await signIn(stage.one, user.username)
     stage.stepper.takeMoments()
     const first = stage.stepper.start('refresh', () => refresh(stage.one, String(oldest[0]?.refresh_token)), holdBefore)
     isDone = !await first.held
-    const second = stage.stepper.start('login', () => openSession(stage.two, user.username))
+    const second = stage.stepper.start('login', () => signIn(stage.two, user.username))
     await second.settles()
     first.release()
     const answer = await first.answer
     await second.answer
     const place = `held before step ${holdBefore}, ${first.steps[holdBefore] ?? 'none'}`
     const rows = new Map((await stage.findSessions(user.id)).map(row => [row.id, row]))
-    const rowOf = (pair: Pair) => rows.get(claimsOf(pair).sid) as SessionRow
+    const rowOf = (pair: Pair) => rows.get(sessionIdOf(pair)) as SessionRow
     const refreshed = [...oldest, ...answer.statusCode === 200 ? [answer.json() as Pair] : []]
     if (firstToCommit(stage) === 'refresh' && answer.statusCode === 200) {
       t.same(
@@ -78,7 +78,7 @@ t.test('a session during its refresh is not the one that was idle longest', asyn
       )
       t.same(await findLife(stage, rowOf(other), [other]), [], `${place}: the other one has ended`)
     } else {
-      t.equal(summarize(answer), '401 token_revoked', `${place}: it came too late`)
+      t.equal(outcome(answer), '401 token_revoked', `${place}: it came too late`)
       t.same(await findLife(stage, rowOf(refreshed[0] as Pair), refreshed), [], `${place}: and has ended`)
     }
   }
@@ -87,21 +87,23 @@ t.test('a session during its refresh is not the one that was idle longest', asyn
 t.test('a login right after an ending, within the same second too, opens a session that works', async t => {
   const stage = await setStage(t)
   const { one, two } = stage
-  const admin = await signIn(one, (await stage.addUser('admin')).username)
+  const { access_token: admin } = await signIn(one, (await stage.addUser('admin')).username)
   for (const ending of endings) {
     const scene = await setScene(stage, admin, ending)
     const { id, username } = scene.user
     const answer = await ending.run(scene, one)
-    if (ending.name.endsWith('status')) await send(two, 'PUT', `/users/${id}/status`, admin, { status: 'active' })
+    if (ending.name.endsWith('status')) {
+      await send(two, `PUT /users/${id}/status`, { token: admin, body: { status: 'active' } })
+    }
     if (ending.name.startsWith('DELETE') && ending.voidsLogins) {
-      await send(two, 'POST', '/register', undefined, { username, password })
+      await send(two, 'POST /register', { body: { username, password } })
     }
     const pair = (
-      await send(two, 'POST', '/login', undefined, {
-        username, password: ending.name.endsWith('password') ? newPassword : password
+      await send(two, 'POST /login', {
+        body: { username, password: ending.name.endsWith('password') ? newPassword : password }
       })
     ).json() as Pair
-    t.ok(ending.done.includes(summarize(answer)), `${ending.name}: it is done`)
+    t.ok(ending.done.includes(outcome(answer)), `${ending.name}: it is done`)
     const { sub, sid } = claimsOf(pair)
     const row = (await stage.findSessions(sub)).find(row => row.id === sid)
     t.same(await findDeath(stage, row as SessionRow, [pair]), [], `${ending.name}: and the new session works`)

@@ -2,8 +2,10 @@ import { randomInt } from 'node:crypto'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { createDraw, type Draw } from '../support/draw.ts'
-import { password, refresh, signIn, type Pair } from '../support/people.ts'
-import { claimsOf, findDeath, findLife, openRotated, send, setStage, summarize, type Stage } from '../support/stage.ts'
+import { password, signIn, type Pair } from '../support/people.ts'
+import { logOut, outcome, refresh, send } from '../support/requests.ts'
+import { claimsOf, sessionIdOf, signInAndRefresh } from '../support/sessions.ts'
+import { findDeath, findLife, setStage, type Stage } from './stage.ts'
 
 /** Repeats a run: the draws are the same, but not the timing of the machine. */
 const seed = Number(process.env['RACE_SEED']) || randomInt(1, 2 ** 31)
@@ -34,7 +36,7 @@ interface Move {
 
 const last = (session: Pair[]) => session.at(-1) as Pair
 const signInAgain = (app: FastifyInstance, life: Life) =>
-  send(app, 'POST', '/login', undefined, { username: life.user.username, password: life.password })
+  send(app, 'POST /login', { body: { username: life.user.username, password: life.password } })
 const changedPassword = `${password}, changed `
 
 const moves: Record<string, Move> = {
@@ -50,33 +52,37 @@ const moves: Record<string, Move> = {
   'a refresh with the first token': {
     run: (app, _, session) => refresh(app, String(session[0]?.refresh_token)), ends: 'it', done: /refresh_token_reused/
   },
-  logout: { run: (app, _, session) => send(app, 'POST', '/logout', last(session).access_token), ends: 'it' },
+  logout: { run: (app, _, session) => logOut(app, last(session).access_token), ends: 'it' },
   'logout of all': {
-    run: (app, _, session) => send(app, 'POST', '/logout?scope=all', last(session).access_token), ends: 'all'
+    run: (app, _, session) => send(app, 'POST /logout?scope=all', { token: last(session).access_token }), ends: 'all'
   },
   'logout of the others': {
-    run: (app, _, session) => send(app, 'POST', '/logout?scope=others', last(session).access_token), ends: 'others'
+    run: (app, _, session) => send(app, 'POST /logout?scope=others', { token: last(session).access_token }),
+    ends: 'others'
   },
   'logout with the refresh token': {
-    run: (app, _, session) => send(app, 'POST', '/logout', undefined, { refresh_token: last(session).refresh_token }),
+    run: (app, _, session) => send(app, 'POST /logout', { body: { refresh_token: last(session).refresh_token } }),
     ends: 'it',
     done: /^200|refresh_token_reused/
   },
   'password change': {
     run: (app, life, session) =>
-      send(app, 'PUT', '/me/password', last(session).access_token, {
-        current_password: life.password, new_password: changedPassword + claimsOf(last(session)).sid
+      send(app, 'PUT /me/password', {
+        token: last(session).access_token,
+        body: { current_password: life.password, new_password: changedPassword + sessionIdOf(last(session)) }
       }),
     ends: 'others',
     voidsLogins: true
   },
   disabling: {
-    run: (app, { user, admin }) => send(app, 'PUT', `/users/${user.id}/status`, admin, { status: 'disabled' }),
+    run: (app, { user, admin }) =>
+      send(app, `PUT /users/${user.id}/status`, { token: admin, body: { status: 'disabled' } }),
     ends: 'all',
     voidsLogins: true
   },
   revocation: {
-    run: (app, { admin }, session) => send(app, 'POST', '/revocations', admin, { sid: claimsOf(last(session)).sid }),
+    run: (app, { admin }, session) =>
+      send(app, 'POST /revocations', { token: admin, body: { sid: sessionIdOf(last(session)) } }),
     ends: 'it'
   }
 }
@@ -110,7 +116,7 @@ async function playRound (stage: Stage, life: Life, draw: Draw): Promise<string[
   for (const { flow } of [...started].sort(() => draw(3) - 1)) flow.release()
   for (const { name, move, sid, flow } of started) {
     const answer = await flow.answer
-    const summary = summarize(answer)
+    const summary = outcome(answer)
     if (!expected.test(summary)) problems.push(`${name} got ${summary}`)
     if (answer.statusCode === 200 && 'refresh_token' in answer.json()) remember(life, answer.json())
     if (!(move.done ?? /^20/).test(summary)) continue
@@ -153,17 +159,16 @@ async function findFaults (stage: Stage, life: Life, mustHaveEnded: (sid: string
 
 t.test(`concurrent clients of one user on two replicas leave no fault (RACE_SEED=${seed})`, async t => {
   const stage = await setStage(t, { MAX_SESSIONS: String(maxSessions) })
-  const admin = await signIn(stage.one, (await stage.addUser('admin')).username)
+  const { access_token: admin } = await signIn(stage.one, (await stage.addUser('admin')).username)
   const draw = createDraw(seed)
   for (let number = 0; number < users; number++) {
     const life: Life = { user: await stage.addUser(), admin, password, pairs: new Map() }
     for (let round = 0; round < roundsOfUser; round++) {
-      await send(stage.one, 'PUT', `/users/${life.user.id}/status`, admin, { status: 'active' })
+      await send(stage.one, `PUT /users/${life.user.id}/status`, { token: admin, body: { status: 'active' } })
       life.pairs.clear()
       for (let rotations = 0; rotations < 3; rotations++) {
-        for (const pair of await openRotated(stage.two, life.user.username, rotations, life.password)) {
-          remember(life, pair)
-        }
+        const pairs = await signInAndRefresh(stage.two, life.user.username, rotations, { password: life.password })
+        for (const pair of pairs) remember(life, pair)
       }
       t.same(await playRound(stage, life, draw), [], `RACE_SEED=${seed}, user ${number}, round ${round}`)
     }

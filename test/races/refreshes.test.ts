@@ -1,7 +1,9 @@
 import t, { type Test } from 'tap'
-import { refresh, type Pair } from '../support/people.ts'
-import { firstToCommit } from '../support/races.ts'
-import { findDeath, findLife, openRotated, setStage, summarize, type SessionRow, type Stage } from '../support/stage.ts'
+import type { Pair } from '../support/people.ts'
+import { outcome, refresh } from '../support/requests.ts'
+import { signInAndRefresh } from '../support/sessions.ts'
+import { firstToCommit } from './races.ts'
+import { findDeath, findLife, setStage, type SessionRow, type Stage } from './stage.ts'
 
 /**
  * Refreshes one session twice, on two replicas. The first refresh is held before a step until the second one settles.
@@ -11,7 +13,7 @@ async function refreshTwice (
 ) {
   const { one, two, stepper } = stage
   const user = await stage.addUser()
-  const pairs = await openRotated(one, user.username, rotations)
+  const pairs = await signInAndRefresh(one, user.username, rotations)
   const [held, free] = choose(pairs)
   stepper.takeMoments()
   const first = stepper.start('first', () => refresh(one, held.refresh_token), holdBefore)
@@ -37,7 +39,7 @@ t.test('two refreshes of one token on two replicas get one successor, at every s
     const { pairs, answers, row, isOver, place } = await refreshTwice(
       stage, 1, ([, live]) => [live as Pair, live as Pair], holdBefore
     )
-    t.same(answers.map(summarize), ['200', '200'], place)
+    t.same(answers.map(outcome), ['200', '200'], place)
     const [mine, yours] = answers.map(answer => answer.json() as Pair)
     t.equal(mine?.refresh_token, yours?.refresh_token, `${place}: it is the same`)
     t.same(await findDeath(stage, row, [...pairs, mine as Pair, yours as Pair]), [], `${place}: and the session lives`)
@@ -48,11 +50,11 @@ t.test('two refreshes of one token on two replicas get one successor, at every s
 t.test('twenty refreshes of one token at once get one successor', async t => {
   const stage = await setStage(t)
   const user = await stage.addUser()
-  const [pair] = await openRotated(stage.one, user.username, 0)
+  const [pair] = await signInAndRefresh(stage.one, user.username, 0)
   const answers = await Promise.all(
     Array.from({ length: 20 }, (_, n) => refresh(n % 2 === 0 ? stage.one : stage.two, String(pair?.refresh_token)))
   )
-  t.same([...new Set(answers.map(summarize))], ['200'])
+  t.same([...new Set(answers.map(outcome))], ['200'])
   t.equal(new Set(answers.map(answer => answer.json().refresh_token)).size, 1)
   const [row] = await stage.findSessions(user.id)
   t.same(await findDeath(stage, row as SessionRow, answers.map(answer => answer.json())), [])
@@ -70,12 +72,12 @@ async function testPredecessor (t: Test, predecessorIsHeld: boolean): Promise<vo
     const [honest, late] = predecessorIsHeld ? [answers[1], answers[0]] : answers
     const successor = honest.json() as Pair
     if (committedFirst === (predecessorIsHeld ? 'first' : 'second')) {
-      t.same(answers.map(summarize), ['200', '200'], `${place}: the predecessor is in grace`)
+      t.same(answers.map(outcome), ['200', '200'], `${place}: the predecessor is in grace`)
       t.equal(late.json().refresh_token, pairs[1]?.refresh_token, `${place}: it gets what was live then`)
       t.same(await findDeath(stage, row, [...pairs, late.json(), successor]), [], `${place}: and the session lives`)
     } else {
       t.same(
-        [summarize(honest), summarize(late)],
+        [outcome(honest), outcome(late)],
         ['200', '401 refresh_token_reused'],
         `${place}: the predecessor is too old`
       )

@@ -1,11 +1,12 @@
 import t from 'tap'
-import { openSession, refresh } from '../support/people.ts'
-import { setStage } from '../support/stage.ts'
+import { signIn } from '../support/people.ts'
+import { refresh } from '../support/requests.ts'
+import { setStage } from './stage.ts'
 
 t.test('the stepper holds a request before the given step, and a request that needs its locks waits', async t => {
   const { one, two, stepper, addUser, ask } = await setStage(t)
   const { username } = await addUser()
-  const pair = await openSession(one, username)
+  const pair = await signIn(one, username)
   const first = stepper.start('first', () => refresh(one, pair.refresh_token), 8)
   t.ok(await first.held, 'it is held')
   t.equal(first.steps.at(-1), 'commit', 'before that step')
@@ -24,7 +25,7 @@ t.test('the stepper holds a request before the given step, and a request that ne
 t.test('the stepper never holds a request that has fewer steps', async t => {
   const { one, stepper, addUser } = await setStage(t)
   const { username } = await addUser()
-  const flow = stepper.start('login', () => openSession(one, username), 100)
+  const flow = stepper.start('login', () => signIn(one, username), 100)
   t.notOk(await flow.held)
   t.same(flow.steps, [
     'select users', 'begin', 'select users for no key update', 'clock', 'insert sessions', 'select sessions',

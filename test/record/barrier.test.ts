@@ -1,8 +1,9 @@
 import { decodeJwt } from 'jose'
 import t from 'tap'
 import { appendRevocations } from '../../src/record/record.ts'
-import { get, signIn } from '../support/people.ts'
+import { signIn } from '../support/people.ts'
 import { expectNeverAccepted, logOutFor, startReplicas } from '../support/replicas.ts'
+import { get } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
 import { sqlOf } from '../../src/db/statements.ts'
 
@@ -22,7 +23,7 @@ t.test('the marker does not pass a revocation that has its position and is not c
     await gate
   })
   await until('it has its position', () => hasPosition)
-  const overtaking = await signIn(b, username)
+  const { access_token: overtaking } = await signIn(b, username)
   await logOutFor(t, b, overtaking)
   t.equal((await get(a, '/token', overtaking)).statusCode, 401, 'others do not wait for it')
   await new Promise(resolve => setTimeout(resolve, 1_500))
@@ -43,7 +44,7 @@ t.test('a revocation that is rolled back leaves a gap that no replica waits for 
     await appendRevocations(sqlOf(db), [{ scope: 'token', id: 'never', expiresAt: 0, reason: 'logout' }])
     throw new Error('It changes its mind.')
   }), { message: 'It changes its mind.' })
-  await logOutFor(t, a, await signIn(a, username))
+  await logOutFor(t, a, (await signIn(a, username)).access_token)
   await new Promise(resolve => setTimeout(resolve, 6_000))
   for (const app of apps) t.equal((await get(app, '/token', good)).statusCode, 200)
 })

@@ -10,7 +10,7 @@ import { endingAt } from '../support/record.ts'
 
 export const expiresAt = nowSeconds() + 60
 
-export interface Scene {
+export interface ProjectorScene {
   projector: Projector
   rows: RecordRow[]
   head: Head
@@ -33,9 +33,9 @@ export interface Scene {
 }
 
 /** Creates a projector over a record in an array, and a blocklist in memory. */
-export function scene (t: Test): Scene {
+export function projectorScene (t: Test): ProjectorScene {
   const { blocklist, projection } = createEmbeddedBlocklist({ leewaySeconds: 5 })
-  const meddle: Scene['meddle'] = {}
+  const meddle: ProjectorScene['meddle'] = {}
   const rows: RecordRow[] = []
   const head = { recordId: randomUUID(), position: 0, marked: 0 }
   const lease = { isFree: true, holders: [] as string[], released: 0 }

@@ -19,7 +19,7 @@ interface Shard {
   forget (): Promise<void>
 }
 
-interface Scene {
+interface ProjectorScene {
   projector: Projector
   odd: Shard
   even: Shard
@@ -34,7 +34,7 @@ interface Scene {
 
 const expiresAt = nowSeconds() + 60
 
-function scene (t: Test): Scene {
+function projectorScene (t: Test): ProjectorScene {
   const rows: RecordRow[] = []
   const head = { recordId: randomUUID(), position: 0, marked: 0 }
   const inRange = ({ after, upTo }: { after: number; upTo: number }) =>
@@ -112,7 +112,7 @@ function scene (t: Test): Scene {
 }
 
 t.test('each shard gets its rows and those of unknown subjects, and the record is read once for all', async t => {
-  const scenery = scene(t)
+  const scenery = projectorScene(t)
   const { projector, odd, even, append, appendForAll } = scenery
   append(4)
   appendForAll()
@@ -123,7 +123,7 @@ t.test('each shard gets its rows and those of unknown subjects, and the record i
 })
 
 t.test('each shard continues from its own last step, and both end at the head', async t => {
-  const { projector, odd, even, append } = scene(t)
+  const { projector, odd, even, append } = projectorScene(t)
   append(12_001)
   await projector.round()
   append(2)
@@ -138,7 +138,7 @@ t.test('each shard continues from its own last step, and both end at the head', 
 })
 
 t.test('a shard that is unreachable at the start or mid-way delays no other shard, and catches up later', async t => {
-  const { projector, odd, even, append, failures } = scene(t)
+  const { projector, odd, even, append, failures } = projectorScene(t)
   append(10)
   odd.meddle = () => { throw new Error('It is down.') }
   await projector.round()
@@ -157,7 +157,7 @@ t.test('a shard that is unreachable at the start or mid-way delays no other shar
 })
 
 t.test('a shard that stalls at the start or mid-way does not delay the rows of the other shards', async t => {
-  const { projector, odd, even, append, failures } = scene(t)
+  const { projector, odd, even, append, failures } = projectorScene(t)
   await projector.round()
   let asked = 0
   for (const hangsAt of [1, 2]) {
@@ -173,7 +173,7 @@ t.test('a shard that stalls at the start or mid-way does not delay the rows of t
 })
 
 t.test('the rounds of one shard continue while another shard is rebuilt', async t => {
-  const { projector, odd, even, append } = scene(t)
+  const { projector, odd, even, append } = projectorScene(t)
   append(8_000)
   await projector.round()
   await odd.forget()

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { until } from '../support/wait.ts'
-import { scene } from './projector-scene.ts'
+import { projectorScene } from './projector-scene.ts'
 
 t.test('the first round fills the blocklist, which is untrusted before, and later rounds write new rows', async t => {
-  const { projector, append, isRevoked, catchUps } = scene(t)
+  const { projector, append, isRevoked, catchUps } = projectorScene(t)
   append(3)
   t.throws(() => isRevoked(1), { name: 'UntrustedError' })
   await projector.round()
@@ -24,7 +24,7 @@ t.test('the first round fills the blocklist, which is untrusted before, and late
 })
 
 t.test('the head is read behind the barrier and recorded before anything is written', async t => {
-  const { projector, append, calls, meddle } = scene(t)
+  const { projector, append, calls, meddle } = projectorScene(t)
   append(2)
   meddle.advance = (from, to, next) => { calls.push('write'); return next(from, to, []) }
   await projector.round()
@@ -32,7 +32,7 @@ t.test('the head is read behind the barrier and recorded before anything is writ
 })
 
 t.test('a record of many pages is written in steps, and each starts where the one before it ended', async t => {
-  const { projector, append, isRevoked, meddle, catchUps } = scene(t)
+  const { projector, append, isRevoked, meddle, catchUps } = projectorScene(t)
   append(11_001)
   const steps: Array<[string, string]> = []
   meddle.advance = (from, to, next) => { steps.push([from, to]); return next(from, to, []) }
@@ -46,7 +46,7 @@ t.test('a record of many pages is written in steps, and each starts where the on
 })
 
 t.test('a rebuild succeeds even if it takes too long to count the rows of the record', async t => {
-  const { projector, append, isRevoked, meddle, failures } = scene(t)
+  const { projector, append, isRevoked, meddle, failures } = projectorScene(t)
   append(6_000)
   meddle.count = () => { throw new Error('canceling statement due to statement timeout') }
   await projector.round()
@@ -55,7 +55,7 @@ t.test('a rebuild succeeds even if it takes too long to count the rows of the re
 })
 
 t.test('a round does nothing while another projector has the lease', async t => {
-  const { projector, append, isRevoked, lease, calls, failures } = scene(t)
+  const { projector, append, isRevoked, lease, calls, failures } = projectorScene(t)
   append(1)
   lease.isFree = false
   await projector.round()
@@ -72,7 +72,7 @@ t.test('a round does nothing while another projector has the lease', async t => 
 })
 
 t.test('a refused step ends the round, and the next round starts over soon', async t => {
-  const { projector, append, isRevoked, meddle, projection, head, catchUps } = scene(t)
+  const { projector, append, isRevoked, meddle, projection, head, catchUps } = projectorScene(t)
   append(2_500)
   let steps = 0
   meddle.advance = async (from, to, next) => {
@@ -92,7 +92,7 @@ t.test('a refused step ends the round, and the next round starts over soon', asy
 })
 
 t.test('a round ends if the record gets another name during the round', async t => {
-  const { projector, append, isRevoked, meddle, head, catchUps } = scene(t)
+  const { projector, append, isRevoked, meddle, head, catchUps } = projectorScene(t)
   append(1)
   meddle.settle = () => { head.recordId = randomUUID() }
   await projector.round()
@@ -104,7 +104,7 @@ t.test('a round ends if the record gets another name during the round', async t 
 })
 
 t.test('a record that has lost its end gets another name, and is written again from the start', async t => {
-  const scenery = scene(t)
+  const scenery = projectorScene(t)
   const { projector, append, isRevoked, rows, head, catchUps } = scenery
   append(5)
   await projector.round()
@@ -121,7 +121,7 @@ t.test('a record that has lost its end gets another name, and is written again f
 })
 
 t.test('a marker beyond the head is accepted if the record says that it was to be there', async t => {
-  const scenery = scene(t)
+  const scenery = projectorScene(t)
   const { projector, append, head } = scenery
   append(3)
   await projector.round()
@@ -132,7 +132,7 @@ t.test('a marker beyond the head is accepted if the record says that it was to b
 })
 
 t.test('a failure of the projector is reported once until it works again, and the lease is released', async t => {
-  const { projector, meddle, append, failures, isRevoked, lease } = scene(t)
+  const { projector, meddle, append, failures, isRevoked, lease } = projectorScene(t)
   append(1)
   meddle.settle = () => { throw new Error('The database is down.') }
   await projector.round()
@@ -149,7 +149,7 @@ t.test('a failure of the projector is reported once until it works again, and th
 })
 
 t.test('a woken projector starts a round at once, and a stopped one releases its lease and rests', async t => {
-  const { projector, append, catchUps, lease } = scene(t)
+  const { projector, append, catchUps, lease } = projectorScene(t)
   projector.start()
   await until('the first round', () => lease.holders.length >= 1)
   append(1)
@@ -164,7 +164,7 @@ t.test('a woken projector starts a round at once, and a stopped one releases its
 })
 
 t.test('a stopped projector leaves a rebuild at the next page, and releases its lease', async t => {
-  const { projector, append, isRevoked, meddle, catchUps, failures, lease } = scene(t)
+  const { projector, append, isRevoked, meddle, catchUps, failures, lease } = projectorScene(t)
   append(20_000)
   let steps = 0
   let stopped: Promise<void> | undefined

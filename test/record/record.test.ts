@@ -5,9 +5,10 @@ import t from 'tap'
 import { build, onEachStorage, serversEnv } from '../support/app.ts'
 import { breakBlocklist } from '../support/blocklist.ts'
 import { query } from '../support/database.ts'
-import { ask, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
-import { openSession, password, refresh, type Pair } from '../support/people.ts'
+import { password, signIn, signUpAdmin, signUpWithSessions, type Pair } from '../support/people.ts'
 import { fillRecord } from '../support/record.ts'
+import { logOut, refresh, send } from '../support/requests.ts'
+import { claimsOf, sessionIdOf } from '../support/sessions.ts'
 
 interface Scene {
   app: FastifyInstance
@@ -29,43 +30,43 @@ const endings: Record<
   { end: (scene: Scene) => Promise<unknown>; reason: string; sessions: number[]; tokenOf?: 1 }
 > = {
   logout: {
-    end: ({ app, first }) => ask(app, 'POST', '/logout', first.access_token),
+    end: ({ app, first }) => logOut(app, first.access_token),
     reason: 'logout',
     sessions: [isFirst],
     tokenOf: isFirst
   },
   'logout of the others': {
-    end: ({ app, first }) => ask(app, 'POST', '/logout?scope=others', first.access_token),
+    end: ({ app, first }) => send(app, 'POST /logout?scope=others', { token: first.access_token }),
     reason: 'logout',
     sessions: [isSecond]
   },
   'logout of all': {
-    end: ({ app, first }) => ask(app, 'POST', '/logout?scope=all', first.access_token),
+    end: ({ app, first }) => send(app, 'POST /logout?scope=all', { token: first.access_token }),
     reason: 'logout',
     sessions: [isFirst, isSecond],
     tokenOf: isFirst
   },
   'logout with the refresh token': {
-    end: ({ app, first }) => ask(app, 'POST', '/logout', undefined, { refresh_token: first.refresh_token }),
+    end: ({ app, first }) => send(app, 'POST /logout', { body: { refresh_token: first.refresh_token } }),
     reason: 'logout',
     sessions: [isFirst]
   },
   'ending one of the list': {
-    end: ({ app, first, second }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(second)}`, first.access_token),
+    end: ({ app, first, second }) =>
+      send(app, `DELETE /me/sessions/${sessionIdOf(second)}`, { token: first.access_token }),
     reason: 'ended_by_owner',
     sessions: [isSecond]
   },
   'another password': {
     end: ({ app, first }) =>
-      ask(app, 'PUT', '/me/password', first.access_token, {
-        current_password: password,
-        new_password: 'an entirely different one'
+      send(app, 'PUT /me/password', {
+        token: first.access_token, body: { current_password: password, new_password: 'an entirely different one' }
       }),
     reason: 'password_changed',
     sessions: [isSecond]
   },
   'deletion by the owner': {
-    end: ({ app, first }) => ask(app, 'DELETE', '/me', first.access_token, { password }),
+    end: ({ app, first }) => send(app, 'DELETE /me', { token: first.access_token, body: { password } }),
     reason: 'account_deleted',
     sessions: [isFirst, isSecond]
   },
@@ -79,48 +80,50 @@ const endings: Record<
     sessions: [isFirst]
   },
   'a session too many': {
-    end: async ({ app, username }) => await openSession(app, username),
+    end: async ({ app, username }) => await signIn(app, username),
     reason: 'too_many_sessions',
     sessions: [isFirst]
   },
   'sessions ended by an administrator': {
-    end: ({ app, id, admin }) => ask(app, 'DELETE', `/users/${id}/sessions`, admin),
+    end: ({ app, id, admin }) => send(app, `DELETE /users/${id}/sessions`, { token: admin }),
     reason: 'ended_by_admin',
     sessions: [isFirst, isSecond]
   },
   'another role': {
-    end: ({ app, id, admin }) => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }),
+    end: ({ app, id, admin }) => send(app, `PUT /users/${id}/role`, { token: admin, body: { role: 'admin' } }),
     reason: 'role_changed',
     sessions: [isFirst, isSecond]
   },
   disabling: {
-    end: ({ app, id, admin }) => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }),
+    end: ({ app, id, admin }) => send(app, `PUT /users/${id}/status`, { token: admin, body: { status: 'disabled' } }),
     reason: 'account_disabled',
     sessions: [isFirst, isSecond]
   },
   'deletion by an administrator': {
-    end: ({ app, id, admin }) => ask(app, 'DELETE', `/users/${id}`, admin),
+    end: ({ app, id, admin }) => send(app, `DELETE /users/${id}`, { token: admin }),
     reason: 'account_deleted',
     sessions: [isFirst, isSecond]
   },
   'revocation of a session': {
-    end: ({ app, admin, first }) => ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(first) }),
+    end: ({ app, admin, first }) => send(app, 'POST /revocations', { token: admin, body: { sid: sessionIdOf(first) } }),
     reason: 'ended_by_admin',
     sessions: [isFirst]
   },
   'revocation of all of a user': {
-    end: ({ app, admin, id }) => ask(app, 'POST', '/revocations', admin, { subject: id }),
+    end: ({ app, admin, id }) => send(app, 'POST /revocations', { token: admin, body: { subject: id } }),
     reason: 'ended_by_admin',
     sessions: [isFirst, isSecond]
   },
   'revocation of a token': {
-    end: ({ app, admin, first }) => ask(app, 'POST', '/revocations', admin, { token: first.access_token }),
+    end: ({ app, admin, first }) =>
+      send(app, 'POST /revocations', { token: admin, body: { token: first.access_token } }),
     reason: 'token_revoked',
     sessions: [],
     tokenOf: isFirst
   },
   'revocation of a jti': {
-    end: ({ app, admin, first }) => ask(app, 'POST', '/revocations', admin, { jti: decodeJwt(first.access_token).jti }),
+    end: ({ app, admin, first }) =>
+      send(app, 'POST /revocations', { token: admin, body: { jti: claimsOf(first).jti } }),
     reason: 'token_revoked',
     sessions: [],
     tokenOf: isFirst
@@ -135,7 +138,7 @@ t.test('every way to end a session or to revoke a token is recorded with its exp
   const { token: admin } = await signUpAdmin(app)
   for (const [name, { end, reason, sessions, tokenOf }] of Object.entries(endings)) {
     await query(app, 'delete from revocations')
-    const { id, username, sessions: pairs } = await withSessions(app, 2)
+    const { id, username, sessions: pairs } = await signUpWithSessions(app, 2)
     const [first, second] = pairs as [Pair, Pair]
     // The first one was idle for longer.
     await query(
@@ -173,7 +176,7 @@ t.test('a revocation is recorded before the blocklist is written, and stays reco
   const { token: admin } = await signUpAdmin(app)
   for (const [name, { end, sessions, tokenOf }] of Object.entries(endings)) {
     await query(app, 'delete from revocations')
-    const { id, username, sessions: [first, second] } = await withSessions(app, 2)
+    const { id, username, sessions: [first, second] } = await signUpWithSessions(app, 2)
     if (first === undefined || second === undefined) throw new Error('There are no sessions.')
     await setBack(app, first)
     const mend = breakBlocklist(app)
@@ -190,7 +193,7 @@ t.test('a failed act leaves no row in the record, and no session that ended with
   await query(app, "create function refuse() returns trigger language plpgsql as 'begin raise exception ''No.''; end'")
   await query(app, 'create trigger refuse before insert on revocations for each row execute function refuse()')
   for (const [name, { end, sessions }] of Object.entries(endings)) {
-    const { id, username, sessions: [first, second] } = await withSessions(app, 2)
+    const { id, username, sessions: [first, second] } = await signUpWithSessions(app, 2)
     if (first === undefined || second === undefined) throw new Error('There are no sessions.')
     await setBack(app, first)
     await end({ app, id, username, admin, first, second })
@@ -203,10 +206,9 @@ t.test('a failed act leaves no row in the record, and no session that ended with
   }
   await query(app, 'drop trigger refuse on revocations')
   const unknown = [
-    await ask(app, 'POST', '/revocations', admin, { sid: randomUUID() }),
-    await ask(app, 'PUT', '/me/password', admin, {
-      current_password: 'not the right one',
-      new_password: 'an entirely different one'
+    await send(app, 'POST /revocations', { token: admin, body: { sid: randomUUID() } }),
+    await send(app, 'PUT /me/password', {
+      token: admin, body: { current_password: 'not the right one', new_password: 'an entirely different one' }
     })
   ]
   t.same(unknown.map(({ statusCode }) => statusCode), [404, 403])

@@ -4,13 +4,15 @@ import t, { type Test } from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
 import { loadConfig } from '../../src/config.ts'
 import { buildUnready, serversEnv, type Env } from '../support/app.ts'
-import { signout } from '../support/cli.ts'
-import { outcome } from '../support/device.ts'
+import { asProcess } from '../support/cli.ts'
 import { keepLog } from '../support/log.ts'
-import { get, logOut, openSession, signUp } from '../support/people.ts'
+import { signIn, signUp } from '../support/people.ts'
 import { startCluster } from '../support/redis-cluster.ts'
 import { findFreePorts, redisServer, startNode, startSentinelGroup } from '../support/redis-group.ts'
+import { get, logOut, outcome } from '../support/requests.ts'
 import { makeTls } from '../support/tls.ts'
+
+const { signout } = asProcess
 
 const password = 'the-password-of-the-service'
 const adminPassword = 'the-password-of-the-test'
@@ -49,7 +51,7 @@ async function expectToWork (t: Test, redis: Env): Promise<void> {
   t.equal(outcome(await get(app, '/token', token)), '200')
   t.equal(outcome(await logOut(app, token)), '200')
   t.equal(outcome(await get(app, '/token', token)), '401 token_revoked')
-  t.ok((await openSession(app, username)).access_token)
+  t.ok((await signIn(app, username)).access_token)
   t.notMatch(text(), 'refuses to count attempts')
   for (const secret of [password, adminPassword]) t.notMatch(text(), secret)
   for (const command of ['check-config', 'adopt-blocklist']) {

@@ -10,8 +10,9 @@ import type { Blocklist } from '../../src/revocation/blocklist.ts'
 import { createRedisBlocklist } from '../../src/revocation/public-blocklist.ts'
 import { createRedisConnection } from '../../src/redis/connection.ts'
 import { build, scratchFolder, serversEnv } from '../support/app.ts'
-import { bearer, signUp } from '../support/people.ts'
+import { signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
+import { get } from '../support/requests.ts'
 import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { until } from '../support/wait.ts'
 import { entryKey } from '../../src/entries/revocation.ts'
@@ -83,7 +84,7 @@ t.test('200 concurrent authenticated requests send at most 40 look-up commands (
       Promise.all(
         Array.from(
           { length: 200 },
-          async () => (await app.inject({ url: '/token', headers: bearer(token) })).statusCode
+          async () => (await get(app, '/token', token)).statusCode
         )
       ),
     'over 200 connections': () => requestAtOnce(t, app, token, 200)

@@ -2,8 +2,8 @@ import type { Page } from 'playwright-core'
 import t from 'tap'
 import { build, serversEnv } from '../support/app.ts'
 import { openBrowser } from '../support/browser.ts'
-import { ask, expectError } from '../support/expect.ts'
 import type { Pair } from '../support/people.ts'
+import { expectError, get } from '../support/requests.ts'
 
 /** Longer than anything takes on a busy machine. */
 const patienceMs = 60_000
@@ -77,8 +77,8 @@ t.test('the documentation page works without edits of JSON, including the logout
   const { access_token: token } = JSON.parse(login.body) as Pair
   await authorize(page, token)
   t.equal((await execute(page, 'me-changePassword')).status, 204)
-  t.equal((await ask(app, 'GET', '/token', token)).statusCode, 200)
+  t.equal((await get(app, '/token', token)).statusCode, 200)
   const { status, body } = await execute(page, 'auth-logout')
   t.equal(status, 200, body)
-  expectError(t, await ask(app, 'GET', '/token', token), 401, 'token_revoked')
+  expectError(t, await get(app, '/token', token), 401, 'token_revoked')
 })

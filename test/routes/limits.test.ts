@@ -3,6 +3,7 @@ import t from 'tap'
 import { build, embeddedEnv, onEachStorage, serversEnv } from '../support/app.ts'
 import { password, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
+import { send } from '../support/requests.ts'
 import { postgresUrl, randomName } from '../support/services.ts'
 import { until } from '../support/wait.ts'
 
@@ -11,19 +12,13 @@ interface Sender {
   headers?: Record<string, string>
 }
 
-function post (
-  app: FastifyInstance, url: string, payload: object, sender: Sender = {}
-): Promise<LightMyRequestResponse> {
-  return app.inject({ method: 'POST', url, payload, ...sender })
-}
-
 const wrong = 'a wrong password'
 const guess = (app: FastifyInstance, username: string, sender?: Sender) =>
-  post(app, '/login', { username, password: wrong }, sender)
+  send(app, 'POST /login', { body: { username, password: wrong }, ...sender })
 const login = (app: FastifyInstance, username: string, sender?: Sender) =>
-  post(app, '/login', { username, password }, sender)
+  send(app, 'POST /login', { body: { username, password }, ...sender })
 const register = (app: FastifyInstance, sender?: Sender) =>
-  post(app, '/register', { username: randomName(), password }, sender)
+  send(app, 'POST /register', { body: { username: randomName(), password }, ...sender })
 
 async function statusesOf (times: number, request: () => Promise<LightMyRequestResponse>): Promise<number[]> {
   const statuses: number[] = []

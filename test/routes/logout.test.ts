@@ -3,21 +3,20 @@ import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { entriesInRedis } from '../support/blocklist.ts'
 import { query, sessionRow } from '../support/database.ts'
-import {
-  ask, aSession, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions
-} from '../support/expect.ts'
-import { openSession, refresh, type Pair } from '../support/people.ts'
+import { signIn, signUp, signUpWithSessions, type Pair } from '../support/people.ts'
+import { expectError, refresh, send } from '../support/requests.ts'
+import { ended, isAccepted, refusals, sessionIdOf } from '../support/sessions.ts'
 import { entryKey } from '../../src/entries/revocation.ts'
 
 const done = { message: 'Successfully logged out' }
 
 t.test('POST /logout ends this session, the others, or all sessions of the user', t => onEachStorage(t, async (t, app, env) => {
-  const withAccess = ({ access_token: token }: Pair, query = '') => ask(app, 'POST', `/logout${query}`, token)
+  const withAccess = ({ access_token: token }: Pair, query = '') => send(app, `POST /logout${query}`, { token })
   const withRefresh = ({ refresh_token: token }: Pair, query = '') =>
-    ask(app, 'POST', `/logout${query}`, undefined, { refresh_token: token })
+    send(app, `POST /logout${query}`, { body: { refresh_token: token } })
 
   await t.test('POST /logout puts jti and sid on the blocklist, and ends the refresh tokens', async t => {
-    const pair = await aSession(app)
+    const { pair } = await signUp(app)
     const next = (await refresh(app, pair.refresh_token)).json() as Pair
     const answer = await withAccess(pair)
     t.equal(answer.statusCode, 200)
@@ -35,7 +34,7 @@ t.test('POST /logout ends this session, the others, or all sessions of the user'
   })
 
   await t.test('POST /logout works with a refresh token, and can be repeated', async t => {
-    const pair = await aSession(app)
+    const { pair } = await signUp(app)
     for (let time = 0; time < 2; time++) {
       const answer = await withRefresh(pair)
       t.equal(answer.statusCode, 200)
@@ -45,7 +44,7 @@ t.test('POST /logout ends this session, the others, or all sessions of the user'
   })
 
   await t.test('POST /logout with a spent refresh token is refused, but ends the session', async t => {
-    const pair = await aSession(app)
+    const { pair } = await signUp(app)
     const next = (await refresh(app, pair.refresh_token)).json() as Pair
     expectError(t, await withRefresh(pair), 401, 'refresh_token_reused')
     t.same(await refusals(app, next), ended)
@@ -55,21 +54,22 @@ t.test('POST /logout ends this session, the others, or all sessions of the user'
   })
 
   await t.test('POST /logout takes exactly one token', async t => {
-    const pair = await aSession(app)
+    const { pair } = await signUp(app)
     expectError(
       t,
-      await ask(app, 'POST', '/logout', pair.access_token, { refresh_token: pair.refresh_token }),
+      await send(app, 'POST /logout', { token: pair.access_token, body: { refresh_token: pair.refresh_token } }),
       400,
       'invalid_request'
     )
     for (const payload of [undefined, {}]) {
-      const answer = await ask(app, 'POST', '/logout', undefined, payload)
+      const answer = await send(app, 'POST /logout', { body: payload })
       expectError(t, answer, 401, 'authorization_required')
       t.equal(answer.headers['www-authenticate'], 'Bearer realm="signout"')
     }
-    expectError(t, await ask(app, 'POST', '/logout', 'x', { refresh_token: pair.refresh_token }), 401, 'invalid_token')
+    const body = { refresh_token: pair.refresh_token }
+    expectError(t, await send(app, 'POST /logout', { token: 'x', body }), 401, 'invalid_token')
     for (const payload of [{ refresh_token: '' }, { refresh_token: 1 }, { token: 'x' }]) {
-      expectError(t, await ask(app, 'POST', '/logout', undefined, payload), 400, 'invalid_request')
+      expectError(t, await send(app, 'POST /logout', { body: payload }), 400, 'invalid_request')
     }
     t.ok(await isAccepted(app, pair), 'and nothing has ended')
     t.equal((await refresh(app, pair.refresh_token)).statusCode, 200)
@@ -77,33 +77,33 @@ t.test('POST /logout ends this session, the others, or all sessions of the user'
 
   for (const [name, logOut] of Object.entries({ 'an access token': withAccess, 'a refresh token': withRefresh })) {
     await t.test(`POST /logout?scope=others with ${name} ends the other sessions, and not this one`, async t => {
-      const { username, sessions } = await withSessions(app, 3)
+      const { username, sessions } = await signUpWithSessions(app, 3)
       const [one, two, mine] = sessions as [Pair, Pair, Pair]
-      const stranger = await aSession(app)
+      const { pair: stranger } = await signUp(app)
       const answer = await logOut(mine, '?scope=others')
       t.equal(answer.statusCode, 200)
       t.same(answer.json(), done)
       t.same(await Promise.all([one, two].map(pair => refusals(app, pair))), [ended, ended])
       t.same(await Promise.all([mine, stranger].map(pair => isAccepted(app, pair))), [true, true])
-      t.ok(await isAccepted(app, await openSession(app, username)), 'a login right after works')
+      t.ok(await isAccepted(app, await signIn(app, username)), 'a login right after works')
       t.equal((await refresh(app, mine.refresh_token)).statusCode, 200)
     })
 
     await t.test(`POST /logout?scope=all with ${name} ends all sessions of the user`, async t => {
-      const { username, sessions } = await withSessions(app, 3)
-      const stranger = await aSession(app)
+      const { username, sessions } = await signUpWithSessions(app, 3)
+      const { pair: stranger } = await signUp(app)
       t.equal((await logOut(sessions[1] as Pair, '?scope=all')).statusCode, 200)
       t.same(await Promise.all(sessions.map(pair => refusals(app, pair))), [ended, ended, ended])
       t.same(await refusals(app, stranger), { access: undefined, refresh: undefined })
       t.same(
-        await refusals(app, await openSession(app, username)),
+        await refusals(app, await signIn(app, username)),
         { access: undefined, refresh: undefined },
         'a login right after works'
       )
     })
 
     await t.test(`POST /logout with ${name} and an unknown query ends nothing`, async t => {
-      const { sessions } = await withSessions(app, 2)
+      const { sessions } = await signUpWithSessions(app, 2)
       for (const query of [
         '?scope=everything', '?scope=', '?scope=session', '?scope=ALL', '?scope=all&scope=others', '?all=true',
         '?scope=all&x=1'
@@ -118,7 +118,7 @@ t.test('POST /logout ends this session, the others, or all sessions of the user'
   }
 
   await t.test('POST /logout?scope=others is refused for a session that has ended', async t => {
-    const { sessions } = await withSessions(app, 2)
+    const { sessions } = await signUpWithSessions(app, 2)
     const [mine, other] = sessions as [Pair, Pair]
     await withAccess(mine)
     expectError(t, await withAccess(mine, '?scope=others'), 401, 'token_revoked')
@@ -127,7 +127,7 @@ t.test('POST /logout ends this session, the others, or all sessions of the user'
   })
 
   await t.test('an expired refresh token cannot end other sessions at POST /logout, but ends its own session', async t => {
-    const { sessions } = await withSessions(app, 2)
+    const { sessions } = await signUpWithSessions(app, 2)
     const [mine, other] = sessions as [Pair, Pair]
     await query(app, `update sessions set expires_at = clock_timestamp() where id = '${sessionIdOf(mine)}'`)
     for (const scope of ['others', 'all']) {

@@ -2,17 +2,13 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { query } from '../support/database.ts'
-import { ask, withSessions } from '../support/expect.ts'
-import { password, type Pair } from '../support/people.ts'
+import { password, register, type Pair } from '../support/people.ts'
+import { logOut, send } from '../support/requests.ts'
 
 /** A login from an address, as the proxy passes it on. */
 const loginFrom = (app: FastifyInstance, username: string, address: string, typed = password) =>
-  app.inject({
-    method: 'POST',
-    url: '/login',
-    payload: { username, password: typed },
-    remoteAddress: '10.0.0.1',
-    headers: { 'x-forwarded-for': address }
+  send(app, 'POST /login', {
+    headers: { 'x-forwarded-for': address }, body: { username, password: typed }, remoteAddress: '10.0.0.1'
   })
 
 const settings = { TRUST_PROXY: '10.0.0.0/8', LIMIT_PASSWORD_BY_ACCOUNT: '5/900' }
@@ -27,7 +23,7 @@ async function useUp (app: FastifyInstance, username: string): Promise<number[]>
 }
 
 t.test('strangers do not lock an owner out at places where the account has signed in before', t => onEachStorage(t, async (t, app) => {
-  const { username } = await withSessions(app, 0)
+  const { username } = await register(app)
   for (const address of ['198.51.100.1', '2001:db8:1:2::1']) {
     t.equal((await loginFrom(app, username, address)).statusCode, 200)
   }
@@ -46,11 +42,11 @@ t.test('strangers do not lock an owner out at places where the account has signe
 }, settings))
 
 t.test('the last place of a live session is known, even if its security events were deleted', t => onEachStorage(t, async (t, app) => {
-  const { username } = await withSessions(app, 0)
+  const { username } = await register(app)
   await loginFrom(app, username, '198.51.100.1')
   await loginFrom(app, username, '2001:db8:1:2::1')
   const over = (await loginFrom(app, username, '198.51.100.3')).json() as Pair
-  await ask(app, 'POST', '/logout', over.access_token)
+  await logOut(app, over.access_token)
   await query(app, 'delete from security_events')
   await useUp(app, username)
   for (const address of ['198.51.100.1', '2001:db8:1:2:ffff::9']) {
@@ -62,24 +58,16 @@ t.test('the last place of a live session is known, even if its security events w
 }, settings))
 
 t.test('a place is known after a right password there, and not after a refresh', t => onEachStorage(t, async (t, app) => {
-  const { username } = await withSessions(app, 0)
+  const { username } = await register(app)
   const from = (address: string) => ({ remoteAddress: '10.0.0.1', headers: { 'x-forwarded-for': address } })
   const stolen = (await loginFrom(app, username, '198.51.100.1')).json() as Pair
-  const refreshed = await app.inject({
-    method: 'POST', url: '/refresh', payload: { refresh_token: stolen.refresh_token }, ...from('198.51.100.66')
+  const refreshed = await send(app, 'POST /refresh', {
+    body: { refresh_token: stolen.refresh_token }, ...from('198.51.100.66')
   })
   t.equal(refreshed.statusCode, 200)
   const { access_token: token } = (await loginFrom(app, username, '198.51.100.1')).json() as Pair
-  const { headers, ...rest } = from('198.51.100.2')
-  const payload = { current_password: password, new_password: password }
-  t.equal(
-    (
-      await app.inject({
-        method: 'PUT', url: '/me/password', payload, ...rest, headers: { ...headers, authorization: `Bearer ${token}` }
-      })
-    ).statusCode,
-    204
-  )
+  const body = { current_password: password, new_password: password }
+  t.equal((await send(app, 'PUT /me/password', { token, body, ...from('198.51.100.2') })).statusCode, 204)
   await useUp(app, username)
   t.equal(
     (await loginFrom(app, username, '198.51.100.66')).statusCode, 429, 'a thief who refreshed there is a stranger'

@@ -2,15 +2,15 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { query } from '../support/database.ts'
-import { ask, withSessions } from '../support/expect.ts'
-import { openSession, password, refresh, type Pair } from '../support/people.ts'
+import { password, register, signIn, signUp, signUpWithSessions, type Pair } from '../support/people.ts'
+import { get, refresh, send } from '../support/requests.ts'
 
 const wrong = 'not the right password'
 const newPassword = 'a wholly different pass phrase'
 const change = (app: FastifyInstance, pair: Pair, current: string, next = newPassword) =>
-  ask(app, 'PUT', '/me/password', pair.access_token, { current_password: current, new_password: next })
+  send(app, 'PUT /me/password', { token: pair.access_token, body: { current_password: current, new_password: next } })
 const remove = (app: FastifyInstance, pair: Pair, password: string) =>
-  ask(app, 'DELETE', '/me', pair.access_token, { password })
+  send(app, 'DELETE /me', { token: pair.access_token, body: { password } })
 
 /** Counts the wrong passwords that are recorded for a user. */
 async function countFailures (app: FastifyInstance, userId: string): Promise<number> {
@@ -23,25 +23,25 @@ async function countFailures (app: FastifyInstance, userId: string): Promise<num
 
 t.test('PUT /me/password and DELETE /me count wrong passwords together with POST /login', t => onEachStorage(t, async (t, app) => {
   for (const [name, act] of Object.entries({ 'PUT /me/password': change, 'DELETE /me': remove })) {
-    const { id, username, sessions: [mine] } = await withSessions(app, 1)
+    const { id, username, pair: mine } = await signUp(app)
     for (let time = 0; time < 3; time++) {
-      t.equal((await act(app, mine as Pair, wrong)).statusCode, 403, `${name}: a wrong one is one attempt`)
+      t.equal((await act(app, mine, wrong)).statusCode, 403, `${name}: a wrong one is one attempt`)
     }
     t.equal(await countFailures(app, id), 3, 'and one failure')
     for (const typed of [wrong, password]) {
-      const answer = await act(app, mine as Pair, typed)
+      const answer = await act(app, mine, typed)
       t.equal(answer.statusCode, 429, name)
       t.equal(answer.headers['ratelimit-policy'], '"password-by-account-and-ip";q=3;w=900')
       t.match(answer.headers['retry-after'], /^(900|8\d\d)$/)
     }
     t.equal(await countFailures(app, id), 3, 'what was refused was not checked')
-    t.equal((await ask(app, 'POST', '/login', undefined, { username, password })).statusCode, 429, 'a login neither')
+    t.equal((await send(app, 'POST /login', { body: { username, password } })).statusCode, 429, 'a login neither')
   }
 }, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '3/900' }))
 
 t.test('a password change that succeeds, or is repeated, does not count against a limit', t => onEachStorage(t, async (t, app) => {
-  const { id, username } = await withSessions(app, 0)
-  const mine = await openSession(app, username)
+  const { id, username } = await register(app)
+  const mine = await signIn(app, username)
   for (let time = 0; time < 4; time++) t.equal((await change(app, mine, password)).statusCode, 204)
   t.equal(await countFailures(app, id), 0)
   for (let time = 0; time < 2; time++) {
@@ -55,14 +55,14 @@ t.test('a password change that succeeds, or is repeated, does not count against 
 }, { LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900' }))
 
 t.test('POST /refresh is 429 after too many refreshes of one session', t => onEachStorage(t, async (t, app) => {
-  const { sessions } = await withSessions(app, 2)
+  const { sessions } = await signUpWithSessions(app, 2)
   let [mine, other] = sessions as [Pair, Pair]
   for (let time = 0; time < 3; time++) mine = (await refresh(app, mine.refresh_token)).json()
   const answer = await refresh(app, mine.refresh_token)
   t.equal(answer.statusCode, 429)
   t.equal(answer.json().error, 'too_many_requests')
   t.equal(answer.headers['ratelimit-policy'], '"refresh-by-session";q=3;w=600')
-  t.equal((await ask(app, 'GET', '/token', mine.access_token)).statusCode, 200, 'its access token is good')
+  t.equal((await get(app, '/token', mine.access_token)).statusCode, 200, 'its access token is good')
   other = (await refresh(app, other.refresh_token)).json()
   t.ok(other.access_token, 'and so is the other session')
 }, { LIMIT_REFRESH_BY_SESSION: '3/600' }))

@@ -1,20 +1,21 @@
 import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { everyRow, query, sessionRow } from '../support/database.ts'
-import { ask, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions } from '../support/expect.ts'
-import { openSession, password, refresh, type Pair } from '../support/people.ts'
+import { password, register, signIn, signUp, signUpWithSessions, type Pair } from '../support/people.ts'
+import { expectError, refresh, send } from '../support/requests.ts'
+import { ended, isAccepted, refusals, sessionIdOf } from '../support/sessions.ts'
 
 const newPassword = 'a wholly different pass phrase'
 const good = { access: undefined, refresh: undefined }
 
 t.test('users change their password with PUT /me/password', t => onEachStorage(t, async (t, app) => {
   const change = (pair: Pair, current: unknown, next: unknown) =>
-    ask(app, 'PUT', '/me/password', pair.access_token, { current_password: current, new_password: next })
-  const login = (username: string, password: string) => ask(app, 'POST', '/login', undefined, { username, password })
+    send(app, 'PUT /me/password', { token: pair.access_token, body: { current_password: current, new_password: next } })
+  const login = (username: string, password: string) => send(app, 'POST /login', { body: { username, password } })
 
   await t.test('PUT /me/password sets the new password, ends all other sessions and keeps this one', async t => {
-    const { id, username, sessions } = await withSessions(app, 3)
-    const stranger = await withSessions(app, 1)
+    const { id, username, sessions } = await signUpWithSessions(app, 3)
+    const stranger = await signUpWithSessions(app, 1)
     const [one, two, mine] = sessions as [Pair, Pair, Pair]
     const answer = await change(mine, password, newPassword)
     t.equal(answer.statusCode, 204)
@@ -32,10 +33,10 @@ t.test('users change their password with PUT /me/password', t => onEachStorage(t
   })
 
   await t.test('a repeated PUT /me/password succeeds, and does not end sessions that were opened since', async t => {
-    const { id, username, sessions: [mine] } = await withSessions(app, 1)
-    t.equal((await change(mine as Pair, password, newPassword)).statusCode, 204)
+    const { id, username, pair: mine } = await signUp(app)
+    t.equal((await change(mine, password, newPassword)).statusCode, 204)
     const newer = (await login(username, newPassword)).json() as Pair
-    t.equal((await change(mine as Pair, password, newPassword)).statusCode, 204)
+    t.equal((await change(mine, password, newPassword)).statusCode, 204)
     t.same(await refusals(app, newer), good)
     t.equal(
       (await query(app, `select 1 from security_events where type = 'password_changed' and user_id = '${id}'`)).length,
@@ -44,7 +45,7 @@ t.test('users change their password with PUT /me/password', t => onEachStorage(t
   })
 
   await t.test('PUT /me/password with a wrong current password is refused and counted', async t => {
-    const { id, username, sessions } = await withSessions(app, 2)
+    const { id, username, sessions } = await signUpWithSessions(app, 2)
     const [mine, other] = sessions as [Pair, Pair]
     const answer = await change(mine, 'not the right password', newPassword)
     expectError(t, answer, 403, 'invalid_credentials')
@@ -58,21 +59,21 @@ t.test('users change their password with PUT /me/password', t => onEachStorage(t
   })
 
   await t.test('PUT /me/password with an invalid new password is refused, and names the place of the mistake', async t => {
-    const { username, sessions: [mine] } = await withSessions(app, 1)
-    const short = await change(mine as Pair, password, 'fourteen chars')
+    const { username, pair: mine } = await signUp(app)
+    const short = await change(mine, password, 'fourteen chars')
     expectError(t, short, 400, 'invalid_request')
     t.same(short.json().details, [{ path: '/new_password', message: 'must have 15 characters or more' }])
     for (const wrong of ['', 'x'.repeat(257), 1, null, undefined]) {
-      const answer = await change(mine as Pair, password, wrong)
+      const answer = await change(mine, password, wrong)
       expectError(t, answer, 400, 'invalid_request', String(wrong))
       t.equal(answer.json().details[0].path, '/new_password')
     }
     for (const wrong of ['', 1, undefined]) {
-      t.equal((await change(mine as Pair, wrong, newPassword)).json().details[0].path, '/current_password')
+      t.equal((await change(mine, wrong, newPassword)).json().details[0].path, '/current_password')
     }
     expectError(
       t,
-      await ask(app, 'PUT', '/me/password', undefined, { current_password: password, new_password: newPassword }),
+      await send(app, 'PUT /me/password', { body: { current_password: password, new_password: newPassword } }),
       401,
       'authorization_required'
     )
@@ -80,8 +81,8 @@ t.test('users change their password with PUT /me/password', t => onEachStorage(t
   })
 
   await t.test('PUT /me/password keeps the refresh token of this session valid, and its grace', async t => {
-    const { username } = await withSessions(app, 0)
-    const first = await openSession(app, username)
+    const { username } = await register(app)
+    const first = await signIn(app, username)
     const second = (await refresh(app, first.refresh_token)).json() as Pair
     await change(second, password, newPassword)
     t.equal((await refresh(app, first.refresh_token)).json().refresh_token, second.refresh_token)

@@ -2,17 +2,18 @@ import { decodeJwt } from 'jose'
 import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { letTimePass, query, sessionRow } from '../support/database.ts'
-import { ask, expectError, isAccepted, sessionIdOf, withSessions } from '../support/expect.ts'
-import { openSession, refresh, type Pair } from '../support/people.ts'
+import { register, signIn, type Pair } from '../support/people.ts'
+import { expectError, logOut, refresh, send } from '../support/requests.ts'
+import { isAccepted, sessionIdOf } from '../support/sessions.ts'
 
 const settings = { REFRESH_TOKEN_TTL: '1000', SESSION_MAX_AGE: '1500' }
 
 t.test('clients renew their tokens with POST /refresh', t => onEachStorage(t, async (t, app) => {
-  const { username } = await withSessions(app, 0)
+  const { username } = await register(app)
   const renew = async (pair: Pair) => (await refresh(app, pair.refresh_token)).json() as Pair
 
   await t.test('POST /refresh spends the token for a new pair of the same session', async t => {
-    const first = await openSession(app, username)
+    const first = await signIn(app, username)
     const answer = await refresh(app, first.refresh_token)
     t.equal(answer.statusCode, 200)
     t.equal(answer.headers['cache-control'], 'no-store')
@@ -28,11 +29,11 @@ t.test('clients renew their tokens with POST /refresh', t => onEachStorage(t, as
   })
 
   await t.test('POST /refresh stores the time and place of the last use of the session', async t => {
-    const pair = await openSession(app, username)
+    const pair = await signIn(app, username)
     await letTimePass(app, 100)
     const payload = { refresh_token: pair.refresh_token }
-    await app.inject({
-      method: 'POST', url: '/refresh', payload, headers: { 'user-agent': 'Opera' }, remoteAddress: '203.0.113.9'
+    await send(app, 'POST /refresh', {
+      headers: { 'user-agent': 'Opera' }, body: payload, remoteAddress: '203.0.113.9'
     })
     const row = await sessionRow(app, sessionIdOf(pair))
     t.match(row, { ip: '203.0.113.9', user_agent: 'Opera' })
@@ -40,7 +41,7 @@ t.test('clients renew their tokens with POST /refresh', t => onEachStorage(t, as
   })
 
   await t.test('POST /refresh extends a session, but never beyond its maximum age', async t => {
-    const opened = await openSession(app, username)
+    const opened = await signIn(app, username)
     await letTimePass(app, 600)
     const second = await renew(opened)
     t.ok(
@@ -60,7 +61,7 @@ t.test('clients renew their tokens with POST /refresh', t => onEachStorage(t, as
   })
 
   await t.test('POST /refresh refuses a token that was not used for too long', async t => {
-    const pair = await openSession(app, username)
+    const pair = await signIn(app, username)
     await letTimePass(app, 1000)
     const answer = await refresh(app, pair.refresh_token)
     expectError(t, answer, 401, 'token_expired')
@@ -71,13 +72,13 @@ t.test('clients renew their tokens with POST /refresh', t => onEachStorage(t, as
     for (const text of ['x', 'A'.repeat(43), '\u0000', 'é'.repeat(43), 'x'.repeat(4096)]) {
       expectError(t, await refresh(app, text), 401, 'invalid_token')
     }
-    const pair = await openSession(app, username)
-    await ask(app, 'POST', '/logout', pair.access_token)
+    const pair = await signIn(app, username)
+    await logOut(app, pair.access_token)
     expectError(t, await refresh(app, pair.refresh_token), 401, 'token_revoked')
   })
 
   await t.test('POST /refresh refuses an invalid body, and spends no token', async t => {
-    const { refresh_token: token } = await openSession(app, username)
+    const { refresh_token: token } = await signIn(app, username)
     const wrong = [
       undefined,
       {},
@@ -91,13 +92,13 @@ t.test('clients renew their tokens with POST /refresh', t => onEachStorage(t, as
       { refresh_token: 'x'.repeat(4097) }
     ]
     for (const payload of wrong) {
-      expectError(t, await ask(app, 'POST', '/refresh', undefined, payload), 400, 'invalid_request')
+      expectError(t, await send(app, 'POST /refresh', { body: payload }), 400, 'invalid_request')
     }
     t.equal((await refresh(app, token)).statusCode, 200)
   })
 
   await t.test('POST /refresh refuses a token in grace if its session has expired', async t => {
-    const pair = await openSession(app, username)
+    const pair = await signIn(app, username)
     await renew(pair)
     await query(
       app, `update sessions set expires_at = clock_timestamp() - interval '1 second' where id = '${sessionIdOf(pair)}'`

@@ -2,10 +2,9 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { letTimePass } from '../support/database.ts'
-import {
-  ask, aSession, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions
-} from '../support/expect.ts'
-import { openSession, refresh, type Pair } from '../support/people.ts'
+import { signIn, signUp, signUpWithSessions, type Pair } from '../support/people.ts'
+import { expectError, get, logOut, refresh, send } from '../support/requests.ts'
+import { ended, isAccepted, refusals, sessionIdOf } from '../support/sessions.ts'
 
 interface Listed {
   id: string
@@ -16,14 +15,14 @@ interface Listed {
 }
 
 const list = async (app: FastifyInstance, pair: Pair, query = ''): Promise<Listed[]> =>
-  (await ask(app, 'GET', `/me/sessions${query}`, pair.access_token)).json()
+  (await get(app, `/me/sessions${query}`, pair.access_token)).json()
 const idsOf = (listed: Listed[]) => listed.map(({ id }) => id)
 
 t.test('users list their sessions with GET /me/sessions', t => onEachStorage(t, async (t, app) => {
   await t.test('GET /me/sessions lists the live sessions, newest first, and marks the current one', async t => {
-    const { sessions } = await withSessions(app, 3)
+    const { sessions } = await signUpWithSessions(app, 3)
     const [first, second, third] = sessions as [Pair, Pair, Pair]
-    await aSession(app)
+    await signUp(app)
     await refresh(app, first.refresh_token)
     const listed = await list(app, second)
     t.same(idsOf(listed), [third, second, first].map(sessionIdOf))
@@ -42,11 +41,11 @@ t.test('users list their sessions with GET /me/sessions', t => onEachStorage(t, 
   })
 
   await t.test('GET /me/sessions?state=over lists ended and expired sessions', async t => {
-    const { username, sessions } = await withSessions(app, 2)
+    const { username, sessions } = await signUpWithSessions(app, 2)
     const [loggedOut, expired] = sessions as [Pair, Pair]
-    await ask(app, 'POST', '/logout', loggedOut.access_token)
+    await logOut(app, loggedOut.access_token)
     await letTimePass(app, 1_209_600)
-    const mine = await openSession(app, username)
+    const mine = await signIn(app, username)
     t.same(idsOf(await list(app, mine)), [sessionIdOf(mine)])
     t.same(idsOf(await list(app, mine, '?state=live')), [sessionIdOf(mine)])
     const over = await list(app, mine, '?state=over')
@@ -56,19 +55,19 @@ t.test('users list their sessions with GET /me/sessions', t => onEachStorage(t, 
   })
 
   await t.test('GET /me/sessions refuses an unknown query, and a request without a token', async t => {
-    const { access_token: token } = await aSession(app)
+    const { pair: { access_token: token } } = await signUp(app)
     for (const query of ['?state=all', '?state=', '?user=x']) {
-      expectError(t, await ask(app, 'GET', `/me/sessions${query}`, token), 400, 'invalid_request')
+      expectError(t, await get(app, `/me/sessions${query}`, token), 400, 'invalid_request')
     }
-    expectError(t, await ask(app, 'GET', '/me/sessions'), 401, 'authorization_required')
+    expectError(t, await get(app, '/me/sessions'), 401, 'authorization_required')
   })
 }))
 
 t.test('users end one of their sessions with DELETE /me/sessions/:id', t => onEachStorage(t, async (t, app) => {
-  const end = (pair: Pair, id: string) => ask(app, 'DELETE', `/me/sessions/${id}`, pair.access_token)
+  const end = (pair: Pair, id: string) => send(app, `DELETE /me/sessions/${id}`, { token: pair.access_token })
 
   await t.test('DELETE /me/sessions/:id ends that session and no other, and may be repeated', async t => {
-    const { username, sessions } = await withSessions(app, 3)
+    const { username, sessions } = await signUpWithSessions(app, 3)
     const [mine, lost, other] = sessions as [Pair, Pair, Pair]
     for (let time = 0; time < 2; time++) {
       const answer = await end(mine, sessionIdOf(lost))
@@ -78,26 +77,26 @@ t.test('users end one of their sessions with DELETE /me/sessions/:id', t => onEa
     t.same(await refusals(app, lost), ended)
     t.same(await refusals(app, other), { access: undefined, refresh: undefined })
     t.match((await list(app, mine, '?state=over'))[0], { id: sessionIdOf(lost), end_reason: 'ended_by_owner' })
-    t.ok(await isAccepted(app, await openSession(app, username)), 'a login right after works')
+    t.ok(await isAccepted(app, await signIn(app, username)), 'a login right after works')
     t.equal((await end(mine, sessionIdOf(mine))).statusCode, 204, 'it may be one\'s own')
     t.same(await refusals(app, mine), ended)
   })
 
   await t.test('DELETE /me/sessions/:id is 404 for the session of another user, and for an unknown id', async t => {
-    const [ada, bob] = [await aSession(app), await aSession(app)]
+    const [ada, bob] = [(await signUp(app)).pair, (await signUp(app)).pair]
     expectError(t, await end(ada, sessionIdOf(bob)), 404, 'not_found')
     expectError(t, await end(ada, crypto.randomUUID()), 404, 'not_found')
     t.same(await refusals(app, bob), { access: undefined, refresh: undefined })
   })
 
   await t.test('DELETE /me/sessions/:id refuses an invalid id', async t => {
-    const pair = await aSession(app)
+    const { pair } = await signUp(app)
     for (const id of ['x', '1', `${sessionIdOf(pair)}x`, `urn:uuid:${sessionIdOf(pair)}`, '%00']) {
       expectError(t, await end(pair, id), 400, 'invalid_request', id)
     }
     expectError(
       t,
-      await ask(app, 'DELETE', `/me/sessions/${sessionIdOf(pair)}`, pair.access_token, { all: true }),
+      await send(app, `DELETE /me/sessions/${sessionIdOf(pair)}`, { token: pair.access_token, body: { all: true } }),
       400,
       'invalid_request',
       'a body'

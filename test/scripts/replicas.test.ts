@@ -78,7 +78,7 @@ t.test('npm run replicas refuses an invalid count and an invalid port with its u
 })
 
 t.test('every command of package.json prints its usage with --help', async t => {
-  for (const script of ['replicas', 'services', 'openapi', 'load']) {
+  for (const script of ['replicas', 'services', 'openapi', 'load', 'settings', 'test:nodes', 'faults']) {
     const { ended, output } = npmRun(t, [script, '--', '--help'])
     t.equal(await ended, 0, script)
     t.match(output(), `Usage: npm run ${script}`)

@@ -5,9 +5,10 @@ import { createEventRepository } from '../../src/security/event-repository.ts'
 import { build, onEachStorage, serversEnv } from '../support/app.ts'
 import { recordTrips } from '../support/blocklist.ts'
 import { everyRow, query, type Row } from '../support/database.ts'
-import { ask, expectError, isAccepted, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
 import { keepLog } from '../support/log.ts'
-import { password, refresh, type Pair } from '../support/people.ts'
+import { password, register, signUp, signUpAdmin, signUpWithSessions, type Pair } from '../support/people.ts'
+import { expectError, refresh, send } from '../support/requests.ts'
+import { isAccepted, sessionIdOf } from '../support/sessions.ts'
 
 const newPassword = 'a wholly different pass phrase'
 const eventsOf = (app: FastifyInstance, userId: string): Promise<Row[]> =>
@@ -22,20 +23,22 @@ async function liveALife (
 ): Promise<{
   id: string, secrets: string[], expected: Array<[type: string, sessionId: string | null, details: Row | null]>
 }> {
-  const { id, username, sessions } = await withSessions(app, 4)
+  const { id, username, sessions } = await signUpWithSessions(app, 4)
   const [one, two, three, four] = sessions as [Pair, Pair, Pair, Pair]
   const next = (await refresh(app, one.refresh_token)).json() as Pair
-  await ask(app, 'DELETE', `/me/sessions/${sessionIdOf(two)}`, one.access_token)
-  await ask(app, 'PUT', '/me/password', one.access_token, {
-    current_password: 'a wrong pass phrase', new_password: newPassword
+  await send(app, `DELETE /me/sessions/${sessionIdOf(two)}`, { token: one.access_token })
+  await send(app, 'PUT /me/password', {
+    token: one.access_token, body: { current_password: 'a wrong pass phrase', new_password: newPassword }
   })
-  await ask(app, 'PUT', '/me/password', one.access_token, { current_password: password, new_password: newPassword })
-  await ask(app, 'POST', '/login', undefined, { username, password: 'another wrong pass phrase' })
-  const again = (await ask(app, 'POST', '/login', undefined, { username, password: newPassword })).json() as Pair
-  await ask(app, 'POST', '/logout?scope=others', again.access_token)
-  await ask(app, 'POST', '/logout', undefined, { refresh_token: again.refresh_token })
-  const last = (await ask(app, 'POST', '/login', undefined, { username, password: newPassword })).json() as Pair
-  await ask(app, 'DELETE', '/me', last.access_token, { password: newPassword })
+  await send(app, 'PUT /me/password', {
+    token: one.access_token, body: { current_password: password, new_password: newPassword }
+  })
+  await send(app, 'POST /login', { body: { username, password: 'another wrong pass phrase' } })
+  const again = (await send(app, 'POST /login', { body: { username, password: newPassword } })).json() as Pair
+  await send(app, 'POST /logout?scope=others', { token: again.access_token })
+  await send(app, 'POST /logout', { body: { refresh_token: again.refresh_token } })
+  const last = (await send(app, 'POST /login', { body: { username, password: newPassword } })).json() as Pair
+  await send(app, 'DELETE /me', { token: last.access_token, body: { password: newPassword } })
   const pairs = [one, two, three, four, next, again, last]
   return {
     id,
@@ -88,8 +91,8 @@ t.test('the log has the same security events in one form, and no secret', async 
     }))
   )
   const admin = await signUpAdmin(app)
-  const { id: other } = await withSessions(app, 1)
-  await ask(app, 'DELETE', `/users/${other}/sessions`, admin.token)
+  const { id: other } = await signUp(app)
+  await send(app, `DELETE /users/${other}/sessions`, { token: admin.token })
   t.same(log.lines().findLast(line => line['event'] !== undefined)?.['event'], {
     type: 'sessions_revoked',
     user_id: other,
@@ -104,14 +107,14 @@ t.test('the log has the same security events in one form, and no secret', async 
 t.test('the log has addresses in the same form as the table', async t => {
   const log = keepLog()
   const app = await build(t, await serversEnv(t), log.logger)
-  const { id, username } = await withSessions(app, 0)
+  const { id, username } = await register(app)
   for (const [address, typed] of [
     ['::ffff:192.0.2.9', password],
     ['2001:DB8:0:0::1', password],
     ['fe80::1%eth0', 'a wrong pass phrase'],
     ['nowhere', password]
   ] as const) {
-    await app.inject({ method: 'POST', url: '/login', payload: { username, password: typed }, remoteAddress: address })
+    await send(app, 'POST /login', { body: { username, password: typed }, remoteAddress: address })
   }
   const logged = log
     .lines()
@@ -122,18 +125,18 @@ t.test('the log has addresses in the same form as the table', async t => {
 
 t.test('an ending that finds no session is recorded, but a mere repetition is not', t => onEachStorage(t, async (t, app) => {
   const { id: adminId, token: admin } = await signUpAdmin(app)
-  const { id, sessions } = await withSessions(app, 1)
+  const { id, sessions } = await signUpWithSessions(app, 1)
   const { access_token: mine, refresh_token: refreshToken } = sessions[0] as Pair
-  const { id: neverSignedIn } = await withSessions(app, 0)
+  const { id: neverSignedIn } = await register(app)
   const since = (await query(app, 'select max(position) as position from security_events'))[0]?.['position']
-  await ask(app, 'POST', '/logout?scope=others', mine)
+  await send(app, 'POST /logout?scope=others', { token: mine })
   for (let time = 0; time < 3; time++) {
-    await ask(app, 'POST', '/logout?scope=all', undefined, { refresh_token: refreshToken })
+    await send(app, 'POST /logout?scope=all', { body: { refresh_token: refreshToken } })
   }
-  await ask(app, 'POST', '/logout', undefined, { refresh_token: refreshToken })
-  await ask(app, 'DELETE', `/users/${neverSignedIn}/sessions`, admin)
-  await ask(app, 'POST', '/revocations', admin, { subject: neverSignedIn })
-  await ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(sessions[0] as Pair) })
+  await send(app, 'POST /logout', { body: { refresh_token: refreshToken } })
+  await send(app, `DELETE /users/${neverSignedIn}/sessions`, { token: admin })
+  await send(app, 'POST /revocations', { token: admin, body: { subject: neverSignedIn } })
+  await send(app, 'POST /revocations', { token: admin, body: { sid: sessionIdOf(sessions[0] as Pair) } })
   const byAdmin = (userId: string) => ({
     type: 'sessions_revoked', user_id: userId, actor_id: adminId, details: { sessions: 0, by: 'admin' }
   })
@@ -153,15 +156,17 @@ t.test('an ending that finds no session is recorded, but a mere repetition is no
 }))
 
 t.test('an act and its security event happen together or not at all', t => onEachStorage(t, async (t, app) => {
-  const { id, sessions: [mine] } = await withSessions(app, 1)
-  const pair = mine as Pair
+  const { id, pair: mine } = await signUp(app)
+  const pair = mine
   const before = await eventsOf(app, id)
   const acts = {
-    logout: () => ask(app, 'POST', '/logout?scope=all', pair.access_token),
+    logout: () => send(app, 'POST /logout?scope=all', { token: pair.access_token }),
     refresh: () => refresh(app, pair.refresh_token),
     'a new password': () =>
-      ask(app, 'PUT', '/me/password', pair.access_token, { current_password: password, new_password: newPassword }),
-    deletion: () => ask(app, 'DELETE', '/me', pair.access_token, { password })
+      send(app, 'PUT /me/password', {
+        token: pair.access_token, body: { current_password: password, new_password: newPassword }
+      }),
+    deletion: () => send(app, 'DELETE /me', { token: pair.access_token, body: { password } })
   }
   await query(app, "create function refuse() returns trigger language plpgsql as 'begin raise exception $$No.$$; end'")
   const failing = {
@@ -202,7 +207,7 @@ async function explainKnownPlace (app: FastifyInstance, userId: string): Promise
 }
 
 t.test('the search for a known place reads as few rows for a long history as for no history', t => onEachStorage(t, async (t, app) => {
-  const { id } = await withSessions(app, 1)
+  const { id } = await signUp(app)
   await query(
     app,
     `insert into security_events (type, user_id, ip, at) select 'refresh', '${id}', '203.0.113.7', now() from generate_series(1, 3000)`

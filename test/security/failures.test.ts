@@ -2,13 +2,13 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { everyRow, query } from '../support/database.ts'
-import { expectError, withSessions } from '../support/expect.ts'
-import { password } from '../support/people.ts'
+import { password, register } from '../support/people.ts'
+import { expectError, send } from '../support/requests.ts'
 import { randomName } from '../support/services.ts'
 
 const wrong = 'not the right password'
 const login = (app: FastifyInstance, username: string, remoteAddress: string, typed = wrong) =>
-  app.inject({ method: 'POST', url: '/login', payload: { username, password: typed }, remoteAddress })
+  send(app, 'POST /login', { body: { username, password: typed }, remoteAddress })
 
 /** Repeats the work until it fits into one minute, with a new user each time. */
 async function withinOneMinute<T> (app: FastifyInstance, work: () => Promise<T>): Promise<T> {
@@ -31,8 +31,8 @@ t.test('failed logins are recorded and counted by user, place and minute', t => 
 
   await t.test('failed logins of an account from one place within a minute are one row', async t => {
     const id = await withinOneMinute(app, async () => {
-      const { id, username } = await withSessions(app, 0)
-      const other = await withSessions(app, 0)
+      const { id, username } = await register(app)
+      const other = await register(app)
       for (let count = 0; count < 47; count++) {
         await app.securityEvents.countFailure({ type: 'login_failed', userId: id, ip: '192.0.2.1' })
       }
@@ -46,7 +46,7 @@ t.test('failed logins are recorded and counted by user, place and minute', t => 
 
   await t.test('failed logins from addresses of one IPv6 /64 are from one place', async t => {
     const id = await withinOneMinute(app, async () => {
-      const { id, username } = await withSessions(app, 0)
+      const { id, username } = await register(app)
       for (const ip of [
         '2001:db8:0:1::1', '2001:db8:0:1:ffff::2', '2001:db8:0:2::1', '::ffff:192.0.2.7', '192.0.2.7'
       ]) {
@@ -61,7 +61,7 @@ t.test('failed logins are recorded and counted by user, place and minute', t => 
 
   await t.test('failed logins in another minute are another row', async t => {
     const id = await withinOneMinute(app, async () => {
-      const { id, username } = await withSessions(app, 0)
+      const { id, username } = await register(app)
       await login(app, username, '192.0.2.1')
       await query(
         app,
@@ -93,7 +93,7 @@ t.test('failed logins are recorded and counted by user, place and minute', t => 
 
   await t.test('a right password of a disabled account is recorded as a failed login', async t => {
     const id = await withinOneMinute(app, async () => {
-      const { id, username } = await withSessions(app, 0)
+      const { id, username } = await register(app)
       await query(app, `update users set status = 'disabled' where id = '${id}'`)
       for (let count = 0; count < 2; count++) {
         expectError(t, await login(app, username, '192.0.2.1', password), 403, 'account_disabled')
@@ -104,7 +104,7 @@ t.test('failed logins are recorded and counted by user, place and minute', t => 
   })
 
   await t.test('a right password is not recorded as a failed login', async t => {
-    const { id, username } = await withSessions(app, 0)
+    const { id, username } = await register(app)
     t.equal((await login(app, username, '192.0.2.1', password)).statusCode, 200)
     t.same(await failuresOf(`user_id = '${id}'`), [])
   })

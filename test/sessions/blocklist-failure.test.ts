@@ -5,8 +5,9 @@ import type { Revocation } from '../../src/entries/revocation.ts'
 import { onEachStorage } from '../support/app.ts'
 import { breakBlocklist, recordTrips } from '../support/blocklist.ts'
 import { query } from '../support/database.ts'
-import { ask, expectError, isAccepted, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
-import { password, refresh, type Pair } from '../support/people.ts'
+import { password, signUp, signUpAdmin, signUpWithSessions, type Pair } from '../support/people.ts'
+import { expectError, logOut, refresh, send } from '../support/requests.ts'
+import { claimsOf, isAccepted, sessionIdOf } from '../support/sessions.ts'
 
 interface Scene {
   id: string
@@ -33,81 +34,91 @@ const all: Ending['ends'] = ['mine', 'other']
 /** Endings by users themselves. */
 const own: Record<string, Ending> = {
   'a logout': {
-    act: (app, { mine }) => ask(app, 'POST', '/logout', mine.access_token), statusCode: 200, ends: ['mine']
+    act: (app, { mine }) => logOut(app, mine.access_token), statusCode: 200, ends: ['mine']
   },
   'a logout of the others': {
-    act: (app, { mine }) => ask(app, 'POST', '/logout?scope=others', mine.access_token),
+    act: (app, { mine }) => send(app, 'POST /logout?scope=others', { token: mine.access_token }),
     statusCode: 200,
     ends: ['other']
   },
   'a logout of all': {
-    act: (app, { mine }) => ask(app, 'POST', '/logout?scope=all', mine.access_token), statusCode: 200, ends: all
+    act: (app, { mine }) => send(app, 'POST /logout?scope=all', { token: mine.access_token }),
+    statusCode: 200,
+    ends: all
   },
   'a logout with a refresh token': {
-    act: (app, { mine }) => ask(app, 'POST', '/logout', undefined, { refresh_token: mine.refresh_token }),
+    act: (app, { mine }) => send(app, 'POST /logout', { body: { refresh_token: mine.refresh_token } }),
     statusCode: 200,
     ends: ['mine']
   },
   'a logout of all with a refresh token': {
-    act: (app, { mine }) => ask(app, 'POST', '/logout?scope=all', undefined, { refresh_token: mine.refresh_token }),
+    act: (app, { mine }) => send(app, 'POST /logout?scope=all', { body: { refresh_token: mine.refresh_token } }),
     statusCode: 200,
     ends: all
   },
   'the end of a session in the list': {
-    act: (app, { mine, other }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(other)}`, mine.access_token),
+    act: (app, { mine, other }) => send(app, `DELETE /me/sessions/${sessionIdOf(other)}`, { token: mine.access_token }),
     statusCode: 204,
     ends: ['other']
   },
   "the end of one's own session in the list": {
-    act: (app, { mine }) => ask(app, 'DELETE', `/me/sessions/${sessionIdOf(mine)}`, mine.access_token),
+    act: (app, { mine }) => send(app, `DELETE /me/sessions/${sessionIdOf(mine)}`, { token: mine.access_token }),
     statusCode: 204,
     ends: ['mine']
   },
   'a new password': {
     act: (app, { mine }) =>
-      ask(app, 'PUT', '/me/password', mine.access_token, { current_password: password, new_password: newPassword }),
+      send(app, 'PUT /me/password', {
+        token: mine.access_token, body: { current_password: password, new_password: newPassword }
+      }),
     statusCode: 204,
     ends: ['other']
   },
   'the deletion of an account': {
-    act: (app, { mine }) => ask(app, 'DELETE', '/me', mine.access_token, { password }), statusCode: 204, ends: all
+    act: (app, { mine }) => send(app, 'DELETE /me', { token: mine.access_token, body: { password } }),
+    statusCode: 204,
+    ends: all
   }
 }
 
 /** Endings by administrators. */
 const administered: Record<string, Ending> = {
   'another role': {
-    act: (app, { id, admin }) => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }),
+    act: (app, { id, admin }) => send(app, `PUT /users/${id}/role`, { token: admin, body: { role: 'admin' } }),
     statusCode: 200,
     ends: all
   },
   'disabling a user': {
-    act: (app, { id, admin }) => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }),
+    act: (app, { id, admin }) => send(app, `PUT /users/${id}/status`, { token: admin, body: { status: 'disabled' } }),
     statusCode: 200,
     ends: all
   },
   'deleting a user': {
-    act: (app, { id, admin }) => ask(app, 'DELETE', `/users/${id}`, admin), statusCode: 204, ends: all
+    act: (app, { id, admin }) => send(app, `DELETE /users/${id}`, { token: admin }), statusCode: 204, ends: all
   },
   'ending the sessions of a user': {
-    act: (app, { id, admin }) => ask(app, 'DELETE', `/users/${id}/sessions`, admin), statusCode: 204, ends: all
+    act: (app, { id, admin }) => send(app, `DELETE /users/${id}/sessions`, { token: admin }), statusCode: 204, ends: all
   },
   'a revocation by subject': {
-    act: (app, { id, admin }) => ask(app, 'POST', '/revocations', admin, { subject: id }), statusCode: 200, ends: all
+    act: (app, { id, admin }) => send(app, 'POST /revocations', { token: admin, body: { subject: id } }),
+    statusCode: 200,
+    ends: all
   },
   'a revocation by sid': {
-    act: (app, { other, admin }) => ask(app, 'POST', '/revocations', admin, { sid: sessionIdOf(other) }),
+    act: (app, { other, admin }) => send(app, 'POST /revocations', { token: admin, body: { sid: sessionIdOf(other) } }),
     statusCode: 200,
     ends: ['other']
   },
   'a revocation by token': {
-    act: (app, { other, admin }) => ask(app, 'POST', '/revocations', admin, { token: other.access_token }),
+    act: (app, { other, admin }) =>
+      send(app, 'POST /revocations', { token: admin, body: { token: other.access_token } }),
     statusCode: 200,
     ends: ['other'],
     leavesRefreshTokens: true
   },
   'a revocation by jti': {
-    act: (app, { other, admin }) => ask(app, 'POST', '/revocations', admin, { jti: decodeJwt(other.access_token).jti }),
+    act: (app, { other, admin }) =>
+      send(app, 'POST /revocations', { token: admin, body: { jti: claimsOf(other).jti } }),
     statusCode: 200,
     ends: ['other'],
     leavesRefreshTokens: true
@@ -125,7 +136,7 @@ for (const [who, endings] of Object.entries({ people: own, administrators: admin
     const { token: admin } = await signUpAdmin(app)
     for (const [name, { act, statusCode, ends, leavesRefreshTokens = false }] of Object.entries(endings)) {
       await t.test(name, async t => {
-        const { id, sessions } = await withSessions(app, 2)
+        const { id, sessions } = await signUpWithSessions(app, 2)
         const scene = { id, admin, mine: sessions[0] as Pair, other: sessions[1] as Pair }
         const repair = breakBlocklist(app)
         for (let time = 0; time < 2; time++) {
@@ -153,11 +164,11 @@ for (const [who, endings] of Object.entries({ people: own, administrators: admin
 }
 
 t.test('reuse of a refresh token that cannot be confirmed is 503, and the next use confirms it', t => onEachStorage(t, async (t, app) => {
-  const { sessions: [first] } = await withSessions(app, 1)
-  const { refresh_token: spent, ...pair } = first as Pair
+  const { pair: first } = await signUp(app)
+  const { refresh_token: spent, ...pair } = first
   const next = (await refresh(app, spent)).json() as Pair
   for (const reuse of [
-    () => refresh(app, spent), () => ask(app, 'POST', '/logout', undefined, { refresh_token: spent })
+    () => refresh(app, spent), () => send(app, 'POST /logout', { body: { refresh_token: spent } })
   ]) {
     const repair = breakBlocklist(app)
     expectError(t, await reuse(), 503, 'revocation_unavailable')
@@ -173,10 +184,10 @@ t.test('reuse of a refresh token that cannot be confirmed is 503, and the next u
 }, { REFRESH_GRACE: '0' }))
 
 t.test('a login that ends the oldest session succeeds while the blocklist fails, and ends no other', t => onEachStorage(t, async (t, app) => {
-  const { id, username, sessions } = await withSessions(app, 3)
+  const { id, username, sessions } = await signUpWithSessions(app, 3)
   const [oldest] = sessions as [Pair]
   const repair = breakBlocklist(app)
-  const answer = await ask(app, 'POST', '/login', undefined, { username, password })
+  const answer = await send(app, 'POST /login', { body: { username, password } })
   t.equal(answer.statusCode, 200)
   const newest = answer.json() as Pair
   t.same(
@@ -196,8 +207,8 @@ t.test('a login that ends the oldest session succeeds while the blocklist fails,
 }, { MAX_SESSIONS: '3' }))
 
 t.test('a login writes the session that it ends to the blocklist, and not those of earlier logins', t => onEachStorage(t, async (t, app) => {
-  const { username, sessions } = await withSessions(app, 2)
-  const login = () => ask(app, 'POST', '/login', undefined, { username, password })
+  const { username, sessions } = await signUpWithSessions(app, 2)
+  const login = () => send(app, 'POST /login', { body: { username, password } })
   for (const pair of sessions) {
     const trips = await recordTrips(app, async () => { t.equal((await login()).statusCode, 200) })
     t.same(trips.map(trip => trip.map(({ id }) => id)), [[sessionIdOf(pair)]])

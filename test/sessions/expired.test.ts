@@ -2,12 +2,13 @@ import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { recordTrips } from '../support/blocklist.ts'
 import { query, sessionRow } from '../support/database.ts'
-import { ask, sessionIdOf, signUpAdmin, withSessions } from '../support/expect.ts'
-import { type Pair } from '../support/people.ts'
+import { signUpAdmin, signUpWithSessions, type Pair } from '../support/people.ts'
+import { send } from '../support/requests.ts'
+import { sessionIdOf } from '../support/sessions.ts'
 
 t.test('a session that has expired does not end again', t => onEachStorage(t, async (t, app) => {
   const { token: admin } = await signUpAdmin(app)
-  const { id, sessions } = await withSessions(app, 4)
+  const { id, sessions } = await signUpWithSessions(app, 4)
   const [mine, longGone, justGone, idle] = sessions as [Pair, Pair, Pair, Pair]
   /** Lets a session and its last access token expire, so many seconds ago. The leeway is five seconds. */
   const expire = (pair: Pair, sessionAgo: number, accessAgo: number) =>
@@ -20,11 +21,13 @@ t.test('a session that has expired does not end again', t => onEachStorage(t, as
   await expire(idle, -60, 20)
   const ending = [mine, justGone, idle].map(sessionIdOf).sort()
 
-  const preview = (payload: object) => ask(app, 'POST', '/revocations?dry_run=true', admin, payload)
+  const preview = (payload: object) => send(app, 'POST /revocations?dry_run=true', { token: admin, body: payload })
   t.same((await preview({ subject: id })).json().sessions.sort(), ending, 'nor does a dry run list it')
   t.same((await preview({ sid: sessionIdOf(longGone) })).json().sessions, [])
 
-  const trips = await recordTrips(app, async () => { await ask(app, 'POST', '/logout?scope=all', mine.access_token) })
+  const trips = await recordTrips(app, async () => {
+    await send(app, 'POST /logout?scope=all', { token: mine.access_token })
+  })
   t.same(
     trips
       .flat()

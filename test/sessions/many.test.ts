@@ -3,8 +3,8 @@ import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { recordTrips } from '../support/blocklist.ts'
 import { countSessionUpdates, query } from '../support/database.ts'
-import { ask, signUpAdmin, withSessions } from '../support/expect.ts'
-import { password, type Pair } from '../support/people.ts'
+import { password, signUp, signUpAdmin, type Pair } from '../support/people.ts'
+import { get, send } from '../support/requests.ts'
 
 const copies = 120
 const newPassword = 'a wholly different pass phrase'
@@ -33,37 +33,44 @@ interface Act {
 /** Acts that end many sessions at once. */
 const actsOf = (app: FastifyInstance, admin: string): Record<string, Act> => ({
   'a logout of all': {
-    act: (_, mine) => ask(app, 'POST', '/logout?scope=all', mine.access_token), ended: copies + 1
+    act: (_, mine) => send(app, 'POST /logout?scope=all', { token: mine.access_token }), ended: copies + 1
   },
   'a logout of the others': {
-    act: (_, mine) => ask(app, 'POST', '/logout?scope=others', mine.access_token), ended: copies
+    act: (_, mine) => send(app, 'POST /logout?scope=others', { token: mine.access_token }), ended: copies
   },
   'a new password': {
     act: (_, mine) =>
-      ask(app, 'PUT', '/me/password', mine.access_token, { current_password: password, new_password: newPassword }),
+      send(app, 'PUT /me/password', {
+        token: mine.access_token, body: { current_password: password, new_password: newPassword }
+      }),
     ended: copies
   },
   // A second UPDATE deletes the places of the sessions.
   'the deletion of an account': {
-    act: (_, mine) => ask(app, 'DELETE', '/me', mine.access_token, { password }), ended: copies + 1, updates: 2
+    act: (_, mine) => send(app, 'DELETE /me', { token: mine.access_token, body: { password } }),
+    ended: copies + 1,
+    updates: 2
   },
-  'another role': { act: id => ask(app, 'PUT', `/users/${id}/role`, admin, { role: 'admin' }), ended: copies + 1 },
+  'another role': {
+    act: id => send(app, `PUT /users/${id}/role`, { token: admin, body: { role: 'admin' } }),
+    ended: copies + 1
+  },
   'another status': {
-    act: id => ask(app, 'PUT', `/users/${id}/status`, admin, { status: 'disabled' }), ended: copies + 1
+    act: id => send(app, `PUT /users/${id}/status`, { token: admin, body: { status: 'disabled' } }), ended: copies + 1
   },
   'a revocation by subject': {
-    act: id => ask(app, 'POST', '/revocations', admin, { subject: id }), ended: copies + 1
+    act: id => send(app, 'POST /revocations', { token: admin, body: { subject: id } }), ended: copies + 1
   }
 })
 
 t.test('the end of many sessions takes one trip to the blocklist and one UPDATE', t => onEachStorage(t, async (t, app) => {
   const { token: admin } = await signUpAdmin(app)
   for (const [name, { act, ended, updates = 1 }] of Object.entries(actsOf(app, admin))) {
-    const { id, sessions: [mine] } = await withSessions(app, 1)
+    const { id, pair: mine } = await signUp(app)
     await copySession(app, id, copies)
     let trips: unknown[][] = []
     const counted = await countSessionUpdates(app, async () => {
-      trips = await recordTrips(app, async () => { t.ok((await act(id, mine as Pair)).statusCode < 300, name) })
+      trips = await recordTrips(app, async () => { t.ok((await act(id, mine)).statusCode < 300, name) })
     })
     t.equal(counted, updates, name)
     t.equal(trips.length, 1, name)
@@ -81,10 +88,10 @@ t.test('the end of many sessions takes one trip to the blocklist and one UPDATE'
 }, { MAX_SESSIONS: '1000' }))
 
 t.test('a logout of more sessions than a statement has parameters is recorded, and tokens are refused', t => onEachStorage(t, async (t, app) => {
-  const { id, sessions: [mine] } = await withSessions(app, 1)
+  const { id, pair: mine } = await signUp(app)
   await copySession(app, id, 14_000)
   const trips = await recordTrips(app, async () => {
-    t.equal((await ask(app, 'POST', '/logout?scope=all', (mine as Pair).access_token)).statusCode, 200)
+    t.equal((await send(app, 'POST /logout?scope=all', { token: mine.access_token })).statusCode, 200)
   })
   t.equal(trips.flat().length, 14_002, 'each session, and the token itself')
   const recorded = await query(
@@ -95,13 +102,13 @@ t.test('a logout of more sessions than a statement has parameters is recorded, a
     { scope: 'session', subject: id, reason: 'logout', count: 14_001, ids: 14_001, live: true },
     { scope: 'token', subject: id, reason: 'logout', count: 1, ids: 1, live: true }
   ])
-  t.equal((await ask(app, 'GET', '/token', (mine as Pair).access_token)).json().error, 'token_revoked')
+  t.equal((await get(app, '/token', mine.access_token)).json().error, 'token_revoked')
 }, { DATABASE_DEADLINE_MS: '20000', BLOCKLIST_DEADLINE_MS: '5000' }))
 
 t.test('a login ends any number of sessions beyond MAX_SESSIONS', t => onEachStorage(t, async (t, app) => {
-  const { id, username, sessions: [first] } = await withSessions(app, 1)
+  const { id, username, pair: first } = await signUp(app)
   await copySession(app, id, 14_000)
-  t.equal((await ask(app, 'POST', '/login', undefined, { username, password })).statusCode, 200)
+  t.equal((await send(app, 'POST /login', { body: { username, password } })).statusCode, 200)
   t.equal((await query(app, `select 1 from sessions where user_id = '${id}' and ended_at is null`)).length, 1)
   t.same(
     await query(
@@ -110,5 +117,5 @@ t.test('a login ends any number of sessions beyond MAX_SESSIONS', t => onEachSto
     ),
     [{ count: 14_001 }]
   )
-  t.equal((await ask(app, 'GET', '/token', (first as Pair).access_token)).json().error, 'token_revoked')
+  t.equal((await get(app, '/token', first.access_token)).json().error, 'token_revoked')
 }, { DATABASE_DEADLINE_MS: '20000', BLOCKLIST_DEADLINE_MS: '5000', MAX_SESSIONS: '1' }))

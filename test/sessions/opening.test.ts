@@ -3,16 +3,15 @@ import { decodeJwt } from 'jose'
 import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { everyRow, query, sessionRow } from '../support/database.ts'
-import { aSession, ask, expectError, isAccepted, sessionIdOf, withSessions } from '../support/expect.ts'
-import { openSession, password, refresh, type Pair } from '../support/people.ts'
+import { password, register, signIn, signUp, signUpWithSessions, type Pair } from '../support/people.ts'
+import { expectError, get, logOut, refresh, send } from '../support/requests.ts'
+import { isAccepted, sessionIdOf } from '../support/sessions.ts'
 
 t.test('a login opens a session', t => onEachStorage(t, async (t, app) => {
-  const ada = await withSessions(app, 0)
+  const ada = await register(app)
   const login = async (headers: Record<string, string> = {}, remoteAddress = '203.0.113.7') =>
     (
-      await app.inject({
-        method: 'POST', url: '/login', payload: { username: ada.username, password }, headers, remoteAddress
-      })
+      await send(app, 'POST /login', { headers, body: { username: ada.username, password }, remoteAddress })
     ).json() as Pair
 
   await t.test('a new session has an id, a user, times, a user agent and an address', async t => {
@@ -75,21 +74,21 @@ t.test('a login opens a session', t => onEachStorage(t, async (t, app) => {
 
   await t.test('the two tokens of a session cannot replace each other', async t => {
     const pair = await login()
-    expectError(t, await ask(app, 'GET', '/me', pair.refresh_token), 401, 'invalid_token')
+    expectError(t, await get(app, '/me', pair.refresh_token), 401, 'invalid_token')
     expectError(t, await refresh(app, pair.access_token), 401, 'invalid_token')
     expectError(
-      t, await ask(app, 'POST', '/logout', undefined, { refresh_token: pair.access_token }), 401, 'invalid_token'
+      t, await send(app, 'POST /logout', { body: { refresh_token: pair.access_token } }), 401, 'invalid_token'
     )
     t.ok(await isAccepted(app, pair), 'and nothing came of trying')
   })
 }))
 
 t.test('a login beyond MAX_SESSIONS ends the session that was idle longest', t => onEachStorage(t, async (t, app) => {
-  const { username, sessions } = await withSessions(app, 3)
+  const { username, sessions } = await signUpWithSessions(app, 3)
   const [oldest, second, third] = sessions as [Pair, Pair, Pair]
   const renewed = (await refresh(app, oldest.refresh_token)).json() as Pair
 
-  const fourth = await openSession(app, username)
+  const fourth = await signIn(app, username)
   t.ok(await isAccepted(app, fourth))
   t.ok(await isAccepted(app, renewed), 'the oldest was used last')
   t.ok(await isAccepted(app, oldest))
@@ -105,10 +104,10 @@ t.test('a login beyond MAX_SESSIONS ends the session that was idle longest', t =
     [{ reason: 'too_many_sessions' }]
   )
 
-  t.ok(await isAccepted(app, await aSession(app)))
+  t.ok(await isAccepted(app, (await signUp(app)).pair))
   t.ok(await isAccepted(app, third), 'sessions of somebody else do not count')
-  await ask(app, 'POST', '/logout', third.access_token)
-  await openSession(app, username)
+  await logOut(app, third.access_token)
+  await signIn(app, username)
   t.ok(await isAccepted(app, fourth), 'nor do those that have ended')
   t.ok(await isAccepted(app, renewed))
 }, { MAX_SESSIONS: '3' }))

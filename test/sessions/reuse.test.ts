@@ -2,10 +2,9 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { build, onEachStorage, serversEnv } from '../support/app.ts'
 import { query, letTimePass, sessionRow } from '../support/database.ts'
-import {
-  aSession, ask, ended, expectError, isAccepted, refusals, sessionIdOf, withSessions
-} from '../support/expect.ts'
-import { openSession, refresh, type Pair } from '../support/people.ts'
+import { register, signIn, signUp, type Pair } from '../support/people.ts'
+import { expectError, logOut, refresh, send } from '../support/requests.ts'
+import { ended, isAccepted, refusals, sessionIdOf } from '../support/sessions.ts'
 
 /** Long enough for a slow machine. */
 const settings = { REFRESH_GRACE: '60' }
@@ -20,11 +19,11 @@ const graceIsOver = (app: FastifyInstance, pair: Pair) =>
   query(app, `update sessions set rotated_at = rotated_at - interval '60 seconds' where id = '${sessionIdOf(pair)}'`)
 
 t.test('a spent refresh token ends its session, unless it is in grace', t => onEachStorage(t, async (t, app) => {
-  const { id, username } = await withSessions(app, 0)
+  const { id, username } = await register(app)
 
   await t.test('a spent refresh token that is used again ends its whole session, and that is recorded', async t => {
-    const first = await openSession(app, username)
-    const other = await openSession(app, username)
+    const first = await signIn(app, username)
+    const other = await signIn(app, username)
     const second = await renew(app, first)
     await graceIsOver(app, first)
     const answer = await refresh(app, first.refresh_token)
@@ -39,7 +38,7 @@ t.test('a spent refresh token ends its session, unless it is in grace', t => onE
   })
 
   await t.test('a spent refresh token gets the same pair again within the grace', async t => {
-    const first = await openSession(app, username)
+    const first = await signIn(app, username)
     const second = await renew(app, first)
     const before = await sessionRow(app, sessionIdOf(first))
     for (let again = 0; again < 3; again++) {
@@ -63,7 +62,7 @@ t.test('a spent refresh token ends its session, unless it is in grace', t => onE
   })
 
   await t.test('a spent refresh token has its grace by the clock of Postgres, to the second', async t => {
-    const first = await openSession(app, username)
+    const first = await signIn(app, username)
     const second = await renew(app, first)
     await query(
       app, `update sessions set rotated_at = rotated_at - interval '45 seconds' where id = '${sessionIdOf(first)}'`
@@ -76,7 +75,7 @@ t.test('a spent refresh token ends its session, unless it is in grace', t => onE
   })
 
   await t.test('a spent refresh token has no grace if it is older than the direct predecessor', async t => {
-    const first = await openSession(app, username)
+    const first = await signIn(app, username)
     const second = await renew(app, first)
     const third = await renew(app, second)
     expectError(t, await refresh(app, first.refresh_token), 401, 'refresh_token_reused')
@@ -84,9 +83,9 @@ t.test('a spent refresh token ends its session, unless it is in grace', t => onE
   })
 
   await t.test('a spent refresh token has no grace once its session has ended', async t => {
-    const first = await openSession(app, username)
+    const first = await signIn(app, username)
     const second = await renew(app, first)
-    await ask(app, 'POST', '/logout', second.access_token)
+    await logOut(app, second.access_token)
     expectError(t, await refresh(app, first.refresh_token), 401, 'token_revoked')
     t.equal((await reuses(app, first)).length, 0, 'which may be another tab, and is not recorded')
   })
@@ -96,13 +95,13 @@ t.test('a spent refresh token ends its session, unless it is in grace', t => onE
       "ended_at = clock_timestamp(), end_reason = 'logout'",
       "expires_at = clock_timestamp() - interval '1 day', access_expires_at = clock_timestamp() - interval '1 day'"
     ]) {
-      const first = await openSession(app, username)
+      const first = await signIn(app, username)
       await renew(app, first)
       await query(app, `update sessions set ${over} where id = '${sessionIdOf(first)}'`)
       await graceIsOver(app, first)
       const use = [
         () => refresh(app, first.refresh_token),
-        () => ask(app, 'POST', '/logout', undefined, { refresh_token: first.refresh_token })
+        () => send(app, 'POST /logout', { body: { refresh_token: first.refresh_token } })
       ]
       for (let time = 0; time < 6; time++) t.equal((await use[time % 2]?.())?.statusCode, 401)
       const recorded = await reuses(app, first)
@@ -118,9 +117,9 @@ t.test('a spent refresh token ends its session, unless it is in grace', t => onE
 }, settings))
 
 t.test('the salt of a rotation is deleted when its grace is over, and when its session ends', t => onEachStorage(t, async (t, app) => {
-  const { username } = await withSessions(app, 0)
+  const { username } = await register(app)
   const saltOf = async (pair: Pair) => (await sessionRow(app, sessionIdOf(pair)))['rotation_salt'] as Uint8Array | null
-  const session = await openSession(app, username)
+  const session = await signIn(app, username)
   t.equal(await saltOf(session), null)
   const second = await renew(app, session)
   const salt = await saltOf(session)
@@ -133,13 +132,13 @@ t.test('the salt of a rotation is deleted when its grace is over, and when its s
 
   const third = await renew(app, second)
   t.notSame(await saltOf(session), salt, 'another one for another rotation')
-  await ask(app, 'POST', '/logout', third.access_token)
+  await logOut(app, third.access_token)
   t.equal(await saltOf(session), null)
 }, settings))
 
 t.test('without a grace, the second use of a refresh token is always reuse', async t => {
   const app = await build(t, { ...await serversEnv(t), REFRESH_GRACE: '0' })
-  const first = await aSession(app)
+  const { pair: first } = await signUp(app)
   const second = await renew(app, first)
   t.equal((await sessionRow(app, sessionIdOf(first)))['rotation_salt'], null, 'nor is there a salt')
   expectError(t, await refresh(app, first.refresh_token), 401, 'refresh_token_reused')
@@ -149,7 +148,7 @@ t.test('without a grace, the second use of a refresh token is always reuse', asy
 t.test('reuse on one replica ends the session on every replica at once, and replicas share the grace', async t => {
   const env = { ...await serversEnv(t), ...settings }
   const [here, there] = [await build(t, env), await build(t, env)]
-  const first = await aSession(here)
+  const { pair: first } = await signUp(here)
   const second = await renew(there, first)
   t.equal((await renew(here, first)).refresh_token, second.refresh_token)
   t.ok(await isAccepted(there, second))

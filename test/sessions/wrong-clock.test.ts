@@ -1,9 +1,9 @@
 import t, { type Test } from 'tap'
 import { build, serversEnv } from '../support/app.ts'
 import { query } from '../support/database.ts'
-import { outcome } from '../support/device.ts'
-import { ask, sessionIdOf } from '../support/expect.ts'
-import { get, openSession, password, refresh, signUp, type Pair } from '../support/people.ts'
+import { password, signIn, signUp, type Pair } from '../support/people.ts'
+import { get, logOut, outcome, refresh, send } from '../support/requests.ts'
+import { sessionIdOf } from '../support/sessions.ts'
 
 /** A replica whose clock can be set, in seconds ahead of those of Redis and Postgres. */
 async function replica (t: Test) {
@@ -22,25 +22,25 @@ t.test('a clock that is set is noticed before a token is checked by it, and befo
   const renamed = { current_password: password, new_password: `${password}!` }
   const acts: Record<string, [expected: string, act: (pair: Pair) => ReturnType<typeof get>]> = {
     'a request with a token': ['503 revocation_unavailable', pair => get(app, '/token', pair.access_token)],
-    'a logout': ['503 revocation_unavailable', pair => ask(app, 'POST', '/logout', pair.access_token)],
+    'a logout': ['503 revocation_unavailable', pair => logOut(app, pair.access_token)],
     'an ending by an administrator': [
-      '503 revocation_unavailable', pair => ask(app, 'POST', '/revocations', pair.access_token, {})
+      '503 revocation_unavailable', pair => send(app, 'POST /revocations', { token: pair.access_token, body: {} })
     ],
-    'a login': ['503 service_unavailable', () => ask(app, 'POST', '/login', undefined, credentials)],
+    'a login': ['503 service_unavailable', () => send(app, 'POST /login', { body: credentials })],
     'a refresh': ['503 service_unavailable', pair => refresh(app, pair.refresh_token)],
     'a new password': [
-      '503 revocation_unavailable', pair => ask(app, 'PUT', '/me/password', pair.access_token, renamed)
+      '503 revocation_unavailable', pair => send(app, 'PUT /me/password', { token: pair.access_token, body: renamed })
     ],
     'no token': ['401 authorization_required', () => get(app, '/token')],
     'a forged token': ['401 invalid_token', pair => get(app, '/token', `${pair.access_token.slice(0, -8)}AAAAAAAA`)],
     'a text as a refresh token': ['401 invalid_token', () => refresh(app, 'none')],
     'a logout with a refresh token': [
-      '200', pair => ask(app, 'POST', '/logout', undefined, { refresh_token: pair.refresh_token })
+      '200', pair => send(app, 'POST /logout', { body: { refresh_token: pair.refresh_token } })
     ]
   }
   for (const seconds of [3_600, -3_600]) {
     for (const [name, [expected, act]] of Object.entries(acts)) {
-      const pair = await openSession(app, username)
+      const pair = await signIn(app, username)
       await get(app, '/token', pair.access_token)
       clock.aheadSeconds = seconds
       const answer = await act(pair)
@@ -53,11 +53,11 @@ t.test('a clock that is set is noticed before a token is checked by it, and befo
 
 t.test('an expired refresh token is 503 while the clock may be wrong, and 401 only afterwards', async t => {
   const { app, clock, username } = await replica(t)
-  const pair = await openSession(app, username)
+  const pair = await signIn(app, username)
   await query(
     app, `update sessions set expires_at = clock_timestamp() - interval '1 second' where id = '${sessionIdOf(pair)}'`
   )
-  const logOutAll = () => ask(app, 'POST', '/logout?scope=all', undefined, { refresh_token: pair.refresh_token })
+  const logOutAll = () => send(app, 'POST /logout?scope=all', { body: { refresh_token: pair.refresh_token } })
   clock.aheadSeconds = 8
   t.equal(outcome(await logOutAll()), '503 service_unavailable')
   t.equal(outcome(await refresh(app, pair.refresh_token)), '503 service_unavailable')
@@ -74,7 +74,7 @@ t.test('a login issues nothing if the clock is set while the password is hashed'
     clock.aheadSeconds = 3_600
     return run(query)
   }
-  t.equal(outcome(await ask(app, 'POST', '/login', undefined, { username, password })), '503 service_unavailable')
+  t.equal(outcome(await send(app, 'POST /login', { body: { username, password } })), '503 service_unavailable')
   app.database.run = run
   clock.aheadSeconds = 0
   t.equal((await query(app, 'select 1 from sessions')).length, 1, 'the session of before')

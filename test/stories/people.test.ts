@@ -1,8 +1,9 @@
 import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { letTimePass } from '../support/database.ts'
-import { deviceWith, outcome, signInWith } from '../support/device.ts'
 import { signUp } from '../support/people.ts'
+import { outcome } from '../support/requests.ts'
+import { deviceWith, signInWith } from './device.ts'
 
 t.test('users keep control of their sessions after theft, loss and leaks', t => onEachStorage(t, async (t, app) => {
   await t.test('a stolen refresh token that is used a second time signs out both thief and owner', async t => {
@@ -20,7 +21,7 @@ t.test('users keep control of their sessions after theft, loss and leaks', t => 
 
     const again = await signInWith(app, 'phone', username)
     t.equal(await again.open('/me'), '200', 'the owner signs in again; the thief cannot')
-    const { events } = (await again.send('GET', '/me/security-events')).json()
+    const { events } = (await again.send('GET /me/security-events')).json()
     t.match(events[1], { type: 'refresh_token_reused', count: 1 }, 'and reads why')
   })
 
@@ -65,16 +66,16 @@ t.test('users keep control of their sessions after theft, loss and leaks', t => 
     const phone = await signInWith(app, 'My phone', username)
     const laptop = await signInWith(app, 'My laptop', username)
 
-    const listed = (await laptop.send('GET', '/me/sessions')).json() as Array<{
+    const listed = (await laptop.send('GET /me/sessions')).json() as Array<{
       id: string, user_agent: string, current: boolean
     }>
     const lost = listed.find(({ user_agent: userAgent }) => userAgent === 'My phone')
     t.equal(lost?.current, false)
-    t.equal(outcome(await laptop.send('DELETE', `/me/sessions/${lost?.id}`)), '204')
+    t.equal(outcome(await laptop.send(`DELETE /me/sessions/${lost?.id}`)), '204')
 
     t.equal(await phone.open('/me'), '401 token_revoked', 'whoever found it is out')
     t.equal(await phone.refresh(), '401 token_revoked')
-    t.equal(outcome(await phone.send('POST', '/logout?scope=others')), '401 token_revoked', 'and cannot strike back')
+    t.equal(outcome(await phone.send('POST /logout?scope=others')), '401 token_revoked', 'and cannot strike back')
     t.equal(await laptop.open('/me'), '200')
     t.equal(await laptop.refresh(), '200')
   })
@@ -86,14 +87,14 @@ t.test('users keep control of their sessions after theft, loss and leaks', t => 
     const intruder = await signInWith(app, 'who knows', username)
 
     const change = { current_password: 'correct horse battery staple', new_password: 'nobody has ever seen this one' }
-    t.equal(outcome(await owner.send('PUT', '/me/password', change)), '204')
+    t.equal(outcome(await owner.send('PUT /me/password', change)), '204')
     t.equal(await intruder.open('/me'), '401 token_revoked')
     t.equal(await intruder.refresh(), '401 token_revoked')
     await t.rejects(
       signInWith(app, 'who knows', username), { message: /invalid_credentials/ }, 'what leaked is worth nothing'
     )
     t.equal(
-      outcome(await intruder.send('PUT', '/me/password', { ...change, new_password: "the intruder's own one" })),
+      outcome(await intruder.send('PUT /me/password', { ...change, new_password: "the intruder's own one" })),
       '401 token_revoked'
     )
 

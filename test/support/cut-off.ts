@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import auth, { createRedisBlocklist, createRedisConnection } from '../../plugins/auth/auth.ts'
 import type { RedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
-import { get } from './people.ts'
+import { get } from './requests.ts'
 import { until } from './wait.ts'
 
 const secret = 'the secret of somebody else\'s app'
@@ -12,7 +12,7 @@ export const prefix = 'somebody:'
 export const cutOffKey = `${prefix}cut-off`
 
 /** A replica of another app: the plugin and a Redis, without a record. */
-export interface Replica {
+export interface PluginReplica {
   app: FastifyInstance
   blocklist: RedisBlocklist
   /** The cut-offs that `onCutOff` was called with. */
@@ -24,7 +24,7 @@ export interface Replica {
   statusOf (token: string): Promise<number>
 }
 
-export async function startReplica (t: Test, url: string, leewaySeconds = 0): Promise<Replica> {
+export async function startPluginReplica (t: Test, url: string, leewaySeconds = 0): Promise<PluginReplica> {
   const cutOffs: number[] = []
   const redis = createRedisConnection(url)
   await redis.connect()
@@ -55,7 +55,7 @@ export async function startReplica (t: Test, url: string, leewaySeconds = 0): Pr
 }
 
 /** Runs commands on a Redis, on a connection of its own. */
-export async function administer<T> (url: string, work: (redis: Redis) => Promise<T>): Promise<T> {
+export async function onRedis<T> (url: string, work: (redis: Redis) => Promise<T>): Promise<T> {
   const redis = new Redis(url)
   try {
     return await work(redis)
@@ -68,13 +68,13 @@ export async function administer<T> (url: string, work: (redis: Redis) => Promis
  * Asserts that no replica ever accepts a token that was revoked before, and that all of them accept a token that is
  * issued now.
  */
-export async function expectRecovery (t: Test, replicas: Replica[], revoked: string): Promise<void> {
+export async function expectRecovery (t: Test, replicas: PluginReplica[], revoked: string): Promise<void> {
   const statuses = new Set<number>()
   const watch = { isOver: false }
   const watching = (async () => {
     while (!watch.isOver) for (const { statusOf } of replicas) statuses.add(await statusOf(revoked))
   })()
-  const fresh = await (replicas[0] as Replica).issue()
+  const fresh = await (replicas[0] as PluginReplica).issue()
   await until('a token that is issued now is accepted everywhere', async () =>
     (await Promise.all(replicas.map(({ statusOf }) => statusOf(fresh)))).every(status => status === 200)
   )

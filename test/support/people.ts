@@ -1,23 +1,9 @@
-import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import { fetchFrom, send } from './requests.ts'
 import { randomName } from './services.ts'
 
+/** The password of every user, unless a test names another. */
 export const password = 'correct horse battery staple'
-
-/** A user who has registered and signed in. */
-export interface Person {
-  id: string
-  username: string
-  token: string
-}
-
-export async function signUp (app: FastifyInstance, username = `user-${randomName()}`): Promise<Person> {
-  const registered = await app.inject({ method: 'POST', url: '/register', payload: { username, password } })
-  return { id: registered.json().id, username, token: await signIn(app, username) }
-}
-
-export async function signIn (app: FastifyInstance, username: string): Promise<string> {
-  return (await openSession(app, username)).access_token
-}
 
 /** The answer to a login or a refresh. */
 export interface Pair {
@@ -27,13 +13,70 @@ export interface Pair {
   refresh_expires_in: number
 }
 
-export async function openSession (app: FastifyInstance, username: string): Promise<Pair> {
-  const answer = await app.inject({ method: 'POST', url: '/login', payload: { username, password } })
+/** A registered user. */
+export interface Account {
+  id: string
+  username: string
+}
+
+/** A user who is signed in. */
+export interface Person extends Account {
+  /** The access token of `pair`. */
+  token: string
+  pair: Pair
+}
+
+/** Registers a user, who has no session yet. Throws if that is refused. */
+export async function register (app: FastifyInstance, username = `user-${randomName()}`): Promise<Account> {
+  const answer = await send(app, 'POST /register', { body: { username, password } })
+  if (answer.statusCode !== 201) throw new Error(`${username} cannot register: ${answer.body}`)
+  return { id: answer.json().id, username }
+}
+
+/** Registers a user, and signs in. */
+export async function signUp (app: FastifyInstance, username?: string): Promise<Person> {
+  return await signedIn(app, await register(app, username))
+}
+
+/** Registers an administrator, and signs in. */
+export async function signUpAdmin (app: FastifyInstance): Promise<Person> {
+  const username = `admin-${randomName()}`
+  const { id } = await app.accounts.register(username, password, {}, 'admin')
+  return await signedIn(app, { id, username })
+}
+
+/** Registers a user, and signs in several times. Returns the sessions, oldest first. */
+export async function signUpWithSessions (
+  app: FastifyInstance, count: number
+): Promise<Account & { sessions: Pair[] }> {
+  const account = await register(app)
+  const sessions: Pair[] = []
+  for (let number = 0; number < count; number++) sessions.push(await signIn(app, account.username))
+  return { ...account, sessions }
+}
+
+async function signedIn (app: FastifyInstance, account: Account): Promise<Person> {
+  const pair = await signIn(app, account.username)
+  return { ...account, token: pair.access_token, pair }
+}
+
+/** Signs in, which opens a session. Throws if that is refused. */
+export async function signIn (
+  app: FastifyInstance, username: string, options: { password?: string, userAgent?: string } = {}
+): Promise<Pair> {
+  const answer = await send(app, 'POST /login', {
+    body: { username, password: options.password ?? password },
+    ...options.userAgent !== undefined && { headers: { 'user-agent': options.userAgent } }
+  })
+  if (answer.statusCode !== 200) throw new Error(`${username} cannot sign in: ${answer.body}`)
   return answer.json()
 }
 
-export function refresh (app: FastifyInstance, refreshToken: string): Promise<LightMyRequestResponse> {
-  return app.inject({ method: 'POST', url: '/refresh', payload: { refresh_token: refreshToken } })
+/** Signs in at a server process, over HTTP. */
+export async function signInAt (address: string, username: string): Promise<Pair> {
+  const answer = await fetchFrom(address, 'POST /login', { body: { username, password } })
+  if (!answer.ok) throw new Error(`${username} cannot sign in: ${await answer.text()}`)
+  return await answer.json() as Pair
 }
 
 /** Issues an access token without a login, for a given user and session, with the longest lifetime. */
@@ -41,16 +84,4 @@ export async function issueToken (
   app: FastifyInstance, { userId, sessionId, scope = 'user' }: { userId: string, sessionId: string, scope?: string }
 ): Promise<string> {
   return await app.accessTokens.sign({ userId, sessionId, scope }, app.accessTokens.plan(Infinity))
-}
-
-export function bearer (token: string): { authorization: string } {
-  return { authorization: `Bearer ${token}` }
-}
-
-export function get (app: FastifyInstance, url: string, token?: string): Promise<LightMyRequestResponse> {
-  return app.inject({ method: 'GET', url, headers: token === undefined ? {} : bearer(token) })
-}
-
-export function logOut (app: FastifyInstance, token: string): Promise<LightMyRequestResponse> {
-  return app.inject({ method: 'POST', url: '/logout', headers: bearer(token) })
 }

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { build, serversEnv, type Env } from './app.ts'
-import { outcome } from './device.ts'
-import { get, logOut, signIn, signUp } from './people.ts'
+import { signIn, signUp } from './people.ts'
 import { proxyTo, type Proxy } from './proxy.ts'
 import { ownRedis, type OwnRedis } from './redis-server.ts'
+import { get, logOut, outcome } from './requests.ts'
 import type { Owner } from './teardown.ts'
 import { until } from './wait.ts'
 
@@ -47,7 +47,8 @@ export async function startReplicasOn (t: Test, settings: Env, envOfB: Env = {})
   const a = await build(t, env, logger)
   const b = await build(t, { ...env, ...envOfB }, logger)
   const { id, username, token } = await signUp(a)
-  return { a, b, apps: [a, b], env, log, username, userId: id, good: token, leaving: await signIn(a, username) }
+  const { access_token: leaving } = await signIn(a, username)
+  return { a, b, apps: [a, b], env, log, username, userId: id, good: token, leaving }
 }
 
 /** Puts a proxy between a replica and one of its servers, and returns the settings with its address. */
@@ -62,7 +63,7 @@ export async function proxied (
 }
 
 /** Sends requests with a token to every replica, again and again. */
-export interface Asking {
+interface Asking {
   /** The answers of each replica so far. */
   said: Array<Set<string>>
   stop (): Promise<void>

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { createCutOff } from '../../src/trust/by-cut-off.ts'
 import { linkTo } from '../../src/redis/link.ts'
 import { createRedisConnection } from '../../src/redis/connection.ts'
-import { administer, cutOffKey, expectRecovery, prefix, startReplica } from '../support/cut-off.ts'
+import { cutOffKey, expectRecovery, onRedis, prefix, startPluginReplica } from '../support/cut-off.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { nowSeconds } from '../support/tokens.ts'
@@ -82,7 +82,7 @@ t.test('a look-up from before the comparison, or from another connection, does n
 
 t.test('a missing or invalid cut-off in Redis is replaced by a later one', async t => {
   const { url } = await ownRedis(t)
-  const a = await startReplica(t, url)
+  const a = await startPluginReplica(t, url)
   const revoked = await a.issue()
   await a.revoke(revoked)
   const behind = await connect(t, url)
@@ -106,7 +106,7 @@ t.test('a missing or invalid cut-off in Redis is replaced by a later one', async
 t.test('a replica that cannot set the cut-off accepts no token', async t => {
   const server = await ownRedis(t)
   const admin = await connect(t, server.url)
-  const a = await startReplica(t, server.url)
+  const a = await startPluginReplica(t, server.url)
   const kept = await a.issue()
   const tokens = [kept]
   const expectNothing = async (name: string) => {
@@ -137,7 +137,7 @@ t.test('a replica that cannot set the cut-off accepts no token', async t => {
 
 t.test('tokens issued within the leeway after the cut-off are refused, and ready() waits until it is over', async t => {
   const { url } = await ownRedis(t)
-  const a = await startReplica(t, url, 1)
+  const a = await startPluginReplica(t, url, 1)
   await until('the cut-off is set', async () => a.cutOffs.length === 1)
   const early = a.app.jwt.sign({ jti: randomUUID() })
   t.equal(await a.statusOf(early), 401)
@@ -154,7 +154,7 @@ t.test('tokens issued within the leeway after the cut-off are refused, and ready
   await a.blocklist.ready()
   t.ok(performance.now() - startedAt < 500, 'and then it is at once')
 
-  await administer(url, redis => redis.set(cutOffKey, `${nowSeconds() + 3_600}:another:history`))
+  await onRedis(url, redis => redis.set(cutOffKey, `${nowSeconds() + 3_600}:another:history`))
   await until('the later one is noticed', async () => await a.statusOf(early) !== 200 && a.cutOffs.length === 2)
   await t.rejects(a.blocklist.ready(), {
     code: 'revocation_unavailable',

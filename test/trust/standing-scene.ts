@@ -9,7 +9,7 @@ export const ours = '00000000-0000-4000-8000-000000000001'
 export const theirs = '00000000-0000-4000-8000-000000000002'
 export const at = (position: number, recordId = ours) => `${recordId}:${position}`
 
-export interface Scene {
+export interface StandingScene {
   standing: Standing
   /** The end of the record in Postgres. */
   record: Head
@@ -25,7 +25,7 @@ export interface Scene {
   untilTrusted (marker: string): Promise<void>
 }
 
-export async function scene (t: Test, start: Partial<Head> = {}): Promise<Scene> {
+export async function standingScene (t: Test, start: Partial<Head> = {}): Promise<StandingScene> {
   const record = { recordId: ours, position: 5, marked: 5, ...start }
   const database = { isDown: false, reads: 0 }
   const clock = { now: 1_000_000 }

@@ -4,10 +4,10 @@ import { createStanding } from '../../src/trust/standing.ts'
 import type { Head } from '../../src/record/record.ts'
 import { endingAt } from '../support/record.ts'
 import { until } from '../support/wait.ts'
-import { at, ours, scene, theirs } from './standing-scene.ts'
+import { at, ours, standingScene, theirs } from './standing-scene.ts'
 
 t.test('no answer counts before the comparison with the record, and then an answer at its head does', async t => {
-  const { ask, standing, told, untilCompared } = await scene(t)
+  const { ask, standing, told, untilCompared } = await standingScene(t)
   t.match(ask(at(5)), 'not been compared')
   await untilCompared()
   t.match(ask(at(4)), 'behind the record')
@@ -18,7 +18,7 @@ t.test('no answer counts before the comparison with the record, and then an answ
 })
 
 t.test('after a reconnect no answer counts until the head was read again and is reached', async t => {
-  const { ask, standing, record, database, untilTrusted } = await scene(t)
+  const { ask, standing, record, database, untilTrusted } = await standingScene(t)
   await untilTrusted(at(5))
   const before = standing.look()
   database.isDown = true
@@ -58,7 +58,7 @@ t.test('a head that was being read when the connection changed does not count', 
 })
 
 t.test('a missing marker, a draft, another record or an earlier marker ends the trust until a comparison', async t => {
-  const { ask, told, untilTrusted } = await scene(t)
+  const { ask, told, untilTrusted } = await standingScene(t)
   for (const [marker, reason] of [
     [null, /lost its marker/],
     [`draft-${theirs}:5`, /lost its marker/],
@@ -74,7 +74,7 @@ t.test('a missing marker, a draft, another record or an earlier marker ends the 
 })
 
 t.test('a restored record that was written to an empty Redis is trusted, although it ends earlier', async t => {
-  const stage = await scene(t, { position: 1_000, marked: 1_000 })
+  const stage = await standingScene(t, { position: 1_000, marked: 1_000 })
   const { ask, record, untilTrusted } = stage
   await untilTrusted(at(1_000))
   Object.assign(record, { position: 900, marked: 900 })
@@ -84,7 +84,7 @@ t.test('a restored record that was written to an empty Redis is trusted, althoug
 })
 
 t.test('a look-up that was sent before another one saw a later marker is no step back', async t => {
-  const { standing, ask, untilTrusted } = await scene(t)
+  const { standing, ask, untilTrusted } = await standingScene(t)
   await untilTrusted(at(5))
   const early = standing.look()
   t.equal(ask(at(6)), undefined)
@@ -93,7 +93,7 @@ t.test('a look-up that was sent before another one saw a later marker is no step
 })
 
 t.test('a marker beyond the marks in the record is untrusted until the record has that mark', async t => {
-  const { ask, standing, record, untilCompared, untilTrusted, database } = await scene(t)
+  const { ask, standing, record, untilCompared, untilTrusted, database } = await standingScene(t)
   await untilCompared()
   const look = standing.look()
   t.equal(standing.accept(look, at(6)), 6, 'the record is asked')
@@ -107,7 +107,7 @@ t.test('a marker beyond the marks in the record is untrusted until the record ha
 })
 
 t.test('a growing record does not delay the trust: a marker that reaches its first head is enough', async t => {
-  const { ask, record, database, untilCompared } = await scene(t)
+  const { ask, record, database, untilCompared } = await standingScene(t)
   await untilCompared()
   Object.assign(record, { position: 7, marked: 6 })
   t.equal(ask(at(6)), 'It is behind the record.')
@@ -117,7 +117,7 @@ t.test('a growing record does not delay the trust: a marker that reaches its fir
 })
 
 t.test('a record with another name ends the trust', async t => {
-  const { ask, record, untilTrusted } = await scene(t)
+  const { ask, record, untilTrusted } = await standingScene(t)
   await untilTrusted(at(5))
   Object.assign(record, { recordId: theirs, position: 2, marked: 0 })
   await until('it is noticed', () => ask(at(5)) !== undefined, 3_000)
@@ -128,7 +128,7 @@ t.test('a record with another name ends the trust', async t => {
 })
 
 t.test('suspended trust refuses every marker, and a comparison has to follow', async t => {
-  const { ask, standing, untilTrusted } = await scene(t)
+  const { ask, standing, untilTrusted } = await standingScene(t)
   await untilTrusted(at(5))
   standing.suspend('It evicts.')
   t.equal(ask(at(5)), 'It evicts.')
@@ -155,7 +155,7 @@ t.test('a clock that is set back does not prevent the comparison', async t => {
 })
 
 t.test('an untrusted blocklist gives a Retry-After of at most a minute, by the progress of a rebuild', async t => {
-  const { standing } = await scene(t)
+  const { standing } = await standingScene(t)
   const retryAfter = (remainingSeconds?: number) => {
     standing.noteProgress(remainingSeconds === undefined ? undefined : { done: 1, total: 2, remainingSeconds })
     try {
@@ -194,7 +194,7 @@ t.test('a compared shard refuses recorded revocations early while another shard 
 })
 
 t.test('an answer behind the head counts by the record, unless record or trust have changed since (P2)', async t => {
-  const { standing, record, told, ask } = await scene(t)
+  const { standing, record, told, ask } = await standingScene(t)
   await until('it was compared', () => ask(at(4)) === 'It is behind the record.')
   const look = standing.look()
   const confirm = (change: Partial<Head> = {}) => { standing.confirm(look, 4, { ...record, ...change }) }

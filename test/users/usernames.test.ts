@@ -5,9 +5,8 @@ import { foldCase } from '../../src/db/case-folding.ts'
 import { migrationsFolder } from '../../src/db/migrations-folder.ts'
 import { build, embeddedEnv, serversEnv, type Env } from '../support/app.ts'
 import { query } from '../support/database.ts'
-import { outcome } from '../support/device.ts'
-import { ask } from '../support/expect.ts'
 import { password } from '../support/people.ts'
+import { outcome, send } from '../support/requests.ts'
 import { scratchDatabase } from '../support/services.ts'
 
 /** In this locale, the lower case of `I` is `ı`, and of `İ` it is `i`. */
@@ -45,14 +44,14 @@ for (const [title, toEnv] of Object.entries({
   t.test(`${title}: a username is one account in upper and lower case`, async t => {
     const app = await build(t, await toEnv(t))
     const [first, ...others] = spellings
-    t.equal((await ask(app, 'POST', '/register', undefined, { username: first, password })).statusCode, 201)
+    t.equal((await send(app, 'POST /register', { body: { username: first, password } })).statusCode, 201)
     for (const username of others) {
       t.equal(
-        outcome(await ask(app, 'POST', '/register', undefined, { username, password })), '409 username_taken', username
+        outcome(await send(app, 'POST /register', { body: { username, password } })), '409 username_taken', username
       )
     }
     for (const username of spellings) {
-      t.equal(outcome(await ask(app, 'POST', '/login', undefined, { username, password })), '200', username)
+      t.equal(outcome(await send(app, 'POST /login', { body: { username, password } })), '200', username)
     }
     t.same(
       await query(app, 'select username from users where lower(username collate "C") = \'iris99\''),
@@ -60,7 +59,7 @@ for (const [title, toEnv] of Object.entries({
       'it is kept as it was typed'
     )
     t.equal(
-      outcome(await ask(app, 'POST', '/login', undefined, { username: '\u0131r\u0131s99', password })),
+      outcome(await send(app, 'POST /login', { body: { username: '\u0131r\u0131s99', password } })),
       '401 invalid_credentials',
       'a letter that is not ASCII'
     )
@@ -98,7 +97,7 @@ t.test('accounts that a Turkish locale distinguished all stay, and the one that 
 t.test('the previous release runs with the folded index, and reports that a name is taken', async t => {
   const env = await turkishEnv(t)
   const app = await build(t, env)
-  t.equal((await ask(app, 'POST', '/register', undefined, { username: 'IRIS99', password })).statusCode, 201)
+  t.equal((await send(app, 'POST /register', { body: { username: 'IRIS99', password } })).statusCode, 201)
   // The previous release executes this for POST /register. No returned row means `username_taken` there.
   const { rows } = await (
     await connect(t, env)

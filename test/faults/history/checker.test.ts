@@ -1,8 +1,8 @@
 import t from 'tap'
-import { findViolations, type Bounds } from './checker.ts'
+import { findViolations, type Deadlines } from './checker.ts'
 import { emptyHistory, type History, type Operation } from './operations.ts'
 
-const bounds: Bounds = { blocklistDeadlineMs: 250, databaseDeadlineMs: 1_000, marginMs: 500 }
+const bounds: Deadlines = { blocklistDeadlineMs: 250, databaseDeadlineMs: 1_000, marginMs: 500 }
 
 /** Operations of half a second, one after another, each as it is given. */
 function historyOf (...given: Array<Partial<Operation> & { at?: number }>): History {

@@ -1,5 +1,5 @@
 import { describeUndocumented, isDocumented } from './documented.ts'
-import { answerOf, isAccepted, isConfirmedEnding, type History, type Operation, type Spell } from './operations.ts'
+import { answerOf, wasAccepted, isConfirmedEnding, type History, type Operation, type Spell } from './operations.ts'
 
 /** The kinds of violations, each with what must never be in a history. */
 export const violationKinds = {
@@ -24,7 +24,7 @@ export interface Violation {
   operations: Operation[]
 }
 
-export interface Bounds {
+export interface Deadlines {
   /** The deadlines of one question to the blocklist, and of one to the database. */
   blocklistDeadlineMs: number
   databaseDeadlineMs: number
@@ -38,7 +38,7 @@ const inEffectWithinMs = 5_000
 const partitionTrustMs = 5_000
 
 /** Finds everything in a history that breaks a promise. It does not use how the service works. */
-export function findViolations (history: History, bounds: Bounds): Violation[] {
+export function findViolations (history: History, bounds: Deadlines): Violation[] {
   return [
     ...history.crashes.map(({ replica, at, said }): Violation => ({
       kind: 'crashed', text: `${replica} ended after ${(at / 1000).toFixed(3)} s, and had said: ${said}`, operations: []
@@ -84,7 +84,7 @@ function isExcused ({ partitions }: History, operation: Operation, because: Oper
 
 function findAcceptedAfterEnd (history: History): Violation[] {
   const endings = firstToEnd(history.operations.filter(isConfirmedEnding), ({ ends }) => ends)
-  return history.operations.filter(isAccepted).flatMap(operation => {
+  return history.operations.filter(wasAccepted).flatMap(operation => {
     const ending = endings.get(operation.session ?? '')
     if (
       ending === undefined ||
@@ -108,7 +108,7 @@ function findAcceptedAfterRefusal (history: History): Violation[] {
     history.operations.filter(({ error }) => error === 'token_revoked' || error === 'refresh_token_reused'),
     ({ token, refreshToken }) => [token, refreshToken]
   )
-  return history.operations.filter(isAccepted).flatMap(operation => {
+  return history.operations.filter(wasAccepted).flatMap(operation => {
     const refusal = refusals.get(operation.token ?? operation.refreshToken ?? '')
     if (refusal === undefined || operation.startedAt <= refusal.endedAt || isExcused(history, operation, refusal)) {
       return []
@@ -125,7 +125,7 @@ function findAcceptedAfterRefusal (history: History): Violation[] {
 }
 
 function findAcceptedAgainstRecord (history: History): Violation[] {
-  return history.operations.filter(isAccepted).flatMap(operation => {
+  return history.operations.filter(wasAccepted).flatMap(operation => {
     const endedAt = history.endedOnRecord.get(operation.session ?? '')
     if (endedAt === undefined) return []
     const recoveredAt = history.recoveries.find(at => at >= endedAt)
@@ -176,7 +176,7 @@ function findUndocumented ({ operations, away }: History): Violation[] {
   })
 }
 
-function findSlow ({ operations, away, halts }: History, bounds: Bounds): Violation[] {
+function findSlow ({ operations, away, halts }: History, bounds: Deadlines): Violation[] {
   const spells = [...away, ...halts]
   return operations.flatMap(operation => {
     const allowedMs = allowanceOf(operation, bounds)
@@ -205,6 +205,6 @@ function findSlow ({ operations, away, halts }: History, bounds: Bounds): Violat
  * blocklist at most twice, and the database until it first fails to answer. That is a wait for a connection, one
  * statement, and one more if the blocklist did not answer.
  */
-function allowanceOf ({ route }: Operation, { blocklistDeadlineMs, databaseDeadlineMs, marginMs }: Bounds): number {
+function allowanceOf ({ route }: Operation, { blocklistDeadlineMs, databaseDeadlineMs, marginMs }: Deadlines): number {
   return marginMs + (route === 'GET /token' ? blocklistDeadlineMs : 2 * blocklistDeadlineMs + 3 * databaseDeadlineMs)
 }

@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createDraw, pick, type Draw } from '../../support/draw.ts'
-import { password } from '../../support/people.ts'
+import { password, type Account } from '../../support/people.ts'
 import { isConfirmedEnding } from './operations.ts'
-import type { Answered, Asked, Recorder, Target, Tokens } from './recorder.ts'
-import type { Person, World } from './world.ts'
+import type { Answered, PlannedRequest, Recorder, Target, Tokens } from './recorder.ts'
+import type { World } from './world.ts'
 
 interface ClientOptions {
   recorder: Recorder
   /** Every replica, those that are down included. */
   targets: readonly Target[]
-  person: Person
+  person: Account
   /** Returns a token of an administrator, if there is one. */
   administrator: () => Tokens | undefined
 }
@@ -47,7 +47,7 @@ function createClient ({ recorder, targets, person, administrator }: ClientOptio
   const known = new Map<string, Known>()
   const open = () => [...known.values()].filter(({ endedAt }) => endedAt === undefined)
 
-  async function ask (draw: Draw, asked: Omit<Asked, 'client'>): Promise<Answered> {
+  async function ask (draw: Draw, asked: Omit<PlannedRequest, 'client'>): Promise<Answered> {
     const answered = await recorder.ask(pick(draw, targets), { ...asked, client: person.username })
     const { operation, tokens } = answered
     if (tokens !== undefined) remember(tokens)
@@ -88,7 +88,7 @@ function createClient ({ recorder, targets, person, administrator }: ClientOptio
     ask(draw, { kind: 'refresh', route: 'POST /refresh', refresh, ends: [refresh.session] })
 
   /** Every way of ending something, as the request for it. */
-  const endings: Array<(draw: Draw, session: Known) => Omit<Asked, 'client' | 'kind'>> = [
+  const endings: Array<(draw: Draw, session: Known) => Omit<PlannedRequest, 'client' | 'kind'>> = [
     (_, session) => ({ route: 'POST /logout', bearer: newest(session), ends: [session.id] }),
     (draw, session) => ({ route: 'POST /logout', bearer: pick(draw, session.pairs), ends: [session.id] }),
     (_, session) => ({ route: 'POST /logout', refresh: newest(session), ends: [session.id] }),

@@ -5,7 +5,7 @@ import { proxyTo, type Proxy } from '../../support/proxy.ts'
 import type { Owner } from '../../support/teardown.ts'
 import { until } from '../../support/wait.ts'
 import type { Spell } from './operations.ts'
-import type { Replica, World } from './world.ts'
+import type { World } from './world.ts'
 
 /** The surroundings of a fault. */
 export interface Scene {
@@ -28,7 +28,7 @@ export interface Fault {
   begin (scene: Scene): Promise<() => Promise<unknown> | unknown>
 }
 
-const some = ({ world, draw }: Scene): Replica[] => draw(2) === 0 ? world.replicas : [pick(draw, world.replicas)]
+const some = ({ world, draw }: Scene) => draw(2) === 0 ? world.replicas : [pick(draw, world.replicas)]
 
 /** Returns the faults of the network between one replica, or all of them, and a server. */
 function onNetwork (to: 'redis' | 'postgres'): Fault[] {

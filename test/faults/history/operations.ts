@@ -66,7 +66,7 @@ export function answerOf ({ status, error }: Pick<Operation, 'status' | 'error'>
 }
 
 /** Returns true if a token was accepted for the purpose for which it was sent. */
-export function isAccepted ({ kind, status, session, ends }: Operation): boolean {
+export function wasAccepted ({ kind, status, session, ends }: Operation): boolean {
   if (status === undefined || status >= 300 || session === undefined) return false
   // To end a session again with its own token does not use it. An ending that was not confirmed is repeated, and must
   // then succeed.

@@ -20,7 +20,7 @@ export interface Tokens {
 }
 
 /** The request of a client. */
-export interface Asked {
+export interface PlannedRequest {
   kind: Kind
   client: string
   route: string
@@ -44,7 +44,7 @@ export interface Recorder {
   history: History
   /** The milliseconds since the beginning of the run: the one clock of a history. */
   now (): number
-  ask (target: Target, asked: Asked): Promise<Answered>
+  ask (target: Target, asked: PlannedRequest): Promise<Answered>
   close (): void
 }
 
@@ -113,7 +113,7 @@ function digest (refreshToken: string): string {
 }
 
 function exchange (
-  agent: Agent, address: string, { route, path, bearer, refresh, body }: Asked
+  agent: Agent, address: string, { route, path, bearer, refresh, body }: PlannedRequest
 ): Promise<{ status: number, body: Record<string, unknown> }> {
   const [method = '', routePath = ''] = route.split(' ')
   const payload = body ?? (refresh && { refresh_token: refresh.refreshToken })

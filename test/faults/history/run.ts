@@ -3,12 +3,12 @@ import type { Env } from '../../support/app.ts'
 import { createDraw, pick, type Draw } from '../../support/draw.ts'
 import { password } from '../../support/people.ts'
 import { createOwner, type Owner } from '../../support/teardown.ts'
-import { findViolations, type Bounds, type Violation } from './checker.ts'
+import { findViolations, type Deadlines, type Violation } from './checker.ts'
 import { startClients } from './clients.ts'
 import { faults, type Fault, type Scene } from './faults.ts'
 import type { History } from './operations.ts'
 import { createRecorder, type Recorder } from './recorder.ts'
-import { createWorld, type Replica, type World } from './world.ts'
+import { createWorld, type ReplicaProcess, type World } from './world.ts'
 
 export interface RunOptions {
   seed: number
@@ -35,7 +35,7 @@ export interface Run {
 
 const leewaySeconds = 2
 /** The margin is the one that `violationKinds` names. */
-const bounds: Bounds = { blocklistDeadlineMs: 400, databaseDeadlineMs: 1_000, marginMs: 2_000 }
+const bounds: Deadlines = { blocklistDeadlineMs: 400, databaseDeadlineMs: 1_000, marginMs: 2_000 }
 const settings: Env = {
   BLOCKLIST_DEADLINE_MS: String(bounds.blocklistDeadlineMs),
   DATABASE_DEADLINE_MS: String(bounds.databaseDeadlineMs),
@@ -180,7 +180,7 @@ let control: { world: World, username: string } | undefined
 async function recover (world: World, recorder: Recorder, isOver: () => boolean): Promise<void> {
   if (control?.world !== world) control = { world, username: (await world.addPerson()).username }
   const { username } = control
-  const isWell = async (replica: Replica): Promise<boolean> => {
+  const isWell = async (replica: ReplicaProcess): Promise<boolean> => {
     const { tokens } = await recorder.ask(replica, {
       kind: 'sign-in', client: controller, route: 'POST /login', body: { username, password }
     })

@@ -6,7 +6,7 @@ import { hash } from '@node-rs/argon2'
 import pg from 'pg'
 import { findFreePort } from '../../../scripts/services/programs.ts'
 import { issuer, secret, type Env } from '../../support/app.ts'
-import { password } from '../../support/people.ts'
+import { password, type Account } from '../../support/people.ts'
 import { canOwnPostgres, ownPostgres, type OwnPostgres } from '../../support/postgres-server.ts'
 import { proxyTo, type Proxy } from '../../support/proxy.ts'
 import { ownRedis, type OwnRedis } from '../../support/redis-server.ts'
@@ -16,14 +16,8 @@ import type { Owner } from '../../support/teardown.ts'
 import type { Spell } from './operations.ts'
 import type { Recorder, Target } from './recorder.ts'
 
-/** A user with an account. */
-export interface Person {
-  id: string
-  username: string
-}
-
 /** A replica of the service: a process, with a proxy between it and each of its servers. */
-export interface Replica extends Target {
+export interface ReplicaProcess extends Target {
   redis: Proxy
   postgres: Proxy
   /** The number of milliseconds by which its clock is ahead. */
@@ -40,13 +34,13 @@ export interface Replica extends Target {
 
 /** All processes of a run. */
 export interface World {
-  replicas: Replica[]
+  replicas: ReplicaProcess[]
   /** They may change places. The second one runs only while it is needed. */
   redis: { primary: OwnRedis, other: OwnRedis }
   /** Undefined if there is none that a test may stop. */
   postgres: OwnPostgres | undefined
   databaseUrl: string
-  addPerson (role?: 'user' | 'admin'): Promise<Person>
+  addPerson (role?: 'user' | 'admin'): Promise<Account>
   /** Reads when sessions ended, by the record, on the clock of the recorder. */
   readEnded (): Promise<Map<string, number>>
 }
@@ -85,7 +79,7 @@ export async function createWorld ({
     BLOCKLIST_PREFIX: `faults:${randomName()}:`,
     ...settings
   }
-  const replicas: Replica[] = []
+  const replicas: ReplicaProcess[] = []
   for (const [index, clockOffsetMs] of clockOffsetsMs.entries()) {
     replicas.push(
       await createReplica({
@@ -122,7 +116,7 @@ export async function createWorld ({
 }
 
 /** Adds a user with the password of all tests. */
-export async function addPerson (databaseUrl: string, role: 'user' | 'admin' = 'user'): Promise<Person> {
+export async function addPerson (databaseUrl: string, role: 'user' | 'admin' = 'user'): Promise<Account> {
   const person = { id: randomUUID(), username: `${role}-${randomName()}` }
   await query(databaseUrl, 'insert into users (id, username, password_hash, role) values ($1, $2, $3, $4)', [
     person.id, person.username, await hash(password, quick), role
@@ -143,7 +137,7 @@ interface ReplicaOptions {
 
 async function createReplica ({
   owner, recorder, name, clockOffsetMs, databaseUrl, redisPort, env, logFolder
-}: ReplicaOptions): Promise<Replica> {
+}: ReplicaOptions): Promise<ReplicaProcess> {
   const { away, halts } = recorder.history
   const database = new URL(databaseUrl)
   const postgres = await proxyTo(owner, database.hostname, Number(database.port))
@@ -174,7 +168,7 @@ async function createReplica ({
       absence ??= begin(away, name, recorder)
     })
   }
-  const replica: Replica = {
+  const replica: ReplicaProcess = {
     name,
     address: `http://127.0.0.1:${port}`,
     redis,

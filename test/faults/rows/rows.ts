@@ -5,7 +5,7 @@ import { serviceRows } from './service.ts'
 import { topologyRows } from './topologies.ts'
 
 /** The rows of one subject, which stand in one table. */
-export interface Subject {
+export interface FaultSubject {
   heading: string
   /** The name under which tests import the rows. */
   name: string
@@ -13,7 +13,7 @@ export interface Subject {
 }
 
 /** Every row of docs/faults.md, in its order. */
-export const subjects: readonly Subject[] = [
+export const subjects: readonly FaultSubject[] = [
   { heading: 'Redis', name: 'redisRows', rows: redisRows },
   { heading: 'Sentinel, cluster and failovers', name: 'topologyRows', rows: topologyRows },
   { heading: 'Postgres', name: 'postgresRows', rows: postgresRows },

@@ -4,12 +4,12 @@ import type { Env } from '../../support/app.ts'
 import { until } from '../../support/wait.ts'
 import { answerOf, type Operation } from '../history/operations.ts'
 import type { Tokens } from '../history/recorder.ts'
-import type { Stage } from './stage.ts'
+import type { RecordedReplicas } from './recorded-replicas.ts'
 
 /** The steps that make a certain mistake show, in their order. */
 export interface Schedule {
   settings?: Env
-  run (stage: Stage): Promise<void>
+  run (replicas: RecordedReplicas): Promise<void>
 }
 
 /** The advisory lock that src/record/record.ts calls the barrier. */
@@ -19,178 +19,178 @@ const gate = 4_242
 
 export const schedules = {
   'Redis forgets everything': {
-    async run (stage) {
-      const leaving = await stage.signIn()
-      confirm(await stage.logOut(leaving))
-      await stage.redis.admin.flushall()
-      await stage.recover()
-      await stage.use(leaving)
+    async run (replicas) {
+      const leaving = await replicas.signIn()
+      confirm(await replicas.logOut(leaving))
+      await replicas.redis.admin.flushall()
+      await replicas.recover()
+      await replicas.use(leaving)
     }
   },
   'Redis forgets everything while Postgres is down': {
-    async run (stage) {
-      const leaving = await stage.signIn()
-      confirm(await stage.logOut(leaving))
-      stage.postgres.stop()
-      await stage.redis.admin.flushall()
-      await stage.use(leaving)
-      stage.postgres.start()
-      await stage.recover()
-      await stage.use(leaving)
+    async run (replicas) {
+      const leaving = await replicas.signIn()
+      confirm(await replicas.logOut(leaving))
+      replicas.postgres.stop()
+      await replicas.redis.admin.flushall()
+      await replicas.use(leaving)
+      replicas.postgres.start()
+      await replicas.recover()
+      await replicas.use(leaving)
     }
   },
   'Redis can be read and not written, and the logout is repeated': {
-    async run (stage) {
-      const leaving = await stage.signIn()
-      await stage.redis.admin.call('CLIENT', 'PAUSE', 30_000, 'WRITE')
+    async run (replicas) {
+      const leaving = await replicas.signIn()
+      await replicas.redis.admin.call('CLIENT', 'PAUSE', 30_000, 'WRITE')
       for (let time = 0; time < 2; time++) {
-        await stage.logOut(leaving)
-        await stage.use(leaving)
+        await replicas.logOut(leaving)
+        await replicas.use(leaving)
       }
-      await stage.redis.admin.client('UNPAUSE')
+      await replicas.redis.admin.client('UNPAUSE')
     }
   },
   'Redis forgets everything, and somebody logs out before the projector comes': {
-    async run (stage) {
-      const [first, second] = [await stage.signIn(), await stage.signIn()]
-      confirm(await stage.logOut(first))
+    async run (replicas) {
+      const [first, second] = [await replicas.signIn(), await replicas.signIn()]
+      confirm(await replicas.logOut(first))
       // A replica that has died still holds the lease.
-      await stage.sql(
+      await replicas.sql(
         "update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
       )
       await sleep(300)
-      await stage.redis.admin.flushall()
-      confirm(await stage.logOutWithRefreshToken(second))
-      await stage.use(first)
-      await stage.sql("update revocation_tail set held_until = 'epoch'")
-      await stage.recover()
-      await stage.use(first)
+      await replicas.redis.admin.flushall()
+      confirm(await replicas.logOutWithRefreshToken(second))
+      await replicas.use(first)
+      await replicas.sql("update revocation_tail set held_until = 'epoch'")
+      await replicas.recover()
+      await replicas.use(first)
     }
   },
   'a commit takes long, and Redis falls back to what it was meanwhile': {
-    async run (stage) {
-      const leaving = await stage.signIn()
-      await closeGate(stage, 'revocations')
-      const loggingOut = stage.logOut(leaving)
-      await untilWaiting(stage, gate)
+    async run (replicas) {
+      const leaving = await replicas.signIn()
+      await closeGate(replicas, 'revocations')
+      const loggingOut = replicas.logOut(leaving)
+      await untilWaiting(replicas, gate)
       // Its position is given out, and is in the head that is read now. This is the time in which a wrong projector
       // moves the marker there.
       const giveUpAt = performance.now() + 2_500
-      while (!await isMarked(stage) && performance.now() < giveUpAt) await sleep(20)
+      while (!await isMarked(replicas) && performance.now() < giveUpAt) await sleep(20)
       // Without the note, as if a Redis replica that ran meanwhile took over: a restarted server is rebuilt in any
       // case.
-      const old = await stage.redis.snapshot([stage.note])
-      await openGate(stage)
+      const old = await replicas.redis.snapshot([replicas.note])
+      await openGate(replicas)
       confirm(await loggingOut)
-      await stage.redis.kill()
-      await stage.redis.start(old)
-      await stage.recover()
-      await stage.use(leaving)
+      await replicas.redis.kill()
+      await replicas.redis.start(old)
+      await replicas.recover()
+      await replicas.use(leaving)
     }
   },
   'Redis forgets everything between two steps of the projector': {
-    async run (stage) {
-      const [first, second] = [await stage.signIn(), await stage.signIn()]
-      confirm(await stage.logOut(first))
-      await until('the marker is there', () => isMarked(stage))
+    async run (replicas) {
+      const [first, second] = [await replicas.signIn(), await replicas.signIn()]
+      confirm(await replicas.logOut(first))
+      await until('the marker is there', () => isMarked(replicas))
       // As a third logout does that takes long.
-      await stage.sql(`select pg_advisory_lock_shared(${barrier})`)
-      confirm(await stage.logOut(second))
-      await untilWaiting(stage, barrier)
-      await stage.redis.admin.flushall()
-      await stage.sql(`select pg_advisory_unlock_shared(${barrier})`)
-      await stage.recover()
-      await stage.use(first)
+      await replicas.sql(`select pg_advisory_lock_shared(${barrier})`)
+      confirm(await replicas.logOut(second))
+      await untilWaiting(replicas, barrier)
+      await replicas.redis.admin.flushall()
+      await replicas.sql(`select pg_advisory_unlock_shared(${barrier})`)
+      await replicas.recover()
+      await replicas.use(first)
     }
   },
   'a replica reaches only an old primary of Redis': {
-    async run (stage) {
-      const [good, first, second] = [await stage.signIn(), await stage.signIn(), await stage.signIn()]
-      await stage.leaveSecondBehind()
-      confirm(await stage.logOut(first))
-      await untilBehind(stage, good)
-      confirm(await stage.logOut(second))
-      await stage.use(second)
+    async run (replicas) {
+      const [good, first, second] = [await replicas.signIn(), await replicas.signIn(), await replicas.signIn()]
+      await replicas.leaveSecondBehind()
+      confirm(await replicas.logOut(first))
+      await untilBehind(replicas, good)
+      confirm(await replicas.logOut(second))
+      await replicas.use(second)
     }
   },
   'a replica reaches only an old primary of Redis, and a commit takes long': {
-    async run (stage) {
-      const [good, first, second] = [await stage.signIn(), await stage.signIn(), await stage.signIn()]
-      await stage.leaveSecondBehind()
-      confirm(await stage.logOut(first))
-      await untilBehind(stage, good)
-      await closeGate(stage, 'revocations')
-      const loggingOut = stage.logOut(second)
-      await untilWaiting(stage, gate)
-      await stage.use(good)
-      await openGate(stage)
+    async run (replicas) {
+      const [good, first, second] = [await replicas.signIn(), await replicas.signIn(), await replicas.signIn()]
+      await replicas.leaveSecondBehind()
+      confirm(await replicas.logOut(first))
+      await untilBehind(replicas, good)
+      await closeGate(replicas, 'revocations')
+      const loggingOut = replicas.logOut(second)
+      await untilWaiting(replicas, gate)
+      await replicas.use(good)
+      await openGate(replicas)
       confirm(await loggingOut)
-      await stage.use(second)
+      await replicas.use(second)
     }
   },
   'a rebuild of another record has come as far as the marker was': {
-    async run (stage) {
-      const [good, first, second] = [await stage.signIn(), await stage.signIn(), await stage.signIn()]
-      confirm(await stage.logOut(first))
-      await until('the marker is there', () => isMarked(stage))
-      await stage.sql(
+    async run (replicas) {
+      const [good, first, second] = [await replicas.signIn(), await replicas.signIn(), await replicas.signIn()]
+      confirm(await replicas.logOut(first))
+      await until('the marker is there', () => isMarked(replicas))
+      await replicas.sql(
         "update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
       )
-      const position = (await stage.redis.admin.get(stage.marker))?.split(':')[1]
-      await stage.redis.admin.flushall()
-      await stage.redis.admin.set(stage.marker, `draft-${randomUUID()}/${randomUUID()}:${position}`)
-      confirm(await stage.logOutWithRefreshToken(second))
-      await stage.use(good)
-      await stage.use(first)
+      const position = (await replicas.redis.admin.get(replicas.marker))?.split(':')[1]
+      await replicas.redis.admin.flushall()
+      await replicas.redis.admin.set(replicas.marker, `draft-${randomUUID()}/${randomUUID()}:${position}`)
+      confirm(await replicas.logOutWithRefreshToken(second))
+      await replicas.use(good)
+      await replicas.use(first)
     }
   },
   'a replica reaches only an old primary of Redis, and Postgres is restored from a backup': {
-    async run (stage) {
+    async run (replicas) {
       const people = []
-      for (let person = 0; person < 5; person++) people.push(await stage.signIn())
+      for (let person = 0; person < 5; person++) people.push(await replicas.signIn())
       const [before, leaving, ...others] = people as [Tokens, Tokens, ...Tokens[]]
-      confirm(await stage.logOut(before))
-      await until('the marker is there', () => isMarked(stage))
-      await stage.leaveSecondBehind()
-      await until('the old primary is trusted', async () => await stage.askSecondReadiness() === 'ok')
-      await stage.sql('delete from revocations')
-      await stage.sql('alter sequence revocations_position_seq restart')
-      await stage.sql('update revocation_logs set marked = 0')
-      for (const tokens of [leaving, ...others]) confirm(await stage.logOut(tokens))
-      await until('the marker is found to be behind', async () => await stage.askSecondReadiness() !== 'ok')
-      await stage.use(leaving)
+      confirm(await replicas.logOut(before))
+      await until('the marker is there', () => isMarked(replicas))
+      await replicas.leaveSecondBehind()
+      await until('the old primary is trusted', async () => await replicas.askSecondReadiness() === 'ok')
+      await replicas.sql('delete from revocations')
+      await replicas.sql('alter sequence revocations_position_seq restart')
+      await replicas.sql('update revocation_logs set marked = 0')
+      for (const tokens of [leaving, ...others]) confirm(await replicas.logOut(tokens))
+      await until('the marker is found to be behind', async () => await replicas.askSecondReadiness() !== 'ok')
+      await replicas.use(leaving)
     }
   },
   'a token is used within the leeway after its expiry': {
     settings: { ACCESS_TOKEN_TTL: '2', CLOCK_LEEWAY: '5' },
-    async run (stage) {
-      const leaving = await stage.signIn()
-      confirm(await stage.logOut(leaving))
-      await stage.use(leaving)
+    async run (replicas) {
+      const leaving = await replicas.signIn()
+      confirm(await replicas.logOut(leaving))
+      await replicas.use(leaving)
       await sleep(leaving.expiresAt - Date.now() + 300)
-      await stage.use(leaving)
+      await replicas.use(leaving)
     }
   },
   'the commit of a refresh takes longer than a token lives': {
     settings: { ACCESS_TOKEN_TTL: '2', CLOCK_LEEWAY: '0' },
-    async run (stage) {
-      const tokens = await stage.signIn()
-      await closeGate(stage, 'sessions')
-      const refreshing = stage.refresh(tokens)
-      await untilWaiting(stage, gate)
+    async run (replicas) {
+      const tokens = await replicas.signIn()
+      await closeGate(replicas, 'sessions')
+      const refreshing = replicas.refresh(tokens)
+      await untilWaiting(replicas, gate)
       await sleep(2_500)
-      await openGate(stage)
+      await openGate(replicas)
       const next = await refreshing
-      confirm(await stage.logOutWithRefreshToken(next))
-      await stage.use(next)
+      confirm(await replicas.logOutWithRefreshToken(next))
+      await replicas.use(next)
     }
   }
 } satisfies Record<string, Schedule>
 
 /** Waits until the second replica asks the record about the answers of its Redis, and accepts a good token. */
-async function untilBehind (stage: Stage, good: Tokens): Promise<void> {
-  await until('the second replica is behind', async () => await stage.askSecondReadiness() === 'behind')
-  await until('it accepts a good token', async () => (await stage.use(good)).status === 200)
+async function untilBehind (replicas: RecordedReplicas, good: Tokens): Promise<void> {
+  await until('the second replica is behind', async () => await replicas.askSecondReadiness() === 'behind')
+  await until('it accepts a good token', async () => (await replicas.use(good)).status === 200)
 }
 
 /** Throws unless an operation, on which a schedule relies, was answered 200. */
@@ -199,13 +199,13 @@ function confirm (operation: Operation): void {
 }
 
 /** Returns true if the marker is at the last position that was given out. */
-async function isMarked ({ sql, redis, marker }: Stage): Promise<boolean> {
+async function isMarked ({ sql, redis, marker }: RecordedReplicas): Promise<boolean> {
   const [head] = await sql('select last_value::text as position from revocations_position_seq where is_called')
   return (await redis.admin.get(marker))?.endsWith(`:${String(head?.['position'])}`) === true
 }
 
 /** Makes each transaction that changes this table wait before its commit. */
-async function closeGate ({ sql }: Stage, table: string): Promise<void> {
+async function closeGate ({ sql }: RecordedReplicas, table: string): Promise<void> {
   await sql(
     `create or replace function wait_at_gate() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock_shared(${gate}); return null; end'`
   )
@@ -215,12 +215,12 @@ async function closeGate ({ sql }: Stage, table: string): Promise<void> {
   await sql(`select pg_advisory_lock(${gate})`)
 }
 
-async function openGate ({ sql }: Stage): Promise<void> {
+async function openGate ({ sql }: RecordedReplicas): Promise<void> {
   await sql(`select pg_advisory_unlock(${gate})`)
 }
 
 /** Waits until a transaction waits in Postgres for that lock. */
-async function untilWaiting ({ sql }: Stage, lock: number): Promise<void> {
+async function untilWaiting ({ sql }: RecordedReplicas, lock: number): Promise<void> {
   const waiting =
     `select 1 from pg_locks where locktype = 'advisory' and objid = ${lock} and not granted and database = (select oid from pg_database where datname = current_database())`
   await until(`somebody waits for the lock ${lock}`, async () => (await sql(waiting)).length > 0)

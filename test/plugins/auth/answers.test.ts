@@ -1,7 +1,7 @@
 import fastifyAuth, { type FastifyAuthFunction } from '@fastify/auth'
 import t, { type Test } from 'tap'
 import { createMemoryBlocklist, type Blocklist, type SignoutError } from '../../../plugins/auth/auth.ts'
-import { bearer, get } from '../../support/people.ts'
+import { bearer, get, send } from '../../support/requests.ts'
 import { goodClaims, nowSeconds } from '../../support/tokens.ts'
 import { bareApp, issuer, sign } from './bare-app.ts'
 
@@ -59,8 +59,7 @@ t.test('an answer of 200 has no header of an authentication that failed before',
   const { app, tokens } = await lenientApp(t)
   for (const token of [undefined, ...Object.values(tokens)]) {
     for (const url of ['/optional', '/token-first', '/token-last']) {
-      const answer = await app.inject({
-        url,
+      const answer = await send(app, `GET ${url}`, {
         headers: { 'x-api-key': 'good', ...(token !== undefined && bearer(token)) }
       })
       t.equal(answer.statusCode, 200, `${url}: ${token}`)
@@ -102,7 +101,7 @@ t.test('an error handler of the app finds the headers of an error, from every so
   app.post('/logout', async () => {
     await app.revoker.revoke([{ scope: 'token', id: 'a', expiresAt: nowSeconds() + 60 }])
   })
-  const answer = await app.inject({ method: 'POST', url: '/logout' })
+  const answer = await send(app, 'POST /logout')
   t.match([answer.statusCode, answer.body, answer.headers['retry-after']], [503, 'refused', '1'])
   t.equal((await get(app, '/me', 'x')).headers['www-authenticate'], challenge)
   t.equal((await get(app, '/own', 'x')).headers['www-authenticate'], challenge)

@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import auth, { createMemoryBlocklist, type AuthOptions, type Blocklist } from '../../../plugins/auth/auth.ts'
-import { bearer, get } from '../../support/people.ts'
+import { get } from '../../support/requests.ts'
 import { forge, goodClaims, hs256, nowSeconds } from '../../support/tokens.ts'
 import { until } from '../../support/wait.ts'
 
@@ -112,7 +112,7 @@ t.test('a blocklist in plain JavaScript may return values without promises', asy
   const blocklist = { ...createMemoryBlocklist({ leewaySeconds: 5 }), revoke: () => undefined } as unknown as Blocklist
   const { app } = await bareApp(t, { blocklist })
   await app.revoker.revoke([{ scope: 'token', id: 'a', expiresAt: nowSeconds() }])
-  t.equal((await app.inject({ url: '/me', headers: bearer(sign(goodClaims(issuer))) })).statusCode, 200)
+  t.equal((await get(app, '/me', sign(goodClaims(issuer)))).statusCode, 200)
 })
 
 t.test('a revocation without an end is refused, and not ignored', async t => {

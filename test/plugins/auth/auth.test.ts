@@ -6,7 +6,7 @@ import auth, {
   type AuthOptions,
   type Blocklist
 } from '../../../plugins/auth/auth.ts'
-import { get } from '../../support/people.ts'
+import { get, send } from '../../support/requests.ts'
 import { forge, goodClaims, hs256, nowSeconds, wrongHeaders, wrongTokens } from '../../support/tokens.ts'
 import { bareApp, issuer, secret, sign } from './bare-app.ts'
 
@@ -56,8 +56,8 @@ t.test('every wrong variant of a token is a 401 that names the error', async t =
   const app = await strictApp(t, memory())
   t.ok(wrongCredentials.length > 50)
   for (const { name, code, authorization } of wrongCredentials) {
-    const { statusCode, headers, body } = await app.inject({
-      url: '/me', headers: authorization === undefined ? {} : { authorization }
+    const { statusCode, headers, body } = await send(app, 'GET /me', {
+      headers: authorization === undefined ? {} : { authorization }
     })
     const error = JSON.parse(body)
     t.equal(statusCode, 401, name)
@@ -68,7 +68,7 @@ t.test('every wrong variant of a token is a 401 that names the error', async t =
   }
   t.equal((await get(app, '/me', sign(goodClaims(issuer)))).statusCode, 200, 'and what is right is right')
   const authorization = `bEARER ${sign(goodClaims(issuer))}`
-  t.equal((await app.inject({ url: '/me', headers: { authorization } })).statusCode, 200, 'in any case of the scheme')
+  t.equal((await send(app, 'GET /me', { headers: { authorization } })).statusCode, 200, 'in any case of the scheme')
 })
 
 t.test('a token is accepted until exp plus the leeway', async t => {
@@ -202,7 +202,7 @@ t.test('options that would bypass the check are refused at registration', async 
 
 t.test('a realm is quoted as the header requires', async t => {
   const app = await strictApp(t, memory(), { realm: 'the "inner" \\ circle' })
-  t.equal((await app.inject('/me')).headers['www-authenticate'], 'Bearer realm="the \\"inner\\" \\\\ circle"')
+  t.equal((await get(app, '/me')).headers['www-authenticate'], 'Bearer realm="the \\"inner\\" \\\\ circle"')
 })
 
 t.test('a token is not refused for its time alone while the clock may be wrong', async t => {

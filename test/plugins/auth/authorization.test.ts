@@ -5,7 +5,8 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import auth, { createMemoryBlocklist, type JwtOptions } from '../../../plugins/auth/auth.ts'
 import { build, serversEnv } from '../../support/app.ts'
-import { get, signUp } from '../../support/people.ts'
+import { signUp } from '../../support/people.ts'
+import { get, send } from '../../support/requests.ts'
 import { forge, goodClaims, hs256 } from '../../support/tokens.ts'
 
 const secret = 'the secret of somebody else\'s app'
@@ -44,7 +45,7 @@ async function bareApp (t: Test, jwt: Partial<JwtOptions> = {}): Promise<Fastify
 }
 
 /** Sends headers as given, also two with the same name. */
-async function send (
+async function sendHeaders (
   address: string,
   path: string,
   authorization: string[],
@@ -76,8 +77,7 @@ t.test('any number of spaces after Bearer is legal (RFC 9110, section 11.4), for
     const app = await bareApp(t, jwt)
     for (const spaces of [' ', '  ', ' '.repeat(20)]) {
       for (const url of ['/me', '/me', '/own', '/callback', '/decoded']) {
-        const { statusCode, body } = await app.inject({
-          url,
+        const { statusCode, body } = await send(app, `GET ${url}`, {
           headers: { authorization: `bearer${spaces}${sign(claims)}` }
         })
         t.match([statusCode, JSON.parse(body)], [200, claims], `${url}, ${spaces.length} spaces`)
@@ -91,19 +91,19 @@ t.test('the service reads a token after several spaces, on every route that take
   const app = await build(t, { ...await serversEnv(t), METRICS_TOKEN: scrapeToken })
   const { token } = await signUp(app)
   const authorization = `Bearer   ${token}`
-  t.equal((await app.inject({ url: '/token', headers: { authorization } })).statusCode, 200)
+  t.equal((await send(app, 'GET /token', { headers: { authorization } })).statusCode, 200)
   t.equal(
-    (await app.inject({ url: '/metrics', headers: { authorization: `Bearer   ${scrapeToken}` } })).statusCode,
+    (await send(app, 'GET /metrics', { headers: { authorization: `Bearer   ${scrapeToken}` } })).statusCode,
     200
   )
   t.equal(
-    (await app.inject({ url: '/metrics', headers: { authorization: `Bearer\t${scrapeToken}` } })).json().error,
+    (await send(app, 'GET /metrics', { headers: { authorization: `Bearer\t${scrapeToken}` } })).json().error,
     'invalid_token'
   )
   const { isRevoked } = app.blocklist
   app.blocklist.isRevoked = () => { throw new Error('ECONNREFUSED') }
   t.equal(
-    (await app.inject({ method: 'POST', url: '/logout', headers: { authorization } })).statusCode,
+    (await send(app, 'POST /logout', { headers: { authorization } })).statusCode,
     200,
     'by the record, while the blocklist cannot be read'
   )
@@ -119,16 +119,16 @@ t.test('two Authorization headers are a malformed credential, in any order and e
     for (const headers of [[good, 'Bearer x'], ['Bearer x', good], [good, good], ['Basic YTpi', good], [good, '']]) {
       for (const path of ['/me', '/own', '/decoded']) {
         t.same(
-          await send(address, path, headers),
+          await sendHeaders(address, path, headers),
           malformed,
           `${path}: ${headers.map(header => header.slice(0, 8)).join()}`
         )
       }
     }
-    t.match(await send(address, '/me', [good]), { statusCode: 200 })
+    t.match(await sendHeaders(address, '/me', [good]), { statusCode: 200 })
   }
   t.equal(
-    (await withCookie.inject({ url: '/cookie', headers: { authorization: 'Bearer x', 'x-cookie': good.slice(7) } }))
+    (await send(withCookie, 'GET /cookie', { headers: { authorization: 'Bearer x', 'x-cookie': good.slice(7) } }))
       .statusCode,
     200,
     'what is told to look at the cookie only does so'
@@ -141,13 +141,13 @@ t.test('the service refuses two Authorization headers, and at /logout they end n
   const { token } = await signUp(app)
   const address = await app.listen({ port: 0 })
   const twice = [`Bearer ${token}`, `Bearer ${token}`]
-  t.same(await send(address, '/token', twice), malformed)
-  t.same(await send(address, '/metrics', [`Bearer ${scrapeToken}`, `Bearer ${scrapeToken}`]), malformed)
+  t.same(await sendHeaders(address, '/token', twice), malformed)
+  t.same(await sendHeaders(address, '/metrics', [`Bearer ${scrapeToken}`, `Bearer ${scrapeToken}`]), malformed)
   for (const body of ['', JSON.stringify({ refresh_token: 'A'.repeat(43) })]) {
-    t.same(await send(address, '/logout', twice, 'POST', body), malformed)
+    t.same(await sendHeaders(address, '/logout', twice, 'POST', body), malformed)
   }
-  t.same(await send(address, '/me/sessions', twice), malformed)
-  t.match(await send(address, '/token', [`Bearer ${token}`]), { statusCode: 200 }, 'and nothing has ended')
+  t.same(await sendHeaders(address, '/me/sessions', twice), malformed)
+  t.match(await sendHeaders(address, '/token', [`Bearer ${token}`]), { statusCode: 200 }, 'and nothing has ended')
 })
 
 t.test('a header that an earlier hook of the app has set is used as the credential', async t => {

@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import auth, { createMemoryBlocklist, type AuthOptions, type Blocklist } from '../../../plugins/auth/auth.ts'
-import { bearer } from '../../support/people.ts'
+import { bearer, send } from '../../support/requests.ts'
 import { forge, hs256 } from '../../support/tokens.ts'
 
 /** The secret of an app that is not signout. */
@@ -47,6 +47,6 @@ Promise<BareApp> {
     app,
     users,
     statusOf: async (token, headers) =>
-      (await app.inject({ url: '/me', headers: { ...bearer(token), ...headers } })).statusCode
+      (await send(app, 'GET /me', { headers: { ...bearer(token), ...headers } })).statusCode
   }
 }

@@ -1,7 +1,7 @@
 import { mock } from 'node:test'
 import t from 'tap'
 import { SignoutError } from '../../../plugins/auth/auth.ts'
-import { get } from '../../support/people.ts'
+import { get } from '../../support/requests.ts'
 import { goodClaims } from '../../support/tokens.ts'
 import { bareApp, issuer, secret, sign } from './bare-app.ts'
 

@@ -8,8 +8,8 @@ import auth, {
 } from '../../../plugins/auth/auth.ts'
 import { loadConfig } from '../../../src/config.ts'
 import { build, buildUnready, embeddedEnv } from '../../support/app.ts'
-import { get } from '../../support/people.ts'
 import { ownRedis } from '../../support/redis-server.ts'
+import { get } from '../../support/requests.ts'
 import { forge, goodClaims, hs256, nowSeconds, wrongTokens } from '../../support/tokens.ts'
 import { until } from '../../support/wait.ts'
 
@@ -101,7 +101,7 @@ t.test('a revoked, expired or wrong token is refused on every route', async t =>
     401,
     'another secret'
   )
-  t.equal((await app.inject('/allow')).statusCode, 401, 'no token')
+  t.equal((await get(app, '/allow')).statusCode, 401, 'no token')
 })
 
 t.test('a route may accept an unchecked token while Redis is stalled, and other routes refuse it', async t => {

@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { build, embeddedEnv } from '../../support/app.ts'
-import { get, signUp } from '../../support/people.ts'
+import { signUp } from '../../support/people.ts'
+import { get } from '../../support/requests.ts'
 import { goodClaims, nowSeconds } from '../../support/tokens.ts'
 import { until } from '../../support/wait.ts'
 import { bareApp, issuer, secret, sign } from './bare-app.ts'

@@ -8,7 +8,7 @@ import {
   type AuthOptions,
   type Blocklist
 } from '../../../plugins/auth/auth.ts'
-import { bearer, get } from '../../support/people.ts'
+import { bearer, get, send } from '../../support/requests.ts'
 import { redisUrl, scratchPrefix } from '../../support/services.ts'
 import { goodClaims, nowSeconds } from '../../support/tokens.ts'
 import { until } from '../../support/wait.ts'
@@ -140,7 +140,7 @@ t.test('a request that verifies two tokens at the same time remembers each with 
     request.headers.authorization = `Bearer ${token}`
     await app.authenticate(request, reply)
   })))
-  t.equal((await app.inject('/both')).statusCode, 200)
+  t.equal((await get(app, '/both')).statusCode, 200)
   for (const token of tokens) t.equal(await statusOf(token), 200)
   keys['one'] = keys['other'] as string
   t.same(await Promise.all(tokens.map(token => statusOf(token))), [401, 200])
@@ -190,8 +190,8 @@ t.test('only tokens from the Authorization header are remembered', async t => {
       Object.assign(request, { cookies: { token: request.headers['x-token'] } })
     })
     const statuses = async (authorization: string) => [
-      (await app.inject({ url: '/me', headers: { authorization, 'x-token': token } })).statusCode,
-      (await app.inject({ url: '/me', headers: { authorization } })).statusCode
+      (await send(app, 'GET /me', { headers: { authorization, 'x-token': token } })).statusCode,
+      (await send(app, 'GET /me', { headers: { authorization } })).statusCode
     ]
     for (const authorization of ['Basic YTpi', 'x']) {
       t.same(await statuses(authorization), [200, 401], `${name}: ${authorization}`)
@@ -235,7 +235,7 @@ t.test('each request keeps its own asynchronous context, although one command ch
   const tokens = names.map(() => sign(goodClaims(issuer)))
   for (let round = 0; round < 2; round++) {
     const answers = await Promise.all(names.map(async (name, index) =>
-      (await app.inject({ url: '/name', headers: { ...bearer(tokens[index] ?? ''), 'x-name': name } })).body))
+      (await send(app, 'GET /name', { headers: { ...bearer(tokens[index] ?? ''), 'x-name': name } })).body))
     t.same(answers, names, round === 0 ? 'at first' : 'when the tokens are remembered')
   }
 })

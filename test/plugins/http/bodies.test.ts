@@ -1,7 +1,8 @@
 import t from 'tap'
 import { loadConfig } from '../../../src/config.ts'
 import { build, buildUnready, embeddedEnv, serversEnv } from '../../support/app.ts'
-import { get, password, signUp } from '../../support/people.ts'
+import { password, signUp } from '../../support/people.ts'
+import { get, send } from '../../support/requests.ts'
 
 const ada = { username: 'ada', password }
 /** The answer to a body with one mistake against the schema. */
@@ -14,45 +15,41 @@ const details = (path: string, message: string | RegExp) => ({
 
 t.test('an invalid body is refused with the status, the code and the place of the mistake', async t => {
   const app = await build(t, await serversEnv(t))
-  const send = async (body: string | undefined, type = 'application/json', url = '/register') => {
-    const answer = await app.inject({
-      method: 'POST', url, ...(body !== undefined && { payload: body }), headers: { 'content-type': type }
-    })
+  const sendText = async (body: string | undefined, type = 'application/json', path = '/register') => {
+    const answer = await send(app, `POST ${path}`, { body, headers: { 'content-type': type } })
     return { status: answer.statusCode, ...answer.json() }
   }
 
-  t.match(await send('{'), { status: 400, error: 'invalid_request', description: 'The request is malformed.' })
-  t.match(await send(''), details('', 'must be object'))
-  t.match(await send(undefined), details('', 'must be object'))
-  t.match(await send('[]'), details('', 'must be object'))
-  t.match(await send('null'), details('', 'must be object'))
-  t.match(await send(JSON.stringify({ username: 'ada' })), details('/password', 'is missing'))
-  t.match(await send(JSON.stringify({ ...ada, admin: true })), details('/admin', 'is not known here'))
-  t.match(await send(JSON.stringify({ ...ada, username: 123 })), details('/username', 'must be string'))
-  t.match(await send(JSON.stringify({ ...ada, password: [password] })), details('/password', 'must be string'))
-  t.match(await send('{"username":"ada","password":"x","__proto__":{"admin":true}}'), {
+  t.match(await sendText('{'), { status: 400, error: 'invalid_request', description: 'The request is malformed.' })
+  t.match(await sendText(''), details('', 'must be object'))
+  t.match(await sendText(undefined), details('', 'must be object'))
+  t.match(await sendText('[]'), details('', 'must be object'))
+  t.match(await sendText('null'), details('', 'must be object'))
+  t.match(await sendText(JSON.stringify({ username: 'ada' })), details('/password', 'is missing'))
+  t.match(await sendText(JSON.stringify({ ...ada, admin: true })), details('/admin', 'is not known here'))
+  t.match(await sendText(JSON.stringify({ ...ada, username: 123 })), details('/username', 'must be string'))
+  t.match(await sendText(JSON.stringify({ ...ada, password: [password] })), details('/password', 'must be string'))
+  t.match(await sendText('{"username":"ada","password":"x","__proto__":{"admin":true}}'), {
     status: 400, error: 'invalid_request'
   })
   t.match(
-    await send(JSON.stringify({ username: 'ada', password, more: 1 }), 'application/json', '/login'),
+    await sendText(JSON.stringify({ username: 'ada', password, more: 1 }), 'application/json', '/login'),
     details('/more', 'is not known here')
   )
-  t.match(await send(JSON.stringify(ada).padEnd(70_000)), {
+  t.match(await sendText(JSON.stringify(ada).padEnd(70_000)), {
     status: 413, error: 'payload_too_large', description: 'The request body is too large.'
   })
   for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/xml', 'nonsense']) {
-    t.match(await send('username=ada', type), { status: 415, error: 'unsupported_media_type' }, type)
+    t.match(await sendText('username=ada', type), { status: 415, error: 'unsupported_media_type' }, type)
   }
-  t.match(
-    (await app.inject({ method: 'POST', url: '/register' })).json(), { error: 'invalid_request' }, 'no body and no type'
-  )
+  t.match((await send(app, 'POST /register')).json(), { error: 'invalid_request' }, 'no body and no type')
 })
 
 t.test('a validation error names every mistake, up to ten', async t => {
   const app = await build(t, await serversEnv(t))
-  const detailsOf = async (payload: object, url = '/register', method: 'POST' | 'PUT' = 'POST') => {
-    const answer = await app.inject({ method, url, payload })
-    t.equal(answer.statusCode, 400, url)
+  const detailsOf = async (body: object, path = '/register') => {
+    const answer = await send(app, `POST ${path}`, { body })
+    t.equal(answer.statusCode, 400, path)
     return (answer.json().details as Array<{ path: string; message: string }>).map(
       ({ path, message }) => `${path} ${message}`
     )
@@ -84,9 +81,9 @@ t.test('a validation error names every mistake, up to ten', async t => {
 t.test('passwords are measured in characters after normalisation, and never cut off', async t => {
   const app = await build(t, await serversEnv(t))
   const register = (username: string, password: string) =>
-    app.inject({ method: 'POST', url: '/register', payload: { username, password } })
+    send(app, 'POST /register', { body: { username, password } })
   const login = async (username: string, password: string) =>
-    (await app.inject({ method: 'POST', url: '/login', payload: { username, password } })).statusCode
+    (await send(app, 'POST /login', { body: { username, password } })).statusCode
   const refused = async (password: string) => (await register('refused', password)).json().details
 
   t.same(await refused('x'.repeat(14)), [{ path: '/password', message: 'must have 15 characters or more' }])
@@ -111,23 +108,21 @@ t.test('passwords are measured in characters after normalisation, and never cut 
 t.test('a body that is not UTF-8 is refused, since different passwords would become the same', async t => {
   const app = await build(t, await serversEnv(t))
   const payload = Buffer.from('{"username":"latin","password":"caf\xe9 \xe8\xe0\xf9 motdepasse"}', 'latin1')
-  const answer = await app.inject({
-    method: 'POST', url: '/register', payload, headers: { 'content-type': 'application/json' }
-  })
+  const answer = await send(app, 'POST /register', { headers: { 'content-type': 'application/json' }, body: payload })
   t.equal(answer.statusCode, 400)
   t.same(answer.json(), { error: 'invalid_request', description: 'The request is malformed.' })
 })
 
 t.test('a path in an error is a JSON Pointer', async t => {
   const app = await build(t, await serversEnv(t))
-  const answer = await app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password, 'a/b~c': 1 } })
+  const answer = await send(app, 'POST /login', { body: { username: 'ada', password, 'a/b~c': 1 } })
   t.same(answer.json().details, [{ path: '/a~1b~0c', message: 'is not known here' }])
 })
 
 t.test('PASSWORD_MIN_LENGTH can lower the minimum length of a password', async t => {
   const app = buildUnready(t, loadConfig({ ...await embeddedEnv(t), PASSWORD_MIN_LENGTH: '8' }))
   const register = (password: string) =>
-    app.inject({ method: 'POST', url: '/register', payload: { username: 'ada', password } })
+    send(app, 'POST /register', { body: { username: 'ada', password } })
   t.same((await register('1234567')).json().details, [{ path: '/password', message: 'must have 8 characters or more' }])
   t.equal((await register('12345678')).statusCode, 201)
 })

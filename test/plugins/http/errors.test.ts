@@ -4,8 +4,8 @@ import t, { type Test } from 'tap'
 import { loadConfig } from '../../../src/config.ts'
 import { errorCodes, SignoutError, describeError } from '../../../src/errors.ts'
 import { buildUnready, serversEnv } from '../../support/app.ts'
-import { expectError } from '../../support/expect.ts'
-import { bearer, get, logOut, password, signUp } from '../../support/people.ts'
+import { password, signUp } from '../../support/people.ts'
+import { expectError, get, logOut, send } from '../../support/requests.ts'
 
 /** The app with routes that fail on purpose, and its log. */
 async function failingApp (t: Test): Promise<{ app: FastifyInstance, log: () => string }> {
@@ -105,7 +105,7 @@ t.test('DELETE /me with a revoked token is 503 without a challenge while Postgre
   const { token } = await signUp(app, 'ada')
   await logOut(app, token)
   await app.database.close()
-  const answer = await app.inject({ method: 'DELETE', url: '/me', headers: bearer(token), payload: { password } })
+  const answer = await send(app, 'DELETE /me', { token, body: { password } })
   expectError(t, answer, 503, 'service_unavailable')
   t.equal(answer.headers['www-authenticate'], undefined)
   t.equal(answer.headers['retry-after'], '1')
@@ -130,7 +130,7 @@ t.test('unknown routes and wrong methods are 404', async t => {
   for (const [method, url] of [
     ['GET', '/nowhere'], ['GET', '/login'], ['DELETE', '/token'], ['PUT', '/logout'], ['GET', '/'], ['OPTIONS', '/me']
   ] as const) {
-    const answer = await app.inject({ method, url })
+    const answer = await send(app, `${method} ${url}`)
     t.equal(answer.statusCode, 404, `${method} ${url}`)
     t.same(answer.json(), { error: 'not_found', description: 'There is nothing at this address.' }, `${method} ${url}`)
   }

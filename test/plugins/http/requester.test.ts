@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import requester, { trustProxies } from '../../../plugins/http/requester.ts'
 import { serializeRequest } from '../../../plugins/http/log-serializers.ts'
 import { keepLog } from '../../support/log.ts'
+import { send } from '../../support/requests.ts'
 
 const proxy = '10.0.0.1'
 
@@ -17,7 +18,7 @@ function behindProxies (t: Test) {
   app.get('/', async request => ({ ip: request.requester.ip ?? null, logged: serializeRequest(request).remoteAddress }))
   t.teardown(() => app.close())
   const ask = async (forwarded: string, remoteAddress = proxy) =>
-    (await app.inject({ url: '/', remoteAddress, headers: { 'x-forwarded-for': forwarded } })).json() as {
+    (await send(app, 'GET /', { headers: { 'x-forwarded-for': forwarded }, remoteAddress })).json() as {
       ip: string | null, logged: string
     }
   return { ask, warnings: log.lines, clock }

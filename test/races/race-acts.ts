@@ -1,9 +1,10 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
-import { password, refresh, type Pair } from './people.ts'
-import { claimsOf, send } from './stage.ts'
+import { password, type Pair } from '../support/people.ts'
+import { logOut, refresh, send } from '../support/requests.ts'
+import { sessionIdOf } from '../support/sessions.ts'
 
 /** A user with a session, or with two, and an administrator. */
-export interface Scene {
+export interface RaceScene {
   user: { id: string, username: string }
   /** The pairs of the session that the race is about, newest last. */
   it: Pair[]
@@ -16,9 +17,9 @@ export interface Scene {
 export type Which = 'it' | 'other' | 'new'
 
 /** An act in a race. */
-export interface Act {
+export interface RaceAct {
   name: string
-  run (scene: Scene, app: FastifyInstance): Promise<LightMyRequestResponse>
+  run (scene: RaceScene, app: FastifyInstance): Promise<LightMyRequestResponse>
   /** The answers that it may get. Those in `done` say that it was done. */
   done: string[]
   refused?: string[]
@@ -36,13 +37,13 @@ export interface Act {
 
 export const newPassword = 'another correct horse battery staple'
 
-export const newest = ({ it }: Scene) => it.at(-1) as Pair
-const tokenOfOther = ({ other }: Scene) => (other[0] as Pair).access_token
-const spent = ({ it }: Scene, ago: number) => (it.at(-1 - ago) as Pair).refresh_token
+export const newest = ({ it }: RaceScene) => it.at(-1) as Pair
+const tokenOfOther = ({ other }: RaceScene) => (other[0] as Pair).access_token
+const spent = ({ it }: RaceScene, ago: number) => (it.at(-1 - ago) as Pair).refresh_token
 const all: Which[] = ['it', 'other', 'new']
 const gone = ['401 token_revoked', '401 invalid_token']
 const changePassword = (app: FastifyInstance, token: string) =>
-  send(app, 'PUT', '/me/password', token, { current_password: password, new_password: newPassword })
+  send(app, 'PUT /me/password', { token, body: { current_password: password, new_password: newPassword } })
 
 /** The acts that must lose to an ending. */
 export const contenders = {
@@ -68,7 +69,7 @@ export const contenders = {
   },
   login: {
     name: 'a login',
-    run: ({ user }, app) => send(app, 'POST', '/login', undefined, { username: user.username, password }),
+    run: ({ user }, app) => send(app, 'POST /login', { body: { username: user.username, password } }),
     done: ['200'],
     refused: ['401 invalid_credentials', '403 account_disabled']
   },
@@ -83,25 +84,25 @@ export const contenders = {
   },
   logout: {
     name: 'a logout',
-    run: (scene, app) => send(app, 'POST', '/logout', newest(scene).access_token),
+    run: (scene, app) => logOut(app, newest(scene).access_token),
     done: ['200'],
     refused: gone,
     ends: ['it']
   }
-} satisfies Record<string, Act>
+} satisfies Record<string, RaceAct>
 
 /** Every way in which the session ends. */
-export const endings: Act[] = [
+export const endings: RaceAct[] = [
   {
     name: 'logout',
-    run: (scene, app) => send(app, 'POST', '/logout', newest(scene).access_token),
+    run: (scene, app) => logOut(app, newest(scene).access_token),
     done: ['200'],
     refused: gone,
     ends: ['it']
   },
   {
     name: 'logout of all',
-    run: (scene, app) => send(app, 'POST', '/logout?scope=all', tokenOfOther(scene)),
+    run: (scene, app) => send(app, 'POST /logout?scope=all', { token: tokenOfOther(scene) }),
     done: ['200'],
     refused: gone,
     ends: all,
@@ -109,7 +110,7 @@ export const endings: Act[] = [
   },
   {
     name: 'logout of the others',
-    run: (scene, app) => send(app, 'POST', '/logout?scope=others', tokenOfOther(scene)),
+    run: (scene, app) => send(app, 'POST /logout?scope=others', { token: tokenOfOther(scene) }),
     done: ['200'],
     refused: gone,
     ends: ['it', 'new'],
@@ -118,13 +119,13 @@ export const endings: Act[] = [
   },
   {
     name: 'logout with the refresh token',
-    run: (scene, app) => send(app, 'POST', '/logout', undefined, { refresh_token: newest(scene).refresh_token }),
+    run: (scene, app) => send(app, 'POST /logout', { body: { refresh_token: newest(scene).refresh_token } }),
     done: ['200', '401 refresh_token_reused'],
     ends: ['it']
   },
   {
     name: 'DELETE /me/sessions/:id',
-    run: (scene, app) => send(app, 'DELETE', `/me/sessions/${claimsOf(newest(scene)).sid}`, tokenOfOther(scene)),
+    run: (scene, app) => send(app, `DELETE /me/sessions/${sessionIdOf(newest(scene))}`, { token: tokenOfOther(scene) }),
     done: ['204'],
     refused: gone,
     ends: ['it'],
@@ -143,20 +144,21 @@ export const endings: Act[] = [
   },
   {
     name: 'PUT /users/:id/status',
-    run: ({ user, admin }, app) => send(app, 'PUT', `/users/${user.id}/status`, admin, { status: 'disabled' }),
+    run: ({ user, admin }, app) =>
+      send(app, `PUT /users/${user.id}/status`, { token: admin, body: { status: 'disabled' } }),
     done: ['200'],
     ends: all,
     voidsLogins: true
   },
   {
     name: 'PUT /users/:id/role',
-    run: ({ user, admin }, app) => send(app, 'PUT', `/users/${user.id}/role`, admin, { role: 'admin' }),
+    run: ({ user, admin }, app) => send(app, `PUT /users/${user.id}/role`, { token: admin, body: { role: 'admin' } }),
     done: ['200'],
     ends: all
   },
   {
     name: 'DELETE /me',
-    run: (scene, app) => send(app, 'DELETE', '/me', tokenOfOther(scene), { password }),
+    run: (scene, app) => send(app, 'DELETE /me', { token: tokenOfOther(scene), body: { password } }),
     done: ['204'],
     refused: [...gone, '403 invalid_credentials'],
     ends: all,
@@ -166,26 +168,27 @@ export const endings: Act[] = [
   },
   {
     name: 'DELETE /users/:id',
-    run: ({ user, admin }, app) => send(app, 'DELETE', `/users/${user.id}`, admin),
+    run: ({ user, admin }, app) => send(app, `DELETE /users/${user.id}`, { token: admin }),
     done: ['204'],
     ends: all,
     voidsLogins: true
   },
   {
     name: 'DELETE /users/:id/sessions',
-    run: ({ user, admin }, app) => send(app, 'DELETE', `/users/${user.id}/sessions`, admin),
+    run: ({ user, admin }, app) => send(app, `DELETE /users/${user.id}/sessions`, { token: admin }),
     done: ['204'],
     ends: all
   },
   {
     name: 'POST /revocations of a session',
-    run: (scene, app) => send(app, 'POST', '/revocations', scene.admin, { sid: claimsOf(newest(scene)).sid }),
+    run: (scene, app) =>
+      send(app, 'POST /revocations', { token: scene.admin, body: { sid: sessionIdOf(newest(scene)) } }),
     done: ['200'],
     ends: ['it']
   },
   {
     name: 'POST /revocations of a user',
-    run: ({ user, admin }, app) => send(app, 'POST', '/revocations', admin, { subject: user.id }),
+    run: ({ user, admin }, app) => send(app, 'POST /revocations', { token: admin, body: { subject: user.id } }),
     done: ['200'],
     ends: all
   },

@@ -1,30 +1,32 @@
 import type { LightMyRequestResponse } from 'fastify'
 import type { Test } from 'tap'
-import { signIn, type Pair } from './people.ts'
-import { contenders, endings, newest, type Act, type Scene, type Which } from './race-acts.ts'
-import { askBoth, claimsOf, findDeath, findLife, openRotated, setStage, summarize, type Stage } from './stage.ts'
+import { signIn, type Pair } from '../support/people.ts'
+import { outcome } from '../support/requests.ts'
+import { claimsOf, sessionIdOf, signInAndRefresh } from '../support/sessions.ts'
+import { contenders, endings, newest, type RaceAct, type RaceScene, type Which } from './race-acts.ts'
+import { askBoth, findDeath, findLife, setStage, type Stage } from './stage.ts'
 
-export async function setScene ({ one, two, addUser }: Stage, admin: string, ...acts: Act[]): Promise<Scene> {
+export async function setScene ({ one, two, addUser }: Stage, admin: string, ...acts: RaceAct[]): Promise<RaceScene> {
   const user = await addUser()
   const [it, other] = await Promise.all([
-    openRotated(one, user.username, Math.max(...acts.map(act => act.rotations ?? 0))),
-    acts.some(act => act.needsOther) ? openRotated(two, user.username, 0) : []
+    signInAndRefresh(one, user.username, Math.max(...acts.map(act => act.rotations ?? 0))),
+    acts.some(act => act.needsOther) ? signInAndRefresh(two, user.username, 0) : []
   ])
   return { user, it, other, admin }
 }
 
 /** An act and the answer that it got. */
 interface Outcome {
-  act: Act
+  act: RaceAct
   answer: LightMyRequestResponse
 }
 
-const isDone = ({ act, answer }: Outcome) => act.done.includes(summarize(answer))
+const isDone = ({ act, answer }: Outcome) => act.done.includes(outcome(answer))
 
 /** Races an act against every ending. Each of the two is held in turn. */
-export async function testRaces (t: Test, act: Act): Promise<void> {
+export async function testRaces (t: Test, act: RaceAct): Promise<void> {
   const stage = await setStage(t)
-  const admin = await signIn(stage.one, (await stage.addUser('admin')).username)
+  const { access_token: admin } = await signIn(stage.one, (await stage.addUser('admin')).username)
   for (const ending of endings) {
     const held = await race(stage, admin, act, ending)
     const holding = await race(stage, admin, ending, act)
@@ -41,7 +43,7 @@ export async function testRaces (t: Test, act: Act): Promise<void> {
  * until it is answered or blocked. Then the first act goes on. Returns the number of interleavings, and the problems.
  */
 async function race (
-  stage: Stage, admin: string, held: Act, free: Act
+  stage: Stage, admin: string, held: RaceAct, free: RaceAct
 ): Promise<{ count: number, problems: string[] }> {
   const problems: string[] = []
   for (let holdBefore = 0; ; holdBefore++) {
@@ -76,18 +78,18 @@ export function firstToCommit ({ stepper }: Stage): string | undefined {
  * Finds a token that is accepted after the end of its session was answered. The answer is a promise at once, even while
  * other acts are under way.
  */
-async function findEarlyLife (stage: Stage, scene: Scene): Promise<string[]> {
+async function findEarlyLife (stage: Stage, scene: RaceScene): Promise<string[]> {
   const asked = await askBoth(stage, newest(scene).access_token)
   return asked === '401 token_revoked' ? [] : [`once its end was answered, the access token got ${asked}`]
 }
 
 /** @param committedFirst the first of two acts that were both committed */
 async function findFaults (
-  stage: Stage, scene: Scene, outcomes: Outcome[], committedFirst: Act | undefined
+  stage: Stage, scene: RaceScene, outcomes: Outcome[], committedFirst: RaceAct | undefined
 ): Promise<string[]> {
   const faults = outcomes
-    .filter(({ act, answer }) => ![...act.done, ...act.refused ?? []].includes(summarize(answer)))
-    .map(({ act, answer }) => `${act.name} got ${summarize(answer)}`)
+    .filter(({ act, answer }) => ![...act.done, ...act.refused ?? []].includes(outcome(answer)))
+    .map(({ act, answer }) => `${act.name} got ${outcome(answer)}`)
   const done = outcomes.filter(isDone).map(({ act }) => act)
   const late = done.length > 1 && committedFirst !== undefined ? done.find(act => act !== committedFirst) : undefined
   if (late?.inNameOf !== undefined && committedFirst?.ends?.includes(late.inNameOf)) {
@@ -96,15 +98,15 @@ async function findFaults (
 
   const handedOut = outcomes
     .filter(({ answer }) => answer.statusCode === 200 && 'refresh_token' in answer.json())
-    .map(({ answer }) => answer.json() as Pair)
+    .map(({ answer }) => answer.json())
   const hasEnded = (which: Which) =>
     done.some(
       act => act.ends?.includes(which) && (which !== 'new' || act.voidsLogins || committedFirst === contenders.login)
     )
   for (const row of await stage.findSessions(scene.user.id)) {
-    const which = [scene.it, scene.other].findIndex(([pair]) => pair !== undefined && claimsOf(pair).sid === row.id)
+    const which = [scene.it, scene.other].findIndex(([pair]) => pair !== undefined && sessionIdOf(pair) === row.id)
     const name = (['it', 'other'] as const)[which] ?? 'new'
-    const own = [...scene.it, ...scene.other, ...handedOut].filter(pair => claimsOf(pair).sid === row.id)
+    const own = [...scene.it, ...scene.other, ...handedOut].filter(pair => sessionIdOf(pair) === row.id)
     const found = hasEnded(name) ? await findLife(stage, row, own) : await findDeath(stage, row, own)
     faults.push(...found.map(fault => `the session "${name}": ${fault}`))
     if (row.ended_at === null) faults.push(...await findStaleScope(stage, scene, own))
@@ -113,7 +115,7 @@ async function findFaults (
 }
 
 /** Finds tokens of a live session that say something of the user that is not true any more. */
-async function findStaleScope (stage: Stage, { user }: Scene, pairs: Pair[]): Promise<string[]> {
+async function findStaleScope (stage: Stage, { user }: RaceScene, pairs: Pair[]): Promise<string[]> {
   const [now] = await stage.ask('select role, status from users where id = $1', [user.id])
   return pairs
     .filter(pair => now?.['status'] !== 'active' || claimsOf(pair).scope !== now['role'])

@@ -16,7 +16,7 @@ import type { Service } from './copy.ts'
  * Two replicas, to which a schedule does harm, and a client whose answers are all recorded. The client signs in and out
  * at the first replica, and uses its tokens at the second.
  */
-export interface Stage {
+export interface RecordedReplicas {
   recorder: Recorder
   redis: OwnRedis
   postgres: Proxy
@@ -46,7 +46,9 @@ export interface Stage {
 /** Deadlines that are long enough for every schedule. */
 const patient: Env = { RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '1000', DATABASE_DEADLINE_MS: '10000' }
 
-export async function setStage (t: Owner, { buildApp, loadConfig }: Service, settings: Env): Promise<Stage> {
+export async function startRecordedReplicas (
+  t: Owner, { buildApp, loadConfig }: Service, settings: Env
+): Promise<RecordedReplicas> {
   const redis = await ownRedis(t)
   const databaseUrl = await scratchDatabase(t)
   const { env, proxy: postgres } = await proxied(t, {

@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import { hash } from '@node-rs/argon2'
-import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import type { Test } from 'tap'
-import { build, serversEnv, type Env } from './app.ts'
-import { bearer, get, password, refresh, type Pair } from './people.ts'
-import { randomName, redisUrl } from './services.ts'
-import { stepThrough, type Stepper } from './steps.ts'
 import { entryKey } from '../../src/entries/revocation.ts'
+import { build, serversEnv, type Env } from '../support/app.ts'
+import { password, type Pair } from '../support/people.ts'
+import { get, outcome, refresh } from '../support/requests.ts'
+import { randomName, redisUrl } from '../support/services.ts'
+import { claimsOf } from '../support/sessions.ts'
+import { stepThrough, type Stepper } from './steps.ts'
 
 /** Two replicas on one Postgres and one Redis, whose every step can be held, with access to both servers. */
 export interface Stage {
@@ -30,15 +32,6 @@ export interface SessionRow {
   ended_at: Date | null
   rotation_salt: Buffer | null
   access_expires_at: Date
-}
-
-/** The claims of an access token that the tests need. */
-interface Claims {
-  sid: string
-  sub: string
-  scope: string
-  iat: number
-  exp: number
 }
 
 /** The default of `CLOCK_LEEWAY`, in milliseconds. */
@@ -82,26 +75,10 @@ export async function setStage (t: Test, settings: Env = {}): Promise<Stage> {
   }
 }
 
-export function claimsOf ({ access_token: token }: Pick<Pair, 'access_token'>): Claims {
-  return JSON.parse(Buffer.from(String(token.split('.')[1]), 'base64url').toString())
-}
-
-/** Sends a request in the name of a token. */
-export function send (
-  app: FastifyInstance, method: 'POST' | 'PUT' | 'DELETE', url: string, token?: string, payload?: object
-): Promise<LightMyRequestResponse> {
-  return app.inject({ method, url, headers: token === undefined ? {} : bearer(token), ...(payload && { payload }) })
-}
-
-/** Returns `200`, or `401 token_revoked`. */
-export function summarize (answer: LightMyRequestResponse): string {
-  return answer.statusCode < 300 ? String(answer.statusCode) : `${answer.statusCode} ${answer.json().error}`
-}
-
 /** Returns the answers of both replicas to an access token. */
 export async function askBoth ({ one, two }: Stage, token: string): Promise<string> {
   const answers = await Promise.all([one, two].map(app => get(app, '/token', token)))
-  return [...new Set(answers.map(summarize))].join(' and ')
+  return [...new Set(answers.map(outcome))].join(' and ')
 }
 
 /**
@@ -142,18 +119,7 @@ export async function findDeath (stage: Stage, row: SessionRow, pairs: Pair[]): 
     }
   }
   const newest = pairs.at(-1)
-  const answer = newest && summarize(await refresh(stage.two, newest.refresh_token))
+  const answer = newest && outcome(await refresh(stage.two, newest.refresh_token))
   if (answer !== '200') problems.push(`its refresh token got ${answer}`)
   return problems
-}
-
-/** Opens a session, and refreshes it a number of times. Returns all its pairs, newest last. */
-export async function openRotated (
-  app: FastifyInstance, username: string, rotations: number, itsPassword = password
-): Promise<Pair[]> {
-  const pairs: Pair[] = [(await send(app, 'POST', '/login', undefined, { username, password: itsPassword })).json()]
-  for (let rotation = 0; rotation < rotations; rotation++) {
-    pairs.push((await refresh(app, String(pairs.at(-1)?.refresh_token))).json())
-  }
-  return pairs
 }

@@ -2,7 +2,7 @@ import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import type { FastifyInstance } from 'fastify'
 import pg from 'pg'
 import type { Test } from 'tap'
-import { postgresUrl } from './services.ts'
+import { postgresUrl } from '../support/services.ts'
 
 /**
  * A request, or several, whose steps are known and can be held: every SQL statement, the signing of a token, and
