@@ -1,6 +1,11 @@
 // Loaded into each process of a test before tap is. tap registers a loader that lists all modules that a test loads, in
-// a thread of its own. Each test then takes a second longer to start, and only `npm run coverage` needs the list.
+// a thread of its own. Each test then takes a second longer to start, and only `npm run coverage` needs the list. Other
+// loaders are registered as usual.
 import module from 'node:module'
 
-module.register = () => {}
-module.registerHooks = () => ({ deregister () {} })
+const { register, registerHooks } = module
+module.register = (specifier, ...rest) =>
+  String(specifier).includes('/@tapjs/processinfo/') ? undefined : register?.(specifier, ...rest)
+// Newer versions of tap and Node use this instead.
+module.registerHooks = hooks =>
+  hooks.load?.name === 'loadSync' ? { deregister () {} } : registerHooks?.(hooks)
