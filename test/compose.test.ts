@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
@@ -50,9 +50,15 @@ t.test('docker-compose.yml passes every setting that applies to the replicas, an
     expected.sort(),
     'list a new setting under `api` in docker-compose.yml'
   )
+  const fixed = Object.keys(environmentOf(services.api))
+  t.same(
+    fixed.sort(),
+    ['DATABASE_URL', 'HOST', 'ISSUER', 'KEY_ENCRYPTION_SECRET', 'PORT', 'REDIS_URL', 'TRUST_PROXY'],
+    'every other setting is taken from the environment of docker compose'
+  )
 })
 
-t.test('the replicas start with the environment that docker-compose.yml gives them', async t => {
+t.test('the environment that docker-compose.yml gives the replicas is valid, and names its own servers', async t => {
   const subnet = networks['front']?.ipam.config[0]?.subnet ?? ''
   t.match(loadConfig(environmentOf(services.api)), {
     http: { host: '0.0.0.0', port: 3000, trustProxy: [subnet] },
@@ -114,7 +120,7 @@ t.test('Redis never evicts keys, and Redis and Postgres both keep their data', a
   t.same(services.postgres.volumes, ['postgres:/var/lib/postgresql/data'])
 })
 
-t.test('npm run services finds Redis and Postgres on the loopback ports that it has chosen', async t => {
+t.test('REDIS_PORT and POSTGRES_PORT choose the loopback ports of Redis and Postgres', async t => {
   const { services } = compose({ ...given, REDIS_PORT: '1111', POSTGRES_PORT: '2222' })
   t.same(services.redis.ports, ['127.0.0.1:1111:6379'])
   t.same(services.postgres.ports, ['127.0.0.1:2222:5432'])
@@ -128,9 +134,11 @@ t.test('npm run services finds Redis and Postgres on the loopback ports that it 
 
 t.test('every service has a health check, and every image has a version', async t => {
   const { api, ...others } = services
-  t.notOk(api.healthcheck, 'the check of the image')
+  t.notOk(api.healthcheck, 'it would replace the check of the image')
+  t.match(read('Dockerfile'), /^HEALTHCHECK .* \\\n {2}CMD \[/m)
+  t.match(read('Dockerfile'), /^FROM node:\d+-/m)
   for (const [name, { healthcheck, image }] of Object.entries(others)) {
-    t.ok(healthcheck?.test.length, name)
+    t.match(healthcheck?.test, [/^CMD(-SHELL)?$/, /^\w/], name)
     t.match(image, /^[a-z]+:\d+(\.\d+)?-alpine$/)
   }
 })
@@ -157,11 +165,11 @@ t.test('every file that the Dockerfile copies is in the build context, and no ot
     t.ok(existsSync(join(packageRoot, path)), `${path} is there`)
     t.ok(isAdmitted(path), `${path} is admitted`)
   }
-  for (const path of [
-    'node_modules', 'dist', '.git', '.env', '.signout', '.services', 'test', 'docs', 'scripts/services.ts',
-    'docker-compose.yml'
-  ]) {
-    t.notOk(isAdmitted(path), `${path} stays out`)
+  const within = (path: string) => copied.some(source => source === path || source.startsWith(`${path}/`))
+  const secretOrBuilt = ['node_modules', 'dist', '.git', '.env', '.signout', '.services']
+  const scripts = readdirSync(join(packageRoot, 'scripts')).map(name => `scripts/${name}`)
+  for (const path of [...secretOrBuilt, ...readdirSync(packageRoot), ...scripts]) {
+    if (!within(path)) t.notOk(isAdmitted(path), `${path} stays out`)
   }
 })
 

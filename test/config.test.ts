@@ -2,22 +2,19 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import t from 'tap'
-import { loadConfig } from '../src/config.ts'
+import { loadConfig, type Storage } from '../src/config.ts'
 import { Settings } from '../src/settings/settings.ts'
 import { describeUrl } from '../src/input/describe-url.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { secret } from './support/app.ts'
 import { cluster, refusalOf, sentinels, servers, without } from './support/settings.ts'
 
-const alternatives = {
-  ...sentinels,
-  ...cluster,
-  REDIS_USERNAME: 'service',
-  REDIS_PASSWORD: 'hush',
-  REDIS_TLS_CA: '/etc/ca.pem'
+/** The variables of a primary behind sentinels. */
+const behindSentinels = {
+  ...sentinels, REDIS_USERNAME: 'service', REDIS_PASSWORD: 'hush', REDIS_TLS_CA: '/etc/ca.pem'
 }
 
-/** Every other variable, each with a value that is not its default. */
+/** Every other variable but that of a cluster, each with a value that is not its default. */
 const values = {
   ...servers,
   HOST: '::1',
@@ -86,15 +83,7 @@ const wrong: Record<string, string[]> = {
   BLOCKLIST_PREFIX: ['with space', '{tag}', 'x'.repeat(65), 'a*'],
   PASSWORD_MIN_LENGTH: ['7', '129'],
   TRUST_PROXY: [
-    'true',
-    '1',
-    'proxy.example',
-    '10.0.0.0/33',
-    '::/129',
-    '10.0.0.0/8/8',
-    '10.0.0.1,',
-    '0.0.0.0/0',
-    '::/0'
+    'true', '1', 'proxy.example', '10.0.0.0/33', '::/129', '10.0.0.0/8/8', '10.0.0.1,', '0.0.0.0/0', '::/0'
   ],
   DATABASE_DEADLINE_MS: ['99', '60001'],
   REFRESH_TOKEN_TTL: ['0', '31536001', '14d'],
@@ -121,6 +110,7 @@ const wrong: Record<string, string[]> = {
   ]
 }
 
+type Servers = Storage & { kind: 'servers' }
 const month = 2_592_000
 const limitNames = [
   'password-by-account', 'password-by-ip', 'password-by-account-and-ip', 'register-by-ip', 'refresh-by-session'
@@ -152,11 +142,11 @@ t.test('an empty variable counts as unset', async t => {
   t.same(loadConfig({ PORT: '', REDIS_URL: '', DATABASE_URL: '', TRUST_PROXY: '' }), loadConfig({}))
 })
 
-t.test('every environment variable is read', async t => {
+t.test('every environment variable is read into the configuration', async t => {
   t.same(
-    [...Object.keys(values), ...Object.keys(alternatives)].sort(),
+    Object.keys({ ...values, ...behindSentinels, ...cluster }).sort(),
     Object.keys(Settings.properties).sort(),
-    'and this test knows all of them'
+    'this test knows all of them'
   )
   t.same(loadConfig(values), {
     http: { host: '::1', port: 8080, trustProxy: ['10.0.0.0/8', '::1', '192.168.1.1'] },
@@ -179,6 +169,15 @@ t.test('every environment variable is read', async t => {
   })
   const embedded = { DATA_DIR: values.DATA_DIR, KEY_ENCRYPTION_SECRET: secret }
   t.same(loadConfig(embedded).storage, { kind: 'embedded', dataDir: values.DATA_DIR, keyEncryptionSecret: secret })
+  const redisOf = (topology: object) => (loadConfig({ ...without('REDIS_URL'), ...topology }).storage as Servers).redis
+  t.match(redisOf(behindSentinels), {
+    kind: 'sentinel',
+    sentinels: [{ host: 's1.example' }, { host: 's2.example' }],
+    masterName: 'mymaster',
+    user: { username: 'service', password: 'hush' },
+    caFile: '/etc/ca.pem'
+  })
+  t.match(redisOf(cluster), { kind: 'cluster', nodes: [{ host: 'n1.example' }, { host: '::1' }, { host: 'n3.example' }] })
 })
 
 t.test('a wrong value is refused with one line: the variable, its value, and the values that are allowed', async t => {

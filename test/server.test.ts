@@ -1,5 +1,5 @@
 import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { findFreePort } from '../scripts/services/programs.ts'
@@ -71,42 +71,51 @@ t.test('servers: the server logs the addresses of Postgres and Redis, and never 
   t.notMatch(server.output(), secret)
 })
 
-t.test('on SIGTERM the server finishes requests in flight, refuses none wrongly, and exits with 0', async t => {
-  const env = await serversEnv(t)
+/** Opens a connection, and sends the beginning of a request. */
+async function beginRequest (t: Test, address: string, text: string): Promise<Socket> {
+  const { hostname, port } = new URL(address)
+  const socket = connect(Number(port), hostname)
+  socket.on('error', () => { /* It is cut off, as it should be. */ })
+  t.teardown(() => { socket.destroy() })
+  await new Promise(resolve => socket.write(text, resolve))
+  return socket
+}
+
+/** Starts a server whose Redis stalls during a logout. */
+async function startLogout (t: Test, env: Env, deadlineMs: number) {
   const redis = new URL(redisUrl())
   const proxy = await proxyTo(t, redis.hostname, Number(redis.port || 6379))
   const server = await startServer(t, {
-    ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '5000'
+    ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: String(deadlineMs)
   })
-  const verifier = await startServer(t, env)
   const token = await signUpAt(server.address, 'ada')
-
   proxy.stall()
   const logout = fetchFrom(server.address, 'POST /logout', { token })
   await until('the logout is under way', () => server.output().includes('"url":"/logout"'))
+  return { proxy, server, token, logout }
+}
+
+t.test('on SIGTERM the server finishes requests in flight, answers those that arrive, and exits with 0', async t => {
+  const env = await serversEnv(t)
+  const verifier = await startServer(t, env)
+  const { proxy, server, token, logout } = await startLogout(t, env, 5_000)
+  const arriving = await beginRequest(t, server.address, 'GET /health/live HTTP/1.1\r\n')
   server.child.kill('SIGTERM')
   await until('it no longer accepts', async () =>
-    await fetchFrom(server.address, 'GET /health/live').then(
-      () => false, () => true
-    ))
+    await fetchFrom(server.address, 'GET /health/live').then(() => false, () => true))
+  let answer = ''
+  arriving.on('data', data => { answer += data })
+  arriving.write('Host: a\r\n\r\n')
+  await until('the request on an open connection is answered', () => answer.includes('\r\n'))
+  t.match(answer, /^HTTP\/1\.1 200 OK\r\n/)
   proxy.resume()
-  const answer = await logout
-  t.equal(answer.status, 200, 'the logout was finished')
+  t.equal((await logout).status, 200, 'the logout was finished')
   t.equal(await server.ended, 0)
   t.equal((await fetchFrom(verifier.address, 'GET /me', { token })).status, 401, 'and was true')
 })
 
-t.test('on SIGTERM a logout that cannot be confirmed is not answered 200, and the process still ends', async t => {
-  const env = await serversEnv(t)
-  const redis = new URL(redisUrl())
-  const proxy = await proxyTo(t, redis.hostname, Number(redis.port || 6379))
-  const server = await startServer(t, {
-    ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '1000'
-  })
-  const token = await signUpAt(server.address, 'ada')
-  proxy.stall()
-  const logout = fetchFrom(server.address, 'POST /logout', { token })
-  await until('the logout is under way', () => server.output().includes('"url":"/logout"'))
+t.test('on SIGTERM a logout that cannot be confirmed is answered 503, and the process still ends', async t => {
+  const { server, logout } = await startLogout(t, await serversEnv(t), 1_000)
   server.child.kill('SIGTERM')
   t.equal((await logout).status, 503)
   t.equal(await server.ended, 0)
@@ -114,13 +123,7 @@ t.test('on SIGTERM a logout that cannot be confirmed is not answered 200, and th
 
 t.test('on SIGTERM the server does not wait for connections without a complete request', async t => {
   const server = await startServer(t, await serversEnv(t))
-  const { hostname, port } = new URL(server.address)
-  for (const text of ['', 'GET /me HTTP/1.1\r\nHost: a\r\n']) {
-    const socket = connect(Number(port), hostname)
-    socket.on('error', () => { /* It is cut off, as it should be. */ })
-    t.teardown(() => { socket.destroy() })
-    await new Promise(resolve => socket.write(text, resolve))
-  }
+  for (const text of ['', 'GET /me HTTP/1.1\r\nHost: a\r\n']) await beginRequest(t, server.address, text)
   server.child.kill('SIGTERM')
   t.equal(await server.ended, 0)
   t.notMatch(server.output(), 'timeout')

@@ -1,12 +1,15 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Command } from 'commander'
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { createProgram } from '../../src/cli/program.ts'
 import { loadConfig } from '../../src/config.ts'
 import { Settings } from '../../src/settings/settings.ts'
 import {
-  build, buildUnready, freshEmbeddedEnv, issuer, scratchFolder, secret, serversEnv, withoutTables
+  build, buildUnready, freshEmbeddedEnv, issuer, scratchFolder, secret, serversEnv, withoutTables, type Env
 } from '../support/app.ts'
+import { entriesInRedis } from '../support/blocklist.ts'
 import { asProcess, fail, signout, succeed } from '../support/cli.ts'
 import { password, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -28,6 +31,9 @@ async function countThings (url: string): Promise<number> {
   return Number(rows[0].count)
 }
 
+/** Starts the service with these settings. */
+const startOf = async (t: Test, env: Env) => { await buildUnready(t, loadConfig(env)).ready() }
+
 /** The address of a proxy in front of a server, which takes connections and answers nothing. */
 async function stalled (t: Test, url: string): Promise<string> {
   const address = new URL(url)
@@ -38,12 +44,14 @@ async function stalled (t: Test, url: string): Promise<string> {
   return address.href
 }
 
+const scrapeToken = 'a-token-for-those-who-scrape'
+
 t.test('check-config prints every setting without secrets, checks both servers, and writes nothing', async t => {
   const env = await withoutTables(t, await serversEnv(t))
   const url = new URL(String(env['DATABASE_URL']))
   url.password ||= 'hush'
   url.search = '?application_name=hush'
-  const settings = { ...env, DATABASE_URL: url.href, ACCESS_TOKEN_TTL: '60' }
+  const settings = { ...env, DATABASE_URL: url.href, ACCESS_TOKEN_TTL: '60', METRICS_TOKEN: scrapeToken }
   const output = await succeed(t, ['check-config'], { env: settings })
   for (const name of Object.keys(Settings.properties)) t.match(output, new RegExp(`^${name}(=| is not set)`, 'm'))
   const where = `postgres://${url.host}${url.pathname}`
@@ -53,14 +61,14 @@ t.test('check-config prints every setting without secrets, checks both servers, 
   ]) {
     t.match(output, `${line}\n`)
   }
-  t.notMatch(output, url.password)
-  t.notMatch(output, secret)
+  for (const hidden of [url.password, 'hush', secret, scrapeToken]) t.notMatch(output, hidden)
   t.match(
     output,
     `Postgres at ${where} can be reached, and its tables are not up to date: the next start, or signout migrate, applies `
   )
   t.match(output, `Redis at ${redisUrl()} can be reached, and is fit for a blocklist.`)
   t.equal(await countThings(String(env['DATABASE_URL'])), 0)
+  t.same([...(await entriesInRedis(env)).keys()], [], 'no key in Redis')
 
   await t.test('migrate brings the tables up to date, and has nothing to do the second time', async t => {
     t.match(
@@ -90,16 +98,15 @@ t.test('check-config refuses a prefix with the blocklist of another database, as
   t.match(await fail(t, 1, ['check-config'], { env }), refusal, 'without tables')
   await succeed(t, ['migrate'], { env })
   t.match(await fail(t, 1, ['check-config'], { env }), refusal, 'with a record of its own')
+  await t.rejects(startOf(t, env), { name: 'StartupError', message: refusal }, 'a start')
   t.match(await succeed(t, ['check-config'], { env: theirs }), 'is fit for a blocklist.', 'whose it is may have it')
 })
 
-t.test('adopt-blocklist alone takes over the blocklist of another database under the prefix', async t => {
+t.test('adopt-blocklist takes over the blocklist of another database, and no start does', async t => {
   const theirs = await serversEnv(t)
   await (await build(t, theirs)).close()
   const env = await withoutTables(t, theirs)
-  await t.rejects(
-    async () => { await buildUnready(t, loadConfig(env)).ready() }, { name: 'StartupError', message: /adopt-blocklist/ }
-  )
+  await t.rejects(startOf(t, env), { name: 'StartupError', message: /adopt-blocklist/ })
   t.match(await succeed(t, ['adopt-blocklist'], { env }), `The blocklist under the prefix ${env.BLOCKLIST_PREFIX} at `)
   const app = await build(t, env)
   t.equal((await get(app, '/token', (await signUp(app)).token)).statusCode, 200)
@@ -129,7 +136,7 @@ t.test('check-config prints every mistake on its own line', async t => {
   )
 })
 
-t.test('check-config says for each server if it is reachable, and does not hang', async t => {
+t.test('check-config says for each server if it is reachable, and ends although a server stalls', async t => {
   const env = await serversEnv(t)
   const unreachable = { DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db', REDIS_URL: 'redis://:hush@127.0.0.1:1' }
   const stalling = { DATABASE_URL: await stalled(t, postgresUrl()), REDIS_URL: await stalled(t, redisUrl()) }
@@ -144,8 +151,12 @@ t.test('check-config says for each server if it is reachable, and does not hang'
     t.notMatch(`${end?.stdout}${end?.stderr}`, 'hush')
     t.ok(elapsedMs < onlyAHangMs)
   }))
-  const { stdout } = await signout(t, ['check-config'], { env: { ...env, REDIS_URL: unreachable.REDIS_URL } })
-  t.match(stdout, / can be reached, and its tables are up to date/, 'the one that can be reached is told too')
+  const withoutRedis = await signout(t, ['check-config'], { env: { ...env, REDIS_URL: unreachable.REDIS_URL } })
+  t.match(withoutRedis.stdout, / can be reached, and its tables are up to date/)
+  t.match(withoutRedis.stderr, /^signout: REDIS_URL: [^\n]+\n$/)
+  const withoutPostgres = await signout(t, ['check-config'], { env: { ...env, DATABASE_URL: unreachable.DATABASE_URL } })
+  t.match(withoutPostgres.stdout, / can be reached, and is fit for a blocklist/)
+  t.match(withoutPostgres.stderr, /^signout: DATABASE_URL: [^\n]+\n$/)
 })
 
 t.test('check-config refuses a Postgres that is read-only', async t => {
@@ -175,23 +186,27 @@ t.test('a command that cannot reach a server prints one line, and does not hang'
   }))
 })
 
-t.test('every command prints one line for a wrong setting', async t => {
-  await Promise.all(
-    [
-      ['migrate'], ['check-config'], ['user', 'create', 'ada'], ['sessions', 'list', 'ada'], ['revoke', '--user', 'ada']
-    ].map(async args => {
-      t.equal(
-        await fail(t, 1, args, { env: { PORT: 'http' } }), 'PORT is "http"; it must be a whole number from 0 to 65535.'
-      )
-    })
-  )
+t.test('every command but serve prints one line for a wrong setting', async t => {
+  const commands = [
+    ['migrate'], ['check-config'], ['adopt-blocklist'], ['user', 'create', 'ada'], ['user', 'disable', 'ada'],
+    ['user', 'enable', 'ada'], ['sessions', 'list', 'ada'], ['revoke', '--user', 'ada']
+  ]
+  for (const args of commands) {
+    const line = await fail(t, 1, args, { env: { PORT: 'http' } })
+    t.equal(line, 'PORT is "http"; it must be a whole number from 0 to 65535.', args.join(' '))
+  }
+  const leaves = (command: Command): Command[] =>
+    command.commands.length === 0 ? [command] : command.commands.flatMap(leaves)
+  const names = leaves(createProgram({ onServing () {} })).map(command => command.name())
+  t.same(names.filter(name => name !== 'serve').sort(), commands.map(([name, sub]) =>
+    ['user', 'sessions'].includes(String(name)) ? sub : name).sort(), 'no command is left out')
 })
 
-t.test('embedded: migrate creates the tables, and check-config opens nothing', async t => {
+t.test('embedded: migrate creates the tables, and check-config creates no file', async t => {
   const env = freshEmbeddedEnv(t)
   const folder = String(env['DATA_DIR'])
   t.match(await succeed(t, ['check-config'], { env }), `Embedded: the database is in ${folder} and was not opened`)
-  t.notOk(existsSync(join(folder, 'lock')))
+  t.same(readdirSync(folder), [])
   t.match(
     await succeed(t, ['migrate'], { env }),
     new RegExp(`^The tables at ${folder} are up to date: \\d+ migrations were applied\\.\n$`)
@@ -200,7 +215,7 @@ t.test('embedded: migrate creates the tables, and check-config opens nothing', a
   await build(t, env)
 })
 
-t.test('a command prints one line for a folder that cannot be written', async t => {
+t.test('migrate and user create print one line for a folder that cannot be written', async t => {
   const file = join(scratchFolder(t), 'file')
   writeFileSync(file, '')
   await Promise.all([['migrate'], ['user', 'create', 'ada']].map(async args => {

@@ -4,7 +4,7 @@ import t from 'tap'
 import { build, embeddedEnv, scratchFolder, serversEnv } from '../support/app.ts'
 import { asProcess, fail, signout, succeed } from '../support/cli.ts'
 import { password, signIn, signUp } from '../support/people.ts'
-import { get, refresh, send } from '../support/requests.ts'
+import { get, outcome, refresh, send } from '../support/requests.ts'
 import { compiledFile } from '../support/server-process.ts'
 import { inTerminal } from '../support/terminal.ts'
 import { undisturbed } from '../support/undisturbed.ts'
@@ -89,26 +89,35 @@ t.test('user create on a terminal asks for the password twice and does not show 
   t.ok(await signIn(await build(t, env), 'ada'))
 })
 
-t.test('a disabled user is signed out everywhere at once, and can sign in after user enable (P1)', async t => {
+t.test('a disabled user is signed out at every replica at once, and can sign in after user enable (P1)', async t => {
   const env = await serversEnv(t)
-  const app = await build(t, env)
-  const { id, username, token } = await signUp(app)
-  const pair = await signIn(app, username)
+  const replicas = [await build(t, env), await build(t, env)] as const
+  const [app, other] = replicas
+  const { id, username, token, pair: first } = await signUp(app)
+  const pair = await signIn(other, username)
+  for (const replica of replicas) t.equal(outcome(await get(replica, '/me', token)), '200')
   for (const user of [username.toUpperCase(), id]) {
     t.equal(
       await succeed(t, ['user', 'disable', user], { env }),
       `${username} (${id}) is disabled, and all sessions have ended.\n`
     )
-    for (const ended of [token, pair.access_token]) {
-      t.equal((await get(app, '/me', ended)).json().error, 'token_revoked')
+    for (const replica of replicas) {
+      for (const ended of [token, pair.access_token]) {
+        t.equal(outcome(await get(replica, '/me', ended)), '401 token_revoked')
+      }
     }
   }
-  t.equal((await refresh(app, pair.refresh_token)).statusCode, 401)
-  t.same((await send(app, 'POST /login', { body: { username, password } })).json().access_token, undefined)
+  for (const replica of replicas) {
+    for (const { refresh_token: ended } of [first, pair]) {
+      t.equal(outcome(await refresh(replica, ended)), '401 token_revoked')
+    }
+    const login = await send(replica, 'POST /login', { body: { username, password } })
+    t.equal(outcome(login), '403 account_disabled')
+  }
   for (const user of [id, username]) {
     t.equal(await succeed(t, ['user', 'enable', user], { env }), `${username} (${id}) is active, and can sign in.\n`)
   }
-  t.ok(await signIn(app, username))
+  for (const replica of replicas) t.ok(await signIn(replica, username))
 })
 
 t.test('user disable prints one line for the last administrator and for an unknown user', async t => {

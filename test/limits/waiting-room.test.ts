@@ -56,16 +56,38 @@ t.test('places take turns, even if one of them sends many attempts', async t => 
   await Promise.all(flood)
 })
 
-t.test('a new attempt does not overtake an attempt that waits', async t => {
-  const { sit, free, seated } = seats(createWaitingRoom(), 0)
-  const first = sit('first', 'here')
+t.test('a new attempt of any place does not overtake an attempt that waits', async t => {
+  const hall = seats(createWaitingRoom(), 0)
+  const first = hall.sit('first', 'here')
   await turn()
-  free(1, false)
-  const second = sit('second', 'here')
+  // The seat is free, and the room was not told: the first attempt finds it at its next try.
+  hall.free(1, false)
+  const others = [hall.sit('second', 'here'), hall.sit('third', 'elsewhere')]
+  t.equal(hall.tries, 1, 'only the first attempt has tried')
   await first
-  t.same(seated, ['first'])
-  free()
-  await second
+  t.same(hall.seated, ['first'])
+  hall.free(2)
+  await Promise.all(others)
+  t.same(hall.seated, ['first', 'third', 'second'])
+})
+
+t.test('a new attempt does not overtake an attempt that tries again', async t => {
+  const room = createWaitingRoom()
+  const seated: string[] = []
+  let tries = 0
+  let letIn = () => {}
+  const first = room.run(['seat'], 'here', async () => {
+    if (tries++ === 0) return { busy: 'seat' }
+    await new Promise<void>(resolve => { letIn = resolve })
+    seated.push('first')
+    return { result: 'first' }
+  }, giveUp)
+  await until('it tries again', () => tries === 2)
+  const second = room.run(['seat'], 'elsewhere', async () => ({ result: seated.push('second') }), giveUp)
+  await turn()
+  t.same(seated, [])
+  letIn()
+  await Promise.all([first, second])
   t.same(seated, ['first', 'second'])
 })
 

@@ -9,6 +9,7 @@ import { signUp, signUpAdmin, signUpWithSessions } from '../support/people.ts'
 import { expectError, get, logOut, send } from '../support/requests.ts'
 import { spawnServer, startServer } from '../support/server-process.ts'
 import { sessionIdOf } from '../support/sessions.ts'
+import { timed } from '../support/wait.ts'
 
 const token = 'a-token-for-those-who-scrape'
 const textFormat = 'text/plain; version=0.0.4; charset=utf-8'
@@ -24,6 +25,14 @@ async function withListener (
   const { logger, text } = keepLog()
   const app = await build(t, { ...await embeddedEnv(t), METRICS_PORT: '0', ...settings }, logger)
   return { app, address: String(await app.listenForScrapes()), log: text }
+}
+
+/** Opens a connection, and sends a request that stays incomplete. */
+async function beginScrape (t: Test, port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => { /* It is cut off, as it should be. */ })
+  t.teardown(() => { socket.destroy() })
+  await new Promise(resolve => socket.write('GET /metrics HTTP/1.1\r\n', resolve))
 }
 
 t.test('without METRICS_PORT and METRICS_TOKEN there are no metrics', async t => {
@@ -87,9 +96,7 @@ t.test('METRICS_PORT opens a listener that answers /metrics and nothing else', a
 t.test('the metrics listener closes with the app, although connections are open', async t => {
   const { app, address } = await withListener(t)
   await (await fetch(`${address}/metrics`)).text()
-  const silent = connect(Number(new URL(address).port), '127.0.0.1')
-  silent.on('error', () => { /* It is cut off, as it should be. */ })
-  await new Promise(resolve => silent.write('GET /metrics HTTP/1.1\r\n', resolve))
+  await beginScrape(t, Number(new URL(address).port))
   await app.close()
   await t.rejects(fetch(`${address}/metrics`))
 })
@@ -112,14 +119,17 @@ t.test('a METRICS_PORT that is in use stops the start with one line', async t =>
   )
 })
 
-t.test('a server answers metrics on METRICS_PORT, and ends at once on SIGTERM', async t => {
+t.test('a server answers metrics on METRICS_PORT, and SIGTERM ends it before its open connections end', async t => {
   const port = await findFreePort()
   const server = await startServer(t, { ...await embeddedEnv(t), METRICS_PORT: String(port) })
   t.match(server.output(), `Metrics: http://127.0.0.1:${port}/metrics`)
   t.match(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text(), 'nodejs_eventloop_lag_p99_seconds')
   t.equal((await fetch(`${server.address}/metrics`)).status, 404)
+  await beginScrape(t, port)
   server.child.kill('SIGTERM')
-  t.equal(await server.ended, 0)
+  const { value: code, elapsedMs } = await timed(() => server.ended)
+  t.equal(code, 0)
+  t.ok(elapsedMs < 8_000, `${elapsedMs} ms, and the server has 10 s`)
 })
 
 t.test('metrics are well formed, contain no user data, and do not grow with the number of users', async t => {

@@ -2,6 +2,7 @@ import t from 'tap'
 import { password, signIn, type Pair } from '../support/people.ts'
 import { outcome, refresh, send } from '../support/requests.ts'
 import { claimsOf, sessionIdOf, signInAndRefresh } from '../support/sessions.ts'
+import { nowSeconds } from '../support/tokens.ts'
 import { endings, newPassword } from './race-acts.ts'
 import { firstToCommit, setScene } from './races.ts'
 import { findDeath, findLife, setStage, type SessionRow, type Stage } from './stage.ts'
@@ -33,9 +34,10 @@ t.test('twenty logins at once on two replicas leave MAX_SESSIONS live sessions',
   t.same(await findExcess(stage, user.id, pairs), [])
 })
 
-t.test('two logins beyond MAX_SESSIONS at once end one session each, at every step', async t => {
+t.test('two logins at once beyond MAX_SESSIONS end the two sessions idle longest, at every step', async t => {
   const stage = await setStage(t, { MAX_SESSIONS: String(maxSessions) })
-  for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
+  let holdBefore = 0
+  for (let isDone = false; !isDone; holdBefore++) {
     const user = await stage.addUser()
     const before: Pair[] = []
     for (let n = 0; n < maxSessions; n++) before.push(await signIn(stage.one, user.username))
@@ -48,12 +50,16 @@ t.test('two logins beyond MAX_SESSIONS at once end one session each, at every st
     const newest = [await first.answer, await second.answer]
     t.same(await findExcess(stage, user.id, [...before, ...newest]), [], place)
     const live = (await stage.findSessions(user.id)).filter(row => row.ended_at === null).map(row => row.id)
-    t.ok(newest.every(pair => live.includes(sessionIdOf(pair))), `${place}: the new ones live`)
+    const expected = [...before.slice(2), ...newest].map(sessionIdOf)
+    t.same(live.sort(), expected.sort(), `${place}: the third and the new ones live`)
   }
+  // Every login has a beginning, a statement and a commit. Held before none of them, it would have raced nothing.
+  t.ok(holdBefore > 3, `${holdBefore} interleavings`)
 })
 
-t.test('a session during its refresh is not the one that was idle longest', async t => {
+t.test('a refresh saves its session from a login beyond MAX_SESSIONS if it commits first, and only then', async t => {
   const stage = await setStage(t, { MAX_SESSIONS: '2' })
+  const places: { saved: string[], late: string[] } = { saved: [], late: [] }
   for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
     const user = await stage.addUser()
     const oldest = await signInAndRefresh(stage.one, user.username, 0)
@@ -71,6 +77,7 @@ t.test('a session during its refresh is not the one that was idle longest', asyn
     const rowOf = (pair: Pair) => rows.get(sessionIdOf(pair)) as SessionRow
     const refreshed = [...oldest, ...answer.statusCode === 200 ? [answer.json() as Pair] : []]
     if (firstToCommit(stage) === 'refresh' && answer.statusCode === 200) {
+      places.saved.push(place)
       t.same(
         await findDeath(stage, rowOf(refreshed[0] as Pair), refreshed),
         [],
@@ -78,20 +85,26 @@ t.test('a session during its refresh is not the one that was idle longest', asyn
       )
       t.same(await findLife(stage, rowOf(other), [other]), [], `${place}: the other one has ended`)
     } else {
+      places.late.push(place)
       t.equal(outcome(answer), '401 token_revoked', `${place}: it came too late`)
       t.same(await findLife(stage, rowOf(refreshed[0] as Pair), refreshed), [], `${place}: and has ended`)
+      t.same(await findDeath(stage, rowOf(other), [other]), [], `${place}: the other one lives`)
     }
   }
+  t.ok(places.saved.length > 1, `first to commit: ${places.saved.join('; ')}`)
+  t.ok(places.late.length > 0, `too late: ${places.late.join('; ')}`)
 })
 
 t.test('a login right after an ending, within the same second too, opens a session that works', async t => {
   const stage = await setStage(t)
   const { one, two } = stage
   const { access_token: admin } = await signIn(one, (await stage.addUser('admin')).username)
+  let inOneSecond = 0
   for (const ending of endings) {
     const scene = await setScene(stage, admin, ending)
     const { id, username } = scene.user
     const answer = await ending.run(scene, one)
+    const endedAt = nowSeconds()
     if (ending.name.endsWith('status')) {
       await send(two, `PUT /users/${id}/status`, { token: admin, body: { status: 'active' } })
     }
@@ -104,8 +117,10 @@ t.test('a login right after an ending, within the same second too, opens a sessi
       })
     ).json() as Pair
     t.ok(ending.done.includes(outcome(answer)), `${ending.name}: it is done`)
-    const { sub, sid } = claimsOf(pair)
+    const { sub, sid, iat } = claimsOf(pair)
+    if (iat === endedAt) inOneSecond++
     const row = (await stage.findSessions(sub)).find(row => row.id === sid)
     t.same(await findDeath(stage, row as SessionRow, [pair]), [], `${ending.name}: and the new session works`)
   }
+  t.ok(inOneSecond > 0, `${inOneSecond} of ${endings.length} logins in the second of the ending`)
 })

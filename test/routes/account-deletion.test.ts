@@ -9,6 +9,8 @@ import { expectError, get, logOut, refresh, send } from '../support/requests.ts'
 import { ended, isAccepted, refusals, sessionIdOf } from '../support/sessions.ts'
 import { ed25519, forge, nowSeconds, strangersKey } from '../support/tokens.ts'
 
+const newPassword = 'a wholly different pass phrase'
+
 t.test('users delete their own account with DELETE /me', t => onEachStorage(t, async (t, app) => {
   const remove = (pair: Pair, password: unknown) =>
     send(app, 'DELETE /me', { token: pair.access_token, body: { password } })
@@ -30,26 +32,39 @@ t.test('users delete their own account with DELETE /me', t => onEachStorage(t, a
     )
   })
 
-  await t.test('DELETE /me frees the username, and its next owner gets nothing of the old account', async t => {
+  await t.test('DELETE /me frees the username, and its next owner gets no session, event or password of the old', async t => {
     const { id, username, pair: mine } = await signUp(app)
     await remove(mine, password)
-    const again = await send(app, 'POST /register', { body: { username, password } })
+    const again = await send(app, 'POST /register', { body: { username, password: newPassword } })
     t.equal(again.statusCode, 201)
     t.not(again.json().id, id)
-    const session = await signIn(app, username)
+    expectError(t, await send(app, 'POST /login', { body: { username, password } }), 401, 'invalid_credentials')
+    const session = await signIn(app, username, { password: newPassword })
     t.same((await get(app, '/me/sessions?state=over', session.access_token)).json(), [])
+    t.same(
+      (await get(app, '/me/sessions', session.access_token)).json().map(({ id }: { id: string }) => id),
+      [sessionIdOf(session)]
+    )
     const { events } = (await get(app, '/me/security-events', session.access_token)).json()
-    t.same(events.map(({ type }: { type: string }) => type), ['login', 'registered'])
+    t.same(events.map(({ type }: { type: string }) => type), ['login', 'login_failed', 'registered'])
     t.notOk(await isAccepted(app, mine))
   })
 
   await t.test('DELETE /me removes the username, the password, and the places of the sessions', async t => {
     const { id, username, sessions } = await signUpWithSessions(app, 2)
+    const places = () =>
+      query(app, `select distinct host(ip) as ip, user_agent from sessions where user_id = '${id}'`)
+    const [user] = await query(app, `select password_hash from users where id = '${id}'`)
+    const personal = [username, String(user?.['password_hash'])]
+    const stored = async () => {
+      const rows = await everyRow(app)
+      return personal.map(text => rows.some(row => row.includes(text)))
+    }
+    t.same(await places(), [{ ip: '127.0.0.1', user_agent: 'lightMyRequest' }])
+    t.same(await stored(), [true, true])
     await remove(sessions[0] as Pair, password)
-    t.same(await query(app, `select distinct ip, user_agent from sessions where user_id = '${id}'`), [
-      { ip: null, user_agent: null }
-    ])
-    t.same((await everyRow(app)).filter(row => row.includes(username)), [])
+    t.same(await places(), [{ ip: null, user_agent: null }])
+    t.same(await stored(), [false, false])
   })
 
   await t.test('DELETE /me with a wrong password is refused, and ends nothing', async t => {
@@ -102,6 +117,7 @@ t.test('users delete their own account with DELETE /me', t => onEachStorage(t, a
     const refused = await remove(mine, password)
     expectError(t, refused, 401, 'token_revoked')
     t.match(refused.headers['www-authenticate'], /error="invalid_token"/)
+    t.equal((await get(app, '/me', other.access_token)).json().username, username, 'the account still exists')
     t.equal((await remove(other, password)).statusCode, 204)
     expectError(t, await remove(mine, password), 401, 'token_revoked', 'it had ended before')
     const claims = decodeJwt<AccessTokenClaims>(other.access_token)

@@ -87,8 +87,8 @@ t.test('thirty right logins of one account at once are all answered 200', t => o
   t.same(await statusesOf(3, () => guess(app, username)), [401, 401, 401], 'and none of them has used up anything')
 }))
 
-t.test('120 people who sign in at once from behind one address are all answered 200', t => onEachStorage(t, async (t, app) => {
-  // All of them type a right password, so twelve accounts are enough for the limit by address.
+t.test('120 right logins at once, to twelve accounts from one address, are all answered 200', t => onEachStorage(t, async (t, app) => {
+  // 120 is more than the limit by address, which only wrong passwords use up.
   const people = await Promise.all(Array.from({ length: 12 }, () => signUp(app)))
   const answers = await Promise.all(
     Array.from({ length: 120 }, (_, index) => login(app, people[index % 12]?.username ?? ''))
@@ -198,8 +198,14 @@ t.test('RATE_LIMITS=off turns all limits off, and logs a warning', t => onEachSt
   t.same(new Set(await statusesOf(4, () => register(app))), new Set([201]))
   t.same(new Set(await statusesOf(4, () => guess(app, 'ada'))), new Set([401]))
   t.equal((await signUp(app)).token.length > 100, true)
-  await t.resolves(app.limits.refresh('a-session'))
-}, { LIMIT_REGISTER_BY_IP: '1/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '1/900', LIMIT_REFRESH_BY_SESSION: '1/900' }))
+  for (let time = 0; time < 2; time++) await t.resolves(app.limits.refresh('a-session'))
+}, {
+  LIMIT_REGISTER_BY_IP: '1/900',
+  LIMIT_PASSWORD_BY_ACCOUNT: '1/900',
+  LIMIT_PASSWORD_BY_IP: '1/900',
+  LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '1/900',
+  LIMIT_REFRESH_BY_SESSION: '1/900'
+}))
 
 t.test('a login that cannot be checked does not count against a limit', async t => {
   const env = await serversEnv(t)

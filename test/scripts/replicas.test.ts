@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { findFreePort } from '../../scripts/services/programs.ts'
 import { packageRoot } from '../../src/package-root.ts'
@@ -77,12 +79,33 @@ t.test('npm run replicas refuses an invalid count and an invalid port with its u
   }
 })
 
-t.test('every command of package.json prints its usage with --help', async t => {
-  for (const script of ['replicas', 'services', 'openapi', 'load', 'settings', 'test:nodes', 'faults']) {
-    const { ended, output } = npmRun(t, [script, '--', '--help'])
-    t.equal(await ended, 0, script)
-    t.match(output(), `Usage: npm run ${script}`)
-  }
+/** The scripts of package.json that print no usage of ours, each with the reason. */
+const withoutUsage: Record<string, string> = {
+  build: 'It has no options.',
+  start: 'It is the service, which has settings and no options.',
+  dev: 'It is the service, run by tsx.',
+  bench: 'Its hook compiles it first. test/benchmarks/bench.test.ts checks its usage.',
+  migration: 'It is drizzle-kit.',
+  lint: 'It is ESLint and Redocly.',
+  typecheck: 'It is tsc.',
+  test: 'It passes its options to tap.',
+  'test:quick': 'It passes its options to tap.',
+  coverage: 'It passes its options to tap.',
+  prepack: 'It is a hook of npm pack.'
+}
+
+t.test('every script of package.json with options of its own prints its usage with --help', async t => {
+  const { scripts } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8'))
+  t.same(Object.keys(withoutUsage).filter(name => scripts[name] === undefined), [], 'every exception is a script')
+  const isHook = (name: string) => /^(pre|post)/.test(name) && scripts[name.replace(/^(pre|post)/, '')] !== undefined
+  const names = Object.keys(scripts).filter(name => !isHook(name) && withoutUsage[name] === undefined)
+  t.ok(names.includes('replicas'), names.join(', '))
+  await Promise.all(names.map(async name => {
+    // Without its hook, which would only check that everything is built.
+    const { ended, output } = npmRun(t, ['--ignore-scripts', name, '--', '--help'])
+    t.equal(await ended, 0, name)
+    t.match(output(), new RegExp(`^Usage: npm run ${name}( |$)`, 'm'), name)
+  }))
 })
 
 t.test('npm run services names the variable of a server that does not answer', async t => {

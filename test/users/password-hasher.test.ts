@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import t from 'tap'
 import { createPasswordHasher, defaultMaxRunning, TooManyHashesError } from '../../src/users/password-hasher.ts'
 
@@ -64,14 +66,29 @@ t.test('an invalid stored hash is a defect, and frees its place', async t => {
   t.match(await passwords.hash('a password'), '$argon2id$')
 })
 
-t.test('the hasher leaves threads to the file system and to DNS', async t => {
+t.test('the file system answers at once while passwords wait to be hashed', async t => {
+  const passwords = await createPasswordHasher()
+  let done = 0
+  const hashes = Array.from({ length: 40 }, () => passwords.hash('a password').then(() => { done++ }))
+  await new Promise(resolve => { setImmediate(resolve) })
+  await stat('.')
+  t.ok(done < 20, `${done} of 40 hashes were done`)
+  await Promise.all(hashes)
+})
+
+t.test('as many hashes run as there are cores, and a thread pool of three or more keeps two threads free', async t => {
   const before = process.env['UV_THREADPOOL_SIZE']
   t.teardown(() => {
     if (before === undefined) delete process.env['UV_THREADPOOL_SIZE']
     else process.env['UV_THREADPOOL_SIZE'] = before
   })
-  for (const [poolSize, most] of [['1', 1], ['2', 1], ['4', 2], ['64', 62], ['nonsense', 2]] as const) {
+  for (const [poolSize, most] of [['1', 1], ['2', 1], ['3', 1], ['4', 2], ['64', 62], ['nonsense', 2]] as const) {
     process.env['UV_THREADPOOL_SIZE'] = poolSize
-    t.ok(defaultMaxRunning() >= 1 && defaultMaxRunning() <= most, poolSize)
+    t.equal(defaultMaxRunning(), Math.min(availableParallelism(), most), poolSize)
   }
+  const passwords = await createPasswordHasher()
+  const hashes = Array.from({ length: 5 }, () => passwords.hash('a password'))
+  await new Promise(resolve => { setImmediate(resolve) })
+  t.equal(passwords.load.running, defaultMaxRunning(), 'that is the default of the hasher')
+  await Promise.all(hashes)
 })

@@ -71,10 +71,16 @@ t.test('every wrong variant of a token is a 401 that names the error', async t =
   t.equal((await send(app, 'GET /me', { headers: { authorization } })).statusCode, 200, 'in any case of the scheme')
 })
 
-t.test('a token is accepted until exp plus the leeway', async t => {
+t.test('a token is accepted from nbf and iat minus the leeway until exp plus the leeway, and only then', async t => {
   const app = await strictApp(t, memory())
-  t.equal((await get(app, '/me', sign({ ...goodClaims(issuer), exp: nowSeconds() - 3 }))).statusCode, 200)
-  t.equal((await get(app, '/me', sign({ ...goodClaims(issuer), iat: nowSeconds() + 3 }))).statusCode, 200)
+  for (const [claim, offset, expected] of [
+    ['exp', -3, 200], ['exp', -5, 'token_expired'],
+    ['iat', 3, 200], ['iat', 8, 'invalid_token'],
+    ['nbf', 3, 200], ['nbf', 8, 'invalid_token']
+  ] as const) {
+    const answer = await get(app, '/me', sign({ ...goodClaims(issuer), [claim]: nowSeconds() + offset }))
+    t.equal(answer.statusCode === 200 ? 200 : answer.json().code, expected, `${claim} ${offset} s from now`)
+  }
 })
 
 t.test('an unreachable blocklist is a 503 within the deadline, and the process continues (P3)', async t => {

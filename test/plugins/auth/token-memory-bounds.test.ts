@@ -45,13 +45,21 @@ t.test('a token is remembered for no longer than cacheTTL', async t => {
   t.same(users.at(-1), users[0])
 })
 
-t.test('a token that is not valid yet is remembered only if nbf is ignored', async t => {
+t.test('the refusal of a token before its nbf is not remembered, in neither of the two memories', async t => {
+  // With a matcher that may change its result, the cache of the verifier is used.
+  for (const verify of [{ cache: true }, { cache: true, allowedIss: { test: () => true } }]) {
+    const { statusOf } = await appWith(t, verify)
+    const token = sign({ ...goodClaims(issuer), nbf: nowSeconds() + 3 })
+    t.equal(await statusOf(token), 401)
+    await until('it is valid', async () => await statusOf(token) === 200)
+  }
+})
+
+t.test('a token before its nbf is accepted and remembered with ignoreNotBefore', async t => {
   const token = sign({ ...goodClaims(issuer), nbf: nowSeconds() + 60 })
-  const strict = await appWith(t, {})
-  t.same([await strict.statusOf(token), await strict.statusOf(token)], [401, 401])
-  const lax = await appWith(t, { ignoreNotBefore: true })
-  t.same([await lax.statusOf(token), await lax.statusOf(token)], [200, 200])
-  t.equal(lax.users[0], lax.users[1])
+  const { users, statusOf } = await appWith(t, { ignoreNotBefore: true })
+  t.same([await statusOf(token), await statusOf(token)], [200, 200])
+  t.equal(users[0], users[1])
 })
 
 t.test('a token is not remembered if a later verification may have another result', async t => {
@@ -75,7 +83,16 @@ t.test('a token is not remembered if a later verification may have another resul
   t.equal(await statusOf(token), 401)
 })
 
-t.test('the number of remembered tokens has a bound', async t => {
+t.test('no more tokens are remembered than jwt.verify.cache says, and the last ones are', async t => {
+  const { users, statusOf } = await appWith(t, { cache: 2 })
+  const [first, second, third] = Array.from({ length: 3 }, () => sign(goodClaims(issuer))) as [string, string, string]
+  for (const token of [first, second, third, third, second, first]) t.equal(await statusOf(token), 200)
+  t.equal(users[3], users[2])
+  t.equal(users[4], users[1])
+  t.not(users[5], users[0], 'the first token was verified again')
+})
+
+t.test('a jwt.verify.cache that is not true, false or a whole number from 0 is refused', async t => {
   for (const cache of [Infinity, NaN, -1, 1.5]) {
     await t.rejects(appWith(t, { cache }), {
       name: 'TypeError',
