@@ -177,7 +177,8 @@ t.test('every environment variable is read into the configuration', async t => {
     user: { username: 'service', password: 'hush' },
     caFile: '/etc/ca.pem'
   })
-  t.match(redisOf(cluster), { kind: 'cluster', nodes: [{ host: 'n1.example' }, { host: '::1' }, { host: 'n3.example' }] })
+  const nodes = [{ host: 'n1.example' }, { host: '::1' }, { host: 'n3.example' }]
+  t.match(redisOf(cluster), { kind: 'cluster', nodes })
 })
 
 t.test('a wrong value is refused with one line: the variable, its value, and the values that are allowed', async t => {

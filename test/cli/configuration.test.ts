@@ -151,10 +151,11 @@ t.test('check-config says for each server if it is reachable, and ends although 
     t.notMatch(`${end?.stdout}${end?.stderr}`, 'hush')
     t.ok(elapsedMs < onlyAHangMs)
   }))
-  const withoutRedis = await signout(t, ['check-config'], { env: { ...env, REDIS_URL: unreachable.REDIS_URL } })
+  const { DATABASE_URL, REDIS_URL } = unreachable
+  const withoutRedis = await signout(t, ['check-config'], { env: { ...env, REDIS_URL } })
   t.match(withoutRedis.stdout, / can be reached, and its tables are up to date/)
   t.match(withoutRedis.stderr, /^signout: REDIS_URL: [^\n]+\n$/)
-  const withoutPostgres = await signout(t, ['check-config'], { env: { ...env, DATABASE_URL: unreachable.DATABASE_URL } })
+  const withoutPostgres = await signout(t, ['check-config'], { env: { ...env, DATABASE_URL } })
   t.match(withoutPostgres.stdout, / can be reached, and is fit for a blocklist/)
   t.match(withoutPostgres.stderr, /^signout: DATABASE_URL: [^\n]+\n$/)
 })

@@ -138,6 +138,26 @@ t.test('a server clock that was ahead and is back is reported, even if the own c
   t.same([it.kinds(), it.clocks.takeSetBack(), it.clocks.takeSetBack()], [[], true, false])
 })
 
+t.test('a server clock is reported as set back only if that was more than the leeway (P2)', async t => {
+  for (const [seconds, isSetBack] of [[5.2, true], [4.8, false]] as const) {
+    const it = await scene()
+    Object.assign(it.ahead, { own: seconds, redis: seconds, postgres: seconds })
+    await it.audit()
+    Object.assign(it.ahead, { own: 0, redis: 0, postgres: 0 })
+    await it.audit()
+    t.equal(it.clocks.takeSetBack(), isSetBack, `${seconds} s`)
+  }
+})
+
+t.test('the time until a server answers is no difference between its clock and others', async t => {
+  for (const readAfterMs of [0, 8_000]) {
+    const it = await scene()
+    await it.clocks.read(redis, async () => { it.pass(8); return epochMs + readAfterMs })
+    t.same(it.kinds(), [], `the server has read its clock after ${readAfterMs} ms`)
+    it.clocks.requireAgreement()
+  }
+})
+
 t.test('a virtual machine continues after a suspension as soon as one server agrees with its clock', async t => {
   const it = await scene()
   it.pass(600, true)

@@ -145,3 +145,14 @@ t.test('a loop deadline does not pass while the event loop is blocked, and passe
   t.ok(elapsedMs > 45 && elapsedMs < 5_000, `${elapsedMs} ms`)
   await t.rejects(withLoopDeadline(Promise.reject(new Error('Refused.')), 50), { message: 'Refused.' })
 })
+
+t.test('the reservation of a right attempt is dropped in Redis, even if the answer of Redis was lost', async t => {
+  const { counter, real, state } = await insured(t)
+  state.failure = 'executes a command, and its answer is lost'
+  t.match(await counter.reserve('a', 'first'), { isAdmitted: true })
+  t.match(await counter.settle('a', 'first', false), { wasHeld: true })
+  state.failure = undefined
+  t.match(await real.settle('a', 'none', false), { underWay: 1 }, 'Redis holds it')
+  await counter.carryOver()
+  t.match(await real.settle('a', 'none', false), { wrong: 0, underWay: 0 })
+})

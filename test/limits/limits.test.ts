@@ -1,7 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import type { Limits } from '../../src/limits/limits.ts'
+import type { Counter } from '../../src/limits/counter.ts'
+import { createLimits, type Limits } from '../../src/limits/limits.ts'
+import { createWaitingRoom } from '../../src/limits/waiting-room.ts'
 import { build, onEachStorage, patient, serversEnv, type Env } from '../support/app.ts'
 import { randomName, redisUrl } from '../support/services.ts'
 
@@ -204,4 +206,28 @@ t.test('Redis holds no username, only counters, and no key for longer than its w
   }
   await attempt.succeed()
   t.equal((await redis.keys(`${prefix}*`)).length, 5, 'nothing is left of a right password')
+})
+
+t.test('the key of an account in the counters depends on the secret, and not on the username alone', async t => {
+  async function keysWith (secret: string): Promise<string[]> {
+    const keys: string[] = []
+    const tally = { wrong: 0, underWay: 0, windowMs: 0 }
+    const counter: Counter = {
+      async reserve (key) { keys.push(key); return { isAdmitted: true, ...tally } },
+      settle: async () => ({ wasHeld: true, ...tally }),
+      count: async () => ({ isAdmitted: true, ...tally })
+    }
+    const limits = createLimits({
+      rateOf: name => ({ name, attempts: 1, windowSeconds: 1 }),
+      counterOf: () => counter,
+      room: createWaitingRoom(),
+      secret
+    })
+    await refusalOf(limits, 'ada', ip(1))
+    return keys.filter(key => key !== ip(1))
+  }
+  const [one, again, other] = await Promise.all(['one secret', 'one secret', 'another'].map(keysWith))
+  t.equal(one?.length, 2)
+  t.same(one, again)
+  for (const key of one ?? []) t.notOk(other?.includes(key), key)
 })

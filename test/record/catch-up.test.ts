@@ -15,10 +15,7 @@ t.test('the remaining time of a rebuild depends on its write speed, and not on t
   const toRow = (index: number): RecordRow => ({ position: index + 1, scope: 'token', id: String(index), expiresAt })
   const rows = Array.from({ length: 10_000 }, (_, index) => toRow(index))
   const record: Pick<RevocationRecord, 'readLive' | 'countRows'> = {
-    async countRows () {
-      nowMs += 1_000
-      return rows.length
-    },
+    async countRows () { nowMs += 1_000; return rows.length },
     async readLive ({ after, upTo }, limit) {
       const page = rows.filter(({ position }) => position > after && position <= upTo).slice(0, limit)
       return { rows: page, next: page.length === limit ? page.at(-1)?.position : undefined }

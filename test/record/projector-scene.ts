@@ -23,6 +23,7 @@ export interface ProjectorScene {
   meddle: {
     advance?: ((from: string, to: string, next: Projection['advance']) => Promise<boolean>) | undefined
     settle?: (() => void) | undefined
+    mark?: (() => void) | undefined
     count?: () => void
   }
   /** Returns true if the blocklist refuses the token that the row at that position revokes. */
@@ -47,6 +48,7 @@ export function projectorScene (t: Test): ProjectorScene {
     async settleHead () { calls.push('settle'); meddle.settle?.(); return { ...head } },
     async willMark ({ recordId, position }) {
       calls.push(`mark ${position}`)
+      meddle.mark?.()
       head.marked = Math.max(head.marked, position)
       return recordId === head.recordId
     },

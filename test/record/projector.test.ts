@@ -103,6 +103,18 @@ t.test('a round ends if the record gets another name during the round', async t 
   t.equal(catchUps[0]?.to.recordId, head.recordId)
 })
 
+t.test('a round writes nothing if the record gets another name before the end of the round is marked', async t => {
+  const { projector, append, isRevoked, meddle, head, catchUps } = projectorScene(t)
+  append(1)
+  meddle.mark = () => { head.recordId = randomUUID() }
+  await projector.round()
+  t.equal(catchUps.length, 0)
+  t.throws(() => isRevoked(1), { name: 'UntrustedError' })
+  meddle.mark = undefined
+  await projector.round()
+  t.equal(isRevoked(1), true)
+})
+
 t.test('a record that has lost its end gets another name, and is written again from the start', async t => {
   const scenery = projectorScene(t)
   const { projector, append, isRevoked, rows, head, catchUps } = scenery

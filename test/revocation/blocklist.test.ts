@@ -4,7 +4,7 @@ import { createEmbeddedBlocklist } from '../../src/blocklist/embedded.ts'
 import { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
 import { createRedisBlocklist } from '../../src/revocation/public-blocklist.ts'
 import { createRedisConnection } from '../../src/redis/connection.ts'
-import { entryEndsAt } from '../../src/entries/revocation.ts'
+import { entryEndsAt, entryKey } from '../../src/entries/revocation.ts'
 import { redisUrl, scratchPrefix } from '../support/services.ts'
 import { testBlocklist, type BlocklistUnderTest } from './blocklist.contract.ts'
 
@@ -14,6 +14,16 @@ t.test('the entry of a token lasts longer than any replica could accept the toke
   t.equal(entryEndsAt(1_000, 5), 1_015_000)
   t.equal(entryEndsAt(1_000, 0), 1_000_000)
   t.equal(entryEndsAt(1_000.0005, 5), 1_015_001, 'a fraction of a millisecond is not cut off')
+})
+
+t.test('the name of an entry loses the hyphens of a UUID, and no other character of an id', async t => {
+  const uuid = '01234567-89ab-4cde-8f01-23456789abcd'
+  t.equal(entryKey('token', uuid), 'jti:0123456789ab4cde8f0123456789abcd')
+  for (const index of [8, 13, 18, 23]) {
+    const likeUuid = `${uuid.slice(0, index)}x${uuid.slice(index + 1)}`
+    t.equal(entryKey('token', likeUuid), `jti:${likeUuid}`)
+  }
+  t.equal(entryKey('session', `${uuid}-`), `sid:${uuid}-`)
 })
 
 t.test('the blocklist in memory keeps the contract of a blocklist', t => testBlocklist(t, leewaySeconds, async () => {
@@ -102,4 +112,6 @@ t.test('the embedded blocklist is rebuilt after the clock was ahead and entries 
   t.equal(await blocklist.isRevoked({ jti: 'a' }), true)
   now -= leewaySeconds * 1000
   t.equal(await blocklist.isRevoked({ jti: 'a' }), true, 'a step within the leeway is none')
+  now -= leewaySeconds * 1000 + 1
+  t.throws(() => blocklist.isRevoked({ jti: 'a' }), { name: 'UntrustedError' }, 'and a longer one is')
 })

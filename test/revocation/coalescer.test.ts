@@ -79,3 +79,24 @@ t.test('a command that throws, or returns too few values, is a failure and not "
   const short = createCoalescer(async () => [null], { maxEntries: 100 })
   await t.rejects(Promise.all([short(['a']), short(['b'])]), { message: '2 entries were asked for and 1 answered.' })
 })
+
+t.test('an error about one entry of a look-up fails the look-up only if no other entry exists', async t => {
+  const anyExists = createCoalescer(
+    async names => names.map(name => name === 'unsure' ? new Error('unsure') : name === 'revoked' ? '1' : null),
+    { maxEntries: 100 }
+  )
+  const answers = await Promise.allSettled([
+    anyExists(['unsure', 'revoked']),
+    anyExists(['revoked', 'unsure']),
+    anyExists(['unsure', 'none']),
+    anyExists(['none', 'unsure']),
+    anyExists(['none'])
+  ])
+  t.match(answers, [
+    { value: true },
+    { value: true },
+    { status: 'rejected', reason: { message: 'unsure' } },
+    { status: 'rejected', reason: { message: 'unsure' } },
+    { value: false }
+  ])
+})

@@ -8,6 +8,7 @@ import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import type { Blocklist } from '../../src/revocation/blocklist.ts'
 import { createRedisBlocklist } from '../../src/revocation/public-blocklist.ts'
+import { createBlocklistInRedis } from '../../src/revocation/redis-blocklist.ts'
 import { createRedisConnection } from '../../src/redis/connection.ts'
 import { build, scratchFolder, serversEnv } from '../support/app.ts'
 import { signUp } from '../support/people.ts'
@@ -162,4 +163,21 @@ t.test('an entry in Redis is a shared integer under the prefix, and ends at its 
     )
     t.equal(await callsOf(behind, 'evalsha') - before, 1)
   })
+})
+
+t.test('a look-up refuses a token by the cut-off that came with its answer, and not by an earlier one', async t => {
+  let cutOff = 0
+  const blocklist = createBlocklistInRedis({
+    prefix: 'p:',
+    leewaySeconds: 0,
+    trust: {
+      async read (names) { cutOff = 1_000; return names.map(() => null) },
+      refuses: (issuedAt = 0) => issuedAt < cutOff,
+      async untilReady () {}
+    },
+    async write () {},
+    onClose () {}
+  })
+  t.equal(await blocklist.isRevoked({ jti: 'a', iat: 999 }), true)
+  t.equal(await blocklist.isRevoked({ jti: 'a', iat: 1_000 }), false)
 })

@@ -3,6 +3,7 @@ import t from 'tap'
 import type { Blocklist } from '../../src/revocation/blocklist.ts'
 import { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
 import { createRevocationCheck, type CheckResult } from '../../src/revocation/revocation-check.ts'
+import { createRevoker } from '../../src/revocation/revoker.ts'
 
 const claims = { jti: 'a' }
 const turn = () => new Promise<void>(resolve => { setImmediate(resolve) })
@@ -97,4 +98,14 @@ t.test('each check continues in the context that it began in, although one answe
   t.same(seen, ['one', 'two'])
   await new Promise(resolve => { setTimeout(resolve, 200) })
   t.same(seen, ['one', 'two', 'three'], 'by the deadline too')
+})
+
+t.test('a revocation without an answer within the deadline is 503, and waits no longer (P3)', async t => {
+  const deadlineMs = 500
+  const memory = createMemoryBlocklist({ leewaySeconds: 0, deadlineMs })
+  const { revoke } = createRevoker({ ...memory, revoke: () => new Promise(() => {}) })
+  const startedAt = performance.now()
+  await t.rejects(revoke([]), { code: 'revocation_unavailable', cause: { name: 'DeadlineError' } })
+  const elapsedMs = performance.now() - startedAt
+  t.ok(elapsedMs > deadlineMs - 5 && elapsedMs < 3 * deadlineMs, `within ${Math.round(elapsedMs)} ms`)
 })

@@ -1,10 +1,11 @@
+import { randomUUID } from 'node:crypto'
 import { decodeJwt, SignJWT } from 'jose'
 import t from 'tap'
 import type { AccessTokenClaims } from '../../src/tokens/claims.ts'
 import { onEachStorage } from '../support/app.ts'
 import { breakBlocklist, recordTrips } from '../support/blocklist.ts'
 import { everyRow, query } from '../support/database.ts'
-import { password, signIn, signUp, signUpWithSessions, type Pair } from '../support/people.ts'
+import { issueToken, password, signIn, signUp, signUpWithSessions, type Pair } from '../support/people.ts'
 import { expectError, get, logOut, refresh, send } from '../support/requests.ts'
 import { ended, isAccepted, refusals, sessionIdOf } from '../support/sessions.ts'
 import { ed25519, forge, nowSeconds, strangersKey } from '../support/tokens.ts'
@@ -124,6 +125,9 @@ t.test('users delete their own account with DELETE /me', t => onEachStorage(t, a
     const header = { alg: 'EdDSA', kid: app.keyRing.signingKey.kid, typ: 'at+jwt' }
     const forged = forge(header, claims, ed25519(strangersKey))
     expectError(t, await send(app, 'DELETE /me', { token: forged, body: { password } }), 401, 'invalid_token')
+    const unknown = await issueToken(app, { userId: randomUUID(), sessionId: randomUUID() })
+    const asUnknown = await send(app, 'DELETE /me', { token: unknown, body: { password } })
+    expectError(t, asUnknown, 401, 'invalid_token')
     const expired = await new SignJWT({ ...claims, exp: nowSeconds() - 60 })
       .setProtectedHeader(header)
       .sign(app.keyRing.signingKey.privateKey)

@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose'
 import t from 'tap'
-import { onEachStorage } from '../support/app.ts'
+import { build, onEachStorage, serversEnv } from '../support/app.ts'
 import { letTimePass, query, sessionRow } from '../support/database.ts'
 import { register, signIn, type Pair } from '../support/people.ts'
 import { expectError, logOut, refresh, send } from '../support/requests.ts'
@@ -106,3 +106,13 @@ t.test('clients renew their tokens with POST /refresh', t => onEachStorage(t, as
     expectError(t, await refresh(app, pair.refresh_token), 401, 'token_expired')
   })
 }, settings))
+
+t.test('a refresh never shortens the time for which an end of the session is kept (P2)', async t => {
+  const env = await serversEnv(t)
+  const app = await build(t, env)
+  const pair = await signIn(app, (await register(app)).username)
+  const lowered = await build(t, { ...env, ACCESS_TOKEN_TTL: '60' })
+  t.equal((await refresh(lowered, pair.refresh_token)).statusCode, 200)
+  const { access_expires_at: end } = await sessionRow(app, sessionIdOf(pair))
+  t.equal(Number(new Date(end as string)) / 1000, decodeJwt(pair.access_token).exp, 'the first token lives longest')
+})

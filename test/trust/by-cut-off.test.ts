@@ -80,6 +80,36 @@ t.test('a look-up from before the comparison, or from another connection, does n
   t.throws(() => { cutOff.accept(lookAfter, text) }, { name: 'UntrustedError' }, 'and going back is noticed')
 })
 
+t.test('a comparison that is answered after the connection has changed does not count', async t => {
+  const { url } = await ownRedis(t)
+  const link = linkTo(await connect(t, url))
+  let change = (_isReady: boolean) => {}
+  let isAnswered = false
+  let deliver = () => {}
+  const delivered = new Promise<void>(resolve => { deliver = resolve })
+  const cutOff = createCutOff({
+    prefix,
+    leewaySeconds: 0,
+    link: {
+      ...link,
+      isReady: false,
+      onChanged (listener) { change = listener },
+      async run (command) {
+        const answer = await link.run(command)
+        isAnswered = true
+        await delivered
+        return answer
+      }
+    }
+  })
+  const comparing = cutOff.compare()
+  await until('Redis has answered', () => isAnswered)
+  change(false)
+  deliver()
+  await t.rejects(comparing, { name: 'UntrustedError' })
+  t.equal(cutOff.isTrusted, false)
+})
+
 t.test('a missing or invalid cut-off in Redis is replaced by a later one', async t => {
   const { url } = await ownRedis(t)
   const a = await startPluginReplica(t, url)

@@ -79,3 +79,32 @@ t.test('an unreadable record does not end the trust in a marker, even if its hea
   pass(pollMs)
   t.notOk(isTrusted(5))
 })
+
+t.test('a record that got another id is compared anew, and no look-up from before that counts (P2)', async t => {
+  const { judge } = scene()
+  const renamed = '00000000-0000-4000-8000-000000000002'
+  const early = judge.look()
+  judge.learn({ recordId: renamed, position: 6, marked: 6 }, judge.ask())
+  t.equal(judge.isWaiting, true)
+  t.ok(judge.findFlaw(early, `${renamed}:6`))
+  t.equal(judge.findFlaw(judge.look(), `${renamed}:6`), undefined)
+})
+
+t.test('a marker that waits has to reach the lowest head that was read, since a restore may have lost it', async t => {
+  const { judge, read, isTrusted } = scene()
+  judge.forget()
+  read(8)
+  read(6)
+  t.notOk(isTrusted(5))
+  t.ok(isTrusted(6))
+})
+
+t.test('a head from before a new connection is not required after it', async t => {
+  const { judge, read, isTrusted, pass } = scene()
+  read(8)
+  judge.forget()
+  read(6)
+  t.ok(isTrusted(6))
+  for (let poll = 0; poll < 5; poll++) { pass(pollMs); read(6) }
+  t.ok(isTrusted(6))
+})

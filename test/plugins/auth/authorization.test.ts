@@ -116,6 +116,8 @@ t.test('two Authorization headers are a malformed credential, in any order and e
   const withCookie = await bareApp(t, { cookie })
   const good = `Bearer ${sign(goodClaims(issuer))}`
   for (const address of [await app.listen({ port: 0 }), await withCookie.listen({ port: 0 })]) {
+    // From then on the token is remembered.
+    t.match(await sendHeaders(address, '/me', [good]), { statusCode: 200 })
     for (const headers of [[good, 'Bearer x'], ['Bearer x', good], [good, good], ['Basic YTpi', good], [good, '']]) {
       for (const path of ['/me', '/own', '/decoded']) {
         t.same(

@@ -156,3 +156,24 @@ t.test('the service refuses a remembered token of a key that is no longer in its
   app.keyRing.publicKeyPem = publicKeyPem
   t.equal((await get(app, '/token', token)).statusCode, 200)
 })
+
+t.test('a token is verified with the present bytes of a key, even if they have changed in the same buffer', async t => {
+  const key = Buffer.from(secret)
+  const { statusOf } = await appWith(t, {}, () => key)
+  t.equal(await statusOf(sign(goodClaims(issuer))), 200)
+  key.fill('x')
+  t.equal(await statusOf(sign(goodClaims(issuer))), 401)
+  t.equal(await statusOf(sign(goodClaims(issuer), 'x'.repeat(key.length))), 200)
+})
+
+t.test('a token that was refused before its nbf is accepted after it, with the cache of the verifier too', async t => {
+  const { statusOf } = await bareApp(t, {
+    jwt: {
+      cookie: { cookieName: 'token', signed: false },
+      verify: { algorithms: ['HS256'], cache: true }
+    }
+  })
+  const token = sign({ ...goodClaims(issuer), nbf: nowSeconds() + 2 })
+  t.equal(await statusOf(token), 401)
+  await until('it is valid', async () => await statusOf(token) === 200)
+})

@@ -3,8 +3,10 @@ import t, { type Test } from 'tap'
 import { createClocks } from '../../../src/clocks/clocks.ts'
 import { loadConfig } from '../../../src/config.ts'
 import { clockFlaws } from '../../../src/redis/health/auditor.ts'
-import { newDraft } from '../../../src/record/marker.ts'
+import { newDraft, projectionKeys } from '../../../src/record/marker.ts'
 import { createOwnershipCheck } from '../../../src/record/ownership.ts'
+import { createRedisConnection } from '../../../src/redis/connection.ts'
+import { shardPrefix } from '../../../src/redis/connections.ts'
 import { auditRedis, type RedisFlaw } from '../../../src/redis/health/examination.ts'
 import { build, buildUnready, serversEnv, type Env } from '../../support/app.ts'
 import { keepLog } from '../../support/log.ts'
@@ -68,6 +70,23 @@ t.test('a Redis that hides its policy is refused without REDIS_NOEVICTION_ACKNOW
   const silent = await startOn(t, await restricted(server, '-info'))
   t.match(silent, /^REDIS_URL: .*refuses INFO, TIME or GET \(.*info.*\)\. Allow them for this user\.$/i)
   t.notMatch(silent, 'a-password')
+})
+
+t.test('a start that is refused leaves a doubt if Redis may have dropped entries, and no other doubt (P2)', async t => {
+  const server = await ownRedis(t)
+  const hiding = await restricted(server, '-config')
+  const isDoubted = async (prefix: string) => await server.admin.exists(`${prefix}doubt`) === 1
+  await server.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
+  await startOn(t, server.url, { BLOCKLIST_PREFIX: 'evicts:' })
+  t.equal(await isDoubted('evicts:'), true)
+  await server.admin.config('SET', 'maxmemory-policy', 'noeviction')
+  await startOn(t, hiding, { BLOCKLIST_PREFIX: 'hides:' })
+  t.equal(await isDoubted('hides:'), true)
+  await server.admin.set('foreign:marker', `${randomUUID()}:7`)
+  await startOn(t, server.url, { BLOCKLIST_PREFIX: 'foreign:' })
+  t.equal(await isDoubted('foreign:'), false)
+  t.equal(await startOn(t, server.url, { BLOCKLIST_PREFIX: 'evicts:' }), undefined)
+  t.equal(await isDoubted('evicts:'), false, 'the next start settles it')
 })
 
 t.test('the service does not start on a Redis replica (P2)', async t => {
@@ -149,4 +168,19 @@ t.test('a marker or draft of another record is a flaw, and one under any name of
   }
   server.admin.disconnect()
   await t.rejects(audit(), 'a Redis that cannot be asked has not been found well')
+})
+
+t.test('one foreign shard makes a blocklist foreign, and a marker that cannot be read is an error (P2)', async t => {
+  const server = await ownRedis(t)
+  const ours = randomUUID()
+  const isForeign = createOwnershipCheck('p:', async () => [ours])
+  const markerOf = (tag: string) => projectionKeys(shardPrefix('p:', tag)).marker
+  await server.admin.set(markerOf('a'), `${ours}:7`)
+  t.equal(await isForeign({ redis: server.admin, tags: ['a', 'b'] }), false)
+  await server.admin.set(markerOf('b'), `${randomUUID()}:7`)
+  t.equal(await isForeign({ redis: server.admin, tags: ['a', 'b'] }), true)
+  const limited = createRedisConnection(await restricted(server, '-get'), { deadlineMs: 2_000 })
+  t.teardown(() => { limited.disconnect() })
+  await limited.connect()
+  await t.rejects(isForeign({ redis: limited, tags: ['a'] }), /NOPERM/i)
 })

@@ -1,0 +1,27 @@
+import t from 'tap'
+import { build, serversEnv } from '../support/app.ts'
+import { query } from '../support/database.ts'
+
+t.test('a record gets one new id, even if several replicas find out at once that it needs one (P2)', async t => {
+  const { revocationRecord: record } = await build(t, await serversEnv(t))
+  const { recordId } = await record.readHead()
+  const before = await record.listNames()
+  const renamed = await Promise.all(Array.from({ length: 5 }, () => record.rename(recordId)))
+  t.equal(renamed.filter(Boolean).length, 1)
+  const names = await record.listNames()
+  t.same(names.slice(1), before)
+  t.equal((await record.readHead()).recordId, names[0])
+})
+
+t.test('a record that has another id by now is not marked under its old one (P2)', async t => {
+  const app = await build(t, await serversEnv(t))
+  const record = app.revocationRecord
+  const { recordId } = await record.readHead()
+  t.equal(await record.rename(recordId), true)
+  t.equal(await record.willMark({ recordId, position: 1_000 }), false)
+  t.same(await query(app, 'select id from revocation_logs where marked >= 1000'), [])
+  const present = await record.readHead()
+  t.equal(await record.willMark({ ...present, position: 1_000 }), true)
+  t.equal(await record.willMark({ ...present, position: 900 }), true)
+  t.equal((await record.readHead()).marked, 1_000, 'a mark never goes back')
+})
