@@ -1,7 +1,7 @@
 // Runs the tests and ends with one line, `N passed, N failed`, for people and programs. Fails if a test failed, or if
 // no test ran. In a terminal the report is tap's own. Elsewhere it has a line for each file, and each failure.
 // Arguments are passed to tap: `npm test -- test/config.test.ts` runs the compiled form of that file. With `--quick`,
-// the tests that take long are left out: faults, races and load.
+// the tests that take long are left out: see `slow`.
 import { spawn, spawnSync } from 'node:child_process'
 import { accessSync, constants, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'

@@ -52,12 +52,18 @@ t.test('a revocation by a command that cannot reach Redis is recorded, and appli
   await expectRecorded(t, env, `redis://127.0.0.1:${stalled.port}`, ({ sub }) => ['revoke', '--user', sub])
 })
 
-t.test('a revocation by command while Redis is down is recorded, and applied when Redis returns', async t => {
+/** Starts a service on a Redis of its own, with a user who is signed in. */
+async function startWithOwnRedis (t: Test) {
   const redis = await ownRedis(t)
   const env = { ...await serversEnv(t), REDIS_URL: redis.url }
   const service = await build(t, env)
   const { token } = await signUp(service)
   const { sid } = decodeJwt(token) as { sid: string }
+  return { redis, env, service, token, sid }
+}
+
+t.test('a revocation by command while Redis is down is recorded, and applied when Redis returns', async t => {
+  const { redis, env, service, token, sid } = await startWithOwnRedis(t)
   await redis.kill()
   const line = await fail(t, 1, ['revoke', '--session', sid], { env })
   t.ok(line.startsWith(`${onRecord} REDIS_URL: cannot connect to ${redis.url} (`), line)
@@ -67,11 +73,7 @@ t.test('a revocation by command while Redis is down is recorded, and applied whe
 })
 
 t.test('a revocation by command that Redis does not confirm is recorded, and applied once Redis writes', async t => {
-  const redis = await ownRedis(t)
-  const env = { ...await serversEnv(t), REDIS_URL: redis.url }
-  const service = await build(t, env)
-  const { token } = await signUp(service)
-  const { sid } = decodeJwt(token) as { sid: string }
+  const { redis, env, service, token, sid } = await startWithOwnRedis(t)
   await redis.admin.call('CLIENT', 'PAUSE', '600000', 'WRITE')
   const line = await fail(t, 1, ['revoke', '--session', sid], { env })
   t.ok(

@@ -31,7 +31,7 @@ testFault(t, serviceRows.projectorKilled, async t => {
 
   leader.child.kill('SIGKILL')
   await leader.ended
-  t.equal(await statusOf(b, 'POST /logout', during), 200, 'nobody waits for the projector')
+  t.equal(await statusOf(b, 'POST /logout', during), 200, 'a logout does not wait for the projector')
   t.equal(await statusOf(c, 'GET /token', during), 401)
   await redis.admin.flushall()
   t.not(await statusOf(b, 'GET /token', before), 200, 'what Redis has lost is not known until another has taken over')

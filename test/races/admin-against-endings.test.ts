@@ -10,26 +10,26 @@ import { askBoth, setStage, type Stage } from './stage.ts'
 interface RaceScene {
   chief: string
   admin: { id: string, pair: Pair }
-  somebody: { id: string, pair: Pair }
+  user: { id: string, pair: Pair }
 }
 
 type RaceAct = (app: FastifyInstance, scene: RaceScene) => Promise<LightMyRequestResponse>
 
 const acts: Record<string, RaceAct> = {
-  'promotes an accomplice': (app, { admin, somebody }) =>
-    send(app, `PUT /users/${somebody.id}/role`, { token: admin.pair.access_token, body: { role: 'admin' } }),
-  'disables somebody': (app, { admin, somebody }) =>
-    send(app, `PUT /users/${somebody.id}/status`, { token: admin.pair.access_token, body: { status: 'disabled' } }),
-  'deletes somebody': (app, { admin, somebody }) =>
-    send(app, `DELETE /users/${somebody.id}`, { token: admin.pair.access_token }),
-  'ends sessions': (app, { admin, somebody }) =>
-    send(app, `DELETE /users/${somebody.id}/sessions`, { token: admin.pair.access_token }),
-  'revokes a user': (app, { admin, somebody }) =>
-    send(app, 'POST /revocations', { token: admin.pair.access_token, body: { subject: somebody.id } }),
-  'revokes a session': (app, { admin, somebody }) =>
-    send(app, 'POST /revocations', { token: admin.pair.access_token, body: { sid: sessionIdOf(somebody.pair) } }),
-  'revokes a token': (app, { admin, somebody }) =>
-    send(app, 'POST /revocations', { token: admin.pair.access_token, body: { jti: claimsOf(somebody.pair).jti } })
+  'promotes an accomplice': (app, { admin, user }) =>
+    send(app, `PUT /users/${user.id}/role`, { token: admin.pair.access_token, body: { role: 'admin' } }),
+  'disables a user': (app, { admin, user }) =>
+    send(app, `PUT /users/${user.id}/status`, { token: admin.pair.access_token, body: { status: 'disabled' } }),
+  'deletes a user': (app, { admin, user }) =>
+    send(app, `DELETE /users/${user.id}`, { token: admin.pair.access_token }),
+  'ends sessions': (app, { admin, user }) =>
+    send(app, `DELETE /users/${user.id}/sessions`, { token: admin.pair.access_token }),
+  'revokes a user': (app, { admin, user }) =>
+    send(app, 'POST /revocations', { token: admin.pair.access_token, body: { subject: user.id } }),
+  'revokes a session': (app, { admin, user }) =>
+    send(app, 'POST /revocations', { token: admin.pair.access_token, body: { sid: sessionIdOf(user.pair) } }),
+  'revokes a token': (app, { admin, user }) =>
+    send(app, 'POST /revocations', { token: admin.pair.access_token, body: { jti: claimsOf(user.pair).jti } })
 }
 
 const falls: Record<string, RaceAct> = {
@@ -46,18 +46,18 @@ async function setAdmins (stage: Stage, chief: string): Promise<RaceScene> {
     const { id, username } = await stage.addUser(role)
     return { id, pair: await signIn(stage.one, username) }
   }))
-  return { chief, admin: people[0] as RaceScene['admin'], somebody: people[1] as RaceScene['somebody'] }
+  return { chief, admin: people[0] as RaceScene['admin'], user: people[1] as RaceScene['user'] }
 }
 
 /** Returns the effects of an act that came too late. */
-async function findTraces (stage: Stage, { admin, somebody }: RaceScene): Promise<string[]> {
-  const [user] = await stage.ask('select role, status from users where id = $1', [somebody.id])
+async function findTraces (stage: Stage, { admin, user }: RaceScene): Promise<string[]> {
+  const [row] = await stage.ask('select role, status from users where id = $1', [user.id])
   const events = await stage.ask('select type from security_events where actor_id = $1', [admin.id])
-  const asked = await askBoth(stage, somebody.pair.access_token)
+  const asked = await askBoth(stage, user.pair.access_token)
   return [
-    ...user?.['role'] === 'user' && user['status'] === 'active' ? [] : [`somebody is ${JSON.stringify(user)}`],
+    ...row?.['role'] === 'user' && row['status'] === 'active' ? [] : [`the user is ${JSON.stringify(row)}`],
     ...events.map(({ type }) => `${type} is recorded`),
-    ...asked === '200' ? [] : [`the token of somebody got ${asked}`]
+    ...asked === '200' ? [] : [`the token of the user got ${asked}`]
   ]
 }
 

@@ -37,7 +37,7 @@ export async function signInAndRefresh (
 /** Returns true if an access token is accepted. Throws for any answer but 200 and 401. */
 export async function isAccepted (app: FastifyInstance, { access_token: token }: Pair): Promise<boolean> {
   const { statusCode } = await get(app, '/token', token)
-  if (statusCode !== 200 && statusCode !== 401) throw new Error(`Neither accepted nor refused: ${statusCode}`)
+  if (statusCode !== 200 && statusCode !== 401) throw new Error(`Expected 200 or 401, and got ${statusCode}.`)
   return statusCode === 200
 }
 
