@@ -2,12 +2,25 @@ import type { FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
 import type { Revocation } from '../../src/entries/revocation.ts'
 import type { Env } from './app.ts'
+import { query } from './database.ts'
 
 /** Makes every write to the blocklist fail, until the returned function is called. */
 export function breakBlocklist (app: FastifyInstance): () => void {
   const { revoke } = app.blocklist
   app.blocklist.revoke = async () => { throw new Error('The blocklist is out of order.') }
   return () => { app.blocklist.revoke = revoke }
+}
+
+/**
+ * Takes the lease of the projector until the returned function is called. Only requests write to the blocklist then.
+ * The replica notices after a few seconds that its blocklist is behind, so release the lease soon.
+ */
+export async function holdProjector (app: FastifyInstance): Promise<() => Promise<void>> {
+  await query(
+    app,
+    "update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
+  )
+  return async () => { await query(app, "update revocation_tail set held_until = 'epoch'") }
 }
 
 /** Runs work, and returns the revocations that were written meanwhile: one array for each call of the blocklist. */
