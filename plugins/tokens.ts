@@ -47,7 +47,7 @@ async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise
     blocklist: app.blocklist,
     claims: AccessTokenClaims,
     onChecked: app.metrics.checked,
-    findClockFault: () => app.clocks.findFault(),
+    findClockFault: () => app.clocks.findRecentFault(),
     jwt: jwtOptions(keyRing, config)
   })
   app.decorate('requireAdmin', request => {

@@ -40,8 +40,9 @@ export interface AuthOptions {
   onChecked?: (result: CheckResult) => void
   /**
    * Called before a token is refused for its time (`exp`, `nbf`, `iat`, `maxAge`). Returns an error if the clock of
-   * this machine may be wrong. The answer is then 503 `revocation_unavailable` instead of 401, with that error as its
-   * cause. A client that gets 401 would sign in again for nothing. It must be quick.
+   * this machine may be wrong, or may have been wrong when the token was judged. The answer is then 503
+   * `revocation_unavailable` instead of 401, with that error as its cause. A client that gets 401 would sign in again
+   * for nothing. It must be quick.
    */
   findClockFault?: () => Error | undefined
 }

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 
 /** A failure of the services. The message is one sentence that says what to do about it. */
@@ -49,11 +50,23 @@ export function succeeds (
   return spawnSync(program, args, { ...options, stdio: 'ignore', timeout: 10_000 }).status === 0
 }
 
-/** Returns a port of the loopback address that is free at this moment. */
-export async function findFreePort (): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
+/**
+ * Returns the first of `count` neighbouring ports of the loopback address on which nothing listens. They are below
+ * those that the system gives to connections, which could take one before it is used.
+ */
+export async function findFreePort (count = 1): Promise<number> {
+  for (;;) {
+    const first = randomInt(10_000, 32_000 - count)
+    const ports = Array.from({ length: count }, (_, index) => first + index)
+    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return first
+  }
+}
+
+/** Returns true if nothing listens on a port of the loopback address. */
+export function isFree (port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer()
+    server.once('error', () => { resolve(false) })
+    server.listen(port, '127.0.0.1', () => { server.close(() => { resolve(true) }) })
+  })
 }

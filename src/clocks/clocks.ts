@@ -38,6 +38,11 @@ export interface Clocks {
   compare (): ClockDispute | undefined
   /** Compares all clocks now. Returns an error that says which of them differ; undefined when they agree. */
   findFault (): ClockDisputeError | undefined
+  /**
+   * Compares all clocks now. Returns an error if clocks differ, or differed in the last two seconds. Ask it about a
+   * token that was refused for its time: the clock may have been set right since the token was judged.
+   */
+  findRecentFault (): ClockDisputeError | undefined
   /** Throws 503 `service_unavailable` when clocks differ. Call it before anything is issued. */
   requireAgreement (): void
   /**
@@ -60,6 +65,8 @@ export interface Clocks {
 }
 
 const compareEveryMs = 1_000
+/** A dispute that ends is seen at most one comparison before its end. */
+const recentMs = 2 * compareEveryMs
 
 /** Creates the comparison. It knows only the clock of this machine until a server was read. */
 export function createClocks (options: ClocksOptions): Clocks {
@@ -70,12 +77,16 @@ export function createClocks (options: ClocksOptions): Clocks {
   let timer: NodeJS.Timeout | undefined
   let onChange: ((dispute: ClockDispute | undefined) => void) | undefined
   let told = ''
+  let lastFault: { error: ClockDisputeError, seenAtMs: number } | undefined
 
   const compare = () => compareClocks(readOwn(), servers.known(), leewayMs)
 
   /** Compares the clocks, calls `onChange` if the result has changed, and returns it. */
   function compareAndTell (): ClockDispute | undefined {
     const dispute = compare()
+    if (dispute !== undefined) {
+      lastFault = { error: new ClockDisputeError(dispute.description), seenAtMs: monotonic() }
+    }
     const found = keyOfDispute(dispute)
     if (found !== told && onChange !== undefined) {
       told = found
@@ -85,8 +96,12 @@ export function createClocks (options: ClocksOptions): Clocks {
   }
 
   function findFault (): ClockDisputeError | undefined {
-    const dispute = compareAndTell()
-    return dispute && new ClockDisputeError(dispute.description)
+    return compareAndTell() && lastFault?.error
+  }
+
+  function findRecentFault (): ClockDisputeError | undefined {
+    compareAndTell()
+    return lastFault !== undefined && monotonic() - lastFault.seenAtMs <= recentMs ? lastFault.error : undefined
   }
 
   return {
@@ -98,6 +113,7 @@ export function createClocks (options: ClocksOptions): Clocks {
     },
     compare,
     findFault,
+    findRecentFault,
     requireAgreement () {
       const cause = findFault()
       if (cause !== undefined) {

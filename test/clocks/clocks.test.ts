@@ -74,6 +74,20 @@ t.test('a step of the own clock in either direction is found without a server, a
   }
 })
 
+t.test('a token that was judged just before the clock was set right is not refused for its time', async t => {
+  const it = await scene()
+  t.equal(it.clocks.findRecentFault(), undefined)
+  it.ahead.own = -3_600
+  t.match(it.clocks.findRecentFault()?.message, /3600\.0 s behind/)
+  it.ahead.own = 0
+  t.match(it.clocks.findRecentFault()?.message, /3600\.0 s behind/, 'it may have been judged by the wrong clock')
+  t.equal(it.clocks.findFault(), undefined, 'tokens are issued at once')
+  it.pass(1.9)
+  t.match(it.clocks.findRecentFault()?.message, /3600\.0 s behind/)
+  it.pass(0.2)
+  t.equal(it.clocks.findRecentFault(), undefined)
+})
+
 t.test('a step within the leeway is accepted, but is added to the difference from before', async t => {
   const it = await scene()
   for (const seconds of [4, -4]) {

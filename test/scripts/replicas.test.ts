@@ -27,22 +27,17 @@ function npmRun (t: Test, args: string[], env: Env = {}) {
   return { output: () => output, ended, pressCtrlC: () => { toGroup('SIGINT') } }
 }
 
-/** Returns a free port that has room for two more after it. */
-async function findThreeFreePorts (): Promise<number> {
-  for (;;) {
-    const port = await findFreePort()
-    if (port < 65_000) return port
-  }
-}
-
 t.test('npm run replicas starts the given number, labels their logs, and stops all on Ctrl-C', async t => {
   const env = await serversEnv(t)
-  const firstPort = await findThreeFreePorts()
+  const firstPort = await findFreePort(3)
   const replicas = npmRun(t, ['replicas', '--', '3', '--first-port', String(firstPort)], env)
   const ports = [firstPort, firstPort + 1, firstPort + 2]
   await until(
     'all three listen',
-    () => ports.every(port => replicas.output().includes(`Documentation: http://127.0.0.1:${port}`)),
+    () => {
+      if (replicas.output().includes('ended with')) throw new Error(replicas.output())
+      return ports.every(port => replicas.output().includes(`Documentation: http://127.0.0.1:${port}`))
+    },
     60_000
   )
   for (const port of ports) {

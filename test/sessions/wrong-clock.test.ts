@@ -4,6 +4,7 @@ import { query } from '../support/database.ts'
 import { password, signIn, signUp, type Pair } from '../support/people.ts'
 import { get, logOut, outcome, refresh, send } from '../support/requests.ts'
 import { sessionIdOf } from '../support/sessions.ts'
+import { until } from '../support/wait.ts'
 
 /** A replica whose clock can be set, in seconds ahead of those of Redis and Postgres. */
 async function replica (t: Test) {
@@ -48,6 +49,23 @@ t.test('a clock that is set is noticed before a token is checked by it, and befo
       if (answer.statusCode === 503) t.ok(answer.headers['retry-after'], name)
       clock.aheadSeconds = 0
     }
+  }
+})
+
+t.test('a token is not refused by a clock that is set right while the token is judged', async t => {
+  const { app, clock, username } = await replica(t)
+  const { clocks } = app
+  const { findFault, findRecentFault } = clocks
+  const setRight = () => { clock.aheadSeconds = 0 }
+  clocks.findFault = () => { setRight(); return findFault() }
+  clocks.findRecentFault = () => { setRight(); return findRecentFault() }
+  for (const seconds of [3_600, -3_600]) {
+    const { access_token: token } = await signIn(app, username)
+    clock.aheadSeconds = seconds
+    findFault()
+    t.equal(outcome(await get(app, '/token', token)), '503 revocation_unavailable', `${seconds} s`)
+    t.equal(clock.aheadSeconds, 0, 'it was set right meanwhile')
+    await until('it accepts the token', async () => (await get(app, '/token', token)).statusCode === 200)
   }
 })
 

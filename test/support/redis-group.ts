@@ -1,11 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
-import { findProgramFolder } from '../../scripts/services/programs.ts'
+import { findProgramFolder, isFree } from '../../scripts/services/programs.ts'
 import { scratchFolder } from './app.ts'
 import { until } from './wait.ts'
 
@@ -106,14 +105,6 @@ export async function findFreePorts (count: number): Promise<number[]> {
     if (await isFree(port) && await isFree(port + busOffset)) ports.add(port)
   }
   return [...ports]
-}
-
-function isFree (port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const server = createServer()
-    server.once('error', () => { resolve(false) })
-    server.listen(port, '127.0.0.1', () => { server.close(() => { resolve(true) }) })
-  })
 }
 
 export async function infoOf (node: Node, field: string): Promise<string | undefined> {
