@@ -11,7 +11,7 @@ import { createSessionEnder } from '../src/sessions/session-ender.ts'
 import { createPerform } from '../src/unit-of-work.ts'
 import { createAccounts, type Accounts } from '../src/accounts/accounts.ts'
 import { createPasswordCheck } from '../src/users/password-check.ts'
-import { createPasswordHasher } from '../src/users/password-hasher.ts'
+import { createPasswordHasher, type HashCost } from '../src/users/password-hasher.ts'
 import { createUserRepository } from '../src/users/user-repository.ts'
 
 declare module 'fastify' {
@@ -29,10 +29,12 @@ declare module 'fastify' {
 
 export interface AccountsOptions {
   config: Pick<Config, 'clocks' | 'passwords' | 'sessions' | 'tokens'>
+  /** The cost of a password's hash. Defaults to OWASP's minimum. For tests. */
+  hashCost?: HashCost | undefined
 }
 
 /** Adds users, their sessions, and the administration of both. */
-async function accounts (app: FastifyInstance, { config }: AccountsOptions): Promise<void> {
+async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOptions): Promise<void> {
   const { database, revoker, accessTokens, limits, metrics } = app
   const announce = (event: SecurityEvent) => {
     app.log.info({ event: toLogged(event) }, `Security event: ${event.type}`)
@@ -40,7 +42,7 @@ async function accounts (app: FastifyInstance, { config }: AccountsOptions): Pro
 
   const users = createUserRepository(database)
   const events = createEventRepository(database, announce)
-  const passwords = await createPasswordHasher()
+  const passwords = await createPasswordHasher(hashCost && { cost: hashCost })
   const checkPassword = createPasswordCheck({ passwords, limits, events })
   const perform = createPerform({ database, revoker, announce, onRevoked: metrics.revoked })
   const ender = createSessionEnder(config.clocks.leewaySeconds)

@@ -35,6 +35,7 @@ import type { Config } from './config.ts'
 import { SignoutError, type OutageError } from './errors.ts'
 import { escapeLogLine } from './input/escape-text.ts'
 import { version } from './package-root.ts'
+import type { HashCost } from './users/password-hasher.ts'
 
 /** The settings of the log. The serializers of requests and errors are replaced, so that the log holds no secrets. */
 export type LoggerOptions = Exclude<FastifyServerOptions['logger'], boolean | undefined>
@@ -44,6 +45,8 @@ export interface AppOptions {
   isBlocklistDown?: boolean
   /** The longest time for a request to arrive, on every listener. Defaults to 30 s. For tests. */
   arrival?: ArrivalBounds
+  /** The cost of a password's hash. Defaults to OWASP's minimum. For tests. */
+  hashCost?: HashCost
   /** False for an app without requests, such as that of a command: it has no routes. Defaults to true. */
   hasRoutes?: boolean
 }
@@ -62,7 +65,7 @@ const pluginTimeoutMs = 90_000
 export function buildApp (
   config: Config,
   logger: LoggerOptions | false = { level: config?.log?.level },
-  { isBlocklistDown = false, arrival, hasRoutes = true }: AppOptions = {}
+  { isBlocklistDown = false, arrival, hashCost, hasRoutes = true }: AppOptions = {}
 ): FastifyInstance {
   if ((config as Partial<Config> | undefined)?.storage === undefined) {
     throw new TypeError('buildApp takes what loadConfig returns.')
@@ -90,7 +93,7 @@ export function buildApp (
   app.register(blocklist, { config, isDown: isBlocklistDown })
   app.register(tokens, { config })
   app.register(rateLimits, { config })
-  app.register(accounts, { config })
+  app.register(accounts, { config, hashCost })
   app.register(ending)
   app.register(maintenance, { config })
 

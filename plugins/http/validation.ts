@@ -5,6 +5,7 @@ import fp from 'fastify-plugin'
 import { SignoutError } from '../../src/errors.ts'
 import { components } from '../../src/schemas/schemas.ts'
 import { findPasswordFlaw, passwordMaxLength } from '../../src/users/credentials.ts'
+import { lazily } from './lazily.ts'
 import { buildSerializer } from './serialization.ts'
 
 /**
@@ -74,22 +75,28 @@ interface RoutePart {
   schema: { properties?: Record<string, { type?: unknown }> }
 }
 
-/** Creates the validators. Bodies are taken as they are. Queries and parameters are text, which is converted. */
+/**
+ * Creates the validators, each when the first request needs it. Bodies are taken as they are. Queries and parameters
+ * are text, which is converted.
+ */
 const buildValidatorWith = (passwordMinLength: number): AjvCompiler.BuildCompilerFromPool => schemas => {
   const ajvOptions = ajvOptionsWith(passwordMinLength)
   const buildCompiler = poolFor(passwordMinLength)
-  const compileBody = buildCompiler(schemas, { customOptions: { ...ajvOptions, useDefaults: false } })
-  const compileText = buildCompiler(schemas, { customOptions: { ...ajvOptions, useDefaults: true } })
-  return route => {
+  const compileBody = lazily(() => buildCompiler(schemas, { customOptions: { ...ajvOptions, useDefaults: false } }))
+  const compileText = lazily(() => buildCompiler(schemas, { customOptions: { ...ajvOptions, useDefaults: true } }))
+  const compile = (route: Parameters<typeof compileBody>[0]) => {
     const { httpPart, schema } = route as RoutePart
     const isText = httpPart !== 'body'
-    const validate = (isText ? compileText : compileBody)(route)
-    // Fastify reads properties that Ajv sets on its function, such as the schema.
-    return Object.assign((sent: Record<string, unknown>) => {
-      if (isText) readText(sent, schema)
-      return validate(sent) === true || { error: validate.errors?.slice(0, maxMistakes) }
-    }, validate)
+    return lazily(() => {
+      const validate = (isText ? compileText : compileBody)(route)
+      return (sent: Record<string, unknown>) => {
+        if (isText) readText(sent, schema)
+        return validate(sent) === true || { error: validate.errors?.slice(0, maxMistakes) }
+      }
+    })
   }
+  // Fastify calls a validator, and does not read the properties that Ajv sets on its own.
+  return compile as unknown as ReturnType<AjvCompiler.BuildCompilerFromPool>
 }
 
 /** Replaces each text by the integer or the boolean that the schema requires, if the text is the plain form of one. */

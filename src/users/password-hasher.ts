@@ -27,8 +27,18 @@ export interface PasswordHasherOptions {
    * 20000.
    */
   maxWaitMs?: number
+  /** The cost of a hash. Defaults to OWASP's minimum for Argon2id. For tests. */
+  cost?: HashCost
   /** Returns the time of a monotonic clock, in milliseconds. Defaults to `performance.now`. */
   now?: () => number
+}
+
+/** The cost of an Argon2id hash (RFC 9106, section 3.1). */
+export interface HashCost {
+  /** The memory, in KiB. */
+  memoryCost: number
+  /** The number of passes over the memory. */
+  timeCost: number
 }
 
 /** The cause of `service_unavailable` if too many passwords wait to be hashed, or one has waited too long. */
@@ -36,11 +46,13 @@ export class TooManyHashesError extends Error {
   override readonly name = 'TooManyHashesError'
 }
 
+/** OWASP's minimum for Argon2id. */
+const owaspMinimum: HashCost = { memoryCost: 19_456, timeCost: 2 }
 /**
- * OWASP's minimum for Argon2id. `algorithm` 2 is Argon2id. The enum of the package is a `const enum`, which cannot be
- * imported when files are compiled one by one.
+ * `algorithm` 2 is Argon2id. The enum of the package is a `const enum`, which cannot be imported when files are
+ * compiled one by one.
  */
-const argon2id = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
+const argon2id = { algorithm: 2, parallelism: 1 } as const
 /** About a second of work for two cores. */
 const defaultMaxWaiting = 128
 /** Far longer than that work takes, even on a slow machine. */
@@ -67,10 +79,12 @@ export async function createPasswordHasher (options: PasswordHasherOptions = {})
     maxRunning = defaultMaxRunning(),
     maxWaiting = defaultMaxWaiting,
     maxWaitMs = defaultMaxWaitMs,
+    cost = owaspMinimum,
     now = () => performance.now()
   } = options
   const limit = pLimit(maxRunning)
-  const decoyHash = await hash(randomBytes(32), argon2id)
+  const parameters = { ...argon2id, ...cost }
+  const decoyHash = await hash(randomBytes(32), parameters)
 
   let underWay = 0
 
@@ -90,7 +104,7 @@ export async function createPasswordHasher (options: PasswordHasherOptions = {})
   }
 
   return {
-    hash: password => inTurn(() => hash(password, argon2id)),
+    hash: password => inTurn(() => hash(password, parameters)),
     verify: (password, passwordHash) => inTurn(async () => {
       const matches = await verify(passwordHash ?? decoyHash, password)
       return matches && passwordHash !== undefined

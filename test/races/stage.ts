@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { hash } from '@node-rs/argon2'
 import type { FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import type { Test } from 'tap'
 import { entryKey } from '../../src/entries/revocation.ts'
 import { build, serversEnv, type Env } from '../support/app.ts'
+import { quickHasher } from '../support/hasher.ts'
 import { password, type Pair } from '../support/people.ts'
 import { get, outcome, refresh } from '../support/requests.ts'
 import { randomName, redisUrl } from '../support/services.ts'
@@ -36,8 +36,6 @@ export interface SessionRow {
 
 /** The default of `CLOCK_LEEWAY`, in milliseconds. */
 const leewayMs = 5_000
-/** Parameters of a hash that is verified quickly: these tests are not about the time that it takes. */
-const quick = { algorithm: 2, memoryCost: 8, timeCost: 1, parallelism: 1 } as const
 
 /** Deadlines that no test reaches: a request that waits for a lock waits for as long as the test holds it. */
 const patient = {
@@ -55,7 +53,7 @@ export async function setStage (t: Test, settings: Env = {}): Promise<Stage> {
     redis.disconnect()
     await database.end()
   })
-  const passwordHash = await hash(password, quick)
+  const passwordHash = await quickHasher.hash(password)
   const ask = async (statement: string, values: unknown[] = []) => (await database.query(statement, values)).rows
   return {
     one,

@@ -7,6 +7,7 @@ import type { Test } from 'tap'
 import { buildApp, type LoggerOptions } from '../../src/app.ts'
 import { loadConfig, type Config } from '../../src/config.ts'
 import { databaseOfTest, redisUrl, scratchDatabase, scratchPrefix } from './services.ts'
+import { quickHash } from './hasher.ts'
 import type { Owner } from './teardown.ts'
 import { copyPostgresTemplate, embeddedTemplate } from './templates.ts'
 
@@ -64,14 +65,14 @@ export async function build (t: Test, env: Env, logger: LoggerOptions | false = 
 }
 
 export function buildUnready (t: Test, config: Config, logger: LoggerOptions | false = false): FastifyInstance {
-  const app = buildApp(config, logger)
+  const app = buildApp(config, logger, { hashCost: quickHash })
   // Teardowns run in reverse order: the app closes before its servers and folders are removed.
   t.teardown(() => app.close())
   return app
 }
 
-/** For tests in which the servers answer. On a busy machine Redis may take longer than the default of 250 ms. */
-export const patient: Env = { BLOCKLIST_DEADLINE_MS: '5000' }
+/** For tests in which the servers answer. On a busy machine they may take longer than the default deadlines. */
+export const patient: Env = { BLOCKLIST_DEADLINE_MS: '5000', DATABASE_DEADLINE_MS: '20000' }
 
 /** Runs the same test on the embedded mode and on the real servers. */
 export async function onEachStorage (

@@ -77,13 +77,10 @@ export function databaseUrl (name: string): string {
   return url.href
 }
 
-/** Runs a statement on the server. */
+let server: pg.Pool | undefined
+
+/** Runs a statement on the server. All share one connection: to open one costs Postgres 30 ms of processor time. */
 export async function administer (statement: string): Promise<pg.QueryResult> {
-  const client = new pg.Client({ connectionString: postgresUrl() })
-  await client.connect()
-  try {
-    return await client.query(statement)
-  } finally {
-    await client.end()
-  }
+  server ??= new pg.Pool({ connectionString: postgresUrl(), max: 1, idleTimeoutMillis: 0, allowExitOnIdle: true })
+  return await server.query(statement)
 }

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import pg from 'pg'
 import { servicesDir } from '../../scripts/services/state.ts'
 import { openEmbedded } from '../../src/db/embedded/embedded.ts'
 import { migrationsFolder } from '../../src/db/migrations-folder.ts'
@@ -39,14 +38,10 @@ export async function embeddedTemplate (): Promise<string> {
 
 let postgresTemplate: Promise<string> | undefined
 
-/** Creates a copy of the template in Postgres, with that name. Its record has an id of its own. */
+/** Creates a copy of the template in Postgres, with that name. The records of all copies have one id. */
 export async function copyPostgresTemplate (name: string): Promise<void> {
   postgresTemplate ??= makePostgresTemplate()
   await createDatabase(name, `template ${await postgresTemplate}`)
-  const copy = new pg.Client({ connectionString: databaseUrl(name) })
-  await copy.connect()
-  await copy.query('update revocation_logs set id = gen_random_uuid(), created_at = clock_timestamp()')
-  await copy.end()
 }
 
 async function makePostgresTemplate (): Promise<string> {

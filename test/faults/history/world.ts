@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { hash } from '@node-rs/argon2'
 import pg from 'pg'
 import { findFreePort } from '../../../scripts/services/programs.ts'
 import { issuer, secret, type Env } from '../../support/app.ts'
+import { quickHasher } from '../../support/hasher.ts'
 import { password, type Account } from '../../support/people.ts'
 import { canOwnPostgres, ownPostgres, type OwnPostgres } from '../../support/postgres-server.ts'
 import { proxyTo, type Proxy } from '../../support/proxy.ts'
@@ -53,9 +53,6 @@ export interface WorldOptions {
   /** The folder for the logs of the replicas. Undefined: no logs are written. */
   logFolder: string | undefined
 }
-
-/** Parameters of a hash that is verified quickly: a run is not about the time that it takes. */
-const quick = { algorithm: 2, memoryCost: 8, timeCost: 1, parallelism: 1 } as const
 
 /** The number of lines of output that show why a process ended. */
 const linesOfCrash = 30
@@ -119,7 +116,7 @@ export async function createWorld ({
 export async function addPerson (databaseUrl: string, role: 'user' | 'admin' = 'user'): Promise<Account> {
   const person = { id: randomUUID(), username: `${role}-${randomName()}` }
   await query(databaseUrl, 'insert into users (id, username, password_hash, role) values ($1, $2, $3, $4)', [
-    person.id, person.username, await hash(password, quick), role
+    person.id, person.username, await quickHasher.hash(password), role
   ])
   return person
 }

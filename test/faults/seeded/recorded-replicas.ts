@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { issuer, secret, type Env } from '../../support/app.ts'
+import { quickHash } from '../../support/hasher.ts'
 import { password } from '../../support/people.ts'
 import type { Proxy } from '../../support/proxy.ts'
 import { ownRedis, type OwnRedis } from '../../support/redis-server.ts'
@@ -65,7 +66,7 @@ export async function startRecordedReplicas (
   t.teardown(() => database.end())
   const { env: envOfSecond, proxy: redisOfSecond } = await proxied(t, env, 'REDIS_URL')
   const start = async (name: string, env: Env) => {
-    const app = buildApp(loadConfig(env), false)
+    const app = buildApp(loadConfig(env), false, { hashCost: quickHash })
     t.teardown(() => app.close())
     return { name, address: await app.listen({ host: '127.0.0.1', port: 0 }) }
   }

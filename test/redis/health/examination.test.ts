@@ -8,7 +8,7 @@ import { createOwnershipCheck } from '../../../src/record/ownership.ts'
 import { createRedisConnection } from '../../../src/redis/connection.ts'
 import { shardPrefix } from '../../../src/redis/connections.ts'
 import { auditRedis, type RedisFlaw } from '../../../src/redis/health/examination.ts'
-import { build, buildUnready, serversEnv, type Env } from '../../support/app.ts'
+import { build, buildUnready, serversEnv, withoutTables, type Env } from '../../support/app.ts'
 import { keepLog } from '../../support/log.ts'
 import { ownRedis, type OwnRedis } from '../../support/redis-server.ts'
 import { spawnServer } from '../../support/server-process.ts'
@@ -105,7 +105,8 @@ t.test('the service does not start on the blocklist of another database (P2)', a
   const env: Env = { ...await serversEnv(t), REDIS_URL: server.url }
   await (await build(t, env)).close()
   const marker = await server.admin.get(`${env['BLOCKLIST_PREFIX']}marker`)
-  const said = await startOn(t, server.url, { BLOCKLIST_PREFIX: String(env['BLOCKLIST_PREFIX']) })
+  const another = await withoutTables(t, env)
+  const said = await startOn(t, server.url, another)
   t.match(
     said,
     `REDIS_URL: the Redis at ${server.url} holds the blocklist of another database under the prefix ${env['BLOCKLIST_PREFIX']}. Choose another BLOCKLIST_PREFIX`
