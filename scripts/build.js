@@ -7,12 +7,13 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, relative, sep } from 'node:path'
-import { names, options } from './bundled-packages.js'
+import { commonJs, esModules, optionsFor } from './bundled-packages.js'
 
 const root = join(import.meta.dirname, '..')
 const folders = ['src', 'plugins', 'routes']
 const sources = folders.map(folder => join(root, folder))
 const dist = join(root, 'dist')
+const bundled = [...esModules, ...commonJs].sort()
 const stamp = join(dist, '.built')
 /** Everything that is imported from outside, and the programs. */
 const entryPoints = ['src/cli.ts', 'src/server.ts', 'src/app.ts', 'src/config.ts', 'plugins/auth/auth.ts']
@@ -27,7 +28,7 @@ if (!isUpToDate()) {
 async function bundle () {
   const { build } = await import('esbuild')
   const { metafile } = await build({
-    ...options,
+    ...optionsFor(bundled),
     absWorkingDir: root,
     entryPoints: entryPoints.filter(path => existsSync(join(root, path))),
     outdir: dist,
@@ -37,7 +38,7 @@ async function bundle () {
     sourcesContent: false,
     metafile: true
   })
-  writeFileSync(join(dist, 'LICENSES.txt'), `${names.map(describeLicense).join('\n\n')}\n`)
+  writeFileSync(join(dist, 'LICENSES.txt'), `${bundled.map(describeLicense).join('\n\n')}\n`)
   removeLeftovers(new Set(Object.keys(metafile.outputs).map(path => relative(dist, join(root, path)))))
   writeFileSync(stamp, '')
 }

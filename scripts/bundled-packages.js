@@ -1,28 +1,27 @@
-// The packages that consist of hundreds of small modules, which make a process slow to start. The build puts them into
-// the programs, and the tests load each of them from one file. Plain JavaScript, since it runs before anything is
+// The packages that consist of many small modules, which make a process slow to start. The build puts them into the
+// programs, and the tests load some of them from one file each. Plain JavaScript, since it runs before anything is
 // compiled.
-const names = ['@fastify/type-provider-typebox', 'drizzle-orm', 'jose', 'typebox']
+const esModules = ['drizzle-orm', 'jose', 'typebox']
+const commonJs = ['@opentelemetry/api', 'bintrees', 'prom-client', 'tdigest']
 
-const packageOf = path => names.find(name => path === name || path.startsWith(`${name}/`))
+const isOf = (names, path) => names.some(name => path === name || path.startsWith(`${name}/`))
 
-/** Leaves the imports of all other packages as they are. */
-const plugin = {
-  name: 'bundled packages',
-  setup ({ onResolve }) {
-    onResolve({ filter: /^[^./]/ }, ({ path }) =>
-      packageOf(path) === undefined ? { path, external: true } : undefined)
-  }
-}
-
-/** Options of esbuild that bundle these packages, and no other. */
-export const options = {
+/** Options of esbuild that bundle these packages. The imports of all others are left as they are. */
+const optionsFor = names => ({
   bundle: true,
   splitting: true,
   format: 'esm',
   platform: 'node',
   target: 'node20',
   logLevel: 'warning',
-  plugins: [plugin]
-}
+  // CommonJS packages load modules of Node.
+  banner: { js: "import { createRequire as toRequire } from 'node:module'; const require = toRequire(import.meta.url)" },
+  plugins: [{
+    name: 'bundled packages',
+    setup ({ onResolve }) {
+      onResolve({ filter: /^[^./]/ }, ({ path }) => isOf(names, path) ? undefined : { path, external: true })
+    }
+  }]
+})
 
-export { names, packageOf }
+export { commonJs, esModules, isOf, optionsFor }

@@ -8,7 +8,7 @@ import {
   copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { names, options, packageOf } from './bundled-packages.js'
+import { esModules, isOf, optionsFor } from './bundled-packages.js'
 
 const root = join(import.meta.dirname, '..')
 const build = join(root, '.build')
@@ -49,13 +49,13 @@ async function bundlePackages () {
   rmSync(packages, { recursive: true, force: true })
   const { build } = await import('esbuild')
   await build({
-    ...options,
+    ...optionsFor(esModules),
     absWorkingDir: root,
-    entryPoints: imports.map(path => ({ in: path, out: names.includes(path) ? join(path, 'index') : path })),
+    entryPoints: imports.map(path => ({ in: path, out: esModules.includes(path) ? join(path, 'index') : path })),
     outdir: packages,
     chunkNames: '.chunks/[hash]'
   })
-  for (const name of names) {
+  for (const name of esModules) {
     writeFileSync(
       join(packages, name, 'package.json'),
       JSON.stringify({ name, type: 'module', exports: { '.': './index.js', './*': './*.js' } })
@@ -66,7 +66,8 @@ async function bundlePackages () {
 
 /** Returns what a source imports of the packages that are bundled. */
 function importsOf (source) {
-  return [...source.matchAll(/\b(?:from |import\()'([^'./][^']*)'/g)].map(([, path]) => path).filter(packageOf)
+  return [...source.matchAll(/\b(?:from |import\()'([^'./][^']*)'/g)].map(([, path]) => path)
+    .filter(path => isOf(esModules, path))
 }
 
 function compile (ts, compilerOptions, path) {

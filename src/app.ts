@@ -77,6 +77,7 @@ export function buildApp (
       hooks: { streamWrite: escapeLogLine }
     },
     ...listenerOptions(arrival),
+    ...!hasRoutes && { schemaController: { compilersFactory: withoutCompilers } },
     pluginTimeout: pluginTimeoutMs,
     trustProxy: config.http.trustProxy === undefined ? false : trustProxies(config.http.trustProxy)
   })
@@ -99,6 +100,13 @@ export function buildApp (
 
   if (hasRoutes) app.register(routes)
   return app as unknown as FastifyInstance
+}
+
+/** Keeps Fastify from loading compilers of schemas, which an app without routes does not need. */
+const withoutCompilers = { buildValidator: neverCalled, buildSerializer: neverCalled }
+
+function neverCalled (): never {
+  throw new Error('An app without routes compiles no schema.')
 }
 
 /** Loads the validation of requests when it is needed: a command would take a fifth longer to start. */

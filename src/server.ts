@@ -1,7 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
-import pretty from 'pino-pretty'
 import { buildApp, buildWaitingApp, type LoggerOptions } from './app.ts'
 import { loadConfig, type Config } from './config.ts'
 import { describeUrl } from './input/describe-url.ts'
@@ -30,7 +29,7 @@ const crashes = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV'] 
 async function serve (): Promise<void> {
   try {
     const config = loadConfig(readEnv())
-    const server = createServer(config)
+    const server = createServer(config, await logger(config))
     closeWithGrace({ delay: graceMs, logger: server.log, skip: [...crashes] }, async ({ err }) => {
       if (err) server.log.fatal({ err }, 'The service stops because of a defect.')
       await server.close()
@@ -44,8 +43,7 @@ async function serve (): Promise<void> {
 }
 
 /** Creates the server on the port: the service, or its stand-in while Postgres is down. */
-function createServer (config: Config) {
-  const loggerOptions = logger(config)
+function createServer (config: Config, loggerOptions: LoggerOptions) {
   let app = buildApp(config, loggerOptions)
   let standIn: App | undefined
   let isClosing = false
@@ -73,9 +71,10 @@ function createServer (config: Config) {
 }
 
 /** Returns the settings of the log: pretty on a terminal, otherwise JSON. */
-function logger ({ log: { level } }: Config): LoggerOptions {
+async function logger ({ log: { level } }: Config): Promise<LoggerOptions> {
   if (!process.stdout.isTTY) return { level }
   // A terminal shows few lines, so they need no thread of their own.
+  const { default: pretty } = await import('pino-pretty')
   return { level, stream: pretty({ translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' }) }
 }
 

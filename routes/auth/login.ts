@@ -1,4 +1,5 @@
-import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import { Credentials, TokenPair, answer, bodyFailures, failures, ref, toTokenPair } from '../../src/schemas/schemas.ts'
 
 const login: FastifyPluginAsyncTypebox = async app => {

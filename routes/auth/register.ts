@@ -1,4 +1,5 @@
-import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import {
   Registration, UserAccount, answer, bodyFailures, failures, ref, toUserAccount
 } from '../../src/schemas/schemas.ts'

@@ -1,4 +1,5 @@
-import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import { JsonWebKeySet, answer, failures } from '../../src/schemas/schemas.ts'
 
 /** Long enough to save most requests, and short enough that a new key is soon known. */

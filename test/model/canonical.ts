@@ -2,14 +2,16 @@ import type { Protocol } from './protocol.ts'
 import { emptyRedis, encode, idleProjector, projectorPhases, type Redis, type State, type Projector } from './state.ts'
 
 /**
- * Returns one string for all states that differ only in what does not matter:
+ * Returns the same numbers for all states that differ only in what does not matter:
  *
  * - the entry of a logout that was rolled back or lost;
  * - the names of drafts, except where Redis, or an earlier Redis that may come back, holds the draft of a projector;
  * - a projector that will be refused, which may start over now;
  * - the order of the projectors.
+ *
+ * The numbers are valid until the next call.
  */
-export function canonicalKey (state: State, protocol: Protocol): string {
+export function encodeCanonical (state: State, protocol: Protocol): readonly number[] {
   return encode(canonical(state, protocol))
 }
 
@@ -37,24 +39,47 @@ const order = (a: Projector, b: Projector) => weigh(b) - weigh(a)
 
 const somebody = 9
 
+// A search calls these for every step, so they copy only what changes.
+
 function renamed (state: State, protocol: Protocol): State {
   const saved = state.redisFaultsLeft > 0 ? state.saved : emptyRedis
-  const names = [state.redis.marker.draft, saved.marker.draft]
-  const nameOf = (token: number) => names.indexOf(token) + 1
-  const projectors = state.projectors.map(projector => {
-    if (!protocol.checks) return projector.token === 0 ? projector : { ...projector, token: 1 }
+  const names: Names = [state.redis.marker.draft, saved.marker.draft]
+  const projectors = renameDrafts(state.projectors, names, protocol)
+  const gone = goneEntries(state)
+  const redis = renameHeld(state.redis, projectors, names, gone, protocol)
+  const renamedSaved = renameHeld(saved, projectors, names, gone, protocol)
+  if (redis === state.redis && renamedSaved === state.saved && projectors === state.projectors) return state
+  return { ...state, redis, saved: renamedSaved, projectors }
+}
+
+/** The drafts in Redis and in the earlier Redis. The name of a draft is its place here, counted from 1. */
+type Names = readonly [number, number]
+
+const nameOf = (token: number, [first, second]: Names) => token === first ? 1 : token === second ? 2 : 0
+
+function renameDrafts (projectors: readonly Projector[], names: Names, protocol: Protocol): readonly Projector[] {
+  if (projectors.every(({ token }) => token === 0)) return projectors
+  return projectors.map(projector => {
     if (projector.token === 0) return projector
-    const token = nameOf(projector.token)
+    const token = protocol.checks ? nameOf(projector.token, names) : 1
     return token > 0 ? { ...projector, token } : idleProjector
   })
-  const gone = state.logouts.reduce((bits, { phase }, index) => phase === 'gone' ? bits | 1 << index : bits, 0)
-  const held = (whole: Redis): Redis => {
-    const redis = (whole.entries & gone) === 0 ? whole : { ...whole, entries: whole.entries & ~gone }
-    const token = redis.marker.draft
-    if (token === 0) return redis
-    const name =
-      protocol.checks && projectors.some(projector => projector.token === nameOf(token)) ? nameOf(token) : somebody
-    return { ...redis, marker: { ...redis.marker, draft: name } }
-  }
-  return { ...state, redis: held(state.redis), saved: held(saved), projectors }
+}
+
+/** Returns the bits of the logouts that were rolled back or lost. */
+function goneEntries ({ logouts }: State): number {
+  let gone = 0
+  for (let index = 0; index < logouts.length; index++) if (logouts[index]?.phase === 'gone') gone |= 1 << index
+  return gone
+}
+
+function renameHeld (
+  redis: Redis, projectors: readonly Projector[], names: Names, gone: number, protocol: Protocol
+): Redis {
+  const { entries, marker } = redis
+  if ((entries & gone) === 0 && marker.draft === 0) return redis
+  if (marker.draft === 0) return { ...redis, entries: entries & ~gone }
+  const name = nameOf(marker.draft, names)
+  const draft = protocol.checks && projectors.some(({ token }) => token === name) ? name : somebody
+  return { ...redis, entries: entries & ~gone, marker: { ...marker, draft } }
 }

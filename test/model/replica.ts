@@ -14,7 +14,8 @@ export function stepsOfReplica (state: State, protocol: Protocol): Step[] {
  * Reads the head of the record after the present connection was made: a head that was read before says nothing about
  * this Redis. A replica that waits reads again. The first head remains enough, unless a restore has lost it.
  */
-function compare ({ replica, ...state }: State): Step {
+function compare (state: State): Step {
+  const { replica } = state
   const { id, head, marked } = state.record
   const required = replica.phase === 'waiting' && replica.recordId === id ? Math.min(replica.required, head) : head
   const label = `the replica reads in Postgres that the marker has to reach ${id}:${required}`

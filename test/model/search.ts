@@ -1,9 +1,10 @@
-import { canonicalKey, swapsProjectors } from './canonical.ts'
+import { encodeCanonical, swapsProjectors } from './canonical.ts'
 import { stepsOfFaults } from './faults.ts'
 import type { Protocol } from './protocol.ts'
 import { stepsOfReplica } from './replica.ts'
-import { decode, firstState, notes, type Bounds, type Note, type State, type Step } from './state.ts'
+import { decode, firstState, lengthOf, notes, type Bounds, type Note, type State, type Step } from './state.ts'
 import { stepsOfProjectors } from './projectors.ts'
+import { createStateSet, type StateSet } from './state-set.ts'
 import { stepsOfWriters } from './writers.ts'
 
 export interface Found {
@@ -20,31 +21,24 @@ export interface Found {
 export function search (whole: Protocol, bounds: Bounds, sampleEvery = Infinity): Found {
   // Without a restore of Postgres, no marker is beyond what was recorded: the record would only multiply the states.
   const protocol = { ...whole, recordsMarks: whole.recordsMarks && bounds.postgresFaults > 0 }
-  const first = canonicalKey(firstState(bounds), protocol)
-  const parents = new Map([[first, '']])
+  const states = createStateSet(lengthOf(bounds))
+  states.add(encodeCanonical(firstState(bounds), protocol), -1)
   const counts = Object.fromEntries(notes.map(note => [note, 0])) as Record<Note, number>
   const samples: State[] = []
-  let expanded = 0
-  // A Map is iterated in the order in which its keys were added, including those that are added meanwhile. So it is its
-  // own queue.
-  for (const key of parents.keys()) {
-    const state = decode(key, bounds)
-    if (++expanded % sampleEvery === 0) samples.push(state)
+  // The set grows meanwhile. It is its own queue, because it keeps the order in which the states were added.
+  for (let place = 0; place < states.size; place++) {
+    const state = decode(states.read(place), bounds)
+    if ((place + 1) % sampleEvery === 0) samples.push(state)
     for (const step of stepsOf(state, protocol)) {
       if (step.note !== undefined) counts[step.note]++
       if (step.violation !== undefined) {
-        return {
-          states: parents.size,
-          counts,
-          trace: [...traceTo(key, parents, protocol, bounds), `${step.label}: ${step.violation}`],
-          samples
-        }
+        const trace = [...traceTo(place, states, protocol, bounds), `${step.label}: ${step.violation}`]
+        return { states: states.size, counts, trace, samples }
       }
-      const next = canonicalKey(step.state, protocol)
-      if (!parents.has(next)) parents.set(next, key)
+      states.add(encodeCanonical(step.state, protocol), place)
     }
   }
-  return { states: parents.size, counts, trace: undefined, samples }
+  return { states: states.size, counts, trace: undefined, samples }
 }
 
 function stepsOf (state: State, protocol: Protocol): Step[] {
@@ -54,13 +48,13 @@ function stepsOf (state: State, protocol: Protocol): Step[] {
   ]
 }
 
-function traceTo (key: string, parents: Map<string, string>, protocol: Protocol, bounds: Bounds): string[] {
-  const path = [key]
-  for (let at = parents.get(key) ?? ''; at !== ''; at = parents.get(at) ?? '') path.unshift(at)
+function traceTo (place: number, states: StateSet, protocol: Protocol, bounds: Bounds): string[] {
+  const path = [place]
+  for (let at = states.parentOf(place); at >= 0; at = states.parentOf(at)) path.unshift(at)
   let swapped = false
   return path.slice(1).map((next, index) => {
-    const step = stepsOf(decode(path[index] as string, bounds), protocol).find(
-      step => canonicalKey(step.state, protocol) === next
+    const step = stepsOf(decode(states.read(path[index] as number), bounds), protocol).find(
+      step => states.find(encodeCanonical(step.state, protocol)) === next
     ) as Step
     const label = swapped
       ? step.label.replace(/projector ([AB])/g, (_, name) => `projector ${name === 'A' ? 'B' : 'A'}`)

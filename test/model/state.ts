@@ -127,32 +127,44 @@ export type Note = typeof notes[number]
 export const isCommitted = ({ phase }: Logout): boolean =>
   phase === 'committed' || phase === 'recorded' || phase === 'answered'
 export const has = (bits: number, index: number): boolean => (bits >> index & 1) === 1
-export const replaceAt = <T>(items: readonly T[], index: number, item: T): T[] =>
-  items.map((old, at) => at === index ? item : old)
-
-/** Encodes a state as a string, which {@link decode} decodes. */
-export function encode (state: State): string {
-  const { record, redis, saved, replica } = state
-  const numbers = [
-    record.id, record.head, record.marked, state.recordIds,
-    redis.entries, redis.marker.recordId, redis.marker.position, redis.marker.draft, redis.evicted,
-    saved.entries, saved.marker.recordId, saved.marker.position, saved.marker.draft, saved.evicted,
-    replicaPhases.indexOf(replica.phase), replica.recordId, replica.required, replica.marked,
-    replica.ask.isOpen, replica.ask.recordId, replica.ask.position, replica.ask.logouts, replica.ask.lastRow,
-    state.redisFaultsLeft, state.postgresFaultsLeft, state.evictionsLeft
-  ]
-  for (const logout of state.logouts) numbers.push(logoutPhases.indexOf(logout.phase), logout.position)
-  for (const projector of state.projectors) {
-    numbers.push(
-      projectorPhases.indexOf(projector.phase), projector.token, projector.recordId, projector.position, projector.head
-    )
-  }
-  return String.fromCharCode(...numbers)
+export function replaceAt<T> (items: readonly T[], index: number, item: T): T[] {
+  const copy = items.slice()
+  copy[index] = item
+  return copy
 }
 
-export function decode (key: string, bounds: Bounds): State {
+/** Returns how many numbers {@link encode} makes of a state. */
+export const lengthOf = ({ logouts, projectors }: Bounds): number => 26 + 2 * logouts + 5 * projectors
+
+/** Encodes a state as small numbers, which {@link decode} decodes. They are valid until the next call. */
+export function encode (state: State): readonly number[] {
+  const { record, redis, saved, replica, replica: { ask } } = state
   let at = 0
-  const next = () => key.charCodeAt(at++)
+  const put = (number: number) => { encoded[at++] = number }
+  put(record.id); put(record.head); put(record.marked); put(state.recordIds)
+  put(redis.entries); put(redis.marker.recordId); put(redis.marker.position); put(redis.marker.draft)
+  put(redis.evicted)
+  put(saved.entries); put(saved.marker.recordId); put(saved.marker.position); put(saved.marker.draft)
+  put(saved.evicted)
+  put(replicaPhases.indexOf(replica.phase)); put(replica.recordId); put(replica.required); put(replica.marked)
+  put(ask.isOpen); put(ask.recordId); put(ask.position); put(ask.logouts); put(ask.lastRow)
+  put(state.redisFaultsLeft); put(state.postgresFaultsLeft); put(state.evictionsLeft)
+  for (const logout of state.logouts) {
+    put(logoutPhases.indexOf(logout.phase)); put(logout.position)
+  }
+  for (const projector of state.projectors) {
+    put(projectorPhases.indexOf(projector.phase)); put(projector.token); put(projector.recordId)
+    put(projector.position); put(projector.head)
+  }
+  encoded.length = at
+  return encoded
+}
+
+const encoded: number[] = []
+
+export function decode (numbers: readonly number[], bounds: Bounds): State {
+  let at = 0
+  const next = () => numbers[at++] as number
   const redis = (): Redis => ({
     entries: next(), marker: { recordId: next(), position: next(), draft: next() }, evicted: next()
   })

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { findFreePort } from '../../scripts/services/programs.ts'
@@ -8,9 +8,28 @@ import { serversEnv, type Env } from '../support/app.ts'
 import { undisturbed } from '../support/undisturbed.ts'
 import { until } from '../support/wait.ts'
 
-/** Runs a script of package.json as a person would, in a process group of its own. */
+const { scripts } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+  scripts: Record<string, string>
+}
+
+/** Runs a script of package.json as a person would, through npm and tsx. */
 function npmRun (t: Test, args: string[], env: Env = {}) {
-  const child = spawn(...undisturbed('npm', ['run', '--silent', ...args]), {
+  return start(t, 'npm', ['run', '--silent', ...args], env)
+}
+
+/**
+ * Runs the compiled form of a script, which takes a tenth of the processor time of `npm run`. Checks that `npm run`
+ * runs the source of the same file, with nothing but tsx.
+ */
+function runCompiled (t: Test, name: string, args: string[], env: Env = {}) {
+  const [, path = ''] = /^tsx (\S+)\.ts$/.exec(scripts[name] ?? '') ?? []
+  t.ok(existsSync(join(packageRoot, `${path}.ts`)), `${name}: ${scripts[name]}`)
+  return start(t, process.execPath, [join(packageRoot, '.build', `${path}.js`), ...args], env)
+}
+
+/** Starts a program in a process group of its own. */
+function start (t: Test, program: string, args: string[], env: Env) {
+  const child = spawn(...undisturbed(program, args), {
     cwd: packageRoot, env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe']
   })
   const toGroup = (signal: NodeJS.Signals) => {
@@ -68,7 +87,7 @@ t.test('npm run replicas refuses an invalid count and an invalid port with its u
     ['1', '--first-port', 'x'],
     ['3', '--first-port', '65535']
   ]) {
-    const { ended, output } = npmRun(t, ['replicas', '--', ...args])
+    const { ended, output } = runCompiled(t, 'replicas', args)
     t.equal(await ended, 1, args.join(' '))
     t.match(output(), /must be a whole number[^]*Usage: npm run replicas/, args.join(' '))
   }
@@ -90,24 +109,23 @@ const withoutUsage: Record<string, string> = {
 }
 
 t.test('every script of package.json with options of its own prints its usage with --help', async t => {
-  const { scripts } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8'))
   t.same(Object.keys(withoutUsage).filter(name => scripts[name] === undefined), [], 'every exception is a script')
   const isHook = (name: string) => /^(pre|post)/.test(name) && scripts[name.replace(/^(pre|post)/, '')] !== undefined
   const names = Object.keys(scripts).filter(name => !isHook(name) && withoutUsage[name] === undefined)
   t.ok(names.includes('replicas'), names.join(', '))
-  await Promise.all(names.map(async name => {
-    // Without its hook, which would only check that everything is built.
-    const { ended, output } = npmRun(t, ['--ignore-scripts', name, '--', '--help'])
+  const expectUsage = async (name: string, { ended, output }: ReturnType<typeof start>) => {
     t.equal(await ended, 0, name)
     t.match(output(), new RegExp(`^Usage: npm run ${name}( |$)`, 'm'), name)
-  }))
+  }
+  for (const name of names) await expectUsage(name, runCompiled(t, name, ['--help']))
+  await expectUsage('settings', npmRun(t, ['settings', '--', '--help']))
 })
 
 t.test('npm run services names the variable of a server that does not answer', async t => {
   for (const [name, url] of [
     ['REDIS_URL', 'redis://127.0.0.1:1'], ['DATABASE_URL', 'postgres://127.0.0.1:1/none']
   ] as const) {
-    const { ended, output } = npmRun(t, ['services'], { [name]: url })
+    const { ended, output } = runCompiled(t, 'services', [], { [name]: url })
     t.equal(await ended, 1, name)
     t.match(output(), `${name} names a `)
     t.match(output(), 'that does not answer: start it, or unset the variable.')
