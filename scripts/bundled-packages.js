@@ -6,6 +6,10 @@ const commonJs = ['@opentelemetry/api', 'bintrees', 'prom-client', 'tdigest']
 
 const isOf = (names, path) => names.some(name => path === name || path.startsWith(`${name}/`))
 
+/** Packages that are CommonJS load modules of Node with it. */
+const loader =
+  "import { createRequire as toRequire } from 'node:module'; const require = toRequire(import.meta.url)"
+
 /** Options of esbuild that bundle these packages. The imports of all others are left as they are. */
 const optionsFor = names => ({
   bundle: true,
@@ -14,8 +18,7 @@ const optionsFor = names => ({
   platform: 'node',
   target: 'node20',
   logLevel: 'warning',
-  // CommonJS packages load modules of Node.
-  banner: { js: "import { createRequire as toRequire } from 'node:module'; const require = toRequire(import.meta.url)" },
+  banner: { js: loader },
   plugins: [{
     name: 'bundled packages',
     setup ({ onResolve }) {

@@ -1,11 +1,13 @@
 // Runs the tests and ends with one line, `N passed, N failed`, for people and programs. Fails if a test failed, or if
-// no test ran. In a terminal the report is tap's own. Elsewhere it has a line for each file, and each failure.
-// Arguments are passed to tap: `npm test -- test/config.test.ts` runs the compiled form of that file. With `--quick`,
-// the tests that take long are left out: see `slow`.
+// no test ran. In a terminal the report is tap's own. Elsewhere it has a line for each process, and each failure.
+// Arguments are passed to tap: `npm test -- test/config.test.ts` runs the compiled form of that file. Without a file,
+// all tests run, and with `--quick` all but those that take long: see `slow`.
 import { spawn, spawnSync } from 'node:child_process'
-import { accessSync, constants, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import {
+  accessSync, constants, mkdirSync, readFileSync, readdirSync, rmSync, statfsSync, writeFileSync
+} from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, sep } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 
@@ -19,15 +21,27 @@ const isCounting = !process.argv.includes('--disable-coverage')
 const withoutLoader = `--import=${pathToFileURL(join(import.meta.dirname, 'test-process.js')).href}`
 const nodeOptions = [process.env['NODE_OPTIONS'], withoutLoader].filter(Boolean).join(' ')
 
+const tests = join(root, '.build', 'test')
+/** The folder of the files that load several test files. */
+const groups = join(root, '.build', 'groups')
 /** Folders of tests that wait for deadlines, or that keep both cores busy. */
 const slow = ['benchmarks', 'faults', 'load', 'model', 'promises', 'races']
+/** Tests that start processes, or that take long. Each file has a process of its own. */
+const alone = [...slow, 'cli', 'docs', 'scripts', 'server.test.js', 'waiting.test.js']
+/** The largest number of other test files in one process. To start a process costs a second of processor time. */
+const maxInGroup = 6
 
 buildTap()
 mkdirSync(dirname(results), { recursive: true })
 rmSync(results, { force: true })
+const isQuick = process.argv.includes('--quick')
+const given = process.argv.slice(2).filter(argument => argument !== '--quick').map(toCompiled)
+const namesFiles = given.some(argument => !argument.startsWith('-'))
 const child = spawn(
   process.execPath,
-  [tap, inTerminal ? `--output-file=${results}` : '--reporter=tap', ...process.argv.slice(2).map(toCompiled)],
+  [
+    tap, inTerminal ? `--output-file=${results}` : '--reporter=tap', ...given, ...namesFiles ? [] : allTests()
+  ],
   {
     cwd: root,
     env: { ...process.env, ...!isCounting && { NODE_OPTIONS: nodeOptions }, ...fastFolder() },
@@ -45,9 +59,37 @@ child.on('close', code => {
   process.exitCode = code === 0 && count('total') === 0 ? 1 : code ?? 1
 })
 
+/** Returns the files to run: those that stay alone, which take longest, and then those that load several others. */
+function allTests () {
+  const files = readdirSync(tests, { recursive: true })
+    .filter(path => path.endsWith('.test.js') && !(isQuick && isIn(slow, path)))
+    .sort()
+  const together = files.filter(path => !isIn(alone, path))
+  rmSync(groups, { recursive: true, force: true })
+  mkdirSync(groups)
+  const grouped = [...new Set(together.map(dirname))].flatMap(folder =>
+    writeGroups(folder, together.filter(path => dirname(path) === folder))
+  )
+  return [...files.filter(path => isIn(alone, path)).map(path => join(tests, path)), ...grouped]
+}
+
+/** Writes the files that load the test files of a folder, and returns them. */
+function writeGroups (folder, paths) {
+  const name = folder === '.' ? 'test' : folder.replaceAll(sep, '-')
+  return Array.from({ length: Math.ceil(paths.length / maxInGroup) }, (_, index) => {
+    const group = join(groups, `${name}-${index + 1}.test.js`)
+    const inGroup = paths.slice(index * maxInGroup, (index + 1) * maxInGroup)
+    writeFileSync(group, inGroup.map(path => `import '../test/${path.replaceAll(sep, '/')}'\n`).join(''))
+    return group
+  })
+}
+
+function isIn (places, path) {
+  return places.includes(path.split(sep)[0])
+}
+
 /** Returns the compiled form of a test file, and every other argument as it is. */
 function toCompiled (argument) {
-  if (argument === '--quick') return `--exclude=.build/test/{${slow.join(',')}}/**`
   return /^(\.\/)?test\/.*\.ts$/.test(argument) ? join('.build', argument.replace(/\.ts$/, '.js')) : argument
 }
 

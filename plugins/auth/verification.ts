@@ -52,7 +52,8 @@ export function createVerification (options: VerificationOptions): Verification 
   const { tokens, verifyOptions } = createMemory(jwt, leewayMs)
   const verifierOf = createVerifiers(verifyOptions, onlyKey)
 
-  async function verify (token: string, keyUse?: KeyUse): Promise<Claims> {
+  async function verify (token: string, use?: KeyUse): Promise<Claims> {
+    const keyUse = use && { ...use, key: copyOf(use.key) }
     const claims: unknown = await verifierOf(keyUse?.key)(token)
     // Before a schema of the app sees the claims. Others may hold the same object.
     deepFreeze(claims)
@@ -161,6 +162,11 @@ function createVerifiers (verifyOptions: VerifyOptions, onlyKey: Key | undefined
     if (verifiers.size > maxVerifiers) verifiers.delete(verifiers.keys().next().value)
     return made
   }
+}
+
+/** Returns a key that its owner cannot change: a buffer may be overwritten, as when a key is destroyed. */
+function copyOf (key: Key): Key {
+  return Buffer.isBuffer(key) ? Buffer.from(key) : key
 }
 
 function isSame (one: Key, other: Key): boolean {
