@@ -2,6 +2,10 @@
 // a thread of its own. Each test then takes a second longer to start, and only `npm run coverage` needs the list. Other
 // loaders are registered as usual.
 import module from 'node:module'
+import v8 from 'node:v8'
+
+// No test runs long enough for V8 to be worth optimizing the WebAssembly of the embedded Postgres.
+v8.setFlagsFromString('--liftoff-only')
 
 const { register, registerHooks } = module
 module.register = (specifier, ...rest) =>

@@ -140,9 +140,9 @@ t.test('check-config says for each server if it is reachable, and ends although 
   const env = await serversEnv(t)
   const unreachable = { DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db', REDIS_URL: 'redis://:hush@127.0.0.1:1' }
   const stalling = { DATABASE_URL: await stalled(t, postgresUrl()), REDIS_URL: await stalled(t, redisUrl()) }
-  await Promise.all([unreachable, stalling].map(async servers => {
+  await Promise.all(([[signout, unreachable], [asProcess.signout, stalling]] as const).map(async ([run, servers]) => {
     const options = { env: { ...env, ...servers } }
-    const { value: end, elapsedMs } = await timed(() => asProcess.signout(t, ['check-config'], options))
+    const { value: end, elapsedMs } = await timed(() => run(t, ['check-config'], options))
     t.equal(end?.code, 1)
     t.match(
       end?.stderr,
@@ -172,14 +172,14 @@ t.test('check-config refuses a Postgres that is read-only', async t => {
 t.test('a command that cannot reach a server prints one line, and does not hang', async t => {
   const env = await serversEnv(t)
   const cases = [
-    [['migrate'], 'DATABASE_URL', 'postgres://me:hush@127.0.0.1:1/db'],
-    [['user', 'create', 'ada'], 'REDIS_URL', 'redis://:hush@127.0.0.1:1'],
-    [['sessions', 'list', 'ada'], 'DATABASE_URL', await stalled(t, postgresUrl())],
-    [['revoke', '--user', 'ada', '--dry-run'], 'REDIS_URL', await stalled(t, redisUrl())]
+    [fail, ['migrate'], 'DATABASE_URL', 'postgres://me:hush@127.0.0.1:1/db'],
+    [fail, ['user', 'create', 'ada'], 'REDIS_URL', 'redis://:hush@127.0.0.1:1'],
+    [asProcess.fail, ['sessions', 'list', 'ada'], 'DATABASE_URL', await stalled(t, postgresUrl())],
+    [asProcess.fail, ['revoke', '--user', 'ada', '--dry-run'], 'REDIS_URL', await stalled(t, redisUrl())]
   ] as const
-  await Promise.all(cases.map(async ([args, name, url]) => {
+  await Promise.all(cases.map(async ([run, args, name, url]) => {
     const { value: line, elapsedMs } = await timed(() =>
-      asProcess.fail(t, 1, [...args], { env: { ...env, [name]: url }, input: password })
+      run(t, 1, [...args], { env: { ...env, [name]: url }, input: password })
     )
     t.match(line, new RegExp(`^${name}: cannot connect to .* or correct the variable\\.$`))
     t.notMatch(line, 'hush')

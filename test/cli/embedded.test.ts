@@ -1,21 +1,22 @@
+import { chmodSync, existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { decodeJwt } from 'jose'
 import t from 'tap'
-import { build, embeddedEnv, serversEnv } from '../support/app.ts'
-import { asProcess } from '../support/cli.ts'
+import { build, embeddedEnv, secret, serversEnv, type Env } from '../support/app.ts'
+import { asProcess, fail, succeed } from '../support/cli.ts'
 import { password, signIn, signInAt, signUp } from '../support/people.ts'
 import { fetchFrom, get, refresh } from '../support/requests.ts'
 import { spawnServer, startServer } from '../support/server-process.ts'
 import { until } from '../support/wait.ts'
 
-const { fail, succeed } = asProcess
-
+/** Commands, each with a way to run it. One runs as a process of its own. */
 const commands = [
-  ['migrate'],
-  ['user', 'create', 'grace'],
-  ['user', 'disable', 'ada'],
-  ['sessions', 'list', 'ada'],
-  ['revoke', '--user', 'ada']
-]
+  [fail, ['migrate']],
+  [fail, ['user', 'create', 'grace']],
+  [fail, ['user', 'disable', 'ada']],
+  [fail, ['sessions', 'list', 'ada']],
+  [asProcess.fail, ['revoke', '--user', 'ada']]
+] as const
 
 t.test('embedded: while a server runs, each command asks to stop it first, and harms nothing', async t => {
   const env = await embeddedEnv(t)
@@ -23,9 +24,9 @@ t.test('embedded: while a server runs, each command asks to stop it first, and h
   await fetchFrom(server.address, 'POST /register', { body: { username: 'ada', password } })
   const { access_token: token } = await signInAt(server.address, 'ada')
   const me = async () => (await fetchFrom(server.address, 'GET /me', { token })).status
-  await Promise.all(commands.map(async args => {
+  await Promise.all(commands.map(async ([run, args]) => {
     t.equal(
-      await fail(t, 1, args, { env, input: password }),
+      await run(t, 1, [...args], { env, input: password }),
       `DATA_DIR ${env['DATA_DIR']} is in use by another process: stop it first, or name another folder.`
     )
   }))
@@ -35,15 +36,16 @@ t.test('embedded: while a server runs, each command asks to stop it first, and h
   await t.test('embedded: after the server has stopped, its data is complete', async t => {
     server.child.kill('SIGTERM')
     await server.ended
-    t.equal((await succeed(t, ['sessions', 'list', 'ada'], { env })).trimEnd().split('\n').length, 2)
+    t.equal((await asProcess.succeed(t, ['sessions', 'list', 'ada'], { env })).trimEnd().split('\n').length, 2)
     t.equal(await fail(t, 1, ['sessions', 'list', 'grace'], { env }), 'There is no user named grace.')
-    const again = await startServer(t, env)
-    t.equal((await fetchFrom(again.address, 'GET /me', { token })).status, 200)
+    t.equal((await get(await build(t, env), '/me', token)).statusCode, 200)
   })
 })
 
 t.test('embedded: the next server refuses access and refresh tokens revoked on the command line', async t => {
-  const env = await embeddedEnv(t)
+  const env: Env = { ...await embeddedEnv(t), KEY_ENCRYPTION_SECRET: secret }
+  const dataDir = String(env['DATA_DIR'])
+  chmodSync(dataDir, 0o755)
   const before = await build(t, env)
   const { username, token } = await signUp(before)
   const pair = await signIn(before, username)
@@ -71,6 +73,11 @@ t.test('embedded: the next server refuses access and refresh tokens revoked on t
     t.equal((await get(after, '/token', access)).statusCode, 401)
   }
   t.equal((await refresh(after, pair.refresh_token)).statusCode, 401)
+
+  await t.test('embedded with KEY_ENCRYPTION_SECRET stores no secret, and keeps the mode of the folder', async t => {
+    t.notOk(existsSync(join(dataDir, 'key-encryption-secret')))
+    t.equal(statSync(dataDir).mode & 0o777, 0o755)
+  })
 })
 
 t.test('the command serve runs the same server as npm start', async t => {

@@ -1,8 +1,9 @@
 import { decodeJwt } from 'jose'
 import t, { type Test } from 'tap'
+import type { FastifyInstance } from 'fastify'
 import { describeUrl } from '../../src/input/describe-url.ts'
 import { build, serversEnv, type Env } from '../support/app.ts'
-import { asProcess } from '../support/cli.ts'
+import { asProcess, fail, signout, succeed, type Commands } from '../support/cli.ts'
 import { signIn, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { onPostgres } from '../support/record.ts'
@@ -10,7 +11,7 @@ import { ownRedis } from '../support/redis-server.ts'
 import { get, outcome } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
 
-const { fail } = asProcess
+const inProcess: Commands = { signout, succeed, fail }
 
 const onRecord =
   'The revocation is recorded, and takes effect automatically when Redis returns. You can safely repeat the command.'
@@ -18,19 +19,20 @@ const onRecord =
 const recorded = async (env: Env, id: string) =>
   (await onPostgres(env, 'select scope from revocations where id = $1', [id])).length
 
+type ToArgs = (claims: { sid: string, jti: string, sub: string }) => string[]
+
 /**
- * Runs a command that cannot reach Redis. Expects its revocation in the record, and in effect at services that reach
- * Redis.
+ * Runs a command that cannot reach Redis. Expects its revocation in the record, and in effect at a service that reaches
+ * Redis. Returns the token.
  */
 async function expectRecorded (
-  t: Test, env: Env, awayUrl: string, toCommand: (claims: { sid: string, jti: string, sub: string }) => string[]
-): Promise<void> {
-  const service = await build(t, env)
+  t: Test, service: FastifyInstance, env: Env, [run, awayUrl, toArgs]: [Commands, string, ToArgs]
+): Promise<string> {
   const { username } = await signUp(service)
   const { access_token: token } = await signIn(service, username)
   const claims = decodeJwt(token) as { sid: string, jti: string, sub: string }
-  const args = toCommand(claims)
-  const line = await fail(t, 1, args, { env: { ...env, REDIS_URL: awayUrl } })
+  const args = toArgs(claims)
+  const line = await run.fail(t, 1, args, { env: { ...env, REDIS_URL: awayUrl } })
   t.ok(line.startsWith(`${onRecord} REDIS_URL: cannot connect to redis://127.0.0.1:`), line)
   t.match(line, /\. Start Redis there, or correct the variable\.$/)
   t.notMatch(line, 'hush')
@@ -38,7 +40,7 @@ async function expectRecorded (
   await until(
     'the service that runs refuses it', async () => outcome(await get(service, '/token', token)) === '401 token_revoked'
   )
-  t.equal(outcome(await get(await build(t, env), '/token', token)), '401 token_revoked', 'and one that starts')
+  return token
 }
 
 t.test('a revocation by a command that cannot reach Redis is recorded, and applied by the service', async t => {
@@ -46,10 +48,19 @@ t.test('a revocation by a command that cannot reach Redis is recorded, and appli
   const redis = await ownRedis(t)
   const stalled = await proxyTo(t, '127.0.0.1', redis.port)
   stalled.stall()
-  await expectRecorded(t, env, 'redis://:hush@127.0.0.1:1', ({ sid }) => ['revoke', '--session', sid])
-  await expectRecorded(t, env, 'redis://127.0.0.1:1', ({ jti }) => ['revoke', '--token', jti])
-  await expectRecorded(t, env, 'redis://127.0.0.1:1', ({ sub }) => ['user', 'disable', sub])
-  await expectRecorded(t, env, `redis://127.0.0.1:${stalled.port}`, ({ sub }) => ['revoke', '--user', sub])
+  const service = await build(t, env)
+  const cases: Array<[Commands, string, ToArgs]> = [
+    [inProcess, 'redis://:hush@127.0.0.1:1', ({ sid }) => ['revoke', '--session', sid]],
+    [inProcess, 'redis://127.0.0.1:1', ({ jti }) => ['revoke', '--token', jti]],
+    [inProcess, 'redis://127.0.0.1:1', ({ sub }) => ['user', 'disable', sub]],
+    [asProcess, `redis://127.0.0.1:${stalled.port}`, ({ sub }) => ['revoke', '--user', sub]]
+  ]
+  const tokens: string[] = []
+  for (const command of cases) tokens.push(await expectRecorded(t, service, env, command))
+  const started = await build(t, env)
+  for (const token of tokens) {
+    t.equal(outcome(await get(started, '/token', token)), '401 token_revoked', 'and a service that starts refuses it')
+  }
 })
 
 /** Starts a service on a Redis of its own, with a user who is signed in. */
@@ -65,7 +76,7 @@ async function startWithOwnRedis (t: Test) {
 t.test('a revocation by command while Redis is down is recorded, and applied when Redis returns', async t => {
   const { redis, env, service, token, sid } = await startWithOwnRedis(t)
   await redis.kill()
-  const line = await fail(t, 1, ['revoke', '--session', sid], { env })
+  const line = await asProcess.fail(t, 1, ['revoke', '--session', sid], { env })
   t.ok(line.startsWith(`${onRecord} REDIS_URL: cannot connect to ${redis.url} (`), line)
   t.equal(await recorded(env, sid), 1)
   await redis.start()

@@ -10,7 +10,9 @@ import { inTerminal } from '../support/terminal.ts'
 import { undisturbed } from '../support/undisturbed.ts'
 import { until } from '../support/wait.ts'
 
-for (const [storage, makeEnv] of [['embedded', embeddedEnv], ['Postgres and Redis', serversEnv]] as const) {
+const storages = [['embedded', embeddedEnv, succeed], ['Postgres and Redis', serversEnv, asProcess.succeed]] as const
+
+for (const [storage, makeEnv, run] of storages) {
   t.test(`${storage}: an administrator created on the command line can sign in and administer`, async t => {
     const env = await makeEnv(t)
     t.match(
@@ -18,7 +20,7 @@ for (const [storage, makeEnv] of [['embedded', embeddedEnv], ['Postgres and Redi
       /^Created the administrator Root with the id [0-9a-f-]{36}\.\n$/
     )
     t.match(
-      await asProcess.succeed(t, ['user', 'create', 'ada'], { env, input: `${password}\r\n`, keepOpen: true }),
+      await run(t, ['user', 'create', 'ada'], { env, input: `${password}\r\n`, keepOpen: true }),
       /^Created the user ada with the id [0-9a-f-]{36}\.\n$/
     )
     const app = await build(t, env)

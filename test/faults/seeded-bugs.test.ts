@@ -21,8 +21,10 @@ const rememberNoRows: Patch = {
   file: 'src/trust/head-poll.ts', find: 'recent = byEntry(found)', replace: 'recent = new Map()'
 }
 
-async function judge (t: Test, { settings = {}, run }: Schedule, patches: Patch[] = []): Promise<Violation[]> {
-  const replicas = await startRecordedReplicas(t, await loadCopy(t, patches), settings)
+const asItIs = await loadCopy(t, [])
+
+async function judge (t: Test, { settings = {}, run }: Schedule, service = asItIs): Promise<Violation[]> {
+  const replicas = await startRecordedReplicas(t, service, settings)
   await run(replicas)
   return findViolations(replicas.recorder.history, bounds)
 }
@@ -35,7 +37,7 @@ for (const [name, schedule] of Object.entries(schedules)) {
 
 for (const { title, patch, schedule, finds } of bugs) {
   t.test(`a service in which ${title} is caught: ${schedule}`, async t => {
-    const violations = await judge(t, schedules[schedule], [patch, rememberNoRows])
+    const violations = await judge(t, schedules[schedule], await loadCopy(t, [patch, rememberNoRows]))
     t.ok(
       violations.some(({ kind }) => kind === finds), violations.map(({ kind, text }) => `${kind}: ${text}`).join('; ')
     )

@@ -1,11 +1,14 @@
-import type { FastifyInstance } from 'fastify'
+import Fastify from 'fastify'
+import fp from 'fastify-plugin'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
+import rateLimits from '../../plugins/rate-limits.ts'
+import { loadConfig } from '../../src/config.ts'
 import type { Counter } from '../../src/limits/counter.ts'
 import { createLimits, type Limits } from '../../src/limits/limits.ts'
 import { createWaitingRoom } from '../../src/limits/waiting-room.ts'
-import { build, onEachStorage, patient, serversEnv, type Env } from '../support/app.ts'
-import { randomName, redisUrl } from '../support/services.ts'
+import { issuer, patient, secret, type Env } from '../support/app.ts'
+import { postgresUrl, randomName, redisUrl, scratchPrefix } from '../support/services.ts'
 
 const strange = async () => false
 const known = async () => true
@@ -20,18 +23,36 @@ async function refusalOf (
   )
 }
 
+/** Opens the limits of the service, in an app that has nothing else: they need no database. */
+async function openLimits (t: Test, env: Env): Promise<Limits> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(fp(async app => { app.decorate('keyEncryptionSecret', secret) }, { name: 'database' }))
+  await app.register(rateLimits, { config: loadConfig({ ISSUER: issuer, ...env }) })
+  return app.limits
+}
+
+const serversEnv = (t: Test): Env => ({
+  KEY_ENCRYPTION_SECRET: secret,
+  DATABASE_URL: postgresUrl(),
+  REDIS_URL: redisUrl(),
+  BLOCKLIST_PREFIX: scratchPrefix(t),
+  ...patient
+})
+
 /** Both storages, and where there are replicas, two of them that take turns. */
 async function onEachLimits (t: Test, settings: Env, test: (t: Test, limits: Limits) => Promise<void>): Promise<void> {
-  await onEachStorage(t, (t, app) => test(t, app.limits), settings)
+  await t.test('embedded', async t => { await test(t, await openLimits(t, settings)) })
+  await t.test('Redis', async t => { await test(t, await openLimits(t, { ...serversEnv(t), ...settings })) })
   await t.test('two replicas', async t => {
-    const env = { ...await serversEnv(t), ...patient, ...settings }
-    await test(t, inTurn(await build(t, env), await build(t, env)))
+    const env = { ...serversEnv(t), ...settings }
+    await test(t, inTurn(await openLimits(t, env), await openLimits(t, env)))
   })
 }
 
-function inTurn (...apps: FastifyInstance[]): Limits {
+function inTurn (...replicas: Limits[]): Limits {
   let turn = 0
-  const next = () => (apps[turn++ % apps.length] as FastifyInstance).limits
+  const next = () => replicas[turn++ % replicas.length] as Limits
   return {
     attemptPassword: guess => next().attemptPassword(guess),
     register: ip => next().register(ip),
@@ -70,11 +91,8 @@ t.test('a right password, or one that could not be checked, does not count again
   await first.fail()
   await second.succeed()
   for (let time = 0; time < 5; time++) await (await attempt()).succeed()
-  t.equal(
-    await refusalOf(limits, 'ada', ip(1)),
-    undefined,
-    'those that were right have not lowered what was counted, nor raised it'
-  )
+  const refusal = await refusalOf(limits, 'ada', ip(1))
+  t.equal(refusal, undefined, 'those that were right have not lowered what was counted, nor raised it')
   await t.rejects(attempt(), { code: 'too_many_requests' })
 }))
 
@@ -182,8 +200,8 @@ t.test('registrations are limited by IP, and refreshes by session', t => onEachL
 }))
 
 t.test('Redis holds no username, only counters, and no key for longer than its window', async t => {
-  const env = await serversEnv(t)
-  const { limits } = await build(t, env)
+  const env = serversEnv(t)
+  const limits = await openLimits(t, env)
   const redis = new Redis(redisUrl())
   t.teardown(() => { redis.disconnect() })
   t.equal(await refusalOf(limits, 'x'.repeat(254), '2001:db8::1'), undefined)
@@ -195,10 +213,8 @@ t.test('Redis holds no username, only counters, and no key for longer than its w
   const patterns = [
     'password-by-account-and-ip:HASH:2001:db8::/64', 'password-by-account:HASH', 'password-by-ip:2001:db8::/64'
   ]
-  const expected = [
-    ...patterns, ...patterns.map(pattern => `${pattern}:under-way`), 'refresh-by-session:a-session',
-    'register-by-ip:203.0.113.1'
-  ]
+  const underWay = patterns.map(pattern => `${pattern}:under-way`)
+  const expected = [...patterns, ...underWay, 'refresh-by-session:a-session', 'register-by-ip:203.0.113.1']
   t.same(keys.map(key => key.replace(/[A-Za-z0-9_-]{43}/, 'HASH')).sort(), expected.sort())
   for (const key of keys) {
     const ttlSeconds = await redis.ttl(prefix + key)

@@ -1,5 +1,5 @@
 import type { Asking, Protocol } from './protocol.ts'
-import { has, isCommitted, noAsk, type Ask, type Redis, type State, type Step } from './state.ts'
+import { changeState, has, isCommitted, noAsk, type Ask, type Redis, type State, type Step } from './state.ts'
 import { checkEvictions } from './projector-steps.ts'
 
 /**
@@ -46,8 +46,15 @@ function positionIn ({ marker }: Redis, state: State, { onlyMarkers }: Asking): 
 const bitsOf = (state: State, test: (logout: State['logouts'][number], index: number) => boolean) =>
   state.logouts.reduce((bits, logout, index) => test(logout, index) ? bits | 1 << index : bits, 0)
 
-const withAsk = (state: State, ask: Ask, faults = 0): State => ({
-  ...state, replica: { ...state.replica, ask }, redisFaultsLeft: state.redisFaultsLeft - faults
+const withAsk = (state: State, ask: Ask, faults = 0): State => {
+  const { phase, recordId, required, marked } = state.replica
+  return changeState(state, {
+    replica: { phase, recordId, required, marked, ask }, redisFaultsLeft: state.redisFaultsLeft - faults
+  })
+}
+
+const openAsk = ({ replica: { recordId, ask: { lastRow } } }: State, position: number, logouts: number): Ask => ({
+  isOpen: 1, recordId, position, logouts, lastRow
 })
 
 function lookUp (state: State, asking: Asking, { redis, where, faults }: Place): Step[] {
@@ -55,7 +62,7 @@ function lookUp (state: State, asking: Asking, { redis, where, faults }: Place):
   // A look-up that finds the entries of all answered logouts accepts no revoked token, and need not ask the record.
   const missing = bitsOf(state, ({ phase }, index) => phase === 'answered' && !has(redis.entries, index))
   if (position === undefined || missing === 0) return []
-  const ask = { ...state.replica.ask, isOpen: 1, recordId: state.replica.recordId, position, logouts: missing }
+  const ask = openAsk(state, position, missing)
   return [
     { label: `a look-up in ${where} finds a marker at ${position} that is behind`, state: withAsk(state, ask, faults) }
   ]
@@ -97,9 +104,7 @@ function judge (before: State, after: State, accepted: number): Step {
 function askBeforeLookUp (state: State, asking: Asking, { redis }: Place): Step[] {
   const position = positionIn(redis, state, asking)
   if (position === undefined || (asking.comparesMarked && position > state.record.marked)) return []
-  const ask = {
-    ...state.replica.ask, isOpen: 1, recordId: state.replica.recordId, position, logouts: rowsAfter(state, position)
-  }
+  const ask = openAsk(state, position, rowsAfter(state, position))
   return [{ label: `the record is asked for rows after ${position}`, state: withAsk(state, ask) }]
 }
 

@@ -1,5 +1,8 @@
 import type { Protocol } from './protocol.ts'
-import { emptyRedis, encode, idleProjector, projectorPhases, type Redis, type State, type Projector } from './state.ts'
+import {
+  changeProjector, changeRedis, changeState, emptyRedis, encode, idleProjector, projectorPhases,
+  type Redis, type State, type Projector
+} from './state.ts'
 
 /**
  * Returns the same numbers for all states that differ only in what does not matter:
@@ -27,7 +30,7 @@ export function swapsProjectors (state: State, protocol: Protocol): boolean {
 function canonical (state: State, protocol: Protocol): State {
   const named = renamed(state, protocol)
   const [a, b] = named.projectors
-  return a !== undefined && b !== undefined && order(a, b) > 0 ? { ...named, projectors: [b, a] } : named
+  return a !== undefined && b !== undefined && order(a, b) > 0 ? changeState(named, { projectors: [b, a] }) : named
 }
 
 const weigh = (projector: Projector) =>
@@ -49,7 +52,7 @@ function renamed (state: State, protocol: Protocol): State {
   const redis = renameHeld(state.redis, projectors, names, gone, protocol)
   const renamedSaved = renameHeld(saved, projectors, names, gone, protocol)
   if (redis === state.redis && renamedSaved === state.saved && projectors === state.projectors) return state
-  return { ...state, redis, saved: renamedSaved, projectors }
+  return changeState(state, { redis, saved: renamedSaved, projectors })
 }
 
 /** The drafts in Redis and in the earlier Redis. The name of a draft is its place here, counted from 1. */
@@ -62,7 +65,7 @@ function renameDrafts (projectors: readonly Projector[], names: Names, protocol:
   return projectors.map(projector => {
     if (projector.token === 0) return projector
     const token = protocol.checks ? nameOf(projector.token, names) : 1
-    return token > 0 ? { ...projector, token } : idleProjector
+    return token > 0 ? changeProjector(projector, { token }) : idleProjector
   })
 }
 
@@ -78,8 +81,10 @@ function renameHeld (
 ): Redis {
   const { entries, marker } = redis
   if ((entries & gone) === 0 && marker.draft === 0) return redis
-  if (marker.draft === 0) return { ...redis, entries: entries & ~gone }
+  if (marker.draft === 0) return changeRedis(redis, { entries: entries & ~gone })
   const name = nameOf(marker.draft, names)
   const draft = protocol.checks && projectors.some(({ token }) => token === name) ? name : somebody
-  return { ...redis, entries: entries & ~gone, marker: { ...marker, draft } }
+  return changeRedis(redis, {
+    entries: entries & ~gone, marker: { recordId: marker.recordId, position: marker.position, draft }
+  })
 }

@@ -1,7 +1,8 @@
 import type { Protocol } from './protocol.ts'
 import { distrust, reconnect } from './replica.ts'
 import {
-  emptyRedis, goneLogout, has, isCommitted, type Log, type Logout, type Redis, type State, type Step
+  changeRedis, changeState, emptyRedis, goneLogout, has, isCommitted,
+  type Log, type Logout, type Redis, type State, type Step
 } from './state.ts'
 
 /**
@@ -12,16 +13,16 @@ import {
 export function stepsOfFaults (state: State, protocol: Protocol): Step[] {
   const steps: Step[] = []
   if (state.redisFaultsLeft > 0) {
-    const after = { ...state, redisFaultsLeft: state.redisFaultsLeft - 1 }
-    steps.push({ label: 'FLUSHALL', state: { ...after, redis: emptyRedis }, note: 'faults of Redis' })
+    const after = changeState(state, { redisFaultsLeft: state.redisFaultsLeft - 1 })
+    steps.push({ label: 'FLUSHALL', state: changeState(after, { redis: emptyRedis }), note: 'faults of Redis' })
     steps.push(restoreRedis(after, protocol))
     if (!same(state.redis, state.saved)) {
-      steps.push({ label: 'a copy of Redis has come this far', state: { ...state, saved: state.redis } })
+      steps.push({ label: 'a copy of Redis has come this far', state: changeState(state, { saved: state.redis }) })
     }
   }
-  if (state.evictionsLeft > 0) steps.push(...evict({ ...state, evictionsLeft: state.evictionsLeft - 1 }))
+  if (state.evictionsLeft > 0) steps.push(...evict(changeState(state, { evictionsLeft: state.evictionsLeft - 1 })))
   if (state.postgresFaultsLeft > 0) {
-    steps.push(...restorePostgres({ ...state, postgresFaultsLeft: state.postgresFaultsLeft - 1 }, protocol))
+    steps.push(...restorePostgres(changeState(state, { postgresFaultsLeft: state.postgresFaultsLeft - 1 }), protocol))
   }
   return steps
 }
@@ -40,7 +41,7 @@ const same = (a: Redis, b: Redis) =>
 function restoreRedis (state: State, protocol: Protocol): Step {
   return {
     label: 'Redis falls back to that copy',
-    state: { ...state, redis: state.saved, replica: reconnect(state.replica, protocol) },
+    state: changeState(state, { redis: state.saved, replica: reconnect(state.replica, protocol) }),
     note: 'faults of Redis'
   }
 }
@@ -56,11 +57,10 @@ function evict (state: State): Step[] {
       ? [
           {
             label: `Redis evicts the entry of logout ${index + 1}, and the replica starts after that`,
-            state: {
-              ...state,
-              redis: { ...redis, entries: redis.entries & ~(1 << index), evicted: 1 },
+            state: changeState(state, {
+              redis: changeRedis(redis, { entries: redis.entries & ~(1 << index), evicted: 1 }),
               replica: distrust(replica)
-            },
+            }),
             note: 'evictions' as const
           }
         ]
@@ -97,7 +97,7 @@ function restoreTo (state: State, record: Log, rows: number): Step {
     logout.phase === 'open' || (isCommitted(logout) && !has(rows, index)) ? goneLogout : logout)
   return {
     label: `Postgres is restored from a backup in which the head is ${record.head}`,
-    state: { ...state, logouts, record },
+    state: changeState(state, { logouts, record }),
     note: 'Postgres restored'
   }
 }

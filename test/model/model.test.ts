@@ -4,7 +4,7 @@ import { findNoRecovery } from './recover.ts'
 import { search, type Found } from './search.ts'
 import type { Bounds } from './state.ts'
 
-/** Together they take some twenty seconds of one core; each fault that is added multiplies them by four or more. */
+/** Together they take some ten seconds of one core; each fault that is added multiplies them by four or more. */
 const wide: Bounds = { logouts: 2, projectors: 2, redisFaults: 1, postgresFaults: 0 }
 const searches: Bounds[] = [
   wide,

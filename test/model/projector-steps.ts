@@ -1,13 +1,13 @@
 import type { Protocol } from './protocol.ts'
 import {
-  idleProjector, isCommitted, noMarker, replaceAt, type Log, type Redis, type State, type Step, type Projector
+  changeRedis, changeState, idleProjector, isCommitted, noMarker, replaceAt,
+  type Log, type Redis, type State, type Step, type Projector
 } from './state.ts'
 
 export const projectorName = (index: number): string => `projector ${'AB'.charAt(index)}`
 
-export const withProjector = (state: State, index: number, projector: Projector): State => ({
-  ...state, projectors: replaceAt(state.projectors, index, projector)
-})
+export const withProjector = (state: State, index: number, projector: Projector): State =>
+  changeState(state, { projectors: replaceAt(state.projectors, index, projector) })
 
 /** Returns a draft name that is not in use. */
 export function freshToken ({ redis, saved, projectors }: State): number {
@@ -24,7 +24,7 @@ export const maySeeHead = (state: State, protocol: Protocol): boolean =>
  */
 export function checkEvictions (state: State, protocol: Protocol): State {
   if (!protocol.notesEvictions || state.redis.evicted === 0) return state
-  return { ...state, redis: { ...state.redis, marker: noMarker, evicted: 0 } }
+  return changeState(state, { redis: changeRedis(state.redis, { marker: noMarker, evicted: 0 }) })
 }
 
 /**
@@ -41,9 +41,9 @@ export function makeRecordId (state: State, index: number, protocol: Protocol): 
     `${projectorName(index)} finds a marker of a record that Postgres has lost, and ${protocol.recordId ? `makes record ${recordIds}` : 'rebuilds all'}`
   return {
     label,
-    state: {
-      ...withProjector(state, index, idleProjector), recordIds, record: { ...state.record, id: recordIds, marked: 0 }
-    },
+    state: changeState(withProjector(state, index, idleProjector), {
+      recordIds, record: { id: recordIds, head: state.record.head, marked: 0 }
+    }),
     note: 'new record ids'
   }
 }
@@ -70,5 +70,5 @@ export function nextPosition ({ logouts }: State, { position, head }: Projector)
 /** Returns Redis with the entry of the row at a position, if there is one. */
 export function writeRow (state: State, position: number): Redis {
   const row = state.logouts.findIndex(logout => isCommitted(logout) && logout.position === position)
-  return row < 0 ? state.redis : { ...state.redis, entries: state.redis.entries | 1 << row }
+  return row < 0 ? state.redis : changeRedis(state.redis, { entries: state.redis.entries | 1 << row })
 }

@@ -1,5 +1,7 @@
 import type { Protocol } from './protocol.ts'
-import type { Marker, State, Step, Projector } from './state.ts'
+import {
+  changeProjector, changeRedis, changeState, type Marker, type State, type Step, type Projector
+} from './state.ts'
 import {
   checkEvictions, freshToken, isOfLostPast, makeRecordId, maySeeHead, nextPosition, refused, projectorName,
   withProjector, writeRow
@@ -27,15 +29,13 @@ function readMarker (state: State, index: number, projector: Projector, protocol
     } else {
       return {
         label: `${name} reads the marker ${record.id}:${position}`,
-        state: withProjector(state, index, { ...projector, phase: 'read', recordId: record.id, position })
+        state: withProjector(state, index, changeProjector(projector, { phase: 'read', recordId: record.id, position }))
       }
     }
   }
   if (!protocol.drafts) {
-    return {
-      label: `${name} finds no marker`,
-      state: withProjector(state, index, { ...projector, phase: 'read', token: 0, recordId: record.id, position: 0 })
-    }
+    const reading = changeProjector(projector, { phase: 'read', token: 0, recordId: record.id, position: 0 })
+    return { label: `${name} finds no marker`, state: withProjector(state, index, reading) }
   }
   const token = freshToken(state)
   const marker: Marker = { recordId: 0, position: 0, draft: token }
@@ -46,10 +46,10 @@ function readMarker (state: State, index: number, projector: Projector, protocol
   const label = `${name} finds ${found} and puts its draft there`
   return {
     label,
-    state: {
-      ...withProjector(state, index, { ...projector, phase: 'read', token, recordId: record.id }),
-      redis: { ...redis, marker }
-    },
+    state: changeState(
+      withProjector(state, index, changeProjector(projector, { phase: 'read', token, recordId: record.id })),
+      { redis: changeRedis(redis, { marker }) }
+    ),
     note: 'rebuilds'
   }
 }
@@ -60,10 +60,13 @@ function readHead (state: State, index: number, projector: Projector, protocol: 
   const full = projector.token !== 0 || (!protocol.drafts && projector.position === 0)
   const label = `${projectorName(index)} reads that the head is ${head}`
   if (!full && projector.position >= head) {
-    return [{ label, state: withProjector(state, index, { ...projector, phase: 'idle', recordId: 0, position: 0 }) }]
+    const idle = changeProjector(projector, { phase: 'idle', recordId: 0, position: 0 })
+    return [{ label, state: withProjector(state, index, idle) }]
   }
-  const record = protocol.recordsMarks ? { ...state.record, marked: Math.max(state.record.marked, head) } : state.record
-  return [{ label, state: { ...withProjector(state, index, { ...projector, phase: 'writing', head }), record } }]
+  const { id, marked } = state.record
+  const record = protocol.recordsMarks ? { id, head, marked: Math.max(marked, head) } : state.record
+  const writing = withProjector(state, index, changeProjector(projector, { phase: 'writing', head }))
+  return [{ label, state: changeState(writing, { record }) }]
 }
 
 function writeNext (state: State, index: number, projector: Projector, protocol: Protocol): Step {
@@ -76,12 +79,13 @@ function writeNext (state: State, index: number, projector: Projector, protocol:
       : { recordId: 0, position: protocol.tellsProgress ? position : 0, draft: projector.token }
   const next: Projector = done
     ? { phase: 'idle', token: 0, recordId: 0, position: 0, head: 0 }
-    : { ...projector, position }
+    : changeProjector(projector, { position })
   const moves =
     marker.draft === 0 ? `the marker to ${projector.recordId}:${position}` : `its draft to position ${position}`
   const label =
     `${projectorName(index)} ${position > 0 ? `writes the entries up to position ${position} and ` : ''}moves ${moves}`
-  return { label, state: { ...withProjector(state, index, next), redis: { ...writeRow(state, position), marker } } }
+  const redis = changeRedis(writeRow(state, position), { marker })
+  return { label, state: changeState(withProjector(state, index, next), { redis }) }
 }
 
 /** Returns true if the marker is what this projector last saw or put there. */

@@ -1,6 +1,6 @@
 import type { Protocol } from './protocol.ts'
 import { distrust, stepsOfReplica } from './replica.ts'
-import { has, idleProjector, isCommitted, type State } from './state.ts'
+import { changeState, has, idleProjector, isCommitted, type State } from './state.ts'
 import { stepsOfProjector } from './projector.ts'
 import { stepsOfWriters } from './writers.ts'
 
@@ -14,7 +14,7 @@ export function findNoRecovery (state: State, protocol: Protocol): string | unde
   while (now.logouts.some(({ phase }) => phase === 'open')) {
     now = stepsOfWriters(now, protocol).find(({ label }) => label.includes('commits'))?.state ?? now
   }
-  now = { ...now, projectors: now.projectors.map(() => idleProjector), replica: distrust(now.replica) }
+  now = changeState(now, { projectors: now.projectors.map(() => idleProjector), replica: distrust(now.replica) })
   for (let steps = 0; steps < 40; steps++) now = stepsOfProjector(now, 0, protocol)[0]?.state ?? now
   now = stepsOfReplica(now, protocol)[1]?.state ?? now
   const note = stepsOfReplica(now, protocol)[0]?.note

@@ -1,6 +1,6 @@
 import type { Protocol } from './protocol.ts'
 import { stepsOfAsking } from './asking.ts'
-import { has, isCommitted, noAsk, type Replica, type State, type Step } from './state.ts'
+import { changeState, has, isCommitted, noAsk, type Replica, type State, type Step } from './state.ts'
 import { checkEvictions } from './projector-steps.ts'
 
 /** Returns the next steps of a replica that checks tokens: compare with Postgres, or look all tokens up. */
@@ -21,10 +21,9 @@ function compare (state: State): Step {
   const label = `the replica reads in Postgres that the marker has to reach ${id}:${required}`
   return {
     label,
-    state: {
-      ...state,
+    state: changeState(state, {
       replica: { phase: 'waiting', recordId: id, required, marked, ask: replica.recordId === id ? replica.ask : noAsk }
-    }
+    })
   }
 }
 
@@ -37,14 +36,15 @@ function lookUp (found: State, protocol: Protocol): Step {
   const replica = seeMarker(state, protocol)
   const what = `a look-up finds ${showMarker(state)}`
   if (replica.phase !== 'trusted' || !marksOurs(state)) {
-    return { label: `${what} and is refused`, state: { ...state, replica }, note: 'look-ups refused (503)' }
+    return { label: `${what} and is refused`, state: changeState(state, { replica }), note: 'look-ups refused (503)' }
   }
   const { logouts, redis: { entries } } = state
   const accepted = logouts.findIndex(({ phase }, index) => phase === 'answered' && !has(entries, index))
   const label = `${what} and is trusted`
   if (accepted >= 0) return { label, state, violation: `the token that logout ${accepted + 1} ended is accepted` }
   const revoked = logouts.some((logout, index) => isCommitted(logout) && has(entries, index))
-  return { label, state: { ...state, replica }, note: revoked ? 'revoked tokens refused' : 'unrevoked tokens accepted' }
+  const note = revoked ? 'revoked tokens refused' : 'unrevoked tokens accepted'
+  return { label, state: changeState(state, { replica }), note }
 }
 
 const marksOurs = ({ redis: { marker }, replica }: State) =>
@@ -63,7 +63,7 @@ function seeMarker (state: State, protocol: Protocol): Replica {
     if (marker.position < replica.required) return replica
     if (protocol.recordsMarks && marker.position > replica.marked) return distrust(replica)
   }
-  return { ...replica, phase: 'trusted', required: 0, marked: 0 }
+  return { phase: 'trusted', recordId: replica.recordId, required: 0, marked: 0, ask: replica.ask }
 }
 
 function showMarker ({ redis: { marker } }: State): string {
@@ -76,7 +76,7 @@ export const distrust = (replica: Replica): Replica => ({
   recordId: replica.recordId,
   required: 0,
   marked: 0,
-  ask: { ...noAsk, lastRow: replica.ask.lastRow }
+  ask: { isOpen: 0, recordId: 0, position: 0, logouts: 0, lastRow: replica.ask.lastRow }
 })
 
 /** Returns a replica after its connection was lost and opened again. */

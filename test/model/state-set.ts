@@ -24,7 +24,8 @@ export function createStateSet (length: number): StateSet {
   let capacity = 2 ** 12
   let words = new Int32Array(capacity * wordsOfState)
   let parents = new Int32Array(capacity)
-  // A hash table with open addressing: each slot has the place of a state, plus one. At most half of the slots are used.
+  // A hash table with open addressing. Each slot has the place of a state, plus one. At most half of the slots are
+  // used.
   let slots = new Int32Array(capacity * 2)
   let size = 0
 

@@ -136,6 +136,34 @@ export function replaceAt<T> (items: readonly T[], index: number, item: T): T[] 
 /** Returns how many numbers {@link encode} makes of a state. */
 export const lengthOf = ({ logouts, projectors }: Bounds): number => 26 + 2 * logouts + 5 * projectors
 
+// All states, and their parts, are made by these functions, or with their properties in this order. The engine then
+// gives them one shape, which makes a search twice as fast as with spreads.
+
+export function changeState (state: State, change: Partial<State>): State {
+  const copy: State = {
+    logouts: state.logouts,
+    record: state.record,
+    recordIds: state.recordIds,
+    redis: state.redis,
+    saved: state.saved,
+    projectors: state.projectors,
+    replica: state.replica,
+    redisFaultsLeft: state.redisFaultsLeft,
+    postgresFaultsLeft: state.postgresFaultsLeft,
+    evictionsLeft: state.evictionsLeft
+  }
+  return Object.assign(copy, change)
+}
+
+export function changeRedis ({ entries, marker, evicted }: Redis, change: Partial<Redis>): Redis {
+  return Object.assign({ entries, marker, evicted }, change)
+}
+
+export function changeProjector (projector: Projector, change: Partial<Projector>): Projector {
+  const { phase, token, recordId, position, head } = projector
+  return Object.assign({ phase, token, recordId, position, head }, change)
+}
+
 /** Encodes a state as small numbers, which {@link decode} decodes. They are valid until the next call. */
 export function encode (state: State): readonly number[] {
   const { record, redis, saved, replica, replica: { ask } } = state
@@ -156,7 +184,7 @@ export function encode (state: State): readonly number[] {
     put(projectorPhases.indexOf(projector.phase)); put(projector.token); put(projector.recordId)
     put(projector.position); put(projector.head)
   }
-  encoded.length = at
+  if (encoded.length !== at) encoded.length = at
   return encoded
 }
 
@@ -169,26 +197,36 @@ export function decode (numbers: readonly number[], bounds: Bounds): State {
     entries: next(), marker: { recordId: next(), position: next(), draft: next() }, evicted: next()
   })
   const record = { id: next(), head: next(), marked: next() }
-  return {
-    record,
-    recordIds: next(),
-    redis: redis(),
-    saved: redis(),
-    replica: {
-      phase: replicaPhases[next()] ?? 'untrusted',
-      recordId: next(),
-      required: next(),
-      marked: next(),
-      ask: { isOpen: next(), recordId: next(), position: next(), logouts: next(), lastRow: next() }
-    },
-    redisFaultsLeft: next(),
-    postgresFaultsLeft: next(),
-    evictionsLeft: next(),
-    logouts: Array.from({ length: bounds.logouts }, () => ({
-      phase: logoutPhases[next()] ?? 'idle', position: next()
-    })),
-    projectors: Array.from({ length: bounds.projectors }, () => ({
+  const recordIds = next()
+  const [inRedis, saved] = [redis(), redis()]
+  const replica: Replica = {
+    phase: replicaPhases[next()] ?? 'untrusted',
+    recordId: next(),
+    required: next(),
+    marked: next(),
+    ask: { isOpen: next(), recordId: next(), position: next(), logouts: next(), lastRow: next() }
+  }
+  const [redisFaultsLeft, postgresFaultsLeft, evictionsLeft] = [next(), next(), next()]
+  const logouts: Logout[] = []
+  while (logouts.length < bounds.logouts) {
+    logouts.push({ phase: logoutPhases[next()] ?? 'idle', position: next() })
+  }
+  const projectors: Projector[] = []
+  while (projectors.length < bounds.projectors) {
+    projectors.push({
       phase: projectorPhases[next()] ?? 'idle', token: next(), recordId: next(), position: next(), head: next()
-    }))
+    })
+  }
+  return {
+    logouts,
+    record,
+    recordIds,
+    redis: inRedis,
+    saved,
+    projectors,
+    replica,
+    redisFaultsLeft,
+    postgresFaultsLeft,
+    evictionsLeft
   }
 }

@@ -1,5 +1,5 @@
 import type { Protocol } from './protocol.ts'
-import { goneLogout, replaceAt, type Logout, type Redis, type State, type Step } from './state.ts'
+import { changeRedis, changeState, goneLogout, replaceAt, type Logout, type State, type Step } from './state.ts'
 
 const name = (index: number) => `logout ${index + 1}`
 
@@ -7,25 +7,27 @@ const name = (index: number) => `logout ${index + 1}`
 export function stepsOfWriters (state: State, protocol: Protocol): Step[] {
   const steps: Step[] = []
   for (const [index, logout] of state.logouts.entries()) {
+    const { position } = logout
     if (logout.phase === 'idle') {
       if (index === 0 || state.logouts[index - 1]?.phase !== 'idle') steps.push(open(state, index))
       break
     }
     if (logout.phase === 'open') {
       steps.push({
-        label: `${name(index)} commits position ${logout.position}`,
-        state: change(state, index, { ...logout, phase: 'committed' })
+        label: `${name(index)} commits position ${position}`,
+        state: change(state, index, { phase: 'committed', position })
       })
       steps.push({ label: `${name(index)} is rolled back`, state: change(state, index, goneLogout) })
     }
     if (logout.phase === 'committed' || logout.phase === 'recorded') {
-      const state200 = change(write(state, index, logout, protocol), index, { ...logout, phase: 'answered' })
+      const written = write(state, index, logout, protocol)
+      const state200 = change(written, index, { phase: 'answered', position })
       steps.push({
         label: `${name(index)} writes its entry and is answered 200`, state: state200, note: 'logouts answered 200'
       })
     }
     if (logout.phase === 'committed') {
-      const late = change(write(state, index, logout, protocol), index, { ...logout, phase: 'recorded' })
+      const late = change(write(state, index, logout, protocol), index, { phase: 'recorded', position })
       steps.push({
         label: `the entry of ${name(index)}, answered 503, is written late`, state: late, note: 'commands executed late'
       })
@@ -38,21 +40,22 @@ export function stepsOfWriters (state: State, protocol: Protocol): Step[] {
  * Takes the lock, shared, and a position. Postgres gives out positions in order, and they are committed in any order.
  */
 function open (state: State, index: number): Step {
-  const head = state.record.head + 1
+  const { id, head: last, marked } = state.record
+  const head = last + 1
   return {
     label: `${name(index)} is given position ${head}`,
-    state: { ...change(state, index, { phase: 'open', position: head }), record: { ...state.record, head } }
+    state: changeState(change(state, index, { phase: 'open', position: head }), { record: { id, head, marked } })
   }
 }
 
 function write (state: State, index: number, { position }: Logout, protocol: Protocol): State {
-  const redis: Redis = { ...state.redis, entries: state.redis.entries | 1 << index }
+  const redis = changeRedis(state.redis, { entries: state.redis.entries | 1 << index })
   if (!protocol.writersMove || (redis.marker.recordId === state.record.id && redis.marker.position >= position)) {
-    return { ...state, redis }
+    return changeState(state, { redis })
   }
-  return { ...state, redis: { ...redis, marker: { recordId: state.record.id, position, draft: 0 } } }
+  const marker = { recordId: state.record.id, position, draft: 0 }
+  return changeState(state, { redis: changeRedis(redis, { marker }) })
 }
 
-const change = (state: State, index: number, logout: Logout): State => ({
-  ...state, logouts: replaceAt(state.logouts, index, logout)
-})
+const change = (state: State, index: number, logout: Logout): State =>
+  changeState(state, { logouts: replaceAt(state.logouts, index, logout) })

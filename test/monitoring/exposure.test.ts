@@ -2,7 +2,7 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { findFreePort } from '../../scripts/services/programs.ts'
-import { build, embeddedEnv, serversEnv, type Env } from '../support/app.ts'
+import { build, serversEnv } from '../support/app.ts'
 import { keepLog } from '../support/log.ts'
 import { labelsOf, parseMetrics } from '../support/metrics.ts'
 import { signUp, signUpAdmin, signUpWithSessions } from '../support/people.ts'
@@ -17,16 +17,6 @@ const textFormat = 'text/plain; version=0.0.4; charset=utf-8'
 const scrape = (app: FastifyInstance, authorization?: string) =>
   send(app, 'GET /metrics', { headers: authorization === undefined ? {} : { authorization } })
 
-/** The app with a listener of its own for metrics, and the address of that. */
-async function withListener (
-  t: Test,
-  settings: Env = {}
-): Promise<{ app: FastifyInstance; address: string; log: () => string }> {
-  const { logger, text } = keepLog()
-  const app = await build(t, { ...await embeddedEnv(t), METRICS_PORT: '0', ...settings }, logger)
-  return { app, address: String(await app.listenForScrapes()), log: text }
-}
-
 /** Opens a connection, and sends a request that stays incomplete. */
 async function beginScrape (t: Test, port: number): Promise<void> {
   const socket = connect(port, '127.0.0.1')
@@ -36,14 +26,14 @@ async function beginScrape (t: Test, port: number): Promise<void> {
 }
 
 t.test('without METRICS_PORT and METRICS_TOKEN there are no metrics', async t => {
-  const app = await build(t, await embeddedEnv(t))
+  const app = await build(t, await serversEnv(t))
   expectError(t, await scrape(app), 404, 'not_found')
   t.equal(await app.listenForScrapes(), undefined)
 })
 
 t.test('with METRICS_TOKEN the main port shows metrics only to requests that have the token', async t => {
   const { logger, text } = keepLog()
-  const app = await build(t, { ...await embeddedEnv(t), METRICS_TOKEN: token }, logger)
+  const app = await build(t, { ...await serversEnv(t), METRICS_TOKEN: token }, logger)
   for (const authorization of [undefined, '', 'Bearer', 'Bearer ', `Basic ${token}`, token]) {
     const answer = await scrape(app, authorization)
     expectError(t, answer, 401, 'authorization_required', String(authorization))
@@ -65,7 +55,9 @@ t.test('with METRICS_TOKEN the main port shows metrics only to requests that hav
 })
 
 t.test('METRICS_PORT opens a listener that answers /metrics and nothing else', async t => {
-  const { app, address, log } = await withListener(t, { METRICS_TOKEN: token })
+  const { logger, text: log } = keepLog()
+  const app = await build(t, { ...await serversEnv(t), METRICS_PORT: '0', METRICS_TOKEN: token }, logger)
+  const address = String(await app.listenForScrapes())
   const answer = await fetch(`${address}/metrics`)
   t.equal(answer.status, 200)
   t.equal(answer.headers.get('content-type'), textFormat)
@@ -91,14 +83,13 @@ t.test('METRICS_PORT opens a listener that answers /metrics and nothing else', a
     'not_found',
     'the main port has none then, whatever is sent'
   )
-})
 
-t.test('the metrics listener closes with the app, although connections are open', async t => {
-  const { app, address } = await withListener(t)
-  await (await fetch(`${address}/metrics`)).text()
-  await beginScrape(t, Number(new URL(address).port))
-  await app.close()
-  await t.rejects(fetch(`${address}/metrics`))
+  await t.test('the metrics listener closes with the app, although connections are open', async t => {
+    await (await fetch(`${address}/metrics`)).text()
+    await beginScrape(t, Number(new URL(address).port))
+    await app.close()
+    await t.rejects(fetch(`${address}/metrics`))
+  })
 })
 
 t.test('a METRICS_PORT that is in use stops the start with one line', async t => {
@@ -106,7 +97,7 @@ t.test('a METRICS_PORT that is in use stops the start with one line', async t =>
   await new Promise<void>(resolve => { taken.listen(0, '127.0.0.1', resolve) })
   t.teardown(() => { taken.close() })
   const { port } = taken.address() as AddressInfo
-  const { ended, output } = spawnServer(t, { ...await embeddedEnv(t), PORT: '0', METRICS_PORT: String(port) })
+  const { ended, output } = spawnServer(t, { ...await serversEnv(t), PORT: '0', METRICS_PORT: String(port) })
   t.equal(await ended, 1)
   t.same(
     output()
@@ -121,7 +112,7 @@ t.test('a METRICS_PORT that is in use stops the start with one line', async t =>
 
 t.test('a server answers metrics on METRICS_PORT, and SIGTERM ends it before its open connections end', async t => {
   const port = await findFreePort()
-  const server = await startServer(t, { ...await embeddedEnv(t), METRICS_PORT: String(port) })
+  const server = await startServer(t, { ...await serversEnv(t), METRICS_PORT: String(port) })
   t.match(server.output(), `Metrics: http://127.0.0.1:${port}/metrics`)
   t.match(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text(), 'nodejs_eventloop_lag_p99_seconds')
   t.equal((await fetch(`${server.address}/metrics`)).status, 404)

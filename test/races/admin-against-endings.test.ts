@@ -84,8 +84,9 @@ async function race (stage: Stage, chief: string, held: RaceAct, free: RaceAct, 
   return problems
 }
 
+const stage = await setStage(t)
+
 t.test('an administrator who loses the right mid-request finishes first or changes nothing, at every step', async t => {
-  const stage = await setStage(t)
   const { username } = await stage.addUser('admin')
   const { access_token: chief } = await signIn(stage.one, username)
   for (const [actName, act] of Object.entries(acts)) {
@@ -97,7 +98,6 @@ t.test('an administrator who loses the right mid-request finishes first or chang
 })
 
 t.test('two administrators who end each other\'s session at once do not deadlock, at every step', async t => {
-  const stage = await setStage(t)
   for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
     const [one, two] = (await Promise.all(
       [0, 1].map(async () => await signIn(stage.one, (await stage.addUser('admin')).username))

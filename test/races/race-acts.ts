@@ -93,13 +93,7 @@ export const contenders = {
 
 /** Every way in which the session ends. */
 export const endings: RaceAct[] = [
-  {
-    name: 'logout',
-    run: (scene, app) => logOut(app, newest(scene).access_token),
-    done: ['200'],
-    refused: gone,
-    ends: ['it']
-  },
+  contenders.logout,
   {
     name: 'logout of all',
     run: (scene, app) => send(app, 'POST /logout?scope=all', { token: tokenOfOther(scene) }),
@@ -192,11 +186,5 @@ export const endings: RaceAct[] = [
     done: ['200'],
     ends: all
   },
-  {
-    name: 'reuse',
-    run: (scene, app) => refresh(app, spent(scene, 2)),
-    done: ['401 refresh_token_reused', '401 token_revoked'],
-    ends: ['it'],
-    rotations: 2
-  }
+  contenders.reuse
 ]

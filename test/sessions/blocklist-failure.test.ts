@@ -2,12 +2,14 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { decodeJwt } from 'jose'
 import t from 'tap'
 import type { Revocation } from '../../src/entries/revocation.ts'
-import { onEachStorage } from '../support/app.ts'
+import { shareStorages } from '../support/app.ts'
 import { breakBlocklist, holdProjector, recordTrips } from '../support/blocklist.ts'
 import { query } from '../support/database.ts'
 import { password, signUp, signUpAdmin, signUpWithSessions, type Pair } from '../support/people.ts'
 import { expectError, logOut, refresh, send } from '../support/requests.ts'
 import { claimsOf, isAccepted, sessionIdOf } from '../support/sessions.ts'
+
+const onEachStorage = shareStorages(t, { REFRESH_GRACE: '0', MAX_SESSIONS: '3' })
 
 interface Scene {
   id: string
@@ -184,7 +186,7 @@ t.test('reuse of a refresh token that cannot be confirmed is 503, and the next u
   t.same(await Promise.all([{ ...pair, refresh_token: spent }, next].map(each => isAccepted(app, each))), [
     false, false
   ])
-}, { REFRESH_GRACE: '0' }))
+}))
 
 t.test('a login that ends the oldest session succeeds while the blocklist fails, and ends no other', t => onEachStorage(t, async (t, app) => {
   const { id, username, sessions } = await signUpWithSessions(app, 3)
@@ -207,14 +209,14 @@ t.test('a login that ends the oldest session succeeds while the blocklist fails,
   repair()
   expectError(t, await refresh(app, oldest.refresh_token), 401, 'token_revoked', 'a 401 writes the revocation first')
   t.same(await Promise.all([oldest, newest].map(pair => isAccepted(app, pair))), [false, true])
-}, { MAX_SESSIONS: '3' }))
+}))
 
 t.test('a login writes the session that it ends to the blocklist, and not those of earlier logins', t => onEachStorage(t, async (t, app) => {
-  const { username, sessions } = await signUpWithSessions(app, 2)
+  const { username, sessions } = await signUpWithSessions(app, 3)
   const login = () => send(app, 'POST /login', { body: { username, password } })
   for (const pair of sessions) {
     const trips = await recordTrips(app, async () => { t.equal((await login()).statusCode, 200) })
     t.same(trips.map(trip => trip.map(({ id }) => id)), [[sessionIdOf(pair)]])
     t.notOk(await isAccepted(app, pair))
   }
-}, { MAX_SESSIONS: '2' }))
+}))

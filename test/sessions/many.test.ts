@@ -1,11 +1,14 @@
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
-import { onEachStorage } from '../support/app.ts'
+import { shareStorages } from '../support/app.ts'
 import { recordTrips } from '../support/blocklist.ts'
 import { countSessionUpdates, query } from '../support/database.ts'
 import { password, signUp, signUpAdmin, type Pair } from '../support/people.ts'
 import { get, send } from '../support/requests.ts'
 
+const onEachStorage = shareStorages(t, {
+  MAX_SESSIONS: '1', DATABASE_DEADLINE_MS: '20000', BLOCKLIST_DEADLINE_MS: '5000'
+})
 const copies = 120
 const newPassword = 'a wholly different pass phrase'
 
@@ -85,7 +88,7 @@ t.test('the end of many sessions takes one trip to the blocklist and one UPDATE,
     )
     t.equal(listed.size, ended, name)
   }
-}, { MAX_SESSIONS: '1000' }))
+}))
 
 t.test('a logout of more sessions than a statement has parameters is recorded, and tokens are refused', t => onEachStorage(t, async (t, app) => {
   const { id, pair: mine } = await signUp(app)
@@ -96,14 +99,14 @@ t.test('a logout of more sessions than a statement has parameters is recorded, a
   t.equal(trips.flat().length, 14_002, 'each session, and the token itself')
   const recorded = await query(
     app,
-    'select scope, subject::text, reason, count(*)::int as count, count(distinct id)::int as ids, min(expires_at) > now() as live from revocations group by 1, 2, 3 order by 1'
+    `select scope, reason, count(*)::int as count, count(distinct id)::int as ids, min(expires_at) > now() as live from revocations where subject = '${id}' group by 1, 2 order by 1`
   )
   t.same(recorded, [
-    { scope: 'session', subject: id, reason: 'logout', count: 14_001, ids: 14_001, live: true },
-    { scope: 'token', subject: id, reason: 'logout', count: 1, ids: 1, live: true }
+    { scope: 'session', reason: 'logout', count: 14_001, ids: 14_001, live: true },
+    { scope: 'token', reason: 'logout', count: 1, ids: 1, live: true }
   ])
   t.equal((await get(app, '/token', mine.access_token)).json().error, 'token_revoked')
-}, { DATABASE_DEADLINE_MS: '20000', BLOCKLIST_DEADLINE_MS: '5000' }))
+}))
 
 t.test('a login ends 14,001 sessions beyond MAX_SESSIONS', t => onEachStorage(t, async (t, app) => {
   const { id, username, pair: first } = await signUp(app)
@@ -118,4 +121,4 @@ t.test('a login ends 14,001 sessions beyond MAX_SESSIONS', t => onEachStorage(t,
     [{ count: 14_001 }]
   )
   t.equal((await get(app, '/token', first.access_token)).json().error, 'token_revoked')
-}, { DATABASE_DEADLINE_MS: '20000', BLOCKLIST_DEADLINE_MS: '5000', MAX_SESSIONS: '1' }))
+}))

@@ -1,5 +1,5 @@
 import { mkdtempSync } from 'node:fs'
-import { cp, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
@@ -9,7 +9,7 @@ import { loadConfig, type Config } from '../../src/config.ts'
 import { databaseOfTest, redisUrl, scratchDatabase, scratchPrefix } from './services.ts'
 import { quickHash } from './hasher.ts'
 import type { Owner } from './teardown.ts'
-import { copyPostgresTemplate, embeddedTemplate } from './templates.ts'
+import { copyFolder, copyPostgresTemplate, embeddedTemplate } from './templates.ts'
 
 export type Env = Record<string, string>
 
@@ -34,7 +34,7 @@ export function freshEmbeddedEnv (t: Test): Env {
  */
 export async function embeddedEnv (t: Test): Promise<Env> {
   const env = freshEmbeddedEnv(t)
-  await cp(await embeddedTemplate(), String(env['DATA_DIR']), { recursive: true })
+  copyFolder(await embeddedTemplate(), String(env['DATA_DIR']))
   return env
 }
 
@@ -74,12 +74,10 @@ export function buildUnready (t: Test, config: Config, logger: LoggerOptions | f
 /** For tests in which the servers answer. On a busy machine they may take longer than the default deadlines. */
 export const patient: Env = { BLOCKLIST_DEADLINE_MS: '5000', DATABASE_DEADLINE_MS: '20000' }
 
+type StorageTest = (t: Test, app: FastifyInstance, env: Env) => Promise<void>
+
 /** Runs the same test on the embedded mode and on the real servers. */
-export async function onEachStorage (
-  t: Test,
-  test: (t: Test, app: FastifyInstance, env: Env) => Promise<void>,
-  settings: Env = {}
-): Promise<void> {
+export async function onEachStorage (t: Test, test: StorageTest, settings: Env = {}): Promise<void> {
   await t.test('embedded', async t => {
     const env = { ...await embeddedEnv(t), ...settings }
     await test(t, await build(t, env), env)
@@ -88,4 +86,36 @@ export async function onEachStorage (
     const env = { ...await serversEnv(t), ...patient, ...settings }
     await test(t, await build(t, env), env)
   })
+}
+
+/**
+ * Returns a function that runs a test as {@link onEachStorage} does, and gives all tests the same two apps. To build
+ * both for each test takes more than a second of processor time. Such tests must use users of their own, and undo what
+ * they do to the apps.
+ *
+ * @param owner the test at whose end the apps are closed; `t` of the file for all its tests
+ */
+export function shareStorages (
+  owner: Test, settings: Env = {}
+): (t: Test, test: StorageTest) => Promise<void> {
+  const storages: Array<[name: string, env: () => Promise<Env>]> = [
+    ['embedded', () => embeddedEnv(owner)],
+    ['Postgres and Redis', async () => ({ ...await serversEnv(owner), ...patient })]
+  ]
+  const built = new Map<string, { app: FastifyInstance, env: Env }>()
+  return async (t, test) => {
+    for (const [name, makeEnv] of storages) {
+      await t.test(name, async t => {
+        const { app, env } = built.get(name) ?? await buildShared(name, makeEnv)
+        await test(t, app, env)
+      })
+    }
+  }
+
+  async function buildShared (name: string, makeEnv: () => Promise<Env>) {
+    const env = { ...await makeEnv(), ...settings }
+    const shared = { app: await build(owner, env), env }
+    built.set(name, shared)
+    return shared
+  }
 }

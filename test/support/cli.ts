@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream'
 import type { Test } from 'tap'
 import { run } from '../../src/cli/run.ts'
 import { scratchFolder, type Env } from './app.ts'
-import { compiledFile } from './server-process.ts'
+import { compiledFile, nodeArgs } from './server-process.ts'
 import { undisturbed } from './undisturbed.ts'
 
 /** The end of a command, and its output. */
@@ -59,7 +59,7 @@ const tooLongMs = 60_000
 
 /** Runs each command as a process of its own, compiled, in a folder without a .env. That takes a second each time. */
 export const asProcess: Commands = commandsBy(async (t, args, { env = {}, input = '', keepOpen } = {}) => {
-  const child = spawn(...undisturbed(process.execPath, [compiledFile('cli.js'), ...args], env), {
+  const child = spawn(...undisturbed(process.execPath, [...nodeArgs, compiledFile('cli.js'), ...args], env), {
     cwd: scratchFolder(t),
     env: { PATH: process.env['PATH'], ...env },
     stdio: 'pipe',

@@ -8,6 +8,12 @@ import { until } from './wait.ts'
 
 type Program = 'server.js' | 'cli.js'
 
+/**
+ * The options of Node for a process. Without this one, Node optimizes the WebAssembly of the embedded Postgres. That
+ * takes a second of processor time for each process, and a short test gains nothing from it.
+ */
+export const nodeArgs = ['--liftoff-only']
+
 /** The largest output that is kept, in characters: a process that runs for hours prints more. */
 const maxOutputKept = 1_000_000
 
@@ -27,7 +33,7 @@ export function spawnServer (
 ): Omit<ServerProcess, 'address'> {
   const { cwd = scratchFolder(t), ...rest } = env
   // In a folder of its own, so that no .env is read by accident.
-  const child = spawn(...undisturbed(process.execPath, [compiledFile(name), ...args], rest), {
+  const child = spawn(...undisturbed(process.execPath, [...nodeArgs, compiledFile(name), ...args], rest), {
     cwd, env: { PATH: process.env['PATH'], ...rest }, stdio: ['ignore', 'pipe', 'pipe']
   })
   let output = ''

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync } from 'node:fs'
+import {
+  chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, statSync
+} from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { servicesDir } from '../../scripts/services/state.ts'
@@ -34,6 +36,19 @@ export async function embeddedTemplate (): Promise<string> {
     await rm(made, { recursive: true })
   }
   return template
+}
+
+/**
+ * Copies a folder into another, which may exist. For the thousand files of a database, `cp` of `node:fs/promises` takes
+ * a second of processor time, and this takes 50 ms.
+ */
+export function copyFolder (from: string, to: string): void {
+  mkdirSync(to, { recursive: true })
+  chmodSync(to, statSync(from).mode)
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    if (entry.isDirectory()) copyFolder(join(from, entry.name), join(to, entry.name))
+    else copyFileSync(join(from, entry.name), join(to, entry.name))
+  }
 }
 
 let postgresTemplate: Promise<string> | undefined

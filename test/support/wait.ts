@@ -1,9 +1,11 @@
-/** Asks again and again until the answer is true. Rejects if that takes too long. */
-export async function until (what: string, isSo: () => Promise<boolean> | boolean, withinMs = 10_000): Promise<void> {
+/** Asks again and again until the answer is true, with a pause between. Rejects if that takes too long. */
+export async function until (
+  what: string, isSo: () => Promise<boolean> | boolean, withinMs = 10_000, pauseMs = 10
+): Promise<void> {
   const giveUpAt = performance.now() + withinMs
   while (!await isSo()) {
     if (performance.now() > giveUpAt) throw new Error(`Not within ${withinMs} ms: ${what}.`)
-    await new Promise(resolve => setTimeout(resolve, 10))
+    await new Promise(resolve => setTimeout(resolve, pauseMs))
   }
 }
 

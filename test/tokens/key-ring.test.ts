@@ -7,17 +7,21 @@ import { signingKeys } from '../../src/db/tables.ts'
 import { createKeyEncryption } from '../../src/tokens/key-encryption.ts'
 import { createKeyRepository } from '../../src/tokens/key-repository.ts'
 import { openKeyRing } from '../../src/tokens/key-ring.ts'
-import { secret } from '../support/app.ts'
-import { scratchDatabase } from '../support/services.ts'
+import { embeddedEnv, secret } from '../support/app.ts'
+import { databaseOfTest } from '../support/services.ts'
+import { copyPostgresTemplate } from '../support/templates.ts'
 
+const databases: Record<string, Database> = {
+  embedded: await openEmbedded((await embeddedEnv(t))['DATA_DIR']),
+  Postgres: await openPostgres({ url: await databaseOfTest(t, copyPostgresTemplate), deadlineMs: 2_000 })
+}
+t.teardown(() => Promise.all(Object.values(databases).map(database => database.close())))
+
+/** Runs a test on each database, with no signing key in it. */
 async function onEachDatabase (t: Test, test: (t: Test, database: Database) => Promise<void>): Promise<void> {
-  for (const [name, open] of Object.entries({
-    embedded: () => openEmbedded(),
-    Postgres: async () => await openPostgres({ url: await scratchDatabase(t), deadlineMs: 2_000 })
-  })) {
+  for (const [name, database] of Object.entries(databases)) {
     await t.test(name, async t => {
-      const database = await open()
-      t.teardown(() => database.close())
+      await database.run(db => db.delete(signingKeys))
       await test(t, database)
     })
   }

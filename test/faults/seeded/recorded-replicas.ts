@@ -5,8 +5,9 @@ import { password } from '../../support/people.ts'
 import type { Proxy } from '../../support/proxy.ts'
 import { ownRedis, type OwnRedis } from '../../support/redis-server.ts'
 import { proxied } from '../../support/replicas.ts'
-import { scratchDatabase } from '../../support/services.ts'
+import { databaseOfTest } from '../../support/services.ts'
 import type { Owner } from '../../support/teardown.ts'
+import { copyPostgresTemplate } from '../../support/templates.ts'
 import { until } from '../../support/wait.ts'
 import { answerOf, type Operation } from '../history/operations.ts'
 import { createRecorder, type Recorder, type Target, type Tokens } from '../history/recorder.ts'
@@ -51,7 +52,7 @@ export async function startRecordedReplicas (
   t: Owner, { buildApp, loadConfig }: Service, settings: Env
 ): Promise<RecordedReplicas> {
   const redis = await ownRedis(t)
-  const databaseUrl = await scratchDatabase(t)
+  const databaseUrl = await databaseOfTest(t, copyPostgresTemplate)
   const { env, proxy: postgres } = await proxied(t, {
     ISSUER: issuer,
     KEY_ENCRYPTION_SECRET: secret,
@@ -136,7 +137,7 @@ export async function startRecordedReplicas (
           (await useAt(first, tokens)).status === 200 &&
           (await useAt(second, tokens)).status === 200
         )
-      }, 20_000)
+      }, 20_000, 50)
       recorder.history.recoveries.push(recorder.now())
     }
   }
