@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { transformSync } from 'esbuild'
 import t from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
 import { embeddedEnv, scratchFolder, serversEnv } from '../support/app.ts'
@@ -46,13 +47,14 @@ t.test('a wrong setting is answered with the line in the README', async t => {
 for (const document of ['README.md', 'docs/protect-an-api.md', 'docs/plugin.md']) {
   t.test(`the app in ${document} accepts a token until its logout`, async t => {
     const [code = ''] = blocks(read(document), 'ts')
-    const file = join(scratchFolder(t), 'app.mts')
-    writeFileSync(file, code
+    const file = join(scratchFolder(t), 'app.mjs')
+    const adapted = code
       .replace("'signout'", JSON.stringify(pathToFileURL(join(packageRoot, 'dist', 'plugins', 'auth', 'auth.js')).href))
       .replace("'fastify'", JSON.stringify(import.meta.resolve('fastify')))
-      .replace('my-app:', scratchPrefix(t)))
+      .replace('my-app:', scratchPrefix(t))
+    writeFileSync(file, transformSync(adapted, { loader: 'ts' }).code)
     const { stdout, stderr, status } = spawnSync(process.execPath, [
-      '--import', import.meta.resolve('tsx'), '--input-type=module', '-e', askThrice(pathToFileURL(file).href)
+      '--input-type=module', '-e', askThrice(pathToFileURL(file).href)
     ], { encoding: 'utf8', timeout: 60_000, env: { PATH: process.env['PATH'], REDIS_URL: redisUrl() } })
     t.equal(status, 0, stderr)
     t.equal(stdout.trim(), '[200,200,401]')

@@ -117,7 +117,7 @@ t.test('every script of package.json with options of its own prints its usage wi
     t.equal(await ended, 0, name)
     t.match(output(), new RegExp(`^Usage: npm run ${name}( |$)`, 'm'), name)
   }
-  for (const name of names) await expectUsage(name, runCompiled(t, name, ['--help']))
+  await Promise.all(names.map(name => expectUsage(name, runCompiled(t, name, ['--help']))))
   await expectUsage('settings', npmRun(t, ['settings', '--', '--help']))
 })
 
