@@ -59,7 +59,7 @@ child.on('close', code => {
   process.exitCode = code === 0 && count('total') === 0 ? 1 : code ?? 1
 })
 
-/** Returns the files to run: those that stay alone, which take longest, and then those that load several others. */
+/** Returns the files to run: those that stay alone, and those that load several others. */
 function allTests () {
   const files = readdirSync(tests, { recursive: true })
     .filter(path => path.endsWith('.test.js') && !(isQuick && isIn(slow, path)))

@@ -1,10 +1,8 @@
-/** Returns a function that is made when it is called first. */
-export function lazily<Arguments extends unknown[], Result> (
-  make: () => (...args: Arguments) => Result
-): (...args: Arguments) => Result {
-  let made: ((...args: Arguments) => Result) | undefined
-  return (...args) => {
+/** Returns a function of one argument that is made when it is called first. It is on the way of every request. */
+export function lazily<Argument, Result> (make: () => (argument: Argument) => Result): (argument: Argument) => Result {
+  let made: ((argument: Argument) => Result) | undefined
+  return argument => {
     made ??= make()
-    return made(...args)
+    return made(argument)
   }
 }

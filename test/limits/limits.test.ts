@@ -92,7 +92,7 @@ t.test('a right password, or one that could not be checked, does not count again
   await second.succeed()
   for (let time = 0; time < 5; time++) await (await attempt()).succeed()
   const refusal = await refusalOf(limits, 'ada', ip(1))
-  t.equal(refusal, undefined, 'those that were right have not lowered what was counted, nor raised it')
+  t.equal(refusal, undefined, 'right passwords and abandoned attempts have not changed the count')
   await t.rejects(attempt(), { code: 'too_many_requests' })
 }))
 

@@ -40,7 +40,7 @@ const weigh = (projector: Projector) =>
       16 * (projector.head + 16 * (projector.recordId + 16 * projectorPhases.indexOf(projector.phase))))
 const order = (a: Projector, b: Projector) => weigh(b) - weigh(a)
 
-const somebody = 9
+const anotherDraft = 9
 
 // A search calls these for every step, so they copy only what changes.
 
@@ -83,7 +83,7 @@ function renameHeld (
   if ((entries & gone) === 0 && marker.draft === 0) return redis
   if (marker.draft === 0) return changeRedis(redis, { entries: entries & ~gone })
   const name = nameOf(marker.draft, names)
-  const draft = protocol.checks && projectors.some(({ token }) => token === name) ? name : somebody
+  const draft = protocol.checks && projectors.some(({ token }) => token === name) ? name : anotherDraft
   return changeRedis(redis, {
     entries: entries & ~gone, marker: { recordId: marker.recordId, position: marker.position, draft }
   })

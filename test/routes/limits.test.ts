@@ -192,17 +192,17 @@ t.test('a forged X-Forwarded-For is ignored from an untrusted host, and before e
   t.same(
     await statusesOf(3, () => register(app, from('10.0.0.1', `198.51.100.4:${port++}`))),
     [201, 201, 429],
-    'a port makes no other client'
+    'two ports of one address count as one client'
   )
   t.same(
     await statusesOf(2, () => register(app, from('10.0.0.1', `[2001:db8:1::${port++}]:443`))),
     [201, 201],
-    'nor do brackets hide one'
+    'an IPv6 address may have brackets'
   )
   t.same(
     await statusesOf(3, () => register(app, from('10.0.0.1', `unknown-${port++}`))),
     [201, 201, 429],
-    'what is no address is one place'
+    'all texts that are not addresses count as one client'
   )
 }))
 
