@@ -84,16 +84,16 @@ export const topologyRows = {
     promise: 'P2',
     fault: 'The move of a slot is broken off half-way, and leaves the marker',
     get: '503 `revocation_unavailable`, until the shard is rebuilt from the record',
-    within: 'at once',
-    never: '200 for a revoked token',
+    within: 'noticed by the next look-up of the shard, or within a second',
+    never: '200 for a revoked token, once noticed',
     recovers: 'automatically'
   },
   primaryDiesInMove: {
     promise: 'P2',
     fault: 'A primary dies in a slot move; its Redis replica has only the marker',
     get: '503 `revocation_unavailable`, until the shard is rebuilt from the record',
-    within: 'at once',
-    never: '200 for a revoked token',
+    within: 'noticed by the next look-up of the shard, or within a second',
+    never: '200 for a revoked token, once noticed',
     recovers: 'automatically, after the failover'
   }
 } satisfies Record<string, FaultRow>
