@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import { SignoutError } from '../src/errors.ts'
 import { RecordedError } from '../src/trust/trust.ts'
 import { findSession, sessionOf, type Session } from '../src/sessions/session-repository.ts'
+import type { AccessProof } from '../src/sessions/logout-credentials.ts'
 import type { AccessTokenClaims } from '../src/tokens/claims.ts'
 import { bearerToken } from './auth/authorization.ts'
 
@@ -16,6 +17,12 @@ declare module 'fastify' {
      * It only requires that the session exists. The handler finds out whether the session has ended already.
      */
     authenticateToEnd (request: FastifyRequest, reply: FastifyReply): Promise<void>
+    /**
+     * Reads the access token of a logout. Resolves with its claims if it is accepted, as by `authenticateToEnd`. If it
+     * is refused, resolves with the refusal, and with the claims of a token with a good signature. Resolves with
+     * undefined for a request without `Authorization`.
+     */
+    readAccessProof (request: FastifyRequest, reply: FastifyReply): Promise<AccessProof | undefined>
     /**
      * `authenticateToEnd` for the deletion of one's own account. It accepts a repeated request: its token is revoked by
      * then, and the record says that this deletion ended the session.
@@ -67,6 +74,17 @@ async function ending (app: FastifyInstance): Promise<void> {
   }
 
   app.decorate('authenticateToEnd', (request, reply) => authenticateOr(request, reply, false))
+  app.decorate('readAccessProof', async (request, reply) => {
+    if (request.headers.authorization === undefined) return undefined
+    try {
+      await app.authenticateToEnd(request, reply)
+      return { claims: request.user }
+    } catch (refusal) {
+      if (!(refusal instanceof SignoutError)) throw refusal
+      const claims = await readRefused(app, request)
+      return claims === undefined ? { refusal } : { claims, refusal }
+    }
+  })
   app.decorate('authenticateToDelete', async (request, reply) => {
     try {
       await authenticateOr(request, reply, false)
@@ -81,6 +99,16 @@ async function ending (app: FastifyInstance): Promise<void> {
     await authenticateOr(request, reply, true)
     app.requireAdmin(request)
   })
+}
+
+/** Returns the claims of a token of this service that is refused, perhaps because it has expired. */
+async function readRefused (app: FastifyInstance, request: FastifyRequest): Promise<AccessTokenClaims | undefined> {
+  try {
+    return await app.accessTokens.read(bearerToken(request))
+  } catch {
+    // The header holds no token.
+    return undefined
+  }
 }
 
 /**

@@ -1,19 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { SignoutError } from '../../src/errors.ts'
 import {
   LoggedOut, LogoutQuery, LogoutRequest, answer, bodyFailures, failures, ref, tokenFailures
 } from '../../src/schemas/schemas.ts'
 
 const logout: FastifyPluginAsyncTypebox = async app => {
   app.post('/logout', {
-    onRequest: async (request, reply) => {
-      if (request.headers.authorization !== undefined) await app.authenticateToEnd(request, reply)
-    },
     schema: {
       operationId: 'logout',
       summary: 'End sessions',
       description:
-        'Ends the session of an access token, or of a refresh token if the access token has expired. After the answer 200, every replica refuses the tokens of the sessions that ended. After 503 the sessions may still live: try again, which is always safe.',
+        'Send what you have: an access token, a refresh token, or both. Every good one ends its session, and the request fails only if none is good. An access token that has expired still ends its own session. After the answer 200, every replica refuses the tokens of the sessions that ended. After 401 `token_revoked` the session had ended before. After 503 sessions may still live: try again, which is always safe.',
       tags: ['auth'],
       security: [{ bearer: [] }, {}],
       querystring: LogoutQuery,
@@ -23,16 +19,10 @@ const logout: FastifyPluginAsyncTypebox = async app => {
         ...failures(...bodyFailures, ...tokenFailures, 'refresh_token_reused', 'service_unavailable')
       }
     }
-  }, async request => {
+  }, async (request, reply) => {
     const { query: { scope = 'session' }, body, requester } = request
-    const hasAccessToken = request.headers.authorization !== undefined
-    const refreshToken = body?.refresh_token
-    if (hasAccessToken && refreshToken !== undefined) {
-      throw new SignoutError('invalid_request', { description: 'Send an access token or a refresh token, not both.' })
-    }
-    if (hasAccessToken) await app.sessions.logout.withAccessToken(request.user, scope, requester)
-    else if (refreshToken !== undefined) await app.sessions.logout.withRefreshToken(refreshToken, scope, requester)
-    else throw new SignoutError('authorization_required')
+    const access = await app.readAccessProof(request, reply)
+    await app.sessions.logOut({ access, refreshToken: body?.refresh_token ?? undefined }, scope, requester)
     return { message: 'Successfully logged out' as const }
   })
 }

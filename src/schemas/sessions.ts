@@ -33,18 +33,26 @@ export function toTokenPair (pair: IssuedPair): Static<typeof TokenPair> {
   }
 }
 
+const refreshTokenExamples = ['<refresh_token of POST /login>']
 /**
  * Long enough for an access token that was sent by mistake, so that the answer can say that it is not a refresh token.
  */
-const refreshTokenInput = Type.String({ minLength: 1, maxLength: 4096, examples: ['<refresh_token of POST /login>'] })
+const refreshTokenInput = Type.String({ minLength: 1, maxLength: 4096, examples: refreshTokenExamples })
 
 export const RefreshRequest = component('RefreshRequest', Type.Object({
   refresh_token: refreshTokenInput
 }, strict))
 
-export const LogoutRequest = component('LogoutRequest', Type.Unsafe<null | { refresh_token?: string }>({
+export const LogoutRequest = component('LogoutRequest', Type.Unsafe<null | { refresh_token?: string | null }>({
   type: ['object', 'null'],
-  properties: { refresh_token: refreshTokenInput },
+  properties: {
+    // Any text: a malformed refresh token beside a good access token must not make a logout fail.
+    refresh_token: {
+      type: ['string', 'null'],
+      description: 'The refresh token, if the client has one.',
+      examples: refreshTokenExamples
+    }
+  },
   ...strict,
   // The documentation page fills in this body. With an access token it works.
   examples: [{}]

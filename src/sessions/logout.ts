@@ -30,6 +30,12 @@ export interface OwnSession {
   sessionId: string
 }
 
+/** An access token of this service that is refused, and why. */
+export interface RefusedToken {
+  claims: AccessTokenClaims
+  refusal: SignoutError
+}
+
 /** Returns the session of a verified access token. */
 export function ownSession ({ sub, sid }: Pick<AccessTokenClaims, 'sub' | 'sid'>): OwnSession {
   return { userId: sub, sessionId: sid }
@@ -57,38 +63,33 @@ export interface Logout {
    */
   withAccessToken (claims: AccessTokenClaims, scope: LogoutScope, requester: Requester): Promise<void>
   /**
+   * Ends the own session of an access token with a good signature that is refused, because it has expired or because it
+   * alone was revoked. Other sessions stay: such a token may be from an old backup or log. All that its holder can do
+   * with it is to sign its user out, once.
+   *
+   * Rejects with `token_revoked` if the session has ended, and only then. Rejects with the refusal if the session is
+   * unknown or has expired. If other sessions would end, rejects with `token_expired` or `invalid_token`.
+   */
+  withRefusedToken (refused: RefusedToken, scope: LogoutScope, requester: Requester): Promise<void>
+  /**
    * Ends sessions on behalf of a refresh token, for users who have no valid access token. An expired refresh token can
-   * only end its own session. Rejects with:
+   * only end its own session. Does nothing with a refresh token of `except`. Rejects with:
    *
    * - `invalid_token` for an unknown token;
    * - `refresh_token_reused` for a spent token, after its session has ended;
    * - `token_expired` for an expired token that would end other sessions;
    * - `service_unavailable` instead, while clocks differ too much to tell.
    */
-  withRefreshToken (refreshToken: string, scope: LogoutScope, requester: Requester): Promise<void>
+  withRefreshToken (refreshToken: string, scope: LogoutScope, requester: Requester, except?: string): Promise<void>
   /** Ends one session of a user. Rejects with `not_found` when the user has no such session. */
   fromList (own: OwnSession, sessionId: string, requester: Requester): Promise<void>
 }
 
 export function createLogout ({ database, perform, ender, requireClock, graceSeconds }: LogoutOptions): Logout {
-  async function logOut (unit: Unit, own: OwnSession, scope: LogoutScope, requester: Requester): Promise<string[]> {
-    // Logins and refreshes of this user wait for this lock, and this for theirs. So no session escapes.
-    if (scope !== 'session') await lockUser(unit.db, own.userId, 'update')
-    // A repeated logout of all finds that its own session has ended, and no others. It must succeed.
-    if (scope === 'others' || (scope === 'all' && await hasOthers(unit, own))) await requireLive(unit, own)
-    const ended = await ender.end(unit, selected(own, scope), 'logout')
-    // If the own session was to end, and no session ended, this logout is a repetition and is not recorded.
-    if (scope === 'others' || ended.length > 0) {
-      const details = { scope, sessions: ended.length }
-      unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: requester.ip, details })
-    }
-    return ended
-  }
-
   return {
     async withAccessToken (claims, scope, requester) {
       await perform(async unit => {
-        const ended = await logOut(unit, ownSession(claims), scope, requester)
+        const ended = await logOut(unit, ender, { own: ownSession(claims), scope, requester })
         if (scope === 'others') return
         // The token itself is revoked too, even if its session is not in the database.
         const token: Revocation = { scope: 'token', id: claims.jti, expiresAt: claims.exp, subject: claims.sub }
@@ -96,10 +97,22 @@ export function createLogout ({ database, perform, ender, requireClock, graceSec
         else unit.revokeAgain([token, { scope: 'session', id: claims.sid, expiresAt: claims.exp, subject: claims.sub }])
       })
     },
-    async withRefreshToken (refreshToken, scope, requester) {
+    async withRefusedToken ({ claims, refusal }, scope, requester) {
+      const own = ownSession(claims)
+      const known = await database.run(db => findSession(db, sessionOf(own.userId, own.sessionId)))
+      if (known === undefined) throw refusal
+      await perform(async unit => {
+        await requireLive(unit, own)
+        if (scope !== 'session') throw refusal.code === 'token_revoked' ? onlyTokenRevoked() : refusal
+        const ended = await logOut(unit, ender, { own, scope, requester })
+        if (ended.length === 0) throw refusal
+      })
+    },
+    async withRefreshToken (refreshToken, scope, requester, except) {
       const hash = hashRefreshToken(refreshToken)
       const found = hash && await database.run(db => findSessionOfRefreshToken(db, hash))
       if (hash === undefined || found === undefined) throw new SignoutError('invalid_token')
+      if (found.id === except) return
       const own = { userId: found.userId, sessionId: found.id }
       const failure = await perform(async (unit): Promise<ErrorCode | undefined> => {
         if (scope !== 'session') await lockUser(unit.db, own.userId, 'update')
@@ -110,7 +123,7 @@ export function createLogout ({ database, perform, ender, requireClock, graceSec
           // only repeat that.
           const isLive = session.endedAt === null
           if (scope !== 'session' && isLive && session.expiresAt <= await readClock(unit.db)) return 'token_expired'
-          await logOut(unit, own, scope, requester)
+          await logOut(unit, ender, { own, scope, requester })
           return
         }
         await endReused(unit, { ender, graceSeconds }, session, await readClock(unit.db), requester)
@@ -134,6 +147,35 @@ export function createLogout ({ database, perform, ender, requireClock, graceSec
       })
     }
   }
+}
+
+/** A logout: of which session, of which sessions, and by whom. */
+interface Selection {
+  own: OwnSession
+  scope: LogoutScope
+  requester: Requester
+}
+
+/** Ends the sessions of a scope, and returns the ids of those that ended now. */
+async function logOut (unit: Unit, ender: SessionEnder, { own, scope, requester }: Selection): Promise<string[]> {
+  // Logins and refreshes of this user wait for this lock, and this for theirs. So no session escapes.
+  if (scope !== 'session') await lockUser(unit.db, own.userId, 'update')
+  // A repeated logout of all finds that its own session has ended, and no others. It must succeed.
+  if (scope === 'others' || (scope === 'all' && await hasOthers(unit, own))) await requireLive(unit, own)
+  const ended = await ender.end(unit, selected(own, scope), 'logout')
+  // If the own session was to end, and no session ended, this logout is a repetition and is not recorded.
+  if (scope === 'others' || ended.length > 0) {
+    const details = { scope, sessions: ended.length }
+    unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: requester.ip, details })
+  }
+  return ended
+}
+
+/** The session of a revoked token lives, and `token_revoked` would say that it has ended. */
+function onlyTokenRevoked (): SignoutError {
+  return new SignoutError('invalid_token', {
+    description: 'This token was revoked, and its session was not. Refresh the session, and try again.'
+  })
 }
 
 async function hasOthers (unit: Unit, { userId, sessionId }: OwnSession): Promise<boolean> {

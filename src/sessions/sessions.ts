@@ -1,5 +1,6 @@
 import type { Database } from '../db/database.ts'
 import { createLogin, type Login, type LoginOptions } from './login.ts'
+import { createLogOut, type LogOut } from './logout-credentials.ts'
 import { createLogout, type Logout } from './logout.ts'
 import { createRefresh, type Refresh, type RefreshOptions } from './refresh.ts'
 import { createRefreshTokens } from './refresh-tokens.ts'
@@ -18,6 +19,7 @@ export interface SessionsOptions extends Omit<LoginOptions & RefreshOptions, 're
 export interface Sessions {
   login: Login
   refresh: Refresh
+  logOut: LogOut
   logout: Logout
   /** Returns the sessions of a user, newest first: the live ones, or the last 100 that have ended or expired. */
   list (userId: string, state: 'live' | 'over'): Promise<Session[]>
@@ -28,10 +30,12 @@ const maxListed = { live: 1_000, over: 100 }
 
 export function createSessions ({ secret, ...options }: SessionsOptions): Sessions {
   const withTokens = { ...options, refreshTokens: createRefreshTokens(secret) }
+  const logout = createLogout(withTokens)
   return {
     login: createLogin(withTokens),
     refresh: createRefresh(withTokens),
-    logout: createLogout(withTokens),
+    logOut: createLogOut(logout),
+    logout,
     list: (userId, state) => options.database.run(db => listSessions(db, userId, state, maxListed[state]))
   }
 }

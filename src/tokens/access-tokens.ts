@@ -10,6 +10,9 @@ const claimsCheck = Compile(AccessTokenClaims)
 /** The `client_id` (RFC 9068, section 2.2) of tokens from the service's own login, where no OAuth client takes part. */
 const firstPartyClientId = 'signout'
 
+/** The `typ` of an access token (RFC 9068, section 2.1). */
+const tokenType = 'at+jwt'
+
 export interface AccessTokenOptions {
   /** The issuer of the tokens (`iss`). */
   issuer: string
@@ -83,18 +86,19 @@ export function createAccessTokens (keyRing: KeyRing, options: AccessTokenOption
       }
       const key = keyRing.signingKey
       return await new SignJWT({ ...claims })
-        .setProtectedHeader({ alg: key.algorithm, kid: key.kid, typ: 'at+jwt' })
+        .setProtectedHeader({ alg: key.algorithm, kid: key.kid, typ: tokenType })
         .sign(key.privateKey)
     },
     async read (token) {
       try {
-        const { payload } = await compactVerify(token, async ({ kid }) => {
+        const { payload, protectedHeader } = await compactVerify(token, async ({ kid }) => {
           const pem = keyRing.publicKeyPem(kid)
           if (pem === undefined) throw new TypeError(`No key is named ${kid}.`)
           return await importSPKI(pem, signingAlgorithm)
         }, { algorithms: [signingAlgorithm] })
         const claims: unknown = JSON.parse(new TextDecoder().decode(payload))
-        return claimsCheck.Check(claims) && claims.iss === issuer ? claims : undefined
+        const isOurs = claimsCheck.Check(claims) && claims.iss === issuer && claims.aud === audience
+        return isOurs && protectedHeader.typ === tokenType ? claims : undefined
       } catch {
         // Any error means that the text is not a token of this service.
         return undefined

@@ -2,7 +2,8 @@ import t from 'tap'
 import { build, serversEnv } from '../support/app.ts'
 import { signIn, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
-import { get, logOut } from '../support/requests.ts'
+import { get, logOut, outcome, refresh, send } from '../support/requests.ts'
+import { expire } from '../support/sessions.ts'
 import { until } from '../support/wait.ts'
 
 t.test('P4: a logout during an outage is not lost', async t => {
@@ -28,4 +29,25 @@ t.test('P4: a logout during an outage is not lost', async t => {
   })
   t.notOk(statuses.has(200), [...statuses].join(', '))
   for (const app of [a, b]) t.equal((await get(app, '/token', ada.token)).json().error, 'token_revoked')
+})
+
+t.test('P8: while Redis is down, a logout with one good credential is recorded, and a bad one alone is 401', async t => {
+  const redis = await ownRedis(t)
+  const app = await build(t, { ...await serversEnv(t), REDIS_URL: redis.url, RATE_LIMITS: 'off' })
+  const { username, pair } = await signUp(app)
+  const byRefresh = await signIn(app, username)
+  const byExpired = await signIn(app, username)
+  const expired = await expire(app, byExpired)
+  await redis.kill()
+  const asked = await send(app, 'POST /logout', { token: 'null', body: { refresh_token: byRefresh.refresh_token } })
+  t.equal(outcome(asked), '503 revocation_unavailable')
+  t.equal(outcome(await logOut(app, expired)), '503 revocation_unavailable')
+  t.equal(outcome(await logOut(app, 'garbage')), '401 invalid_token', 'nothing was to be ended')
+  await redis.start()
+  await until('requests are answered again', async () => outcome(await get(app, '/token', pair.access_token)) === '200')
+  for (const { access_token: token, refresh_token: refreshToken } of [byRefresh, byExpired]) {
+    t.equal(outcome(await get(app, '/token', token)), '401 token_revoked')
+    t.equal(outcome(await refresh(app, refreshToken)), '401 token_revoked')
+  }
+  t.equal(outcome(await logOut(app, expired)), '401 token_revoked')
 })

@@ -53,22 +53,14 @@ t.test('POST /logout ends this session, the others, or all sessions of the user'
     expectError(t, await withRefresh({ ...pair, refresh_token: 'x' }), 401, 'invalid_token')
   })
 
-  await t.test('POST /logout takes exactly one token', async t => {
+  await t.test('POST /logout without a token, or with a wrong body, ends nothing', async t => {
     const { pair } = await signUp(app)
-    expectError(
-      t,
-      await send(app, 'POST /logout', { token: pair.access_token, body: { refresh_token: pair.refresh_token } }),
-      400,
-      'invalid_request'
-    )
-    for (const payload of [undefined, {}]) {
+    for (const payload of [undefined, {}, { refresh_token: null }]) {
       const answer = await send(app, 'POST /logout', { body: payload })
       expectError(t, answer, 401, 'authorization_required')
       t.equal(answer.headers['www-authenticate'], 'Bearer realm="signout"')
     }
-    const body = { refresh_token: pair.refresh_token }
-    expectError(t, await send(app, 'POST /logout', { token: 'x', body }), 401, 'invalid_token')
-    for (const payload of [{ refresh_token: '' }, { refresh_token: 1 }, { token: 'x' }]) {
+    for (const payload of [{ refresh_token: 1 }, { refresh_token: [pair.refresh_token] }, { token: 'x' }]) {
       expectError(t, await send(app, 'POST /logout', { body: payload }), 400, 'invalid_request')
     }
     t.ok(await isAccepted(app, pair), 'and nothing has ended')

@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import { decodeJwt } from 'jose'
 import type { FastifyInstance } from 'fastify'
 import { signIn, type Pair } from './people.ts'
 import { get, refresh } from './requests.ts'
+import { nowSeconds } from './tokens.ts'
 
 /** The claims of an access token that tests read. */
 interface Claims {
@@ -21,6 +23,13 @@ export function claimsOf ({ access_token: token }: Pick<Pair, 'access_token'>): 
 /** Returns the id of the session that a pair belongs to. */
 export function sessionIdOf (pair: Pick<Pair, 'access_token'>): string {
   return claimsOf(pair).sid
+}
+
+/** Returns another access token of the session of a pair, which has expired a minute ago. */
+export function expire (app: FastifyInstance, pair: Pick<Pair, 'access_token'>): Promise<string> {
+  const { sub, sid, scope } = claimsOf(pair)
+  const validity = { id: randomUUID(), issuedAt: nowSeconds() - 960, expiresAt: nowSeconds() - 60 }
+  return app.accessTokens.sign({ userId: sub, sessionId: sid, scope }, validity)
 }
 
 /** Signs in, and refreshes a number of times. Returns all pairs of the session, newest last. */
