@@ -6,11 +6,14 @@ import { canonicalIp } from '../src/input/requester.ts'
 import type { Config } from '../src/config.ts'
 import { createEventRepository, type EventRepository } from '../src/security/event-repository.ts'
 import type { SecurityEvent } from '../src/security/security-events.ts'
+import { createLogout, type Logout } from '../src/logout/logout.ts'
 import { createSessions, type Sessions } from '../src/sessions/sessions.ts'
 import { createSessionEnder } from '../src/sessions/session-ender.ts'
 import { createPerform } from '../src/unit-of-work.ts'
 import { createAccounts, type Accounts } from '../src/accounts/accounts.ts'
+import { createRequireRecent } from '../src/sessions/recent-authentication.ts'
 import { createPasswordCheck } from '../src/users/password-check.ts'
+import { createPasswordProof } from '../src/users/password-proof.ts'
 import { createPasswordHasher, type HashCost } from '../src/users/password-hasher.ts'
 import { createUserRepository } from '../src/users/user-repository.ts'
 
@@ -18,8 +21,9 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** The operations of users on their own accounts. */
     accounts: Accounts
-    /** Opens, refreshes, ends and lists sessions. */
+    /** Opens, refreshes and lists sessions. */
     sessions: Sessions
+    logout: Logout
     /** The operations of administrators on other accounts. */
     userAdministration: UserAdministration
     revocationRequests: RevocationRequests
@@ -47,45 +51,39 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
   const perform = createPerform({ database, revoker, announce, onRevoked: metrics.revoked })
   const ender = createSessionEnder(config.clocks.leewaySeconds)
   const requireClock = () => { app.clocks.requireAgreement() }
-
-  app.decorate(
-    'accounts',
-    createAccounts({
-      database,
-      users,
-      passwords,
-      checkPassword,
-      perform,
-      ender,
-      requireClock,
-      passwordMinLength: config.passwords.minLength
-    })
-  )
-  app.decorate('sessions', createSessions({
+  const requireRecent = createRequireRecent(config.sessions.reauthenticationMaxAgeSeconds)
+  const shared = {
     database,
     users,
-    events,
-    checkPassword,
     perform,
-    limits,
     ender,
     accessTokens,
     requireClock,
+    requireRecent,
+    provePassword: createPasswordProof({ users, checkPassword })
+  }
+
+  app.decorate('sessions', createSessions({
+    ...shared,
+    events,
+    checkPassword,
+    limits,
     secret: app.keyEncryptionSecret,
     lifetimes: config.sessions,
     graceSeconds: config.sessions.graceSeconds,
     maxPerUser: config.sessions.maxPerUser
   }))
-  app.decorate('userAdministration', createUserAdministration({ database, users, perform, ender }))
+  app.decorate('logout', createLogout({ ...shared, graceSeconds: config.sessions.graceSeconds }))
+  app.decorate('accounts', createAccounts({
+    ...shared,
+    passwords,
+    openSession: app.sessions.open,
+    passwordMinLength: config.passwords.minLength
+  }))
+  app.decorate('userAdministration', createUserAdministration(shared))
   app.decorate(
     'revocationRequests',
-    createRevocationRequests({
-      database,
-      perform,
-      ender,
-      accessTokens,
-      accessTokenLifetimeSeconds: config.tokens.lifetimeSeconds
-    })
+    createRevocationRequests({ ...shared, accessTokenLifetimeSeconds: config.tokens.lifetimeSeconds })
   )
   app.decorate('securityEvents', events)
 }

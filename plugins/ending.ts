@@ -3,7 +3,8 @@ import fp from 'fastify-plugin'
 import { SignoutError } from '../src/errors.ts'
 import { RecordedError } from '../src/trust/trust.ts'
 import { findSession, sessionOf, type Session } from '../src/sessions/session-repository.ts'
-import type { AccessProof } from '../src/sessions/logout-credentials.ts'
+import type { EndReason } from '../src/db/tables.ts'
+import type { AccessProof } from '../src/logout/logout.ts'
 import type { AccessTokenClaims } from '../src/tokens/claims.ts'
 import { bearerToken } from './auth/authorization.ts'
 
@@ -24,10 +25,10 @@ declare module 'fastify' {
      */
     readAccessProof (request: FastifyRequest, reply: FastifyReply): Promise<AccessProof | undefined>
     /**
-     * `authenticateToEnd` for the deletion of one's own account. It accepts a repeated request: its token is revoked by
-     * then, and the record says that this deletion ended the session.
+     * Returns a hook that authenticates a request which ends its own session. It does as `authenticateToEnd`. It also
+     * accepts a repeated request, whose token was revoked by then, if the session has ended for that reason. The handler must tell a repetition from a first request.
      */
-    authenticateToDelete (request: FastifyRequest, reply: FastifyReply): Promise<void>
+    authenticateToRepeat (reason: EndReason): (request: FastifyRequest, reply: FastifyReply) => Promise<void>
     /**
      * Does as `authenticateToEnd` for administrators, whose own session must not have ended. Throws `forbidden` for
      * others.
@@ -37,6 +38,8 @@ declare module 'fastify' {
 }
 
 async function ending (app: FastifyInstance): Promise<void> {
+  const findOwn = ({ sub, sid }: AccessTokenClaims) => app.database.run(db => findSession(db, sessionOf(sub, sid)))
+
   /**
    * Returns the claims of a token with a good signature, which may have been revoked, and its session in the database.
    */
@@ -45,7 +48,7 @@ async function ending (app: FastifyInstance): Promise<void> {
   ): Promise<{ claims: AccessTokenClaims, session: Session | undefined }> {
     // `verifySignature` has checked that our own claims are there.
     const claims = await app.verifySignature(bearerToken(request)) as AccessTokenClaims
-    return { claims, session: await app.database.run(db => findSession(db, sessionOf(claims.sub, claims.sid))) }
+    return { claims, session: await findOwn(claims) }
   }
 
   async function authenticateFromRecord (request: FastifyRequest, mustBeLive: boolean): Promise<void> {
@@ -85,15 +88,13 @@ async function ending (app: FastifyInstance): Promise<void> {
       return claims === undefined ? { refusal } : { claims, refusal }
     }
   })
-  app.decorate('authenticateToDelete', async (request, reply) => {
-    try {
-      await authenticateOr(request, reply, false)
-    } catch (error) {
-      if (!(error instanceof SignoutError) || error.code !== 'token_revoked') throw error
-      const { claims, session } = await readRecord(request)
-      if (session?.endReason !== 'account_deleted') throw error
-      request.user = claims
-    }
+  app.decorate('authenticateToRepeat', reason => async (request, reply) => {
+    const proof = await app.readAccessProof(request, reply)
+    if (proof?.claims === undefined) throw proof?.refusal ?? new SignoutError('authorization_required')
+    const { claims, refusal } = proof
+    const isRepetition = refusal?.code === 'token_revoked' && (await findOwn(claims))?.endReason === reason
+    if (refusal !== undefined && !isRepetition) throw refusal
+    request.user = claims
   })
   app.decorate('authenticateAdminToEnd', async (request, reply) => {
     await authenticateOr(request, reply, true)

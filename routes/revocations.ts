@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import {
-  RevocationQuery, RevocationRequest, RevocationResult, adminFailures, answer, bodyFailures, failures, ref,
+  RevocationQuery, RevocationRequest, RevocationResult, actFailures, answer, bodyFailures, failures, ref,
   toRevocationRequest, toRevocationResult
 } from '../src/schemas/schemas.ts'
 
@@ -18,7 +18,7 @@ const revocations: FastifyPluginAsyncTypebox = async app => {
       body: ref(RevocationRequest),
       response: {
         200: answer(RevocationResult, 'The tokens and sessions that every replica refuses now.'),
-        ...failures(...bodyFailures, ...adminFailures, 'not_found')
+        ...failures(...bodyFailures, ...actFailures, 'not_found')
       }
     }
   }, async ({ user, query: { dry_run: dryRun }, body, requester: { ip } }) => {

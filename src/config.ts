@@ -50,6 +50,8 @@ export interface Config {
     maxAgeSeconds: number
     /** The number of seconds during which a spent refresh token gets the same successor again. */
     graceSeconds: number
+    /** The number of seconds after a proof of the password during which other sessions may be ended; 0 for ever. */
+    reauthenticationMaxAgeSeconds: number
     /** The largest number of live sessions of a user. */
     maxPerUser: number
     /** The number of seconds during which sessions that are over stay visible to their owner. */
@@ -138,6 +140,7 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
       idleSeconds: settings.REFRESH_TOKEN_TTL,
       maxAgeSeconds: settings.SESSION_MAX_AGE,
       graceSeconds: settings.REFRESH_GRACE,
+      reauthenticationMaxAgeSeconds: settings.REAUTHENTICATION_MAX_AGE,
       maxPerUser: settings.MAX_SESSIONS,
       retentionSeconds: settings.SESSION_RETENTION
     },

@@ -14,6 +14,10 @@ const errors = {
     statusCode: 401,
     description: 'The refresh token was used before, so its session has ended.'
   },
+  insufficient_user_authentication: {
+    statusCode: 401,
+    description: 'The password was proved too long ago. Ask for it, and call POST /reauthenticate.'
+  },
   invalid_credentials: { statusCode: 401, description: 'The username or the password is wrong.' },
   forbidden: { statusCode: 403, description: 'The token does not permit this request.' },
   account_disabled: { statusCode: 403, description: 'The account is disabled.' },
@@ -75,6 +79,8 @@ export interface SignoutErrorOptions {
   retryAfterSeconds?: number
   /** The limit that was used up. It passes after `retryAfterSeconds`. */
   limit?: RateLimit
+  /** The longest time since the password was proved, in seconds (`max_age` of RFC 9470). */
+  maxAgeSeconds?: number
 }
 
 /**
@@ -90,6 +96,7 @@ export class SignoutError extends Error {
    */
   readonly retryAfterSeconds: number | undefined
   readonly limit: RateLimit | undefined
+  readonly maxAgeSeconds: number | undefined
   readonly details: ErrorDetail[] | undefined
 
   constructor (code: ErrorCode, options: SignoutErrorOptions = {}) {
@@ -102,6 +109,7 @@ export class SignoutError extends Error {
     this.statusCode = options.statusCode ?? known.statusCode
     this.retryAfterSeconds = options.retryAfterSeconds ?? known.retryAfterSeconds
     this.limit = options.limit
+    this.maxAgeSeconds = options.maxAgeSeconds
     this.details = options.details
   }
 }

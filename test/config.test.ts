@@ -7,7 +7,7 @@ import { Settings } from '../src/settings/settings.ts'
 import { describeUrl } from '../src/input/describe-url.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { secret } from './support/app.ts'
-import { cluster, refusalOf, sentinels, servers, without } from './support/settings.ts'
+import { cluster, refusalOf, sentinels, servers, without, wrongValues } from './support/settings.ts'
 
 /** The variables of a primary behind sentinels. */
 const behindSentinels = {
@@ -34,6 +34,7 @@ const values = {
   REFRESH_TOKEN_TTL: '120',
   SESSION_MAX_AGE: '240',
   REFRESH_GRACE: '0',
+  REAUTHENTICATION_MAX_AGE: '30',
   MAX_SESSIONS: '3',
   SESSION_RETENTION: '0',
   SECURITY_EVENT_RETENTION: '3600',
@@ -45,69 +46,6 @@ const values = {
   LIMIT_REFRESH_BY_SESSION: '9/60',
   METRICS_PORT: '9464',
   METRICS_TOKEN: 'a-token-for-those-who-scrape'
-}
-
-/** Values that each variable refuses. */
-const wrong: Record<string, string[]> = {
-  HOST: ['a host', 'a/b'],
-  PORT: ['abc', '-1', '65536', '80.5', '0x50', '1e3', ' '],
-  LOG_LEVEL: ['loud', 'INFO'],
-  REDIS_SENTINELS: ['a b', 'http://s1', 's1:26379,', 's1/hush', 's1:26379?a=hush', 'redis://:p%ss@s1', 's1:port'],
-  REDIS_MASTER_NAME: ['my master', 'x'.repeat(256)],
-  REDIS_CLUSTER_NODES: ['redis://n1/1', 'n1:7000,,n2', 'n1;n2', 'n1:7000 n2:7000'],
-  REDIS_USERNAME: ['a name'],
-  REDIS_PASSWORD: ['x'.repeat(4097)],
-  REDIS_NOEVICTION_ACKNOWLEDGED: ['true', 'YES'],
-  DATABASE_URL: ['db.example', 'mysql://db.example/app', 'postgres//db'],
-  REDIS_URL: [
-    'redis.example:6379',
-    'http://redis.example',
-    'redis:hush',
-    'redis://:p%ss@redis.example',
-    'redis://redis.example/0x5',
-    'redis://redis.example/1e1',
-    'redis://redis.example/one'
-  ],
-  ISSUER: [
-    'auth.example.com',
-    'ftp://auth.example.com',
-    'https://auth.example.com/?a=b',
-    'https://auth.example.com/#a'
-  ],
-  AUDIENCE: ['x'.repeat(256)],
-  ACCESS_TOKEN_TTL: ['0', '-5', '15m', '2592001'],
-  CLOCK_LEEWAY: ['-1', '301', 'five'],
-  KEY_ENCRYPTION_SECRET: ['short', 'x'.repeat(31)],
-  BLOCKLIST_DEADLINE_MS: ['9', '10001', '250ms'],
-  BLOCKLIST_WAIT_REPLICAS: ['-1', '11', 'all'],
-  BLOCKLIST_PREFIX: ['with space', '{tag}', 'x'.repeat(65), 'a*'],
-  PASSWORD_MIN_LENGTH: ['7', '129'],
-  TRUST_PROXY: [
-    'true', '1', 'proxy.example', '10.0.0.0/33', '::/129', '10.0.0.0/8/8', '10.0.0.1,', '0.0.0.0/0', '::/0'
-  ],
-  DATABASE_DEADLINE_MS: ['99', '60001'],
-  REFRESH_TOKEN_TTL: ['0', '31536001', '14d'],
-  SESSION_MAX_AGE: ['0', '31536001'],
-  REFRESH_GRACE: ['-1', '301'],
-  MAX_SESSIONS: ['0', '1001'],
-  SESSION_RETENTION: ['-1', '31536001'],
-  SECURITY_EVENT_RETENTION: ['3599', '315360001'],
-  RATE_LIMITS: ['none', 'ON', 'false'],
-  LIMIT_PASSWORD_BY_ACCOUNT: ['50', '0/900', '50/0', '50/15m'],
-  LIMIT_PASSWORD_BY_IP: ['-1/900', '1/2/3'],
-  LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: ['1 / 2', '10/'],
-  LIMIT_REGISTER_BY_IP: ['/900', '10000000/1'],
-  LIMIT_REFRESH_BY_SESSION: ['off', '1/1000000'],
-  METRICS_PORT: ['-1', '65536', 'yes'],
-  METRICS_TOKEN: [
-    'fifteen-letters',
-    'a token with spaces in it',
-    'sixteen-letters-é',
-    'sixteen-letters-!',
-    'x=sixteen-letters',
-    '='.repeat(16),
-    'x'.repeat(513)
-  ]
 }
 
 type Servers = Storage & { kind: 'servers' }
@@ -128,7 +66,12 @@ t.test('an empty environment configures the embedded mode with its defaults', as
     tokens: { issuer: 'http://127.0.0.1:3000', audience: 'http://127.0.0.1:3000', lifetimeSeconds: 900 },
     clocks: { leewaySeconds: 5 },
     sessions: {
-      idleSeconds: 1_209_600, maxAgeSeconds: month, graceSeconds: 10, maxPerUser: 100, retentionSeconds: month
+      idleSeconds: 1_209_600,
+      maxAgeSeconds: month,
+      graceSeconds: 10,
+      reauthenticationMaxAgeSeconds: 600,
+      maxPerUser: 100,
+      retentionSeconds: month
     },
     passwords: { minLength: 15 },
     securityEvents: { retentionSeconds: 7_776_000 },
@@ -160,13 +103,23 @@ t.test('every environment variable is read into the configuration', async t => {
     database: { deadlineMs: 500 },
     tokens: { issuer: servers.ISSUER, audience: 'the-api', lifetimeSeconds: 60 },
     clocks: { leewaySeconds: 0 },
-    sessions: { idleSeconds: 120, maxAgeSeconds: 240, graceSeconds: 0, maxPerUser: 3, retentionSeconds: 0 },
+    sessions: {
+      idleSeconds: 120,
+      maxAgeSeconds: 240,
+      graceSeconds: 0,
+      reauthenticationMaxAgeSeconds: 30,
+      maxPerUser: 3,
+      retentionSeconds: 0
+    },
     passwords: { minLength: 8 },
     securityEvents: { retentionSeconds: 3600 },
     blocklist: { prefix: 'mine:', deadlineMs: 100, waitReplicas: 2, noevictionAcknowledged: true },
     limits: { isOn: false, rates: rates([5, 60], [6, 60], [7, 60], [8, 60], [9, 60]) },
     metrics: { port: 9464, token: 'a-token-for-those-who-scrape' }
   })
+})
+
+t.test('the storage and the topology of Redis follow from the variables', async t => {
   const embedded = { DATA_DIR: values.DATA_DIR, KEY_ENCRYPTION_SECRET: secret }
   t.same(loadConfig(embedded).storage, { kind: 'embedded', dataDir: values.DATA_DIR, keyEncryptionSecret: secret })
   const redisOf = (topology: object) => (loadConfig({ ...without('REDIS_URL'), ...topology }).storage as Servers).redis
@@ -183,13 +136,13 @@ t.test('every environment variable is read into the configuration', async t => {
 
 t.test('a wrong value is refused with one line: the variable, its value, and the values that are allowed', async t => {
   t.same(
-    Object.keys(wrong).sort(),
+    Object.keys(wrongValues).sort(),
     Object.keys(Settings.properties)
       .filter(name => !['DATA_DIR', 'REDIS_TLS_CA'].includes(name))
       .sort(),
     'every variable that can be wrong'
   )
-  for (const [name, values] of Object.entries(wrong)) {
+  for (const [name, values] of Object.entries(wrongValues)) {
     for (const value of values) {
       const message = refusalOf({ ...servers, [name]: value })
       t.ok(message.startsWith(`${name} is `) && message.includes('; it must be ') && message.endsWith('.'), message)

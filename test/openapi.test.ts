@@ -33,7 +33,7 @@ t.test('openapi.json is OpenAPI 3.1 and describes every route', async t => {
     'DELETE /me', 'DELETE /me/sessions/{id}', 'DELETE /users/{id}', 'DELETE /users/{id}/sessions',
     'GET /.well-known/jwks.json', 'GET /health/live', 'GET /health/ready', 'GET /me', 'GET /me/security-events',
     'GET /me/sessions', 'GET /token', 'GET /users', 'GET /users/{id}', 'GET /users/{id}/sessions',
-    'POST /login', 'POST /logout', 'POST /refresh', 'POST /register', 'POST /revocations',
+    'POST /login', 'POST /logout', 'POST /reauthenticate', 'POST /refresh', 'POST /register', 'POST /revocations',
     'PUT /me/password', 'PUT /users/{id}/role', 'PUT /users/{id}/status'
   ])
 })
@@ -81,7 +81,7 @@ t.test('openapi.json makes every parameter and property with a default optional'
 
 t.test('openapi.json says which routes need a token, and how they answer a bad one', async t => {
   for (const { name, security, responses } of operations) {
-    if (/ \/(me|token|logout|users|revocations)\b/.test(name)) {
+    if (/ \/(me|token|logout|reauthenticate|users|revocations)\b/.test(name)) {
       // A logout may come with a refresh token instead.
       t.same(security, name === 'POST /logout' ? [{ bearer: [] }, {}] : [{ bearer: [] }], name)
       t.ok(responses['401']?.headers && 'WWW-Authenticate' in responses['401'].headers, name)

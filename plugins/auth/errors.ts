@@ -63,13 +63,18 @@ export function withClock (error: SignoutError, findClockFault: (() => Error | u
 const tokenErrors: ErrorCode[] = ['invalid_token', 'token_expired', 'token_revoked']
 
 /**
- * Returns the value of a `WWW-Authenticate` header (RFC 6750, section 3). It has an `error` only if the token is wrong
- * or has too few rights. The client of a request without a token may not have known that it needed one.
+ * Returns the value of a `WWW-Authenticate` header (RFC 6750, section 3; RFC 9470, section 3). It has an `error` only
+ * if the token is wrong, has too few rights, or is of a login too long ago. The client of a request without a token may
+ * not have known that it needed one.
  */
 export function challenge (realm: string, error: SignoutError): string {
   const scheme = `Bearer realm="${realm.replace(/["\\]/g, '\\$&')}"`
   if (error.code === 'forbidden') {
     return `${scheme}, error="insufficient_scope", error_description="${error.message}", scope="admin"`
+  }
+  if (error.code === 'insufficient_user_authentication') {
+    const maxAge = error.maxAgeSeconds === undefined ? '' : `, max_age="${error.maxAgeSeconds}"`
+    return `${scheme}, error="${error.code}", error_description="${error.message}"${maxAge}`
   }
   if (!tokenErrors.includes(error.code)) return scheme
   return `${scheme}, error="invalid_token", error_description="${error.message}"`

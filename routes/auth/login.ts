@@ -9,17 +9,24 @@ const login: FastifyPluginAsyncTypebox = async app => {
       summary: 'Open a session',
       tags: ['auth'],
       security: [],
+      description:
+        'With `end_other_sessions`, all other sessions of the user end in the same transaction. So an owner who knows the password beats somebody who holds a stolen session. After 503 `revocation_unavailable` the session may have been opened: sign in again.',
       body: ref(Credentials),
       response: {
         200: answer(TokenPair, 'The tokens of a new session.', { 'Cache-Control': Type.Literal('no-store') }),
         ...failures(
-          ...bodyFailures, 'invalid_credentials', 'account_disabled', 'too_many_requests', 'service_unavailable'
+          ...bodyFailures,
+          'invalid_credentials',
+          'account_disabled',
+          'too_many_requests',
+          'revocation_unavailable',
+          'service_unavailable'
         )
       }
     }
   }, async request => {
-    const { username, password } = request.body
-    const pair = await app.sessions.login(username, password, request.requester)
+    const { username, password, end_other_sessions: endOtherSessions } = request.body
+    const pair = await app.sessions.login({ username, password, endOtherSessions }, request.requester)
     return toTokenPair(pair)
   })
 }

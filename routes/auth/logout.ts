@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import {
-  LoggedOut, LogoutQuery, LogoutRequest, answer, bodyFailures, failures, ref, tokenFailures
+  LoggedOut, LogoutQuery, LogoutRequest, answer, bodyFailures, failures, ref, tokenFailures, wrongPassword
 } from '../../src/schemas/schemas.ts'
 
 const logout: FastifyPluginAsyncTypebox = async app => {
@@ -9,20 +9,30 @@ const logout: FastifyPluginAsyncTypebox = async app => {
       operationId: 'logout',
       summary: 'End sessions',
       description:
-        'Send what you have: an access token, a refresh token, or both. Every good one ends its session, and the request fails only if none is good. An access token that has expired still ends its own session. After the answer 200, every replica refuses the tokens of the sessions that ended. After 401 `token_revoked` the session had ended before. After 503 sessions may still live: try again, which is always safe.',
+        'Send what you have: an access token, a refresh token, or both. Every good one ends its session, and the request fails only if none is good. An access token that has expired still ends its own session. A `scope` needs a login of the last ten minutes (`REAUTHENTICATION_MAX_AGE`), or the `password`; otherwise nothing ends. After the answer 200, every replica refuses the tokens of the sessions that ended. After 401 `token_revoked` the session had ended before. After 503 sessions may still live: try again, which is always safe.',
       tags: ['auth'],
       security: [{ bearer: [] }, {}],
       querystring: LogoutQuery,
       body: ref(LogoutRequest),
       response: {
         200: answer(LoggedOut, 'The sessions have ended, on every replica.'),
-        ...failures(...bodyFailures, ...tokenFailures, 'refresh_token_reused', 'service_unavailable')
+        ...failures(
+          ...bodyFailures,
+          ...tokenFailures,
+          'refresh_token_reused',
+          'insufficient_user_authentication',
+          wrongPassword,
+          'too_many_requests',
+          'service_unavailable'
+        )
       }
     }
   }, async (request, reply) => {
     const { query: { scope = 'session' }, body, requester } = request
     const access = await app.readAccessProof(request, reply)
-    await app.sessions.logOut({ access, refreshToken: body?.refresh_token ?? undefined }, scope, requester)
+    const { refresh_token: refreshToken, password } = body ?? {}
+    const credentials = { access, refreshToken: refreshToken ?? undefined }
+    await app.logout.withCredentials(credentials, { scope, password, requester })
     return { message: 'Successfully logged out' as const }
   })
 }

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import {
-  AccountDeletion, UserAccount, answer, bodyFailures, failures, noContent, ref, toUserAccount, tokenFailures,
+  PasswordProof, UserAccount, answer, bodyFailures, failures, noContent, ref, toUserAccount, tokenFailures,
   wrongPassword
 } from '../../src/schemas/schemas.ts'
 
@@ -17,13 +17,13 @@ const me: FastifyPluginAsyncTypebox = async app => {
   }, async request => toUserAccount(await app.accounts.get(request.user.sub)))
 
   app.delete('/me', {
-    onRequest: app.authenticateToDelete,
+    onRequest: app.authenticateToRepeat('account_deleted'),
     schema: {
       operationId: 'deleteMe',
       summary: 'Delete the account, and end all its sessions',
       tags: ['me'],
       security: [{ bearer: [] }],
-      body: ref(AccountDeletion),
+      body: ref(PasswordProof),
       response: {
         204: noContent('There is no such account any more.'),
         ...failures(

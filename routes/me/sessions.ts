@@ -23,17 +23,20 @@ const sessions: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'endSession',
       summary: 'End one session of the user',
+      description: 'Another session than that of the request needs a login of the last ten minutes.',
       tags: ['me'],
       security: [{ bearer: [] }],
       params: IdParams,
       body: NoBody,
       response: {
         204: noContent('It has ended, everywhere.'),
-        ...failures(...bodyFailures, ...tokenFailures, 'not_found', 'service_unavailable')
+        ...failures(
+          ...bodyFailures, ...tokenFailures, 'insufficient_user_authentication', 'not_found', 'service_unavailable'
+        )
       }
     }
   }, async ({ user: { sub: userId, sid: sessionId }, params, requester }, reply) => {
-    await app.sessions.logout.fromList({ userId, sessionId }, params.id, requester)
+    await app.logout.fromList({ userId, sessionId }, params.id, requester)
     return reply.code(204).send(null)
   })
 }

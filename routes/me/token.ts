@@ -12,7 +12,8 @@ const token: FastifyPluginAsyncTypebox = async app => {
       security: [{ bearer: [] }],
       response: { 200: answer(TokenInfo, 'Claims of the token.'), ...failures(...tokenFailures) }
     }
-  }, async ({ user: { sub, sid, scope, iat, exp } }) => ({ sub, sid, scope, iat, exp }))
+  }, async ({ user: { sub, sid, scope, iat, exp, auth_time: authTime } }) =>
+    ({ sub, sid, scope, iat, exp, auth_time: authTime }))
 }
 
 export default token

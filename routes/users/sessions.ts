@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import {
-  IdParams, NoBody, Sessions, adminFailures, answer, bodyFailures, failures, noContent, toSessions
+  IdParams, NoBody, Sessions, actFailures, adminFailures, answer, bodyFailures, failures, noContent, toSessions
 } from '../../src/schemas/schemas.ts'
 
 const admin = { tags: ['administration'], security: [{ bearer: [] }] }
@@ -28,7 +28,7 @@ const sessions: FastifyPluginAsyncTypebox = async app => {
       params: IdParams,
       body: NoBody,
       response: {
-        204: noContent('They have ended, everywhere.'), ...failures(...bodyFailures, ...adminFailures, 'not_found')
+        204: noContent('They have ended, everywhere.'), ...failures(...bodyFailures, ...actFailures, 'not_found')
       }
     }
   }, async ({ user, params, requester: { ip } }, reply) => {

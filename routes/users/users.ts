@@ -1,11 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import {
-  IdParams, ManagedUser, NoBody, PageQuery, RoleChange, StatusChange, UserPage, adminFailures, answer, bodyFailures,
-  failures, noContent, ref, toManagedUser, toUserPage
+  IdParams, ManagedUser, NoBody, PageQuery, RoleChange, StatusChange, UserPage, actFailures, adminFailures, answer,
+  bodyFailures, failures, noContent, ref, toManagedUser, toUserPage
 } from '../../src/schemas/schemas.ts'
 
 /** The errors of a change of a user. */
-const changeFailures = failures(...bodyFailures, ...adminFailures, 'not_found', 'last_admin')
+const changeFailures = failures(...bodyFailures, ...actFailures, 'not_found', 'last_admin')
 const changed = { 200: answer(ManagedUser, 'The user as it is now.'), ...changeFailures }
 const admin = { tags: ['administration'], security: [{ bearer: [] }] }
 

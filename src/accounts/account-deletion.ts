@@ -1,16 +1,16 @@
 import type { Requester } from '../input/requester.ts'
 import type { Database } from '../db/database.ts'
 import { SignoutError } from '../errors.ts'
-import { requireLive, type OwnSession } from '../sessions/logout.ts'
+import { requireLive, type OwnSession } from '../sessions/own-session.ts'
 import type { SessionEnder } from '../sessions/session-ender.ts'
 import { findSession, forgetPlaces, sessionOf, sessionsOf } from '../sessions/session-repository.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
-import { isUnchanged, repeatedly, type Reauthenticate } from './reauthentication.ts'
+import { isUnchanged, repeatedly, type ProvePassword } from '../users/password-proof.ts'
 import { deleteUser, lockUserAndAdmins, type User } from '../users/user-repository.ts'
 
 export interface AccountDeletionOptions {
   database: Database
-  reauthenticate: Reauthenticate
+  provePassword: ProvePassword
   perform: Perform
   ender: SessionEnder
 }
@@ -24,7 +24,7 @@ export type DeleteOwnAccount = (own: OwnSession, password: string, requester: Re
 
 export function createAccountDeletion ({
   database,
-  reauthenticate,
+  provePassword,
   perform,
   ender
 }: AccountDeletionOptions): DeleteOwnAccount {
@@ -36,10 +36,10 @@ export function createAccountDeletion ({
 
   async function deleteOnce (own: OwnSession, password: string, requester: Requester): Promise<void> {
     await repeatedly(async () => {
-      const { user } = await reauthenticate(own, [password], requester)
+      const { user } = await provePassword(own.userId, [password], requester)
       return await perform(async unit => {
         const locked = await lockUserAndAdmins(unit.db, user.id)
-        if (!isUnchanged(user, locked.user)) return false
+        if (!isUnchanged(user, locked.user)) return undefined
         await requireLive(unit, own)
         await deleteAccount(unit, ender, user, locked.hasOtherAdmin)
         unit.record({ type: 'account_deleted', userId: user.id, sessionId: own.sessionId, ip: requester.ip })

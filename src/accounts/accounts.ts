@@ -2,14 +2,11 @@ import type { Requester } from '../input/requester.ts'
 import { SignoutError } from '../errors.ts'
 import { createAccountDeletion, type AccountDeletionOptions, type DeleteOwnAccount } from './account-deletion.ts'
 import { acceptNewPassword } from '../users/credentials.ts'
+import { createReauthentication, type Reauthenticate } from './reauthentication.ts'
 import { createPasswordChange, type ChangePassword, type PasswordChangeOptions } from './password-change.ts'
-import { createReauthentication, type ReauthenticationOptions } from './reauthentication.ts'
-import { insertUser, type Role, type User } from '../users/user-repository.ts'
+import { insertUser, type Role, type User, type UserRepository } from '../users/user-repository.ts'
 
-export type AccountsOptions = Omit<
-  ReauthenticationOptions & PasswordChangeOptions & AccountDeletionOptions,
-  'reauthenticate'
->
+export type AccountsOptions = { users: UserRepository } & PasswordChangeOptions & AccountDeletionOptions
 
 /** The operations of users on their own accounts. */
 export interface Accounts {
@@ -18,12 +15,12 @@ export interface Accounts {
   /** Returns the user of a verified token. Rejects with `invalid_token` if the user no longer exists. */
   get (id: string): Promise<User>
   changePassword: ChangePassword
+  reauthenticate: Reauthenticate
   delete: DeleteOwnAccount
 }
 
 export function createAccounts (options: AccountsOptions): Accounts {
   const { users, passwords, perform, passwordMinLength } = options
-  const withReauthentication = { ...options, reauthenticate: createReauthentication(options) }
 
   return {
     async register (username, password, requester, role = 'user') {
@@ -40,7 +37,8 @@ export function createAccounts (options: AccountsOptions): Accounts {
       if (user === undefined) throw new SignoutError('invalid_token')
       return user
     },
-    changePassword: createPasswordChange(withReauthentication),
-    delete: createAccountDeletion(withReauthentication)
+    changePassword: createPasswordChange(options),
+    reauthenticate: createReauthentication(options),
+    delete: createAccountDeletion(options)
   }
 }

@@ -1,63 +1,51 @@
 import type { Requester } from '../input/requester.ts'
-import { SignoutError } from '../errors.ts'
-import type { OwnSession } from '../sessions/logout.ts'
-import type { PasswordCheck } from '../users/password-check.ts'
-import type { User, UserRepository } from '../users/user-repository.ts'
+import type { AccessTokens } from '../tokens/access-tokens.ts'
+import type { Perform } from '../unit-of-work.ts'
+import { isUnchanged, repeatedly, type ProvePassword } from '../users/password-proof.ts'
+import { lockUser } from '../users/user-repository.ts'
+import { requireReplaceable, type OwnSession } from '../sessions/own-session.ts'
+import type { OpenSession } from '../sessions/opening.ts'
+import type { SessionEnder } from '../sessions/session-ender.ts'
+import { sessionOf } from '../sessions/session-repository.ts'
+import { signPair, type TokenPair } from '../sessions/token-pair.ts'
 
 export interface ReauthenticationOptions {
-  users: UserRepository
-  checkPassword: PasswordCheck
+  provePassword: ProvePassword
+  perform: Perform
+  ender: SessionEnder
+  openSession: OpenSession
+  accessTokens: AccessTokens
+  /** Throws `service_unavailable` while clocks differ too much. */
+  requireClock: () => void
 }
 
 /**
- * Verifies the password of a user who is signed in. Resolves with the user, and with the index of the first candidate
- * that matches.
+ * Proves the password again: opens a new session in place of the own one, which ends, and resolves with the first
+ * tokens of the new one. A thief with tokens of the old session has lost it.
  *
- * Rejects with `invalid_credentials` (403) if no candidate matches, and with `invalid_token` if the user no longer
- * exists.
+ * If the old session was replaced already, the password is proved all the same, and a session is opened as at a login.
+ * So a request whose answer was lost can be repeated.
+ *
+ * Rejects with `invalid_credentials` (403) for a wrong password, which counts as a failed attempt. Rejects with
+ * `token_revoked` if the session has ended otherwise.
  */
-export type Reauthenticate = (
-  own: OwnSession,
-  candidates: string[],
-  requester: Requester
-) => Promise<{ user: User, matching: number }>
+export type Reauthenticate = (own: OwnSession, password: string, requester: Requester) => Promise<TokenPair>
 
-export function createReauthentication ({ users, checkPassword }: ReauthenticationOptions): Reauthenticate {
-  return async (own, candidates, requester) => {
-    const user = await users.findById(own.userId)
-    if (user === undefined) throw new SignoutError('invalid_token')
-    const matching = await checkPassword({
-      username: user.username,
-      user,
-      passwords: candidates,
-      requester,
-      failure: 'password_check_failed'
+export function createReauthentication (options: ReauthenticationOptions): Reauthenticate {
+  const { provePassword, perform, ender, openSession, accessTokens, requireClock } = options
+  return async (own, password, requester) => {
+    requireClock()
+    const planned = await repeatedly(async () => {
+      const { user } = await provePassword(own.userId, [password], requester)
+      return await perform(async unit => {
+        if (!isUnchanged(user, await lockUser(unit.db, user.id, 'no key update'))) return undefined
+        await requireReplaceable(unit, own, 'reauthenticated')
+        await ender.end(unit, sessionOf(own.userId, own.sessionId), 'reauthenticated')
+        const pair = await openSession(unit, user, requester)
+        unit.record({ type: 'reauthenticated', userId: user.id, sessionId: pair.session.id, ip: requester.ip })
+        return pair
+      })
     })
-    // Not 401: the token is valid, and the client must not discard it.
-    if (matching < 0) {
-      throw new SignoutError('invalid_credentials', { statusCode: 403, description: 'The password is wrong.' })
-    }
-    return { user, matching }
+    return await signPair(accessTokens, planned)
   }
-}
-
-/**
- * Returns true if the user, locked by now, still has the password that was verified. Throws `invalid_token` if the user
- * no longer exists.
- */
-export function isUnchanged (verified: User, locked: User | undefined): boolean {
-  if (locked === undefined) throw new SignoutError('invalid_token')
-  return locked.passwordHash === verified.passwordHash
-}
-
-/** The largest number of attempts while other requests change the account. */
-const maxTries = 3
-
-/**
- * Repeats an attempt while it resolves to false, because the account changed between the verification and the lock.
- * Rejects with `service_unavailable` after {@link maxTries} attempts.
- */
-export async function repeatedly (attempt: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < maxTries; tries++) if (await attempt()) return
-  throw new SignoutError('service_unavailable', { cause: new Error('The account kept changing.') })
 }

@@ -4,6 +4,7 @@ import type { Database, Drizzle } from '../db/database.ts'
 import { sessions } from '../db/tables.ts'
 import { SignoutError } from '../errors.ts'
 import type { SessionEnder } from '../sessions/session-ender.ts'
+import type { RequireRecent } from '../sessions/recent-authentication.ts'
 import { findSession, sessionWithId, sessionsOf, type Which } from '../sessions/session-repository.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { AccessTokenClaims } from '../tokens/claims.ts'
@@ -51,6 +52,7 @@ export interface RevocationRequestsOptions {
   database: Database
   perform: Perform
   ender: SessionEnder
+  requireRecent: RequireRecent
   accessTokens: Pick<AccessTokens, 'read'>
   accessTokenLifetimeSeconds: number
 }
@@ -68,7 +70,7 @@ export interface RevocationRequests {
 }
 
 export function createRevocationRequests (options: RevocationRequestsOptions): RevocationRequests {
-  const { database, perform, ender, accessTokens } = options
+  const { database, perform, ender, requireRecent, accessTokens } = options
 
   async function toTarget (request: RevocationRequest): Promise<RevocationTarget> {
     const { token, jti, sid, subject, expiresAt } = request
@@ -87,7 +89,7 @@ export function createRevocationRequests (options: RevocationRequestsOptions): R
   }
 
   async function revokeToken (unit: Unit, target: TokenTarget, by: Administrator): Promise<RevocationOutcome> {
-    await lockForAct(unit, by)
+    await lockForAct(unit, requireRecent, by)
     const id = idOf(target)
     const atLeast =
       target.kind === 'token' ? target.claims.exp : await findLatestExpiry(unit.db, options.accessTokenLifetimeSeconds)
@@ -101,7 +103,7 @@ export function createRevocationRequests (options: RevocationRequestsOptions): R
   async function endSessions (unit: Unit, target: SessionsTarget, by: Administrator): Promise<RevocationOutcome> {
     const which = selected(target)
     const known = await findSession(unit.db, which)
-    await lockForAct(unit, by, target.kind === 'subject' ? target.subject : known?.userId)
+    await lockForAct(unit, requireRecent, by, target.kind === 'subject' ? target.subject : known?.userId)
     if (known === undefined) await requireUser(unit.db, target)
     const ended = await ender.end(unit, which, 'ended_by_admin')
     const whose =

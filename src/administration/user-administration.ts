@@ -4,6 +4,7 @@ import { endingUuidPattern } from '../input/uuid.ts'
 import { readCursor, toPage, type Page, type PageRequest } from '../input/pages.ts'
 import { isDeletionRecorded } from '../security/event-repository.ts'
 import type { SessionEnder } from '../sessions/session-ender.ts'
+import type { RequireRecent } from '../sessions/recent-authentication.ts'
 import { listSessions, sessionsOf, type Session } from '../sessions/session-repository.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { deleteAccount } from '../accounts/account-deletion.ts'
@@ -23,6 +24,7 @@ export interface UserAdministrationOptions {
   users: UserRepository
   perform: Perform
   ender: SessionEnder
+  requireRecent: RequireRecent
 }
 
 /**
@@ -57,7 +59,7 @@ const cursorForm = new RegExp(`^\\d{1,14} ${endingUuidPattern}`)
 const maxListedSessions = 1_000
 
 export function createUserAdministration (options: UserAdministrationOptions): UserAdministration {
-  const { database, users, perform, ender } = options
+  const { database, users, perform, ender, requireRecent } = options
   async function get (id: string): Promise<User> {
     const user = await users.findById(id)
     if (user === undefined) throw new SignoutError('not_found')
@@ -72,7 +74,7 @@ export function createUserAdministration (options: UserAdministrationOptions): U
     by: Administrator
   ): Promise<User> {
     return await perform(async unit => {
-      const { user, hasOtherAdmin } = await lockWithAdmins(unit, id, by)
+      const { user, hasOtherAdmin } = await lockWithAdmins(unit, requireRecent, id, by)
       if (user === undefined) throw new SignoutError('not_found')
       if (user[column] === value) {
         await ender.revokeEnded(unit, sessionsOf(id))
@@ -105,7 +107,7 @@ export function createUserAdministration (options: UserAdministrationOptions): U
     },
     async endSessions (id, by) {
       await perform(async unit => {
-        if (await lockForAct(unit, by, id) === undefined) throw new SignoutError('not_found')
+        if (await lockForAct(unit, requireRecent, by, id) === undefined) throw new SignoutError('not_found')
         const ended = await ender.end(unit, sessionsOf(id), 'ended_by_admin')
         recordAct(unit, { type: 'sessions_revoked', userId: id, details: { sessions: ended.length } }, by)
       })
@@ -114,7 +116,7 @@ export function createUserAdministration (options: UserAdministrationOptions): U
     setStatus: (id, status, by) => change(id, 'status', status, by),
     async delete (id, by) {
       await perform(async unit => {
-        const { user, hasOtherAdmin } = await lockWithAdmins(unit, id, by)
+        const { user, hasOtherAdmin } = await lockWithAdmins(unit, requireRecent, id, by)
         if (user === undefined) {
           await revokeDeleted(unit, ender, id)
           return
@@ -127,9 +129,9 @@ export function createUserAdministration (options: UserAdministrationOptions): U
 }
 
 /** Locks the user and all administrators, and checks that the administrator may act. */
-async function lockWithAdmins (unit: Unit, id: string, by: Administrator) {
+async function lockWithAdmins (unit: Unit, requireRecent: RequireRecent, id: string, by: Administrator) {
   const { locked, ...found } = await lockUserAndAdmins(unit.db, id)
-  await requireRight(unit, by, locked.find(user => user.id === by.id))
+  await requireRight(unit, requireRecent, by, locked.find(user => user.id === by.id))
   return found
 }
 

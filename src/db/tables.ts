@@ -27,8 +27,8 @@ export type Status = 'active' | 'disabled'
 
 /** Why a session ended. */
 export const endReasons = [
-  'logout', 'ended_by_owner', 'password_changed', 'account_deleted', 'refresh_token_reused', 'too_many_sessions',
-  'ended_by_admin', 'role_changed', 'account_disabled'
+  'logout', 'ended_by_owner', 'password_changed', 'reauthenticated', 'account_deleted', 'refresh_token_reused',
+  'too_many_sessions', 'ended_by_admin', 'role_changed', 'account_disabled'
 ] as const
 export type EndReason = typeof endReasons[number]
 

@@ -14,7 +14,7 @@ const passwordInput = {
   examples: ['correct horse battery staple']
 }
 
-const Password = Type.String(passwordInput)
+export const Password = Type.String(passwordInput)
 const NewPassword = Type.String({
   ...passwordInput,
   'x-new-password': true,
@@ -39,16 +39,23 @@ export const Registration = component(
 
 export const Credentials = component('Credentials', Type.Object({
   username: Type.String({ minLength: 1, maxLength: 254, examples: ['ada@example.com'] }),
+  password: Password,
+  end_other_sessions: Type.Optional(
+    Type.Boolean({ description: 'True to end all other sessions of the user. For an owner who suspects a thief.' })
+  )
+}, {
+  ...strict,
+  // The documentation page fills in this body.
+  examples: [{ username: 'ada@example.com', password: passwordInput.examples[0] }]
+}))
+
+export const PasswordProof = component('PasswordProof', Type.Object({
   password: Password
 }, strict))
 
 export const PasswordChange = component('PasswordChange', Type.Object({
   current_password: Password,
   new_password: Type.String({ ...NewPassword, examples: ['another correct horse battery staple'] })
-}, strict))
-
-export const AccountDeletion = component('AccountDeletion', Type.Object({
-  password: Password
 }, strict))
 
 export const UserAccount = component('UserAccount', Type.Object({

@@ -81,5 +81,11 @@ export const tokenFailures = [
 /** The errors of a route behind `app.authenticateAdmin`. */
 export const adminFailures = [...tokenFailures, 'forbidden', 'service_unavailable'] as const satisfies ErrorCode[]
 
+/** The errors of an act of an administrator, which needs a recent login. */
+export const actFailures = [
+  ...adminFailures,
+  'insufficient_user_authentication'
+] as const satisfies ErrorCode[]
+
 /** A wrong password beside a valid token. It is not a 401, because the token stays valid. */
 export const wrongPassword = { code: 'invalid_credentials', statusCode: 403 } as const satisfies Answered

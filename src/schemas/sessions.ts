@@ -3,6 +3,7 @@ import { userAgentMaxLength } from '../input/requester.ts'
 import type { Session as SessionRow } from '../sessions/session-repository.ts'
 import type { TokenPair as IssuedPair } from '../sessions/token-pair.ts'
 import { AccessTokenClaims } from '../tokens/claims.ts'
+import { Password } from './accounts.ts'
 import { component, defaulted, Instant, nullable, ref, strict, Uuid } from './component.ts'
 
 export const TokenPair = component(
@@ -43,7 +44,12 @@ export const RefreshRequest = component('RefreshRequest', Type.Object({
   refresh_token: refreshTokenInput
 }, strict))
 
-export const LogoutRequest = component('LogoutRequest', Type.Unsafe<null | { refresh_token?: string | null }>({
+interface LogoutBody {
+  refresh_token?: string | null
+  password?: string
+}
+
+export const LogoutRequest = component('LogoutRequest', Type.Unsafe<LogoutBody | null>({
   type: ['object', 'null'],
   properties: {
     // Any text: a malformed refresh token beside a good access token must not make a logout fail.
@@ -51,6 +57,10 @@ export const LogoutRequest = component('LogoutRequest', Type.Unsafe<null | { ref
       type: ['string', 'null'],
       description: 'The refresh token, if the client has one.',
       examples: refreshTokenExamples
+    },
+    password: {
+      ...Password,
+      description: 'The password of the user, to end other sessions without a recent login.'
     }
   },
   ...strict,
@@ -78,7 +88,10 @@ export const TokenInfo = component('TokenInfo', Type.Object({
   sid: Uuid,
   scope: AccessTokenClaims.properties.scope,
   iat: Type.Integer({ description: 'Seconds since the epoch.' }),
-  exp: Type.Integer({ description: 'Seconds since the epoch.' })
+  exp: Type.Integer({ description: 'Seconds since the epoch.' }),
+  auth_time: Type.Optional(
+    Type.Integer({ description: 'When the user last proved the password, in seconds since the epoch.' })
+  )
 }, strict))
 
 export const Session = component(

@@ -9,6 +9,7 @@ export const securityEventTypes = [
   'refresh',
   'refresh_token_reused',
   'logout',
+  'reauthenticated',
   'session_ended',
   'password_changed', 'account_deleted', 'role_changed', 'status_changed', 'sessions_revoked', 'token_revoked'
 ] as const

@@ -117,7 +117,7 @@ async function renew (
   unit.record({ type: 'refresh', userId: user.id, sessionId: session.id, ip: requester.ip })
   return {
     user,
-    session: { id: session.id, expiresAt: used.expiresAt },
+    session: { ...session, expiresAt: used.expiresAt },
     refreshToken,
     validity,
     plannedAt: now,

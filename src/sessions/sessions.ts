@@ -1,26 +1,26 @@
 import type { Database } from '../db/database.ts'
 import { createLogin, type Login, type LoginOptions } from './login.ts'
-import { createLogOut, type LogOut } from './logout-credentials.ts'
-import { createLogout, type Logout } from './logout.ts'
+import { createOpening, type OpeningOptions, type OpenSession } from './opening.ts'
 import { createRefresh, type Refresh, type RefreshOptions } from './refresh.ts'
 import { createRefreshTokens } from './refresh-tokens.ts'
 import { listSessions, type Session } from './session-repository.ts'
 
-export type { LogoutScope } from './logout.ts'
 export type { Session } from './session-repository.ts'
 
-export interface SessionsOptions extends Omit<LoginOptions & RefreshOptions, 'refreshTokens'> {
+type PartOptions = LoginOptions & RefreshOptions & OpeningOptions
+
+export interface SessionsOptions extends Omit<PartOptions, 'refreshTokens' | 'openSession'> {
   database: Database
   /** At least 32 bytes that cannot be guessed, the same for all replicas. Refresh tokens are derived with it. */
   secret: string
 }
 
-/** Opens, refreshes, ends and lists sessions. */
+/** Opens, refreshes and lists sessions. */
 export interface Sessions {
   login: Login
+  /** Opens a session in a transaction of the caller. */
+  open: OpenSession
   refresh: Refresh
-  logOut: LogOut
-  logout: Logout
   /** Returns the sessions of a user, newest first: the live ones, or the last 100 that have ended or expired. */
   list (userId: string, state: 'live' | 'over'): Promise<Session[]>
 }
@@ -30,12 +30,11 @@ const maxListed = { live: 1_000, over: 100 }
 
 export function createSessions ({ secret, ...options }: SessionsOptions): Sessions {
   const withTokens = { ...options, refreshTokens: createRefreshTokens(secret) }
-  const logout = createLogout(withTokens)
+  const openSession = createOpening(withTokens)
   return {
-    login: createLogin(withTokens),
+    login: createLogin({ ...options, openSession }),
+    open: openSession,
     refresh: createRefresh(withTokens),
-    logOut: createLogOut(logout),
-    logout,
     list: (userId, state) => options.database.run(db => listSessions(db, userId, state, maxListed[state]))
   }
 }

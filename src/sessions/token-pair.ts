@@ -1,5 +1,6 @@
 import type { AccessTokens, AccessTokenValidity } from '../tokens/access-tokens.ts'
 import type { User } from '../users/user-repository.ts'
+import { authenticatedAt } from './recent-authentication.ts'
 import type { Session } from './session-repository.ts'
 
 /** The tokens that a login or a refresh returns. */
@@ -13,7 +14,7 @@ export interface TokenPair {
 /** A pair before it is signed. Everything but the signature is decided in the transaction that locks the session. */
 export interface PlannedPair {
   user: Pick<User, 'id' | 'role'>
-  session: Pick<Session, 'id' | 'expiresAt'>
+  session: Pick<Session, 'id' | 'createdAt' | 'expiresAt'>
   refreshToken: string
   validity: AccessTokenValidity
   /** The instant from which the lifetimes count, by Postgres' clock. */
@@ -24,8 +25,14 @@ export interface PlannedPair {
 /** Signs a planned pair, after the transaction. The role of the user becomes the scope of the token. */
 export async function signPair (accessTokens: AccessTokens, planned: PlannedPair): Promise<TokenPair> {
   const { user, session, refreshToken, validity, plannedAt, expiresInSeconds } = planned
+  const subject = {
+    userId: user.id,
+    sessionId: session.id,
+    scope: user.role,
+    authenticatedAt: authenticatedAt(session)
+  }
   return {
-    accessToken: await accessTokens.sign({ userId: user.id, sessionId: session.id, scope: user.role }, validity),
+    accessToken: await accessTokens.sign(subject, validity),
     // Postgres' clock ends the session, and our clock issues the token. So the difference can be negative at the very
     // end.
     expiresInSeconds: Math.max(0, expiresInSeconds),

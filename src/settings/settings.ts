@@ -131,6 +131,10 @@ const sessions = {
     description: 'How long the refresh token that was just spent gets the same pair again. ' +
       'So two tabs, or a lost answer, do not sign the user out. 0 turns it off.'
   }),
+  REAUTHENTICATION_MAX_AGE: integer(0, 31_536_000, 600, ' (seconds)', {
+    description: 'How long after a login a session may end other sessions, or act as an administrator. ' +
+      'Later the password has to be proved again. 0 turns it off.'
+  }),
   MAX_SESSIONS: integer(1, 1000, 100, '', {
     description: 'How many live sessions a user may have. A new session ends the one that was idle longest.'
   }),

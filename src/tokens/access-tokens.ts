@@ -31,6 +31,8 @@ export interface AccessTokenSubject {
   sessionId: string
   /** Space-separated (RFC 6749, section 3.3). */
   scope: string
+  /** When the password was last proved, as `auth_time` (RFC 9068, section 2.2.1). */
+  authenticatedAt: Date
 }
 
 /** The claims in which the access tokens of one session differ. */
@@ -72,7 +74,7 @@ export function createAccessTokens (keyRing: KeyRing, options: AccessTokenOption
         expiresAt: Math.min(issuedAt + lifetimeSeconds, Math.floor(latestAt / 1000))
       }
     },
-    async sign ({ userId, sessionId, scope }, { id, issuedAt, expiresAt }) {
+    async sign ({ userId, sessionId, scope, authenticatedAt }, { id, issuedAt, expiresAt }) {
       const claims: AccessTokenClaims = {
         iss: issuer,
         aud: audience,
@@ -81,6 +83,7 @@ export function createAccessTokens (keyRing: KeyRing, options: AccessTokenOption
         sid: sessionId,
         iat: issuedAt,
         exp: expiresAt,
+        auth_time: Math.floor(authenticatedAt.getTime() / 1000),
         client_id: firstPartyClientId,
         scope
       }

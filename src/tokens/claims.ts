@@ -41,6 +41,8 @@ export const AccessTokenClaims = Type.Object({
   sid: CanonicalUuid,
   iat: NumericDate,
   exp: NumericDate,
+  /** When the password was last proved. Tokens of earlier releases do not have it. */
+  auth_time: Type.Optional(NumericDate),
   client_id: Type.String(),
   scope: Type.String()
 })

@@ -86,7 +86,8 @@ async function expectNothingSaidByTime (
   const { ask, well, username } = scene
   // By a clock that is off by 8 s, the token may still be good.
   if (Math.abs(seconds) > 60) {
-    t.equal(await ask('POST /logout', { token: pair.access_token }), '503 revocation_unavailable', 'a logout')
+    const { access_token: token } = await signIn(well, username)
+    t.equal(await ask('POST /logout', { token }), '200', 'a logout')
   }
   if (seconds === 8) {
     t.equal(

@@ -13,7 +13,7 @@ export interface RaceScene {
   admin: string
 }
 
-/** A session of a scene. `new` is the one that a login opens during the race. */
+/** A session of a scene. `new` is one that a login or a password change opens during the race. */
 export type Which = 'it' | 'other' | 'new'
 
 /** An act in a race. */
@@ -27,6 +27,8 @@ export interface RaceAct {
   ends?: Which[]
   /** Set if no session may live, once it was done, whose login began before. */
   voidsLogins?: true
+  /** Set if it opens a session of its own with the new password. A second change then only repeats the first. */
+  changesPassword?: true
   /** The session in whose name it is done, if that must still live. */
   inNameOf?: Which
   /** Set if the scene needs its other session for it. */
@@ -76,10 +78,12 @@ export const contenders = {
   passwordChange: {
     name: 'a password change',
     run: (scene, app) => changePassword(app, newest(scene).access_token),
-    done: ['204'],
+    done: ['200'],
     refused: [...gone, '403 invalid_credentials'],
-    ends: ['other'],
+    ends: all,
     inNameOf: 'it',
+    voidsLogins: true,
+    changesPassword: true,
     needsOther: true
   },
   logout: {
@@ -129,11 +133,12 @@ export const endings: RaceAct[] = [
   {
     name: 'PUT /me/password',
     run: (scene, app) => changePassword(app, tokenOfOther(scene)),
-    done: ['204'],
+    done: ['200'],
     refused: [...gone, '403 invalid_credentials'],
-    ends: ['it', 'new'],
+    ends: all,
     inNameOf: 'other',
     voidsLogins: true,
+    changesPassword: true,
     needsOther: true
   },
   {

@@ -100,22 +100,26 @@ async function findFaults (
     .map(({ act, answer }) => `${act.name} got ${outcome(answer)}`)
   const done = outcomes.filter(isDone).map(({ act }) => act)
   const late = done.length > 1 && committedFirst !== undefined ? done.find(act => act !== committedFirst) : undefined
-  if (late?.inNameOf !== undefined && committedFirst?.ends?.includes(late.inNameOf)) {
+  const isRepetition = late?.changesPassword === true && committedFirst?.changesPassword === true
+  if (late?.inNameOf !== undefined && committedFirst?.ends?.includes(late.inNameOf) && !isRepetition) {
     faults.push(`${late.name} was done in the name of a session that had ended`)
   }
 
   const handedOut = outcomes
     .filter(({ answer }) => answer.statusCode === 200 && 'refresh_token' in answer.json())
-    .map(({ answer }) => answer.json())
-  const hasEnded = (which: Which) =>
-    done.some(
-      act => act.ends?.includes(which) && (which !== 'new' || act.voidsLogins || committedFirst === contenders.login)
-    )
+    .map(({ act, answer }) => ({ act, pair: answer.json() as Pair }))
+  const endsNew = (act: RaceAct, opener: RaceAct | undefined) =>
+    act !== opener && !(act.changesPassword && opener?.changesPassword) &&
+      (committedFirst === opener || (act.voidsLogins === true && opener === contenders.login))
+  const hasEnded = (which: Which, opener: RaceAct | undefined) =>
+    done.some(act => act.ends?.includes(which) && (which !== 'new' || endsNew(act, opener)))
   for (const row of await stage.findSessions(scene.user.id)) {
     const which = [scene.it, scene.other].findIndex(([pair]) => pair !== undefined && sessionIdOf(pair) === row.id)
     const name = (['it', 'other'] as const)[which] ?? 'new'
-    const own = [...scene.it, ...scene.other, ...handedOut].filter(pair => sessionIdOf(pair) === row.id)
-    const found = hasEnded(name) ? await findLife(stage, row, own) : await findDeath(stage, row, own)
+    const isOfRow = (pair: Pair) => sessionIdOf(pair) === row.id
+    const own = [...scene.it, ...scene.other, ...handedOut.map(({ pair }) => pair)].filter(isOfRow)
+    const opener = handedOut.find(({ pair }) => isOfRow(pair))?.act
+    const found = hasEnded(name, opener) ? await findLife(stage, row, own) : await findDeath(stage, row, own)
     faults.push(...found.map(fault => `the session "${name}": ${fault}`))
     if (row.ended_at === null) faults.push(...await findStaleScope(stage, scene, own))
   }

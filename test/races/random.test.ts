@@ -71,7 +71,7 @@ const moves: Record<string, Move> = {
         token: last(session).access_token,
         body: { current_password: life.password, new_password: changedPassword + sessionIdOf(last(session)) }
       }),
-    ends: 'others',
+    ends: 'all',
     voidsLogins: true
   },
   disabling: {
@@ -112,6 +112,7 @@ async function playRound (stage: Stage, life: Life, draw: Draw): Promise<string[
   }
   const problems: string[] = []
   const mustEnd = new Set<string>()
+  const openedByChange = new Set<string>()
   let mayBeNew = true
   for (const { flow } of [...started].sort(() => draw(3) - 1)) flow.release()
   for (const { name, move, sid, flow } of started) {
@@ -121,14 +122,18 @@ async function playRound (stage: Stage, life: Life, draw: Draw): Promise<string[
     if (answer.statusCode === 200 && 'refresh_token' in answer.json()) remember(life, answer.json())
     if (!(move.done ?? /^20/).test(summary)) continue
     if (move.voidsLogins) mayBeNew = false
-    if (name === 'password change') life.password = changedPassword + sid
+    if (name === 'password change') {
+      life.password = changedPassword + sid
+      openedByChange.add(sessionIdOf(answer.json()))
+    }
     for (const other of before) {
       if (move.ends === 'all' || (move.ends === 'it' && other === sid) || (move.ends === 'others' && other !== sid)) {
         mustEnd.add(other)
       }
     }
   }
-  const mustHaveEnded = (sid: string) => mustEnd.has(sid) || (!mayBeNew && !before.includes(sid))
+  const mustHaveEnded = (sid: string) =>
+    mustEnd.has(sid) || (!mayBeNew && !before.includes(sid) && !openedByChange.has(sid))
   return [...problems, ...await findFaults(stage, life, mustHaveEnded)].map(
     problem => `${drawn.map(({ name, sid }) => `${name} of ${before.indexOf(sid)}`).join(', ')}: ${problem}`
   )

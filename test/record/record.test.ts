@@ -63,7 +63,7 @@ const endings: Record<
         token: first.access_token, body: { current_password: password, new_password: 'an entirely different one' }
       }),
     reason: 'password_changed',
-    sessions: [isSecond]
+    sessions: [isFirst, isSecond]
   },
   'deletion by the owner': {
     end: ({ app, first }) => send(app, 'DELETE /me', { token: first.access_token, body: { password } }),

@@ -43,11 +43,11 @@ t.test('verified tokens are remembered, and their claims cannot be changed', asy
 
 t.test('GET /token answers the claims of the token, without the database', t => onEachStorage(t, async (t, app) => {
   const ada = await signUp(app, 'ada')
-  const { sub, sid, scope, iat, exp } = decodeJwt(ada.token)
+  const { sub, sid, scope, iat, exp, auth_time: authTime } = decodeJwt(ada.token)
   await app.database.close()
   const answer = await get(app, '/token', ada.token)
   t.equal(answer.statusCode, 200)
-  t.same(answer.json(), { sub, sid, scope, iat, exp })
+  t.same(answer.json(), { sub, sid, scope, iat, exp, auth_time: authTime })
   const me = await get(app, '/me', ada.token)
   t.equal(me.statusCode, 503)
   t.equal(me.json().error, 'service_unavailable')

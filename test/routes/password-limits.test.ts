@@ -41,8 +41,13 @@ t.test('PUT /me/password and DELETE /me count wrong passwords together with POST
 
 t.test('a password change that succeeds, or is repeated, does not count against a limit', t => onEachStorage(t, async (t, app) => {
   const { id, username } = await register(app)
-  const mine = await signIn(app, username)
-  for (let time = 0; time < 4; time++) t.equal((await change(app, mine, password)).statusCode, 204)
+  const first = await signIn(app, username)
+  let mine = first
+  for (let time = 0; time < 4; time++) {
+    const answer = await change(app, first, password)
+    t.equal(answer.statusCode, 200)
+    mine = answer.json()
+  }
   t.equal(await countFailures(app, id), 0)
   for (let time = 0; time < 2; time++) {
     t.equal((await change(app, mine, wrong, 'and a third pass phrase')).statusCode, 403)

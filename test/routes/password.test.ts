@@ -1,8 +1,8 @@
 import t from 'tap'
 import { onEachStorage } from '../support/app.ts'
 import { everyRow, query, sessionRow } from '../support/database.ts'
-import { password, register, signIn, signUp, signUpWithSessions, type Pair } from '../support/people.ts'
-import { expectError, refresh, send } from '../support/requests.ts'
+import { password, signUp, signUpWithSessions, type Pair } from '../support/people.ts'
+import { expectError, send } from '../support/requests.ts'
 import { ended, isAccepted, refusals, sessionIdOf } from '../support/sessions.ts'
 
 const newPassword = 'a wholly different pass phrase'
@@ -13,35 +13,45 @@ t.test('users change their password with PUT /me/password', t => onEachStorage(t
     send(app, 'PUT /me/password', { token: pair.access_token, body: { current_password: current, new_password: next } })
   const login = (username: string, password: string) => send(app, 'POST /login', { body: { username, password } })
 
-  await t.test('PUT /me/password sets the new password, ends all other sessions and keeps this one', async t => {
+  await t.test('PUT /me/password sets the new password, ends every session, and opens a new one', async t => {
     const { id, username, sessions } = await signUpWithSessions(app, 3)
     const stranger = await signUpWithSessions(app, 1)
-    const [one, two, mine] = sessions as [Pair, Pair, Pair]
+    const mine = sessions[2] as Pair
     const answer = await change(mine, password, newPassword)
-    t.equal(answer.statusCode, 204)
-    t.equal(answer.body, '')
+    t.equal(answer.statusCode, 200)
+    t.equal(answer.headers['cache-control'], 'no-store')
+    const next = answer.json() as Pair
+    t.not(sessionIdOf(next), sessionIdOf(mine))
     t.equal((await login(username, newPassword)).statusCode, 200, 'a login right after works')
     expectError(t, await login(username, password), 401, 'invalid_credentials')
-    t.same(await Promise.all([one, two].map(pair => refusals(app, pair))), [ended, ended])
-    t.same(await Promise.all([mine, stranger.sessions[0] as Pair].map(pair => refusals(app, pair))), [good, good])
-    t.match(await sessionRow(app, sessionIdOf(one)), { end_reason: 'password_changed' })
+    t.same(await Promise.all(sessions.map(pair => refusals(app, pair))), [ended, ended, ended], 'a shared one too')
+    t.same(await Promise.all([next, stranger.sessions[0] as Pair].map(pair => refusals(app, pair))), [good, good])
+    t.match(await sessionRow(app, sessionIdOf(mine)), { end_reason: 'password_changed' })
     const events = await query(
       app, `select session_id, details from security_events where type = 'password_changed' and user_id = '${id}'`
     )
-    t.same(events, [{ session_id: sessionIdOf(mine), details: { sessions: 2 } }])
+    t.same(events, [{ session_id: sessionIdOf(mine), details: { sessions: 3 } }])
     t.same((await everyRow(app)).filter(row => row.includes(newPassword) || row.includes(password)), [])
   })
 
-  await t.test('a repeated PUT /me/password succeeds, and does not end sessions that were opened since', async t => {
+  await t.test('a repeated PUT /me/password is answered like a login, and ends no session opened since', async t => {
     const { id, username, pair: mine } = await signUp(app)
-    t.equal((await change(mine, password, newPassword)).statusCode, 204)
+    const first = (await change(mine, password, newPassword)).json() as Pair
     const newer = (await login(username, newPassword)).json() as Pair
-    t.equal((await change(mine, password, newPassword)).statusCode, 204)
-    t.same(await refusals(app, newer), good)
-    t.equal(
-      (await query(app, `select 1 from security_events where type = 'password_changed' and user_id = '${id}'`)).length,
-      1
-    )
+    const repeated = await change(mine, password, newPassword)
+    t.equal(repeated.statusCode, 200)
+    t.same(await Promise.all([first, newer, repeated.json()].map(pair => refusals(app, pair))), [good, good, good])
+    expectError(t, await change(mine, password, 'yet another pass phrase'), 403, 'invalid_credentials')
+    expectError(t, await change(mine, newPassword, 'yet another pass phrase'), 401, 'token_revoked')
+    const which = `type in ('password_changed', 'login') and user_id = '${id}'`
+    const kinds = await query<{ type: string }>(app, `select type from security_events where ${which} order by 1`)
+    t.same(kinds.map(({ type }) => type), ['login', 'login', 'login', 'password_changed'])
+  })
+
+  await t.test('PUT /me/password with the token of a session that has ended otherwise is refused', async t => {
+    const { pair: mine } = await signUp(app)
+    await send(app, 'POST /logout', { token: mine.access_token })
+    expectError(t, await change(mine, password, newPassword), 401, 'token_revoked')
   })
 
   await t.test('PUT /me/password with a wrong current password is refused and counted', async t => {
@@ -78,14 +88,5 @@ t.test('users change their password with PUT /me/password', t => onEachStorage(t
       'authorization_required'
     )
     t.equal((await login(username, password)).statusCode, 200)
-  })
-
-  await t.test('PUT /me/password keeps the refresh token of this session valid, and its grace', async t => {
-    const { username } = await register(app)
-    const first = await signIn(app, username)
-    const second = (await refresh(app, first.refresh_token)).json() as Pair
-    await change(second, password, newPassword)
-    t.equal((await refresh(app, first.refresh_token)).json().refresh_token, second.refresh_token)
-    t.same(await refusals(app, second), good)
   })
 }))

@@ -52,7 +52,7 @@ async function liveALife (
       ['refresh', sessionIdOf(one), null],
       ['session_ended', sessionIdOf(two), { reason: 'ended_by_owner' }],
       ['password_check_failed', null, null],
-      ['password_changed', sessionIdOf(one), { sessions: 2 }],
+      ['password_changed', sessionIdOf(one), { sessions: 3 }],
       ['login_failed', null, null],
       ['login', sessionIdOf(again), null],
       ['logout', sessionIdOf(again), { scope: 'others', sessions: 1 }],

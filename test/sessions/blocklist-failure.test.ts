@@ -73,8 +73,8 @@ const own: Record<string, Ending> = {
       send(app, 'PUT /me/password', {
         token: mine.access_token, body: { current_password: password, new_password: newPassword }
       }),
-    statusCode: 204,
-    ends: ['other']
+    statusCode: 200,
+    ends: all
   },
   'the deletion of an account': {
     act: (app, { mine }) => send(app, 'DELETE /me', { token: mine.access_token, body: { password } }),

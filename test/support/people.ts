@@ -83,5 +83,6 @@ export async function signInAt (address: string, username: string): Promise<Pair
 export async function issueToken (
   app: FastifyInstance, { userId, sessionId, scope = 'user' }: { userId: string, sessionId: string, scope?: string }
 ): Promise<string> {
-  return await app.accessTokens.sign({ userId, sessionId, scope }, app.accessTokens.plan(Infinity))
+  const subject = { userId, sessionId, scope, authenticatedAt: new Date() }
+  return await app.accessTokens.sign(subject, app.accessTokens.plan(Infinity))
 }

@@ -29,7 +29,7 @@ export function sessionIdOf (pair: Pick<Pair, 'access_token'>): string {
 export function expire (app: FastifyInstance, pair: Pick<Pair, 'access_token'>): Promise<string> {
   const { sub, sid, scope } = claimsOf(pair)
   const validity = { id: randomUUID(), issuedAt: nowSeconds() - 960, expiresAt: nowSeconds() - 60 }
-  return app.accessTokens.sign({ userId: sub, sessionId: sid, scope }, validity)
+  return app.accessTokens.sign({ userId: sub, sessionId: sid, scope, authenticatedAt: new Date() }, validity)
 }
 
 /** Signs in, and refreshes a number of times. Returns all pairs of the session, newest last. */

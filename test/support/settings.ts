@@ -29,3 +29,67 @@ export function refusalOf (env: Record<string, string>): string {
   }
   return 'it was accepted'
 }
+
+/** Values that each variable refuses. */
+export const wrongValues: Record<string, string[]> = {
+  HOST: ['a host', 'a/b'],
+  PORT: ['abc', '-1', '65536', '80.5', '0x50', '1e3', ' '],
+  LOG_LEVEL: ['loud', 'INFO'],
+  REDIS_SENTINELS: ['a b', 'http://s1', 's1:26379,', 's1/hush', 's1:26379?a=hush', 'redis://:p%ss@s1', 's1:port'],
+  REDIS_MASTER_NAME: ['my master', 'x'.repeat(256)],
+  REDIS_CLUSTER_NODES: ['redis://n1/1', 'n1:7000,,n2', 'n1;n2', 'n1:7000 n2:7000'],
+  REDIS_USERNAME: ['a name'],
+  REDIS_PASSWORD: ['x'.repeat(4097)],
+  REDIS_NOEVICTION_ACKNOWLEDGED: ['true', 'YES'],
+  DATABASE_URL: ['db.example', 'mysql://db.example/app', 'postgres//db'],
+  REDIS_URL: [
+    'redis.example:6379',
+    'http://redis.example',
+    'redis:hush',
+    'redis://:p%ss@redis.example',
+    'redis://redis.example/0x5',
+    'redis://redis.example/1e1',
+    'redis://redis.example/one'
+  ],
+  ISSUER: [
+    'auth.example.com',
+    'ftp://auth.example.com',
+    'https://auth.example.com/?a=b',
+    'https://auth.example.com/#a'
+  ],
+  AUDIENCE: ['x'.repeat(256)],
+  ACCESS_TOKEN_TTL: ['0', '-5', '15m', '2592001'],
+  CLOCK_LEEWAY: ['-1', '301', 'five'],
+  KEY_ENCRYPTION_SECRET: ['short', 'x'.repeat(31)],
+  BLOCKLIST_DEADLINE_MS: ['9', '10001', '250ms'],
+  BLOCKLIST_WAIT_REPLICAS: ['-1', '11', 'all'],
+  BLOCKLIST_PREFIX: ['with space', '{tag}', 'x'.repeat(65), 'a*'],
+  PASSWORD_MIN_LENGTH: ['7', '129'],
+  TRUST_PROXY: [
+    'true', '1', 'proxy.example', '10.0.0.0/33', '::/129', '10.0.0.0/8/8', '10.0.0.1,', '0.0.0.0/0', '::/0'
+  ],
+  DATABASE_DEADLINE_MS: ['99', '60001'],
+  REFRESH_TOKEN_TTL: ['0', '31536001', '14d'],
+  SESSION_MAX_AGE: ['0', '31536001'],
+  REFRESH_GRACE: ['-1', '301'],
+  REAUTHENTICATION_MAX_AGE: ['-1', '31536001'],
+  MAX_SESSIONS: ['0', '1001'],
+  SESSION_RETENTION: ['-1', '31536001'],
+  SECURITY_EVENT_RETENTION: ['3599', '315360001'],
+  RATE_LIMITS: ['none', 'ON', 'false'],
+  LIMIT_PASSWORD_BY_ACCOUNT: ['50', '0/900', '50/0', '50/15m'],
+  LIMIT_PASSWORD_BY_IP: ['-1/900', '1/2/3'],
+  LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: ['1 / 2', '10/'],
+  LIMIT_REGISTER_BY_IP: ['/900', '10000000/1'],
+  LIMIT_REFRESH_BY_SESSION: ['off', '1/1000000'],
+  METRICS_PORT: ['-1', '65536', 'yes'],
+  METRICS_TOKEN: [
+    'fifteen-letters',
+    'a token with spaces in it',
+    'sixteen-letters-é',
+    'sixteen-letters-!',
+    'x=sixteen-letters',
+    '='.repeat(16),
+    'x'.repeat(513)
+  ]
+}

@@ -49,6 +49,7 @@ const statuses: Record<string, number> = {
   token_expired: 401,
   token_revoked: 401,
   refresh_token_reused: 401,
+  insufficient_user_authentication: 401,
   invalid_credentials: 401,
   forbidden: 403,
   account_disabled: 403,
@@ -75,9 +76,12 @@ t.test('every error code has its status, its sentence and its headers', async t 
     t.match(description, /^[A-Z].*\.$/, 'a sentence')
     t.match(description, /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/, 'in the characters that RFC 6750 allows in a header')
     t.equal(answer.headers['retry-after'], statuses[code] === 503 ? '1' : undefined, code)
+    const parameters = `error_description="${description}"`
     const challenge = /^(invalid_token|token_)/.test(code)
-      ? `Bearer realm="signout", error="invalid_token", error_description="${description}"`
-      : 'Bearer realm="signout"'
+      ? `Bearer realm="signout", error="invalid_token", ${parameters}`
+      : code === 'insufficient_user_authentication'
+        ? `Bearer realm="signout", error="${code}", ${parameters}`
+        : 'Bearer realm="signout"'
     const insufficient =
       `Bearer realm="signout", error="insufficient_scope", error_description="${description}", scope="admin"`
     t.equal(

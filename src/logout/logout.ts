@@ -1,7 +1,8 @@
 import { SignoutError, type ErrorCode } from '../errors.ts'
-import type { Requester } from '../input/requester.ts'
 import type { AccessTokenClaims } from '../tokens/claims.ts'
-import type { Logout, LogoutScope, RefusedToken } from './logout.ts'
+import {
+  createLogoutActs, type LogoutActs, type LogoutOptions, type LogoutRequest, type RefusedToken
+} from './logout-acts.ts'
 
 /**
  * The access token of a logout: accepted; refused, with a good signature; or not a token of this service at all, and
@@ -26,31 +27,54 @@ export interface LogoutCredentials {
  * `others`, the refresh token of the access token's session ends nothing. If the access token is not good, the scope is
  * that of the refresh token.
  *
- * If no credential is good, it rejects with the refusal that says most. Rejects with 503 if a session could not be
- * ended, even if another one was: repeating is safe.
+ * If no credential is good, it rejects with the refusal that says most. Rejects with `invalid_credentials` (403),
+ * `insufficient_user_authentication` or `too_many_requests` if other sessions may not be ended. Then none ends. Rejects
+ * with 503 if a session could not be ended, even if another one was: repeating is safe.
  */
-export type LogOut = (credentials: LogoutCredentials, scope: LogoutScope, requester: Requester) => Promise<void>
+export type LogOut = (credentials: LogoutCredentials, request: LogoutRequest) => Promise<void>
+
+/** Refusals that are not about a credential: the user may not end other sessions now. Then nothing ends. */
+const forbidding: ErrorCode[] = ['invalid_credentials', 'insufficient_user_authentication', 'too_many_requests']
 
 /** Refusals, from the one that says most of the session. */
 const telling: ErrorCode[] = ['token_revoked', 'refresh_token_reused', 'token_expired', 'invalid_token']
 
-export function createLogOut (logout: Logout): LogOut {
-  async function withAccess (access: AccessProof, scope: LogoutScope, requester: Requester): Promise<void> {
+/** Ends sessions on behalf of their user. */
+export interface Logout {
+  withCredentials: LogOut
+  fromList: LogoutActs['fromList']
+}
+
+export function createLogout (options: LogoutOptions): Logout {
+  const acts = createLogoutActs(options)
+  return { withCredentials: createLogOut(acts), fromList: acts.fromList }
+}
+
+function createLogOut (acts: LogoutActs): LogOut {
+  async function withAccess (access: AccessProof, request: LogoutRequest): Promise<void> {
     const { claims, refusal } = access
     if (claims === undefined) throw refusal
-    if (refusal === undefined) await logout.withAccessToken(claims, scope, requester)
-    else await logout.withRefusedToken({ claims, refusal }, scope, requester)
+    if (refusal === undefined) await acts.withAccessToken(claims, request)
+    else await acts.withRefusedToken({ claims, refusal }, request)
   }
 
-  return async ({ access, refreshToken }, scope, requester) => {
+  return async ({ access, refreshToken }, request) => {
     const failures: unknown[] = []
-    const succeeds = (attempt: Promise<void>) =>
-      attempt.then(() => true, failure => { failures.push(failure) }).then(Boolean)
-    const byAccess = access !== undefined && await succeeds(withAccess(access, scope, requester))
+    async function succeeds (attempt: Promise<void>): Promise<boolean> {
+      try {
+        await attempt
+        return true
+      } catch (failure) {
+        if (failure instanceof SignoutError && forbidding.includes(failure.code)) throw failure
+        failures.push(failure)
+        return false
+      }
+    }
+    const byAccess = access !== undefined && await succeeds(withAccess(access, request))
     const byRefresh = refreshToken !== undefined && await succeeds(
       byAccess
-        ? logout.withRefreshToken(refreshToken, 'session', requester, access.claims?.sid)
-        : logout.withRefreshToken(refreshToken, scope, requester)
+        ? acts.withRefreshToken(refreshToken, { ...request, scope: 'session' }, access.claims?.sid)
+        : acts.withRefreshToken(refreshToken, request)
     )
     const outage = failures.find(failure => !isRefusal(failure))
     if (outage !== undefined) throw outage
