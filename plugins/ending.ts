@@ -26,7 +26,8 @@ declare module 'fastify' {
     readAccessProof (request: FastifyRequest, reply: FastifyReply): Promise<AccessProof | undefined>
     /**
      * Returns a hook that authenticates a request which ends its own session. It does as `authenticateToEnd`. It also
-     * accepts a repeated request, whose token was revoked by then, if the session has ended for that reason. The handler must tell a repetition from a first request.
+     * accepts a repeated request, whose token was revoked by then, if the session has ended for that reason. The
+     * handler must tell a repetition from a first request.
      */
     authenticateToRepeat (reason: EndReason): (request: FastifyRequest, reply: FastifyReply) => Promise<void>
     /**

@@ -12,6 +12,9 @@ import { setHeadersOfErrors, toTokenError, withClock } from './errors.ts'
 import { registerJwt } from './jwt.ts'
 import { createKeySource } from './key-source.ts'
 import { checkAuthOptions, type AuthOptions } from './options.ts'
+import {
+  createRequireRecentAuthentication, type RecentAuthenticationHook, type RecentAuthenticationOptions
+} from './recent-authentication.ts'
 import { declarePolicies } from './revocation-policy.ts'
 import { createVerification } from './verification.ts'
 
@@ -25,6 +28,7 @@ export { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
 export { createRedisBlocklist } from '../../src/revocation/public-blocklist.ts'
 export { createRedisConnection } from '../../src/redis/public-connection.ts'
 export type { AuthOptions, JwtOptions } from './options.ts'
+export type { RecentAuthenticationHook, RecentAuthenticationOptions } from './recent-authentication.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -61,6 +65,16 @@ declare module 'fastify' {
      * const { jti } = await app.verifySignature(token)
      */
     verifySignature (token: string): Promise<RevocableTokenClaims>
+    /**
+     * Returns an `onRequest` hook for routes that may hurt the owner of an account. It requires that the user proved
+     * the password at most that long ago, by the claim `auth_time` and the leeway. Otherwise it fails with 401
+     * `insufficient_user_authentication`, and with `max_age` in `WWW-Authenticate` (RFC 9470). Alone on a route, it
+     * does as `app.authenticate` first. Throws a TypeError for a wrong option.
+     *
+     * @example
+     * app.delete('/account', { onRequest: app.requireRecentAuthentication({ maxAgeSeconds: 300 }) }, deleteAccount)
+     */
+    requireRecentAuthentication (options: RecentAuthenticationOptions): RecentAuthenticationHook
     /** Revokes tokens and sessions. */
     revoker: Revoker
   }
@@ -130,6 +144,7 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   })
   const readToken = (request: FastifyRequest): string => app.jwt.lookupToken(request)
   app.decorate('authenticate', createAuthenticate({ verification, readToken, checkRevocation, toRefusal }))
+  app.decorate('requireRecentAuthentication', createRequireRecentAuthentication(app, leewaySeconds))
 }
 
 function requireText (token: unknown): string {
