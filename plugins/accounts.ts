@@ -13,6 +13,7 @@ import { createPerform } from '../src/unit-of-work.ts'
 import { createAccounts, type Accounts } from '../src/accounts/accounts.ts'
 import { createRequireRecent } from '../src/sessions/recent-authentication.ts'
 import { createPasswordCheck } from '../src/users/password-check.ts'
+import { createPasswordDenylist, readDenylistFile } from '../src/users/password-denylist.ts'
 import { createPasswordProof } from '../src/users/password-proof.ts'
 import { createPasswordHasher, type HashCost } from '../src/users/password-hasher.ts'
 import { createUserRepository } from '../src/users/user-repository.ts'
@@ -46,8 +47,18 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
 
   const users = createUserRepository(database)
   const events = createEventRepository(database, announce)
-  const passwords = await createPasswordHasher(hashCost && { cost: hashCost })
-  const checkPassword = createPasswordCheck({ passwords, limits, events })
+  const { denylistFile, hashCost: cost, minLength } = config.passwords
+  const passwords = await createPasswordHasher({ cost: hashCost ?? cost })
+  const checkPassword = createPasswordCheck({
+    passwords,
+    limits,
+    events,
+    onDamagedHash: (userId, err) => { app.log.error({ err, user_id: userId }, 'A password hash is damaged') }
+  })
+  const denylist = createPasswordDenylist({
+    serviceNames: namesOf(config.tokens.issuer),
+    ...denylistFile !== undefined && { words: await readDenylistFile(denylistFile) }
+  })
   const perform = createPerform({ database, revoker, announce, onRevoked: metrics.revoked })
   const ender = createSessionEnder(config.clocks.leewaySeconds)
   const requireClock = () => { app.clocks.requireAgreement() }
@@ -67,6 +78,7 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
     ...shared,
     events,
     checkPassword,
+    passwords,
     limits,
     secret: app.keyEncryptionSecret,
     lifetimes: config.sessions,
@@ -77,8 +89,9 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
   app.decorate('accounts', createAccounts({
     ...shared,
     passwords,
+    denylist,
     openSession: app.sessions.open,
-    passwordMinLength: config.passwords.minLength
+    passwordMinLength: minLength
   }))
   app.decorate('userAdministration', createUserAdministration(shared))
   app.decorate(
@@ -86,6 +99,12 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
     createRevocationRequests({ ...shared, accessTokenLifetimeSeconds: config.tokens.lifetimeSeconds })
   )
   app.decorate('securityEvents', events)
+}
+
+/** Returns the names of the service: its own, its host, and the parts of the host. */
+function namesOf (issuer: string): string[] {
+  const { hostname } = new URL(issuer)
+  return ['signout', hostname, ...hostname.split('.')]
 }
 
 /** Returns an event with the property names of the API, so that the log and the API read alike. */

@@ -3,6 +3,7 @@ import { StartupError } from './errors.ts'
 import type { LimitName } from './limits/limits.ts'
 import type { RedisTopology } from './redis/topology.ts'
 import { readTopology } from './redis/topology-settings.ts'
+import type { HashCost } from './users/password-hasher.ts'
 import { readSettings } from './settings/read-settings.ts'
 import type { Settings } from './settings/settings.ts'
 
@@ -60,6 +61,10 @@ export interface Config {
   passwords: {
     /** The smallest number of characters in a new password. */
     minLength: number
+    /** A file with further words that make a new password easy to guess. */
+    denylistFile: string | undefined
+    /** The cost of a password's hash. */
+    hashCost: HashCost
   }
   securityEvents: {
     /** The number of seconds during which security events are kept. */
@@ -144,7 +149,11 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
       maxPerUser: settings.MAX_SESSIONS,
       retentionSeconds: settings.SESSION_RETENTION
     },
-    passwords: { minLength: settings.PASSWORD_MIN_LENGTH },
+    passwords: {
+      minLength: settings.PASSWORD_MIN_LENGTH,
+      denylistFile: settings.PASSWORD_DENYLIST_FILE,
+      hashCost: { memoryCost: settings.PASSWORD_HASH_MEMORY, timeCost: settings.PASSWORD_HASH_PASSES }
+    },
     securityEvents: { retentionSeconds: settings.SECURITY_EVENT_RETENTION },
     blocklist: {
       prefix: settings.BLOCKLIST_PREFIX,

@@ -29,6 +29,9 @@ const values = {
   BLOCKLIST_WAIT_REPLICAS: '2',
   BLOCKLIST_PREFIX: 'mine:',
   PASSWORD_MIN_LENGTH: '8',
+  PASSWORD_DENYLIST_FILE: '/etc/words.txt',
+  PASSWORD_HASH_MEMORY: '65536',
+  PASSWORD_HASH_PASSES: '3',
   TRUST_PROXY: '10.0.0.0/8, ::1,192.168.1.1',
   DATABASE_DEADLINE_MS: '500',
   REFRESH_TOKEN_TTL: '120',
@@ -73,7 +76,7 @@ t.test('an empty environment configures the embedded mode with its defaults', as
       maxPerUser: 100,
       retentionSeconds: month
     },
-    passwords: { minLength: 15 },
+    passwords: { minLength: 15, denylistFile: undefined, hashCost: { memoryCost: 19_456, timeCost: 2 } },
     securityEvents: { retentionSeconds: 7_776_000 },
     blocklist: { prefix: 'signout:', deadlineMs: 250, waitReplicas: 0, noevictionAcknowledged: false },
     limits: { isOn: true, rates: rates([50, 900], [100, 900], [10, 900], [100, 3600], [120, 60]) },
@@ -111,7 +114,9 @@ t.test('every environment variable is read into the configuration', async t => {
       maxPerUser: 3,
       retentionSeconds: 0
     },
-    passwords: { minLength: 8 },
+    passwords: {
+      minLength: 8, denylistFile: '/etc/words.txt', hashCost: { memoryCost: 65_536, timeCost: 3 }
+    },
     securityEvents: { retentionSeconds: 3600 },
     blocklist: { prefix: 'mine:', deadlineMs: 100, waitReplicas: 2, noevictionAcknowledged: true },
     limits: { isOn: false, rates: rates([5, 60], [6, 60], [7, 60], [8, 60], [9, 60]) },
@@ -138,7 +143,7 @@ t.test('a wrong value is refused with one line: the variable, its value, and the
   t.same(
     Object.keys(wrongValues).sort(),
     Object.keys(Settings.properties)
-      .filter(name => !['DATA_DIR', 'REDIS_TLS_CA'].includes(name))
+      .filter(name => !['DATA_DIR', 'REDIS_TLS_CA', 'PASSWORD_DENYLIST_FILE'].includes(name))
       .sort(),
     'every variable that can be wrong'
   )

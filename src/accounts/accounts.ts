@@ -20,11 +20,13 @@ export interface Accounts {
 }
 
 export function createAccounts (options: AccountsOptions): Accounts {
-  const { users, passwords, perform, passwordMinLength } = options
+  const { users, passwords, denylist, perform, passwordMinLength } = options
 
   return {
     async register (username, password, requester, role = 'user') {
-      const passwordHash = await passwords.hash(acceptNewPassword(password, passwordMinLength))
+      const accepted = acceptNewPassword(password, passwordMinLength)
+      await denylist.refuse(accepted, username)
+      const passwordHash = await passwords.hash(accepted)
       return await perform(async unit => {
         const user = await insertUser(unit.db, { username, passwordHash, role })
         if (user === undefined) throw new SignoutError('username_taken')

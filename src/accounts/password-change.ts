@@ -8,6 +8,7 @@ import { signPair, type PlannedPair, type TokenPair } from '../sessions/token-pa
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { acceptNewPassword } from '../users/credentials.ts'
+import type { PasswordDenylist } from '../users/password-denylist.ts'
 import type { PasswordHasher } from '../users/password-hasher.ts'
 import { isUnchanged, repeatedly, type ProvePassword } from '../users/password-proof.ts'
 import { lockUser, updateUser, type User } from '../users/user-repository.ts'
@@ -15,6 +16,7 @@ import { lockUser, updateUser, type User } from '../users/user-repository.ts'
 export interface PasswordChangeOptions {
   provePassword: ProvePassword
   passwords: PasswordHasher
+  denylist: PasswordDenylist
   perform: Perform
   ender: SessionEnder
   openSession: OpenSession
@@ -42,7 +44,7 @@ export type ChangePassword = (
 ) => Promise<TokenPair>
 
 export function createPasswordChange (options: PasswordChangeOptions): ChangePassword {
-  const { provePassword, passwords, perform, ender, openSession, accessTokens, requireClock } = options
+  const { provePassword, passwords, denylist, perform, ender, openSession, accessTokens, requireClock } = options
 
   async function set (unit: Unit, user: User, passwordHash: string, { ip }: Requester, own: OwnSession): Promise<void> {
     await updateUser(unit.db, user.id, { passwordHash })
@@ -68,6 +70,7 @@ export function createPasswordChange (options: PasswordChangeOptions): ChangePas
     const planned = await repeatedly(async (): Promise<PlannedPair | undefined> => {
       const { user, matching } = await provePassword(own.userId, [currentPassword, accepted], requester)
       const isSetAlready = matching === 1
+      if (!isSetAlready) await denylist.refuse(accepted, user.username, '/new_password')
       const passwordHash = isSetAlready ? user.passwordHash : await passwords.hash(accepted)
       return await perform(async unit => {
         if (!isUnchanged(user, await lockUser(unit.db, user.id, 'update'))) return undefined

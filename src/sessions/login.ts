@@ -3,9 +3,11 @@ import type { Requester } from '../input/requester.ts'
 import type { EventRepository } from '../security/event-repository.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { Perform } from '../unit-of-work.ts'
-import { isUsername } from '../users/credentials.ts'
+import { isUsername, normalizePassword } from '../users/credentials.ts'
 import type { PasswordCheck } from '../users/password-check.ts'
-import type { UserRepository } from '../users/user-repository.ts'
+import type { PasswordHasher } from '../users/password-hasher.ts'
+import { repeatedly } from '../users/password-proof.ts'
+import { lockUser, updateUser, type User, type UserRepository } from '../users/user-repository.ts'
 import type { OpenSession } from './opening.ts'
 import type { SessionEnder } from './session-ender.ts'
 import { otherSessionsOf } from './session-repository.ts'
@@ -15,6 +17,7 @@ export interface LoginOptions {
   users: UserRepository
   events: Pick<EventRepository, 'countFailure'>
   checkPassword: PasswordCheck
+  passwords: PasswordHasher
   perform: Perform
   ender: SessionEnder
   openSession: OpenSession
@@ -44,25 +47,39 @@ export interface LoginRequest {
 export type Login = (request: LoginRequest, requester: Requester) => Promise<TokenPair>
 
 export function createLogin (options: LoginOptions): Login {
-  const { users, events, checkPassword, perform, ender, openSession, accessTokens } = options
+  const { users, events, checkPassword, passwords, perform, ender, openSession, accessTokens } = options
+
+  /** Returns the active user of that name and password. */
+  async function prove (username: string, password: string, requester: Requester): Promise<User> {
+    const user = isUsername(username) ? await users.findByUsername(username) : undefined
+    const matching = await checkPassword({ username, user, passwords: [password], requester, failure: 'login_failed' })
+    if (user === undefined || matching < 0) throw new SignoutError('invalid_credentials')
+    if (user.status === 'active') return user
+    await events.countFailure({ type: 'login_failed', userId: user.id, ip: requester.ip })
+    throw new SignoutError('account_disabled')
+  }
+
   return async function login ({ username, password, endOtherSessions = false }, requester) {
     // Checked before the password is hashed, which would be wasted work. A clock that is set later is found when the
     // token is planned.
     options.requireClock()
-    const user = isUsername(username) ? await users.findByUsername(username) : undefined
-    const matching = await checkPassword({ username, user, passwords: [password], requester, failure: 'login_failed' })
-    if (user === undefined || matching < 0) throw new SignoutError('invalid_credentials')
-    if (user.status !== 'active') {
-      await events.countFailure({ type: 'login_failed', userId: user.id, ip: requester.ip })
-      throw new SignoutError('account_disabled')
-    }
-    const planned = await perform(async unit => {
-      const pair = await openSession(unit, user, requester)
-      const sessionId = pair.session.id
-      const ended = endOtherSessions ? await ender.end(unit, otherSessionsOf(user.id, sessionId), 'ended_by_owner') : []
-      const details = endOtherSessions && { details: { sessions: ended.length } }
-      unit.record({ type: 'login', userId: user.id, sessionId, ip: requester.ip, ...details })
-      return pair
+    const planned = await repeatedly(async () => {
+      const user = await prove(username, password, requester)
+      // A hash that costs less than new ones do is renewed while the password is known.
+      const isWeak = passwords.isWeak(user.passwordHash)
+      const renewed = isWeak ? await passwords.hash(normalizePassword(password)) : undefined
+      return await perform(async unit => {
+        // Another login may have renewed the hash meanwhile, or the password was changed.
+        const locked = await lockUser(unit.db, user.id, 'no key update')
+        if (locked?.passwordHash !== user.passwordHash) return undefined
+        const pair = await openSession(unit, user, requester)
+        if (renewed !== undefined) await updateUser(unit.db, user.id, { passwordHash: renewed })
+        const sessionId = pair.session.id
+        const ended = endOtherSessions && await ender.end(unit, otherSessionsOf(user.id, sessionId), 'ended_by_owner')
+        const details = ended && { details: { sessions: ended.length } }
+        unit.record({ type: 'login', userId: user.id, sessionId, ip: requester.ip, ...details })
+        return pair
+      })
     })
     return await signPair(accessTokens, planned)
   }

@@ -144,7 +144,20 @@ const sessions = {
   SECURITY_EVENT_RETENTION: integer(3600, 315_360_000, 7_776_000, ' (seconds)', {
     description: 'How long security events are kept.'
   }),
-  PASSWORD_MIN_LENGTH: integer(8, 128, 15, ' (characters)', { description: 'The shortest password.' })
+  PASSWORD_MIN_LENGTH: integer(8, 128, 15, ' (characters)', { description: 'The shortest password.' }),
+  PASSWORD_DENYLIST_FILE: Type.Optional(Type.String({
+    minLength: 1,
+    must: 'a file',
+    description: 'A file with further words, one in each line, that make a new password easy to guess. ' +
+      'Common passwords are refused without it.',
+    example: '/etc/signout/passwords.txt'
+  })),
+  PASSWORD_HASH_MEMORY: integer(19_456, 1_048_576, 19_456, ' (KiB)', {
+    description: 'The memory of an Argon2id hash. A hash with less is renewed at the next login of its user.'
+  }),
+  PASSWORD_HASH_PASSES: integer(2, 20, 2, '', {
+    description: 'The passes of an Argon2id hash over its memory. A hash with fewer is renewed at the next login.'
+  })
 }
 
 const limits = {

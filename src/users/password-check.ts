@@ -2,13 +2,15 @@ import type { Requester } from '../input/requester.ts'
 import type { Limits } from '../limits/limits.ts'
 import type { EventRepository } from '../security/event-repository.ts'
 import { normalizePassword } from './credentials.ts'
-import { maxVerificationMs, type PasswordHasher } from './password-hasher.ts'
+import { DamagedHashError, maxVerificationMs, type PasswordHasher } from './password-hasher.ts'
 import type { User } from './user-repository.ts'
 
 export interface PasswordCheckOptions {
   passwords: PasswordHasher
   limits: Limits
   events: EventRepository
+  /** Called when the stored hash of a user cannot be read, for operators. The user gets the same answer as always. */
+  onDamagedHash?: (userId: string | undefined, error: DamagedHashError) => void
 }
 
 export interface PasswordQuestion {
@@ -49,7 +51,8 @@ export const attemptLeaseMs = maxPasswords * maxVerificationMs
 /** The id that is looked up for an unknown username, so that the look-up takes as long. No user has this id. */
 const noUserId = '00000000-0000-0000-0000-000000000000'
 
-export function createPasswordCheck ({ passwords: hasher, limits, events }: PasswordCheckOptions): PasswordCheck {
+export function createPasswordCheck (options: PasswordCheckOptions): PasswordCheck {
+  const { passwords: hasher, limits, events, onDamagedHash } = options
   return async ({ username, user, passwords, requester, failure }) => {
     const attempt = await limits.attemptPassword({
       account: username,
@@ -64,6 +67,10 @@ export function createPasswordCheck ({ passwords: hasher, limits, events }: Pass
       // A lone surrogate is replaced when the text is encoded, so two different passwords would match.
       const passwordHash = password.isWellFormed() ? user?.passwordHash : undefined
       const matches = await hasher.verify(normalizePassword(password), passwordHash).catch(async error => {
+        if (error instanceof DamagedHashError) {
+          onDamagedHash?.(user?.id, error)
+          return false
+        }
         // A password that could not be checked is not a wrong one. But it is only checked after those before it were
         // wrong.
         if (index === 0) {

@@ -10,9 +10,12 @@ export interface PasswordHasher {
   hash (password: string): Promise<string>
   /**
    * Resolves to true if the password is the one that was hashed. Without a hash, the password is verified against a
-   * decoy, and the result is false. So the time of the answer does not reveal whether the user exists.
+   * decoy, and the result is false. So the time of the answer does not reveal whether the user exists. Rejects with a
+   * {@link DamagedHashError} if the hash cannot be read, in the time of a verification.
    */
   verify (password: string, passwordHash: string | undefined): Promise<boolean>
+  /** Returns true if a hash costs less than new ones do, so that it should be replaced. */
+  isWeak (passwordHash: string): boolean
   /** The number of hashes that run now, and of those that wait. */
   readonly load: { running: number, waiting: number }
 }
@@ -44,6 +47,11 @@ export interface HashCost {
 /** The cause of `service_unavailable` if too many passwords wait to be hashed, or one has waited too long. */
 export class TooManyHashesError extends Error {
   override readonly name = 'TooManyHashesError'
+}
+
+/** A stored hash cannot be read, so no password matches it. The operator has to give the user a new one. */
+export class DamagedHashError extends Error {
+  override readonly name = 'DamagedHashError'
 }
 
 /** OWASP's minimum for Argon2id. */
@@ -106,9 +114,19 @@ export async function createPasswordHasher (options: PasswordHasherOptions = {})
   return {
     hash: password => inTurn(() => hash(password, parameters)),
     verify: (password, passwordHash) => inTurn(async () => {
-      const matches = await verify(passwordHash ?? decoyHash, password)
-      return matches && passwordHash !== undefined
+      try {
+        const matches = await verify(passwordHash ?? decoyHash, password)
+        return matches && passwordHash !== undefined
+      } catch (cause) {
+        if (passwordHash === undefined) throw cause
+        await verify(decoyHash, password)
+        throw new DamagedHashError('A password hash cannot be read.', { cause })
+      }
     }),
+    isWeak (passwordHash) {
+      const [, memory, passes] = /\$m=(\d+),t=(\d+)/.exec(passwordHash) ?? []
+      return Number(memory) < cost.memoryCost || Number(passes) < cost.timeCost
+    },
     get load () {
       return { running: limit.activeCount, waiting: limit.pendingCount }
     }

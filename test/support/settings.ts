@@ -65,6 +65,8 @@ export const wrongValues: Record<string, string[]> = {
   BLOCKLIST_WAIT_REPLICAS: ['-1', '11', 'all'],
   BLOCKLIST_PREFIX: ['with space', '{tag}', 'x'.repeat(65), 'a*'],
   PASSWORD_MIN_LENGTH: ['7', '129'],
+  PASSWORD_HASH_MEMORY: ['19455', '1048577'],
+  PASSWORD_HASH_PASSES: ['1', '21'],
   TRUST_PROXY: [
     'true', '1', 'proxy.example', '10.0.0.0/33', '::/129', '10.0.0.0/8/8', '10.0.0.1,', '0.0.0.0/0', '::/0'
   ],

@@ -13,6 +13,7 @@ t.test('a password check does one verification for every username, against a has
   const passwords: PasswordHasher = {
     hash: hasher.hash,
     load: hasher.load,
+    isWeak: hasher.isWeak,
     verify (password, passwordHash) {
       verified.push(passwordHash === undefined ? 'decoy' : 'hash')
       return hasher.verify(password, passwordHash)

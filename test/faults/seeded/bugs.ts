@@ -89,8 +89,8 @@ export const bugs: Bug[] = [
     title: 'the expiry of a token is fixed after the commit',
     patch: {
       file: 'src/sessions/token-pair.ts',
-      find: 'scope: user.role }, validity)',
-      replace: 'scope: user.role }, { ...accessTokens.plan(Infinity), id: validity.id })'
+      find: 'accessTokens.sign(subject, validity)',
+      replace: 'accessTokens.sign(subject, { ...accessTokens.plan(Infinity), id: validity.id })'
     },
     schedule: 'the commit of a refresh takes longer than a token lives',
     finds: 'accepted after its end'
