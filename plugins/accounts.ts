@@ -11,6 +11,7 @@ import { createSessions, type Sessions } from '../src/sessions/sessions.ts'
 import { createSessionEnder } from '../src/sessions/session-ender.ts'
 import { createPerform } from '../src/unit-of-work.ts'
 import { createAccounts, type Accounts } from '../src/accounts/accounts.ts'
+import { createRefreshTokens } from '../src/sessions/refresh-tokens.ts'
 import { createRequireRecent } from '../src/sessions/recent-authentication.ts'
 import { createPasswordCheck } from '../src/users/password-check.ts'
 import { createPasswordDenylist, readDenylistFile } from '../src/users/password-denylist.ts'
@@ -74,18 +75,22 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
     provePassword: createPasswordProof({ users, checkPassword })
   }
 
+  const spentTokenRules = {
+    refreshTokens: createRefreshTokens(app.keyEncryptionSecret),
+    graceSeconds: config.sessions.graceSeconds,
+    repeatMaxSeconds: config.sessions.repeatMaxSeconds
+  }
   app.decorate('sessions', createSessions({
     ...shared,
+    ...spentTokenRules,
     events,
     checkPassword,
     passwords,
     limits,
-    secret: app.keyEncryptionSecret,
     lifetimes: config.sessions,
-    graceSeconds: config.sessions.graceSeconds,
     maxPerUser: config.sessions.maxPerUser
   }))
-  app.decorate('logout', createLogout({ ...shared, graceSeconds: config.sessions.graceSeconds }))
+  app.decorate('logout', createLogout({ ...shared, ...spentTokenRules }))
   app.decorate('accounts', createAccounts({
     ...shared,
     passwords,

@@ -5,6 +5,7 @@ import type { Config } from '../src/config.ts'
 import { SignoutError } from '../src/errors.ts'
 import { createAccessTokens, type AccessTokens } from '../src/tokens/access-tokens.ts'
 import { AccessTokenClaims } from '../src/tokens/claims.ts'
+import { createFirstUses, type FirstUses } from '../src/tokens/first-uses.ts'
 import { createKeyEncryption } from '../src/tokens/key-encryption.ts'
 import { createKeyRepository } from '../src/tokens/key-repository.ts'
 import { openKeyRing, type KeyRing } from '../src/tokens/key-ring.ts'
@@ -15,6 +16,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     keyRing: KeyRing
     accessTokens: AccessTokens
+    firstUses: FirstUses
     /** Throws `forbidden` unless the request was authenticated as an administrator's. */
     requireAdmin (request: FastifyRequest): void
     /** Does as `app.authenticate`. Then throws `forbidden` for a user who is not an administrator. */
@@ -43,8 +45,16 @@ async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise
     ...config.tokens,
     requireClock: () => { app.clocks.requireAgreement() }
   }))
+  const firstUses = createFirstUses(app.database)
+  app.decorate('firstUses', firstUses)
+  firstUses.start()
+  app.addHook('onClose', async () => {
+    firstUses.stop()
+    await firstUses.flush()
+  })
   await app.register(auth, {
     blocklist: app.blocklist,
+    onVerified: claims => { firstUses.note(claims as AccessTokenClaims) },
     claims: AccessTokenClaims,
     onChecked: app.metrics.checked,
     findClockFault: () => app.clocks.findRecentFault(),

@@ -51,6 +51,8 @@ export interface Config {
     maxAgeSeconds: number
     /** The number of seconds during which a spent refresh token gets the same successor again. */
     graceSeconds: number
+    /** The number of seconds during which it gets another successor while the first one is unused. */
+    repeatMaxSeconds: number
     /** The number of seconds after a proof of the password during which other sessions may be ended; 0 for ever. */
     reauthenticationMaxAgeSeconds: number
     /** The largest number of live sessions of a user. */
@@ -145,6 +147,7 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
       idleSeconds: settings.REFRESH_TOKEN_TTL,
       maxAgeSeconds: settings.SESSION_MAX_AGE,
       graceSeconds: settings.REFRESH_GRACE,
+      repeatMaxSeconds: settings.REFRESH_REPEAT_MAX,
       reauthenticationMaxAgeSeconds: settings.REAUTHENTICATION_MAX_AGE,
       maxPerUser: settings.MAX_SESSIONS,
       retentionSeconds: settings.SESSION_RETENTION

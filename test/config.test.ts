@@ -37,6 +37,7 @@ const values = {
   REFRESH_TOKEN_TTL: '120',
   SESSION_MAX_AGE: '240',
   REFRESH_GRACE: '0',
+  REFRESH_REPEAT_MAX: '20',
   REAUTHENTICATION_MAX_AGE: '30',
   MAX_SESSIONS: '3',
   SESSION_RETENTION: '0',
@@ -72,6 +73,7 @@ t.test('an empty environment configures the embedded mode with its defaults', as
       idleSeconds: 1_209_600,
       maxAgeSeconds: month,
       graceSeconds: 10,
+      repeatMaxSeconds: 3_600,
       reauthenticationMaxAgeSeconds: 600,
       maxPerUser: 100,
       retentionSeconds: month
@@ -110,6 +112,7 @@ t.test('every environment variable is read into the configuration', async t => {
       idleSeconds: 120,
       maxAgeSeconds: 240,
       graceSeconds: 0,
+      repeatMaxSeconds: 20,
       reauthenticationMaxAgeSeconds: 30,
       maxPerUser: 3,
       retentionSeconds: 0

@@ -103,7 +103,9 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   const checkRevocation = withExpiry(createRevocationCheck(blocklist, onChecked), leewaySeconds)
   const keys = createKeySource(jwt.secret)
   const decode = (token: string): unknown => app.jwt.decode(token)
-  const verification = createVerification({ jwt, leewayMs: leewaySeconds * 1000, keys, checkClaims, decode })
+  const verification = createVerification({
+    jwt, leewayMs: leewaySeconds * 1000, keys, checkClaims, decode, onVerified: options.onVerified
+  })
   const toRefusal = (failure: unknown): SignoutError => withClock(toTokenError(failure), findClockFault)
 
   function refuseRevoked (claims: RevocableTokenClaims): Promise<void> {

@@ -2,6 +2,7 @@ import type { FastifyJWTOptions } from '@fastify/jwt'
 import type { TSchema } from 'typebox'
 import { requireFunctions, shown } from '../../src/input/check-options.ts'
 import { deadlineOf, leewayOf, type Blocklist } from '../../src/revocation/blocklist.ts'
+import type { RevocableTokenClaims } from '../../src/tokens/claims.ts'
 import type { CheckResult } from '../../src/revocation/revocation-check.ts'
 
 /** Options of @fastify/jwt that would replace the check of this plugin, or change the claims in `request.user`. */
@@ -36,6 +37,11 @@ export interface AuthOptions {
   claims?: TSchema
   /** The realm of the `WWW-Authenticate` header (RFC 6750, section 3). Defaults to `signout`. */
   realm?: string
+  /**
+   * Called with the claims of a token once it is verified. A remembered token is not verified again on each use. The
+   * token may be revoked. It must be quick, and must not throw.
+   */
+  onVerified?: (claims: RevocableTokenClaims) => void
   /** Called with the result of each check, for counting. It must be quick, and must not throw. */
   onChecked?: (result: CheckResult) => void
   /**
@@ -66,7 +72,7 @@ export function checkAuthOptions (options: AuthOptions): void {
       `The option realm is ${shown(realm)}; it must be a text of ASCII characters, without control characters.`
     )
   }
-  requireFunctions(options, ['onChecked', 'findClockFault'], 'The option ')
+  requireFunctions(options, ['onChecked', 'onVerified', 'findClockFault'], 'The option ')
 }
 
 function checkJwtOptions (jwt: JwtOptions): void {

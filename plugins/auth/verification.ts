@@ -36,6 +36,8 @@ export interface VerificationOptions {
   checkClaims: ClaimsCheck
   /** Decodes a token for the key function. Throws if the options of `decode` refuse the token. */
   decode: (token: string) => unknown
+  /** Called with the claims of a token once it is verified. */
+  onVerified?: ((claims: Claims) => void) | undefined
 }
 
 /**
@@ -47,7 +49,7 @@ export interface VerificationOptions {
  * tokens stay in memory until others need the room, but they are refused.
  */
 export function createVerification (options: VerificationOptions): Verification {
-  const { jwt, leewayMs, keys: { findKey, key: onlyKey }, decode } = options
+  const { jwt, leewayMs, keys: { findKey, key: onlyKey }, decode, onVerified } = options
   const checkClaims: ClaimsCheck = options.checkClaims
   const { tokens, verifyOptions } = createMemory(jwt, leewayMs)
   const verifierOf = createVerifiers(verifyOptions, onlyKey)
@@ -59,6 +61,7 @@ export function createVerification (options: VerificationOptions): Verification 
     deepFreeze(claims)
     checkClaims(claims)
     tokens.remember(token, claims, keyUse)
+    onVerified?.(claims)
     return claims
   }
 

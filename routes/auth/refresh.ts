@@ -10,7 +10,7 @@ const refresh: FastifyPluginAsyncTypebox = async app => {
       operationId: 'refresh',
       summary: 'Spend a refresh token for a new pair',
       description:
-        'A refresh token works once. A second use ends its session with all its tokens, because the token may be stolen. For a few seconds after the first use, the same token gets the same pair again. So two tabs, or a lost answer, do not sign the user out.',
+        'A refresh token works once. For a few seconds after its use, it gets the same pair again: two tabs may refresh at once. Later it gets a new pair while the first one is unused: an answer may be lost. Any other second use ends the session with all its tokens, because the token may be stolen.',
       tags: ['auth'],
       security: [],
       body: ref(RefreshRequest),

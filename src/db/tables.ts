@@ -82,7 +82,9 @@ export const sessions = pgTable(
      * predecessor is over.
      */
     rotationSalt: bytes('rotation_salt'),
-    rotatedAt: instant('rotated_at')
+    rotatedAt: instant('rotated_at'),
+    /** When an access token of the live pair was first seen. Null if none was, as far as is noted. */
+    usedAt: instant('used_at')
   },
   table => [
     uniqueIndex('sessions_refresh_token').on(table.refreshTokenHash),
@@ -100,7 +102,11 @@ export const sessions = pgTable(
 /** SHA-256 of every refresh token that was used, for as long as its session is kept. */
 export const spentRefreshTokens = pgTable('spent_refresh_tokens', {
   hash: bytes('hash').primaryKey(),
-  sessionId: uuid('session_id').notNull().references(() => sessions.id, { onDelete: 'cascade' })
+  sessionId: uuid('session_id').notNull().references(() => sessions.id, { onDelete: 'cascade' }),
+  /** SHA-256 of the token that it was exchanged for. Null for a superseded token, which was never exchanged. */
+  successorHash: bytes('successor_hash'),
+  /** When it was exchanged first. */
+  spentAt: instant('spent_at')
 }, table => [
   index('spent_refresh_tokens_of_session').on(table.sessionId)
 ])
@@ -165,7 +171,7 @@ export const revocations = pgTable('revocations', {
   issuedBefore: instant('issued_before'),
   /** When the last token that it ends expires. */
   expiresAt: instant('expires_at').notNull(),
-  reason: text('reason').$type<EndReason | 'token_revoked'>().notNull(),
+  reason: text('reason').$type<EndReason | 'token_revoked' | 'superseded'>().notNull(),
   createdAt: instant('created_at').notNull()
 }, table => [
   index('revocations_by_end').on(table.expiresAt),

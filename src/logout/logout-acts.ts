@@ -7,7 +7,7 @@ import type { AccessTokenClaims } from '../tokens/claims.ts'
 import { ownSession, refuseEnded, requireLive, type OwnSession } from '../sessions/own-session.ts'
 import type { RequireRecent } from '../sessions/recent-authentication.ts'
 import { hashRefreshToken } from '../sessions/refresh-tokens.ts'
-import { endReused } from '../sessions/reuse.ts'
+import { endReused, judgeSpent, type SpentTokenRules } from '../sessions/reuse.ts'
 import type { SessionEnder } from '../sessions/session-ender.ts'
 import {
   findSession,
@@ -40,7 +40,7 @@ export interface RefusedToken {
   refusal: SignoutError
 }
 
-export interface LogoutOptions {
+export interface LogoutOptions extends SpentTokenRules {
   database: Database
   perform: Perform
   ender: SessionEnder
@@ -48,8 +48,6 @@ export interface LogoutOptions {
   provePassword: ProvePassword
   /** Throws `service_unavailable` while clocks differ too much. */
   requireClock: () => void
-  /** The number of seconds during which the token that was just spent gets the same successor again. */
-  graceSeconds: number
 }
 
 /**
@@ -77,7 +75,7 @@ export interface LogoutActs {
    * only end its own session. Does nothing with a refresh token of `except`. Rejects with:
    *
    * - `invalid_token` for an unknown token;
-   * - `refresh_token_reused` for a spent token, after its session has ended;
+   * - `refresh_token_reused` for a stolen token, after its session has ended;
    * - `token_expired` for an expired token that would end other sessions;
    * - `service_unavailable` instead, while clocks differ too much to tell.
    */
@@ -90,7 +88,7 @@ export interface LogoutActs {
 }
 
 export function createLogoutActs (options: LogoutOptions): LogoutActs {
-  const { database, perform, ender, requireRecent, requireClock, graceSeconds } = options
+  const { database, perform, ender, requireRecent, requireClock } = options
   const logOutWithProof = createLogoutWithProof(options)
   return {
     async withAccessToken (claims, request) {
@@ -125,8 +123,12 @@ export function createLogoutActs (options: LogoutOptions): LogoutActs {
         if (session === undefined) return 'invalid_token'
         const now = await readClock(unit.db)
         if (Buffer.compare(session.refreshTokenHash, hash) !== 0) {
-          await endReused(unit, { ender, graceSeconds }, session, now, request.requester)
-          return 'refresh_token_reused'
+          const presented = { token: refreshToken, hash, requester: request.requester }
+          const isLive = session.endedAt === null
+          if (!isLive || await judgeSpent(unit.db, options, session, presented, now) === 'stolen') {
+            await endReused(unit, options, session, now, request.requester)
+            return 'refresh_token_reused'
+          }
         }
         // An expired token, say from an old backup, must not end other sessions. If its session has ended, it can only
         // repeat that.

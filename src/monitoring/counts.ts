@@ -20,7 +20,7 @@ export interface Counts {
 }
 
 /** The reasons for revoking a token apart from its session. */
-const tokenReasons: Reason[] = ['logout', 'token_revoked']
+const tokenReasons: Reason[] = ['logout', 'token_revoked', 'superseded']
 
 /** Creates the counts. All of them are there from the start, with 0, so that a rate sees the first increase. */
 export function createCounts (): Counts {

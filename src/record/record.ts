@@ -7,7 +7,7 @@ import { entryMarginSeconds, type Revocation, type RevocationScope } from '../en
 
 /** A revocation with the reason for which it is recorded. */
 export interface RecordedRevocation extends Revocation {
-  reason: EndReason | 'token_revoked'
+  reason: EndReason | 'token_revoked' | 'superseded'
 }
 
 /** The positions after one position, up to and including another. */

@@ -7,6 +7,7 @@ export const securityEventTypes = [
   'login_failed',
   'password_check_failed',
   'refresh',
+  'refresh_repeated',
   'refresh_token_reused',
   'logout',
   'reauthenticated',

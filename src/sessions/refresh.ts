@@ -6,14 +6,16 @@ import type { Limits } from '../limits/limits.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockUser, type User } from '../users/user-repository.ts'
-import { createRotationSalt, hashRefreshToken, type RefreshTokens } from './refresh-tokens.ts'
-import { endReused } from './reuse.ts'
+import { createRotationSalt, hashRefreshToken } from './refresh-tokens.ts'
+import { countRepetition, endReused, judgeSpent, type Presented, type SpentTokenRules } from './reuse.ts'
 import type { SessionEnder } from './session-ender.ts'
 import { usedAt, usedBy, type SessionLifetimes } from './session-lifetimes.ts'
-import { findSessionOfRefreshToken, lockSession, rotate, sessionWithId, type Session } from './session-repository.ts'
+import {
+  findSessionOfRefreshToken, lockSession, rotate, sessionWithId, supersede, type Rotation, type Session
+} from './session-repository.ts'
 import { recallValidity, rememberValidity, signPair, type PlannedPair, type TokenPair } from './token-pair.ts'
 
-export interface RefreshOptions {
+export interface RefreshOptions extends SpentTokenRules {
   database: Database
   perform: Perform
   limits: Limits
@@ -21,21 +23,18 @@ export interface RefreshOptions {
   accessTokens: AccessTokens
   /** Throws `service_unavailable` while clocks differ too much. */
   requireClock: () => void
-  refreshTokens: RefreshTokens
   lifetimes: SessionLifetimes
-  /** The number of seconds during which the token that was just spent gets the same successor again. */
-  graceSeconds: number
 }
 
 /**
  * Exchanges a refresh token for a new pair (RFC 6749, section 6; rotation as in RFC 9700, section 4.14.2).
  *
- * Within the grace, the token that was just spent gets the same pair again. So a race of two tabs, or a lost answer,
- * signs no user out.
+ * Within the grace, the token that was just spent gets the same pair again: two tabs may refresh at once. After it, the
+ * token gets another pair while its successor is unused: an answer may be lost. The first successor is then superseded.
  *
  * Rejects with `invalid_token` for an unknown token, `token_expired` if its session has expired, and `token_revoked` if
- * its session has ended. Rejects with `refresh_token_reused` if the token was spent before. Its session then ends,
- * because one of two holders of the token has stolen it.
+ * its session has ended. Rejects with `refresh_token_reused` if the token was spent before, or was superseded. Its
+ * session then ends, because one of two holders of the token has stolen it.
  */
 export type Refresh = (refreshToken: string, requester: Requester) => Promise<TokenPair>
 
@@ -54,13 +53,6 @@ export function createRefresh (options: RefreshOptions): Refresh {
   }
 }
 
-/** A refresh token that was sent, and its requester. */
-interface Presented {
-  token: string
-  hash: Uint8Array
-  requester: Requester
-}
-
 /** Returns a failure as its code. An error would roll back what was recorded about the session. */
 async function exchange (
   unit: Unit,
@@ -68,7 +60,7 @@ async function exchange (
   found: Pick<Session, 'id' | 'userId'>,
   presented: Presented
 ): Promise<PlannedPair | ErrorCode> {
-  const { ender, refreshTokens, graceSeconds } = options
+  const { ender } = options
   // The common order of locks: the user, then the session.
   const user = await lockUser(unit.db, found.userId, 'share')
   const session = await lockSession(unit.db, found.id)
@@ -83,28 +75,57 @@ async function exchange (
   }
   const isExpired = session.expiresAt <= now
   if (isLive) return isExpired ? 'token_expired' : await renew(unit, options, user, session, now, presented)
-  if (isInGrace(session, presented, now, graceSeconds, refreshTokens)) {
-    return isExpired ? 'token_expired' : repeat(options, user, session, now, presented)
+  const judged = await judgeSpent(unit.db, options, session, presented, now)
+  if (judged === 'stolen') {
+    await endReused(unit, options, session, now, presented.requester)
+    return 'refresh_token_reused'
   }
-  await endReused(unit, options, session, now, presented.requester)
-  return 'refresh_token_reused'
+  if (isExpired) return 'token_expired'
+  countRepetition(unit, session, presented.requester)
+  return judged === 'in grace'
+    ? repeat(options, user, session, now, presented)
+    : await renew(unit, options, user, session, now, presented, supersedeLive)
 }
 
-/** Spends the live token, and plans the next pair. */
+/** Stores the next pair of a session. */
+type StoreNext = (unit: Unit, session: Session, presented: Presented, rotation: Rotation) => Promise<void>
+
+const spendLive: StoreNext = (unit, session, _presented, rotation) => rotate(unit.db, session, rotation)
+
+/**
+ * Supersedes the live token, which is unused, and revokes its access token. So at most one of two parties can go on, also
+ * with services that verify by JWKS alone.
+ */
+const supersedeLive: StoreNext = async (unit, session, { hash }, rotation) => {
+  const { accessTokenId, accessTokenExpiresAt, userId } = session
+  await supersede(unit.db, session, hash, rotation)
+  // The answer says nothing of this token, and a failure of the blocklist must not fail the refresh.
+  unit.revokeInTime([{
+    scope: 'token',
+    id: accessTokenId,
+    expiresAt: accessTokenExpiresAt.getTime() / 1000,
+    subject: userId,
+    reason: 'superseded'
+  }])
+}
+
+/** Spends the live token, or supersedes it, and plans the next pair. */
 async function renew (
   unit: Unit,
   options: RefreshOptions,
   user: User,
   session: Session,
   now: Date,
-  { token, requester }: Presented
+  presented: Presented,
+  store: StoreNext = spendLive
 ): Promise<PlannedPair> {
+  const { token, requester } = presented
   const { accessTokens, refreshTokens, lifetimes, graceSeconds } = options
   const salt = createRotationSalt()
   const refreshToken = refreshTokens.deriveSuccessor(token, session.id, salt)
   const validity = accessTokens.plan(session.maxExpiresAt.getTime())
   const used = usedAt(now, session.maxExpiresAt, lifetimes)
-  await rotate(unit.db, session, {
+  await store(unit, session, presented, {
     ...used,
     ...usedBy(requester),
     ...rememberValidity(validity),
@@ -123,21 +144,6 @@ async function renew (
     plannedAt: now,
     expiresInSeconds: validity.expiresAt - validity.issuedAt
   }
-}
-
-/** Returns true if the live token is the successor of this one, and this one was spent within the grace. */
-function isInGrace (
-  session: Session,
-  { token }: Presented,
-  now: Date,
-  graceSeconds: number,
-  refreshTokens: RefreshTokens
-): boolean {
-  const { rotationSalt, rotatedAt } = session
-  if (rotationSalt === null || rotatedAt === null) return false
-  if (now.getTime() >= rotatedAt.getTime() + graceSeconds * 1000) return false
-  const successor = hashRefreshToken(refreshTokens.deriveSuccessor(token, session.id, rotationSalt))
-  return successor !== undefined && isSame(successor, session.refreshTokenHash)
 }
 
 /** Plans the pair that was already answered. Nothing is renewed. */

@@ -58,8 +58,41 @@ export type Rotation = Pick<Session,
 
 /** Replaces the live refresh token of a session, which is then spent. The session must be locked. */
 export async function rotate (db: Drizzle, session: Session, rotation: Rotation): Promise<void> {
+  const { refreshTokenHash: successorHash, rotatedAt: spentAt } = rotation
+  await db.insert(spentRefreshTokens)
+    .values({ hash: session.refreshTokenHash, sessionId: session.id, successorHash, spentAt })
+  await db.update(sessions).set({ ...rotation, usedAt: null }).where(eq(sessions.id, session.id))
+}
+
+/**
+ * Replaces the live refresh token of a session, which is then superseded, by another successor of its predecessor. The
+ * session must be locked.
+ */
+export async function supersede (
+  db: Drizzle,
+  session: Session,
+  predecessorHash: Uint8Array,
+  rotation: Rotation
+): Promise<void> {
   await db.insert(spentRefreshTokens).values({ hash: session.refreshTokenHash, sessionId: session.id })
-  await db.update(sessions).set(rotation).where(eq(sessions.id, session.id))
+  await db.update(spentRefreshTokens).set({ successorHash: rotation.refreshTokenHash })
+    .where(eq(spentRefreshTokens.hash, predecessorHash))
+  await db.update(sessions).set({ ...rotation, usedAt: null }).where(eq(sessions.id, session.id))
+}
+
+/** Returns when a token was spent, if it is the immediate predecessor of the live token of a session. */
+export async function findPredecessor (
+  db: Drizzle,
+  session: Session,
+  hash: Uint8Array
+): Promise<{ spentAt: Date } | undefined> {
+  const [found] = await db.select({ spentAt: spentRefreshTokens.spentAt }).from(spentRefreshTokens).where(and(
+    eq(spentRefreshTokens.hash, hash),
+    eq(spentRefreshTokens.sessionId, session.id),
+    eq(spentRefreshTokens.successorHash, session.refreshTokenHash)
+  ))
+  const spentAt = found?.spentAt
+  return spentAt === undefined || spentAt === null ? undefined : { spentAt }
 }
 
 /** The columns that the revocation of an ended session needs. */

@@ -2,17 +2,14 @@ import type { Database } from '../db/database.ts'
 import { createLogin, type Login, type LoginOptions } from './login.ts'
 import { createOpening, type OpeningOptions, type OpenSession } from './opening.ts'
 import { createRefresh, type Refresh, type RefreshOptions } from './refresh.ts'
-import { createRefreshTokens } from './refresh-tokens.ts'
 import { listSessions, type Session } from './session-repository.ts'
 
 export type { Session } from './session-repository.ts'
 
 type PartOptions = LoginOptions & RefreshOptions & OpeningOptions
 
-export interface SessionsOptions extends Omit<PartOptions, 'refreshTokens' | 'openSession'> {
+export interface SessionsOptions extends Omit<PartOptions, 'openSession'> {
   database: Database
-  /** At least 32 bytes that cannot be guessed, the same for all replicas. Refresh tokens are derived with it. */
-  secret: string
 }
 
 /** Opens, refreshes and lists sessions. */
@@ -28,13 +25,12 @@ export interface Sessions {
 /** The most sessions in a list: the largest value of MAX_SESSIONS, so that no live session is missing. */
 const maxListed = { live: 1_000, over: 100 }
 
-export function createSessions ({ secret, ...options }: SessionsOptions): Sessions {
-  const withTokens = { ...options, refreshTokens: createRefreshTokens(secret) }
-  const openSession = createOpening(withTokens)
+export function createSessions (options: SessionsOptions): Sessions {
+  const openSession = createOpening(options)
   return {
     login: createLogin({ ...options, openSession }),
     open: openSession,
-    refresh: createRefresh(withTokens),
+    refresh: createRefresh(options),
     list: (userId, state) => options.database.run(db => listSessions(db, userId, state, maxListed[state]))
   }
 }

@@ -131,6 +131,10 @@ const sessions = {
     description: 'How long the refresh token that was just spent gets the same pair again. ' +
       'So two tabs, or a lost answer, do not sign the user out. 0 turns it off.'
   }),
+  REFRESH_REPEAT_MAX: integer(0, 86_400, 3_600, ' (seconds)', {
+    description: 'How long that token gets another pair after the grace, while the first one is unused. ' +
+      'So an answer that is lost in a tunnel does not sign the user out. 0 turns it off.'
+  }),
   REAUTHENTICATION_MAX_AGE: integer(0, 31_536_000, 600, ' (seconds)', {
     description: 'How long after a login a session may end other sessions, or act as an administrator. ' +
       'Later the password has to be proved again. 0 turns it off.'

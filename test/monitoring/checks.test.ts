@@ -6,7 +6,9 @@ import { get, logOut, refresh, send } from '../support/requests.ts'
 import { sessionIdOf } from '../support/sessions.ts'
 import { decodeJwt } from 'jose'
 
-const settings: Env = { RATE_LIMITS: 'off', REFRESH_GRACE: '0', MAX_SESSIONS: '2', METRICS_TOKEN: 'a-token-for-tests' }
+const settings: Env = {
+  RATE_LIMITS: 'off', REFRESH_GRACE: '0', REFRESH_REPEAT_MAX: '0', MAX_SESSIONS: '2', METRICS_TOKEN: 'a-token-for-tests'
+}
 
 t.test('token checks are counted by their result', async t => {
   await onEachStorage(t, async (t, app) => {

@@ -130,7 +130,9 @@ const endings: Record<
   }
 }
 
-const settings = { MAX_SESSIONS: '2', REFRESH_GRACE: '0', RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '2000' }
+const settings = {
+  MAX_SESSIONS: '2', REFRESH_GRACE: '0', REFRESH_REPEAT_MAX: '0', RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '2000'
+}
 const everything =
   'select scope, id, subject, reason, extract(epoch from expires_at)::float8 as seconds from revocations order by position'
 

@@ -9,7 +9,7 @@ import { password, signUp, signUpAdmin, signUpWithSessions, type Pair } from '..
 import { expectError, logOut, refresh, send } from '../support/requests.ts'
 import { claimsOf, isAccepted, sessionIdOf } from '../support/sessions.ts'
 
-const onEachStorage = shareStorages(t, { REFRESH_GRACE: '0', MAX_SESSIONS: '3' })
+const onEachStorage = shareStorages(t, { REFRESH_GRACE: '0', REFRESH_REPEAT_MAX: '0', MAX_SESSIONS: '3' })
 
 interface Scene {
   id: string

@@ -74,6 +74,7 @@ export const wrongValues: Record<string, string[]> = {
   REFRESH_TOKEN_TTL: ['0', '31536001', '14d'],
   SESSION_MAX_AGE: ['0', '31536001'],
   REFRESH_GRACE: ['-1', '301'],
+  REFRESH_REPEAT_MAX: ['-1', '86401'],
   REAUTHENTICATION_MAX_AGE: ['-1', '31536001'],
   MAX_SESSIONS: ['0', '1001'],
   SESSION_RETENTION: ['-1', '31536001'],
