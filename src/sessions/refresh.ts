@@ -93,8 +93,8 @@ type StoreNext = (unit: Unit, session: Session, presented: Presented, rotation: 
 const spendLive: StoreNext = (unit, session, _presented, rotation) => rotate(unit.db, session, rotation)
 
 /**
- * Supersedes the live token, which is unused, and revokes its access token. So at most one of two parties can go on, also
- * with services that verify by JWKS alone.
+ * Supersedes the live token, which is unused, and revokes its access token. So at most one of two parties can go on,
+ * also with services that verify by JWKS alone.
  */
 const supersedeLive: StoreNext = async (unit, session, { hash }, rotation) => {
   const { accessTokenId, accessTokenExpiresAt, userId } = session

@@ -49,7 +49,8 @@ export async function everyRow (app: FastifyInstance): Promise<string[]> {
 
 /**
  * Counts the UPDATE statements of the work that change a session which has ended or ends, with a trigger in the
- * database. The janitor may run at the same time, and finds nothing to change. Notes of used tokens change live sessions.
+ * database. The janitor may run at the same time, and finds nothing to change. Notes of used tokens change live
+ * sessions.
  */
 export async function countSessionUpdates (app: FastifyInstance, work: () => Promise<unknown>): Promise<number> {
   await query(app, 'create table counted (n int)')
