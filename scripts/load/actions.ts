@@ -59,7 +59,11 @@ export function createActions (options: ActionsOptions): Actions {
 
   async function endSessions (person: Person, session: Session, operation: Logout, dueAt: number): Promise<void> {
     const ended = operation === 'logout' ? [session] : [...person.sessions]
-    const { exchange, target } = await send(operation, dueAt, { token: session.accessTokens[0].token })
+    const { token } = session.accessTokens[0]
+    let { exchange, target } = await send(operation, dueAt, { token })
+    if (exchange.error === 'insufficient_user_authentication') {
+      ({ exchange, target } = await send(operation, dueAt, { token, body: { password: person.password } }))
+    }
     if (exchange.status === 200) {
       forget(person, ...ended)
       await logoutCheck.check({ sessions: ended, target, answeredAt: exchange.endedAt })

@@ -146,16 +146,15 @@ t.test('a replica that ended unexpectedly is found', async t => {
   ])
 })
 
-t.test('two successors of one refresh token are found, and the same one twice is none', async t => {
-  t.same(kinds(historyOf({ ...refresh, ...next('a') }, { ...refresh, ...next('b') })), ['two successors'])
-  t.same(
-    kinds(
-      historyOf(
-        { ...refresh, ...next('a') }, { ...refresh, ...next('a') }, { ...refresh, refreshToken: 'a', ...next('b') }
-      )
-    ),
-    []
-  )
+t.test('two successors of one refresh token are found if the first one is accepted after the second', async t => {
+  const [one, two] = [{ ...refresh, ...next('a', 'u') }, { ...refresh, ...next('b', 'v') }]
+  const withFirst = { ...refresh, refreshToken: 'a', ...next('c', 'w') }
+  t.same(kinds(historyOf(one, two, withFirst)), ['two successors'])
+  t.same(kinds(historyOf(one, two, { ...request, token: 'u', at: 6_600 })), ['two successors'])
+  t.same(kinds(historyOf(one, two, { ...request, token: 'u', at: 6_400 })), [], 'its access token is revoked soon')
+  t.same(kinds(historyOf(one, { ...request, token: 'u' }, two)), [], 'before it was superseded')
+  t.same(kinds(historyOf(one, two, { ...request, token: 'v' }, { ...refresh, refreshToken: 'b', ...next('c') })), [])
+  t.same(kinds(historyOf(one, one, { ...refresh, refreshToken: 'a', ...next('b') })), [], 'the same one twice')
 })
 
 t.test('answers that are not documented are found', async t => {

@@ -141,21 +141,30 @@ function findAcceptedAgainstRecord (history: History): Violation[] {
   })
 }
 
-function findTwoSuccessors ({ operations }: History): Violation[] {
-  const violations: Violation[] = []
-  const successors = new Map<string, Operation>()
-  for (const operation of operations) {
-    const { kind, refreshToken, issued } = operation
-    if (kind !== 'refresh' || refreshToken === undefined || issued === undefined) continue
-    const other = successors.get(refreshToken)
-    if (other === undefined) successors.set(refreshToken, operation)
-    else if (other.issued?.refreshToken !== issued.refreshToken) {
-      violations.push({
-        kind: 'two successors', text: 'one refresh token, and two that follow it', operations: [other, operation]
-      })
-    }
-  }
-  return violations
+/**
+ * Finds a refresh token with two successors of which the first is accepted after the second was answered. The second
+ * supersedes the first, so at most one of two holders can go on. The answer to a refresh claims nothing of the first
+ * access token: if the blocklist cannot be written, its revocation takes effect a little later.
+ */
+function findTwoSuccessors (history: History): Violation[] {
+  const refreshes = history.operations.filter(({ kind, issued }) => kind === 'refresh' && issued !== undefined)
+  const pairs = refreshes.flatMap(second =>
+    refreshes.filter(first => first.refreshToken === second.refreshToken && isSuperseded(first, second))
+      .map(first => ({ first, second })))
+  return pairs.flatMap(({ first, second }) =>
+    history.operations.filter(wasAccepted).flatMap((operation): Violation[] => {
+      const isLate = operation.refreshToken === first.issued?.refreshToken
+        ? operation.startedAt > second.endedAt
+        : operation.token === first.issued?.token && operation.startedAt > second.endedAt + inEffectWithinMs
+      if (!isLate || isExcused(history, operation, second)) return []
+      const text = 'one refresh token, and two that follow it are accepted'
+      return [{ kind: 'two successors', text, operations: [first, second, operation] }]
+    }))
+}
+
+/** Returns true if a refresh got another successor, after an earlier one of the same token was answered. */
+function isSuperseded (first: Operation, second: Operation): boolean {
+  return first.endedAt < second.startedAt && first.issued?.refreshToken !== second.issued?.refreshToken
 }
 
 function findUndocumented ({ operations, away }: History): Violation[] {
