@@ -120,6 +120,8 @@ const rows = [
 /** Every pair of neighbours in a row, in both directions. */
 const neighbours = new Set(rows.flatMap(row => [row, reverse(row)]).flatMap(row =>
   Array.from({ length: row.length - 1 }, (_, index) => row.slice(index, index + 2))))
+/** How often a walk may start anew. Each new start is a little secret. */
+const maxBreaks = 4
 /** The longest run of digits and signs that adds no secret to a word: a year, or `!!`. */
 const maxShortRun = 4
 
@@ -135,7 +137,7 @@ function isTrivial (part: string): boolean {
     if (pair[0] !== pair[1] && !neighbours.has(pair)) breaks++
   }
   // A walk that starts anew a few times, as in `123123123` or `qwertyasdfgh`.
-  return breaks <= text.length / 4
+  return breaks <= Math.min(maxBreaks, text.length / 4)
 }
 
 function reverse (text: string): string {

@@ -95,10 +95,12 @@ t.test('passwords are measured in characters after normalisation, and never cut 
   )
   t.same(await refused('\ud800'.repeat(20)), [{ path: '/password', message: 'must be well-formed Unicode' }])
 
-  t.equal((await register('longest', 'e\u0301'.repeat(256))).statusCode, 201, '512 code points, 256 characters')
-  t.equal(await login('longest', 'é'.repeat(256)), 200)
-  t.equal(await login('longest', 'é'.repeat(255) + 'e'), 401, 'the last character counts')
-  t.equal((await register('emoji', '😀'.repeat(15))).statusCode, 201)
+  const rest = 256 - password.length
+  const longest = await register('longest', password + 'e\u0301'.repeat(rest))
+  t.equal(longest.statusCode, 201, 'more code points, 256 characters')
+  t.equal(await login('longest', password + 'é'.repeat(rest)), 200)
+  t.equal(await login('longest', `${password}${'é'.repeat(rest - 1)}e`), 401, 'the last character counts')
+  t.equal((await register('emoji', '😀😁😂😃😄😅😆😇😈😉😊😋😌😍😎')).statusCode, 201)
   t.equal((await register('spaces', `  ${password}  `)).statusCode, 201)
   t.equal(await login('spaces', password), 401, 'nothing is trimmed')
   t.equal((await register('nul', `a\u0000${password}`)).statusCode, 201)
@@ -124,5 +126,5 @@ t.test('PASSWORD_MIN_LENGTH can lower the minimum length of a password', async t
   const register = (password: string) =>
     send(app, 'POST /register', { body: { username: 'ada', password } })
   t.same((await register('1234567')).json().details, [{ path: '/password', message: 'must have 8 characters or more' }])
-  t.equal((await register('12345678')).statusCode, 201)
+  t.equal((await register('q7#vLw2d')).statusCode, 201)
 })
