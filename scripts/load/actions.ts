@@ -38,6 +38,7 @@ type Logout = 'logout' | 'logout-everywhere'
 export function createActions (options: ActionsOptions): Actions {
   const { profile, logoutCheck, random = Math.random } = options
   const send = createSend(options)
+  const sendProved = proveIfAsked(send)
 
   async function signIn (person: Person, dueAt: number): Promise<void> {
     const { username, password } = person
@@ -59,11 +60,7 @@ export function createActions (options: ActionsOptions): Actions {
 
   async function endSessions (person: Person, session: Session, operation: Logout, dueAt: number): Promise<void> {
     const ended = operation === 'logout' ? [session] : [...person.sessions]
-    const { token } = session.accessTokens[0]
-    let { exchange, target } = await send(operation, dueAt, { token })
-    if (exchange.error === 'insufficient_user_authentication') {
-      ({ exchange, target } = await send(operation, dueAt, { token, body: { password: person.password } }))
-    }
+    const { exchange, target } = await sendProved(person, operation, dueAt, session.accessTokens[0])
     if (exchange.status === 200) {
       forget(person, ...ended)
       await logoutCheck.check({ sessions: ended, target, answeredAt: exchange.endedAt })
@@ -106,6 +103,15 @@ export function createActions (options: ActionsOptions): Actions {
       }
       await read(person, session, operation, dueAt)
     }
+  }
+}
+
+/** Returns a sender that sends the password of the user too, if the login was too long ago. */
+function proveIfAsked (send: Send) {
+  return async ({ password }: Person, operation: Logout, dueAt: number, { token }: { token: string }) => {
+    const answered = await send(operation, dueAt, { token })
+    if (answered.exchange.error !== 'insufficient_user_authentication') return answered
+    return await send(operation, dueAt, { token, body: { password } })
   }
 }
 

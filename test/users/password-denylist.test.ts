@@ -27,7 +27,8 @@ t.test('common passwords, the username, the name of the service, and their varia
 
 t.test('other passwords are accepted: several words, random characters, any alphabet', async t => {
   for (const good of [
-    password, password + 'x'.repeat(200), 'a wholly different pass phrase', 'velvet-otter-93-mist', 'xkq83hdk2lap90z', 'password is fine xyz',
+    password, password + 'x'.repeat(200),
+    'a wholly different pass phrase', 'velvet-otter-93-mist', 'xkq83hdk2lap90z', 'password is fine xyz',
     'Tr0ub4dor&3-kitten-moon', 'пароль который длинный', '\u{1F600}\u{1F601}\u{1F602}\u{1F603}\u{1F604}\u{1F605}'
   ]) {
     t.equal(await isRefused(good), false, good)
