@@ -10,7 +10,7 @@ const login: FastifyPluginAsyncTypebox = async app => {
       tags: ['auth'],
       security: [],
       description:
-        'With `end_other_sessions`, all other sessions of the user end in the same transaction. So an owner who knows the password beats somebody who holds a stolen session. After 503 `revocation_unavailable` the session may have been opened: sign in again.',
+        'With `end_other_sessions`, all other sessions of the user end in the same transaction. Use it when a session may be stolen. After 503 `revocation_unavailable` the session may have been opened: sign in again.',
       body: ref(Credentials),
       response: {
         200: answer(TokenPair, 'The tokens of a new session.', { 'Cache-Control': Type.Literal('no-store') }),

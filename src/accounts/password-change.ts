@@ -73,12 +73,13 @@ export function createPasswordChange (options: PasswordChangeOptions): ChangePas
       if (!isSetAlready) await denylist.refuse(accepted, user.username, '/new_password')
       const passwordHash = isSetAlready ? user.passwordHash : await passwords.hash(accepted)
       return await perform(async unit => {
-        if (!isUnchanged(user, await lockUser(unit.db, user.id, 'update'))) return undefined
+        const locked = await lockUser(unit.db, user.id, 'update')
+        if (!isUnchanged(user, locked)) return undefined
         const isLive = await requireReplaceable(unit, own, 'password_changed')
         if (!isLive && !isSetAlready) throw new SignoutError('token_revoked')
         if (!isSetAlready) await set(unit, user, passwordHash, requester, own)
         else await repeat(unit, own)
-        const pair = await openSession(unit, { ...user, passwordHash }, requester)
+        const pair = await openSession(unit, locked, requester)
         if (isSetAlready) {
           unit.record({ type: 'login', userId: user.id, sessionId: pair.session.id, ip: requester.ip })
         }

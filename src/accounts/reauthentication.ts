@@ -38,10 +38,11 @@ export function createReauthentication (options: ReauthenticationOptions): Reaut
     const planned = await repeatedly(async () => {
       const { user } = await provePassword(own.userId, [password], requester)
       return await perform(async unit => {
-        if (!isUnchanged(user, await lockUser(unit.db, user.id, 'no key update'))) return undefined
+        const locked = await lockUser(unit.db, user.id, 'no key update')
+        if (!isUnchanged(user, locked)) return undefined
         await requireReplaceable(unit, own, 'reauthenticated')
         await ender.end(unit, sessionOf(own.userId, own.sessionId), 'reauthenticated')
-        const pair = await openSession(unit, user, requester)
+        const pair = await openSession(unit, locked, requester)
         unit.record({ type: 'reauthenticated', userId: user.id, sessionId: pair.session.id, ip: requester.ip })
         return pair
       })

@@ -121,8 +121,8 @@ export function createLogoutActs (options: LogoutOptions): LogoutActs {
       const failure = await logOutWithProof(own, request, async (unit, logOut): Promise<ErrorCode | undefined> => {
         const session = await lockSession(unit.db, own.sessionId)
         if (session === undefined) return 'invalid_token'
-        const now = await readClock(unit.db)
         if (Buffer.compare(session.refreshTokenHash, hash) !== 0) {
+          const now = await readClock(unit.db)
           const presented = { token: refreshToken, hash, requester: request.requester }
           const isLive = session.endedAt === null
           if (!isLive || await judgeSpent(unit.db, options, session, presented, now) === 'stolen') {
@@ -132,7 +132,8 @@ export function createLogoutActs (options: LogoutOptions): LogoutActs {
         }
         // An expired token, say from an old backup, must not end other sessions. If its session has ended, it can only
         // repeat that.
-        if (request.scope !== 'session' && session.endedAt === null && session.expiresAt <= now) return 'token_expired'
+        const endsOthers = request.scope !== 'session' && session.endedAt === null
+        if (endsOthers && session.expiresAt <= await readClock(unit.db)) return 'token_expired'
         await logOut()
         return undefined
       })

@@ -72,7 +72,7 @@ export function createLogin (options: LoginOptions): Login {
         // Another login may have renewed the hash meanwhile, or the password was changed.
         const locked = await lockUser(unit.db, user.id, 'no key update')
         if (locked?.passwordHash !== user.passwordHash) return undefined
-        const pair = await openSession(unit, user, requester)
+        const pair = await openSession(unit, locked, requester)
         if (renewed !== undefined) await updateUser(unit.db, user.id, { passwordHash: renewed })
         const sessionId = pair.session.id
         const ended = endOtherSessions && await ender.end(unit, otherSessionsOf(user.id, sessionId), 'ended_by_owner')

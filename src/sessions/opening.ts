@@ -4,7 +4,7 @@ import { SignoutError } from '../errors.ts'
 import type { Requester } from '../input/requester.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { Unit } from '../unit-of-work.ts'
-import { lockUser, type User } from '../users/user-repository.ts'
+import type { User } from '../users/user-repository.ts'
 import { hashRefreshToken, type RefreshTokens } from './refresh-tokens.ts'
 import type { SessionEnder } from './session-ender.ts'
 import { usedAt, usedBy, type SessionLifetimes } from './session-lifetimes.ts'
@@ -21,14 +21,12 @@ export interface OpeningOptions {
 }
 
 /**
- * Opens a session of a user whose password was just proved, and plans its first tokens. The caller records the event.
- * The user is locked, until the end of the transaction.
+ * Opens a session of a user, and plans its first tokens. The caller has proved the password, has locked the user since,
+ * has found the password unchanged, and records the event. Throws `account_disabled` for a disabled user.
  *
- * Throws `invalid_credentials` if the password has changed since the proof, and `account_disabled`.
- *
- * @param verified the user as read before the password was proved
+ * @param user the locked user
  */
-export type OpenSession = (unit: Unit, verified: User, requester: Requester) => Promise<PlannedPair>
+export type OpenSession = (unit: Unit, user: User, requester: Requester) => Promise<PlannedPair>
 
 export function createOpening (options: OpeningOptions): OpenSession {
   const { accessTokens, refreshTokens, lifetimes, maxPerUser, ender } = options
@@ -43,9 +41,7 @@ export function createOpening (options: OpeningOptions): OpenSession {
     }
   }
 
-  return async (unit, verified, requester) => {
-    const user = await lockUser(unit.db, verified.id, 'no key update')
-    if (user === undefined || user.passwordHash !== verified.passwordHash) throw new SignoutError('invalid_credentials')
+  return async (unit, user, requester) => {
     if (user.status !== 'active') throw new SignoutError('account_disabled')
     const now = await readClock(unit.db)
     const refreshToken = refreshTokens.create()
