@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { rowLimit } from '../db/row-limit.ts'
 import type { Sql, SqlDatabase } from '../db/sql.ts'
 import type { EndReason } from '../db/tables.ts'
+import { enterBarrier, waitForWriters } from './barrier.ts'
 import type { RecordPosition } from './marker.ts'
 import { entryMarginSeconds, type Revocation, type RevocationScope } from '../entries/revocation.ts'
 
@@ -45,19 +46,12 @@ export interface RecordAfter extends Head {
 export const maxPositionsBehind = 5_000
 
 /**
- * The number of an advisory lock. Any number will do that no other application in the same database uses. Writers share
- * the lock from before they take positions until their commit. While the projector holds it alone, every position is
- * committed or rolled back.
- */
-const barrier = 7_366_721
-
-/**
  * Adds revocations to the record, in the transaction of the change that causes them. Once that is committed they take
  * effect automatically, even if the blocklist is down.
  */
 export async function appendRevocations (sql: Sql, added: readonly RecordedRevocation[]): Promise<void> {
   if (added.length === 0) return
-  await sql.query('select pg_advisory_xact_lock_shared($1::bigint)', [barrier])
+  await enterBarrier(sql)
   // One parameter for all rows: a statement has at most 65,535 of them.
   const rows = added.map(({ expiresAt, ...row }) => ({ ...row, expires_at: expiresAt }))
   await sql.query(`insert into revocations (scope, id, subject, reason, expires_at, created_at)
@@ -80,11 +74,15 @@ export interface RevocationRecord {
    * @param ids only the revocations with one of these ids, compared without hyphens; all when it is left out
    */
   readAfter (position: number, ids?: readonly string[]): Promise<RecordAfter>
-  /** Waits until every position that was given out is committed or rolled back, and returns the end of the record. */
+  /**
+   * Reads the end of the record, waits until every position up to it is committed or rolled back, and returns it. No
+   * writer waits for this. Rejects if a writer takes longer than two seconds.
+   */
   settleHead (): Promise<Head>
   /**
    * Records in `marked` that the marker will be moved to a position. Call it before the move. Resolves to false, and
-   * records nothing, if the record has another id by now.
+   * records nothing, if the record has another id by now, or does not reach that position: Postgres was restored, or
+   * failed over.
    */
   willMark (position: RecordPosition): Promise<boolean>
   /**
@@ -120,9 +118,11 @@ export function createRevocationRecord (database: SqlDatabase, leewaySeconds: nu
   return {
     readHead: () => readHead(database),
     readAfter: (position, ids) => readAfter(database, position, ids),
+    // In one transaction, and so on one server. After a failover the answers of two servers would not fit together.
     settleHead: () => database.transaction(async sql => {
-      await sql.query('select pg_advisory_xact_lock($1::bigint)', [barrier])
-      return await readHead(sql)
+      const head = await readHead(sql)
+      await waitForWriters(sql)
+      return head
     }),
     readLive: (range, limit) => readLive(database, leewaySeconds, range, limit),
     async countRows ({ after, upTo }) {
@@ -149,7 +149,9 @@ export function createRevocationRecord (database: SqlDatabase, leewaySeconds: nu
     // A transaction of ours is durable once it is committed. The marker may only be moved after that.
     willMark: ({ recordId, position }) => database.transaction(async sql => {
       const marked = await sql.query(`update revocation_logs set marked = greatest(marked, $1::bigint)
-        where id = $2::uuid and number = (select max(number) from revocation_logs) returning id`, [position, recordId])
+        where id = $2::uuid and number = (select max(number) from revocation_logs)
+        and $1::bigint <= (select case when is_called then last_value else 0 end from revocations_position_seq)
+        returning id`, [position, recordId])
       return marked.length > 0
     }),
     rename: from => database.transaction(async sql => {

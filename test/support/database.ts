@@ -9,6 +9,10 @@ export async function query<R = Row> (app: FastifyInstance, statement: string): 
   return rows
 }
 
+/** Returns a row while a projector waits for transactions that add revocations. It looks for them again and again. */
+export const projectorWaiting = `select 1 from pg_stat_activity where datname = current_database()
+  and pid <> pg_backend_pid() and state <> 'idle' and query like '%virtualtransaction%'`
+
 const instants = {
   sessions: [
     'created_at', 'last_used_at', 'expires_at', 'max_expires_at', 'ended_at', 'rotated_at', 'access_expires_at',

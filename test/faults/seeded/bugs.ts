@@ -56,9 +56,9 @@ export const bugs: Bug[] = [
   {
     title: 'the projector does not wait for logouts that are being committed',
     patch: {
-      file: 'src/record/record.ts',
-      find: "sql.query('select pg_advisory_xact_lock(",
-      replace: "sql.query('select abs("
+      file: 'src/record/barrier.ts',
+      find: 'while (writers.length > 0)',
+      replace: 'while (writers.length < 0)'
     },
     schedule: 'a commit takes long, and Redis falls back to what it was meanwhile',
     finds: 'accepted after its end'

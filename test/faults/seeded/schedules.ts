@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomUUID } from 'node:crypto'
 import type { Env } from '../../support/app.ts'
+import { projectorWaiting } from '../../support/database.ts'
 import { until } from '../../support/wait.ts'
 import { answerOf, type Operation } from '../history/operations.ts'
 import type { Tokens } from '../history/recorder.ts'
@@ -12,7 +13,7 @@ export interface Schedule {
   run (replicas: RecordedReplicas): Promise<void>
 }
 
-/** The advisory lock that src/record/record.ts calls the barrier. */
+/** The advisory lock that src/record/barrier.ts calls the barrier. */
 const barrier = 7_366_721
 /** An advisory lock of these tests: a commit waits for it. */
 const gate = 4_242
@@ -94,11 +95,12 @@ export const schedules = {
       confirm(await replicas.logOut(first))
       await until('the marker is there', () => isMarked(replicas))
       // As a third logout does that takes long.
-      await replicas.sql(`select pg_advisory_lock_shared(${barrier})`)
+      await replicas.sql('begin')
+      await replicas.sql(`select pg_advisory_xact_lock_shared(${barrier})`)
       confirm(await replicas.logOut(second))
-      await untilWaiting(replicas, barrier)
+      await untilProjectorWaits(replicas)
       await replicas.redis.admin.flushall()
-      await replicas.sql(`select pg_advisory_unlock_shared(${barrier})`)
+      await replicas.sql('commit')
       await replicas.recover()
       await replicas.use(first)
     }
@@ -224,4 +226,12 @@ async function untilWaiting ({ sql }: RecordedReplicas, lock: number): Promise<v
   const waiting =
     `select 1 from pg_locks where locktype = 'advisory' and objid = ${lock} and not granted and database = (select oid from pg_database where datname = current_database())`
   await until(`somebody waits for the lock ${lock}`, async () => (await sql(waiting)).length > 0)
+}
+
+/** Waits until the projector waits for a transaction. The lasting transaction of `sql` may be the one. */
+async function untilProjectorWaits ({ sql }: RecordedReplicas): Promise<void> {
+  await until('the projector waits', async () => {
+    await sql('select pg_stat_clear_snapshot()')
+    return (await sql(projectorWaiting)).length > 0
+  })
 }
