@@ -18,6 +18,7 @@ import { createPasswordDenylist, readDenylistFile } from '../src/users/password-
 import { createPasswordProof } from '../src/users/password-proof.ts'
 import { createPasswordHasher, type HashCost } from '../src/users/password-hasher.ts'
 import { createUserRepository } from '../src/users/user-repository.ts'
+import { createWrongPasswords, unlimitedWrongPasswords, type WrongPasswords } from '../src/users/wrong-passwords.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -34,7 +35,7 @@ declare module 'fastify' {
 }
 
 export interface AccountsOptions {
-  config: Pick<Config, 'clocks' | 'passwords' | 'sessions' | 'tokens'>
+  config: Pick<Config, 'clocks' | 'limits' | 'passwords' | 'sessions' | 'tokens'>
   /** The cost of a password's hash. Defaults to OWASP's minimum. For tests. */
   hashCost?: HashCost | undefined
 }
@@ -53,6 +54,7 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
   const checkPassword = createPasswordCheck({
     passwords,
     limits,
+    wrongPasswords: wrongPasswordsOf(app, config.limits),
     events,
     onDamagedHash: (userId, err) => { app.log.error({ err, user_id: userId }, 'A password hash is damaged') }
   })
@@ -93,6 +95,7 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
   app.decorate('logout', createLogout({ ...shared, ...spentTokenRules }))
   app.decorate('accounts', createAccounts({
     ...shared,
+    limits,
     passwords,
     denylist,
     openSession: app.sessions.open,
@@ -104,6 +107,12 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
     createRevocationRequests({ ...shared, accessTokenLifetimeSeconds: config.tokens.lifetimeSeconds })
   )
   app.decorate('securityEvents', events)
+}
+
+function wrongPasswordsOf (app: FastifyInstance, { isOn, rates }: Config['limits']): WrongPasswords {
+  if (!isOn) return unlimitedWrongPasswords
+  const limit = { name: 'password-in-a-row', ...rates['password-in-a-row'] }
+  return createWrongPasswords({ database: app.database, limit, secret: app.keyEncryptionSecret })
 }
 
 /** Returns the names of the service: its own, its host, and the parts of the host. */

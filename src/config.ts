@@ -169,9 +169,14 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
       rates: {
         'password-by-account': parseRate(settings.LIMIT_PASSWORD_BY_ACCOUNT),
         'password-by-ip': parseRate(settings.LIMIT_PASSWORD_BY_IP),
+        'password-by-network': parseRate(settings.LIMIT_PASSWORD_BY_NETWORK),
         'password-by-account-and-ip': parseRate(settings.LIMIT_PASSWORD_BY_ACCOUNT_AND_IP),
+        'password-in-a-row': parseRate(settings.LIMIT_PASSWORD_IN_A_ROW),
+        'login-by-account': parseRate(settings.LIMIT_LOGIN_BY_ACCOUNT),
         'register-by-ip': parseRate(settings.LIMIT_REGISTER_BY_IP),
-        'refresh-by-session': parseRate(settings.LIMIT_REFRESH_BY_SESSION)
+        'register-by-network': parseRate(settings.LIMIT_REGISTER_BY_NETWORK),
+        'refresh-by-session': parseRate(settings.LIMIT_REFRESH_BY_SESSION),
+        'refresh-by-account': parseRate(settings.LIMIT_REFRESH_BY_ACCOUNT)
       }
     },
     metrics: { port: settings.METRICS_PORT, token: settings.METRICS_TOKEN }

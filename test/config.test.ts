@@ -46,20 +46,24 @@ const values = {
   LIMIT_PASSWORD_BY_ACCOUNT: '5/60',
   LIMIT_PASSWORD_BY_IP: '6/60',
   LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '7/60',
-  LIMIT_REGISTER_BY_IP: '8/60',
-  LIMIT_REFRESH_BY_SESSION: '9/60',
+  LIMIT_PASSWORD_BY_NETWORK: '8/60',
+  LIMIT_PASSWORD_IN_A_ROW: '9/60',
+  LIMIT_LOGIN_BY_ACCOUNT: '10/60',
+  LIMIT_REGISTER_BY_IP: '11/60',
+  LIMIT_REGISTER_BY_NETWORK: '12/60',
+  LIMIT_REFRESH_BY_SESSION: '13/60',
+  LIMIT_REFRESH_BY_ACCOUNT: '14/60',
   METRICS_PORT: '9464',
   METRICS_TOKEN: 'a-token-for-those-who-scrape'
 }
 
 type Servers = Storage & { kind: 'servers' }
 const month = 2_592_000
-const limitNames = [
-  'password-by-account', 'password-by-ip', 'password-by-account-and-ip', 'register-by-ip', 'refresh-by-session'
-]
-/** The limits in their order, each with its attempts and the seconds of its window. */
-const rates = (...pairs: Array<[number, number]>) =>
-  Object.fromEntries(pairs.map(([attempts, windowSeconds], index) => [limitNames[index], { attempts, windowSeconds }]))
+/** The limits, each with its attempts and the seconds of its window. */
+const rates = (limits: Record<string, [number, number]>) =>
+  Object.fromEntries(Object.entries(limits).map(([name, [attempts, windowSeconds]]) =>
+    [name, { attempts, windowSeconds }]
+  ))
 
 t.test('an empty environment configures the embedded mode with its defaults', async t => {
   t.same(loadConfig({}), {
@@ -81,13 +85,40 @@ t.test('an empty environment configures the embedded mode with its defaults', as
     passwords: { minLength: 15, denylistFile: undefined, hashCost: { memoryCost: 19_456, timeCost: 2 } },
     securityEvents: { retentionSeconds: 7_776_000 },
     blocklist: { prefix: 'signout:', deadlineMs: 250, waitReplicas: 0, noevictionAcknowledged: false },
-    limits: { isOn: true, rates: rates([50, 900], [100, 900], [10, 900], [100, 3600], [120, 60]) },
+    limits: {
+      isOn: true,
+      rates: rates({
+        'password-by-account': [50, 900],
+        'password-by-ip': [100, 900],
+        'password-by-account-and-ip': [10, 900],
+        'password-by-network': [300, 900],
+        'password-in-a-row': [100, month],
+        'login-by-account': [100, 3600],
+        'register-by-ip': [100, 3600],
+        'register-by-network': [300, 3600],
+        'refresh-by-session': [120, 60],
+        'refresh-by-account': [240, 60]
+      })
+    },
     metrics: { port: undefined, token: undefined }
   })
 })
 
 t.test('an empty variable counts as unset', async t => {
   t.same(loadConfig({ PORT: '', REDIS_URL: '', DATABASE_URL: '', TRUST_PROXY: '' }), loadConfig({}))
+})
+
+const minutes = rates({
+  'password-by-account': [5, 60],
+  'password-by-ip': [6, 60],
+  'password-by-account-and-ip': [7, 60],
+  'password-by-network': [8, 60],
+  'password-in-a-row': [9, 60],
+  'login-by-account': [10, 60],
+  'register-by-ip': [11, 60],
+  'register-by-network': [12, 60],
+  'refresh-by-session': [13, 60],
+  'refresh-by-account': [14, 60]
 })
 
 t.test('every environment variable is read into the configuration', async t => {
@@ -122,7 +153,7 @@ t.test('every environment variable is read into the configuration', async t => {
     },
     securityEvents: { retentionSeconds: 3600 },
     blocklist: { prefix: 'mine:', deadlineMs: 100, waitReplicas: 2, noevictionAcknowledged: true },
-    limits: { isOn: false, rates: rates([5, 60], [6, 60], [7, 60], [8, 60], [9, 60]) },
+    limits: { isOn: false, rates: minutes },
     metrics: { port: 9464, token: 'a-token-for-those-who-scrape' }
   })
 })

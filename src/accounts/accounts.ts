@@ -1,4 +1,4 @@
-import type { Requester } from '../input/requester.ts'
+import { networkOf, type Requester } from '../input/requester.ts'
 import { SignoutError } from '../errors.ts'
 import { createAccountDeletion, type AccountDeletionOptions, type DeleteOwnAccount } from './account-deletion.ts'
 import { acceptNewPassword } from '../users/credentials.ts'
@@ -26,7 +26,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
     async register (username, password, requester, role = 'user') {
       const accepted = acceptNewPassword(password, passwordMinLength)
       await denylist.refuse(accepted, username)
-      const passwordHash = await passwords.hash(accepted)
+      const passwordHash = await passwords.hash(accepted, networkOf(requester.ip))
       return await perform(async unit => {
         const user = await insertUser(unit.db, { username, passwordHash, role })
         if (user === undefined) throw new SignoutError('username_taken')

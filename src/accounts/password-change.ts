@@ -1,5 +1,6 @@
-import type { Requester } from '../input/requester.ts'
+import { networkOf, type Requester } from '../input/requester.ts'
 import { SignoutError } from '../errors.ts'
+import type { Limits } from '../limits/limits.ts'
 import { requireReplaceable, type OwnSession } from '../sessions/own-session.ts'
 import type { OpenSession } from '../sessions/opening.ts'
 import type { SessionEnder } from '../sessions/session-ender.ts'
@@ -15,6 +16,7 @@ import { lockUser, updateUser, type User } from '../users/user-repository.ts'
 
 export interface PasswordChangeOptions {
   provePassword: ProvePassword
+  limits: Limits
   passwords: PasswordHasher
   denylist: PasswordDenylist
   perform: Perform
@@ -44,7 +46,7 @@ export type ChangePassword = (
 ) => Promise<TokenPair>
 
 export function createPasswordChange (options: PasswordChangeOptions): ChangePassword {
-  const { provePassword, passwords, denylist, perform, ender, openSession, accessTokens, requireClock } = options
+  const { provePassword, limits, passwords, denylist, perform, ender, openSession, accessTokens } = options
 
   async function set (unit: Unit, user: User, passwordHash: string, { ip }: Requester, own: OwnSession): Promise<void> {
     await updateUser(unit.db, user.id, { passwordHash })
@@ -65,13 +67,16 @@ export function createPasswordChange (options: PasswordChangeOptions): ChangePas
   }
 
   return async (own, currentPassword, newPassword, requester) => {
-    requireClock()
+    options.requireClock()
     const accepted = acceptNewPassword(newPassword, options.passwordMinLength, '/new_password')
     const planned = await repeatedly(async (): Promise<PlannedPair | undefined> => {
       const { user, matching } = await provePassword(own.userId, [currentPassword, accepted], requester)
       const isSetAlready = matching === 1
       if (!isSetAlready) await denylist.refuse(accepted, user.username, '/new_password')
-      const passwordHash = isSetAlready ? user.passwordHash : await passwords.hash(accepted)
+      await limits.login(user.id)
+      const passwordHash = isSetAlready
+        ? user.passwordHash
+        : await passwords.hash(accepted, networkOf(requester.ip))
       return await perform(async unit => {
         const locked = await lockUser(unit.db, user.id, 'update')
         if (!isUnchanged(user, locked)) return undefined

@@ -1,4 +1,5 @@
 import type { Requester } from '../input/requester.ts'
+import type { Limits } from '../limits/limits.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { Perform } from '../unit-of-work.ts'
 import { isUnchanged, repeatedly, type ProvePassword } from '../users/password-proof.ts'
@@ -11,6 +12,7 @@ import { signPair, type TokenPair } from '../sessions/token-pair.ts'
 
 export interface ReauthenticationOptions {
   provePassword: ProvePassword
+  limits: Limits
   perform: Perform
   ender: SessionEnder
   openSession: OpenSession
@@ -32,11 +34,12 @@ export interface ReauthenticationOptions {
 export type Reauthenticate = (own: OwnSession, password: string, requester: Requester) => Promise<TokenPair>
 
 export function createReauthentication (options: ReauthenticationOptions): Reauthenticate {
-  const { provePassword, perform, ender, openSession, accessTokens, requireClock } = options
+  const { provePassword, limits, perform, ender, openSession, accessTokens, requireClock } = options
   return async (own, password, requester) => {
     requireClock()
     const planned = await repeatedly(async () => {
       const { user } = await provePassword(own.userId, [password], requester)
+      await limits.login(user.id)
       return await perform(async unit => {
         const locked = await lockUser(unit.db, user.id, 'no key update')
         if (!isUnchanged(user, locked)) return undefined

@@ -145,6 +145,17 @@ export const securityEvents = pgTable(
   ]
 )
 
+/** Wrong passwords of accounts in a row. A right password deletes the row. */
+export const wrongPasswords = pgTable('wrong_passwords', {
+  /** The id of a user. Of an unknown username, an HMAC. */
+  account: text('account').primaryKey(),
+  attempts: integer('attempts').notNull(),
+  /** When the window ends, which began with the first of them. */
+  endsAt: instant('ends_at').notNull()
+}, table => [
+  index('wrong_passwords_by_end').on(table.endsAt)
+])
+
 export const signingKeys = pgTable('signing_keys', {
   kid: text('kid').primaryKey(),
   publicJwk: jsonb('public_jwk').$type<PublicJwk>().notNull(),

@@ -12,6 +12,9 @@ export interface Requester {
 /** A user agent is cut to this many characters. */
 export const userAgentMaxLength = 255
 
+/** The place of all requesters without a valid IP address, such as behind a proxy that sends none. */
+export const unknownPlace = 'unknown'
+
 /** An IPv6 address in brackets, or an IPv4 address; with or without a port. */
 const bracketsOrPort = /^(?:\[([^\]]+)\]|([\d.]+))(?::\d{1,5})?$/
 
@@ -39,7 +42,20 @@ export function canonicalIp (ip: string | undefined): string | undefined {
  * is the /64, in CIDR notation, because one owner has all of its addresses (RFC 6177).
  */
 export function placeOf (ip: string | undefined): string | undefined {
+  return withinIPv6(ip, 64)
+}
+
+/**
+ * Returns the network of an address: the address itself, or for IPv6 the /48, which is the most that one site gets (RFC
+ * 6177). All texts that are no address share the network `unknown`, because an exemption would let anyone avoid limits.
+ */
+export function networkOf (ip: string | undefined): string {
+  return withinIPv6(ip, 48) ?? unknownPlace
+}
+
+/** Returns an IPv4 address as it is, and of an IPv6 address the network with a prefix of so many bits. */
+function withinIPv6 (ip: string | undefined, bits: number): string | undefined {
   const canonical = canonicalIp(ip)
   if (canonical === undefined || !canonical.includes(':')) return canonical
-  return `${ipaddr.IPv6.networkAddressFromCIDR(`${canonical}/64`).toString()}/64`
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${canonical}/${bits}`).toString()}/${bits}`
 }

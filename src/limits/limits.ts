@@ -1,17 +1,19 @@
 import { createHmac, hkdfSync, randomUUID } from 'node:crypto'
-import { placeOf } from '../input/requester.ts'
+import { networkOf, placeOf, unknownPlace } from '../input/requester.ts'
 import { foldCase } from '../db/case-folding.ts'
 import { SignoutError, type RateLimit } from '../errors.ts'
 import type { Admission, Counter } from './counter.ts'
 import type { Try, WaitingRoom } from './waiting-room.ts'
 
-/** The names of the limits. HTTP clients read them in the RateLimit header field. */
-export type LimitName =
-  | 'password-by-account'
-  | 'password-by-ip'
-  | 'password-by-account-and-ip'
-  | 'register-by-ip'
-  | 'refresh-by-session'
+/** The limits that count in windows, in Redis. HTTP clients read their names in the RateLimit header field. */
+export const windowLimitNames = [
+  'password-by-account', 'password-by-ip', 'password-by-network', 'password-by-account-and-ip', 'login-by-account',
+  'register-by-ip', 'register-by-network', 'refresh-by-session', 'refresh-by-account'
+] as const
+export type WindowLimitName = typeof windowLimitNames[number]
+
+/** All limits. Wrong passwords in a row are counted in Postgres. */
+export type LimitName = WindowLimitName | 'password-in-a-row'
 
 /**
  * An admitted attempt at a password. Call one of its methods, once, before the requester gets an answer. Each resolves
@@ -43,8 +45,9 @@ export interface PasswordGuess {
  */
 export interface Limits {
   /**
-   * Admits an attempt at a password, before the password is verified. Three limits apply: by account, by IP and by
-   * both. Only wrong passwords use them up. An attempt that one limit refuses leaves the others as they were.
+   * Admits an attempt at a password, before the password is verified. The limits are by account, by IP and by both,
+   * and for IPv6 also by network. Only wrong passwords use them up. An attempt that one limit refuses leaves the others
+   * as they were.
    *
    * If only attempts under way fill a limit, it waits for them. After some seconds it rejects with `too_many_requests`.
    *
@@ -54,14 +57,16 @@ export interface Limits {
    * An attempt that takes too long lapses, and counts as a wrong one.
    */
   attemptPassword (guess: PasswordGuess): Promise<PasswordAttempt>
+  /** Counts a right password that opens a session. One account could fill the tables otherwise. */
+  login (userId: string): Promise<void>
   /** Counts a registration, regardless of its outcome. */
   register (ip: string | undefined): Promise<void>
   /** Counts a refresh, regardless of its outcome. */
-  refresh (sessionId: string): Promise<void>
+  refresh (session: { id: string, userId: string }): Promise<void>
 }
 
 export interface LimitsOptions {
-  rateOf: (name: LimitName) => RateLimit
+  rateOf: (name: WindowLimitName) => RateLimit
   counterOf: (rate: RateLimit) => Counter
   room: WaitingRoom
   /** Makes names in keys unreadable. It must be the same for all replicas. */
@@ -73,12 +78,6 @@ export class LapsedAttemptError extends Error {
   override readonly name = 'LapsedAttemptError'
 }
 
-/**
- * The place of all requesters without a valid IP address, such as behind a proxy that sends none. They share one place,
- * because an exemption would let anyone avoid the limits.
- */
-const unknownPlace = 'unknown'
-
 /** One limit, and the key under which it counts one attempt. */
 interface Count {
   rate: RateLimit
@@ -89,15 +88,11 @@ interface Count {
 const nameOf = ({ rate, key }: Count) => `${rate.name}:${key}`
 
 export function createLimits ({ rateOf, counterOf, room, secret }: LimitsOptions): Limits {
-  const limitOf = (name: LimitName) => {
+  const limits = new Map(windowLimitNames.map(name => {
     const rate = rateOf(name)
-    return { rate, counter: counterOf(rate) }
-  }
-  const byAccount = limitOf('password-by-account')
-  const byIp = limitOf('password-by-ip')
-  const byAccountAndIp = limitOf('password-by-account-and-ip')
-  const registerByIp = limitOf('register-by-ip')
-  const refreshBySession = limitOf('refresh-by-session')
+    return [name, { rate, counter: counterOf(rate) }]
+  }))
+  const countOf = (name: WindowLimitName, key: string) => ({ ...limits.get(name) as Omit<Count, 'key'>, key })
   const hashAccount = createAccountHash(secret)
 
   async function settle (counts: Count[], id: string, isWrong: boolean): Promise<boolean> {
@@ -121,14 +116,14 @@ export function createLimits ({ rateOf, counterOf, room, secret }: LimitsOptions
     const id = randomUUID()
     const refusal = await reserve(counts, id)
     if (refusal === undefined) return { result: toAttempt(isWrong => settle(counts, id, isWrong)) }
-    const { refused: { counter, rate }, admission } = refusal
+    const { refused: { rate }, admission } = refusal
     if (admission.wrong < rate.attempts) return { busy: nameOf(refusal.refused) }
     // No place is reserved while the database is asked, which may take long.
-    if (counter !== byAccount.counter || !await isKnownPlace()) throw tooMany(rate, admission.windowMs)
-    return await attempt(counts.filter(({ counter }) => counter !== byAccount.counter), isKnownPlace)
+    if (rate.name !== 'password-by-account' || !await isKnownPlace()) throw tooMany(rate, admission.windowMs)
+    return await attempt(counts.filter(count => count.rate !== rate), isKnownPlace)
   }
 
-  async function count ({ rate, counter }: Omit<Count, 'key'>, key: string): Promise<void> {
+  async function count ({ rate, counter, key }: Count): Promise<void> {
     const { isAdmitted, windowMs } = await counter.count(key)
     if (!isAdmitted) throw tooMany(rate, windowMs)
   }
@@ -136,25 +131,36 @@ export function createLimits ({ rateOf, counterOf, room, secret }: LimitsOptions
   return {
     async attemptPassword ({ account, ip, isKnownPlace }) {
       const hash = hashAccount(account)
-      const place = placeOf(ip) ?? unknownPlace
+      const [place, network] = [placeOf(ip) ?? unknownPlace, networkOf(ip)]
       // From the narrowest to the widest: an attempt that is refused never holds a place in a limit that others share.
       const counts = [
-        { ...byAccountAndIp, key: `${hash}:${place}` },
-        { ...byIp, key: place },
-        { ...byAccount, key: hash }
+        countOf('password-by-account-and-ip', `${hash}:${place}`),
+        countOf('password-by-ip', place),
+        ...network === place ? [] : [countOf('password-by-network', network)],
+        countOf('password-by-account', hash)
       ]
       const names = counts.map(nameOf)
       const giveUp = (busy: string) => tooMany((counts[names.indexOf(busy)] as Count).rate, 0)
-      return await room.run(names, place, () => attempt(counts, isKnownPlace), giveUp)
+      return await room.run(names, network, () => attempt(counts, isKnownPlace), giveUp)
     },
-    register: ip => count(registerByIp, placeOf(ip) ?? unknownPlace),
-    refresh: sessionId => count(refreshBySession, sessionId)
+    login: userId => count(countOf('login-by-account', userId)),
+    async register (ip) {
+      const [place, network] = [placeOf(ip) ?? unknownPlace, networkOf(ip)]
+      await count(countOf('register-by-ip', place))
+      if (network !== place) await count(countOf('register-by-network', network))
+    },
+    async refresh ({ id, userId }) {
+      // From the narrowest to the widest, so that what one session is refused does not count for the others.
+      await count(countOf('refresh-by-session', id))
+      await count(countOf('refresh-by-account', userId))
+    }
   }
 }
 
 /** Limits that admit everything. */
 export const noLimits: Limits = {
   attemptPassword: async () => toAttempt(async () => true),
+  login: async () => {},
   register: async () => {},
   refresh: async () => {}
 }
@@ -174,7 +180,7 @@ function toAttempt (settle: (isWrong: boolean) => Promise<boolean>): PasswordAtt
 }
 
 /** Returns the error for a limit that is used up. Seconds are rounded up, so that the window has passed after them. */
-function tooMany (limit: RateLimit, windowMs: number): SignoutError {
+export function tooMany (limit: RateLimit, windowMs: number): SignoutError {
   return new SignoutError('too_many_requests', { limit, retryAfterSeconds: Math.max(1, Math.ceil(windowMs / 1000)) })
 }
 
@@ -182,7 +188,7 @@ function tooMany (limit: RateLimit, windowMs: number): SignoutError {
  * Returns the hash that replaces usernames in keys. A username is personal data, and people type passwords in its
  * place. Redis must not reveal them. Without the secret, a hash of a text that short could be found by trying.
  */
-function createAccountHash (secret: string): (account: string) => string {
+export function createAccountHash (secret: string): (account: string) => string {
   const key = new Uint8Array(hkdfSync('sha256', secret, '', 'signout accounts in limits', 32))
   return account => createHmac('sha256', key).update(foldCase(account)).digest('base64url')
 }

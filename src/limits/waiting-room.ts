@@ -1,3 +1,5 @@
+import { createTurns, findLargest, type Turns } from './turns.ts'
+
 /** The outcome of a try: a result, or the name of something that blocks it and passes soon. */
 export type Try<T> = { result: T } | { busy: string }
 
@@ -44,9 +46,9 @@ interface Waiter {
   timer?: NodeJS.Timeout
 }
 
-/** The waiters for one name. Those of one place come one after another, and the places take turns. */
+/** The waiters for one name. */
 interface Line {
-  places: Map<string, Waiter[]>
+  turns: Turns<Waiter>
   wake: () => void
 }
 
@@ -78,7 +80,7 @@ export function createWaitingRoom ({
   /** Ends the wait of a waiter. One that is trying now is only marked, because its reservations would be lost. */
   function expire (waiter: Waiter): void {
     waiter.isLate = true
-    for (const [name, line] of lines) if (remove(line, waiter)) leave(waiter, name)
+    for (const [name, { turns }] of lines) if (turns.remove(waiter)) leave(waiter, name)
   }
 
   function enter (name: string, waiter: Waiter): void {
@@ -95,8 +97,8 @@ export function createWaitingRoom ({
 
   function append (name: string, waiter: Waiter): void {
     const found = lines.get(name)
-    const line = found ?? { places: new Map<string, Waiter[]>(), wake () {} }
-    line.places.set(waiter.place, [...line.places.get(waiter.place) ?? [], waiter])
+    const line = found ?? { turns: createTurns<Waiter>(), wake () {} }
+    line.turns.append(waiter)
     if (found !== undefined) return
     lines.set(name, line)
     serve(name, line)
@@ -105,13 +107,13 @@ export function createWaitingRoom ({
   async function serve (name: string, line: Line): Promise<void> {
     let retryMs = minRetryMs
     await pause(line, retryMs)
-    for (let waiter = takeNext(line); waiter !== undefined; waiter = takeNext(line)) {
+    for (let waiter = line.turns.takeNext(); waiter !== undefined; waiter = line.turns.takeNext()) {
       const busy = await waiter.attempt()
       if (busy === undefined || waiter.isLate) {
         leave(waiter, busy)
         retryMs = minRetryMs
       } else if (busy === name) {
-        putBack(line, waiter)
+        line.turns.putBack(waiter)
         await pause(line, retryMs)
         retryMs = Math.min(2 * retryMs, maxRetryMs)
       } else {
@@ -161,46 +163,20 @@ function createWaiter<T> (
   }
 }
 
-/** Takes the first waiter of the place whose turn it is, and moves that place to the end. */
-function takeNext ({ places }: Line): Waiter | undefined {
-  const [first] = places
-  if (first === undefined) return undefined
-  const [place, [next, ...rest]] = first
-  places.delete(place)
-  if (rest.length > 0) places.set(place, rest)
-  return next
-}
-
-/** Puts a waiter back, with the next turn. */
-function putBack (line: Line, waiter: Waiter): void {
-  const mine = line.places.get(waiter.place) ?? []
-  const others = [...line.places].filter(([place]) => place !== waiter.place)
-  line.places = new Map([[waiter.place, [waiter, ...mine]], ...others])
-}
-
-/** Removes a waiter from the line. Returns false if it is not in the line. */
-function remove ({ places }: Line, waiter: Waiter): boolean {
-  const waiters = places.get(waiter.place)
-  if (!waiters?.includes(waiter)) return false
-  if (waiters.length === 1) places.delete(waiter.place)
-  else places.set(waiter.place, waiters.filter(other => other !== waiter))
-  return true
-}
-
 /**
  * Removes the last waiter of the place with most waiters, and returns it with the name that it waited for. Returns
  * undefined if `place` would then have most.
  */
 function takeFromLargest (lines: Map<string, Line>, place: string): [Waiter, string] | undefined {
   const counts = new Map<string, number>()
-  for (const { places } of lines.values()) {
-    for (const [place, { length }] of places) counts.set(place, (counts.get(place) ?? 0) + length)
+  for (const { turns } of lines.values()) {
+    for (const [place, count] of turns.countByPlace()) counts.set(place, (counts.get(place) ?? 0) + count)
   }
-  const [largest] = [...counts].sort(([, a], [, b]) => b - a)
-  if (largest === undefined || largest[1] <= (counts.get(place) ?? 0) + 1) return undefined
-  for (const [name, line] of lines) {
-    const last = line.places.get(largest[0])?.at(-1)
-    if (last !== undefined && remove(line, last)) return [last, name]
+  const largest = findLargest(counts, place)
+  if (largest === undefined) return undefined
+  for (const [name, { turns }] of lines) {
+    const last = turns.lastOf(largest)
+    if (last !== undefined && turns.remove(last)) return [last, name]
   }
   return undefined
 }

@@ -1,6 +1,6 @@
 import { sql, type SQL } from 'drizzle-orm'
 import type { Drizzle } from '../db/database.ts'
-import { revocations, securityEvents, sessions, spentRefreshTokens } from '../db/tables.ts'
+import { revocations, securityEvents, sessions, spentRefreshTokens, wrongPasswords } from '../db/tables.ts'
 import { entryMarginSeconds } from '../entries/revocation.ts'
 import type { Chore } from './janitor.ts'
 
@@ -60,6 +60,13 @@ export function createChores (options: ChoreOptions): Chore[] {
       clearBatch: clearing(sql`delete from ${revocations} where position in (
         select position from ${revocations} where ${revocations.expiresAt} < ${ago(marginSeconds)}
         limit ${batchSize}) returning position`)
+    },
+    {
+      name: 'counts of wrong passwords',
+      everyMs: everyMinuteMs,
+      clearBatch: clearing(sql`delete from ${wrongPasswords} where account in (
+        select account from ${wrongPasswords} where ${wrongPasswords.endsAt} <= clock_timestamp()
+        limit ${batchSize} for update skip locked) returning account`)
     },
     {
       name: 'old security events',

@@ -1,5 +1,6 @@
 import { SignoutError } from '../errors.ts'
-import type { Requester } from '../input/requester.ts'
+import { networkOf, type Requester } from '../input/requester.ts'
+import type { Limits } from '../limits/limits.ts'
 import type { EventRepository } from '../security/event-repository.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { Perform } from '../unit-of-work.ts'
@@ -17,6 +18,7 @@ export interface LoginOptions {
   users: UserRepository
   events: Pick<EventRepository, 'countFailure'>
   checkPassword: PasswordCheck
+  limits: Limits
   passwords: PasswordHasher
   perform: Perform
   ender: SessionEnder
@@ -47,7 +49,7 @@ export interface LoginRequest {
 export type Login = (request: LoginRequest, requester: Requester) => Promise<TokenPair>
 
 export function createLogin (options: LoginOptions): Login {
-  const { users, events, checkPassword, passwords, perform, ender, openSession, accessTokens } = options
+  const { users, events, checkPassword, limits, passwords, perform, ender, openSession, accessTokens } = options
 
   /** Returns the active user of that name and password. */
   async function prove (username: string, password: string, requester: Requester): Promise<User> {
@@ -65,9 +67,10 @@ export function createLogin (options: LoginOptions): Login {
     options.requireClock()
     const planned = await repeatedly(async () => {
       const user = await prove(username, password, requester)
+      await limits.login(user.id)
       // A hash that costs less than new ones do is renewed while the password is known.
       const isWeak = passwords.isWeak(user.passwordHash)
-      const renewed = isWeak ? await passwords.hash(normalizePassword(password)) : undefined
+      const renewed = isWeak ? await passwords.hash(normalizePassword(password), networkOf(requester.ip)) : undefined
       return await perform(async unit => {
         // Another login may have renewed the hash meanwhile, or the password was changed.
         const locked = await lockUser(unit.db, user.id, 'no key update')

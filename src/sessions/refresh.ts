@@ -46,7 +46,7 @@ export function createRefresh (options: RefreshOptions): Refresh {
     if (hash === undefined || found === undefined) throw new SignoutError('invalid_token')
     // Checked before anything is compared with a time: the end of the session, and the grace of a spent token.
     options.requireClock()
-    await limits.refresh(found.id)
+    await limits.refresh(found)
     const outcome = await perform(unit => exchange(unit, options, found, { token, hash, requester }))
     if (typeof outcome === 'string') throw new SignoutError(outcome)
     return await signPair(accessTokens, outcome)
@@ -135,7 +135,7 @@ async function renew (
     // An earlier token may have been issued with a longer lifetime.
     accessExpiresAt: new Date(Math.max(session.accessExpiresAt.getTime(), validity.expiresAt * 1000))
   })
-  unit.record({ type: 'refresh', userId: user.id, sessionId: session.id, ip: requester.ip })
+  unit.count({ type: 'refresh', userId: user.id, sessionId: session.id, ip: requester.ip })
   return {
     user,
     session: { ...session, expiresAt: used.expiresAt },

@@ -39,7 +39,7 @@ export const redisMembers = (example: string, about: About) => Type.Refine(
 /** A number of attempts and the seconds of their window. */
 export const rateLimit = (otherwise: string, about: About) => Type.String({
   default: otherwise,
-  pattern: '^[1-9]\\d{0,6}/[1-9]\\d{0,5}$',
+  pattern: '^[1-9]\\d{0,6}/[1-9]\\d{0,6}$',
   must: 'a count and a number of seconds, such as 10/900',
   ...about
 })

@@ -174,8 +174,17 @@ const limits = {
   LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: rateLimit('10/900', {
     description: 'Wrong passwords for one account from one address.'
   }),
+  LIMIT_PASSWORD_BY_NETWORK: rateLimit('300/900', { description: 'Wrong passwords from one /48 of IPv6.' }),
+  LIMIT_PASSWORD_IN_A_ROW: rateLimit('100/2592000', {
+    description: 'Wrong passwords for one account, without a right one in between.'
+  }),
+  LIMIT_LOGIN_BY_ACCOUNT: rateLimit('100/3600', {
+    description: 'Logins, reauthentications and password changes of one account.'
+  }),
   LIMIT_REGISTER_BY_IP: rateLimit('100/3600', { description: 'Registrations from one address.' }),
-  LIMIT_REFRESH_BY_SESSION: rateLimit('120/60', { description: 'Refreshes of one session.' })
+  LIMIT_REGISTER_BY_NETWORK: rateLimit('300/3600', { description: 'Registrations from one /48 of IPv6.' }),
+  LIMIT_REFRESH_BY_SESSION: rateLimit('120/60', { description: 'Refreshes of one session.' }),
+  LIMIT_REFRESH_BY_ACCOUNT: rateLimit('240/60', { description: 'Refreshes of all sessions of one account.' })
 }
 
 const metrics = {

@@ -1,13 +1,15 @@
-import type { Requester } from '../input/requester.ts'
+import { networkOf, type Requester } from '../input/requester.ts'
 import type { Limits } from '../limits/limits.ts'
 import type { EventRepository } from '../security/event-repository.ts'
 import { normalizePassword } from './credentials.ts'
 import { DamagedHashError, maxVerificationMs, type PasswordHasher } from './password-hasher.ts'
 import type { User } from './user-repository.ts'
+import type { WrongPasswords } from './wrong-passwords.ts'
 
 export interface PasswordCheckOptions {
   passwords: PasswordHasher
   limits: Limits
+  wrongPasswords: WrongPasswords
   events: EventRepository
   /** Called when the stored hash of a user cannot be read, for operators. The user gets the same answer as always. */
   onDamagedHash?: (userId: string | undefined, error: DamagedHashError) => void
@@ -52,42 +54,64 @@ export const attemptLeaseMs = maxPasswords * maxVerificationMs
 const noUserId = '00000000-0000-0000-0000-000000000000'
 
 export function createPasswordCheck (options: PasswordCheckOptions): PasswordCheck {
-  const { passwords: hasher, limits, events, onDamagedHash } = options
-  return async ({ username, user, passwords, requester, failure }) => {
-    const attempt = await limits.attemptPassword({
-      account: username,
-      ip: requester.ip,
-      async isKnownPlace () {
-        const isKnown = await events.hasSignedInFrom(user?.id ?? noUserId, requester.ip)
-        return isKnown && user !== undefined
-      }
+  const { limits, wrongPasswords, events } = options
+  return async question => {
+    const { username, user, requester, failure } = question
+    const isKnownPlace = once(async () => {
+      const isKnown = await events.hasSignedInFrom(user?.id ?? noUserId, requester.ip)
+      return isKnown && user !== undefined
     })
-    const recordFailure = () => events.countFailure({ type: failure, userId: user?.id, ip: requester.ip })
-    for (const [index, password] of passwords.entries()) {
-      // A lone surrogate is replaced when the text is encoded, so two different passwords would match.
-      const passwordHash = password.isWellFormed() ? user?.passwordHash : undefined
-      const matches = await hasher.verify(normalizePassword(password), passwordHash).catch(async error => {
-        if (error instanceof DamagedHashError) {
-          onDamagedHash?.(user?.id, error)
-          return false
-        }
+    const account = { username, user, isKnownPlace }
+    const attempt = await limits.attemptPassword({ account: username, ip: requester.ip, isKnownPlace })
+
+    async function fail (): Promise<void> {
+      await attempt.fail()
+      await wrongPasswords.conclude(account, false)
+      await events.countFailure({ type: failure, userId: user?.id, ip: requester.ip })
+    }
+
+    try {
+      await wrongPasswords.admit(account)
+    } catch (error) {
+      await attempt.abandon()
+      throw error
+    }
+    for (const [index, password] of question.passwords.entries()) {
+      const matches = await verify(options, question, password).catch(async error => {
         // A password that could not be checked is not a wrong one. But it is only checked after those before it were
         // wrong.
-        if (index === 0) {
-          await attempt.abandon()
-        } else {
-          await attempt.fail()
-          await recordFailure()
-        }
+        if (index === 0) await attempt.abandon()
+        else await fail()
         throw error
       })
-      if (matches) {
-        await attempt.succeed()
-        return index
-      }
+      if (!matches) continue
+      await attempt.succeed()
+      await wrongPasswords.conclude(account, true)
+      return index
     }
-    await attempt.fail()
-    await recordFailure()
+    await fail()
     return -1
   }
+}
+
+async function verify (
+  { passwords: hasher, onDamagedHash }: PasswordCheckOptions,
+  { user, requester }: PasswordQuestion,
+  password: string
+): Promise<boolean> {
+  // A lone surrogate is replaced when the text is encoded, so two different passwords would match.
+  const passwordHash = password.isWellFormed() ? user?.passwordHash : undefined
+  try {
+    return await hasher.verify(normalizePassword(password), passwordHash, networkOf(requester.ip))
+  } catch (error) {
+    if (!(error instanceof DamagedHashError)) throw error
+    onDamagedHash?.(user?.id, error)
+    return false
+  }
+}
+
+/** Returns a function that does the work once, and returns its result each time. */
+function once<T> (work: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined
+  return () => (result ??= work())
 }

@@ -1,19 +1,25 @@
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { hash, verify } from '@node-rs/argon2'
-import pLimit from 'p-limit'
 import { SignoutError } from '../errors.ts'
+import { createTurns, findLargest } from '../limits/turns.ts'
 
-/** Hashes passwords, which is slow on purpose, without slowing down other work. */
+/**
+ * Hashes passwords, which is slow on purpose, without slowing down other work. Hashes wait in line, and places take
+ * turns. So one address that sends very many passwords does not keep others waiting.
+ */
 export interface PasswordHasher {
-  /** @returns the hash in PHC string format, with its parameters and salt */
-  hash (password: string): Promise<string>
+  /**
+   * @param place the origin of the request, see `networkOf`
+   * @returns the hash in PHC string format, with its parameters and salt
+   */
+  hash (password: string, place: string): Promise<string>
   /**
    * Resolves to true if the password is the one that was hashed. Without a hash, the password is verified against a
    * decoy, and the result is false. So the time of the answer does not reveal whether the user exists. Rejects with a
    * {@link DamagedHashError} if the hash cannot be read, in the time of a verification.
    */
-  verify (password: string, passwordHash: string | undefined): Promise<boolean>
+  verify (password: string, passwordHash: string | undefined, place: string): Promise<boolean>
   /** Returns true if a hash costs less than new ones do, so that it should be replaced. */
   isWeak (passwordHash: string): boolean
   /** The number of hashes that run now, and of those that wait. */
@@ -23,7 +29,10 @@ export interface PasswordHasher {
 export interface PasswordHasherOptions {
   /** The largest number of hashes that run at once. Defaults to {@link defaultMaxRunning}. */
   maxRunning?: number
-  /** The largest number of hashes that wait. Beyond it, calls reject with `service_unavailable`. Defaults to 128. */
+  /**
+   * The largest number of hashes that wait. Beyond it, the last call of the place with most calls rejects with
+   * `service_unavailable`. Defaults to 128.
+   */
   maxWaiting?: number
   /**
    * The longest wait of a hash, in milliseconds. After it, the call rejects with `service_unavailable`. Defaults to
@@ -90,30 +99,13 @@ export async function createPasswordHasher (options: PasswordHasherOptions = {})
     cost = owaspMinimum,
     now = () => performance.now()
   } = options
-  const limit = pLimit(maxRunning)
   const parameters = { ...argon2id, ...cost }
   const decoyHash = await hash(randomBytes(32), parameters)
-
-  let underWay = 0
-
-  async function inTurn<T> (work: () => Promise<T>): Promise<T> {
-    if (underWay >= maxRunning + maxWaiting) throw tooMany(`${underWay} passwords are being hashed or wait for it.`)
-    const beganAt = now()
-    underWay++
-    try {
-      return await limit(async () => {
-        const waitedMs = now() - beganAt
-        if (waitedMs > maxWaitMs) throw tooMany(`A password has waited ${Math.round(waitedMs)} ms to be hashed.`)
-        return await work()
-      })
-    } finally {
-      underWay--
-    }
-  }
+  const line = createLine({ maxRunning, maxWaiting, maxWaitMs, now })
 
   return {
-    hash: password => inTurn(() => hash(password, parameters)),
-    verify: (password, passwordHash) => inTurn(async () => {
+    hash: (password, place) => line.run(place, () => hash(password, parameters)),
+    verify: (password, passwordHash, place) => line.run(place, async () => {
       try {
         const matches = await verify(passwordHash ?? decoyHash, password)
         return matches && passwordHash !== undefined
@@ -127,9 +119,64 @@ export async function createPasswordHasher (options: PasswordHasherOptions = {})
       const [, memory, passes] = /\$m=(\d+),t=(\d+)/.exec(passwordHash) ?? []
       return Number(memory) < cost.memoryCost || Number(passes) < cost.timeCost
     },
-    get load () {
-      return { running: limit.activeCount, waiting: limit.pendingCount }
+    get load () { return line.load }
+  }
+}
+
+/** A hash that waits for its turn. */
+interface Waiter {
+  place: string
+  since: number
+  begin: () => void
+  refuse: (error: Error) => void
+}
+
+/** Runs a few hashes at once. The others wait, and their places take turns. */
+function createLine ({ maxRunning, maxWaiting, maxWaitMs, now }: Required<Omit<PasswordHasherOptions, 'cost'>>) {
+  const turns = createTurns<Waiter>()
+  let [running, waiting] = [0, 0]
+
+  /** Waits until it is the turn of a hash. */
+  async function wait (place: string): Promise<void> {
+    if (waiting >= maxWaiting) {
+      const largest = turns.lastOf(findLargest(turns.countByPlace(), place) ?? '')
+      const refusal = tooMany(`${running + waiting} passwords are being hashed or wait for it.`)
+      if (largest === undefined || !turns.remove(largest)) throw refusal
+      waiting--
+      largest.refuse(refusal)
     }
+    waiting++
+    await new Promise<void>((resolve, reject) => {
+      turns.append({ place, since: now(), begin: resolve, refuse: reject })
+    })
+  }
+
+  function beginNext (): void {
+    const next = running < maxRunning ? turns.takeNext() : undefined
+    if (next === undefined) return
+    waiting--
+    const waitedMs = now() - next.since
+    if (waitedMs <= maxWaitMs) {
+      running++
+      next.begin()
+    } else {
+      next.refuse(tooMany(`A password has waited ${Math.round(waitedMs)} ms to be hashed.`))
+      beginNext()
+    }
+  }
+
+  return {
+    async run<T> (place: string, work: () => Promise<T>): Promise<T> {
+      if (running < maxRunning) running++
+      else await wait(place)
+      try {
+        return await work()
+      } finally {
+        running--
+        beginNext()
+      }
+    },
+    get load () { return { running, waiting } }
   }
 }
 

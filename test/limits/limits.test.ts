@@ -1,64 +1,10 @@
-import Fastify from 'fastify'
-import fp from 'fastify-plugin'
 import { Redis } from 'ioredis'
-import t, { type Test } from 'tap'
-import rateLimits from '../../plugins/rate-limits.ts'
-import { loadConfig } from '../../src/config.ts'
+import t from 'tap'
 import type { Counter } from '../../src/limits/counter.ts'
-import { createLimits, type Limits } from '../../src/limits/limits.ts'
+import { createLimits } from '../../src/limits/limits.ts'
 import { createWaitingRoom } from '../../src/limits/waiting-room.ts'
-import { issuer, patient, secret, type Env } from '../support/app.ts'
-import { postgresUrl, randomName, redisUrl, scratchPrefix } from '../support/services.ts'
-
-const strange = async () => false
-const known = async () => true
-const ip = (last: number) => `203.0.113.${last}`
-
-/** The name of the limit that refuses a guess. Undefined when the guess was admitted: it is a wrong one then. */
-async function refusalOf (
-  limits: Limits, account: string, ip: string | undefined, isKnownPlace: () => Promise<boolean> = strange
-): Promise<string | undefined> {
-  return await limits.attemptPassword({ account, ip, isKnownPlace }).then(
-    attempt => attempt.fail(), error => error.limit.name
-  )
-}
-
-/** Opens the limits of the service, in an app that has nothing else: they need no database. */
-async function openLimits (t: Test, env: Env): Promise<Limits> {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(fp(async app => { app.decorate('keyEncryptionSecret', secret) }, { name: 'database' }))
-  await app.register(rateLimits, { config: loadConfig({ ISSUER: issuer, ...env }) })
-  return app.limits
-}
-
-const serversEnv = (t: Test): Env => ({
-  KEY_ENCRYPTION_SECRET: secret,
-  DATABASE_URL: postgresUrl(),
-  REDIS_URL: redisUrl(),
-  BLOCKLIST_PREFIX: scratchPrefix(t),
-  ...patient
-})
-
-/** Both storages, and where there are replicas, two of them that take turns. */
-async function onEachLimits (t: Test, settings: Env, test: (t: Test, limits: Limits) => Promise<void>): Promise<void> {
-  await t.test('embedded', async t => { await test(t, await openLimits(t, settings)) })
-  await t.test('Redis', async t => { await test(t, await openLimits(t, { ...serversEnv(t), ...settings })) })
-  await t.test('two replicas', async t => {
-    const env = { ...serversEnv(t), ...settings }
-    await test(t, inTurn(await openLimits(t, env), await openLimits(t, env)))
-  })
-}
-
-function inTurn (...replicas: Limits[]): Limits {
-  let turn = 0
-  const next = () => replicas[turn++ % replicas.length] as Limits
-  return {
-    attemptPassword: guess => next().attemptPassword(guess),
-    register: ip => next().register(ip),
-    refresh: sessionId => next().refresh(sessionId)
-  }
-}
+import { randomName, redisUrl } from '../support/services.ts'
+import { ip, known, onEachLimits, openLimits, refusalOf, serversEnv, strange } from './each-limits.ts'
 
 t.test('guesses are limited by account and IP, by IP, and by account', t => onEachLimits(t, {
   LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900', LIMIT_PASSWORD_BY_IP: '4/900', LIMIT_PASSWORD_BY_ACCOUNT: '6/900'
@@ -185,18 +131,21 @@ t.test('a place is an address, or the /64 of an IPv6 address', t => onEachLimits
   }
 }))
 
-t.test('registrations are limited by IP, and refreshes by session', t => onEachLimits(t, { LIMIT_REGISTER_BY_IP: '2/900', LIMIT_REFRESH_BY_SESSION: '3/60' }, async (t, limits) => {
+t.test('registrations are limited by IP, and refreshes by session', t => onEachLimits(t, {
+  LIMIT_REGISTER_BY_IP: '2/900', LIMIT_REFRESH_BY_SESSION: '3/60'
+}, async (t, limits) => {
   for (let time = 0; time < 2; time++) await t.resolves(limits.register(ip(1)))
   await t.rejects(limits.register(ip(1)), {
     code: 'too_many_requests', limit: { name: 'register-by-ip', attempts: 2, windowSeconds: 900 }
   })
   await t.resolves(limits.register(ip(2)))
-  const session = randomName()
+  const userId = randomName()
+  const session = { id: randomName(), userId }
   for (let time = 0; time < 3; time++) await t.resolves(limits.refresh(session))
   await t.rejects(limits.refresh(session), {
     code: 'too_many_requests', limit: { name: 'refresh-by-session', attempts: 3, windowSeconds: 60 }
   })
-  await t.resolves(limits.refresh(randomName()))
+  await t.resolves(limits.refresh({ id: randomName(), userId }))
 }))
 
 t.test('Redis holds no username, only counters, and no key for longer than its window', async t => {
@@ -207,21 +156,26 @@ t.test('Redis holds no username, only counters, and no key for longer than its w
   t.equal(await refusalOf(limits, 'x'.repeat(254), '2001:db8::1'), undefined)
   const attempt = await limits.attemptPassword({ account: 'ada', ip: '2001:db8::1', isKnownPlace: strange })
   await limits.register(ip(1))
-  await limits.refresh('a-session')
+  await limits.refresh({ id: 'a-session', userId: 'a-user' })
+  await limits.login('a-user')
   const prefix = `${env['BLOCKLIST_PREFIX']}limit:`
   const keys = (await redis.keys(`${prefix}*`)).map(key => key.slice(prefix.length)).sort()
   const patterns = [
-    'password-by-account-and-ip:HASH:2001:db8::/64', 'password-by-account:HASH', 'password-by-ip:2001:db8::/64'
+    'password-by-account-and-ip:HASH:2001:db8::/64', 'password-by-account:HASH', 'password-by-ip:2001:db8::/64',
+    'password-by-network:2001:db8::/48'
   ]
   const underWay = patterns.map(pattern => `${pattern}:under-way`)
-  const expected = [...patterns, ...underWay, 'refresh-by-session:a-session', 'register-by-ip:203.0.113.1']
+  const counts = [
+    'login-by-account:a-user', 'refresh-by-account:a-user', 'refresh-by-session:a-session', 'register-by-ip:203.0.113.1'
+  ]
+  const expected = [...patterns, ...underWay, ...counts]
   t.same(keys.map(key => key.replace(/[A-Za-z0-9_-]{43}/, 'HASH')).sort(), expected.sort())
   for (const key of keys) {
     const ttlSeconds = await redis.ttl(prefix + key)
     t.ok(ttlSeconds > 50 && ttlSeconds <= 3600, `${key}: ${ttlSeconds} s`)
   }
   await attempt.succeed()
-  t.equal((await redis.keys(`${prefix}*`)).length, 5, 'nothing is left of a right password')
+  t.equal((await redis.keys(`${prefix}*`)).length, 8, 'nothing is left of a right password')
 })
 
 t.test('the key of an account in the counters depends on the secret, and not on the username alone', async t => {

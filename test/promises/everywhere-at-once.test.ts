@@ -51,7 +51,7 @@ t.test('a logout counts on both of two replicas with one Redis and one Postgres 
     await database.connect()
     t.teardown(() => database.end())
     // Quick to verify. At the cost of the service, the hashes would take most of the time of the test.
-    const passwordHash = await quickHasher.hash(password)
+    const passwordHash = await quickHasher.hash(password, 'here')
     await Promise.all(Array.from({ length: usersAtOnce }, async (_, user) => {
       const username = `user-${user}`
       await fetchFrom(a, 'POST /register', { body: { username, password } })

@@ -53,7 +53,7 @@ export async function setStage (t: Test, settings: Env = {}): Promise<Stage> {
     redis.disconnect()
     await database.end()
   })
-  const passwordHash = await quickHasher.hash(password)
+  const passwordHash = await quickHasher.hash(password, 'here')
   const ask = async (statement: string, values: unknown[] = []) => (await database.query(statement, values)).rows
   return {
     one,

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
+import { Settings } from '../../src/settings/settings.ts'
 import { build, embeddedEnv, patient, serversEnv, shareStorages } from '../support/app.ts'
 import { password, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -206,13 +207,9 @@ t.test('a forged X-Forwarded-For is ignored from an untrusted host, and before e
   )
 }))
 
-const limitsOfOne = {
-  LIMIT_REGISTER_BY_IP: '1/900',
-  LIMIT_PASSWORD_BY_ACCOUNT: '1/900',
-  LIMIT_PASSWORD_BY_IP: '1/900',
-  LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '1/900',
-  LIMIT_REFRESH_BY_SESSION: '1/900'
-}
+const limitsOfOne = Object.fromEntries(
+  Object.keys(Settings.properties).filter(name => name.startsWith('LIMIT_')).map(name => [name, '1/900'])
+)
 
 for (const [storage, envOf] of Object.entries({ 'embedded mode': embeddedEnv, 'Postgres and Redis': serversEnv })) {
   t.test(`RATE_LIMITS=off turns all limits off with ${storage}, and logs a warning`, async t => {
@@ -228,7 +225,7 @@ for (const [storage, envOf] of Object.entries({ 'embedded mode': embeddedEnv, 'P
     t.same(new Set(await statusesOf(4, () => register(app))), new Set([201]))
     t.same(new Set(await statusesOf(4, () => guess(app, 'ada'))), new Set([401]))
     t.equal((await signUp(app)).token.length > 100, true)
-    for (let time = 0; time < 2; time++) await t.resolves(app.limits.refresh('a-session'))
+    for (let time = 0; time < 2; time++) await t.resolves(app.limits.refresh({ id: 'a-session', userId: 'a-user' }))
   })
 }
 

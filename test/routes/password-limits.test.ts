@@ -71,3 +71,27 @@ t.test('POST /refresh is 429 after too many refreshes of one session', t => onEa
   other = (await refresh(app, other.refresh_token)).json()
   t.ok(other.access_token, 'and so is the other session')
 }, { LIMIT_REFRESH_BY_SESSION: '3/600' }))
+
+t.test('one account cannot fill the tables with right logins', t => onEachStorage(t, async (t, app) => {
+  const { username } = await register(app)
+  const login = (typed = password) => send(app, 'POST /login', { body: { username, password: typed } })
+  const statuses: number[] = []
+  for (let time = 0; time < 105; time++) statuses.push((await login()).statusCode)
+  t.same(statuses, [...Array<number>(100).fill(200), ...Array<number>(5).fill(429)])
+  t.match((await login()).headers, { 'ratelimit-policy': '"login-by-account";q=100;w=3600' })
+  t.equal((await login(wrong)).statusCode, 401, 'a wrong password is still called wrong')
+  await signUp(app)
+}))
+
+t.test('a right password counts wherever it opens a session, and not where it ends some', t => onEachStorage(t, async (t, app) => {
+  const { pair } = await signUp(app)
+  const again = await send(app, 'POST /reauthenticate', { token: pair.access_token, body: { password } })
+  const changed = await change(app, again.json(), password)
+  t.same([again.statusCode, changed.statusCode], [200, 200])
+  const mine: Pair = changed.json()
+  const body = { password: newPassword }
+  const refused = await send(app, 'POST /reauthenticate', { token: mine.access_token, body })
+  t.match(refused.headers, { 'ratelimit-policy': '"login-by-account";q=3;w=3600' })
+  t.equal((await change(app, mine, newPassword)).statusCode, 429)
+  t.equal((await send(app, 'POST /logout?scope=all', { token: mine.access_token, body })).statusCode, 200)
+}, { LIMIT_LOGIN_BY_ACCOUNT: '3/3600' }))

@@ -19,6 +19,7 @@ const instants = {
     'access_token_issued_at', 'access_token_expires_at'
   ],
   spent_refresh_tokens: ['spent_at'],
+  wrong_passwords: ['ends_at'],
   security_events: ['at']
 }
 

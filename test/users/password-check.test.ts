@@ -3,20 +3,21 @@ import { SignoutError } from '../../src/errors.ts'
 import { noLimits, type PasswordGuess } from '../../src/limits/limits.ts'
 import { createPasswordCheck } from '../../src/users/password-check.ts'
 import { createPasswordHasher, type PasswordHasher } from '../../src/users/password-hasher.ts'
+import { unlimitedWrongPasswords } from '../../src/users/wrong-passwords.ts'
 import type { User } from '../../src/users/user-repository.ts'
 import { password } from '../support/people.ts'
 
 t.test('a password check does one verification for every username, against a hash or a decoy', async t => {
   const hasher = await createPasswordHasher()
-  const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password) } as User
+  const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password, 'here') } as User
   const verified: Array<string | undefined> = []
   const passwords: PasswordHasher = {
     hash: hasher.hash,
     load: hasher.load,
     isWeak: hasher.isWeak,
-    verify (password, passwordHash) {
+    verify (password, passwordHash, place) {
       verified.push(passwordHash === undefined ? 'decoy' : 'hash')
-      return hasher.verify(password, passwordHash)
+      return hasher.verify(password, passwordHash, place)
     }
   }
   const failures: Array<string | undefined> = []
@@ -25,7 +26,7 @@ t.test('a password check does one verification for every username, against a has
     countFailure: async ({ userId }: { userId?: string | undefined }) => { failures.push(userId) },
     list: async () => ({ items: [], nextCursor: undefined })
   }
-  const check = createPasswordCheck({ passwords, limits: noLimits, events })
+  const check = createPasswordCheck({ passwords, limits: noLimits, wrongPasswords: unlimitedWrongPasswords, events })
   const ask = (user: User | undefined, ...passwords: string[]) =>
     check({ username: 'ada', user, passwords, requester: {}, failure: 'login_failed' })
 
@@ -41,13 +42,13 @@ t.test('a password check does one verification for every username, against a has
 
 t.test('several passwords are one attempt, and an unchecked one gives it back only if no other was wrong', async t => {
   const hasher = await createPasswordHasher()
-  const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password) } as User
+  const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password, 'here') } as User
   const busy = 'one for which there is no time'
   const passwords: PasswordHasher = {
     ...hasher,
-    verify: async (typed, hash) => {
+    verify: async (typed, hash, place) => {
       if (typed === busy) throw new Error('No time.')
-      return await hasher.verify(typed, hash)
+      return await hasher.verify(typed, hash, place)
     }
   }
   let [taken, failures, wrong] = [0, 0, 0]
@@ -66,7 +67,7 @@ t.test('several passwords are one attempt, and an unchecked one gives it back on
     countFailure: async () => { failures++ },
     list: async () => ({ items: [], nextCursor: undefined })
   }
-  const check = createPasswordCheck({ passwords, limits, events })
+  const check = createPasswordCheck({ passwords, limits, wrongPasswords: unlimitedWrongPasswords, events })
   const ask = (...passwords: string[]) =>
     check({ username: 'ada', user, passwords, requester: {}, failure: 'password_check_failed' })
 
@@ -98,7 +99,8 @@ t.test('the known places are looked up for unknown usernames too', async t => {
       throw new Error('Used up.')
     }
   }
-  const check = createPasswordCheck({ passwords: await createPasswordHasher(), limits, events })
+  const passwords = await createPasswordHasher()
+  const check = createPasswordCheck({ passwords, limits, wrongPasswords: unlimitedWrongPasswords, events })
   for (const known of [user, undefined]) {
     await t.rejects(
       check({ username: 'ada', user: known, passwords: [password], requester: {}, failure: 'login_failed' }),
@@ -113,7 +115,7 @@ t.test('the known places are looked up for unknown usernames too', async t => {
 
 t.test('a password check whose attempt has lapsed has no result', async t => {
   const hasher = await createPasswordHasher()
-  const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password) } as User
+  const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: await hasher.hash(password, 'here') } as User
   const lapsed = async () => { throw new SignoutError('service_unavailable') }
   const limits = {
     ...noLimits, attemptPassword: async () => ({ succeed: lapsed, fail: lapsed, abandon: async () => {} })
@@ -123,7 +125,7 @@ t.test('a password check whose attempt has lapsed has no result', async t => {
     countFailure: async () => { t.fail('a failure is recorded') },
     list: async () => ({ items: [], nextCursor: undefined })
   }
-  const check = createPasswordCheck({ passwords: hasher, limits, events })
+  const check = createPasswordCheck({ passwords: hasher, limits, wrongPasswords: unlimitedWrongPasswords, events })
   for (const typed of [password, 'a wrong password']) {
     await t.rejects(check({ username: 'ada', user, passwords: [typed], requester: {}, failure: 'login_failed' }), {
       code: 'service_unavailable'

@@ -116,7 +116,7 @@ export async function createWorld ({
 export async function addPerson (databaseUrl: string, role: 'user' | 'admin' = 'user'): Promise<Account> {
   const person = { id: randomUUID(), username: `${role}-${randomName()}` }
   await query(databaseUrl, 'insert into users (id, username, password_hash, role) values ($1, $2, $3, $4)', [
-    person.id, person.username, await quickHasher.hash(password), role
+    person.id, person.username, await quickHasher.hash(password, 'here'), role
   ])
   return person
 }

@@ -1,0 +1,100 @@
+import { sql, type SQL } from 'drizzle-orm'
+import type { Database } from '../db/database.ts'
+import { wrongPasswords } from '../db/tables.ts'
+import type { RateLimit } from '../errors.ts'
+import { createAccountHash, tooMany } from '../limits/limits.ts'
+import type { User } from './user-repository.ts'
+
+/** An account that a password is tried for. The username may not exist, which makes no difference. */
+export interface GuessedAccount {
+  username: string
+  user: User | undefined
+  /** Resolves to true at a place where the limit does not apply, because the owner would be locked out. */
+  isKnownPlace: () => Promise<boolean>
+}
+
+/**
+ * Limits the wrong passwords of one account in a row (NIST SP 800-63B-4, section 3.2.2: at most 100). They are counted
+ * in Postgres, over days, so a Redis that has lost its data gives none of them back.
+ *
+ * The limit applies where the account is not known. Each method rejects with `too_many_requests` if it is used up.
+ */
+export interface WrongPasswords {
+  /** Call it before a password is verified. */
+  admit (account: GuessedAccount): Promise<void>
+  /**
+   * Counts the result of a verification, before the requester gets it. Rejects if other guesses at the same time have
+   * used up the limit: so no more results than the limit allows are given. A right password ends the row.
+   */
+  conclude (account: GuessedAccount, isRight: boolean): Promise<void>
+}
+
+export interface WrongPasswordsOptions {
+  database: Database
+  limit: RateLimit
+  /** Makes unknown usernames unreadable. It must be the same for all replicas. */
+  secret: string
+}
+
+/** Wrong passwords without a limit. */
+export const unlimitedWrongPasswords: WrongPasswords = { admit: async () => {}, conclude: async () => {} }
+
+export function createWrongPasswords ({ database, limit, secret }: WrongPasswordsOptions): WrongPasswords {
+  const hashAccount = createAccountHash(secret)
+  const keyOf = ({ user, username }: GuessedAccount) => user?.id ?? hashAccount(username)
+  const { account, attempts, endsAt } = wrongPasswords
+  const isOver = sql`${endsAt} <= clock_timestamp()`
+
+  const usedUp = (key: string) => sql`
+    select (extract(epoch from ${endsAt} - clock_timestamp()) * 1000)::float8 as left_ms
+    from ${wrongPasswords} where ${account} = ${key} and ${attempts} >= ${limit.attempts} and not ${isOver}`
+
+  /** Returns the milliseconds until the limit of an account passes, or undefined if it is not used up. */
+  async function readLeft (statement: SQL): Promise<number | undefined> {
+    const { rows } = await database.run(db => db.execute(statement)) as { rows: Array<{ left_ms: number }> }
+    return rows[0]?.left_ms
+  }
+
+  /** Counts a wrong password, if the limit is not used up. */
+  async function count (key: string): Promise<number | undefined> {
+    const nextEnd = sql`clock_timestamp() + make_interval(secs => ${limit.windowSeconds}::float8)`
+    const counted = await database.run(db => db.insert(wrongPasswords)
+      .values({ account: key, attempts: 1, endsAt: nextEnd })
+      .onConflictDoUpdate({
+        target: account,
+        set: {
+          attempts: sql`case when ${isOver} then 1 else ${attempts} + 1 end`,
+          endsAt: sql`case when ${isOver} then excluded.ends_at else ${endsAt} end`
+        },
+        setWhere: sql`${isOver} or ${attempts} < ${limit.attempts}`
+      })
+      .returning({ account }))
+    return counted.length > 0 ? undefined : await readLeft(usedUp(key)) ?? 0
+  }
+
+  /** Ends the row of an account, if the limit is not used up. */
+  async function forget (key: string): Promise<number | undefined> {
+    return await readLeft(sql`with forgotten as (
+      delete from ${wrongPasswords} where ${account} = ${key} and (${isOver} or ${attempts} < ${limit.attempts})
+    ) ${usedUp(key)}`)
+  }
+
+  /** Rejects where the account is not known. */
+  async function refuse (guessed: GuessedAccount, leftMs: number): Promise<void> {
+    if (!await guessed.isKnownPlace()) throw tooMany(limit, leftMs)
+  }
+
+  return {
+    async admit (guessed) {
+      const leftMs = await readLeft(usedUp(keyOf(guessed)))
+      if (leftMs !== undefined) await refuse(guessed, leftMs)
+    },
+    async conclude (guessed, isRight) {
+      const key = keyOf(guessed)
+      const leftMs = isRight ? await forget(key) : await count(key)
+      if (leftMs === undefined) return
+      await refuse(guessed, leftMs)
+      if (isRight) await database.run(db => db.delete(wrongPasswords).where(sql`${account} = ${key}`))
+    }
+  }
+}
