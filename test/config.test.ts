@@ -93,7 +93,7 @@ t.test('an empty environment configures the embedded mode with its defaults', as
         'password-by-account-and-ip': [10, 900],
         'password-by-network': [300, 900],
         'password-in-a-row': [100, month],
-        'login-by-account': [100, 3600],
+        'login-by-account': [200, 3600],
         'register-by-ip': [100, 3600],
         'register-by-network': [300, 3600],
         'refresh-by-session': [120, 60],

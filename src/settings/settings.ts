@@ -178,7 +178,7 @@ const limits = {
   LIMIT_PASSWORD_IN_A_ROW: rateLimit('100/2592000', {
     description: 'Wrong passwords for one account, without a right one in between.'
   }),
-  LIMIT_LOGIN_BY_ACCOUNT: rateLimit('100/3600', {
+  LIMIT_LOGIN_BY_ACCOUNT: rateLimit('200/3600', {
     description: 'Logins, reauthentications and password changes of one account.'
   }),
   LIMIT_REGISTER_BY_IP: rateLimit('100/3600', { description: 'Registrations from one address.' }),

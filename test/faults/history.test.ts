@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import t from 'tap'
+import { findSuperseded } from './history/checker.ts'
 import { faults } from './history/faults.ts'
 import { wasAccepted, isConfirmedEnding, type Operation } from './history/operations.ts'
 import { describeRun, describeViolations } from './history/report.ts'
@@ -19,6 +20,7 @@ const needed: Array<{ what: string, times: number, count: (run: Run) => number }
     count: countOf(({ kind, error }) => kind === 'ending' && error === 'revocation_unavailable')
   },
   { what: 'tokens were refused', times: 200, count: countOf(({ error }) => error === 'token_revoked') },
+  { what: 'pairs were superseded', times: 1, count: ({ history }) => findSuperseded(history).length },
   { what: 'tokens expired', times: 50, count: countOf(({ error }) => error === 'token_expired') },
   {
     what: 'faults happened',

@@ -35,6 +35,8 @@ export interface RaceAct {
   needsOther?: true
   /** The number of times that the session must have been refreshed before. */
   rotations?: number
+  /** Set if the grace of the last refresh must be over. */
+  isGraceOver?: true
 }
 
 export const newPassword = 'another correct horse battery staple'
@@ -61,6 +63,14 @@ export const contenders = {
     done: ['200'],
     refused: ['401 token_revoked', '401 refresh_token_reused'],
     rotations: 1
+  },
+  repeatedRefresh: {
+    name: 'a refresh whose answer was lost',
+    run: (scene, app) => refresh(app, spent(scene, 1)),
+    done: ['200'],
+    refused: ['401 token_revoked', '401 refresh_token_reused'],
+    rotations: 1,
+    isGraceOver: true
   },
   reuse: {
     name: 'a reuse',
@@ -98,6 +108,15 @@ export const contenders = {
 /** Every way in which the session ends. */
 export const endings: RaceAct[] = [
   contenders.logout,
+  {
+    name: 'POST /reauthenticate',
+    run: (scene, app) =>
+      send(app, 'POST /reauthenticate', { token: newest(scene).access_token, body: { password } }),
+    done: ['200'],
+    refused: [...gone, '403 invalid_credentials'],
+    ends: ['it'],
+    inNameOf: 'it'
+  },
   {
     name: 'logout of all',
     run: (scene, app) => send(app, 'POST /logout?scope=all', { token: tokenOfOther(scene) }),

@@ -3,17 +3,18 @@ import type { Pair } from '../support/people.ts'
 import { outcome, refresh } from '../support/requests.ts'
 import { signInAndRefresh } from '../support/sessions.ts'
 import { firstToCommit } from './races.ts'
-import { findDeath, findLife, setStage, type SessionRow, type Stage } from './stage.ts'
+import { askBoth, findDeath, findLife, setStage, type SessionRow, type Stage } from './stage.ts'
 
 /**
  * Refreshes one session twice, on two replicas. The first refresh is held before a step until the second one settles.
  */
 async function refreshTwice (
-  stage: Stage, rotations: number, choose: (pairs: Pair[]) => [Pair, Pair], holdBefore: number
+  stage: Stage, rotations: number, choose: (pairs: Pair[]) => [Pair, Pair], holdBefore: number, isGraceOver = false
 ) {
   const { one, two, stepper } = stage
   const user = await stage.addUser()
   const pairs = await signInAndRefresh(one, user.username, rotations)
+  if (isGraceOver) await stage.endGrace(user.id)
   const [held, free] = choose(pairs)
   stepper.takeMoments()
   const first = stepper.start('first', () => refresh(one, held.refresh_token), holdBefore)
@@ -93,4 +94,36 @@ t.test('a token is in grace only while its successor is live, when the use of th
 
 t.test('a token is in grace only while its successor is live, when the use of the token is held', async t => {
   await testPredecessor(t, true)
+})
+
+for (const predecessorIsHeld of [false, true]) {
+  const held = predecessorIsHeld ? 'token' : 'successor'
+  t.test(`after the grace, of a token and its successor one at most goes on, when the ${held} is held`, async t => {
+    const stage = await setStage(t)
+    const choose = ([before, live]: Pair[]) => (predecessorIsHeld ? [before, live] : [live, before]) as [Pair, Pair]
+    for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
+      const { pairs, answers, row, isOver, place } = await refreshTwice(stage, 1, choose, holdBefore, true)
+      // The second of them is a theft: the pair of the first one is refused as well.
+      t.same(answers.map(outcome).sort(), ['200', '401 refresh_token_reused'], place)
+      const issued = answers.filter(answer => answer.statusCode === 200).map(answer => answer.json() as Pair)
+      t.same(await findLife(stage, row, [...pairs, ...issued]), [], `${place}: and the session has ended`)
+      isDone = isOver
+    }
+  })
+}
+
+t.test('after the grace, a token that comes twice gets one pair, and its first successor is superseded', async t => {
+  const stage = await setStage(t)
+  const choose = ([before]: Pair[]) => [before, before] as [Pair, Pair]
+  for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
+    const { pairs, answers, row, isOver, place } = await refreshTwice(stage, 1, choose, holdBefore, true)
+    t.same(answers.map(outcome), ['200', '200'], place)
+    const [mine, yours] = answers.map(answer => answer.json() as Pair)
+    t.equal(mine?.refresh_token, yours?.refresh_token, `${place}: it is the same`)
+    const lost = pairs[1] as Pair
+    t.not(mine?.refresh_token, lost.refresh_token, `${place}: and another one than before`)
+    t.equal(await askBoth(stage, lost.access_token), '401 token_revoked', place)
+    t.same(await findDeath(stage, row, [pairs[0], mine, yours] as Pair[]), [], `${place}: and the session lives`)
+    isDone = isOver
+  }
 })

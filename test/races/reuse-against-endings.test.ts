@@ -1,13 +1,13 @@
 import t from 'tap'
 import { contenders } from './race-acts.ts'
-import { setRaces } from './races.ts'
+import { setRaces, steps } from './races.ts'
 
 const testRaces = await setRaces(t)
 
-t.test('a reuse loses a race against any ending of sessions, at every step of both', async t => {
+t.test(`a reuse loses a race against any ending of sessions, at ${steps} of both`, async t => {
   await testRaces(t, contenders.reuse)
 })
 
-t.test('a logout loses a race against any ending of sessions, at every step of both', async t => {
+t.test(`a logout loses a race against any ending of sessions, at ${steps} of both`, async t => {
   await testRaces(t, contenders.logout)
 })

@@ -23,6 +23,8 @@ export interface Stage {
   findSessions (userId: string): Promise<SessionRow[]>
   /** Runs a statement on the database, and returns its rows. */
   ask (statement: string, values?: unknown[]): Promise<Array<Record<string, unknown>>>
+  /** Makes the grace of every refresh of a user a thing of the past. */
+  endGrace (userId: string): Promise<void>
   /** Returns when the entry of a session ends, in milliseconds since the epoch; negative if there is none. */
   blockedUntil (sessionId: string): Promise<number>
 }
@@ -37,9 +39,15 @@ export interface SessionRow {
 /** The default of `CLOCK_LEEWAY`, in milliseconds. */
 const leewayMs = 5_000
 
+/** Longer than any test takes. */
+const graceSeconds = 300
+
 /** Deadlines that no test reaches: a request that waits for a lock waits for as long as the test holds it. */
 const patient = {
-  RATE_LIMITS: 'off', DATABASE_DEADLINE_MS: '30000', BLOCKLIST_DEADLINE_MS: '10000', REFRESH_GRACE: '300'
+  RATE_LIMITS: 'off',
+  DATABASE_DEADLINE_MS: '30000',
+  BLOCKLIST_DEADLINE_MS: '10000',
+  REFRESH_GRACE: String(graceSeconds)
 }
 
 export async function setStage (t: Test, settings: Env = {}): Promise<Stage> {
@@ -69,6 +77,11 @@ export async function setStage (t: Test, settings: Env = {}): Promise<Stage> {
     },
     findSessions: async userId =>
       await ask('select * from sessions where user_id = $1', [userId]) as unknown as SessionRow[],
+    async endGrace (userId) {
+      await ask(
+        `update sessions set rotated_at = rotated_at - interval '${graceSeconds} s' where user_id = $1`, [userId]
+      )
+    },
     blockedUntil: sessionId => redis.pexpiretime(`${env['BLOCKLIST_PREFIX']}${entryKey('session', sessionId)}`)
   }
 }

@@ -147,11 +147,7 @@ function findAcceptedAgainstRecord (history: History): Violation[] {
  * access token: if the blocklist cannot be written, its revocation takes effect a little later.
  */
 function findTwoSuccessors (history: History): Violation[] {
-  const refreshes = history.operations.filter(({ kind, issued }) => kind === 'refresh' && issued !== undefined)
-  const pairs = refreshes.flatMap(second =>
-    refreshes.filter(first => first.refreshToken === second.refreshToken && isSuperseded(first, second))
-      .map(first => ({ first, second })))
-  return pairs.flatMap(({ first, second }) =>
+  return findSuperseded(history).flatMap(({ first, second }) =>
     history.operations.filter(wasAccepted).flatMap((operation): Violation[] => {
       const isLate = operation.refreshToken === first.issued?.refreshToken
         ? operation.startedAt > second.endedAt
@@ -160,6 +156,14 @@ function findTwoSuccessors (history: History): Violation[] {
       const text = 'one refresh token, and two that follow it are accepted'
       return [{ kind: 'two successors', text, operations: [first, second, operation] }]
     }))
+}
+
+/** Finds each refresh whose pair was superseded, with the refresh that superseded it. */
+export function findSuperseded (history: History): Array<{ first: Operation, second: Operation }> {
+  const refreshes = history.operations.filter(({ kind, issued }) => kind === 'refresh' && issued !== undefined)
+  return refreshes.flatMap(second =>
+    refreshes.filter(first => first.refreshToken === second.refreshToken && isSuperseded(first, second))
+      .map(first => ({ first, second })))
 }
 
 /** Returns true if a refresh got another successor, after an earlier one of the same token was answered. */

@@ -40,6 +40,8 @@ const people = 4
 /** The number of acts that one user does at the same time. */
 const lanesEach = 2
 const thinkMs = 80
+/** `REFRESH_GRACE` of the run, in milliseconds. */
+const graceMs = 2_000
 
 const newest = ({ pairs }: Known) => pairs.at(-1) as Tokens
 
@@ -92,6 +94,17 @@ function createClient ({ recorder, targets, person, administrator }: ClientOptio
     (_, session) => ({ route: 'POST /logout', bearer: newest(session), ends: [session.id] }),
     (draw, session) => ({ route: 'POST /logout', bearer: pick(draw, session.pairs), ends: [session.id] }),
     (_, session) => ({ route: 'POST /logout', refresh: newest(session), ends: [session.id] }),
+    (_, session) => ({
+      route: 'POST /logout', bearer: newest(session), refresh: newest(session), ends: [session.id]
+    }),
+    (_, session) => ({
+      route: 'POST /reauthenticate', bearer: newest(session), body: { password }, ends: [session.id]
+    }),
+    () => ({
+      route: 'POST /login',
+      body: { username: person.username, password, end_other_sessions: true },
+      ends: open().map(({ id }) => id)
+    }),
     (_, session) => ({
       route: 'POST /logout',
       path: '/logout?scope=all',
@@ -150,13 +163,24 @@ function createClient ({ recorder, targets, person, administrator }: ClientOptio
     await Promise.all(Array.from({ length: draw(4) === 0 ? 2 : 1 }, () => refreshWith(draw, presented)))
   }
 
+  /** Loses the answer to a refresh, and tries again when the grace is over, as a phone in a tunnel does. */
+  async function refreshLate (draw: Draw): Promise<void> {
+    const refresh = newest(choose(draw))
+    await recorder.ask(pick(draw, targets), {
+      kind: 'refresh', client: person.username, route: 'POST /refresh', refresh, ends: [refresh.session]
+    })
+    await sleep(graceMs + draw(500))
+    await refreshWith(draw, refresh)
+  }
+
   return {
     async act (draw) {
       tidy()
       const what = draw(100)
       if (open().length === 0 || (what < 14 && open().length < maxOpenSessions)) await signIn(draw)
       else if (what < 66) await useSome(draw)
-      else if (what < 86) await refresh(draw)
+      else if (what < 84) await refresh(draw)
+      else if (what < 87) await refreshLate(draw)
       else await end(draw)
     }
   }

@@ -72,6 +72,10 @@ export async function createWorld ({
     ISSUER: issuer,
     KEY_ENCRYPTION_SECRET: secret,
     RATE_LIMITS: 'off',
+    // Sessions of a long run are older than ten minutes, and end others all the same.
+    REAUTHENTICATION_MAX_AGE: '0',
+    // Short, so that refreshes are repeated within it and after it.
+    REFRESH_GRACE: '2',
     LOG_LEVEL: 'info',
     BLOCKLIST_PREFIX: `faults:${randomName()}:`,
     ...settings
