@@ -6,7 +6,7 @@ import { password, signInAt } from '../support/people.ts'
 import { fetchFrom } from '../support/requests.ts'
 import { startServer } from '../support/server-process.ts'
 
-const rounds = 1_000
+const rounds = 400
 const usersAtOnce = 8
 const revoked = { error: 'token_revoked', description: 'The token has been revoked.' }
 

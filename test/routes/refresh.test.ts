@@ -12,6 +12,18 @@ t.test('clients renew their tokens with POST /refresh', t => onEachStorage(t, as
   const { username } = await register(app)
   const renew = async (pair: Pair) => (await refresh(app, pair.refresh_token)).json() as Pair
 
+  await t.test('refreshes write one security event for a session and a minute, with their number', async t => {
+    const first = await signIn(app, username)
+    let { refresh_token: token } = first
+    for (let time = 0; time < 5; time++) token = (await refresh(app, token)).json().refresh_token
+    const rows = await query<{ count: number }>(
+      app, `select count from security_events where session_id = '${sessionIdOf(first)}' and type = 'refresh'`
+    )
+    // On a busy machine they may come in more than one minute.
+    t.ok(rows.length < 5, `${rows.length} rows`)
+    t.equal(rows.reduce((sum, { count }) => sum + count, 0), 5)
+  })
+
   await t.test('POST /refresh spends the token for a new pair of the same session', async t => {
     const first = await signIn(app, username)
     const answer = await refresh(app, first.refresh_token)

@@ -132,3 +132,28 @@ t.test('a password check whose attempt has lapsed has no result', async t => {
     })
   }
 })
+
+t.test('after too many wrong passwords in a row none is hashed, and the other limits stay as they were', async t => {
+  const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: 'a hash' } as User
+  const hasher = await createPasswordHasher()
+  const done: string[] = []
+  const act = (name: string) => async () => { done.push(name) }
+  const check = createPasswordCheck({
+    passwords: { ...hasher, verify: async () => { done.push('verify'); return true } },
+    limits: {
+      ...noLimits,
+      attemptPassword: async () => ({ succeed: act('succeed'), fail: act('fail'), abandon: act('abandon') })
+    },
+    wrongPasswords: { admit: async () => { throw new Error('Used up.') }, conclude: act('conclude') },
+    events: {
+      hasSignedInFrom: async () => false,
+      countFailure: act('an event'),
+      list: async () => ({ items: [], nextCursor: undefined })
+    }
+  })
+  await t.rejects(
+    check({ username: 'ada', user, passwords: [password], requester: {}, failure: 'login_failed' }),
+    { message: 'Used up.' }
+  )
+  t.same(done, ['abandon'])
+})

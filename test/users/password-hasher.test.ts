@@ -1,7 +1,9 @@
 import { stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import t from 'tap'
-import { createPasswordHasher, defaultMaxRunning, TooManyHashesError } from '../../src/users/password-hasher.ts'
+import {
+  createPasswordHasher, DamagedHashError, defaultMaxRunning, TooManyHashesError
+} from '../../src/users/password-hasher.ts'
 
 const here = '203.0.113.1'
 
@@ -14,22 +16,25 @@ t.test('a hash is Argon2id with 19456 KiB, two passes, one lane and its own salt
   t.equal(await passwords.verify('another', first, here), false)
 })
 
-t.test('without a user the same work is done against a decoy, and the result is false', async t => {
+t.test('without a user, or with a damaged hash, the same work is done against a decoy', async t => {
   const passwords = await createPasswordHasher()
   const hash = await passwords.hash('a password', here)
   t.equal(await passwords.verify('a password', undefined, here), false)
+  await t.rejects(passwords.verify('a password', 'not a hash', here), DamagedHashError)
   // The decoy is hashed with the same parameters, so that it costs as much as a real hash. The bounds compare medians
   // of many rounds, so that only a missing verification breaks them.
-  const [withUser, without] = [[], []] as [number[], number[]]
+  const [withUser, without, damaged] = [[], [], []] as [number[], number[], number[]]
   for (let round = 0; round < 15; round++) {
-    for (const [costs, stored] of [[withUser, hash], [without, undefined]] as const) {
+    for (const [costs, stored] of [[withUser, hash], [without, undefined], [damaged, 'not a hash']] as const) {
       const startedAt = performance.now()
-      await passwords.verify('a wrong password', stored, here)
+      await passwords.verify('a wrong password', stored, here).catch(() => {})
       costs.push(performance.now() - startedAt)
     }
   }
   const median = (costs: number[]) => costs.sort((a, b) => a - b)[7] ?? 0
-  t.ok(median(without) > median(withUser) / 5, `${median(without)} ms against ${median(withUser)} ms`)
+  for (const costs of [without, damaged]) {
+    t.ok(median(costs) > median(withUser) / 5, `${median(costs)} ms against ${median(withUser)} ms`)
+  }
 })
 
 t.test('few hashes run at a time, a bounded number waits, and each further one is a 503', async t => {
