@@ -97,7 +97,7 @@ t.test('an empty environment configures the embedded mode with its defaults', as
         'register-by-ip': [100, 3600],
         'register-by-network': [300, 3600],
         'refresh-by-session': [120, 60],
-        'refresh-by-account': [240, 60]
+        'refresh-by-account': [480, 60]
       })
     },
     metrics: { port: undefined, token: undefined }

@@ -36,7 +36,7 @@ export function createAccountDeletion ({
 
   async function deleteOnce (own: OwnSession, password: string, requester: Requester): Promise<void> {
     await repeatedly(async () => {
-      const { user } = await provePassword(own.userId, [password], requester)
+      const { user } = await provePassword(own, [password], requester)
       return await perform(async unit => {
         const locked = await lockUserAndAdmins(unit.db, user.id)
         if (!isUnchanged(user, locked.user)) return undefined

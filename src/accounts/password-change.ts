@@ -70,7 +70,7 @@ export function createPasswordChange (options: PasswordChangeOptions): ChangePas
     options.requireClock()
     const accepted = acceptNewPassword(newPassword, options.passwordMinLength, '/new_password')
     const planned = await repeatedly(async (): Promise<PlannedPair | undefined> => {
-      const { user, matching } = await provePassword(own.userId, [currentPassword, accepted], requester)
+      const { user, matching } = await provePassword(own, [currentPassword, accepted], requester)
       const isSetAlready = matching === 1
       if (!isSetAlready) await denylist.refuse(accepted, user.username, '/new_password')
       await limits.login(user.id)

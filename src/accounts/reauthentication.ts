@@ -38,7 +38,7 @@ export function createReauthentication (options: ReauthenticationOptions): Reaut
   return async (own, password, requester) => {
     requireClock()
     const planned = await repeatedly(async () => {
-      const { user } = await provePassword(own.userId, [password], requester)
+      const { user } = await provePassword(own, [password], requester)
       await limits.login(user.id)
       return await perform(async unit => {
         const locked = await lockUser(unit.db, user.id, 'no key update')

@@ -46,8 +46,8 @@ export function placeOf (ip: string | undefined): string | undefined {
 }
 
 /**
- * Returns the network of an address: the address itself, or for IPv6 the /48, which is the most that one site gets (RFC
- * 6177). All texts that are no address share the network `unknown`, because an exemption would let anyone avoid limits.
+ * Returns the network of an address: the address itself, or for IPv6 the /48, which one customer may have to itself.
+ * All texts that are no address share the network `unknown`, because an exemption would let anyone avoid limits.
  */
 export function networkOf (ip: string | undefined): string {
   return withinIPv6(ip, 48) ?? unknownPlace

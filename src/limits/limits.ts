@@ -33,8 +33,8 @@ export interface PasswordGuess {
   account: string
   ip: string | undefined
   /**
-   * Resolves to true if the password of the account was proved at this place before. Called only if the limit by
-   * account alone is used up.
+   * Resolves to true if the password of the account was proved at this place before. Called only if a limit that
+   * strangers share is used up.
    */
   isKnownPlace: () => Promise<boolean>
 }
@@ -51,8 +51,8 @@ export interface Limits {
    *
    * If only attempts under way fill a limit, it waits for them. After some seconds it rejects with `too_many_requests`.
    *
-   * The limit by account alone does not apply if `isKnownPlace` resolves to true. Strangers can use it up, and would
-   * lock the owner out.
+   * The limits by account alone and by network do not apply if `isKnownPlace` resolves to true. Strangers can use them
+   * up, and would lock the owner out.
    *
    * An attempt that takes too long lapses, and counts as a wrong one.
    */
@@ -61,8 +61,11 @@ export interface Limits {
   login (userId: string): Promise<void>
   /** Counts a registration, regardless of its outcome. */
   register (ip: string | undefined): Promise<void>
-  /** Counts a refresh, regardless of its outcome. */
-  refresh (session: { id: string, userId: string }): Promise<void>
+  /**
+   * Counts a refresh, regardless of its outcome. Refreshes of a session that is over do not count for its account: a
+   * thief may have its tokens.
+   */
+  refresh (session: { id: string, userId: string, isLive: boolean }): Promise<void>
 }
 
 export interface LimitsOptions {
@@ -77,6 +80,9 @@ export interface LimitsOptions {
 export class LapsedAttemptError extends Error {
   override readonly name = 'LapsedAttemptError'
 }
+
+/** The limits that strangers at other places can use up. */
+const ofStrangers: string[] = ['password-by-account', 'password-by-network'] satisfies WindowLimitName[]
 
 /** One limit, and the key under which it counts one attempt. */
 interface Count {
@@ -119,7 +125,7 @@ export function createLimits ({ rateOf, counterOf, room, secret }: LimitsOptions
     const { refused: { rate }, admission } = refusal
     if (admission.wrong < rate.attempts) return { busy: nameOf(refusal.refused) }
     // No place is reserved while the database is asked, which may take long.
-    if (rate.name !== 'password-by-account' || !await isKnownPlace()) throw tooMany(rate, admission.windowMs)
+    if (!ofStrangers.includes(rate.name) || !await isKnownPlace()) throw tooMany(rate, admission.windowMs)
     return await attempt(counts.filter(count => count.rate !== rate), isKnownPlace)
   }
 
@@ -149,10 +155,10 @@ export function createLimits ({ rateOf, counterOf, room, secret }: LimitsOptions
       await count(countOf('register-by-ip', place))
       if (network !== place) await count(countOf('register-by-network', network))
     },
-    async refresh ({ id, userId }) {
+    async refresh ({ id, userId, isLive }) {
       // From the narrowest to the widest, so that what one session is refused does not count for the others.
       await count(countOf('refresh-by-session', id))
-      await count(countOf('refresh-by-account', userId))
+      if (isLive) await count(countOf('refresh-by-account', userId))
     }
   }
 }
@@ -183,6 +189,9 @@ function toAttempt (settle: (isWrong: boolean) => Promise<boolean>): PasswordAtt
 export function tooMany (limit: RateLimit, windowMs: number): SignoutError {
   return new SignoutError('too_many_requests', { limit, retryAfterSeconds: Math.max(1, Math.ceil(windowMs / 1000)) })
 }
+
+/** The number of characters of a hash of {@link createAccountHash}: 32 bytes in base64url. */
+export const accountHashLength = 43
 
 /**
  * Returns the hash that replaces usernames in keys. A username is personal data, and people type passwords in its

@@ -184,7 +184,7 @@ function createLogoutWithProof (options: LogoutOptions): LogOutWithProof {
   return async (own, { scope, password, requester }, work) => {
     const [result] = await repeatedly(async () => {
       const isProved = scope !== 'session' && password !== undefined
-      const proof = isProved ? await provePassword(own.userId, [password], requester) : undefined
+      const proof = isProved ? await provePassword(own, [password], requester) : undefined
       return await perform(async unit => {
         // Logins and refreshes of this user wait for this lock, and this for theirs. So no session escapes.
         const locked = scope === 'session' ? undefined : await lockUser(unit.db, own.userId, 'update')

@@ -2,6 +2,7 @@ import { sql, type SQL } from 'drizzle-orm'
 import type { Drizzle } from '../db/database.ts'
 import { revocations, securityEvents, sessions, spentRefreshTokens, wrongPasswords } from '../db/tables.ts'
 import { entryMarginSeconds } from '../entries/revocation.ts'
+import { accountHashLength } from '../limits/limits.ts'
 import type { Chore } from './janitor.ts'
 
 export interface ChoreOptions {
@@ -14,6 +15,8 @@ export interface ChoreOptions {
 /** The largest number of rows in a batch. It is small, so that no request waits long for a batch. */
 const batchSize = 500
 const everyMinuteMs = 60_000
+/** The largest number of unknown usernames whose wrong passwords are counted. Their names are stored as hashes. */
+const maxUnknownUsernames = 100_000
 /**
  * The pause between two deletions of salts whose grace is over. Such a salt is useless, but its deletion is promised.
  */
@@ -67,6 +70,15 @@ export function createChores (options: ChoreOptions): Chore[] {
       clearBatch: clearing(sql`delete from ${wrongPasswords} where account in (
         select account from ${wrongPasswords} where ${wrongPasswords.endsAt} <= clock_timestamp()
         limit ${batchSize} for update skip locked) returning account`)
+    },
+    {
+      // An attacker can invent names without end. Those that were tried most stay.
+      name: 'counts of wrong passwords for very many unknown usernames',
+      everyMs: everyMinuteMs,
+      clearBatch: clearing(sql`delete from ${wrongPasswords} where account in (
+        select account from ${wrongPasswords} where length(account) = ${accountHashLength}::int
+        order by ${wrongPasswords.attempts} desc, ${wrongPasswords.endsAt} desc
+        offset ${maxUnknownUsernames}::int limit ${batchSize}) returning account`)
     },
     {
       name: 'old security events',

@@ -13,13 +13,13 @@ const deadlineMs = 2_000
 /** The pause before the next look at the writers, in milliseconds. */
 const lookAgainMs = 20
 
-/** Takes the barrier, in a transaction that will add revocations, and until its end. Waits for no other transaction. */
+/** Holds the barrier until the transaction ends, which is about to add revocations. Waits for no other transaction. */
 export async function enterBarrier (sql: Sql): Promise<void> {
   await sql.query('select pg_advisory_xact_lock_shared($1::bigint)', [barrier])
 }
 
 /**
- * Waits until each transaction is over that is adding revocations now. Then every position that was given out before
+ * Waits until every transaction that is adding revocations now has ended. Then every position that was given out before
  * is committed or rolled back. Rejects after two seconds.
  *
  * Taking the lock exclusively would be shorter. But a request for that, while it waits for one slow writer, makes every

@@ -41,8 +41,9 @@ export async function lockSession (db: Drizzle, id: string): Promise<Session | u
 export async function findSessionOfRefreshToken (
   db: Drizzle,
   hash: Uint8Array
-): Promise<Pick<Session, 'id' | 'userId'> | undefined> {
-  const session = { id: sessions.id, userId: sessions.userId }
+): Promise<Pick<Session, 'id' | 'userId'> & { isLive: boolean } | undefined> {
+  const isLive = sql<boolean>`${sessions.endedAt} is null and ${sessions.expiresAt} > ${clockTimestamp}`
+  const session = { id: sessions.id, userId: sessions.userId, isLive }
   const [live] = await db.select(session).from(sessions).where(eq(sessions.refreshTokenHash, hash))
   if (live !== undefined) return live
   const [spent] = await db.select(session).from(spentRefreshTokens)

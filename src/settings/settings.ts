@@ -184,7 +184,9 @@ const limits = {
   LIMIT_REGISTER_BY_IP: rateLimit('100/3600', { description: 'Registrations from one address.' }),
   LIMIT_REGISTER_BY_NETWORK: rateLimit('300/3600', { description: 'Registrations from one /48 of IPv6.' }),
   LIMIT_REFRESH_BY_SESSION: rateLimit('120/60', { description: 'Refreshes of one session.' }),
-  LIMIT_REFRESH_BY_ACCOUNT: rateLimit('240/60', { description: 'Refreshes of all sessions of one account.' })
+  LIMIT_REFRESH_BY_ACCOUNT: rateLimit('480/60', {
+    description: 'Refreshes of all live sessions of one account. More than twice those of one session.'
+  })
 }
 
 const metrics = {

@@ -23,6 +23,8 @@ export interface PasswordQuestion {
   /** The candidates, which are tried in this order. */
   passwords: string[]
   requester: Requester
+  /** The session in whose name it is asked. Undefined for a login. */
+  sessionId?: string | undefined
   /** The type of the security event for a wrong password. */
   failure: 'login_failed' | 'password_check_failed'
 }
@@ -56,40 +58,47 @@ const noUserId = '00000000-0000-0000-0000-000000000000'
 export function createPasswordCheck (options: PasswordCheckOptions): PasswordCheck {
   const { limits, wrongPasswords, events } = options
   return async question => {
-    const { username, user, requester, failure } = question
+    const { username, user, sessionId, requester, failure } = question
     const isKnownPlace = once(async () => {
       const isKnown = await events.hasSignedInFrom(user?.id ?? noUserId, requester.ip)
       return isKnown && user !== undefined
     })
-    const account = { username, user, isKnownPlace }
-    const attempt = await limits.attemptPassword({ account: username, ip: requester.ip, isKnownPlace })
+    const account = { username, user, sessionId, isKnownPlace }
+    await wrongPasswords.admit(account)
+    const attempt = await limits.attemptPassword({
+      account: username,
+      ip: requester.ip,
+      // Strangers cannot use up what has to be tried in the name of a session.
+      isKnownPlace: async () => sessionId !== undefined || await isKnownPlace()
+    })
 
-    async function fail (): Promise<void> {
-      await attempt.fail()
-      await wrongPasswords.conclude(account, false)
-      await events.countFailure({ type: failure, userId: user?.id, ip: requester.ip })
+    async function conclude (isRight: boolean): Promise<void> {
+      // First, and alike for a right password and a wrong one: a refusal must not tell them apart.
+      await wrongPasswords.conclude(account, isRight).catch(async error => {
+        await attempt.abandon()
+        throw error
+      })
+      if (isRight) {
+        await attempt.succeed()
+      } else {
+        await attempt.fail()
+        await events.countFailure({ type: failure, userId: user?.id, ip: requester.ip })
+      }
     }
 
-    try {
-      await wrongPasswords.admit(account)
-    } catch (error) {
-      await attempt.abandon()
-      throw error
-    }
     for (const [index, password] of question.passwords.entries()) {
       const matches = await verify(options, question, password).catch(async error => {
         // A password that could not be checked is not a wrong one. But it is only checked after those before it were
         // wrong.
         if (index === 0) await attempt.abandon()
-        else await fail()
+        else await conclude(false)
         throw error
       })
       if (!matches) continue
-      await attempt.succeed()
-      await wrongPasswords.conclude(account, true)
+      await conclude(true)
       return index
     }
-    await fail()
+    await conclude(false)
     return -1
   }
 }

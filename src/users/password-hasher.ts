@@ -41,8 +41,6 @@ export interface PasswordHasherOptions {
   maxWaitMs?: number
   /** The cost of a hash. Defaults to OWASP's minimum for Argon2id. For tests. */
   cost?: HashCost
-  /** Returns the time of a monotonic clock, in milliseconds. Defaults to `performance.now`. */
-  now?: () => number
 }
 
 /** The cost of an Argon2id hash (RFC 9106, section 3.1). */
@@ -96,12 +94,11 @@ export async function createPasswordHasher (options: PasswordHasherOptions = {})
     maxRunning = defaultMaxRunning(),
     maxWaiting = defaultMaxWaiting,
     maxWaitMs = defaultMaxWaitMs,
-    cost = owaspMinimum,
-    now = () => performance.now()
+    cost = owaspMinimum
   } = options
   const parameters = { ...argon2id, ...cost }
   const decoyHash = await hash(randomBytes(32), parameters)
-  const line = createLine({ maxRunning, maxWaiting, maxWaitMs, now })
+  const line = createLine({ maxRunning, maxWaiting, maxWaitMs })
 
   return {
     hash: (password, place) => line.run(place, () => hash(password, parameters)),
@@ -126,43 +123,48 @@ export async function createPasswordHasher (options: PasswordHasherOptions = {})
 /** A hash that waits for its turn. */
 interface Waiter {
   place: string
-  since: number
+  timer: NodeJS.Timeout
   begin: () => void
-  refuse: (error: Error) => void
+  refuse: (reason: string) => void
 }
 
 /** Runs a few hashes at once. The others wait, and their places take turns. */
-function createLine ({ maxRunning, maxWaiting, maxWaitMs, now }: Required<Omit<PasswordHasherOptions, 'cost'>>) {
+function createLine ({ maxRunning, maxWaiting, maxWaitMs }: Required<Omit<PasswordHasherOptions, 'cost'>>) {
   const turns = createTurns<Waiter>()
   let [running, waiting] = [0, 0]
+
+  function leave (waiter: Waiter): void {
+    clearTimeout(waiter.timer)
+    waiting--
+  }
 
   /** Waits until it is the turn of a hash. */
   async function wait (place: string): Promise<void> {
     if (waiting >= maxWaiting) {
-      const largest = turns.lastOf(findLargest(turns.countByPlace(), place) ?? '')
-      const refusal = tooMany(`${running + waiting} passwords are being hashed or wait for it.`)
-      if (largest === undefined || !turns.remove(largest)) throw refusal
-      waiting--
-      largest.refuse(refusal)
+      const last = turns.lastOf(findLargest(turns.countByPlace(), place) ?? '')
+      const reason = `${running + waiting} passwords are being hashed or wait for it.`
+      if (last === undefined || !turns.remove(last)) throw tooMany(reason)
+      last.refuse(reason)
     }
     waiting++
     await new Promise<void>((resolve, reject) => {
-      turns.append({ place, since: now(), begin: resolve, refuse: reject })
+      const waiter: Waiter = {
+        place,
+        timer: setTimeout(() => {
+          if (turns.remove(waiter)) waiter.refuse(`A password has waited ${maxWaitMs} ms to be hashed.`)
+        }, maxWaitMs).unref(),
+        begin () { leave(waiter); resolve() },
+        refuse (reason) { leave(waiter); reject(tooMany(reason)) }
+      }
+      turns.append(waiter)
     })
   }
 
   function beginNext (): void {
     const next = running < maxRunning ? turns.takeNext() : undefined
     if (next === undefined) return
-    waiting--
-    const waitedMs = now() - next.since
-    if (waitedMs <= maxWaitMs) {
-      running++
-      next.begin()
-    } else {
-      next.refuse(tooMany(`A password has waited ${Math.round(waitedMs)} ms to be hashed.`))
-      beginNext()
-    }
+    running++
+    next.begin()
   }
 
   return {

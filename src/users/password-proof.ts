@@ -16,20 +16,21 @@ export interface PasswordProofOptions {
  * exists.
  */
 export type ProvePassword = (
-  userId: string,
+  own: { userId: string, sessionId: string },
   candidates: string[],
   requester: Requester
 ) => Promise<{ user: User, matching: number }>
 
 export function createPasswordProof ({ users, checkPassword }: PasswordProofOptions): ProvePassword {
-  return async (userId, candidates, requester) => {
-    const user = await users.findById(userId)
+  return async (own, candidates, requester) => {
+    const user = await users.findById(own.userId)
     if (user === undefined) throw new SignoutError('invalid_token')
     const matching = await checkPassword({
       username: user.username,
       user,
       passwords: candidates,
       requester,
+      sessionId: own.sessionId,
       failure: 'password_check_failed'
     })
     // Not 401: the token is valid, and the client must not discard it.

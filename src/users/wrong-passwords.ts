@@ -9,15 +9,18 @@ import type { User } from './user-repository.ts'
 export interface GuessedAccount {
   username: string
   user: User | undefined
+  /** The session in whose name the password is tried, if there is one. It has a row of its own. */
+  sessionId?: string | undefined
   /** Resolves to true at a place where the limit does not apply, because the owner would be locked out. */
   isKnownPlace: () => Promise<boolean>
 }
 
 /**
- * Limits the wrong passwords of one account in a row (NIST SP 800-63B-4, section 3.2.2: at most 100). They are counted
- * in Postgres, over days, so a Redis that has lost its data gives none of them back.
+ * Limits the wrong passwords of one account in a row, as NIST SP 800-63B-4 does in section 3.2.2. They are counted in
+ * Postgres, over days, so a Redis that has lost its data gives none of them back.
  *
- * The limit applies where the account is not known. Each method rejects with `too_many_requests` if it is used up.
+ * The limit does not apply at known places. Attempts in the name of a session are counted apart, so strangers cannot
+ * keep its owner from proving the password. Each method rejects with `too_many_requests` if the limit is used up.
  */
 export interface WrongPasswords {
   /** Call it before a password is verified. */
@@ -41,7 +44,8 @@ export const unlimitedWrongPasswords: WrongPasswords = { admit: async () => {}, 
 
 export function createWrongPasswords ({ database, limit, secret }: WrongPasswordsOptions): WrongPasswords {
   const hashAccount = createAccountHash(secret)
-  const keyOf = ({ user, username }: GuessedAccount) => user?.id ?? hashAccount(username)
+  const keyOf = ({ user, username, sessionId }: GuessedAccount) =>
+    sessionId === undefined ? user?.id ?? hashAccount(username) : `session ${sessionId}`
   const { account, attempts, endsAt } = wrongPasswords
   const isOver = sql`${endsAt} <= clock_timestamp()`
 
@@ -72,16 +76,17 @@ export function createWrongPasswords ({ database, limit, secret }: WrongPassword
     return counted.length > 0 ? undefined : await readLeft(usedUp(key)) ?? 0
   }
 
-  /** Ends the row of an account, if the limit is not used up. */
+  /** Ends a row, if the limit is not used up. */
   async function forget (key: string): Promise<number | undefined> {
-    return await readLeft(sql`with forgotten as (
-      delete from ${wrongPasswords} where ${account} = ${key} and (${isOver} or ${attempts} < ${limit.attempts})
-    ) ${usedUp(key)}`)
+    const condition = sql`${account} = ${key} and (${isOver} or ${attempts} < ${limit.attempts})`
+    const forgotten = await database.run(db => db.delete(wrongPasswords).where(condition).returning({ account }))
+    // In a statement of its own: the snapshot of the first may be older than a guess that has used up the limit.
+    return forgotten.length > 0 ? undefined : await readLeft(usedUp(key))
   }
 
-  /** Rejects where the account is not known. */
+  /** Rejects at a place that is not known, and in the name of a session. */
   async function refuse (guessed: GuessedAccount, leftMs: number): Promise<void> {
-    if (!await guessed.isKnownPlace()) throw tooMany(limit, leftMs)
+    if (guessed.sessionId !== undefined || !await guessed.isKnownPlace()) throw tooMany(limit, leftMs)
   }
 
   return {
@@ -92,9 +97,10 @@ export function createWrongPasswords ({ database, limit, secret }: WrongPassword
     async conclude (guessed, isRight) {
       const key = keyOf(guessed)
       const leftMs = isRight ? await forget(key) : await count(key)
-      if (leftMs === undefined) return
-      await refuse(guessed, leftMs)
-      if (isRight) await database.run(db => db.delete(wrongPasswords).where(sql`${account} = ${key}`))
+      if (leftMs !== undefined) await refuse(guessed, leftMs)
+      // A right password at a known place, or in the name of a session, ends the row for all places.
+      const isForAll = isRight && (leftMs !== undefined || guessed.sessionId !== undefined)
+      if (isForAll) await database.run(db => db.delete(wrongPasswords).where(sql`${account} = ${guessed.user?.id}`))
     }
   }
 }

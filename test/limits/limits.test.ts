@@ -140,12 +140,12 @@ t.test('registrations are limited by IP, and refreshes by session', t => onEachL
   })
   await t.resolves(limits.register(ip(2)))
   const userId = randomName()
-  const session = { id: randomName(), userId }
+  const session = { id: randomName(), userId, isLive: true }
   for (let time = 0; time < 3; time++) await t.resolves(limits.refresh(session))
   await t.rejects(limits.refresh(session), {
     code: 'too_many_requests', limit: { name: 'refresh-by-session', attempts: 3, windowSeconds: 60 }
   })
-  await t.resolves(limits.refresh({ id: randomName(), userId }))
+  await t.resolves(limits.refresh({ ...session, id: randomName() }))
 }))
 
 t.test('Redis holds no username, only counters, and no key for longer than its window', async t => {
@@ -156,7 +156,7 @@ t.test('Redis holds no username, only counters, and no key for longer than its w
   t.equal(await refusalOf(limits, 'x'.repeat(254), '2001:db8::1'), undefined)
   const attempt = await limits.attemptPassword({ account: 'ada', ip: '2001:db8::1', isKnownPlace: strange })
   await limits.register(ip(1))
-  await limits.refresh({ id: 'a-session', userId: 'a-user' })
+  await limits.refresh({ id: 'a-session', userId: 'a-user', isLive: true })
   await limits.login('a-user')
   const prefix = `${env['BLOCKLIST_PREFIX']}limit:`
   const keys = (await redis.keys(`${prefix}*`)).map(key => key.slice(prefix.length)).sort()

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { randomName } from '../support/services.ts'
-import { ip, onEachLimits, refusalOf } from './each-limits.ts'
+import { ip, known, onEachLimits, refusalOf } from './each-limits.ts'
 
 /** The name of the limit that refuses. Undefined if none does. */
 const refused = (counted: Promise<void>): Promise<string | undefined> =>
@@ -15,7 +15,10 @@ t.test('logins and refreshes are limited by account, whatever the session', t =>
   t.equal(await login(userId), 'login-by-account')
   t.equal(await login(randomName()), undefined)
 
-  const refresh = (id: string, owner = userId) => refused(limits.refresh({ id, userId: owner }))
+  const refresh = (id: string, owner = userId, isLive = true) => refused(limits.refresh({ id, userId: owner, isLive }))
+  for (let time = 0; time < 4; time++) {
+    t.equal(await refresh(randomName(), userId, false), undefined, 'a session that is over does not count')
+  }
   const session = randomName()
   t.same([await refresh(session), await refresh(session)], [undefined, undefined])
   t.same([await refresh(session), await refresh(session)], ['refresh-by-session', 'refresh-by-session'])
@@ -49,5 +52,17 @@ t.test('addresses of IPv4 have no network in common', t => onEachLimits(t, {
   for (const last of [7, 8, 9, 9]) {
     await t.resolves(limits.register(ip(last)))
     t.equal(await refusalOf(limits, randomName(), ip(last)), undefined)
+  }
+}))
+
+t.test('strangers in the same /48 do not lock an owner out at a known place', t => onEachLimits(t, {
+  LIMIT_PASSWORD_BY_NETWORK: '2/900', LIMIT_PASSWORD_BY_ACCOUNT: '1/900'
+}, async (t, limits) => {
+  const within = (subnet: number) => `2001:db8:1:${subnet}::1`
+  for (const subnet of [1, 2]) t.equal(await refusalOf(limits, randomName(), within(subnet)), undefined)
+  const owner = randomName()
+  t.equal(await refusalOf(limits, owner, within(3)), 'password-by-network')
+  for (let time = 0; time < 2; time++) {
+    t.equal(await refusalOf(limits, owner, within(3), known), undefined, 'nor does the limit by account')
   }
 }))

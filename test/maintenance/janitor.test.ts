@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import pg from 'pg'
 import t from 'tap'
 import { createJanitor } from '../../src/maintenance/janitor.ts'
-import { build, onEachStorage, serversEnv } from '../support/app.ts'
+import { build, onEachStorage, patient, serversEnv } from '../support/app.ts'
 import { letTimePass, query } from '../support/database.ts'
 import { signUp, signUpWithSessions, type Pair } from '../support/people.ts'
 import { logOut, refresh } from '../support/requests.ts'
@@ -214,4 +214,26 @@ t.test('the janitor stops with the app: it finishes the current batch, and begin
   app.janitor.stop = async () => { stops++; await stop() }
   await app.close()
   t.equal(stops, 1)
+})
+
+t.test('the janitor deletes counts of wrong passwords whose window is over', t => onEachStorage(t, async (t, app) => {
+  await query(
+    app,
+    `insert into wrong_passwords
+      select 'user ' || n, 1, clock_timestamp() + n * interval '1 hour' from generate_series(-1, 1, 2) n`
+  )
+  await app.janitor.tidyUp()
+  t.same(await query(app, 'select account from wrong_passwords'), [{ account: 'user 1' }])
+}))
+
+t.test('of very many unknown usernames, the janitor forgets those with the fewest wrong passwords', async t => {
+  const app = await build(t, { ...await serversEnv(t), ...patient })
+  await query(
+    app,
+    `insert into wrong_passwords select rpad(n::text, 43, '-'), 1 + n % 2, clock_timestamp() + interval '1 hour'
+      from generate_series(1, 100002) n`
+  )
+  await app.janitor.tidyUp()
+  t.equal(await count(app, 'wrong_passwords', 'attempts = 1'), 49_999)
+  t.equal(await count(app, 'wrong_passwords', 'attempts = 2'), 50_001)
 })

@@ -42,6 +42,16 @@ t.test('no logout waits for one whose transaction takes long, whatever the proje
   await until('it takes effect', async () => (await get(b, '/token', leaving)).statusCode === 401)
 })
 
+t.test('a logout that never ends does not hold the projector for long', async t => {
+  const { a, leaving } = await startReplicas(t, { DATABASE_DEADLINE_MS: '60000' })
+  const slow = await logOutSlowly(t, a, leaving)
+  await t.rejects(a.revocationRecord.settleHead(), {
+    message: 'A transaction has been adding revocations for more than 2 s.'
+  })
+  await slow.commit()
+  await t.resolves(a.revocationRecord.settleHead())
+})
+
 /** A logout whose process ends between its commit, which takes long, and what it writes to Redis. */
 async function logOutSlowly (t: Test, app: FastifyInstance, token: string): Promise<{ commit (): Promise<void> }> {
   let open = () => {}

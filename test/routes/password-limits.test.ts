@@ -97,3 +97,13 @@ t.test('a right password counts wherever it opens a session, and not where it en
   t.equal((await change(app, mine, newPassword)).statusCode, 429)
   t.equal((await send(app, 'POST /logout?scope=all', { token: mine.access_token, body })).statusCode, 200)
 }, { LIMIT_LOGIN_BY_ACCOUNT: '3/3600' }))
+
+t.test('tokens of a session that is over use up no refreshes of its account', t => onEachStorage(t, async (t, app) => {
+  const { sessions } = await signUpWithSessions(app, 3)
+  const [mine, ...stolen] = sessions as [Pair, Pair, Pair]
+  for (const { access_token: token, refresh_token: spent } of stolen) {
+    await send(app, 'POST /logout', { token })
+    for (let time = 0; time < 2; time++) t.equal((await refresh(app, spent)).statusCode, 401)
+  }
+  t.equal((await refresh(app, mine.refresh_token)).statusCode, 200)
+}, { LIMIT_REFRESH_BY_SESSION: '2/600', LIMIT_REFRESH_BY_ACCOUNT: '3/600' }))

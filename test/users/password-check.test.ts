@@ -3,7 +3,7 @@ import { SignoutError } from '../../src/errors.ts'
 import { noLimits, type PasswordGuess } from '../../src/limits/limits.ts'
 import { createPasswordCheck } from '../../src/users/password-check.ts'
 import { createPasswordHasher, type PasswordHasher } from '../../src/users/password-hasher.ts'
-import { unlimitedWrongPasswords } from '../../src/users/wrong-passwords.ts'
+import { unlimitedWrongPasswords, type WrongPasswords } from '../../src/users/wrong-passwords.ts'
 import type { User } from '../../src/users/user-repository.ts'
 import { password } from '../support/people.ts'
 
@@ -133,27 +133,36 @@ t.test('a password check whose attempt has lapsed has no result', async t => {
   }
 })
 
-t.test('after too many wrong passwords in a row none is hashed, and the other limits stay as they were', async t => {
+t.test('a limit in a row refuses a right password and a wrong one alike, before the hash and after it', async t => {
   const user = { id: crypto.randomUUID(), username: 'ada', passwordHash: 'a hash' } as User
   const hasher = await createPasswordHasher()
-  const done: string[] = []
-  const act = (name: string) => async () => { done.push(name) }
-  const check = createPasswordCheck({
-    passwords: { ...hasher, verify: async () => { done.push('verify'); return true } },
-    limits: {
-      ...noLimits,
-      attemptPassword: async () => ({ succeed: act('succeed'), fail: act('fail'), abandon: act('abandon') })
-    },
-    wrongPasswords: { admit: async () => { throw new Error('Used up.') }, conclude: act('conclude') },
-    events: {
-      hasSignedInFrom: async () => false,
-      countFailure: act('an event'),
-      list: async () => ({ items: [], nextCursor: undefined })
-    }
-  })
-  await t.rejects(
-    check({ username: 'ada', user, passwords: [password], requester: {}, failure: 'login_failed' }),
-    { message: 'Used up.' }
-  )
-  t.same(done, ['abandon'])
+  const refuse = async () => { throw new Error('Used up.') }
+  async function ask (isRight: boolean, wrongPasswords: WrongPasswords): Promise<string[]> {
+    const done: string[] = []
+    const act = (name: string) => async () => { done.push(name) }
+    const attempt = { succeed: act('succeed'), fail: act('fail'), abandon: act('abandon') }
+    const check = createPasswordCheck({
+      passwords: { ...hasher, verify: async () => { done.push('verify'); return isRight } },
+      limits: { ...noLimits, attemptPassword: async () => { done.push('reserve'); return attempt } },
+      wrongPasswords,
+      events: {
+        hasSignedInFrom: async () => false,
+        countFailure: act('an event'),
+        list: async () => ({ items: [], nextCursor: undefined })
+      }
+    })
+    await t.rejects(
+      check({ username: 'ada', user, passwords: [password], requester: {}, failure: 'login_failed' }),
+      { message: 'Used up.' }
+    )
+    return done
+  }
+  for (const isRight of [true, false]) {
+    t.same(await ask(isRight, { ...unlimitedWrongPasswords, admit: refuse }), [], 'nothing is hashed')
+    t.same(
+      await ask(isRight, { ...unlimitedWrongPasswords, conclude: refuse }),
+      ['reserve', 'verify', 'abandon'],
+      'and the other limits stay as they were'
+    )
+  }
 })

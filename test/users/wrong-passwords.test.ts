@@ -43,7 +43,7 @@ async function addOwner (app: FastifyInstance): Promise<string> {
   return username
 }
 
-t.test('wrong passwords in a row are bounded over days, from whatever places', t => storages(t, async (t, app) => {
+t.test('wrong passwords in a row are bounded over days, wherever they come from', t => storages(t, async (t, app) => {
   for (const username of [await addOwner(app), `user-${randomName()}`]) {
     for (let time = 0; time < 4; time++) {
       t.equal(outcome(await guess(app, username)), wrong)
@@ -93,7 +93,16 @@ t.test('every route that takes the password of an account counts it', t => stora
   }
 }))
 
-t.test('who registers a name does not inherit what was tried before', t => storages(t, async (t, app) => {
+t.test('strangers cannot keep an owner who is signed in from proving the password', t => storages(t, async (t, app) => {
+  const username = await addOwner(app)
+  const { access_token: token } = await signIn(app, username)
+  t.same(await guesses(app, username, 5), [wrong, wrong, wrong, wrong, refused])
+  const body = { current_password: password, new_password: 'another long pass phrase' }
+  t.equal(outcome(await send(app, 'PUT /me/password', { token, body, remoteAddress: elsewhere() })), '200')
+  t.equal(outcome(await guess(app, username)), wrong, 'which ends the row everywhere')
+}))
+
+t.test('a new user does not inherit what was tried before', t => storages(t, async (t, app) => {
   const username = `user-${randomName()}`
   t.same(await guesses(app, username, 5), [wrong, wrong, wrong, wrong, refused])
   await app.accounts.register(username, password, {}, 'user')
