@@ -17,13 +17,13 @@ export interface WaitingRoom {
    * behind them.
    *
    * @param names the names that may block the attempt
-   * @param place the origin of the attempt. Places take turns.
+   * @param network the network of the attempt, see `networkOf`. Networks take turns.
    * @param attempt called until it returns a result. The promise rejects with an error that it throws.
    * @param giveUp creates the error for an attempt that has waited too long, or for which there is no room
    */
   run<T>(
     names: readonly string[],
-    place: string,
+    network: string,
     attempt: () => Promise<Try<T>>,
     giveUp: (busy: string) => Error
   ): Promise<T>
@@ -37,7 +37,7 @@ export interface WaitingRoom {
 }
 
 interface Waiter {
-  place: string
+  network: string
   /** Tries once. Resolves to the name that blocks it, or to undefined when it is over. */
   attempt: () => Promise<string | undefined>
   giveUp: (busy: string) => void
@@ -58,7 +58,7 @@ const defaultMaxWaitMs = 10_000
 const [minRetryMs, maxRetryMs] = [10, 250]
 
 /**
- * Creates a waiting room. The number of waiters and their waiting time are bounded. When there is no room, the place
+ * Creates a waiting room. The number of waiters and their waiting time are bounded. When there is no room, the network
  * with most waiters loses its last one. So one address cannot fill the room, and others do not wait behind all of its
  * attempts.
  *
@@ -84,7 +84,7 @@ export function createWaitingRoom ({
   }
 
   function enter (name: string, waiter: Waiter): void {
-    const crowded = size >= maxWaiting ? takeFromLargest(lines, waiter.place) : undefined
+    const crowded = size >= maxWaiting ? takeFromLargest(lines, waiter.network) : undefined
     if (crowded !== undefined) leave(...crowded)
     if (size >= maxWaiting) {
       waiter.giveUp(name)
@@ -124,8 +124,8 @@ export function createWaitingRoom ({
   }
 
   return {
-    run: (names, place, attempt, giveUp) => new Promise((resolve, reject) => {
-      const waiter = createWaiter(place, attempt, { resolve, reject: busy => { reject(giveUp(busy)) }, fail: reject })
+    run: (names, network, attempt, giveUp) => new Promise((resolve, reject) => {
+      const waiter = createWaiter(network, attempt, { resolve, reject: busy => { reject(giveUp(busy)) }, fail: reject })
       const name = names.find(name => lines.has(name))
       if (name !== undefined) enter(name, waiter)
       else waiter.attempt().then(busy => { if (busy !== undefined) enter(busy, waiter) })
@@ -142,12 +142,12 @@ interface Outcomes<T> {
 }
 
 function createWaiter<T> (
-  place: string,
+  network: string,
   attempt: () => Promise<Try<T>>,
   { resolve, reject, fail }: Outcomes<T>
 ): Waiter {
   return {
-    place,
+    network,
     isLate: false,
     giveUp: reject,
     async attempt () {
@@ -164,15 +164,15 @@ function createWaiter<T> (
 }
 
 /**
- * Removes the last waiter of the place with most waiters, and returns it with the name that it waited for. Returns
- * undefined if `place` would then have most.
+ * Removes the last waiter of the network with most waiters, and returns it with the name that it waited for. Returns
+ * undefined if `network` would then have most.
  */
-function takeFromLargest (lines: Map<string, Line>, place: string): [Waiter, string] | undefined {
+function takeFromLargest (lines: Map<string, Line>, network: string): [Waiter, string] | undefined {
   const counts = new Map<string, number>()
   for (const { turns } of lines.values()) {
-    for (const [place, count] of turns.countByPlace()) counts.set(place, (counts.get(place) ?? 0) + count)
+    for (const [network, count] of turns.countByNetwork()) counts.set(network, (counts.get(network) ?? 0) + count)
   }
-  const largest = findLargest(counts, place)
+  const largest = findLargest(counts, network)
   if (largest === undefined) return undefined
   for (const [name, { turns }] of lines) {
     const last = turns.lastOf(largest)

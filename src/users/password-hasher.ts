@@ -5,21 +5,21 @@ import { SignoutError } from '../errors.ts'
 import { createTurns, findLargest } from '../limits/turns.ts'
 
 /**
- * Hashes passwords, which is slow on purpose, without slowing down other work. Hashes wait in line, and places take
+ * Hashes passwords, which is slow on purpose, without slowing down other work. Hashes wait in line, and networks take
  * turns. So one address that sends very many passwords does not keep others waiting.
  */
 export interface PasswordHasher {
   /**
-   * @param place the origin of the request, see `networkOf`
+   * @param network the network of the request, see `networkOf`
    * @returns the hash in PHC string format, with its parameters and salt
    */
-  hash (password: string, place: string): Promise<string>
+  hash (password: string, network: string): Promise<string>
   /**
    * Resolves to true if the password is the one that was hashed. Without a hash, the password is verified against a
    * decoy, and the result is false. So the time of the answer does not reveal whether the user exists. Rejects with a
    * {@link DamagedHashError} if the hash cannot be read, in the time of a verification.
    */
-  verify (password: string, passwordHash: string | undefined, place: string): Promise<boolean>
+  verify (password: string, passwordHash: string | undefined, network: string): Promise<boolean>
   /** Returns true if a hash costs less than new ones do, so that it should be replaced. */
   isWeak (passwordHash: string): boolean
   /** The number of hashes that run now, and of those that wait. */
@@ -30,7 +30,7 @@ export interface PasswordHasherOptions {
   /** The largest number of hashes that run at once. Defaults to {@link defaultMaxRunning}. */
   maxRunning?: number
   /**
-   * The largest number of hashes that wait. Beyond it, the last call of the place with most calls rejects with
+   * The largest number of hashes that wait. Beyond it, the last call of the network with most calls rejects with
    * `service_unavailable`. Defaults to 128.
    */
   maxWaiting?: number
@@ -101,8 +101,8 @@ export async function createPasswordHasher (options: PasswordHasherOptions = {})
   const line = createLine({ maxRunning, maxWaiting, maxWaitMs })
 
   return {
-    hash: (password, place) => line.run(place, () => hash(password, parameters)),
-    verify: (password, passwordHash, place) => line.run(place, async () => {
+    hash: (password, network) => line.run(network, () => hash(password, parameters)),
+    verify: (password, passwordHash, network) => line.run(network, async () => {
       try {
         const matches = await verify(passwordHash ?? decoyHash, password)
         return matches && passwordHash !== undefined
@@ -122,13 +122,13 @@ export async function createPasswordHasher (options: PasswordHasherOptions = {})
 
 /** A hash that waits for its turn. */
 interface Waiter {
-  place: string
+  network: string
   timer: NodeJS.Timeout
   begin: () => void
   refuse: (reason: string) => void
 }
 
-/** Runs a few hashes at once. The others wait, and their places take turns. */
+/** Runs a few hashes at once. The others wait, and their networks take turns. */
 function createLine ({ maxRunning, maxWaiting, maxWaitMs }: Required<Omit<PasswordHasherOptions, 'cost'>>) {
   const turns = createTurns<Waiter>()
   let [running, waiting] = [0, 0]
@@ -139,9 +139,9 @@ function createLine ({ maxRunning, maxWaiting, maxWaitMs }: Required<Omit<Passwo
   }
 
   /** Waits until it is the turn of a hash. */
-  async function wait (place: string): Promise<void> {
+  async function wait (network: string): Promise<void> {
     if (waiting >= maxWaiting) {
-      const last = turns.lastOf(findLargest(turns.countByPlace(), place) ?? '')
+      const last = turns.lastOf(findLargest(turns.countByNetwork(), network) ?? '')
       const reason = `${running + waiting} passwords are being hashed or wait for it.`
       if (last === undefined || !turns.remove(last)) throw tooMany(reason)
       last.refuse(reason)
@@ -149,7 +149,7 @@ function createLine ({ maxRunning, maxWaiting, maxWaitMs }: Required<Omit<Passwo
     waiting++
     await new Promise<void>((resolve, reject) => {
       const waiter: Waiter = {
-        place,
+        network,
         timer: setTimeout(() => {
           if (turns.remove(waiter)) waiter.refuse(`A password has waited ${maxWaitMs} ms to be hashed.`)
         }, maxWaitMs).unref(),
@@ -168,9 +168,9 @@ function createLine ({ maxRunning, maxWaiting, maxWaitMs }: Required<Omit<Passwo
   }
 
   return {
-    async run<T> (place: string, work: () => Promise<T>): Promise<T> {
+    async run<T> (network: string, work: () => Promise<T>): Promise<T> {
       if (running < maxRunning) running++
-      else await wait(place)
+      else await wait(network)
       try {
         return await work()
       } finally {
