@@ -147,7 +147,7 @@ export const securityEvents = pgTable(
 
 /** Wrong passwords of accounts in a row. A right password deletes the row. */
 export const wrongPasswords = pgTable('wrong_passwords', {
-  /** The id of a user. Of an unknown username, an HMAC. */
+  /** The id of a user, an HMAC of an unknown username, or the id of the session in whose name they were tried. */
   account: text('account').primaryKey(),
   attempts: integer('attempts').notNull(),
   /** When the window ends, which began with the first of them. */

@@ -1,4 +1,4 @@
-import { sql, type SQL } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import type { Database } from '../db/database.ts'
 import { wrongPasswords } from '../db/tables.ts'
 import type { RateLimit } from '../errors.ts'
@@ -49,17 +49,16 @@ export function createWrongPasswords ({ database, limit, secret }: WrongPassword
   const { account, attempts, endsAt } = wrongPasswords
   const isOver = sql`${endsAt} <= clock_timestamp()`
 
-  const usedUp = (key: string) => sql`
-    select (extract(epoch from ${endsAt} - clock_timestamp()) * 1000)::float8 as left_ms
-    from ${wrongPasswords} where ${account} = ${key} and ${attempts} >= ${limit.attempts} and not ${isOver}`
-
-  /** Returns the milliseconds until the limit of an account passes, or undefined if it is not used up. */
-  async function readLeft (statement: SQL): Promise<number | undefined> {
-    const { rows } = await database.run(db => db.execute(statement)) as { rows: Array<{ left_ms: number }> }
-    return rows[0]?.left_ms
+  /** Returns the milliseconds until a limit that is used up passes, or undefined if it is not used up. */
+  async function readLeft (key: string): Promise<number | undefined> {
+    const [row] = await database.run(db => db
+      .select({ leftMs: sql<number>`(extract(epoch from ${endsAt} - clock_timestamp()) * 1000)::float8` })
+      .from(wrongPasswords)
+      .where(sql`${account} = ${key} and ${attempts} >= ${limit.attempts} and not ${isOver}`))
+    return row?.leftMs
   }
 
-  /** Counts a wrong password, if the limit is not used up. */
+  /** Counts a wrong password. If the limit is used up, counts nothing and returns what `readLeft` does. */
   async function count (key: string): Promise<number | undefined> {
     const nextEnd = sql`clock_timestamp() + make_interval(secs => ${limit.windowSeconds}::float8)`
     const counted = await database.run(db => db.insert(wrongPasswords)
@@ -73,15 +72,15 @@ export function createWrongPasswords ({ database, limit, secret }: WrongPassword
         setWhere: sql`${isOver} or ${attempts} < ${limit.attempts}`
       })
       .returning({ account }))
-    return counted.length > 0 ? undefined : await readLeft(usedUp(key)) ?? 0
+    return counted.length > 0 ? undefined : await readLeft(key) ?? 0
   }
 
-  /** Ends a row, if the limit is not used up. */
+  /** Ends a row. If the limit is used up, ends nothing and returns what `readLeft` does. */
   async function forget (key: string): Promise<number | undefined> {
     const condition = sql`${account} = ${key} and (${isOver} or ${attempts} < ${limit.attempts})`
     const forgotten = await database.run(db => db.delete(wrongPasswords).where(condition).returning({ account }))
     // In a statement of its own: the snapshot of the first may be older than a guess that has used up the limit.
-    return forgotten.length > 0 ? undefined : await readLeft(usedUp(key))
+    return forgotten.length > 0 ? undefined : await readLeft(key)
   }
 
   /** Rejects at a place that is not known, and in the name of a session. */
@@ -91,7 +90,7 @@ export function createWrongPasswords ({ database, limit, secret }: WrongPassword
 
   return {
     async admit (guessed) {
-      const leftMs = await readLeft(usedUp(keyOf(guessed)))
+      const leftMs = await readLeft(keyOf(guessed))
       if (leftMs !== undefined) await refuse(guessed, leftMs)
     },
     async conclude (guessed, isRight) {

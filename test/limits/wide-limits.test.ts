@@ -63,6 +63,6 @@ t.test('strangers in the same /48 do not lock an owner out at a known place', t 
   const owner = randomName()
   t.equal(await refusalOf(limits, owner, within(3)), 'password-by-network')
   for (let time = 0; time < 2; time++) {
-    t.equal(await refusalOf(limits, owner, within(3), known), undefined, 'nor does the limit by account')
+    t.equal(await refusalOf(limits, owner, within(3), known), undefined, 'limits of strangers do not apply')
   }
 }))
