@@ -1,7 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { createRevocationRequests, type RevocationRequests } from '../src/administration/revocation-requests.ts'
-import { createUserAdministration, type UserAdministration } from '../src/administration/user-administration.ts'
+import { createKeyAdministration, type KeyAdministration } from '../src/administration/key-administration.ts'
+import {
+  createRevocationRequests, type RevocationRequests, type RevocationRequestsOptions
+} from '../src/administration/revocation-requests.ts'
+import {
+  createUserAdministration, type UserAdministration, type UserAdministrationOptions
+} from '../src/administration/user-administration.ts'
 import { canonicalIp } from '../src/input/requester.ts'
 import type { Config } from '../src/config.ts'
 import { createEventRepository, type EventRepository } from '../src/security/event-repository.ts'
@@ -30,12 +35,13 @@ declare module 'fastify' {
     /** The operations of administrators on other accounts. */
     userAdministration: UserAdministration
     revocationRequests: RevocationRequests
+    keyAdministration: KeyAdministration
     securityEvents: EventRepository
   }
 }
 
 export interface AccountsOptions {
-  config: Pick<Config, 'clocks' | 'limits' | 'passwords' | 'sessions' | 'tokens'>
+  config: Pick<Config, 'clocks' | 'keys' | 'limits' | 'passwords' | 'sessions' | 'tokens'>
   /** The cost of a password's hash. Defaults to OWASP's minimum. For tests. */
   hashCost?: HashCost | undefined
 }
@@ -101,12 +107,29 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
     openSession: app.sessions.open,
     passwordMinLength: minLength
   }))
+  decorateAdministration(app, config, shared)
+  app.decorate('securityEvents', events)
+}
+
+/** Adds the operations of administrators. */
+function decorateAdministration (
+  app: FastifyInstance,
+  config: AccountsOptions['config'],
+  shared: UserAdministrationOptions & Pick<RevocationRequestsOptions, 'accessTokens'>
+): void {
   app.decorate('userAdministration', createUserAdministration(shared))
   app.decorate(
     'revocationRequests',
     createRevocationRequests({ ...shared, accessTokenLifetimeSeconds: config.tokens.lifetimeSeconds })
   )
-  app.decorate('securityEvents', events)
+  app.decorate('keyAdministration', createKeyAdministration({
+    ...shared,
+    keyRing: app.keyRing,
+    encryption: app.keyEncryption,
+    algorithm: config.keys.algorithm,
+    accessTokenLifetimeSeconds: config.tokens.lifetimeSeconds,
+    jwksMaxAgeSeconds: config.keys.jwksMaxAgeSeconds
+  }))
 }
 
 function wrongPasswordsOf (app: FastifyInstance, { isOn, rates }: Config['limits']): WrongPasswords {

@@ -47,6 +47,8 @@ async function ending (app: FastifyInstance): Promise<void> {
   async function readRecord (
     request: FastifyRequest
   ): Promise<{ claims: AccessTokenClaims, session: Session | undefined }> {
+    // The blocklist cannot tell whether the key of the token was compromised. The ring can, as it is now.
+    await app.keyRing.reload()
     // `verifySignature` has checked that our own claims are there.
     const claims = await app.verifySignature(bearerToken(request)) as AccessTokenClaims
     return { claims, session: await findOwn(claims) }
@@ -85,6 +87,8 @@ async function ending (app: FastifyInstance): Promise<void> {
       return { claims: request.user }
     } catch (refusal) {
       if (!(refusal instanceof SignoutError)) throw refusal
+      // A key may have been compromised since the ring was read.
+      await app.keyRing.reload()
       const claims = await readRefused(app, request)
       return claims === undefined ? { refusal } : { claims, refusal }
     }

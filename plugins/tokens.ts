@@ -6,15 +6,15 @@ import { SignoutError } from '../src/errors.ts'
 import { createAccessTokens, type AccessTokens } from '../src/tokens/access-tokens.ts'
 import { AccessTokenClaims } from '../src/tokens/claims.ts'
 import { createFirstUses, type FirstUses } from '../src/tokens/first-uses.ts'
-import { createKeyEncryption } from '../src/tokens/key-encryption.ts'
-import { createKeyRepository } from '../src/tokens/key-repository.ts'
-import { openKeyRing, type KeyRing } from '../src/tokens/key-ring.ts'
-import { signingAlgorithm } from '../src/db/public-jwk.ts'
+import { createKeyEncryption, type KeyEncryption } from '../src/keys/key-encryption.ts'
+import { openKeyRing, type KeyRing, type VerifyingKey } from '../src/keys/key-ring.ts'
+import { signingAlgorithms } from '../src/db/public-jwk.ts'
 import auth, { type JwtOptions } from './auth/auth.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     keyRing: KeyRing
+    keyEncryption: KeyEncryption
     accessTokens: AccessTokens
     firstUses: FirstUses
     /** Throws `forbidden` unless the request was authenticated as an administrator's. */
@@ -31,7 +31,7 @@ declare module '@fastify/jwt' {
 }
 
 export interface TokensOptions {
-  config: Pick<Config, 'tokens'>
+  config: Pick<Config, 'tokens' | 'keys' | 'sessions'>
 }
 
 /** The number of verified tokens that are remembered. Verifying Ed25519 costs more than the rest of a request. */
@@ -39,8 +39,18 @@ const maxRememberedTokens = 10_000
 
 /** Issues and checks the service's own access tokens. */
 async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise<void> {
-  const keyRing = await openKeyRing(createKeyRepository(app.database), createKeyEncryption(app.keyEncryptionSecret))
+  const encryption = createKeyEncryption(app.keyEncryptionSecret)
+  const keyRing = await openKeyRing({
+    database: app.database,
+    encryption,
+    algorithm: config.keys.algorithm,
+    tokenLifetimeSeconds: config.tokens.lifetimeSeconds,
+    sessionMaxAgeSeconds: config.sessions.maxAgeSeconds,
+    jwksMaxAgeSeconds: config.keys.jwksMaxAgeSeconds
+  })
+  app.decorate('keyEncryption', encryption)
   app.decorate('keyRing', keyRing)
+  keyRing.start()
   app.decorate('accessTokens', createAccessTokens(keyRing, {
     ...config.tokens,
     requireClock: () => { app.clocks.requireAgreement() }
@@ -49,6 +59,7 @@ async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise
   app.decorate('firstUses', firstUses)
   firstUses.start()
   app.addHook('onClose', async () => {
+    keyRing.stop()
     firstUses.stop()
     await firstUses.flush()
   })
@@ -71,21 +82,28 @@ async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise
 
 function jwtOptions (keyRing: KeyRing, config: TokensOptions['config']): JwtOptions {
   return {
-    // Called on every request, so it returns at once. The key is a text, because verifiers are not kept for a buffer.
+    // Called on every request, so it returns at once for a known key. The key is a text, because verifiers are not kept
+    // for a buffer.
     secret: ((_request: FastifyRequest, token: TokenOrHeader) => {
-      const pem = 'header' in token ? keyRing.publicKeyPem(token.header.kid) : undefined
-      if (pem === undefined) throw new SignoutError('invalid_token')
-      return pem
+      const { kid, alg } = 'header' in token ? token.header : token
+      const found = keyRing.find(kid)
+      return found instanceof Promise ? found.then(key => pemFor(key, alg)) : pemFor(found, alg)
     }) as JwtOptions['secret'],
     decode: { complete: true },
     verify: {
-      algorithms: [signingAlgorithm],
+      algorithms: [...signingAlgorithms],
       allowedIss: config.tokens.issuer,
       allowedAud: config.tokens.audience,
       checkTyp: 'at+jwt',
       cache: maxRememberedTokens
     }
   }
+}
+
+/** Returns the key as PEM. Throws `invalid_token` unless it is for the algorithm of the token. */
+function pemFor (key: VerifyingKey | undefined, algorithm: string): string {
+  if (key?.algorithm !== algorithm) throw new SignoutError('invalid_token')
+  return key.pem
 }
 
 export default fp(tokens, { name: 'tokens', fastify: '5.x', dependencies: ['metrics', 'database', 'blocklist'] })

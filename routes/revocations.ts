@@ -9,9 +9,9 @@ const revocations: FastifyPluginAsyncTypebox = async app => {
     onRequest: app.authenticateAdminToEnd,
     schema: {
       operationId: 'revoke',
-      summary: 'Revoke a token, a session or all sessions of a user',
+      summary: 'Revoke a token, a session, all sessions of a user, or everyone\'s',
       description:
-        '`sid` and `subject` end sessions, with their refresh tokens. `token` and `jti` revoke one access token.',
+        '`sid` and `subject` end sessions, with their refresh tokens. `token` and `jti` revoke one access token. `everyone` ends all sessions at once, for after an incident: every replica refuses their tokens before this is answered.',
       tags: ['administration'],
       security: [{ bearer: [] }],
       querystring: RevocationQuery,

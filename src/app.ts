@@ -27,6 +27,7 @@ import sessions from '../routes/me/sessions.ts'
 import token from '../routes/me/token.ts'
 import metricsText from '../routes/metrics.ts'
 import openapiDocument from '../routes/openapi.ts'
+import keys from '../routes/keys.ts'
 import revocations from '../routes/revocations.ts'
 import userSessions from '../routes/users/sessions.ts'
 import users from '../routes/users/users.ts'
@@ -127,6 +128,7 @@ const routes = fp(async (app: FastifyInstance): Promise<void> => {
   app.register(users)
   app.register(userSessions)
   app.register(revocations)
+  app.register(keys)
   app.register(jwks)
   app.register(health)
   app.register(metricsText)

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import type { SigningAlgorithm } from './db/public-jwk.ts'
 import { StartupError } from './errors.ts'
 import type { LimitName } from './limits/limits.ts'
 import type { RedisTopology } from './redis/topology.ts'
@@ -39,6 +40,14 @@ export interface Config {
     audience: string
     /** The lifetime of an access token, in seconds. */
     lifetimeSeconds: number
+  }
+  keys: {
+    /** The algorithm of new signing keys. */
+    algorithm: SigningAlgorithm
+    /** The number of seconds for which the public keys may be cached. */
+    jwksMaxAgeSeconds: number
+    /** The number of seconds after which the key that signs is replaced; 0: never. */
+    rotationIntervalSeconds: number
   }
   clocks: {
     /** The number of seconds by which clocks may differ. */
@@ -142,6 +151,11 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
     storage,
     database: { deadlineMs: settings.DATABASE_DEADLINE_MS },
     tokens: { issuer: settings.ISSUER, audience: settings.AUDIENCE, lifetimeSeconds: settings.ACCESS_TOKEN_TTL },
+    keys: {
+      algorithm: settings.SIGNING_ALGORITHM,
+      jwksMaxAgeSeconds: settings.JWKS_MAX_AGE,
+      rotationIntervalSeconds: settings.KEY_ROTATION_INTERVAL
+    },
     clocks: { leewaySeconds: settings.CLOCK_LEEWAY },
     sessions: {
       idleSeconds: settings.REFRESH_TOKEN_TTL,

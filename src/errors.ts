@@ -27,6 +27,10 @@ const errors = {
     statusCode: 409,
     description: 'The last administrator cannot be demoted, disabled or deleted.'
   },
+  key_not_ready: {
+    statusCode: 409,
+    description: 'The next signing key was published too recently: caches may not have it yet. Try again later.'
+  },
   payload_too_large: { statusCode: 413, description: 'The request body is too large.' },
   unsupported_media_type: { statusCode: 415, description: 'The request body must be application/json.' },
   too_many_requests: { statusCode: 429, description: 'There were too many attempts. Wait before the next one.' },

@@ -1,7 +1,9 @@
+import { setTimeout } from 'node:timers/promises'
 import type { Database, Drizzle } from './db/database.ts'
 import { sqlOf } from './db/statements.ts'
 import type { Revocation } from './entries/revocation.ts'
-import { appendRevocations, type RecordedRevocation } from './record/record.ts'
+import { SignoutError } from './errors.ts'
+import { appendRevocations, type RecordedRevocation } from './record/append.ts'
 import type { Revoker } from './revocation/revoker.ts'
 import { countEvent, insertEvents } from './security/event-repository.ts'
 import type { AnnounceEvent, SecurityEvent } from './security/security-events.ts'
@@ -48,8 +50,40 @@ export interface PerformOptions {
   onRevoked?: (revocations: readonly RecordedRevocation[]) => void
 }
 
-export function createPerform ({ database, revoker, announce, onRevoked }: PerformOptions): Perform {
+/** Thrown by work that can be done in a moment. It is then rolled back, and done again after that. */
+export class NotYetError extends Error {
+  override readonly name = 'NotYetError'
+  readonly waitMs: number
+  constructor (waitMs: number) {
+    super(`This can be done in ${waitMs} ms.`)
+    this.waitMs = waitMs
+  }
+}
+
+/** The longest wait for work that cannot be done yet, in milliseconds. */
+const maxWaitMs = 2_000
+
+/**
+ * Performs a unit of work again after the wait that it asks for. No connection is held meanwhile. Rejects with
+ * `service_unavailable` if the wait is longer than two seconds, because the clock of Postgres was set back.
+ */
+function withWaits (perform: Perform): Perform {
   return async work => {
+    const giveUpAt = performance.now() + maxWaitMs
+    for (;;) {
+      try {
+        return await perform(work)
+      } catch (error) {
+        if (!(error instanceof NotYetError)) throw error
+        if (performance.now() + error.waitMs > giveUpAt) throw new SignoutError('service_unavailable', { cause: error })
+        await setTimeout(error.waitMs)
+      }
+    }
+  }
+}
+
+export function createPerform ({ database, revoker, announce, onRevoked }: PerformOptions): Perform {
+  return withWaits(async work => {
     const events: SecurityEvent[] = []
     const counted: SecurityEvent[] = []
     const claimed: RecordedRevocation[] = []
@@ -80,7 +114,7 @@ export function createPerform ({ database, revoker, announce, onRevoked }: Perfo
     // The answer claims nothing about these revocations. Failures of the blocklist are reported elsewhere.
     else if (unclaimed.length > 0) await revoker.revoke(unclaimed).catch(() => {})
     return result
-  }
+  })
 }
 
 /** Adds one by one: a call takes a limited number of arguments, and a logout may end more sessions. */

@@ -24,6 +24,9 @@ const values = {
   DATA_DIR: '/var/lib/signout',
   AUDIENCE: 'the-api',
   ACCESS_TOKEN_TTL: '60',
+  SIGNING_ALGORITHM: 'ES256',
+  JWKS_MAX_AGE: '60',
+  KEY_ROTATION_INTERVAL: '86400',
   CLOCK_LEEWAY: '0',
   BLOCKLIST_DEADLINE_MS: '100',
   BLOCKLIST_WAIT_REPLICAS: '2',
@@ -72,6 +75,7 @@ t.test('an empty environment configures the embedded mode with its defaults', as
     storage: { kind: 'embedded', dataDir: '.signout', keyEncryptionSecret: undefined },
     database: { deadlineMs: 2000 },
     tokens: { issuer: 'http://127.0.0.1:3000', audience: 'http://127.0.0.1:3000', lifetimeSeconds: 900 },
+    keys: { algorithm: 'EdDSA', jwksMaxAgeSeconds: 300, rotationIntervalSeconds: 0 },
     clocks: { leewaySeconds: 5 },
     sessions: {
       idleSeconds: 1_209_600,
@@ -138,6 +142,7 @@ t.test('every environment variable is read into the configuration', async t => {
     },
     database: { deadlineMs: 500 },
     tokens: { issuer: servers.ISSUER, audience: 'the-api', lifetimeSeconds: 60 },
+    keys: { algorithm: 'ES256', jwksMaxAgeSeconds: 60, rotationIntervalSeconds: 86_400 },
     clocks: { leewaySeconds: 0 },
     sessions: {
       idleSeconds: 120,

@@ -16,7 +16,7 @@ const maxFilesInFolder = 12
 const narrowFolders = ['plugins', 'routes', 'scripts', 'src', 'test']
 /** The functions of `src` with a select that needs every row. A user has few sessions, and there are few records. */
 const needEveryRow = [
-  'findEndedWithLiveTokens', 'findSurplusSessions', 'findThoseThatCanEnd', 'inspect', 'lockUserAndAdmins'
+  'findEndedWithLiveTokens', 'findSurplusSessions', 'findThoseThatCanEnd', 'listKeys', 'lockUserAndAdmins'
 ]
 /** The files at the top of `src`: entry points, and files that belong to no room. */
 const looseFiles = ['app.ts', 'cli.ts', 'config.ts', 'errors.ts', 'package-root.ts', 'server.ts', 'unit-of-work.ts']

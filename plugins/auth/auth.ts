@@ -100,12 +100,13 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
     leewaySeconds,
     ...(options.claims && { schema: options.claims })
   })
-  const checkRevocation = withExpiry(createRevocationCheck(blocklist, onChecked), leewaySeconds)
   const keys = createKeySource(jwt.secret)
   const decode = (token: string): unknown => app.jwt.decode(token)
   const verification = createVerification({
     jwt, leewayMs: leewaySeconds * 1000, keys, checkClaims, decode, onVerified: options.onVerified
   })
+  const check = createRevocationCheck(blocklist, onChecked, verification.keyIdOf)
+  const checkRevocation = withExpiry(check, leewaySeconds)
   const toRefusal = (failure: unknown): SignoutError => withClock(toTokenError(failure), findClockFault)
 
   function refuseRevoked (claims: RevocableTokenClaims): Promise<void> {

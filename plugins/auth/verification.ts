@@ -25,6 +25,8 @@ export interface Verification {
   findClaims (token: string, request: unknown): Claims | Promise<Claims>
   /** Does the same if the token is remembered, and returns undefined otherwise. The text need not be a token. */
   recall (text: string, request: unknown): Claims | Promise<Claims> | undefined
+  /** Returns the `kid` of the token that had these claims, if a key function chose its key. */
+  keyIdOf (claims: object): string | undefined
   /** The settings of the verifier, for @fastify/jwt too. */
   verifyOptions: VerifyOptions
 }
@@ -53,6 +55,7 @@ export function createVerification (options: VerificationOptions): Verification 
   const checkClaims: ClaimsCheck = options.checkClaims
   const { tokens, verifyOptions } = createMemory(jwt, leewayMs)
   const verifierOf = createVerifiers(verifyOptions, onlyKey)
+  const keyIds = new WeakMap<object, string>()
 
   async function verify (token: string, use?: KeyUse): Promise<Claims> {
     const keyUse = use && { ...use, key: copyOf(use.key) }
@@ -60,6 +63,8 @@ export function createVerification (options: VerificationOptions): Verification 
     // Before a schema of the app sees the claims. Others may hold the same object.
     deepFreeze(claims)
     checkClaims(claims)
+    const kid = (keyUse?.token as { header?: { kid?: unknown } } | undefined)?.header?.kid
+    if (typeof kid === 'string') keyIds.set(claims, kid)
     tokens.remember(token, claims, keyUse)
     onVerified?.(claims)
     return claims
@@ -97,6 +102,7 @@ export function createVerification (options: VerificationOptions): Verification 
   return {
     findClaims: (token, request) => recall(token, request) ?? verifyFirst(token, request),
     recall,
+    keyIdOf: claims => keyIds.get(claims),
     verifyOptions
   }
 }

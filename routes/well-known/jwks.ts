@@ -1,23 +1,33 @@
+import { createHash } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { JsonWebKeySet, answer, failures } from '../../src/schemas/schemas.ts'
+import { JsonWebKeySet, answer, failures, noContent } from '../../src/schemas/schemas.ts'
 
-/** Long enough to save most requests, and short enough that a new key is soon known. */
-const maxAgeSeconds = 300
+const headers = {
+  'Cache-Control': Type.String({ description: 'For how long the keys may be cached.' }),
+  ETag: Type.String({ description: 'Changes with the keys. Send it in `If-None-Match`.' })
+}
 
 const jwks: FastifyPluginAsyncTypebox = async app => {
   app.get('/.well-known/jwks.json', {
     schema: {
       operationId: 'getJwks',
       summary: 'The public keys that our tokens are verified with',
-      description: 'A JWK Set (RFC 7517). A service that verifies tokens with these keys alone accepts revoked tokens.',
+      description:
+        'A JWK Set (RFC 7517), also with the key that signs next. A service that verifies tokens with these keys alone accepts revoked tokens.',
       tags: ['operations'],
       security: [],
-      response: { 200: answer(JsonWebKeySet, 'The keys.', { 'Cache-Control': Type.String() }), ...failures() }
+      response: {
+        200: answer(JsonWebKeySet, 'The keys.', headers), 304: noContent('The keys have not changed.'), ...failures()
+      }
     }
-  }, async (_request, reply) => {
-    reply.header('cache-control', `public, max-age=${maxAgeSeconds}`)
-    return app.keyRing.jwks
+  }, async (request, reply) => {
+    const { jwks, jwksMaxAgeSeconds } = app.keyRing
+    const etag = `"${createHash('sha256').update(JSON.stringify(jwks)).digest('base64url').slice(0, 22)}"`
+    reply.headers({ 'cache-control': `public, max-age=${jwksMaxAgeSeconds}`, etag })
+    const known = request.headers['if-none-match']?.split(',').map(tag => tag.trim().replace(/^W\//, '')) ?? []
+    if (known.includes(etag) || known.includes('*')) return reply.code(304).send(null)
+    return jwks
   })
 }
 

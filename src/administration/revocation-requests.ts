@@ -12,8 +12,13 @@ import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockUser } from '../users/user-repository.ts'
 import { parseUuid } from '../input/uuid.ts'
 import { lockForAct, recordAct, type Administrator } from './administrator.ts'
+import { countSessions, readReason, sendEveryoneOut, type OutBefore, type SessionCount } from './everyone.ts'
+import { refuse } from './refusal.ts'
 
-/** A target of a revocation: one token, by its claims or its `jti`; one session; or all sessions of a user. */
+/**
+ * A target of a revocation: one token, by its claims or its `jti`; one session; all sessions of a user; or
+ * all sessions of all users.
+ */
 type RevocationTarget =
   | {
     kind: 'token'
@@ -23,8 +28,9 @@ type RevocationTarget =
   | { kind: 'jti', jti: string, /** `exp` of the token, if the operator knows it */ expiresAt?: number | undefined }
   | { kind: 'session', sid: string }
   | { kind: 'subject', subject: string }
+  | { kind: 'everyone', reason: string }
 
-/** A request to revoke. Exactly one of the first four properties is set. */
+/** A request to revoke. Exactly one of the first five properties is set. */
 export interface RevocationRequest {
   /** An access token of this service. */
   token?: string | undefined
@@ -32,6 +38,10 @@ export interface RevocationRequest {
   sid?: string | undefined
   /** A user's id. */
   subject?: string | undefined
+  /** True to end all sessions of all users. */
+  everyone?: boolean | undefined
+  /** With `everyone`: why, in one line of up to 500 characters. It is recorded. */
+  reason?: string | undefined
   /**
    * With `token` or `jti`: the instant until which the token is refused, in seconds since the epoch. An instant before
    * the `exp` of the token is raised to it. For a `jti`, that is the latest `exp` of all tokens that were issued.
@@ -39,13 +49,19 @@ export interface RevocationRequest {
   expiresAt?: number | undefined
 }
 
+const none = { tokens: [], sessions: [] }
+
 type TokenTarget = RevocationTarget & { kind: 'token' | 'jti' }
 type SessionsTarget = RevocationTarget & { kind: 'session' | 'subject' }
 
-/** The ids of the tokens and the sessions that were revoked, or would be. */
+/**
+ * The ids of the tokens and the sessions that were revoked, or would be. For everyone their number alone, which is null
+ * if they could not be counted in time.
+ */
 export interface RevocationOutcome {
   tokens: string[]
   sessions: string[]
+  everyone?: SessionCount | { sessions: null, users: null }
 }
 
 export interface RevocationRequestsOptions {
@@ -70,23 +86,7 @@ export interface RevocationRequests {
 }
 
 export function createRevocationRequests (options: RevocationRequestsOptions): RevocationRequests {
-  const { database, perform, ender, requireRecent, accessTokens } = options
-
-  async function toTarget (request: RevocationRequest): Promise<RevocationTarget> {
-    const { token, jti, sid, subject, expiresAt } = request
-    if ([token, jti, sid, subject].filter(given => given !== undefined).length !== 1) {
-      throw refuse('Send exactly one of token, jti, sid and subject.')
-    }
-    if (expiresAt !== undefined && token === undefined && jti === undefined) {
-      throw refuse('Only a token or a jti can have an expires_at beside it.')
-    }
-    if (jti !== undefined) return { kind: 'jti', jti: readId('jti', jti), expiresAt }
-    if (sid !== undefined) return { kind: 'session', sid: readId('sid', sid) }
-    if (subject !== undefined) return { kind: 'subject', subject: readId('subject', subject) }
-    const claims = await accessTokens.read(token as string)
-    if (claims === undefined) throw refuse('The token is not an access token of this service.')
-    return { kind: 'token', claims, expiresAt }
-  }
+  const { database, perform, ender, requireRecent } = options
 
   async function revokeToken (unit: Unit, target: TokenTarget, by: Administrator): Promise<RevocationOutcome> {
     await lockForAct(unit, requireRecent, by)
@@ -112,15 +112,25 @@ export function createRevocationRequests (options: RevocationRequestsOptions): R
     return { tokens: [], sessions: ended }
   }
 
+  async function countEveryone (out?: OutBefore): Promise<RevocationOutcome> {
+    return { ...none, everyone: await database.run(db => countSessions(db, out)) }
+  }
+
   return {
     async revoke (request, by) {
-      const target = await toTarget(request)
+      const target = await toTarget(options, request)
+      if (target.kind === 'everyone') {
+        const out = await perform(unit => sendEveryoneOut(unit, requireRecent, target.reason, by))
+        // Everyone is out by now. An error would say that it has to be repeated.
+        return await countEveryone(out).catch(() => ({ ...none, everyone: { sessions: null, users: null } }))
+      }
       return await perform(unit =>
         isTokenTarget(target) ? revokeToken(unit, target, by) : endSessions(unit, target, by)
       )
     },
     async preview (request) {
-      const target = await toTarget(request)
+      const target = await toTarget(options, request)
+      if (target.kind === 'everyone') return await countEveryone()
       if (isTokenTarget(target)) return { tokens: [idOf(target)], sessions: [] }
       return await database.run(async db => {
         const found = await ender.preview(db, selected(target))
@@ -131,8 +141,25 @@ export function createRevocationRequests (options: RevocationRequestsOptions): R
   }
 }
 
-function refuse (description: string): SignoutError {
-  return new SignoutError('invalid_request', { description })
+/** Returns the target of a request. Throws `invalid_request` unless there is exactly one. */
+async function toTarget (
+  { accessTokens }: Pick<RevocationRequestsOptions, 'accessTokens'>, request: RevocationRequest
+): Promise<RevocationTarget> {
+  const { token, jti, sid, subject, everyone = false, reason, expiresAt } = request
+  if ([token, jti, sid, subject, everyone || undefined].filter(given => given !== undefined).length !== 1) {
+    throw refuse('Send exactly one of token, jti, sid, subject and everyone.')
+  }
+  if (expiresAt !== undefined && token === undefined && jti === undefined) {
+    throw refuse('Only a token or a jti can have an expires_at beside it.')
+  }
+  if (everyone) return { kind: 'everyone', reason: readReason(reason) }
+  if (reason !== undefined) throw refuse('Only everyone can have a reason beside it.')
+  if (jti !== undefined) return { kind: 'jti', jti: readId('jti', jti), expiresAt }
+  if (sid !== undefined) return { kind: 'session', sid: readId('sid', sid) }
+  if (subject !== undefined) return { kind: 'subject', subject: readId('subject', subject) }
+  const claims = await accessTokens.read(token as string)
+  if (claims === undefined) throw refuse('The token is not an access token of this service.')
+  return { kind: 'token', claims, expiresAt }
 }
 
 /**

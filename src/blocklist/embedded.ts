@@ -32,9 +32,9 @@ export function createEmbeddedBlocklist (options: MemoryBlocklistOptions): {
     blocklist: {
       leewaySeconds: memory.leewaySeconds,
       revoke: revocations => memory.revoke(revocations),
-      isRevoked (claims) {
+      isRevoked (claims, kid) {
         requireMarker()
-        const isRevoked = memory.isRevoked(claims)
+        const isRevoked = memory.isRevoked(claims, kid)
         // Checked again: the look-up may have found that the clock was set back.
         requireMarker()
         return isRevoked

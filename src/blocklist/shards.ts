@@ -1,14 +1,18 @@
 import { writeEntriesScript } from '../entries/write-entries.ts'
 import type { BlocklistEmitter, TrustState } from '../events/blocklist-events.ts'
+import { markerStart, projectionKeys } from '../record/marker.ts'
 import type { Projection, ProjectionShard } from '../record/projection.ts'
 import type { RevocationRecord } from '../record/record.ts'
 import { createRedisProjection } from '../record/redis-projection.ts'
+import { forgetOtherFormatScript } from '../record/scripts.ts'
 import { shardOf } from '../redis/cluster/hash-tags.ts'
 import { createTurn } from '../redis/cluster/read-together.ts'
 import { shardPrefix, type RedisConnections } from '../redis/connections.ts'
 import { createBreaker, runScript, withBreaker, type BreakerOptions, type RedisLink } from '../redis/link.ts'
 import type { Blocklist } from '../revocation/blocklist.ts'
-import { createBlocklistInRedis, maxEntriesPerWrite, type RedisBlocklist } from '../revocation/redis-blocklist.ts'
+import {
+  createBlocklistInRedis, maxEntriesPerWrite, type RedisBlocklist, type RedisBlocklistOptions
+} from '../revocation/redis-blocklist.ts'
 import { createReplicatedWrites } from '../revocation/replicated-writes.ts'
 import { createShardedBlocklist } from '../revocation/sharded-blocklist.ts'
 import { createRecordTrust } from '../trust/by-record.ts'
@@ -94,6 +98,7 @@ export function createShards (options: ShardsOptions): Shards {
       ...own,
       trust,
       write: createWrite(link, shard, options),
+      revokesAll: true,
       atEndOfTurn,
       onClose: () => { link.close() }
     })
@@ -135,16 +140,22 @@ export function createShards (options: ShardsOptions): Shards {
  * Returns the function that writes the entries of a shard. It uses the connection of look-ups, or a separate one if
  * writes wait for Redis replicas.
  */
-function createWrite (
-  link: RedisLink,
-  shard: number,
-  { replicated }: ShardsOptions
-): (keys: string[], ends: number[]) => Promise<unknown> {
+function createWrite (link: RedisLink, shard: number, options: ShardsOptions): RedisBlocklistOptions['write'] {
+  const { replicated, connections, prefix } = options
+  const { marker } = projectionKeys(shardPrefix(prefix, connections.shards[shard]?.tag ?? ''))
   const replicatedLink = replicated?.connections.shards[shard]?.link
-  if (replicated !== undefined && replicatedLink !== undefined) {
-    return createReplicatedWrites({ ...replicated, link: replicatedLink }, writeEntriesScript, maxEntriesPerWrite)
+  const writeAll: RedisBlocklistOptions['write'] =
+    replicated !== undefined && replicatedLink !== undefined
+      ? createReplicatedWrites({ ...replicated, link: replicatedLink }, writeEntriesScript, maxEntriesPerWrite)
+      : ({ keys, ends }) => link.run(redis => runScript(redis, 'signoutWriteEntries', writeEntriesScript, keys, ends))
+  return async entries => {
+    // A version that knows another format cannot read these, and must not answer by its own marker any more.
+    if (entries.ends.some(ends => typeof ends === 'string')) {
+      await link.run(redis =>
+        runScript(redis, 'signoutForgetOtherFormat', forgetOtherFormatScript, [marker], [markerStart]))
+    }
+    await writeAll(entries)
   }
-  return (keys, ends) => link.run(redis => runScript(redis, 'signoutWriteEntries', writeEntriesScript, keys, ends))
 }
 
 /**

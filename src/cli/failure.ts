@@ -4,10 +4,13 @@ import { SignoutError, StartupError } from '../errors.ts'
 export class CommandError extends Error {
   override readonly name = 'CommandError'
   readonly lines: string[]
+  /** The exit code of the process. */
+  readonly exitCode: number
 
-  constructor (...lines: string[]) {
-    super(lines.join(' '))
-    this.lines = lines
+  constructor (lines: string | string[], { exitCode = 1 }: { exitCode?: number } = {}) {
+    super([lines].flat().join(' '))
+    this.lines = [lines].flat()
+    this.exitCode = exitCode
   }
 }
 

@@ -39,16 +39,23 @@ export async function withApp<T> (work: Work<T>, options: AppOptions = {}): Prom
 /**
  * Opens the app for work that ends sessions or revokes tokens, and closes it afterwards. While Redis is down, the work
  * is recorded in Postgres, and this rejects with a line that says so. The projector of a replica writes it to Redis.
+ *
+ * @param exitCode of the process in that case
  */
-export async function withAppToEnd<T> (work: Work<T>, outage?: OutageError): Promise<T> {
+export async function withAppToEnd<T> (
+  work: Work<T>,
+  { exitCode = 1 }: { exitCode?: number } = {},
+  outage?: OutageError
+): Promise<T> {
   try {
     return await withApp(work, { isBlocklistDown: outage !== undefined })
   } catch (error) {
-    if (error instanceof OutageError && error.what === 'blocklist') return await withAppToEnd(work, error)
+    if (error instanceof OutageError && error.what === 'blocklist') return await withAppToEnd(work, { exitCode }, error)
     if (!(error instanceof SignoutError) || error.code !== 'revocation_unavailable') throw error
     const why = outage?.message ?? `Redis has not confirmed it (${(error.cause as Error).message}).`
     throw new CommandError(
-      `The revocation is recorded, and takes effect automatically when Redis returns. You can safely repeat the command. ${why}`
+      `The revocation is recorded, and takes effect automatically when Redis returns. You can safely repeat the command. ${why}`,
+      { exitCode }
     )
   }
 }

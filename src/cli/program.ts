@@ -1,8 +1,8 @@
 import { Command } from 'commander'
 import { escapeText } from '../input/escape-text.ts'
 import { version } from '../package-root.ts'
-import { parseUuid } from '../input/uuid.ts'
-import { parseExpiry, parseToken, parseUsername } from './arguments.ts'
+import { parseUsername } from './arguments.ts'
+import { addRevoke } from './revoke-options.ts'
 import { label } from './terminal.ts'
 
 export interface ProgramOptions {
@@ -14,7 +14,8 @@ const exitCodes = `
 Exit codes:
   0  done
   1  the command failed: a setting is wrong, nothing was found, or a server is unavailable
-  2  the command line is wrong`
+  2  the command line is wrong
+  3  keys retire --compromised: it is recorded, and takes effect when Redis returns`
 
 const settings = `
 Settings are read from the environment and from .env in this folder, as the server reads them.
@@ -59,6 +60,7 @@ export function createProgram ({ onServing }: ProgramOptions): Command {
     .action(async () => { await (await import('./commands/adopt-blocklist.ts')).adoptBlocklist() })
   addUserCommands(program.command('user').description('create, disable and enable users'))
   addSessionCommands(program.command('sessions').description('show sessions'))
+  addKeyCommands(program.command('keys').description('show, rotate and retire signing keys'))
   addRevoke(program)
 
   program.addHelpText('after', settings)
@@ -96,43 +98,26 @@ function addSessionCommands (sessions: Command): void {
     })
 }
 
-interface RevokeOptions {
-  user?: string
-  session?: string
-  token?: string
-  expiresAt?: number
-  dryRun?: true
-}
-
-function addRevoke (program: Command): void {
-  program.command('revoke')
-    .description(
-      'end all sessions of a user, or a session, with everything that belongs to them; or revoke one access token alone'
-    )
-    .option('--user <user>', 'a username or an id')
-    .option('--session <sid>', 'the id of a session')
-    .option('--token <token>', 'an access token, or its jti')
-    .option(
-      '--expires-at <instant>',
-      'with --token: refuse it until this time, if that is later than its own expiry. Seconds since the epoch, or 2030-01-31T12:00:00Z',
-      parseExpiry
-    )
-    .option('--dry-run', 'say what would end, and end nothing')
-    .action(async ({ user, session: sessionText, token: text, expiresAt, dryRun }: RevokeOptions, command: Command) => {
-      if ([user, sessionText, text].filter(given => given !== undefined).length !== 1) {
-        command.error('error: give exactly one of --user, --session and --token.')
-      }
-      const session = sessionText === undefined ? undefined : parseUuid(sessionText)
-      const token = text === undefined ? undefined : parseToken(text)
-      // Checked here, because commander would repeat the value, which may be a refresh token.
-      if (sessionText !== undefined && session === undefined) {
-        command.error('error: --session takes the id of a session (a UUID): signout sessions list USER shows them.')
-      }
-      if (text !== undefined && token === undefined) {
-        command.error('error: --token takes an access token (a JWT), or its jti (a UUID).')
-      }
-      if (expiresAt !== undefined && token === undefined) command.error('error: --expires-at goes with --token alone.')
-      await (await import('./commands/revoke.ts')).revoke({ user, session, token, expiresAt }, dryRun === true)
+function addKeyCommands (keys: Command): void {
+  keys.command('list')
+    .description('list the signing keys, oldest first')
+    .option('--json', 'as JSON')
+    .action(async ({ json }: { json?: true }) => {
+      await (await import('./commands/keys.ts')).listKeys(json === true)
+    })
+  keys.command('rotate')
+    .description('let the next key sign, which is published already; no request fails')
+    .option('--json', 'as JSON')
+    .action(async ({ json }: { json?: true }) => {
+      await (await import('./commands/keys.ts')).rotateKey(json === true)
+    })
+  keys.command('retire')
+    .description('retire a key: one that signs is replaced as by rotate')
+    .argument('<kid>', 'the name of the key')
+    .option('--compromised', 'somebody else may have the key: refuse all its tokens at once, for ever')
+    .option('--json', 'as JSON')
+    .action(async (kid: string, { compromised, json }: { compromised?: true, json?: true }) => {
+      await (await import('./commands/keys.ts')).retireKey(kid, compromised === true, json === true)
     })
 }
 

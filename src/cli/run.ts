@@ -1,11 +1,11 @@
 import { CommanderError } from 'commander'
-import { explainFailure } from './failure.ts'
+import { CommandError, explainFailure } from './failure.ts'
 import { createProgram } from './program.ts'
 import { warn } from './terminal.ts'
 
 /**
- * Runs a command line. Resolves with the exit code: 0 when it is done, 1 when it failed, 2 when the command line is
- * wrong. Resolves with undefined while a server goes on running in this process.
+ * Runs a command line. Resolves with the exit code: 0 when it is done, 2 when the command line is wrong, and otherwise
+ * that of the failure. Resolves with undefined while a server goes on running in this process.
  *
  * Rejects with a defect, and with any error of a server.
  */
@@ -20,6 +20,6 @@ export async function run (argv: string[]): Promise<number | undefined> {
     const explained = explainFailure(error)
     if (isServing || explained === undefined) throw error
     for (const line of explained) warn(line)
-    return 1
+    return error instanceof CommandError ? error.exitCode : 1
   }
 }

@@ -28,7 +28,7 @@ export type Status = 'active' | 'disabled'
 /** Why a session ended. */
 export const endReasons = [
   'logout', 'ended_by_owner', 'password_changed', 'reauthenticated', 'account_deleted', 'refresh_token_reused',
-  'too_many_sessions', 'ended_by_admin', 'role_changed', 'account_disabled'
+  'too_many_sessions', 'ended_by_admin', 'role_changed', 'account_disabled', 'everyone_out'
 ] as const
 export type EndReason = typeof endReasons[number]
 
@@ -156,17 +156,31 @@ export const wrongPasswords = pgTable('wrong_passwords', {
   index('wrong_passwords_by_end').on(table.endsAt)
 ])
 
+/** The life of a signing key, in order. A compromised key leaves it at any time, for good. */
+export const keyStates = ['spare', 'active', 'retired', 'compromised'] as const
+export type KeyState = typeof keyStates[number]
+
 export const signingKeys = pgTable('signing_keys', {
   kid: text('kid').primaryKey(),
+  /** `spare`: published, and signs later. `active`: signs. `retired`: verifies what it has signed. */
+  state: text('state').$type<KeyState>().notNull().default('active'),
   publicJwk: jsonb('public_jwk').$type<PublicJwk>().notNull(),
   /** A JWE: readable only with KEY_ENCRYPTION_SECRET. */
   encryptedPrivateJwk: text('encrypted_private_jwk').notNull(),
   createdAt: instant('created_at').notNull().defaultNow(),
-  /** Null while the key signs. */
-  retiredAt: instant('retired_at')
+  /** When it began to sign. Null for a spare key, and for a key of the first release. */
+  signsSince: instant('signs_since'),
+  /**
+   * When it stopped signing; null while it signs. The previous release signs with the key that has none, so a spare
+   * key has an instant long ago.
+   */
+  retiredAt: instant('retired_at'),
+  /** When the last token that it may have signed expires. Null until it is retired. */
+  verifiesUntil: instant('verifies_until')
 }, table => [
   // At most one key signs: of replicas that start at the same instant, the first one's key stays.
-  uniqueIndex('signing_keys_one_active').on(sql`(true)`).where(isNull(table.retiredAt))
+  uniqueIndex('signing_keys_one_active').on(sql`(true)`).where(isNull(table.retiredAt)),
+  uniqueIndex('signing_keys_one_spare').on(sql`(true)`).where(sql`${table.state} = 'spare'`)
 ])
 
 /** The record: a row for each revocation. The blocklist can be rebuilt from it. */
@@ -174,36 +188,39 @@ export const revocations = pgTable('revocations', {
   /** Allocated before the commit, so a higher one can be committed first. */
   position: bigint('position', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   scope: text('scope').$type<RevocationScope>().notNull(),
-  /** A `jti` or a `sid`. */
+  /** A `jti`, a `sid` or a `kid`; `everyone` for everyone. */
   id: text('id').notNull(),
   /** The user, if known. */
   subject: uuid('subject'),
-  /** For revocations of only those tokens that were issued before an instant. Not used yet. */
+  /** For everyone: tokens with an earlier `auth_time` are refused. In whole seconds. */
   issuedBefore: instant('issued_before'),
-  /** When the last token that it ends expires. */
+  /** When the last token that it ends expires. Infinity for a key and for everyone. */
   expiresAt: instant('expires_at').notNull(),
-  reason: text('reason').$type<EndReason | 'token_revoked' | 'superseded'>().notNull(),
+  reason: text('reason').$type<EndReason | 'token_revoked' | 'superseded' | 'key_compromised'>().notNull(),
   createdAt: instant('created_at').notNull()
 }, table => [
   index('revocations_by_end').on(table.expiresAt),
-  index('revocations_by_id').on(table.id)
+  index('revocations_by_id').on(table.id),
+  // The latest instant before which everyone is out: asked for with each session that is read.
+  index('revocations_of_everyone').on(table.issuedBefore).where(sql`${table.scope} = 'everyone'`)
 ])
 
 /**
  * The ids that the record has had; the newest is the present one. The record gets another id when it has lost its end,
- * because Postgres was restored from a backup. The table has an old name, so that replicas of two releases can run side
- * by side.
+ * because Postgres was restored from a backup.
  */
-export const recordIds = pgTable('revocation_logs', {
+export const recordIds = pgTable('records', {
   number: bigint('number', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   id: uuid('id').notNull(),
   /** The greatest position to which the marker was ever to be moved. */
   marked: bigint('marked', { mode: 'number' }).notNull().default(0),
+  /** The format in which the record is written, see `recordFormat`. */
+  format: integer('format').notNull(),
   createdAt: instant('created_at').notNull()
 })
 
-/** The lease of the projector: one row at most. The table has an old name, for the same reason. */
-export const projectorLease = pgTable('revocation_tail', {
+/** The lease of the projector: one row at most. */
+export const projectorLease = pgTable('projector_lease', {
   isOnly: boolean('is_only').primaryKey().default(true),
   holder: uuid('holder').notNull(),
   heldUntil: instant('held_until').notNull()

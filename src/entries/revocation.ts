@@ -1,17 +1,39 @@
 import { shown } from '../input/check-options.ts'
 
-/** The scope of a revocation: one access token (its `jti`), or every token of a session (its `sid`). */
-export type RevocationScope = 'token' | 'session'
+/**
+ * The scope of a revocation:
+ *
+ * - `token`: one access token, by its `jti`
+ * - `session`: every token of a session, by its `sid`
+ * - `key`: every token that a signing key signed, by its `kid`
+ * - `everyone`: every token whose owner proved the password before an instant
+ */
+export type RevocationScope = 'token' | 'session' | 'key' | 'everyone'
 
-/** The revocation of one token or one session. */
+/** A revocation: of one token, of one session, of all tokens of a signing key, or of everyone's. */
 export interface Revocation {
   scope: RevocationScope
-  /** The `jti` (RFC 7519, section 4.1.7) or the `sid` that is refused from now on. */
+  /** The `jti` (RFC 7519, section 4.1.7), the `sid` or the `kid` that is refused from now on. */
   id: string
-  /** When the last token that this ends expires: its `exp`, in seconds since the epoch (RFC 7519 `NumericDate`). */
+  /**
+   * When the last token that this ends expires: its `exp`, in seconds since the epoch (RFC 7519 `NumericDate`).
+   * `Infinity` for a key, whose thief can sign any `exp`, and for everyone.
+   */
   expiresAt: number
   /** The user whose token it is (`sub`), if known. In a cluster it selects the shard. */
   subject?: string | undefined
+  /** For everyone: tokens with an earlier `auth_time` are refused. In whole seconds since the epoch. */
+  issuedBefore?: number | undefined
+}
+
+/** Returns the revocation of every token that a signing key signed. */
+export function keyRevocation (kid: string): Revocation {
+  return { scope: 'key', id: kid, expiresAt: Infinity }
+}
+
+/** Returns the revocation of every token whose owner proved the password before an instant. */
+export function everyoneRevocation (issuedBefore: number): Revocation {
+  return { scope: 'everyone', id: everyoneName, expiresAt: Infinity, issuedBefore }
 }
 
 /** The claims of a verified token that the blocklist is asked about. */
@@ -22,6 +44,8 @@ export interface RevocableClaims {
   sub?: string
   /** When the token was issued, in seconds since the epoch. */
   iat?: number
+  /** When the owner of the token proved the password, in seconds since the epoch. */
+  auth_time?: number
 }
 
 /** The longest `jti` or `sid` of a token that is accepted, in characters. */
@@ -29,16 +53,20 @@ export const maxIdLength = 255
 /** The end of the year 9999, in seconds since the epoch. No token that is accepted expires later. */
 export const maxNumericDate = 253_402_300_799
 
+/** The name of the one entry for everyone. */
+export const everyoneName = 'everyone'
+
 /**
  * Throws a TypeError that names the first mistake in a list of revocations. Without it a mistake would revoke nothing,
  * or keep an entry for thousands of years.
  *
  * It must be an array. Each revocation must have:
  *
- * - `scope`: `token` or `session`
+ * - `scope`: one of {@link RevocationScope}
  * - `id`: a text of 1 to 255 characters
- * - `expiresAt`: a finite number of seconds, up to the year 9999
+ * - `expiresAt`: a finite number of seconds, up to the year 9999. `Infinity` for `key` and `everyone`.
  * - `subject`: a text that is not empty, or nothing
+ * - `issuedBefore`, for `everyone` alone: a whole number of seconds, up to the year 9999
  */
 export function checkRevocations (revocations: unknown): asserts revocations is readonly Revocation[] {
   if (!Array.isArray(revocations)) {
@@ -53,8 +81,9 @@ function checkRevocation (name: string, revocation: unknown): void {
   if (typeof revocation !== 'object' || revocation === null) {
     throw new TypeError(`${name} is ${shown(revocation)}; it must be { scope, id, expiresAt }.`)
   }
-  const { scope, id, expiresAt, subject } = revocation as Record<keyof Revocation, unknown>
-  if (scope !== 'token' && scope !== 'session') {
+  const { scope, id, expiresAt, subject, issuedBefore } = revocation as Record<keyof Revocation, unknown>
+  const isEndless = scope === 'key' || scope === 'everyone'
+  if (!isEndless && scope !== 'token' && scope !== 'session') {
     throw new TypeError(`${name}.scope is ${shown(scope)}; it must be 'token' or 'session'.`)
   }
   if (typeof id !== 'string' || id === '' || id.length > maxIdLength) {
@@ -62,6 +91,14 @@ function checkRevocation (name: string, revocation: unknown): void {
       `${name}.id is ${shown(id)}; it must be the jti of a token or the sid of a session, with 1 to ${maxIdLength} characters.`
     )
   }
+  if (isEndless) checkEndless(name, scope, expiresAt, issuedBefore)
+  else checkExpiry(name, expiresAt)
+  if (subject !== undefined && (typeof subject !== 'string' || subject === '')) {
+    throw new TypeError(`${name}.subject is ${shown(subject)}; it must be the sub of the token, or be left out.`)
+  }
+}
+
+function checkExpiry (name: string, expiresAt: unknown): void {
   if (typeof expiresAt !== 'number' || !Number.isFinite(expiresAt)) {
     throw new TypeError(
       `${name}.expiresAt is ${shown(expiresAt)}; it must be the exp of the token, in seconds since the epoch.`
@@ -72,9 +109,19 @@ function checkRevocation (name: string, revocation: unknown): void {
       `${name}.expiresAt is ${expiresAt}; it must be in seconds since the epoch. It looks like milliseconds: divide it by 1000.`
     )
   }
-  if (subject !== undefined && (typeof subject !== 'string' || subject === '')) {
-    throw new TypeError(`${name}.subject is ${shown(subject)}; it must be the sub of the token, or be left out.`)
+}
+
+function checkEndless (name: string, scope: 'key' | 'everyone', expiresAt: unknown, issuedBefore: unknown): void {
+  if (expiresAt !== Infinity) {
+    throw new TypeError(`${name}.expiresAt is ${shown(expiresAt)}; with the scope '${scope}' it must be Infinity.`)
   }
+  if (scope === 'everyone' && !isWholeSecond(issuedBefore)) {
+    throw new TypeError(`${name}.issuedBefore is ${shown(issuedBefore)}; it must be in whole seconds since the epoch.`)
+  }
+}
+
+function isWholeSecond (value: unknown): boolean {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= maxNumericDate
 }
 
 /**
@@ -105,17 +152,18 @@ export function entryMarginSeconds (leewaySeconds: number): number {
 
 /**
  * Returns the name of an entry in a blocklist. Scopes cannot collide, for any ids. A UUID (RFC 9562, section 4) loses
- * its hyphens. With the default prefix, a key then takes 48 bytes in Redis instead of 64. Throws a TypeError if the id
- * is not a text, or is empty.
+ * its hyphens. With the default prefix, a key then takes 48 bytes in Redis instead of 64. Everyone has one entry.
+ * Throws a TypeError if the id is not a text, or is empty.
  */
 export function entryKey (scope: RevocationScope, id: string): string {
+  if (scope === 'everyone') return everyoneName
   if (typeof id !== 'string' || id === '') {
-    throw new TypeError(
-      `The ${scope === 'token' ? 'jti' : 'sid'} is ${shown(id)}; it must be a text that is not empty.`
-    )
+    throw new TypeError(`The ${claimOf[scope]} is ${shown(id)}; it must be a text that is not empty.`)
   }
-  return (scope === 'token' ? 'jti:' : 'sid:') + withoutHyphens(id)
+  return `${claimOf[scope]}:${withoutHyphens(id)}`
 }
+
+const claimOf = { token: 'jti', session: 'sid', key: 'kid' } as const
 
 const hyphen = 45
 

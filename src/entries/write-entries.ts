@@ -1,22 +1,67 @@
+import { entryEndsAt, entryKey, type Revocation } from './revocation.ts'
+
+/** Entries to write: their keys, and for each what {@link writeEntriesFunction} takes. */
+export interface WrittenEntries {
+  keys: string[]
+  /** Milliseconds since the epoch, `always`, or `before:` and seconds since the epoch. */
+  ends: Array<number | string>
+}
+
 /**
- * A Lua function that writes entries, and never shortens one: `write_entries(keys, first_key, ends, first_end)`. The
- * entry `keys[first_key]` ends at `ends[first_end]`, in milliseconds since the epoch, and so on to the end of `keys`.
+ * Returns the entries of revocations.
  *
- * - An entry that has no end is left alone: it lasts longer than any.
- * - A key of another type is an error (GET says WRONGTYPE), because MGET would return nil for it.
- * - PTTL is a millisecond coarse. That hides no real difference, since `exp` is in whole seconds.
- * - The value is a small integer, which Redis shares instead of storing.
- * - PXAT needs Redis 6.2.
+ * @param prefix the text in front of every key
+ * @param leewaySeconds by how much clocks may differ
+ */
+export function toEntries (revocations: readonly Revocation[], prefix: string, leewaySeconds: number): WrittenEntries {
+  return {
+    keys: revocations.map(({ scope, id }) => prefix + entryKey(scope, id)),
+    ends: revocations.map(({ scope, expiresAt, issuedBefore }) => {
+      if (scope === 'everyone') return `before:${issuedBefore}`
+      return scope === 'key' ? 'always' : entryEndsAt(expiresAt, leewaySeconds)
+    })
+  }
+}
+
+/**
+ * A Lua function that writes entries, and never weakens one: `write_entries(keys, first_key, ends, first_end)`. The
+ * entry `keys[first_key]` is written as `ends[first_end]` says, and so on to the end of `keys`:
+ *
+ * - A number: the entry ends then, in milliseconds since the epoch. An entry that ends later, or never, is left alone.
+ * - `always`: the entry has no end.
+ * - `before:` and a number: the entry has no end, and holds that number, or a greater one that it held before.
+ *
+ * A key of another type is an error (GET says WRONGTYPE), because MGET would return nil for it. PTTL is a millisecond
+ * coarse. That hides no real difference, since `exp` is in whole seconds. The value 1 is a small integer, which Redis
+ * shares instead of storing. PXAT needs Redis 6.2.
  */
 export const writeEntriesFunction = `
+local function write_before (key, before)
+  local found = redis.call('GET', key)
+  local found = redis.call('GET', key)
+  if found and not string.match(found, '^%d+$') then error('The key ' .. key .. ' does not hold a number.') end
+  if not found or tonumber(found) < tonumber(before) then redis.call('SET', key, before) end
+end
+
+local function write_until (key, ends_at, now)
+  local left = redis.call('GET', key) and redis.call('PTTL', key) or -2
+  if ends_at == 'always' then
+    if left ~= -1 then redis.call('SET', key, 1) end
+  elseif tonumber(ends_at) > now and (left == -2 or (left >= 0 and now + left < tonumber(ends_at))) then
+    redis.call('SET', key, 1, 'PXAT', ends_at)
+  end
+end
+
 local function write_entries (keys, first_key, ends, first_end)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   for index = 0, #keys - first_key do
     local key, ends_at = keys[first_key + index], ends[first_end + index]
-    local left = redis.call('GET', key) and redis.call('PTTL', key) or -2
-    if tonumber(ends_at) > now and (left == -2 or (left >= 0 and now + left < tonumber(ends_at))) then
-      redis.call('SET', key, 1, 'PXAT', ends_at)
+    local before = string.match(ends_at, '^before:(%d+)$')
+    if before then
+      write_before(key, before)
+    else
+      write_until(key, ends_at, now)
     end
   end
 end
@@ -26,7 +71,7 @@ end
  * Writes entries.
  *
  * KEYS     the entries
- * ARGV     when each ends, in milliseconds since the epoch
+ * ARGV     what to write for each, see {@link writeEntriesFunction}
  * Returns  nothing
  * Why      A script compares and writes in one step: two revocations of one session never shorten each other's entry.
  */

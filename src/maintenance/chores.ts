@@ -1,12 +1,13 @@
 import { sql, type SQL } from 'drizzle-orm'
 import type { Drizzle } from '../db/database.ts'
-import { revocations, securityEvents, sessions, spentRefreshTokens, wrongPasswords } from '../db/tables.ts'
+import { revocations, securityEvents, sessions, signingKeys, spentRefreshTokens, wrongPasswords } from '../db/tables.ts'
 import { entryMarginSeconds } from '../entries/revocation.ts'
 import { accountHashLength } from '../limits/limits.ts'
 import type { Chore } from './janitor.ts'
 
 export interface ChoreOptions {
   graceSeconds: number
+  sessionMaxAgeSeconds: number
   sessionRetentionSeconds: number
   eventRetentionSeconds: number
   leewaySeconds: number
@@ -24,9 +25,29 @@ const saltsEveryMs = 5_000
 
 const ago = (seconds: number) => sql`clock_timestamp() - make_interval(secs => ${seconds}::float8)`
 
+/** Deletes counts of wrong passwords. */
+const passwordChores: Chore[] = [
+  {
+    name: 'counts of wrong passwords',
+    everyMs: everyMinuteMs,
+    clearBatch: clearing(sql`delete from ${wrongPasswords} where account in (
+      select account from ${wrongPasswords} where ${wrongPasswords.endsAt} <= clock_timestamp()
+      limit ${batchSize} for update skip locked) returning account`)
+  },
+  {
+    // An attacker can invent names without end. Those that were tried most stay.
+    name: 'counts of wrong passwords for very many unknown usernames',
+    everyMs: everyMinuteMs,
+    clearBatch: clearing(sql`delete from ${wrongPasswords} where account in (
+      select account from ${wrongPasswords} where length(account) = ${accountHashLength}::int
+      order by ${wrongPasswords.attempts} desc, ${wrongPasswords.endsAt} desc
+      offset ${maxUnknownUsernames}::int limit ${batchSize}) returning account`)
+  }
+]
+
 /** Creates the chores that delete what the service no longer needs. */
 export function createChores (options: ChoreOptions): Chore[] {
-  const { graceSeconds, sessionRetentionSeconds, eventRetentionSeconds, leewaySeconds } = options
+  const { graceSeconds, sessionMaxAgeSeconds, sessionRetentionSeconds, eventRetentionSeconds, leewaySeconds } = options
   const marginSeconds = entryMarginSeconds(leewaySeconds)
   /** Selects sessions that were over for long enough, and have no access token that a repeated end would revoke. */
   const isDue = sql`coalesce(${sessions.endedAt}, ${sessions.expiresAt}) < ${ago(sessionRetentionSeconds)}
@@ -65,21 +86,15 @@ export function createChores (options: ChoreOptions): Chore[] {
         limit ${batchSize}) returning position`)
     },
     {
-      name: 'counts of wrong passwords',
+      // Compromised keys stay, so that they are known for good.
+      name: 'signing keys that were retired long ago',
       everyMs: everyMinuteMs,
-      clearBatch: clearing(sql`delete from ${wrongPasswords} where account in (
-        select account from ${wrongPasswords} where ${wrongPasswords.endsAt} <= clock_timestamp()
-        limit ${batchSize} for update skip locked) returning account`)
+      clearBatch: clearing(sql`delete from ${signingKeys} where kid in (
+        select kid from ${signingKeys} where ${signingKeys.state} = 'retired'
+        and ${signingKeys.retiredAt} < ${ago(sessionMaxAgeSeconds)} and ${signingKeys.verifiesUntil} < clock_timestamp()
+        limit ${batchSize} for update skip locked) returning kid`)
     },
-    {
-      // An attacker can invent names without end. Those that were tried most stay.
-      name: 'counts of wrong passwords for very many unknown usernames',
-      everyMs: everyMinuteMs,
-      clearBatch: clearing(sql`delete from ${wrongPasswords} where account in (
-        select account from ${wrongPasswords} where length(account) = ${accountHashLength}::int
-        order by ${wrongPasswords.attempts} desc, ${wrongPasswords.endsAt} desc
-        offset ${maxUnknownUsernames}::int limit ${batchSize}) returning account`)
-    },
+    ...passwordChores,
     {
       name: 'old security events',
       everyMs: everyMinuteMs,

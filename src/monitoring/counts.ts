@@ -1,6 +1,6 @@
 import { endReasons } from '../db/tables.ts'
 import type { CheckResult } from '../revocation/revocation-check.ts'
-import type { RecordedRevocation } from '../record/record.ts'
+import type { RecordedRevocation } from '../record/append.ts'
 import type { RevocationScope } from '../entries/revocation.ts'
 import { unavailableCauses, type UnavailableCause } from './unavailable.ts'
 
@@ -19,14 +19,17 @@ export interface Counts {
   countRevocation (scope: RevocationScope, reason: Reason): void
 }
 
+const sessionReasons: Reason[] = endReasons.filter(reason => reason !== 'everyone_out')
 /** The reasons for revoking a token apart from its session. */
 const tokenReasons: Reason[] = ['logout', 'token_revoked', 'superseded']
 
 /** Creates the counts. All of them are there from the start, with 0, so that a rate sees the first increase. */
 export function createCounts (): Counts {
   const revocations = [
-    ...endReasons.map(reason => ({ scope: 'session' as RevocationScope, reason: reason as Reason, count: 0 })),
-    ...tokenReasons.map(reason => ({ scope: 'token' as RevocationScope, reason, count: 0 }))
+    ...sessionReasons.map(reason => ({ scope: 'session' as RevocationScope, reason, count: 0 })),
+    ...tokenReasons.map(reason => ({ scope: 'token' as RevocationScope, reason, count: 0 })),
+    { scope: 'key' as RevocationScope, reason: 'key_compromised' as Reason, count: 0 },
+    { scope: 'everyone' as RevocationScope, reason: 'everyone_out' as Reason, count: 0 }
   ]
   return {
     checks: { accepted: 0, revoked: 0, unavailable: 0 },

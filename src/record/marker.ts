@@ -3,15 +3,41 @@ import type { RecordPosition } from '../events/blocklist-events.ts'
 
 export type { RecordPosition }
 
+/**
+ * The number of the format in which the record and the blocklist are written. It stands in every marker and in the
+ * record. It becomes another one when there are revocations that earlier versions cannot read. A version that finds an
+ * unknown number refuses every token (503): otherwise it would overlook revocations. 1 had no number in its markers,
+ * and no revocations of keys or of everyone.
+ */
+export const recordFormat = 2
+
+/** The beginning of every marker of this format. */
+export const markerStart = `v${recordFormat}:`
+
+const uuid = '[0-9a-f-]{36}'
+const markerForm = new RegExp(`^${markerStart}(${uuid}):(\\d{1,15})$`)
+const draftForm = new RegExp(`^draft-${markerStart}(${uuid})/.*:(\\d{1,15})$`)
+/** A marker or a draft marker of any format. */
+const anyForm = new RegExp(`^(?:draft-)?(?:v\\d{1,9}:)?(${uuid})[:/]`)
+
 /** Returns the text of a marker. It means: this Redis holds every live row of that record up to this position. */
 export function formatMarker ({ recordId, position }: RecordPosition): string {
-  return `${recordId}:${position}`
+  return `${markerStart}${recordId}:${position}`
 }
 
-/** Returns the position that a marker names. Returns undefined for a draft marker and for any other text. */
+/**
+ * Returns the position that a marker names. Returns undefined for a draft marker, for a marker of another format, and
+ * for any other text.
+ */
 export function parseMarker (text: string | null | undefined): RecordPosition | undefined {
-  const [, recordId, position] = /^([0-9a-f-]{36}):(\d{1,15})$/.exec(text ?? '') ?? []
+  const [, recordId, position] = markerForm.exec(text ?? '') ?? []
   return recordId === undefined ? undefined : { recordId, position: Number(position) }
+}
+
+/** Returns the number of an unknown format in which a marker is written; undefined for any other text. */
+export function unknownFormat (text: string | null | undefined): number | undefined {
+  const format = /^(?:draft-)?v(\d{1,9}):/.exec(text ?? '')?.[1]
+  return format === undefined || Number(format) === recordFormat ? undefined : Number(format)
 }
 
 /**
@@ -21,7 +47,7 @@ export function parseMarker (text: string | null | undefined): RecordPosition | 
 export function positionReached (text: string | null | undefined, recordId: string | undefined): number {
   const marker = parseMarker(text)
   if (marker !== undefined) return marker.recordId === recordId ? marker.position : 0
-  return Number(/^draft-.*:(\d{1,15})$/.exec(text ?? '')?.[1] ?? 0)
+  return Number(draftForm.exec(text ?? '')?.[2] ?? 0)
 }
 
 /**
@@ -29,12 +55,15 @@ export function positionReached (text: string | null | undefined, recordId: stri
  * and the position that was reached. No look-up takes it for a marker.
  */
 export function newDraft (recordId: string): string {
-  return `draft-${recordId}/${randomUUID()}:0`
+  return `draft-${markerStart}${recordId}/${randomUUID()}:0`
 }
 
-/** Returns the id of the record that a marker or a draft marker belongs to. Returns undefined for any other text. */
+/**
+ * Returns the id of the record that a marker or a draft marker of any format belongs to. Returns undefined for any
+ * other text.
+ */
 export function ownerOf (text: string | null | undefined): string | undefined {
-  return parseMarker(text)?.recordId ?? /^draft-([0-9a-f-]{36})\//.exec(text ?? '')?.[1]
+  return anyForm.exec(text ?? '')?.[1]
 }
 
 /** Returns the draft marker with another position. */

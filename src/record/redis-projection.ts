@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis'
 import { linkTo, runScript, type RedisLink } from '../redis/link.ts'
 import type { Progress, Projection } from './projection.ts'
-import { projectionKeys } from './marker.ts'
+import { markerStart, projectionKeys } from './marker.ts'
 import { advanceScript, beginScript } from './scripts.ts'
 import type { BlocklistEmitter, Loss } from '../events/blocklist-events.ts'
-import { entryEndsAt, entryKey } from '../entries/revocation.ts'
+import { toEntries } from '../entries/write-entries.ts'
 
 export interface RedisProjectionOptions {
   /** A connection of its own, so that no look-up waits behind a rebuild. The caller closes it. */
@@ -30,15 +30,14 @@ export function createRedisProjection ({ redis, prefix, leewaySeconds, events }:
           'signoutBegin',
           beginScript,
           [marker, progressKey, note],
-          [recordId, draft]
+          [`${markerStart}${recordId}:`, draft]
         )
       )
       if (loss !== '') events?.emit('markerForgotten', loss)
       return found
     },
     async advance (from, to, revocations, progress) {
-      const entries = revocations.map(({ scope, id }) => prefix + entryKey(scope, id))
-      const ends = revocations.map(({ expiresAt }) => entryEndsAt(expiresAt, leewaySeconds))
+      const { keys, ends } = toEntries(revocations, prefix, leewaySeconds)
       const told = progress === undefined ? '' : JSON.stringify(progress)
       return (
         (await link.run(redis =>
@@ -46,7 +45,7 @@ export function createRedisProjection ({ redis, prefix, leewaySeconds, events }:
             redis,
             'signoutAdvance',
             advanceScript,
-            [marker, progressKey, note, ...entries],
+            [marker, progressKey, note, ...keys],
             [from, to, told, ...ends]
           )
         )) === 1

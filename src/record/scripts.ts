@@ -76,7 +76,7 @@ return 1
  * KEYS[1]  the marker
  * KEYS[2]  the progress
  * KEYS[3]  the note
- * ARGV[1]  the id of the record
+ * ARGV[1]  the beginning of a marker of this record
  * ARGV[2]  a new draft marker
  * Returns  { the marker if it is of this record, otherwise the draft marker; the loss, as the check returns it }
  * Why      KEYS[2] is named for a cluster. While the slot is being moved to another server, not all of the keys are on
@@ -87,7 +87,7 @@ ${forgetWhatMayBeLost}
 local loss, refusal = forget_what_may_be_lost(KEYS[1], KEYS[3])
 if refusal then return redis.error_reply(refusal) end
 local found = redis.call('GET', KEYS[1])
-if found and string.sub(found, 1, string.len(ARGV[1]) + 1) == ARGV[1] .. ':' then return {found, loss} end
+if found and string.sub(found, 1, string.len(ARGV[1])) == ARGV[1] then return {found, loss} end
 redis.call('SET', KEYS[1], ARGV[2])
 return {ARGV[2], loss}
 `
@@ -102,7 +102,7 @@ return {ARGV[2], loss}
  * ARGV[1]  the text that must stand in the marker
  * ARGV[2]  the text that replaces it
  * ARGV[3]  the progress, as JSON; an empty text when there is none
- * ARGV[4…] when each entry ends, in milliseconds since the epoch
+ * ARGV[4…] what to write for each entry, see `writeEntriesFunction`
  * Returns  1, or 0 when another text stands in the marker: then nothing was written
  * Why      The marker moves last, so it is true at any moment. A rebuild during which keys were evicted starts over.
  */
@@ -116,4 +116,19 @@ write_entries(KEYS, 4, ARGV, 4)
 if ARGV[3] == '' then redis.call('DEL', KEYS[2]) else redis.call('SET', KEYS[2], ARGV[3], 'PX', ${progressTtlMs}) end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
+`
+
+/**
+ * Deletes the marker if it is of another format, or a draft of another format.
+ *
+ * KEYS[1]  the marker
+ * ARGV[1]  the beginning of a marker of this format
+ * Returns  1 if it was deleted, otherwise 0
+ * Why      Called before an entry is written that versions with another format cannot read. Then they refuse all.
+ */
+export const forgetOtherFormatScript = `
+local found = redis.call('GET', KEYS[1])
+if not found or string.find(found, ARGV[1], 1, true) == 1 then return 0 end
+if string.find(found, 'draft-' .. ARGV[1], 1, true) == 1 then return 0 end
+return redis.call('DEL', KEYS[1])
 `

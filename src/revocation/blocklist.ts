@@ -32,11 +32,14 @@ export interface Blocklist {
   revoke (revocations: readonly Revocation[]): Promise<void>
 
   /**
-   * Returns true if the token or its session has been revoked. Returns a promise only if it has to wait.
+   * Returns true if the token or its session has been revoked, or all tokens of its key, or everyone's. Returns a
+   * promise only if it has to wait.
    *
    * Rejects, or throws, when the blocklist cannot tell. The caller must not take that for "not revoked".
+   *
+   * @param kid the name of the key that signed the token, if it has one
    */
-  isRevoked (claims: RevocableClaims): boolean | Promise<boolean>
+  isRevoked (claims: RevocableClaims, kid?: string): boolean | Promise<boolean>
 
   /** Resolves if look-ups count now, and rejects otherwise. */
   ping (): Promise<void>

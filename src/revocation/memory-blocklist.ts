@@ -41,45 +41,26 @@ export function createMemoryBlocklist (options: MemoryBlocklistOptions = {}): Me
   checkOptions(options)
   const { leewaySeconds, deadlineMs } = readSettings(options)
   const { onSetBack, now = Date.now } = options
-  const endsAtByKey = new Map<string, number>()
-  const keysByBucket = new Map<number, string[]>()
-  let sweepAt = Infinity
+  const entries = createEntries(now)
   let lookedAt = -Infinity
+  /** Tokens with an earlier `auth_time` are refused. In seconds since the epoch. */
+  let everyoneBefore = 0
   let closed = false
 
-  function add (revocation: Revocation): void {
-    const key = entryKey(revocation.scope, revocation.id)
-    const endsAt = entryEndsAt(revocation.expiresAt, leewaySeconds)
-    if (endsAt <= now() || endsAt <= (endsAtByKey.get(key) ?? 0)) return
-    endsAtByKey.set(key, endsAt)
-    const bucket = Math.floor(endsAt / bucketMs) + 1
-    const keys = keysByBucket.get(bucket)
-    if (keys === undefined) keysByBucket.set(bucket, [key])
-    else keys.push(key)
-    sweepAt = Math.min(sweepAt, bucket * bucketMs)
+  function add ({ scope, id, expiresAt, issuedBefore = 0 }: Revocation): void {
+    if (scope === 'everyone') everyoneBefore = Math.max(everyoneBefore, issuedBefore)
+    else if (scope === 'key') entries.add(entryKey(scope, id), Infinity)
+    else entries.add(entryKey(scope, id), entryEndsAt(expiresAt, leewaySeconds))
   }
 
   function sweep (): void {
     const at = now()
     if (at < lookedAt - leewaySeconds * 1000) onSetBack?.()
     lookedAt = at
-    if (at < sweepAt) return
-    sweepAt = Infinity
-    for (const [bucket, keys] of keysByBucket) {
-      if (bucket * bucketMs > at) {
-        sweepAt = Math.min(sweepAt, bucket * bucketMs)
-        continue
-      }
-      keysByBucket.delete(bucket)
-      // An entry that was extended since also stands in a later bucket, and stays.
-      for (const key of keys) if ((endsAtByKey.get(key) ?? Infinity) <= at) endsAtByKey.delete(key)
-    }
+    entries.sweep(at)
   }
 
-  function isListed (scope: RevocationScope, id: string): boolean {
-    const endsAt = endsAtByKey.get(entryKey(scope, id))
-    return endsAt !== undefined && endsAt > now()
-  }
+  const isListed = (scope: RevocationScope, id: string) => entries.has(entryKey(scope, id))
 
   return {
     leewaySeconds,
@@ -90,20 +71,22 @@ export function createMemoryBlocklist (options: MemoryBlocklistOptions = {}): Me
       sweep()
       for (const revocation of revocations) add(revocation)
     },
-    isRevoked (claims) {
+    isRevoked ({ jti, sid, auth_time: authTime = 0 }, kid) {
       if (closed) throw new BlocklistClosedError()
       sweep()
-      return isListed('token', claims.jti) || (claims.sid !== undefined && isListed('session', claims.sid))
+      return isListed('token', jti) ||
+        (sid !== undefined && isListed('session', sid)) ||
+        (kid !== undefined && isListed('key', kid)) ||
+        authTime < everyoneBefore
     },
     async ping () {
       if (closed) throw new BlocklistClosedError()
     },
     async close () {
       closed = true
-      endsAtByKey.clear()
-      keysByBucket.clear()
+      entries.clear()
     },
-    get size () { return endsAtByKey.size }
+    get size () { return entries.size }
   }
 }
 
@@ -112,4 +95,46 @@ function checkOptions (options: MemoryBlocklistOptions): void {
     throw new TypeError(`createMemoryBlocklist takes its options as an object, and was given ${shown(options)}.`)
   }
   requireFunctions(options, ['now', 'onSetBack'])
+}
+
+/** Creates a set of keys, each until its end in milliseconds since the epoch. `add` never shortens an entry. */
+function createEntries (now: () => number) {
+  const endsAtByKey = new Map<string, number>()
+  const keysByBucket = new Map<number, string[]>()
+  let sweepAt = Infinity
+  return {
+    add (key: string, endsAt: number): void {
+      if (endsAt <= now() || endsAt <= (endsAtByKey.get(key) ?? 0)) return
+      endsAtByKey.set(key, endsAt)
+      if (endsAt === Infinity) return
+      const bucket = Math.floor(endsAt / bucketMs) + 1
+      const keys = keysByBucket.get(bucket)
+      if (keys === undefined) keysByBucket.set(bucket, [key])
+      else keys.push(key)
+      sweepAt = Math.min(sweepAt, bucket * bucketMs)
+    },
+    has (key: string): boolean {
+      const endsAt = endsAtByKey.get(key)
+      return endsAt !== undefined && endsAt > now()
+    },
+    /** Drops the buckets whose end has passed. */
+    sweep (at: number): void {
+      if (at < sweepAt) return
+      sweepAt = Infinity
+      for (const [bucket, keys] of keysByBucket) {
+        if (bucket * bucketMs > at) {
+          sweepAt = Math.min(sweepAt, bucket * bucketMs)
+          continue
+        }
+        keysByBucket.delete(bucket)
+        // An entry that was extended since also stands in a later bucket, and stays.
+        for (const key of keys) if ((endsAtByKey.get(key) ?? Infinity) <= at) endsAtByKey.delete(key)
+      }
+    },
+    clear (): void {
+      endsAtByKey.clear()
+      keysByBucket.clear()
+    },
+    get size () { return endsAtByKey.size }
+  }
 }

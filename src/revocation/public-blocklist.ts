@@ -45,7 +45,8 @@ export function createRedisBlocklist (options: PublicBlocklistOptions): RedisBlo
     prefix,
     leewaySeconds,
     trust,
-    write: (keys, ends) => link.run(redis => runScript(redis, 'signoutWriteEntries', writeEntriesScript, keys, ends)),
+    write: ({ keys, ends }) =>
+      link.run(redis => runScript(redis, 'signoutWriteEntries', writeEntriesScript, keys, ends)),
     onClose: () => { link.close() }
   })
   return { ...blocklist, deadlineMs }

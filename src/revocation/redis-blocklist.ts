@@ -1,9 +1,10 @@
 import { SignoutError } from '../errors.ts'
-import { entryEndsAt, entryKey, checkRevocations, type Revocation } from '../entries/revocation.ts'
+import { entryKey, checkRevocations, everyoneName, type RevocableClaims } from '../entries/revocation.ts'
+import { toEntries, type WrittenEntries } from '../entries/write-entries.ts'
 import type { BlocklistEmitter } from '../events/blocklist-events.ts'
 import type { Trust } from '../trust/trust.ts'
 import { BlocklistClosedError, type Blocklist } from './blocklist.ts'
-import { createCoalescer } from './coalescer.ts'
+import { createCoalescer, type SharedEntry } from './coalescer.ts'
 
 export interface RedisBlocklistOptions {
   /** The text in front of every key, so that several applications can share one Redis. */
@@ -11,10 +12,10 @@ export interface RedisBlocklistOptions {
   leewaySeconds: number
   /** Reads entries, and decides whether the answers of Redis count. */
   trust: Trust
-  /**
-   * Writes entries, at most {@link maxEntriesPerWrite}. `ends` holds the end of each, in milliseconds since the epoch.
-   */
-  write: (keys: string[], ends: number[]) => Promise<unknown>
+  /** Writes entries, at most {@link maxEntriesPerWrite}. */
+  write: (entries: WrittenEntries) => Promise<unknown>
+  /** True if signing keys, and everyone's tokens, can be revoked. Then each look-up asks for that too. */
+  revokesAll?: boolean | undefined
   /** Emits `lookedUp`. */
   events?: BlocklistEmitter | undefined
   /** Runs work at the end of this turn of the event loop. Shards share it, so that their look-ups are sent together. */
@@ -42,7 +43,7 @@ export const maxEntriesPerWrite = 1_000
 
 /** Creates a blocklist in Redis: one shard in a cluster, or all of it on a single primary. */
 export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBlocklist {
-  const { prefix, leewaySeconds, trust, write, events, atEndOfTurn, onClose } = options
+  const { prefix, leewaySeconds, trust, write, revokesAll = false, events, atEndOfTurn, onClose } = options
   const anyExists = createCoalescer(names => trust.read(names), {
     maxEntries: maxEntriesPerLookUp,
     onSettled: batch => { events?.emit('lookedUp', batch) },
@@ -50,27 +51,22 @@ export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBl
   })
   let isClosed = false
 
-  async function writeChunk (revocations: readonly Revocation[]): Promise<void> {
-    const keys = revocations.map(({ scope, id }) => prefix + entryKey(scope, id))
-    const ends = revocations.map(({ expiresAt }) => entryEndsAt(expiresAt, leewaySeconds))
-    await write(keys, ends)
-  }
-
   return {
     leewaySeconds,
     async revoke (revocations) {
       checkRevocations(revocations)
       if (isClosed) throw new BlocklistClosedError()
       for (let start = 0; start < revocations.length; start += maxEntriesPerWrite) {
-        await writeChunk(revocations.slice(start, start + maxEntriesPerWrite))
+        await write(toEntries(revocations.slice(start, start + maxEntriesPerWrite), prefix, leewaySeconds))
       }
     },
-    async isRevoked ({ jti, sid, iat }) {
+    async isRevoked (claims, kid) {
       if (isClosed) throw new BlocklistClosedError()
+      const { jti, sid, iat } = claims
       const names = [entryKey('token', jti)]
       if (sid !== undefined) names.push(entryKey('session', sid))
       // Checked last: the cut-off must be the one that came with the answer, or a later one.
-      return await anyExists(names) || trust.refuses(iat)
+      return await anyExists(names, revokesAll ? sharedEntries(claims, kid) : undefined) || trust.refuses(iat)
     },
     async ping () {
       if (isClosed) throw new BlocklistClosedError()
@@ -88,4 +84,10 @@ export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBl
       onClose()
     }
   }
+}
+
+/** Returns the entries that a token shares with others: of everyone, and of the key that signed it. */
+function sharedEntries ({ auth_time: authTime = 0 }: RevocableClaims, kid: string | undefined): SharedEntry[] {
+  const everyone = { name: everyoneName, at: authTime }
+  return kid === undefined ? [everyone] : [everyone, { name: entryKey('key', kid) }]
 }

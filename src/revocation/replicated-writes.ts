@@ -1,3 +1,4 @@
+import type { WrittenEntries } from '../entries/write-entries.ts'
 import type { RedisLink } from '../redis/link.ts'
 
 export interface ReplicatedWritesOptions {
@@ -9,9 +10,7 @@ export interface ReplicatedWritesOptions {
   deadlineMs: number
 }
 
-interface Batch {
-  keys: string[]
-  ends: number[]
+interface Batch extends WrittenEntries {
   members: Array<{ resolve (): void, reject (error: unknown): void }>
 }
 
@@ -26,14 +25,14 @@ const maxWaiting = 10
  * acknowledge the write within the deadline, it rejects, although the primary has the entries. One write is under way
  * at a time. Writes that come meanwhile share the next one.
  *
- * @param script writes the entries KEYS, which end at ARGV
+ * @param script writes the entries KEYS as ARGV says
  * @param maxEntries the largest number of entries in one write
  */
 export function createReplicatedWrites (
   { link, replicas, deadlineMs }: ReplicatedWritesOptions,
   script: string,
   maxEntries: number
-): (keys: string[], ends: number[]) => Promise<void> {
+): (entries: WrittenEntries) => Promise<void> {
   const waiting: Batch[] = []
   let isWriting = false
 
@@ -77,7 +76,7 @@ export function createReplicatedWrites (
     return batch
   }
 
-  return function write (keys, ends) {
+  return function write ({ keys, ends }) {
     return new Promise((resolve, reject) => {
       if (waiting.length >= maxWaiting) {
         reject(new Error('Too many writes wait for replicas of Redis.'))

@@ -24,10 +24,12 @@ export type CheckResult = 'accepted' | 'revoked' | 'unavailable'
  * Creates the check of a blocklist, which must answer within {@link Blocklist.deadlineMs}.
  *
  * @param onChecked called with the result of each check. It must be quick, and must not throw.
+ * @param keyIdOf returns the name of the key that signed the token with these claims, if it is known
  */
 export function createRevocationCheck (
   blocklist: Blocklist,
-  onChecked?: (result: CheckResult) => void
+  onChecked?: (result: CheckResult) => void,
+  keyIdOf?: (claims: RevocableClaims) => string | undefined
 ): RevocationCheck {
   const bound = createBound(deadlineOf(blocklist))
 
@@ -53,7 +55,7 @@ export function createRevocationCheck (
   return function checkRevocation (claims, done) {
     let answer: unknown
     try {
-      answer = blocklist.isRevoked(claims)
+      answer = blocklist.isRevoked(claims, keyIdOf?.(claims))
     } catch (error) {
       return fail(error, done)
     }

@@ -17,8 +17,8 @@ export function createShardedBlocklist (
   if (shards.length === 1 && only !== undefined) return only
   const shardFor = <T>(all: readonly T[], subject: string) => all[shardOf(subject)] as T
 
-  async function isRevokedAnywhere (claims: RevocableClaims): Promise<boolean> {
-    const answers = await Promise.all(shards.map(async shard => await shard.isRevoked(claims)))
+  async function isRevokedAnywhere (claims: RevocableClaims, kid?: string): Promise<boolean> {
+    const answers = await Promise.all(shards.map(async shard => await shard.isRevoked(claims, kid)))
     return answers.includes(true)
   }
 
@@ -39,8 +39,8 @@ export function createShardedBlocklist (
       })
       )
     },
-    isRevoked: claims =>
-      claims.sub === undefined ? isRevokedAnywhere(claims) : shardFor(shards, claims.sub).isRevoked(claims),
+    isRevoked: (claims, kid) =>
+      claims.sub === undefined ? isRevokedAnywhere(claims, kid) : shardFor(shards, claims.sub).isRevoked(claims, kid),
     async ping () { await Promise.all(shards.map(shard => shard.ping())) },
     async close () { await Promise.all(shards.map(shard => shard.close())) }
   }

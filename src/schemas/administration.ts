@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox'
 import type { RevocationOutcome, RevocationRequest as Requested } from '../administration/revocation-requests.ts'
 import type { Page } from '../input/pages.ts'
 import type { User } from '../users/user-repository.ts'
-import { component, defaulted, GivenUuid, Instant, NextCursor, ref, strict, Uuid } from './component.ts'
+import { component, defaulted, GivenUuid, Instant, NextCursor, nullable, ref, strict, Uuid } from './component.ts'
 
 const Role = Type.Enum(['user', 'admin'])
 const Status = Type.Enum(['active', 'disabled'])
@@ -53,6 +53,18 @@ export const RevocationRequest = component(
       subject: Type.Optional(
         Type.String({ ...GivenUuid, description: 'The id of a user. Ends all sessions of the user.' })
       ),
+      everyone: Type.Optional(
+        Type.Boolean({
+          description: 'With `true`: ends all sessions of all users, your own included. Needs a `reason`.'
+        })
+      ),
+      reason: Type.Optional(
+        Type.String({
+          minLength: 1,
+          maxLength: 500,
+          description: 'With `everyone`: why, in one line. It is recorded as a security event.'
+        })
+      ),
       expires_at: Type.Optional(
         Type.Integer({
           minimum: 0,
@@ -64,7 +76,7 @@ export const RevocationRequest = component(
     },
     {
       ...strict,
-      description: 'Exactly one of `token`, `jti`, `sid` and `subject`.',
+      description: 'Exactly one of `token`, `jti`, `sid`, `subject` and `everyone`.',
       examples: [{ sid: '00000000-0000-0000-0000-000000000000' }]
     }
   )
@@ -82,7 +94,14 @@ export const RevocationResult = component(
       tokens: Type.Array(Type.String(), { description: 'The `jti` of each access token that was revoked.' }),
       sessions: Type.Array(Uuid, {
         description: 'The sessions that ended now, with all their tokens.'
-      })
+      }),
+      everyone: Type.Optional(Type.Object({
+        sessions: nullable(Type.Integer({ minimum: 0, description: 'The number of live sessions that ended.' })),
+        users: nullable(Type.Integer({ minimum: 0, description: 'The number of users who were signed in.' }))
+      }, {
+        ...strict,
+        description: 'With `everyone` alone. The lists are empty then. Null if they could not be counted in time.'
+      }))
     },
     strict
   )
@@ -93,9 +112,11 @@ export function toRevocationRequest ({
   jti,
   sid,
   subject,
+  everyone,
+  reason,
   expires_at: expiresAt
 }: Static<typeof RevocationRequest>): Requested {
-  return { token, jti, sid, subject, expiresAt }
+  return { token, jti, sid, subject, everyone, reason, expiresAt }
 }
 
 export function toRevocationResult (outcome: RevocationOutcome, dryRun: boolean): Static<typeof RevocationResult> {

@@ -2,6 +2,7 @@ import * as accounts from './accounts.ts'
 import * as administration from './administration.ts'
 import type { Component } from './component.ts'
 import { ErrorBody } from './errors.ts'
+import * as keys from './keys.ts'
 import * as operations from './operations.ts'
 import * as sessions from './sessions.ts'
 
@@ -10,12 +11,13 @@ export * from './accounts.ts'
 export * from './administration.ts'
 export * from './component.ts'
 export * from './errors.ts'
+export * from './keys.ts'
 export * from './operations.ts'
 export * from './sessions.ts'
 
 /** All named components. */
 export const components: Component[] = [
-  ...[accounts, administration, sessions, operations].flatMap(shapes =>
+  ...[accounts, administration, keys, sessions, operations].flatMap(shapes =>
     (Object.values(shapes) as unknown[]).filter(isComponent)
   ),
   ErrorBody

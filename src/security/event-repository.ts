@@ -2,6 +2,7 @@ import { and, desc, eq, lt, sql } from 'drizzle-orm'
 import { canonicalIp, placeOf } from '../input/requester.ts'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Database, Drizzle } from '../db/database.ts'
+import { isOut } from '../db/out-before.ts'
 import { rowLimit } from '../db/row-limit.ts'
 import { securityEvents, sessions } from '../db/tables.ts'
 import { readCursor, toPage, type Page, type PageRequest } from '../input/pages.ts'
@@ -86,7 +87,7 @@ export function createEventRepository (database: Database, announce: AnnounceEve
         or exists (select from ${sessions} where ${sessions.userId} = ${userId}::uuid
           and ${sessions.ip} <<= ${place}::inet
           and ${sessions.rotatedAt} is null and ${sessions.endedAt} is null
-          and ${sessions.expiresAt} > ${clockTimestamp}) as known`)
+          and ${sessions.expiresAt} > ${clockTimestamp} and not ${isOut}) as known`)
       )) as { rows: Array<{ known: boolean }> }
       return rows[0]?.known === true
     },

@@ -12,7 +12,8 @@ export const securityEventTypes = [
   'logout',
   'reauthenticated',
   'session_ended',
-  'password_changed', 'account_deleted', 'role_changed', 'status_changed', 'sessions_revoked', 'token_revoked'
+  'password_changed', 'account_deleted', 'role_changed', 'status_changed', 'sessions_revoked', 'token_revoked',
+  'everyone_out', 'key_rotated', 'key_retired'
 ] as const
 export type SecurityEventType = typeof securityEventTypes[number]
 

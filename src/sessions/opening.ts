@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { readClock } from '../db/clock.ts'
+import { sql } from 'drizzle-orm'
+import type { Drizzle } from '../db/database.ts'
+import { outBefore } from '../db/out-before.ts'
 import { SignoutError } from '../errors.ts'
 import type { Requester } from '../input/requester.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
-import type { Unit } from '../unit-of-work.ts'
+import { NotYetError, type Unit } from '../unit-of-work.ts'
 import type { User } from '../users/user-repository.ts'
 import { hashRefreshToken, type RefreshTokens } from './refresh-tokens.ts'
 import type { SessionEnder } from './session-ender.ts'
@@ -43,7 +45,7 @@ export function createOpening (options: OpeningOptions): OpenSession {
 
   return async (unit, user, requester) => {
     if (user.status !== 'active') throw new SignoutError('account_disabled')
-    const now = await readClock(unit.db)
+    const now = await readOpeningTime(unit.db)
     const refreshToken = refreshTokens.create()
     const maxExpiresAt = new Date(now.getTime() + lifetimes.maxAgeSeconds * 1000)
     const validity = accessTokens.plan(maxExpiresAt.getTime())
@@ -69,4 +71,19 @@ export function createOpening (options: OpeningOptions): OpenSession {
       expiresInSeconds: validity.expiresAt - validity.issuedAt
     }
   }
+}
+
+/**
+ * Reads Postgres' clock for a session that is being opened. Throws a {@link NotYetError} while a session that is opened
+ * now would be out at once: that is until the second in which everyone was sent out is over.
+ */
+async function readOpeningTime (db: Drizzle): Promise<Date> {
+  const { rows } = (await db.execute(sql`select (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms,
+    (extract(epoch from ${outBefore}) * 1000)::float8 as out_before_ms`)) as {
+    rows: Array<{ now_ms: number, out_before_ms: number | null }>
+  }
+  const nowMs = Math.floor(rows[0]?.now_ms ?? NaN)
+  const waitMs = (rows[0]?.out_before_ms ?? 0) - nowMs
+  if (waitMs > 0) throw new NotYetError(waitMs)
+  return new Date(nowMs)
 }

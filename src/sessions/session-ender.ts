@@ -1,6 +1,6 @@
 import type { Drizzle } from '../db/database.ts'
 import type { EndReason } from '../db/tables.ts'
-import type { Revocation } from '../entries/revocation.ts'
+import { everyoneRevocation, type Revocation } from '../entries/revocation.ts'
 import type { Unit } from '../unit-of-work.ts'
 import {
   findEndedWithLiveTokens,
@@ -56,7 +56,11 @@ export function createSessionEnder (leewaySeconds: number): SessionEnder {
   }
 }
 
-/** Returns the revocation of every access token of a session. */
-export function toRevocation ({ id, userId, accessExpiresAt }: EndedSession): Revocation {
+/**
+ * Returns the revocation of every access token of a session. For a session that is over because everyone is out, it is
+ * the one of everyone.
+ */
+export function toRevocation ({ id, userId, accessExpiresAt, endedAt, endReason }: EndedSession): Revocation {
+  if (endReason === 'everyone_out' && endedAt !== null) return everyoneRevocation(endedAt.getTime() / 1000)
   return { scope: 'session', id, expiresAt: accessExpiresAt.getTime() / 1000, subject: userId }
 }

@@ -1,7 +1,8 @@
 import { entryMarginSeconds } from '../entries/revocation.ts'
-import { and, desc, eq, gt, isNotNull, isNull, ne, or, sql, type SQL } from 'drizzle-orm'
+import { and, desc, eq, getTableColumns, gt, isNotNull, isNull, ne, not, or, sql, type SQL } from 'drizzle-orm'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Drizzle } from '../db/database.ts'
+import { isOut, outBefore } from '../db/out-before.ts'
 import { rowLimit } from '../db/row-limit.ts'
 import { sessions, spentRefreshTokens, type EndReason } from '../db/tables.ts'
 import { canonicalId } from '../input/uuid.ts'
@@ -20,20 +21,30 @@ export const otherSessionsOf = (userId: string, id: string): Which =>
 /** Passes the ids as one parameter, because a statement has at most 65,535 of them. */
 export const sessionsWithIds = (ids: string[]): Which => sql`${sessions.id} = any(${`{${ids.join()}}`}::uuid[])`
 
-const isLive = and(isNull(sessions.endedAt), gt(sessions.expiresAt, clockTimestamp))
+const isLive = and(isNull(sessions.endedAt), gt(sessions.expiresAt, clockTimestamp), not(isOut))
+
+/** The columns of a session in which being out looks like any other end. */
+const endedOrOut = {
+  endedAt: sql`coalesce(${sessions.endedAt}, case when ${isOut} then ${outBefore} end)`.mapWith(sessions.endedAt),
+  endReason: sql`coalesce(${sessions.endReason}, case when ${isOut} then 'everyone_out' end)`
+    .mapWith(sessions.endReason)
+}
+
+/** All columns. A session that is out because everyone is has ended. */
+const columns = { ...getTableColumns(sessions), ...endedOrOut }
 
 export async function insertSession (db: Drizzle, session: NewSession): Promise<void> {
   await db.insert(sessions).values(session)
 }
 
 export async function findSession (db: Drizzle, which: Which): Promise<Session | undefined> {
-  const [found] = await db.select().from(sessions).where(which)
+  const [found] = await db.select(columns).from(sessions).where(which)
   return found
 }
 
 /** Returns the session, and locks it until the end of the transaction. Other refreshes and ends of the session wait. */
 export async function lockSession (db: Drizzle, id: string): Promise<Session | undefined> {
-  const [found] = await db.select().from(sessions).where(sessionWithId(id)).for('update')
+  const [found] = await db.select(columns).from(sessions).where(sessionWithId(id)).for('update')
   return found
 }
 
@@ -42,8 +53,7 @@ export async function findSessionOfRefreshToken (
   db: Drizzle,
   hash: Uint8Array
 ): Promise<Pick<Session, 'id' | 'userId'> & { isLive: boolean } | undefined> {
-  const isLive = sql<boolean>`${sessions.endedAt} is null and ${sessions.expiresAt} > ${clockTimestamp}`
-  const session = { id: sessions.id, userId: sessions.userId, isLive }
+  const session = { id: sessions.id, userId: sessions.userId, isLive: sql<boolean>`${isLive}` }
   const [live] = await db.select(session).from(sessions).where(eq(sessions.refreshTokenHash, hash))
   if (live !== undefined) return live
   const [spent] = await db.select(session).from(spentRefreshTokens)
@@ -97,9 +107,9 @@ export async function findPredecessor (
 }
 
 /** The columns that the revocation of an ended session needs. */
-export type EndedSession = Pick<Session, 'id' | 'userId' | 'accessExpiresAt'>
+export type EndedSession = Pick<Session, 'id' | 'userId' | 'accessExpiresAt' | 'endedAt' | 'endReason'>
 
-const endedSession = { id: sessions.id, userId: sessions.userId, accessExpiresAt: sessions.accessExpiresAt }
+const { id, userId, accessExpiresAt, endedAt, endReason } = getTableColumns(sessions)
 
 /** Selects sessions with access tokens that a replica whose clock is behind could still accept. */
 function hasLiveTokens (leewaySeconds: number): SQL {
@@ -112,7 +122,8 @@ function hasLiveTokens (leewaySeconds: number): SQL {
  * wrong reason and a wrong time.
  */
 function canEnd (which: Which, leewaySeconds: number): SQL | undefined {
-  return and(which, isNull(sessions.endedAt), or(gt(sessions.expiresAt, clockTimestamp), hasLiveTokens(leewaySeconds)))
+  const hasAny = or(gt(sessions.expiresAt, clockTimestamp), hasLiveTokens(leewaySeconds))
+  return and(which, isNull(sessions.endedAt), not(isOut), hasAny)
 }
 
 /**
@@ -127,7 +138,7 @@ export async function markEnded (
   return await db.update(sessions)
     .set({ endedAt: clockTimestamp, endReason: reason, rotationSalt: null })
     .where(canEnd(which, leewaySeconds))
-    .returning(endedSession)
+    .returning({ id, userId, accessExpiresAt, endedAt, endReason })
 }
 
 /** Returns the ids of the sessions that `markEnded` would end. */
@@ -143,9 +154,9 @@ export async function findEndedWithLiveTokens (
   leewaySeconds: number
 ): Promise<EndedSession[]> {
   return await db
-    .select(endedSession)
+    .select({ id, userId, accessExpiresAt, ...endedOrOut })
     .from(sessions)
-    .where(and(which, isNotNull(sessions.endedAt), hasLiveTokens(leewaySeconds)))
+    .where(and(which, or(isNotNull(sessions.endedAt), isOut), hasLiveTokens(leewaySeconds)))
 }
 
 /** Returns the ids of the live sessions of a user beyond `maxPerUser`: the sessions that were idle longest. */
@@ -164,7 +175,7 @@ export async function listSessions (
   state: 'live' | 'over',
   limit: number
 ): Promise<Session[]> {
-  return await db.select().from(sessions)
+  return await db.select(columns).from(sessions)
     .where(and(sessionsOf(userId), state === 'live' ? isLive : sql`not (${isLive})`))
     .orderBy(desc(sessions.createdAt), desc(sessions.id))
     .limit(rowLimit(limit))

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { signingAlgorithms } from '../db/public-jwk.ts'
 import {
   address, addressRanges, bearerToken, integer, issuer, oneOf, rateLimit, redisMembers, secret
 } from './forms.ts'
@@ -110,6 +111,16 @@ const tokens = {
     example: 'https://api.example.com'
   })),
   ACCESS_TOKEN_TTL: integer(1, 2_592_000, 900, ' (seconds)', { description: 'How long an access token is valid.' }),
+  SIGNING_ALGORITHM: oneOf([...signingAlgorithms], 'EdDSA', {
+    description: 'The algorithm of new signing keys. EdDSA is the fastest. Choose ES256 or RS256 for services whose ' +
+      'libraries cannot verify EdDSA.'
+  }),
+  JWKS_MAX_AGE: integer(1, 86_400, 300, ' (seconds)', {
+    description: 'How long the public keys may be cached. A new signing key is published for longer before it signs.'
+  }),
+  KEY_ROTATION_INTERVAL: integer(0, 315_360_000, 0, ' (seconds)', {
+    description: 'How long a signing key signs before the next one replaces it. 0: until signout keys rotate.'
+  }),
   CLOCK_LEEWAY: integer(0, 300, 5, ' (seconds)', {
     description: 'By how much the clocks of replicas, Redis, Postgres and verifying services may differ.'
   }),

@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { compactVerify, importSPKI, SignJWT } from 'jose'
 import { Compile } from 'typebox/compile'
 import { AccessTokenClaims } from './claims.ts'
-import type { KeyRing } from './key-ring.ts'
-import { signingAlgorithm } from '../db/public-jwk.ts'
+import type { KeyRing } from '../keys/key-ring.ts'
 
 const claimsCheck = Compile(AccessTokenClaims)
 
@@ -55,14 +54,20 @@ export interface AccessTokens {
    * @param latestAt the latest `exp`, in milliseconds since the epoch
    */
   plan (latestAt: number): AccessTokenValidity
-  /** Signs the token with the current key. While the key stays, equal arguments give the same token. */
+  /**
+   * Signs the token with the current key. While a key of EdDSA or RS256 stays, equal arguments give the same token.
+   * Rejects with `service_unavailable` when the current key is not known, because the database does not answer.
+   */
   sign (subject: AccessTokenSubject, validity: AccessTokenValidity): Promise<string>
   /** Returns the claims of a token of this service, even if it has expired. Returns undefined for any other text. */
   read (token: string): Promise<AccessTokenClaims | undefined>
 }
 
-/** Issues access tokens in the profile of RFC 9068, signed with Ed25519 (RFC 8037). */
-export function createAccessTokens (keyRing: KeyRing, options: AccessTokenOptions): AccessTokens {
+/** Issues access tokens in the profile of RFC 9068. */
+export function createAccessTokens (
+  keyRing: Pick<KeyRing, 'getSigningKey' | 'findAny'>,
+  options: AccessTokenOptions
+): AccessTokens {
   const { issuer, audience, lifetimeSeconds, requireClock, now = Date.now } = options
   return {
     plan (latestAt) {
@@ -87,18 +92,18 @@ export function createAccessTokens (keyRing: KeyRing, options: AccessTokenOption
         client_id: firstPartyClientId,
         scope
       }
-      const key = keyRing.signingKey
+      const key = await keyRing.getSigningKey()
       return await new SignJWT({ ...claims })
         .setProtectedHeader({ alg: key.algorithm, kid: key.kid, typ: tokenType })
         .sign(key.privateKey)
     },
     async read (token) {
       try {
-        const { payload, protectedHeader } = await compactVerify(token, async ({ kid }) => {
-          const pem = keyRing.publicKeyPem(kid)
-          if (pem === undefined) throw new TypeError(`No key is named ${kid}.`)
-          return await importSPKI(pem, signingAlgorithm)
-        }, { algorithms: [signingAlgorithm] })
+        const { payload, protectedHeader } = await compactVerify(token, async ({ kid, alg }) => {
+          const key = keyRing.findAny(kid)
+          if (key?.algorithm !== alg) throw new TypeError(`No key of that algorithm is named ${kid}.`)
+          return await importSPKI(key.pem, key.algorithm)
+        })
         const claims: unknown = JSON.parse(new TextDecoder().decode(payload))
         const isOurs = claimsCheck.Check(claims) && claims.iss === issuer && claims.aud === audience
         return isOurs && protectedHeader.typ === tokenType ? claims : undefined

@@ -81,8 +81,14 @@ function refuseRecorded (
 ): Value[] {
   if (recorded.size === 0) return values
   return values.map((value, index) => {
-    const revocation = value === null ? recorded.get(names[index] as string) : undefined
-    const isRefused = revocation !== undefined && !(revocation.ageSeconds < afterSeconds)
-    return isRefused ? new RecordedError(revocation.ageSeconds) : value
+    const revocation = recorded.get(names[index] as string)
+    if (revocation === undefined || value instanceof Error || isWritten(value, revocation)) return value
+    if (revocation.ageSeconds < afterSeconds) return value
+    return new RecordedError(revocation.ageSeconds, revocation.issuedBefore, Number(value ?? 0))
   })
+}
+
+/** Returns true if the value of an entry says all that the record does. An instant may be replaced by a later one. */
+function isWritten (value: string | null, { issuedBefore }: RecentRevocation): boolean {
+  return value !== null && !(issuedBefore !== undefined && Number(value) < issuedBefore)
 }

@@ -57,7 +57,13 @@ export function createHeadPoll (record: Pick<RevocationRecord, 'readHead' | 'rea
   return { ...poll, add (marker) { markers.push(marker) }, get recent () { return recent } }
 }
 
-/** Returns revocations by the names of their entries. */
+/** Returns revocations by the names of their entries. Of several for everyone, the one with the latest instant. */
 export function byEntry (revocations: readonly RecentRevocation[]): ReadonlyMap<string, RecentRevocation> {
-  return new Map(revocations.map(revocation => [entryKey(revocation.scope, revocation.id), revocation]))
+  const found = new Map<string, RecentRevocation>()
+  for (const revocation of revocations) {
+    const name = entryKey(revocation.scope, revocation.id)
+    const known = found.get(name)?.issuedBefore ?? -Infinity
+    if (known <= (revocation.issuedBefore ?? Infinity)) found.set(name, revocation)
+  }
+  return found
 }

@@ -1,4 +1,4 @@
-import { parseMarker, type RecordPosition } from '../record/marker.ts'
+import { parseMarker, unknownFormat, type RecordPosition } from '../record/marker.ts'
 import type { Head } from '../record/record.ts'
 
 /** Noted when a look-up is sent: the epoch, and the greatest position of a marker. */
@@ -146,7 +146,7 @@ export function createMarkerCheck (now: () => number): MarkerCheck {
       raiseRequired()
       if (required === undefined) return flawed('The blocklist has not been compared with the record yet.')
       const marker = parseMarker(text)
-      const loss = findLoss(marker, recordId, look.position)
+      const loss = findLoss(text, marker, recordId, look.position)
       if (marker === undefined || loss !== undefined) forget()
       if (marker === undefined || loss !== undefined) return flawed(loss ?? '', true)
       const { position } = marker
@@ -184,10 +184,13 @@ function flawed (reason: string, isLacking = false, behindAt?: number): Flaw {
 
 /** Returns the sign that the blocklist has lost something; undefined if there is none. */
 function findLoss (
+  text: string | null | undefined,
   marker: RecordPosition | undefined,
   recordId: string | undefined,
   position: number
 ): string | undefined {
+  const format = unknownFormat(text)
+  if (format !== undefined) return `The blocklist is in format ${format}, which this version of signout does not know.`
   if (marker === undefined) return 'The blocklist has lost its marker.'
   if (marker.recordId !== recordId) return 'The marker of the blocklist is of another record.'
   if (marker.position < position) return 'The marker of the blocklist has gone back.'

@@ -1,7 +1,7 @@
 import type { TrustState } from '../events/blocklist-events.ts'
 import { positionReached } from '../record/marker.ts'
 import type { Progress } from '../record/projection.ts'
-import { maxPositionsBehind, type Head } from '../record/record.ts'
+import { maxPositionsBehind, type Head } from '../record/queries.ts'
 import type { HeadPoll } from './head-poll.ts'
 import { createMarkerCheck, type Look, type MarkerCheck } from './marker-check.ts'
 import { UntrustedError } from './trust.ts'

@@ -55,9 +55,15 @@ export class RecordedError extends Error {
   override readonly name = 'RecordedError'
   /** True if every replica that can read the record refuses the token by now. */
   readonly isInForce: boolean
-  constructor (ageSeconds: number) {
+  /** For a revocation of everyone: the instant that is recorded, in seconds since the epoch. */
+  readonly issuedBefore: number | undefined
+  /** The earlier instant that Redis holds; 0 if it holds none. */
+  readonly found: number
+  constructor (ageSeconds: number, issuedBefore?: number, found = 0) {
     super('The revocation is recorded, and the blocklist does not have it yet.')
     this.isInForce = ageSeconds >= inForceAfterSeconds
+    this.issuedBefore = issuedBefore
+    this.found = found
   }
 }
 

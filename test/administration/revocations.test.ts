@@ -119,7 +119,7 @@ t.test('administrators revoke tokens, sessions and users with POST /revocations'
 
   await t.test('POST /revocations refuses a token that this service did not issue', async t => {
     const claims = goodClaims(issuer)
-    const { kid, privateKey } = app.keyRing.signingKey
+    const { kid, privateKey } = await app.keyRing.getSigningKey()
     const header = { alg: 'EdDSA', kid, typ: 'at+jwt' }
     const { pair } = await signUp(app)
     const elsewhere = await new SignJWT({ ...claims, iss: 'https://stranger.example' })
@@ -142,7 +142,7 @@ t.test('administrators revoke tokens, sessions and users with POST /revocations'
   })
 
   await t.test('POST /revocations adds no entry for a token that has expired', async t => {
-    const { kid, privateKey } = app.keyRing.signingKey
+    const { kid, privateKey } = await app.keyRing.getSigningKey()
     const expired = await new SignJWT({ ...goodClaims(issuer), exp: nowSeconds() - 60 })
       .setProtectedHeader({ alg: 'EdDSA', kid, typ: 'at+jwt' })
       .sign(privateKey)
@@ -211,9 +211,10 @@ t.test('an entry in Redis lasts as long as its token could be accepted', async t
     )
     t.equal(await endOf(jti), Number(exp) + end, `with expires_at, the later of both: ${expiresAt}`)
   }
+  const key = await app.keyRing.getSigningKey()
   const expired = await new SignJWT({ ...goodClaims(issuer), exp: nowSeconds() - 60 })
-    .setProtectedHeader({ alg: 'EdDSA', kid: app.keyRing.signingKey.kid, typ: 'at+jwt' })
-    .sign(app.keyRing.signingKey.privateKey)
+    .setProtectedHeader({ alg: 'EdDSA', kid: key.kid, typ: 'at+jwt' })
+    .sign(key.privateKey)
   t.equal((await revoke({ token: expired })).statusCode, 200)
   t.notOk(
     (await entriesInRedis(env)).has(entryKey('token', String(decodeJwt(expired).jti))),

@@ -34,7 +34,10 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
       [`PUT /users/${id}/role`]: { role: 'admin' },
       [`PUT /users/${id}/status`]: { status: 'disabled' },
       [`DELETE /users/${id}`]: undefined,
-      'POST /revocations': { subject: id }
+      'POST /revocations': { subject: id },
+      'GET /keys': undefined,
+      'POST /keys/rotate': undefined,
+      'POST /keys/{kid}/retire': {}
     }
     const documented = Object.entries(
       app.swagger().paths as Record<string, Record<string, { tags?: string[] }>>

@@ -190,7 +190,8 @@ t.test('a command that cannot reach a server prints one line, and does not hang'
 t.test('every command but serve prints one line for a wrong setting', async t => {
   const commands = [
     ['migrate'], ['check-config'], ['adopt-blocklist'], ['user', 'create', 'ada'], ['user', 'disable', 'ada'],
-    ['user', 'enable', 'ada'], ['sessions', 'list', 'ada'], ['revoke', '--user', 'ada']
+    ['user', 'enable', 'ada'], ['sessions', 'list', 'ada'], ['keys', 'list'], ['keys', 'rotate'],
+    ['keys', 'retire', 'x'], ['revoke', '--user', 'ada']
   ]
   for (const args of commands) {
     const line = await fail(t, 1, args, { env: { PORT: 'http' } })
@@ -200,7 +201,7 @@ t.test('every command but serve prints one line for a wrong setting', async t =>
     command.commands.length === 0 ? [command] : command.commands.flatMap(leaves)
   const names = leaves(createProgram({ onServing () {} })).map(command => command.name())
   t.same(names.filter(name => name !== 'serve').sort(), commands.map(([name, sub]) =>
-    ['user', 'sessions'].includes(String(name)) ? sub : name).sort(), 'no command is left out')
+    ['user', 'sessions', 'keys'].includes(String(name)) ? sub : name).sort(), 'no command is left out')
 })
 
 t.test('embedded: migrate creates the tables, and check-config creates no file', async t => {

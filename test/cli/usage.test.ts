@@ -48,10 +48,10 @@ const wrongLines: Array<[string[], string]> = [
     "too many arguments for 'migrate'. Expected 0 arguments but got 1. See signout migrate --help"
   ],
   [['sessions', 'list'], "missing required argument 'user'. See signout sessions list --help"],
-  [['revoke'], 'give exactly one of --user, --session and --token. See signout revoke --help'],
+  [['revoke'], 'give exactly one of --user, --session, --token and --everyone. See signout revoke --help'],
   [
     ['revoke', '--user', 'ada', '--session', id],
-    'give exactly one of --user, --session and --token. See signout revoke --help'
+    'give exactly one of --user, --session, --token and --everyone. See signout revoke --help'
   ],
   [
     ['revoke', '--session', 'x'],
@@ -69,6 +69,13 @@ const wrongLines: Array<[string[], string]> = [
     ['revoke', '--user', 'ada', '--expires-at', '5'],
     '--expires-at goes with --token alone. See signout revoke --help'
   ],
+  [['revoke', '--everyone'], '--everyone needs a --reason, which is recorded. See signout revoke --help'],
+  [
+    ['revoke', '--everyone', '--reason', 'x'],
+    '--everyone asks on a terminal whether to go on. There is none: give --yes. See signout revoke --help'
+  ],
+  [['revoke', '--user', 'ada', '--reason', 'x'], '--reason goes with --everyone alone. See signout revoke --help'],
+  [['revoke', '--user', 'ada', '--yes'], '--yes goes with --everyone alone. See signout revoke --help'],
   ...['yesterday', '2030-01-31', '2030-01-31T12:00:00', '-1', '1e3', '999999999999999'].map(
     (text): [string[], string] => [
       ['revoke', '--token', id, `--expires-at=${text}`],

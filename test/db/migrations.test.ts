@@ -37,8 +37,13 @@ async function readShape (db: pg.Client): Promise<Shape> {
 /** New constraints that do not break the previous release, each with the reason. */
 const harmless = new Set([
   // It inserts users with `on conflict do nothing`, and answers `username_taken`: test/users/usernames.test.ts.
-  'new: users: CREATE UNIQUE INDEX users_username_folded ON public.users USING btree (lower((username COLLATE "C")))'
+  'new: users: CREATE UNIQUE INDEX users_username_folded ON public.users USING btree (lower((username COLLATE "C")))',
+  // It adds no spare key.
+  "new: signing_keys: CREATE UNIQUE INDEX signing_keys_one_spare ON public.signing_keys USING btree ((true)) WHERE (state = 'spare'::text)"
 ])
+
+/** Tables that were renamed with the format of the record, so that the previous release refuses every token. */
+const otherFormat = /^revocation_(logs|tail)\.\w+ is gone/
 
 /** Returns the changes of a migration that break the previous release, which still runs beside the next one. */
 function findBreaks (before: Shape, after: Shape): string[] {
@@ -87,7 +92,8 @@ t.test('a migration leaves the previous release running: it only adds, and no ad
   const found = await findBreaksOf(
     await openEmpty(t), ...entries.map(({ tag }) => readFileSync(join(migrationsFolder, `${tag}.sql`), 'utf8'))
   )
-  t.same(found.map(breaks => breaks.filter(found => !harmless.has(found))), entries.map(() => []))
+  const isMeant = (found: string) => harmless.has(found) || otherFormat.test(found)
+  t.same(found.map(breaks => breaks.filter(found => !isMeant(found))), entries.map(() => []))
 })
 
 t.test('a migration that would break the previous release is found', async t => {

@@ -45,7 +45,7 @@ testFault(t, redisRows.evictionWithoutReplicas, async t => {
   await logOutFor(t, a, leaving)
   await until(
     'all of it is marked',
-    async () => Number((await redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`))?.split(':')[1]) > 0
+    async () => Number((await redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`))?.split(':').at(-1)) > 0
   )
   await Promise.all(apps.map(app => app.close()))
   await evictWhatEnds(redis)
@@ -66,7 +66,7 @@ testFault(t, redisRows.evictionThenRestart, async t => {
   const { a, env, redis, leaving } = replicas
   await logOutFor(t, a, leaving)
   const marker = `${env['BLOCKLIST_PREFIX']}marker`
-  await until('all of it is marked', async () => Number((await redis.admin.get(marker))?.split(':')[1]) > 0)
+  await until('all of it is marked', async () => Number((await redis.admin.get(marker))?.split(':').at(-1)) > 0)
   const left = await redis.snapshot((await redis.admin.keys(`${env['BLOCKLIST_PREFIX']}sid:*`)))
   await redis.kill()
   await expectNeverAccepted(t, replicas, leaving, () => redis.start(left))

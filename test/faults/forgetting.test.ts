@@ -56,7 +56,7 @@ async function withoutRebuild (env: Env, work: () => Promise<void>): Promise<voi
   await client.connect()
   try {
     await client.query('begin')
-    await client.query('lock table revocation_logs')
+    await client.query('lock table records')
     await work()
   } finally {
     await client.end()

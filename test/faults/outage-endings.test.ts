@@ -177,7 +177,7 @@ t.test('once the record refuses a token, every replica refuses it', async t => {
     (
       await onPostgres(
         replicas.env,
-        "update revocation_tail set holder = gen_random_uuid(), held_until = now() + interval '1 hour' returning holder"
+        "update projector_lease set holder = gen_random_uuid(), held_until = now() + interval '1 hour' returning holder"
       )
     ).length === 1)
   await onPostgres(

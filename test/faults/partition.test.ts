@@ -14,14 +14,14 @@ testFault(t, serviceRows.replacedRedis, async t => {
   const { proxy, env } = await proxied(t, { REDIS_URL: old.url }, 'REDIS_URL')
   const { a, b, env: settings, good, leaving } = await startReplicas(t, env, { REDIS_URL: old.url })
   t.equal(outcome(await get(b, '/token', leaving)), '200')
-  const [projector] = await onPostgres<{ holder: string }>(settings, 'select holder from revocation_tail')
+  const [projector] = await onPostgres<{ holder: string }>(settings, 'select holder from projector_lease')
   proxy.lead(successor.port)
   await until('it is noticed', async () => (await get(a, '/token', good)).statusCode === 503)
   await until('the first one has filled the new Redis', async () => {
     // Keeps the lease for the first replica: while it reconnects, the second one could write to the old Redis.
     await onPostgres(
       settings,
-      'update revocation_tail set holder = $1, held_until = clock_timestamp() + $2::interval',
+      'update projector_lease set holder = $1, held_until = clock_timestamp() + $2::interval',
       [projector?.holder, '5 seconds']
     )
     return (await get(a, '/token', good)).statusCode === 200
@@ -50,7 +50,7 @@ t.test('a replica without the lease does nothing, and a replica that closes rele
   const holder = async () =>
     (
       await onPostgres<{ holder: string, is_held: boolean }>(
-        env, 'select holder, held_until > clock_timestamp() as is_held from revocation_tail'
+        env, 'select holder, held_until > clock_timestamp() as is_held from projector_lease'
       )
     )[0]
   const first = await holder()

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { formatMarker } from '../../src/record/marker.ts'
 import { testFault } from '../support/fault.ts'
 import { password, signIn } from '../support/people.ts'
 import { fillRecord, onPostgres } from '../support/record.ts'
@@ -64,28 +65,27 @@ testFault(t, postgresRows.down, async t => {
 testFault(t, postgresRows.restored, async t => {
   const replicas = await startReplicas(t)
   const { a, apps, env, redis, log, leaving, username, good } = replicas
+  const marker = () => redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`)
   await logOutFor(t, a, leaving)
   const [backup] = await onPostgres<{ position: number, id: string }>(
-    env, 'select max(position)::int as position, (select id from revocation_logs) as id from revocations'
+    env, 'select max(position)::int as position, (select id from records) as id from revocations'
   )
   const { access_token: lost } = await signIn(a, username)
   await logOutFor(t, a, lost)
   await fillRecord(env, 10)
-  await until('all of it is marked', async () =>
-    (await redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`)) === `${backup?.id}:${Number(backup?.position) + 12}`)
+  const marked = formatMarker({ recordId: String(backup?.id), position: Number(backup?.position) + 12 })
+  await until('all of it is marked', async () => await marker() === marked)
   const { said, stop } = keepAsking(apps, leaving)
   const recordIds = async () =>
-    (await onPostgres<{ id: string }>(env, 'select id from revocation_logs order by number')).map(({ id }) => id)
+    (await onPostgres<{ id: string }>(env, 'select id from records order by number')).map(({ id }) => id)
   await onPostgres(
     env,
-    `begin; delete from revocations where position > ${backup?.position}; select setval('revocations_position_seq', ${backup?.position}); update revocation_logs set marked = ${backup?.position}; commit`
+    `begin; delete from revocations where position > ${backup?.position}; select setval('revocations_position_seq', ${backup?.position}); update records set marked = ${backup?.position}; commit`
   )
   await until('the record has another name', async () => (await recordIds()).length === 2)
   const [, renamed] = await recordIds()
-  await until(
-    'everything was written again',
-    async () => (await redis.admin.get(`${env['BLOCKLIST_PREFIX']}marker`)) === `${renamed}:${backup?.position}`
-  )
+  const again = formatMarker({ recordId: String(renamed), position: Number(backup?.position) })
+  await until('everything was written again', async () => await marker() === again)
   await untilAccepted(apps, good)
   await stop()
   t.notOk(said.some(answers => answers.has('200')), 'it is never accepted')

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { formatMarker } from '../../src/record/marker.ts'
 import { hashTags } from '../../src/redis/cluster/hash-tags.ts'
 import { testFault } from '../support/fault.ts'
 import { expectLogoutsToHold } from '../support/leaving.ts'
@@ -64,7 +65,7 @@ async function tearApart ({ a, cluster, leaving, slot, owner, other }: OverClust
   const { recordId, position } = await a.revocationRecord.readHead()
   await until(
     'the marker is past them',
-    async () => await owner.admin.get(await markerKey(owner, slot)) === `${recordId}:${position}`
+    async () => await owner.admin.get(await markerKey(owner, slot)) === formatMarker({ recordId, position })
   )
   await cluster.beginMove(slot, owner, other)
   const keys = await owner.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 100) as string[]

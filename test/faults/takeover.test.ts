@@ -13,7 +13,7 @@ const statusOf = async ({ address }: ServerProcess, route: Route, token: string)
   (await fetchFrom(address, route, { token })).status
 
 /** Selects the projector: the replica that holds the lease now. */
-const holders = 'select holder from revocation_tail where held_until > clock_timestamp()'
+const holders = 'select holder from projector_lease where held_until > clock_timestamp()'
 
 testFault(t, serviceRows.projectorKilled, async t => {
   const redis = await ownRedis(t)

@@ -134,11 +134,11 @@ t.test('a marker that is behind does not count with a doubt, without Postgres, o
   const ask = async () => outcome(await get(a, '/token', good))
   const untilCounted = () => untilAccepted(apps, good)
   await until('the marker is there', async () =>
-    /:[1-9]/.test(String(await admin.get(`${env['BLOCKLIST_PREFIX']}marker`)))
+    /:[1-9]\d*$/.test(String(await admin.get(`${env['BLOCKLIST_PREFIX']}marker`)))
   )
   // Takes the lease from the replicas, so that the marker and `marked` stay where they are.
   await onPostgres(
-    env, "update revocation_tail set holder = gen_random_uuid(), held_until = now() + interval '5 minutes'"
+    env, "update projector_lease set holder = gen_random_uuid(), held_until = now() + interval '5 minutes'"
   )
   await advance(env, 1)
   await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
@@ -148,13 +148,13 @@ t.test('a marker that is behind does not count with a doubt, without Postgres, o
   t.equal(await ask(), '503 revocation_unavailable', 'a doubt')
   await admin.del(doubt)
   await untilCounted()
-  const [{ marked } = {}] = await onPostgres<{ marked: string }>(env, 'select marked from revocation_logs')
-  await onPostgres(env, 'update revocation_logs set marked = 0')
+  const [{ marked } = {}] = await onPostgres<{ marked: string }>(env, 'select marked from records')
+  await onPostgres(env, 'update records set marked = 0')
   t.equal(await ask(), '503 revocation_unavailable', 'beyond what was marked')
-  await onPostgres(env, 'update revocation_logs set marked = $1', [marked])
+  await onPostgres(env, 'update records set marked = $1', [marked])
   await untilCounted()
   await withPostgres(env, async ask => {
-    await ask('lock table revocation_logs')
+    await ask('lock table records')
     t.equal(outcome(await get(a, '/token', good)), '503 revocation_unavailable', 'without Postgres')
   })
   await untilCounted()

@@ -61,6 +61,10 @@ for (const bounds of [withPostgres, withEvictions]) {
   })
 }
 
+t.test(`no token is accepted after everyone was sent out (P1, P2), with ${describe(wide)}`, async t => {
+  expectNoViolation(t, { ...chained, everyone: 'greatest' }, wide)
+})
+
 const parts: [what: string, protocol: Protocol, bounds: Bounds][] = [
   ['the barrier', { ...chained, barrier: false }, wide],
   ['the check in every script', { ...chained, checks: false }, wide],
@@ -70,6 +74,7 @@ const parts: [what: string, protocol: Protocol, bounds: Bounds][] = [
   ['the record id', { ...chained, recordId: false }, withPostgres],
   ['the record of what will be marked', { ...chained, recordsMarks: false }, withPostgres],
   ['the note of what was evicted', { ...chained, notesEvictions: false }, withEvictions],
+  ['the rule that an instant of everyone is never replaced by an earlier one', { ...chained, everyone: 'last' }, wide],
   ['the rule that only the projector moves the marker', { ...chained, writersMove: true }, wide],
   [
     'the rule that the record is asked after the look-up', { ...chained, asking: { ...asking, asksAfter: false } }, wide

@@ -1,6 +1,6 @@
 import type { Protocol } from './protocol.ts'
 import {
-  changeRedis, changeState, idleProjector, isCommitted, noMarker, replaceAt,
+  addEntry, changeRedis, changeState, idleProjector, isCommitted, noMarker, replaceAt,
   type Log, type Redis, type State, type Step, type Projector
 } from './state.ts'
 
@@ -68,7 +68,7 @@ export function nextPosition ({ logouts }: State, { position, head }: Projector)
 }
 
 /** Returns Redis with the entry of the row at a position, if there is one. */
-export function writeRow (state: State, position: number): Redis {
+export function writeRow (state: State, position: number, protocol: Protocol): Redis {
   const row = state.logouts.findIndex(logout => isCommitted(logout) && logout.position === position)
-  return row < 0 ? state.redis : changeRedis(state.redis, { entries: state.redis.entries | 1 << row })
+  return row < 0 ? state.redis : changeRedis(state.redis, { entries: addEntry(state.redis.entries, row, protocol) })
 }

@@ -84,7 +84,7 @@ function writeNext (state: State, index: number, projector: Projector, protocol:
     marker.draft === 0 ? `the marker to ${projector.recordId}:${position}` : `its draft to position ${position}`
   const label =
     `${projectorName(index)} ${position > 0 ? `writes the entries up to position ${position} and ` : ''}moves ${moves}`
-  const redis = changeRedis(writeRow(state, position), { marker })
+  const redis = changeRedis(writeRow(state, position, protocol), { marker })
   return { label, state: changeState(withProjector(state, index, next), { redis }) }
 }
 

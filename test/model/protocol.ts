@@ -31,6 +31,12 @@ export interface Protocol {
   /** True if writers move the marker to their own position. */
   readonly writersMove: boolean
   /**
+   * Undefined: each logout ends one token, and has an entry of its own. Otherwise each ends everyone's tokens before an
+   * instant, and all share one entry, which holds the instant: the greatest that was written, or the one that was
+   * written last.
+   */
+  readonly everyone?: 'greatest' | 'last'
+  /**
    * The rules for asking the record about an answer whose marker is behind. Undefined if such an answer does not count.
    */
   readonly asking?: Asking

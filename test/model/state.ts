@@ -1,3 +1,5 @@
+import type { Protocol } from './protocol.ts'
+
 /**
  * A state of the model: Postgres, Redis, the logouts, the projectors and one replica that looks tokens up, all as small
  * numbers. One such replica stands for any number: it only ever deletes a marker, so what one of them accepts does not
@@ -127,6 +129,17 @@ export type Note = typeof notes[number]
 export const isCommitted = ({ phase }: Logout): boolean =>
   phase === 'committed' || phase === 'recorded' || phase === 'answered'
 export const has = (bits: number, index: number): boolean => (bits >> index & 1) === 1
+
+/**
+ * Returns the entries once that of a logout is written. An instant of everyone covers all earlier ones, which are those
+ * of the logouts that began before.
+ */
+export function addEntry (entries: number, index: number, { everyone }: Protocol): number {
+  if (everyone === undefined) return entries | 1 << index
+  const covered = (1 << index + 1) - 1
+  return everyone === 'greatest' ? entries | covered : covered
+}
+
 export function replaceAt<T> (items: readonly T[], index: number, item: T): T[] {
   const copy = items.slice()
   copy[index] = item

@@ -1,5 +1,7 @@
 import type { Protocol } from './protocol.ts'
-import { changeRedis, changeState, goneLogout, replaceAt, type Logout, type State, type Step } from './state.ts'
+import {
+  addEntry, changeRedis, changeState, goneLogout, replaceAt, type Logout, type State, type Step
+} from './state.ts'
 
 const name = (index: number) => `logout ${index + 1}`
 
@@ -49,7 +51,7 @@ function open (state: State, index: number): Step {
 }
 
 function write (state: State, index: number, { position }: Logout, protocol: Protocol): State {
-  const redis = changeRedis(state.redis, { entries: state.redis.entries | 1 << index })
+  const redis = changeRedis(state.redis, { entries: addEntry(state.redis.entries, index, protocol) })
   if (!protocol.writersMove || (redis.marker.recordId === state.record.id && redis.marker.position >= position)) {
     return changeState(state, { redis })
   }

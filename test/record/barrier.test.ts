@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { decodeJwt } from 'jose'
 import t, { type Test } from 'tap'
-import { appendRevocations } from '../../src/record/record.ts'
+import { appendRevocations } from '../../src/record/append.ts'
 import { projectorWaiting, query } from '../support/database.ts'
 import { signIn } from '../support/people.ts'
 import { expectNeverAccepted, logOutFor, startReplicas } from '../support/replicas.ts'

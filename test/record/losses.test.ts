@@ -4,12 +4,12 @@ import { createBlocklistEvents, type BlocklistEmitter, type Loss } from '../../s
 import { createRedisLosses } from '../../src/record/losses.ts'
 import type { RedisLosses } from '../../src/redis/health/watch.ts'
 import { createRedisProjection } from '../../src/record/redis-projection.ts'
-import { newDraft, projectionKeys } from '../../src/record/marker.ts'
+import { formatMarker, newDraft, projectionKeys } from '../../src/record/marker.ts'
 import { evictWhatEnds, ownRedis, type OwnRedis } from '../support/redis-server.ts'
 import { until } from '../support/wait.ts'
 
 const recordId = '00000000-0000-4000-8000-000000000001'
-const marker = `${recordId}:5`
+const marker = formatMarker({ recordId, position: 5 })
 const keys = projectionKeys('p:')
 
 interface Scene {

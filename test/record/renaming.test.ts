@@ -19,7 +19,7 @@ t.test('a record is marked under its present id, and never beyond its end (P2)',
   const { recordId } = await record.readHead()
   t.equal(await record.rename(recordId), true)
   t.equal(await record.willMark({ recordId, position: 1_000 }), false)
-  t.same(await query(app, 'select id from revocation_logs where marked >= 1000'), [])
+  t.same(await query(app, 'select id from records where marked >= 1000'), [])
   const present = await record.readHead()
   t.equal(await record.willMark({ ...present, position: 1_000 }), false, 'the record does not reach that far')
   await query(app, "select setval('revocations_position_seq', 1000)")

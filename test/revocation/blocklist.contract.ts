@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import type { Blocklist } from '../../src/revocation/blocklist.ts'
-import { entryEndsAt } from '../../src/entries/revocation.ts'
+import { entryEndsAt, everyoneRevocation, keyRevocation } from '../../src/entries/revocation.ts'
 import { issuedLately, nowSeconds } from '../support/tokens.ts'
 import { until } from '../support/wait.ts'
 
@@ -154,5 +154,58 @@ export async function testBlocklist (
     await t.rejects(async () => await blocklist.isRevoked(issuedLately('a')))
     await t.rejects(async () => { await blocklist.revoke([token('a')]) })
     await t.rejects(async () => { await blocklist.ping() })
+  })
+}
+
+/**
+ * Tests the contract of a blocklist of the service, in which signing keys, and everyone's tokens, can be revoked.
+ */
+export async function testRevocationsOfAll (
+  t: Test,
+  make: (t: Test) => Promise<Pick<BlocklistUnderTest, 'blocklist'>>
+): Promise<void> {
+  const subjects = [undefined, ...Array.from({ length: 20 }, (_, index) => `user-${index}`)]
+  const claims = (sub: string | undefined, authTime: number | undefined) => ({
+    ...issuedLately('a', 's'),
+    ...sub !== undefined && { sub },
+    ...authTime !== undefined && { auth_time: authTime }
+  })
+  /** Returns the answers for tokens of every shard. They must be the same. */
+  async function ask ({ blocklist }: Pick<BlocklistUnderTest, 'blocklist'>, authTime?: number, kid?: string) {
+    const answers = subjects.map(async sub => await blocklist.isRevoked(claims(sub, authTime), kid))
+    const different = new Set(await Promise.all(answers))
+    return different.size === 1 ? [...different][0] : 'different'
+  }
+
+  await t.test('refuses everyone who proved the password before an instant, which never moves back', async t => {
+    const made = await make(t)
+    t.equal(await ask(made), false)
+    await made.blocklist.revoke([everyoneRevocation(1_000)])
+    t.same([await ask(made), await ask(made, 999), await ask(made, 1_000)], [true, true, false])
+    await made.blocklist.revoke([everyoneRevocation(900)])
+    t.same([await ask(made, 999), await ask(made, 1_000)], [true, false])
+    await made.blocklist.revoke([everyoneRevocation(900), everyoneRevocation(2_000), everyoneRevocation(1_500)])
+    t.same([await ask(made, 1_999), await ask(made, 2_000)], [true, false])
+  })
+
+  await t.test('refuses every token of a signing key once that was revoked, without an end', async t => {
+    const made = await make(t)
+    await made.blocklist.revoke([keyRevocation('one-key')])
+    t.same([await ask(made, 1, 'one-key'), await ask(made, 1, 'another'), await ask(made, 1)], [true, false, false])
+    await made.blocklist.revoke([keyRevocation('one-key'), token('x')])
+    t.equal(await ask(made, 1, 'one-key'), true)
+    t.equal(await made.blocklist.isRevoked({ ...claims('user-1', 1), jti: 'one-key', sid: 'one-key' }), false)
+  })
+
+  await t.test('refuses mistakes in revocations of keys and of everyone', async t => {
+    const { blocklist } = await make(t)
+    for (const wrong of [
+      { ...keyRevocation('k'), expiresAt: nowSeconds() },
+      { ...everyoneRevocation(1), expiresAt: nowSeconds() },
+      everyoneRevocation(1.5),
+      everyoneRevocation(NaN),
+      everyoneRevocation(-1),
+      { ...everyoneRevocation(1), issuedBefore: undefined }
+    ]) await t.rejects(blocklist.revoke([wrong]), TypeError, JSON.stringify(wrong))
   })
 }

@@ -5,8 +5,9 @@ import { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
 import { createRedisBlocklist } from '../../src/revocation/public-blocklist.ts'
 import { createRedisConnection } from '../../src/redis/connection.ts'
 import { entryEndsAt, entryKey } from '../../src/entries/revocation.ts'
+import { formatMarker } from '../../src/record/marker.ts'
 import { redisUrl, scratchPrefix } from '../support/services.ts'
-import { testBlocklist, type BlocklistUnderTest } from './blocklist.contract.ts'
+import { testRevocationsOfAll, testBlocklist, type BlocklistUnderTest } from './blocklist.contract.ts'
 
 const leewaySeconds = 2
 
@@ -30,6 +31,10 @@ t.test('the blocklist in memory keeps the contract of a blocklist', t => testBlo
   const blocklist = createMemoryBlocklist({ leewaySeconds })
   return { blocklist, countEntries: async () => blocklist.size }
 }))
+
+t.test('the blocklist in memory revokes keys and everyone', t => testRevocationsOfAll(t, async () => ({
+  blocklist: createMemoryBlocklist({ leewaySeconds })
+})))
 
 t.test('the blocklist in Redis keeps the contract of a blocklist', t => testBlocklist(t, leewaySeconds, redisBlocklist))
 
@@ -99,7 +104,8 @@ t.test('the embedded blocklist is rebuilt after the clock was ahead and entries 
   const recordId = '00000000-0000-4000-8000-000000000001'
   async function rebuild (): Promise<void> {
     await projection.begin(recordId, 'claim')
-    await projection.advance('claim', `${recordId}:1`, [{ scope: 'token', id: 'a', expiresAt: 1_600 }])
+    const marker = formatMarker({ recordId, position: 1 })
+    await projection.advance('claim', marker, [{ scope: 'token', id: 'a', expiresAt: 1_600 }])
   }
   await rebuild()
   t.equal(await blocklist.isRevoked({ jti: 'a' }), true)

@@ -122,7 +122,8 @@ t.test('users delete their own account with DELETE /me', t => onEachStorage(t, a
     t.equal((await remove(other, password)).statusCode, 204)
     expectError(t, await remove(mine, password), 401, 'token_revoked', 'it had ended before')
     const claims = decodeJwt<AccessTokenClaims>(other.access_token)
-    const header = { alg: 'EdDSA', kid: app.keyRing.signingKey.kid, typ: 'at+jwt' }
+    const { kid, privateKey } = await app.keyRing.getSigningKey()
+    const header = { alg: 'EdDSA', kid, typ: 'at+jwt' }
     const forged = forge(header, claims, ed25519(strangersKey))
     expectError(t, await send(app, 'DELETE /me', { token: forged, body: { password } }), 401, 'invalid_token')
     const unknown = await issueToken(app, { userId: randomUUID(), sessionId: randomUUID() })
@@ -130,7 +131,7 @@ t.test('users delete their own account with DELETE /me', t => onEachStorage(t, a
     expectError(t, asUnknown, 401, 'invalid_token')
     const expired = await new SignJWT({ ...claims, exp: nowSeconds() - 60 })
       .setProtectedHeader(header)
-      .sign(app.keyRing.signingKey.privateKey)
+      .sign(privateKey)
     expectError(t, await send(app, 'DELETE /me', { token: expired, body: { password } }), 401, 'token_expired')
     expectError(t, await send(app, 'POST /login', { body: { username, password } }), 401, 'invalid_credentials')
   })

@@ -58,7 +58,8 @@ const exampleBodies = {
   },
   'administration-setRole': { role: 'user' },
   'administration-setStatus': { status: 'active' },
-  'administration-revoke': { sid: '00000000-0000-0000-0000-000000000000' }
+  'administration-revoke': { sid: '00000000-0000-0000-0000-000000000000' },
+  'administration-retireKey': { compromised: false }
 }
 
 t.test('the documentation page works without edits of JSON, including the logout', async t => {

@@ -3,8 +3,8 @@ import type { FastifyInstance } from 'fastify'
 import { SignJWT, decodeJwt } from 'jose'
 import t from 'tap'
 import { loadConfig } from '../../src/config.ts'
-import { createKeyEncryption } from '../../src/tokens/key-encryption.ts'
-import { createKeyRepository } from '../../src/tokens/key-repository.ts'
+import { createKeyEncryption } from '../../src/keys/key-encryption.ts'
+import { listKeys } from '../../src/keys/key-repository.ts'
 import { build, buildUnready, issuer, onEachStorage, serversEnv } from '../support/app.ts'
 import { issueToken, signUp } from '../support/people.ts'
 import { get, logOut, send } from '../support/requests.ts'
@@ -57,7 +57,7 @@ t.test('every wrong variant of a token of the service is a 401 that names the er
   const app = await build(t, await serversEnv(t))
   const ada = await signUp(app, 'ada')
   const sign = await ourSigner(app)
-  const header = { alg: 'EdDSA', kid: app.keyRing.signingKey.kid, typ: 'at+jwt' }
+  const header = { alg: 'EdDSA', kid: (await app.keyRing.getSigningKey()).kid, typ: 'at+jwt' }
   const claims = goodClaims(issuer)
   const right = await get(app, '/token', forge(header, claims, sign))
   t.equal(right.statusCode, 200, 'the tokens of this test are right but for what is made wrong')
@@ -73,7 +73,7 @@ t.test('every wrong variant of a token of the service is a 401 that names the er
     {
       name: 'our public key as a secret',
       code: 'invalid_token',
-      value: `Bearer ${forge({ ...header, alg: 'HS256' }, claims, hs256(String(app.keyRing.publicKeyPem(header.kid))))}`
+      value: `Bearer ${forge({ ...header, alg: 'HS256' }, claims, hs256(String(app.keyRing.findAny(header.kid)?.pem)))}`
     },
     { name: 'unsigned', code: 'invalid_token', value: `Bearer ${forge({ ...header, alg: 'none' }, claims, () => '')}` }
   ]
@@ -113,7 +113,7 @@ t.test('the settings for lifetime, audience and leeway apply to tokens', async t
   t.equal(Number(claims.exp) - Number(claims.iat), 60)
   t.equal((await get(app, '/token', ada.token)).statusCode, 200)
 
-  const key = app.keyRing.signingKey
+  const key = await app.keyRing.getSigningKey()
   const expiredSince = (seconds: number) =>
     new SignJWT({ ...goodClaims(issuer), aud: 'the-api', exp: nowSeconds() - seconds })
       .setProtectedHeader({ alg: 'EdDSA', kid: key.kid, typ: 'at+jwt' })
@@ -157,7 +157,7 @@ function wrongTokensOfOurs (
 
 /** Signs as the service does. Its key cannot be exported, so the test reads it from the database. */
 async function ourSigner (app: FastifyInstance): Promise<(input: string) => Buffer> {
-  const stored = await createKeyRepository(app.database).findActive()
+  const stored = (await app.database.run(listKeys)).find(({ state }) => state === 'active')
   if (stored === undefined) throw new Error('There is no key.')
   const key = await createKeyEncryption(app.keyEncryptionSecret).decrypt(stored.kid, stored.encryptedPrivateJwk)
   return ed25519(createPrivateKey({ key: key as Record<string, string>, format: 'jwk' }))

@@ -55,11 +55,12 @@ t.test('GET /.well-known/jwks.json answers the public key', async t => {
   const app = await build(t, await serversEnv(t))
   const answer = await get(app, '/.well-known/jwks.json')
   t.equal(answer.statusCode, 200)
-  t.equal(answer.headers['cache-control'], 'public, max-age=300')
+  t.match(answer.headers['cache-control'], /^public, max-age=(300|29\d)$/)
   const { keys } = answer.json()
-  t.equal(keys.length, 1)
+  t.equal(keys.length, 2, 'the key that signs, and the next one')
   t.same(Object.keys(keys[0]).sort(), ['alg', 'crv', 'kid', 'kty', 'use', 'x'], 'no private member')
-  t.match(keys[0], { kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA', use: 'sig', kid: app.keyRing.signingKey.kid })
+  const { kid } = await app.keyRing.getSigningKey()
+  t.match(keys[0], { kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA', use: 'sig', kid })
 
   await t.test('another JOSE library verifies tokens of the service with the published key', async t => {
     const address = await app.listen({ port: 0 })

@@ -18,9 +18,9 @@ export function breakBlocklist (app: FastifyInstance): () => void {
 export async function holdProjector (app: FastifyInstance): Promise<() => Promise<void>> {
   await query(
     app,
-    "update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
+    "update projector_lease set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
   )
-  return async () => { await query(app, "update revocation_tail set held_until = 'epoch'") }
+  return async () => { await query(app, "update projector_lease set held_until = 'epoch'") }
 }
 
 /** Runs work, and returns the revocations that were written meanwhile: one array for each call of the blocklist. */

@@ -1,8 +1,9 @@
 import t from 'tap'
+import { formatMarker } from '../../src/record/marker.ts'
 import { createMarkerCheck } from '../../src/trust/marker-check.ts'
 
 const recordId = '00000000-0000-4000-8000-000000000001'
-const marker = (position: number) => `${recordId}:${position}`
+const marker = (position: number) => formatMarker({ recordId, position })
 const pollMs = 900
 
 /** A check that trusts a marker at 5, and a record whose head is at 6 from now on. */
@@ -86,8 +87,8 @@ t.test('a record that got another id is compared anew, and no look-up from befor
   const early = judge.look()
   judge.learn({ recordId: renamed, position: 6, marked: 6 }, judge.ask())
   t.equal(judge.isWaiting, true)
-  t.ok(judge.findFlaw(early, `${renamed}:6`))
-  t.equal(judge.findFlaw(judge.look(), `${renamed}:6`), undefined)
+  t.ok(judge.findFlaw(early, formatMarker({ recordId: renamed, position: 6 })))
+  t.equal(judge.findFlaw(judge.look(), formatMarker({ recordId: renamed, position: 6 })), undefined)
 })
 
 t.test('a marker that waits has to reach the lowest head that was read, since a restore may have lost it', async t => {

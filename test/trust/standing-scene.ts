@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { formatMarker } from '../../src/record/marker.ts'
 import { createHeadPoll } from '../../src/trust/head-poll.ts'
 import { createStanding, type Standing } from '../../src/trust/standing.ts'
 import type { Head } from '../../src/record/record.ts'
@@ -7,7 +8,7 @@ import { until } from '../support/wait.ts'
 
 export const ours = '00000000-0000-4000-8000-000000000001'
 export const theirs = '00000000-0000-4000-8000-000000000002'
-export const at = (position: number, recordId = ours) => `${recordId}:${position}`
+export const at = (position: number, recordId = ours) => formatMarker({ recordId, position })
 
 export interface StandingScene {
   standing: Standing

@@ -24,7 +24,7 @@ import { print } from '../terminal.ts'
 export async function printConfigCheck (): Promise<void> {
   const env = readEnv()
   const { config, settings, mistakes } = checkConfig(env)
-  if (config === undefined) throw new CommandError(...mistakes)
+  if (config === undefined) throw new CommandError(mistakes)
   for (const line of describeSettings(settings, env)) print(line)
   print('')
   if (config.storage.kind === 'servers') await reachServers(forCommand(config), config.storage)
@@ -76,7 +76,7 @@ async function reachServers (config: Config, storage: Storage & { kind: 'servers
   failures.push(
     ...clockFlaws(clocks.compare(), config.clocks.leewaySeconds).map(flaw => describeFlaw(flaw, storage.redis))
   )
-  if (failures.length > 0) throw new CommandError(...failures)
+  if (failures.length > 0) throw new CommandError(failures)
 }
 
 function describePostgres ({ pendingMigrations }: PostgresFindings, url: string): string {
@@ -108,7 +108,7 @@ async function reachRedis (
       await Promise.all(connections.servers().map(server => auditRedis({ ...server, prefix, clocks, ...ours })))
     ).flat()
     const refused = flaws.filter(flaw => !isAcknowledged(flaw, noevictionAcknowledged))
-    if (refused.length > 0) throw new CommandError(...refused.map(flaw => describeFlaw(flaw, topology)))
+    if (refused.length > 0) throw new CommandError(refused.map(flaw => describeFlaw(flaw, topology)))
     return `Redis at ${describeTopology(topology)} can be reached, and is fit for a blocklist.`
   } catch (cause) {
     if (cause instanceof CommandError || cause instanceof StartupError) throw cause

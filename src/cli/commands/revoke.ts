@@ -2,21 +2,32 @@ import type { RevocationOutcome, RevocationRequest } from '../../administration/
 import { parseUuid } from '../../input/uuid.ts'
 import type { TokenOrId } from '../arguments.ts'
 import { findUser, unknownUser } from './find-user.ts'
+import { confirm } from '../confirm.ts'
 import { CommandError, orNotFound } from '../failure.ts'
 import { withApp, withAppToEnd, type App } from '../open-app.ts'
 import { print } from '../terminal.ts'
 
-/** The target of `signout revoke`. Exactly one of the first three properties is set. */
+/** The target of `signout revoke`. Exactly one of the first four properties is set. */
 export interface Target {
   user: string | undefined
   session: string | undefined
   token: TokenOrId | undefined
+  everyone: boolean
   expiresAt: number | undefined
+  /** With `everyone`. */
+  reason: string | undefined
+}
+
+export interface RevokeSettings {
+  isDryRun: boolean
+  /** True if nothing has to be asked. */
+  isConfirmed: boolean
 }
 
 /** Revokes a target, or prints what would be revoked. */
-export async function revoke (target: Target, isDryRun: boolean): Promise<void> {
+export async function revoke (target: Target, { isDryRun, isConfirmed }: RevokeSettings): Promise<void> {
   const open = isDryRun ? withApp : withAppToEnd
+  if (target.everyone && !isDryRun && !isConfirmed) await confirm('End all sessions of all users?')
   await open(async app => {
     const { request, nothing, unknown } = await toRequest(app, target)
     const { preview, revoke } = app.revocationRequests
@@ -35,7 +46,9 @@ interface NamedRequest {
   unknown: string
 }
 
-async function toRequest (app: App, { user: text, session, token, expiresAt }: Target): Promise<NamedRequest> {
+async function toRequest (app: App, target: Target): Promise<NamedRequest> {
+  const { user: text, session, token, everyone, expiresAt, reason } = target
+  if (everyone) return { request: { everyone, reason }, nothing: '', unknown: '' }
   if (token !== undefined) {
     return { request: { ...token, expiresAt }, nothing: 'The token has ended', unknown: 'There is no such token.' }
   }
@@ -63,8 +76,9 @@ async function toRequest (app: App, { user: text, session, token, expiresAt }: T
   throw new CommandError(unknown)
 }
 
-function describeOutcome ({ tokens, sessions }: RevocationOutcome, isDryRun: boolean): string[] {
+function describeOutcome ({ tokens, sessions, everyone }: RevocationOutcome, isDryRun: boolean): string[] {
   return [
+    ...everyone === undefined ? [] : [describeEveryone(everyone, isDryRun)],
     ...tokens.map(jti =>
       isDryRun
         ? `Would revoke the token ${jti}. Its session would go on.`
@@ -72,4 +86,9 @@ function describeOutcome ({ tokens, sessions }: RevocationOutcome, isDryRun: boo
     ),
     ...sessions.map(sid => `${isDryRun ? 'Would end' : 'Ended'} the session ${sid}.`)
   ]
+}
+
+function describeEveryone ({ sessions, users }: NonNullable<RevocationOutcome['everyone']>, isDryRun: boolean): string {
+  const which = sessions === null ? 'every session' : `every session: ${sessions} of ${users} users`
+  return isDryRun ? `Would end ${which}.` : `Ended ${which}.`
 }

@@ -10,7 +10,6 @@ import { deepestCause, isOutage } from './outage.ts'
 import { applyMigrations, countPendingMigrations } from '../migrator.ts'
 import { createPool, deadlineSettings, openPool } from './pool.ts'
 import { createPostgresTransaction } from './transaction.ts'
-import { recordIds } from '../tables.ts'
 
 export interface PostgresOptions {
   /** `postgres://` or `postgresql://` */
@@ -95,14 +94,19 @@ export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Pr
 
 async function inspect (db: Drizzle): Promise<PostgresFindings> {
   const pendingMigrations = await countPendingMigrations(db)
-  const {
-    rows: [record]
-  } = (await db.execute(sql`select to_regclass('revocation_logs') is not null as exists`)) as {
-    rows: Array<{ exists: boolean }>
-  }
-  const logs = record?.exists === true ? await db.select({ id: recordIds.id }).from(recordIds) : []
+  // Before the migrations, the table may have the name that it had in the release before.
+  const { rows: [record] } = (await db.execute(
+    sql`select coalesce(to_regclass('records'), to_regclass('revocation_logs'))::text as name`
+  )) as { rows: Array<{ name: string | null }> }
+  const table = record?.name ?? undefined
+  const ids = table === undefined ? [] : await readIds(db, table)
   const clock = await readClockOf(async () => (await readClock(db)).getTime(), () => performance.now())
-  return { pendingMigrations, recordIds: logs.map(({ id }) => id), clock, isReadOnly: await readReadOnly(db) }
+  return { pendingMigrations, recordIds: ids, clock, isReadOnly: await readReadOnly(db) }
+}
+
+async function readIds (db: Drizzle, table: string): Promise<string[]> {
+  const { rows } = (await db.execute(sql`select id from ${sql.identifier(table)}`)) as { rows: Array<{ id: string }> }
+  return rows.map(({ id }) => id)
 }
 
 /**

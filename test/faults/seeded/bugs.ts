@@ -47,7 +47,7 @@ export const bugs: Bug[] = [
   shards.blocklist.revoke = async revocations => {
     await revoke(revocations)
     const { recordId, position } = await record.readHead()
-    await connections.shards[0].link.run(redis => redis.set(prefix + 'marker', recordId + ':' + position))
+    await connections.shards[0].link.run(redis => redis.set(prefix + 'marker', 'v2:' + recordId + ':' + position))
   }`
     },
     schedule: 'Redis forgets everything, and somebody logs out before the projector comes',

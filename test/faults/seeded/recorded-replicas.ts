@@ -115,7 +115,7 @@ export async function startRecordedReplicas (
     },
     async leaveSecondBehind () {
       await database.query(
-        "update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
+        "update projector_lease set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
       )
       const old = await ownRedis(t)
       // Without the note: a real old primary has a note of its own, and this server has just started.

@@ -57,13 +57,13 @@ export const schedules = {
       confirm(await replicas.logOut(first))
       // A replica that has died still holds the lease.
       await replicas.sql(
-        "update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
+        "update projector_lease set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
       )
       await sleep(300)
       await replicas.redis.admin.flushall()
       confirm(await replicas.logOutWithRefreshToken(second))
       await replicas.use(first)
-      await replicas.sql("update revocation_tail set held_until = 'epoch'")
+      await replicas.sql("update projector_lease set held_until = 'epoch'")
       await replicas.recover()
       await replicas.use(first)
     }
@@ -136,9 +136,9 @@ export const schedules = {
       confirm(await replicas.logOut(first))
       await until('the marker is there', () => isMarked(replicas))
       await replicas.sql(
-        "update revocation_tail set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
+        "update projector_lease set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
       )
-      const position = (await replicas.redis.admin.get(replicas.marker))?.split(':')[1]
+      const position = (await replicas.redis.admin.get(replicas.marker))?.split(':').at(-1)
       await replicas.redis.admin.flushall()
       await replicas.redis.admin.set(replicas.marker, `draft-${randomUUID()}/${randomUUID()}:${position}`)
       confirm(await replicas.logOutWithRefreshToken(second))
@@ -157,7 +157,7 @@ export const schedules = {
       await until('the old primary is trusted', async () => await replicas.askSecondReadiness() === 'ok')
       await replicas.sql('delete from revocations')
       await replicas.sql('alter sequence revocations_position_seq restart')
-      await replicas.sql('update revocation_logs set marked = 0')
+      await replicas.sql('update records set marked = 0')
       for (const tokens of [leaving, ...others]) confirm(await replicas.logOut(tokens))
       await until('the marker is found to be behind', async () => await replicas.askSecondReadiness() !== 'ok')
       await replicas.use(leaving)

@@ -56,6 +56,7 @@ const statuses: Record<string, number> = {
   not_found: 404,
   username_taken: 409,
   last_admin: 409,
+  key_not_ready: 409,
   payload_too_large: 413,
   unsupported_media_type: 415,
   too_many_requests: 429,

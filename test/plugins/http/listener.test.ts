@@ -161,21 +161,21 @@ async function expectProtectiveHeaders (t: Test, listeners: Listeners): Promise<
     }
   }
   for (const [url, status, cacheControl] of [
-    [`${service}/health/ready`, 200, 'no-store'],
-    [`${service}/me`, 401, 'no-store'],
-    [`${service}/nowhere`, 404, 'no-store'],
-    [`${service}/users/${'x'.repeat(300)}/sessions`, 400, 'no-store'],
-    [`${service}/docs/static/nothing`, 404, 'no-store'],
-    [`${metrics}/metrics`, 200, 'no-store'],
-    [`${metrics}/nowhere`, 404, 'no-store'],
-    [`${standIn}/health/live`, 200, 'no-store'],
-    [`${standIn}/me`, 503, 'no-store'],
-    [`${service}/.well-known/jwks.json`, 200, 'public, max-age=300'],
-    [`${service}/docs/static/swagger-ui.css`, 200, 'public, max-age=0']
+    [`${service}/health/ready`, 200, /^no-store$/],
+    [`${service}/me`, 401, /^no-store$/],
+    [`${service}/nowhere`, 404, /^no-store$/],
+    [`${service}/users/${'x'.repeat(300)}/sessions`, 400, /^no-store$/],
+    [`${service}/docs/static/nothing`, 404, /^no-store$/],
+    [`${metrics}/metrics`, 200, /^no-store$/],
+    [`${metrics}/nowhere`, 404, /^no-store$/],
+    [`${standIn}/health/live`, 200, /^no-store$/],
+    [`${standIn}/me`, 503, /^no-store$/],
+    [`${service}/.well-known/jwks.json`, 200, /^public, max-age=(300|2\d\d)$/],
+    [`${service}/docs/static/swagger-ui.css`, 200, /^public, max-age=0$/]
   ] as const) {
     const { status: answered, headers } = await fetch(url)
     t.equal(answered, status, url)
-    t.equal(headers.get('cache-control'), cacheControl, url)
+    t.match(headers.get('cache-control'), cacheControl, url)
     t.equal(headers.get('x-content-type-options'), 'nosniff', url)
   }
 }

@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { openRedis } from '../../../src/redis/open-redis.ts'
 import { createBlocklistEvents } from '../../../src/events/blocklist-events.ts'
+import { formatMarker, newDraft } from '../../../src/record/marker.ts'
 import { createShards, type Shards } from '../../../src/blocklist/shards.ts'
 import type { Blocklist } from '../../../src/revocation/blocklist.ts'
-import { testBlocklist, type BlocklistUnderTest } from '../../revocation/blocklist.contract.ts'
+import { testRevocationsOfAll, testBlocklist, type BlocklistUnderTest } from '../../revocation/blocklist.contract.ts'
 import { startCluster, type RedisCluster } from '../../support/redis-cluster.ts'
 import { redisServer, infoOf } from '../../support/redis-group.ts'
 import { randomName } from '../../support/services.ts'
@@ -39,7 +40,7 @@ async function open (t: Test, cluster: RedisCluster): Promise<Opened> {
   })
   t.teardown(() => { shards.stop() })
   for (const { projection } of shards.projections) {
-    await projection.advance(await projection.begin(head.recordId, `draft-${randomUUID()}:0`), `${head.recordId}:0`, [])
+    await projection.advance(await projection.begin(head.recordId, newDraft(head.recordId)), formatMarker(head), [])
   }
   shards.start()
   await until('it is trusted', () => shards.blocklist.ping().then(() => true, () => false))
@@ -67,6 +68,7 @@ const skip = redisServer === undefined ? 'servers in containers cannot reach eac
 t.test('the blocklist in a Redis cluster keeps the contract of a blocklist', { skip }, async t => {
   const cluster = await startCluster(t)
   await testBlocklist(t, leewaySeconds, t => open(t, cluster))
+  await testRevocationsOfAll(t, t => open(t, cluster))
 
   await t.test('a revocation goes to the hash tag of its subject, or to every tag if its subject is unknown', async t => {
     const { blocklist, prefix } = await open(t, cluster)

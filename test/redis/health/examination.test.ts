@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { createClocks } from '../../../src/clocks/clocks.ts'
 import { loadConfig } from '../../../src/config.ts'
 import { clockFlaws } from '../../../src/redis/health/auditor.ts'
-import { newDraft, projectionKeys } from '../../../src/record/marker.ts'
+import { formatMarker, newDraft, projectionKeys } from '../../../src/record/marker.ts'
 import { createOwnershipCheck } from '../../../src/record/ownership.ts'
 import { createRedisConnection } from '../../../src/redis/connection.ts'
 import { shardPrefix } from '../../../src/redis/connections.ts'
@@ -159,7 +159,9 @@ t.test('a marker or draft of another record is a flaw, and one under any name of
   t.same(await audit(), [])
   for (const [marker, flaws] of [
     [`${ids[0]}:7`, []],
-    [`${ids[1]}:7`, []],
+    [formatMarker({ recordId: String(ids[1]), position: 7 }), []],
+    [`v9:${ids[1]}:7`, []],
+    [`v9:${randomUUID()}:7`, ['foreign_record']],
     [newDraft(String(ids[1])), []],
     [`${randomUUID()}:7`, ['foreign_record']],
     [newDraft(randomUUID()), ['foreign_record']]

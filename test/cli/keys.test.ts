@@ -1,0 +1,69 @@
+import { decodeProtectedHeader } from 'jose'
+import t from 'tap'
+import { build, serversEnv } from '../support/app.ts'
+import { fail, signout, succeed } from '../support/cli.ts'
+import { query } from '../support/database.ts'
+import { signIn, signUp } from '../support/people.ts'
+import { get } from '../support/requests.ts'
+import { isAccepted, refusals } from '../support/sessions.ts'
+import { until } from '../support/wait.ts'
+
+const refreshes = { access: 'token_revoked', refresh: undefined }
+
+interface ShownKey { kid: string, state: string, algorithm: string }
+
+t.test('signing keys are listed, rotated and retired by command while the service runs (P1)', async t => {
+  const env = await serversEnv(t)
+  const app = await build(t, env)
+  const { username, pair } = await signUp(app)
+  const run = async (...args: string[]) =>
+    JSON.parse(await succeed(t, ['keys', ...args, '--json'], { env })) as ShownKey[]
+  const kidOf = (keys: ShownKey[], state: string) => keys.find(key => key.state === state)?.kid
+  const before = await run('list')
+  t.equal(kidOf(before, 'active'), decodeProtectedHeader(pair.access_token).kid)
+  t.match(
+    await succeed(t, ['keys', 'list'], { env }),
+    /^KID +ALGORITHM +STATE +CREATED +SIGNS SINCE +VERIFIES UNTIL\n.{43} {2}EdDSA +(active|spare) /
+  )
+  t.match(await fail(t, 1, ['keys', 'rotate'], { env }), 'published too recently')
+  await query(app, "update signing_keys set created_at = created_at - interval '301 seconds'")
+  const after = await run('rotate')
+  t.equal(kidOf(after, 'active'), kidOf(before, 'spare'))
+  t.ok(await isAccepted(app, pair))
+  t.equal(decodeProtectedHeader((await signIn(app, username)).access_token).kid, kidOf(before, 'spare'))
+
+  const old = String(kidOf(before, 'active'))
+  t.match(await fail(t, 1, ['keys', 'retire', 'unknown'], { env }), /^There is no key unknown: signout keys list/)
+  t.equal(kidOf(await run('retire', old, '--compromised'), 'compromised'), old)
+  t.same(await refusals(app, pair), refreshes, 'the client refreshes')
+})
+
+t.test('a compromised key that is retired while Redis is down exits with 3, and is refused when it is back', async t => {
+  const env = await serversEnv(t)
+  const app = await build(t, env)
+  const { pair } = await signUp(app)
+  const kid = String(decodeProtectedHeader(pair.access_token).kid)
+  const { code, stderr } = await signout(t, ['keys', 'retire', kid, '--compromised'], {
+    env: { ...env, REDIS_URL: 'redis://127.0.0.1:1' }
+  })
+  t.equal(code, 3)
+  t.match(stderr, /^signout: The revocation is recorded, and takes effect automatically when Redis returns\./)
+  await until('it is in effect', async () => (await get(app, '/token', pair.access_token)).statusCode === 401)
+})
+
+t.test('revoke --everyone ends all sessions, and says how many (P1)', async t => {
+  const env = await serversEnv(t)
+  const app = await build(t, env)
+  const [one, other] = [await signUp(app), await signUp(app)]
+  await signIn(app, one.username)
+  const args = ['revoke', '--everyone', '--reason', 'A test of an incident']
+  t.equal(await succeed(t, [...args, '--dry-run'], { env }), 'Would end every session: 3 of 2 users.\n')
+  t.ok(await isAccepted(app, one.pair))
+  t.equal(await succeed(t, [...args, '--yes'], { env }), 'Ended every session: 3 of 2 users.\n')
+  for (const { pair } of [one, other]) t.notOk(await isAccepted(app, pair))
+  const refused = await fail(t, 1, ['revoke', '--everyone', '--reason', ' ', '--yes'], { env })
+  t.match(refused, 'one line of up to 500 characters')
+  t.match(await query(app, "select details from security_events where type = 'everyone_out'"), [
+    { details: { by: 'operator', reason: 'A test of an incident' } }
+  ])
+})

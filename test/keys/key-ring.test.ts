@@ -1,0 +1,174 @@
+import { sql, type SQL } from 'drizzle-orm'
+import t, { type Test } from 'tap'
+import type { Database } from '../../src/db/database.ts'
+import { openEmbedded } from '../../src/db/embedded/embedded.ts'
+import { openPostgres } from '../../src/db/postgres/postgres.ts'
+import { signingKeys } from '../../src/db/tables.ts'
+import { createKeyEncryption } from '../../src/keys/key-encryption.ts'
+import { activate, listKeys, markCompromised, retire } from '../../src/keys/key-repository.ts'
+import { openKeyRing, type KeyRing, type KeyRingOptions } from '../../src/keys/key-ring.ts'
+import { embeddedEnv, secret } from '../support/app.ts'
+import { databaseOfTest } from '../support/services.ts'
+import { copyPostgresTemplate } from '../support/templates.ts'
+
+const databases: Record<string, Database> = {
+  embedded: await openEmbedded((await embeddedEnv(t))['DATA_DIR']),
+  Postgres: await openPostgres({ url: await databaseOfTest(t, copyPostgresTemplate), deadlineMs: 2_000 })
+}
+t.teardown(() => Promise.all(Object.values(databases).map(database => database.close())))
+
+function open (database: Database, changes: Partial<KeyRingOptions> = {}): Promise<KeyRing> {
+  return openKeyRing({
+    database,
+    encryption: createKeyEncryption(secret),
+    algorithm: 'EdDSA',
+    tokenLifetimeSeconds: 60,
+    sessionMaxAgeSeconds: 3_600,
+    jwksMaxAgeSeconds: 300,
+    ...changes
+  })
+}
+
+/** Retires the key that signs, and lets the spare one sign. */
+async function rotate (database: Database, change = (kid: string) => database.run(db => retire(db, kid, 60))) {
+  const keys = await database.run(listKeys)
+  const [active, spare] = ['active', 'spare'].map(state => keys.find(key => key.state === state)?.kid ?? '')
+  await change(String(active))
+  await database.run(db => activate(db, String(spare)))
+  return { before: String(active), after: String(spare) }
+}
+
+/** Runs a test on each database, with no signing key in it. */
+async function onEachDatabase (t: Test, test: (t: Test, database: Database) => Promise<void>): Promise<void> {
+  for (const [name, database] of Object.entries(databases)) {
+    await t.test(name, async t => {
+      await database.run(db => db.delete(signingKeys))
+      await test(t, database)
+    })
+  }
+}
+
+t.test('the signing key is created once, and its private key is unreadable in the database', t => onEachDatabase(t, async (t, database) => {
+  const [first, second] = [await open(database), await open(database)]
+  const { kid } = await first.getSigningKey()
+  t.equal((await second.getSigningKey()).kid, kid)
+  t.match(first.find(kid), { pem: /^-----BEGIN PUBLIC KEY-----/, algorithm: 'EdDSA' })
+  for (const unknown of [undefined, ['x'], 1]) t.equal(first.find(unknown), undefined)
+  for (const unknown of ['another', '__proto__']) t.equal(first.findAny(unknown), undefined)
+
+  const keys = await database.run(listKeys)
+  t.same(keys.map(({ state }) => state).sort(), ['active', 'spare'])
+  t.same(first.jwks.keys.map(key => key.kid).sort(), keys.map(key => key.kid).sort(), 'the spare one is published')
+  for (const { encryptedPrivateJwk: text } of keys) {
+    t.match(text, /^[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+$/)
+    const header = JSON.parse(Buffer.from(String(text.split('.')[0]), 'base64url').toString())
+    t.match(header, { alg: 'dir', enc: 'A256GCM' }, 'AES-256-GCM')
+  }
+  const row = JSON.stringify(await database.run(db => db.execute(sql`select * from signing_keys`)))
+  t.notMatch(row, '"d"', 'no private member of a JWK')
+  await database.run(db => db.delete(signingKeys).where(sql`state = 'spare'`))
+  await t.rejects(open(database, { encryption: createKeyEncryption('another secret that is long enough') }), {
+    name: 'StartupError',
+    message: /^KEY_ENCRYPTION_SECRET /
+  })
+  t.equal((await database.run(listKeys)).length, 1, 'and it has added no key that the others cannot read')
+}))
+
+t.test('replicas that start at the same instant all have the same keys', t => onEachDatabase(t, async (t, database) => {
+  const rings = await Promise.all(Array.from({ length: 10 }, () => open(database)))
+  const signing = await Promise.all(rings.map(ring => ring.getSigningKey()))
+  t.equal(new Set(signing.map(({ kid }) => kid)).size, 1)
+  const rows = await database.run(db => db.select().from(signingKeys))
+  t.equal(rows.length, 2, 'and there is no other')
+}))
+
+t.test('a ring follows a rotation: the next key signs, and the one before verifies', t => onEachDatabase(t, async (t, database) => {
+  const ring = await open(database)
+  const { before, after } = await rotate(database)
+  t.equal((await ring.getSigningKey()).kid, after, 'at once')
+  for (const kid of [before, after]) t.match(ring.find(kid), { algorithm: 'EdDSA' })
+  t.same(ring.jwks.keys.map(({ kid }) => kid).sort(), [before, after].sort())
+  const change = (what: SQL) =>
+    database.run(db => db.execute(sql`update signing_keys set ${what} where kid = ${before}`))
+  await change(sql`verifies_until = clock_timestamp()`)
+  await ring.reload()
+  t.same(ring.jwks.keys.map(({ kid }) => kid), [after], 'until the last token that it has signed has expired')
+  t.match(ring.findAny(before), { algorithm: 'EdDSA' }, 'and for logouts with an expired token')
+  await change(sql`retired_at = retired_at - interval '1 hour'`)
+  await ring.reload()
+  t.equal(ring.findAny(before), undefined, 'as long as a session may live')
+}))
+
+t.test('a compromised key leaves the ring for good', t => onEachDatabase(t, async (t, database) => {
+  const ring = await open(database)
+  const { before } = await rotate(database, kid => database.run(db => markCompromised(db, kid)))
+  await ring.reload()
+  t.equal(ring.find(before), undefined, 'at once, without a question')
+  t.equal(ring.findAny(before), undefined)
+  t.notOk(ring.jwks.keys.some(({ kid }) => kid === before))
+}))
+
+t.test('an unknown key asks the database once a second, however many tokens come', async t => {
+  const database = databases['Postgres'] as Database
+  await database.run(db => db.delete(signingKeys))
+  let queries = 0
+  const counting: Database = { ...database, run: query => { queries++; return database.run(query) } }
+  let now = 0
+  const ring = await open(counting, { now: () => now })
+  now += 1_000
+  queries = 0
+  const answers = Array.from({ length: 500 }, (_, index) => ring.find(`unknown-${index}`))
+  t.same(new Set(await Promise.all(answers)), new Set([undefined]))
+  t.equal(queries, 1)
+  // A key that was added meanwhile is found by the next question.
+  await rotate(database)
+  const other = await open(database)
+  const kid = String(other.jwks.keys.map(key => key.kid).find(kid => ring.findAny(kid) === undefined))
+  now += 1_000
+  t.match(await ring.find(kid), { algorithm: 'EdDSA' })
+  t.equal(queries, 2)
+})
+
+t.test('a ring that could not be read for as long as an access token lives trusts nothing', async t => {
+  const database = databases['Postgres'] as Database
+  let now = 0
+  let isDown = false
+  const failing: Database = {
+    ...database, run: query => isDown ? Promise.reject(new Error('down')) : database.run(query)
+  }
+  const ring = await open(failing, { now: () => now })
+  const { kid } = await ring.getSigningKey()
+  isDown = true
+  t.equal(ring.jwksMaxAgeSeconds, 300)
+  now += 60_000
+  t.match(ring.find(kid), { algorithm: 'EdDSA' })
+  t.equal(ring.jwksMaxAgeSeconds, 240, 'caches must ask again before a key that they do not know signs')
+  await t.rejects(ring.getSigningKey(), 'a key that was replaced must not sign')
+  now += 1
+  t.throws(() => ring.find(kid), { code: 'key_unavailable' })
+  isDown = false
+  await ring.reload()
+  t.match(ring.find(kid), { algorithm: 'EdDSA' })
+})
+
+t.test('keys of another algorithm sign after a rotation', async t => {
+  const database = databases['Postgres'] as Database
+  for (const algorithm of ['ES256', 'RS256', 'EdDSA'] as const) {
+    const ring = await open(database, { algorithm })
+    await rotate(database)
+    await ring.reload()
+    t.equal((await ring.getSigningKey()).algorithm, algorithm)
+    await open(database, { algorithm })
+  }
+})
+
+t.test('an encrypted key can be decrypted only with its kid and its secret', async t => {
+  const encryption = createKeyEncryption(secret)
+  const jwk = { kty: 'OKP', crv: 'Ed25519', x: 'x', d: 'd' }
+  const encrypted = await encryption.encrypt('one', jwk)
+  t.same(await encryption.decrypt('one', encrypted), jwk)
+  await t.rejects(encryption.decrypt('two', encrypted), 'moved to another row')
+  await t.rejects(createKeyEncryption(`${secret}.`).decrypt('one', encrypted))
+  const [header, , iv, text, tag] = encrypted.split('.')
+  await t.rejects(encryption.decrypt('one', [header, '', iv, `A${String(text).slice(1)}`, tag].join('.')), 'changed')
+})
