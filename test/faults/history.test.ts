@@ -21,6 +21,14 @@ const needed: Array<{ what: string, times: number, count: (run: Run) => number }
   },
   { what: 'tokens were refused', times: 200, count: countOf(({ error }) => error === 'token_revoked') },
   { what: 'pairs were superseded', times: 1, count: ({ history }) => findSuperseded(history).length },
+  {
+    what: 'everyone was sent out',
+    times: 2,
+    count: countOf(({ route, kind, status, ends }) =>
+      route === 'POST /revocations' && kind === 'ending' && status === 200 && ends.length > 1)
+  },
+  { what: 'keys were rotated', times: 1, count: countOf(hasSucceeded('POST /keys/rotate')) },
+  { what: 'compromised keys were retired', times: 1, count: countOf(hasSucceeded('POST /keys/{kid}/retire')) },
   { what: 'tokens expired', times: 50, count: countOf(({ error }) => error === 'token_expired') },
   {
     what: 'faults happened',
@@ -31,6 +39,10 @@ const needed: Array<{ what: string, times: number, count: (run: Run) => number }
 
 function countOf (matches: (operation: Operation) => boolean): (run: Run) => number {
   return ({ history: { operations } }) => operations.filter(matches).length
+}
+
+function hasSucceeded (expected: string): (operation: Operation) => boolean {
+  return ({ route, status }) => route === expected && status === 200
 }
 
 t.test(`P1 to P4: ${seconds} seconds of random faults, and no answer breaks a promise (SEED=${seed})`, async t => {

@@ -33,6 +33,15 @@ const revoked = { status: 401, error: 'token_revoked' }
 const unavailable = { status: 503, error: 'revocation_unavailable' }
 const next = (refreshToken: string, token = 'u') => ({ issued: { session: 's', token, refreshToken } })
 
+t.test('a token that is accepted after the end of its compromised key was confirmed is found', async t => {
+  const retire = { route: 'POST /keys/{kid}/retire', session: 'a', token: 'b', kid: 'k', compromises: 'k' } as const
+  const signed = { ...request, kid: 'k' }
+  t.same(kinds(historyOf(retire, signed)), ['accepted with a compromised key'])
+  t.same(kinds(historyOf(retire, { ...request, kid: 'l' })), [])
+  t.same(kinds(historyOf(retire, { ...signed, at: 400 })), [], 'a request that began before')
+  t.same(kinds(historyOf({ ...retire, ...unavailable }, signed)), [], 'an end that was not confirmed')
+})
+
 t.test('a token that is accepted after an ending of its session was confirmed is found', async t => {
   t.same(kinds(historyOf(logout, request)), ['accepted after its end'])
   t.same(

@@ -7,6 +7,8 @@ export const violationKinds = {
     'a token is accepted by a request that starts after the end of its session was confirmed',
   'accepted after refused':
     'a token is accepted by a request that starts after another request with it got 401 token_revoked',
+  'accepted with a compromised key':
+    'a token is accepted by a request that starts after the end of its signing key was confirmed',
   'accepted against the record':
     'a token is accepted more than 5 s after the recovery, although its session had ended in the record before that',
   'two successors': 'one refresh token gets two different successors',
@@ -45,6 +47,7 @@ export function findViolations (history: History, bounds: Deadlines): Violation[
     })),
     ...findAcceptedAfterEnd(history),
     ...findAcceptedAfterRefusal(history),
+    ...findAcceptedWithCompromisedKey(history),
     ...findAcceptedAgainstRecord(history),
     ...findTwoSuccessors(history),
     ...findUndocumented(history),
@@ -121,6 +124,22 @@ function findAcceptedAfterRefusal (history: History): Violation[] {
         operations: [refusal, operation]
       }
     ]
+  })
+}
+
+function findAcceptedWithCompromisedKey (history: History): Violation[] {
+  const ends = firstToEnd(
+    history.operations.filter(({ compromises, status }) => compromises !== undefined && status === 200),
+    ({ compromises }) => [compromises]
+  )
+  return history.operations.filter(wasAccepted).flatMap(operation => {
+    const end = ends.get(operation.kid ?? '')
+    if (end === undefined || operation.startedAt <= end.endedAt || isExcused(history, operation, end)) return []
+    return [{
+      kind: 'accepted with a compromised key',
+      text: `${answerOf(operation)} ${Math.round(operation.startedAt - end.endedAt)} ms after its key had ended`,
+      operations: [end, operation]
+    }]
   })
 }
 

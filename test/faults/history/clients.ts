@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createDraw, pick, type Draw } from '../../support/draw.ts'
 import { password, type Account } from '../../support/people.ts'
 import { isConfirmedEnding } from './operations.ts'
+import { createOperator } from './operator.ts'
 import type { Answered, PlannedRequest, Recorder, Target, Tokens } from './recorder.ts'
 import type { World } from './world.ts'
 
@@ -18,6 +19,8 @@ interface ClientOptions {
 interface Client {
   /** Does one random act, and sometimes another that follows from it. */
   act (draw: Draw): Promise<void>
+  /** Notes that a session has ended, whoever has ended it. */
+  forget (session: string): void
 }
 
 /** A session as its client knows it. */
@@ -174,6 +177,7 @@ function createClient ({ recorder, targets, person, administrator }: ClientOptio
   }
 
   return {
+    forget,
     async act (draw) {
       tidy()
       const what = draw(100)
@@ -211,11 +215,20 @@ export async function startClients (world: World, recorder: Recorder, draw: Draw
     const own = createDraw(seed)
     while (!over.signal.aborted) await act(own)
   }
-  const lanes = [repeat(draw(2 ** 31), keepAdministrator)]
+  const clients: Client[] = []
+  const operator = createOperator({
+    recorder,
+    targets: world.replicas,
+    username,
+    tokens: () => admin,
+    onEveryoneOut: sessions => { for (const client of clients) sessions.forEach(client.forget) }
+  })
+  const lanes = [repeat(draw(2 ** 31), keepAdministrator), repeat(draw(2 ** 31), operator.act)]
   for (let number = 0; number < people; number++) {
     const client = createClient({
       recorder, targets: world.replicas, person: await world.addPerson(), administrator: () => admin
     })
+    clients.push(client)
     for (let lane = 0; lane < lanesEach; lane++) {
       lanes.push(repeat(draw(2 ** 31), async draw => {
         await client.act(draw)

@@ -17,14 +17,17 @@ export interface Operation {
   error: string | undefined
   /** The session of the token that was sent. */
   session?: string
-  /** The `jti` of the access token that was sent. */
+  /** The `jti` of the access token that was sent, and the `kid` of the key that signed it. */
   token?: string
+  kid?: string
   /** A digest of the refresh token that was sent. */
   refreshToken?: string
   /** The new session and tokens, if there are any. */
   issued?: { session: string, token: string, refreshToken: string }
   /** The sessions that have ended once this is answered with success. */
   ends: readonly string[]
+  /** The `kid` of the key that is compromised once this is answered with success. */
+  compromises?: string
 }
 
 /** An interval from one instant to another. */

@@ -14,6 +14,8 @@ export interface Tokens {
   user: string
   accessToken: string
   token: string
+  /** `kid` of the key that signed the access token. */
+  kid: string
   /** `exp`, in milliseconds since the epoch. */
   expiresAt: number
   refreshToken: string
@@ -32,6 +34,7 @@ export interface PlannedRequest {
   refresh?: Tokens
   body?: object
   ends?: readonly string[]
+  compromises?: string
 }
 
 export interface Answered {
@@ -62,7 +65,7 @@ export function createRecorder (): Recorder {
     now,
     close: () => { agent.destroy() },
     async ask (target, asked) {
-      const { kind, client, route, bearer, refresh, ends = [] } = asked
+      const { kind, client, route, bearer, refresh, ends = [], compromises } = asked
       const operation: Operation = {
         number: ++count,
         kind,
@@ -73,9 +76,10 @@ export function createRecorder (): Recorder {
         endedAt: Infinity,
         status: undefined,
         error: undefined,
-        ...bearer && { session: bearer.session, token: bearer.token },
+        ...bearer && { session: bearer.session, token: bearer.token, kid: bearer.kid },
         ...refresh && { session: refresh.session, refreshToken: digest(refresh.refreshToken) },
-        ends
+        ends,
+        ...compromises !== undefined && { compromises }
       }
       let tokens: Tokens | undefined
       try {
@@ -99,11 +103,18 @@ export function createRecorder (): Recorder {
 interface Issued { access_token: string, refresh_token: string }
 
 function toTokens ({ access_token: accessToken, refresh_token: refreshToken }: Issued): Tokens {
-  const claims = JSON.parse(Buffer.from(String(accessToken.split('.')[1]), 'base64url').toString()) as {
-    sid: string, sub: string, jti: string, exp: number
-  }
+  const [{ kid }, claims] = accessToken.split('.').slice(0, 2)
+    .map(part => JSON.parse(Buffer.from(part, 'base64url').toString())) as [
+    { kid: string }, { sid: string, sub: string, jti: string, exp: number }
+  ]
   return {
-    session: claims.sid, user: claims.sub, accessToken, token: claims.jti, expiresAt: claims.exp * 1000, refreshToken
+    session: claims.sid,
+    user: claims.sub,
+    accessToken,
+    token: claims.jti,
+    kid,
+    expiresAt: claims.exp * 1000,
+    refreshToken
   }
 }
 

@@ -39,7 +39,8 @@ const bounds: Deadlines = { blocklistDeadlineMs: 400, databaseDeadlineMs: 1_000,
 const settings: Env = {
   BLOCKLIST_DEADLINE_MS: String(bounds.blocklistDeadlineMs),
   DATABASE_DEADLINE_MS: String(bounds.databaseDeadlineMs),
-  CLOCK_LEEWAY: String(leewaySeconds)
+  CLOCK_LEEWAY: String(leewaySeconds),
+  JWKS_MAX_AGE: '1'
 }
 /** In the first part, access tokens and entries of the blocklist expire meanwhile. In the second part they do not. */
 const parts: Env[] = [{ ACCESS_TOKEN_TTL: '5' }, { ACCESS_TOKEN_TTL: '900' }]

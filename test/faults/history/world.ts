@@ -108,7 +108,12 @@ export async function createWorld ({
     async readEnded () {
       const rows = await query<{ id: string, ended_ms: number }>(
         databaseUrl,
-        'select id, (extract(epoch from ended_at) * 1000)::float8 as ended_ms from sessions where ended_at is not null'
+        `select sessions.id, (extract(epoch from least(ended_at, everyone.created_at)) * 1000)::float8 as ended_ms
+        from sessions left join lateral (
+          select min(created_at) as created_at from revocations
+          where scope = 'everyone' and issued_before > sessions.created_at
+        ) as everyone on true
+        where ended_at is not null or everyone.created_at is not null`
       )
       const toRecorders = recorder.now() - Date.now()
       return new Map(rows.map(({ id, ended_ms: endedMs }) => [id, endedMs + toRecorders]))
