@@ -1,20 +1,24 @@
+import type { SignOptions } from '@fastify/jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { shown } from '../../src/input/check-options.ts'
 import { SignoutError } from '../../src/errors.ts'
-import { leewayOf } from '../../src/revocation/blocklist.ts'
+import { leewayOf, lifetimeOf } from '../../src/revocation/blocklist.ts'
+import { createIssueCutOffs, type IssueCutOffs } from '../../src/revocation/issue-cut-offs.ts'
 import { createRevocationCheck } from '../../src/revocation/revocation-check.ts'
 import { createRevoker, type Revoker } from '../../src/revocation/revoker.ts'
 import { createClaimsCheck, type ClaimsCheck, type RevocableTokenClaims } from '../../src/tokens/claims.ts'
 import { deepFreeze } from '../../src/tokens/deep-freeze.ts'
 import { createAuthenticate, withExpiry } from './authenticate.ts'
 import { setHeadersOfErrors, toTokenError, withClock } from './errors.ts'
+import { createIssueToken, type IssuedClaims } from './issue-token.ts'
 import { registerJwt } from './jwt.ts'
 import { createKeySource } from './key-source.ts'
 import { checkAuthOptions, type AuthOptions } from './options.ts'
 import {
   createRequireRecentAuthentication, type RecentAuthenticationHook, type RecentAuthenticationOptions
 } from './recent-authentication.ts'
+import { createLifetimeLog } from './lifetime-log.ts'
 import { declarePolicies } from './revocation-policy.ts'
 import { createVerification } from './verification.ts'
 
@@ -22,6 +26,8 @@ export { SignoutError, type ErrorCode } from '../../src/errors.ts'
 export type { Blocklist } from '../../src/revocation/blocklist.ts'
 export type { CheckResult } from '../../src/revocation/revocation-check.ts'
 export type { RevocableClaims, Revocation } from '../../src/entries/revocation.ts'
+export type { IssuedClaims } from './issue-token.ts'
+export type { IssueCutOffs } from '../../src/revocation/issue-cut-offs.ts'
 export type { Revoker } from '../../src/revocation/revoker.ts'
 export type { RevocableTokenClaims } from '../../src/tokens/claims.ts'
 export { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
@@ -77,6 +83,21 @@ declare module 'fastify' {
     requireRecentAuthentication (options: RecentAuthenticationOptions): RecentAuthenticationHook
     /** Revokes tokens and sessions. */
     revoker: Revoker
+    revokeSubject: IssueCutOffs['revokeSubject']
+    revokeEveryone: IssueCutOffs['revokeEveryone']
+    /**
+     * Signs a token that can be revoked. Waits until the clock has passed the last `revokeSubject` and the last
+     * `revokeEveryone`, so that they do not refuse it. That takes a second at most, or twice the leeway with a blocklist in Redis. `jti` and
+     * `sid` are made unless they are given. `iat` is now.
+     *
+     * Rejects with `revocation_unavailable` when the blocklist cannot tell.
+     *
+     * @param claims such as `{ sub }`. With a `sub`, the last `revokeSubject` of it is waited for too.
+     * @param options of `app.jwt.sign`, such as `{ expiresIn: '15m' }`
+     * @example
+     * const token = await app.issueToken({ sub: user.id }, { expiresIn: '15m' })
+     */
+    issueToken (claims: IssuedClaims, options?: Partial<SignOptions>): Promise<string>
   }
   interface FastifyContextConfig {
     /**
@@ -98,6 +119,7 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   const leewaySeconds = leewayOf(blocklist)
   const checkClaims: ClaimsCheck = createClaimsCheck({
     leewaySeconds,
+    maxLifetimeSeconds: lifetimeOf(blocklist),
     ...(options.claims && { schema: options.claims })
   })
   const keys = createKeySource(jwt.secret)
@@ -107,7 +129,12 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   })
   const check = createRevocationCheck(blocklist, onChecked, verification.keyIdOf)
   const checkRevocation = withExpiry(check, leewaySeconds)
-  const toRefusal = (failure: unknown): SignoutError => withClock(toTokenError(failure), findClockFault)
+  const logLifetime = createLifetimeLog(app)
+  function toRefusal (failure: unknown): SignoutError {
+    const error = withClock(toTokenError(failure), findClockFault)
+    logLifetime(error)
+    return error
+  }
 
   function refuseRevoked (claims: RevocableTokenClaims): Promise<void> {
     return new Promise<void>((resolve, reject) => {
@@ -132,6 +159,10 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   await registerJwt(app, { ...jwt, secret: keys.secret, verify: verification.verifyOptions, trusted: isTrusted })
 
   app.decorate('revoker', createRevoker(blocklist))
+  const { revokeSubject, revokeEveryone } = createIssueCutOffs(blocklist)
+  app.decorate('revokeSubject', revokeSubject)
+  app.decorate('revokeEveryone', revokeEveryone)
+  app.decorate('issueToken', createIssueToken(app, blocklist))
   app.decorate('verifySignature', async token => {
     const text = requireText(token)
     try {

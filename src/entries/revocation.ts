@@ -163,6 +163,19 @@ export function entryKey (scope: RevocationScope, id: string): string {
   return `${claimOf[scope]}:${withoutHyphens(id)}`
 }
 
+/**
+ * Returns the name of the entry of a subject, which holds an instant: tokens with an earlier `iat` are refused. Throws
+ * a TypeError unless the subject is a text of 1 to 255 characters.
+ */
+export function subjectKey (subject: string): string {
+  if (typeof subject !== 'string' || subject === '' || subject.length > maxIdLength) {
+    throw new TypeError(
+      `The subject is ${shown(subject)}; it must be the sub of a token, with 1 to ${maxIdLength} characters.`
+    )
+  }
+  return `sub:${subject}`
+}
+
 const claimOf = { token: 'jti', session: 'sid', key: 'kid' } as const
 
 const hyphen = 45

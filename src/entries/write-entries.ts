@@ -79,3 +79,23 @@ export const writeEntriesScript = `
 ${writeEntriesFunction}
 write_entries(KEYS, 1, ARGV, 1)
 `
+
+/**
+ * Revokes every token of a subject that was issued until now.
+ *
+ * KEYS[1]  the entry of the subject: an instant, in seconds since the epoch
+ * ARGV[1]  the leeway, in seconds
+ * ARGV[2]  for how long after that instant the entry stays, in seconds
+ * Returns  the instant: the next whole second, or a later one that stands there already
+ * Why      A token that was issued until now, by a clock that is ahead by the leeway, has an earlier `iat`. All
+ *          replicas share the clock of Redis.
+ */
+export const writeSubjectScript = `
+local time = redis.call('TIME')
+local before = math.floor(time[1] + time[2] / 1000000 + ARGV[1]) + 1
+local found = redis.call('GET', KEYS[1])
+if found and not string.match(found, '^%d+$') then error('The key ' .. KEYS[1] .. ' does not hold a number.') end
+if found then before = math.max(before, tonumber(found)) end
+redis.call('SET', KEYS[1], string.format('%d', before), 'EXAT', string.format('%d', before + ARGV[2]))
+return before
+`

@@ -42,8 +42,8 @@ export interface KeyRing {
    * Returns the key of that `kid`, or undefined if this service has no such key. Returns a promise for an unknown
    * `kid`: the database is asked, once a second at most, however many such tokens come.
    *
-   * Throws `key_unavailable` if the ring could not be read for as long as an access token lives: keys that are trusted
-   * no more would not be known.
+   * If the ring was not read for as long as an access token lives, it is read first: keys that are trusted no more
+   * would not be known. Rejects with `key_unavailable` when the database does not answer.
    */
   find (kid: unknown): VerifyingKey | undefined | Promise<VerifyingKey | undefined>
   /**
@@ -120,8 +120,12 @@ export async function openKeyRing (options: KeyRingOptions): Promise<KeyRing> {
       asking = undefined
       return reload()
     })
+    return await findAfter(asking, kid)
+  }
+
+  async function findAfter (reading: Promise<void>, kid: unknown): Promise<VerifyingKey | undefined> {
     try {
-      await asking
+      await reading
     } catch (cause) {
       throw new SignoutError('key_unavailable', { cause })
     }
@@ -139,7 +143,7 @@ export async function openKeyRing (options: KeyRingOptions): Promise<KeyRing> {
       return Math.max(0, Math.floor(options.jwksMaxAgeSeconds - (now() - ring.readAt) / 1000))
     },
     find (kid) {
-      if (now() - ring.readAt > tokenLifetimeSeconds * 1000) throw new SignoutError('key_unavailable')
+      if (now() - ring.readAt > tokenLifetimeSeconds * 1000) return findAfter(reload(), kid)
       const known = ring.verifying.get(kid)
       if (known !== undefined || typeof kid !== 'string' || ring.compromised.has(kid)) return known
       return ask(kid)

@@ -22,6 +22,12 @@ export interface Blocklist {
   readonly deadlineMs?: number | undefined
 
   /**
+   * The longest lifetime of a token, from its `iat` to its `exp`, in seconds. The plugin refuses tokens that live
+   * longer, and tokens without an `iat`. Without it, `revokeSubject` cannot know how long to keep its entry.
+   */
+  readonly maxTokenLifetimeSeconds?: number | undefined
+
+  /**
    * Makes the revocations visible to every look-up that starts after the promise resolves, on every replica that shares
    * this blocklist.
    *
@@ -41,6 +47,21 @@ export interface Blocklist {
    */
   isRevoked (claims: RevocableClaims, kid?: string): boolean | Promise<boolean>
 
+  /**
+   * Revokes every token of a user that was issued until now, by its `sub` and `iat`. Promises what `revoke` does.
+   * Tokens that are issued once `ready(subject)` has resolved are accepted.
+   */
+  revokeSubject? (subject: string): Promise<void>
+
+  /** Revokes every token of every user that was issued until now, by its `iat`, as `revokeSubject` does for one. */
+  revokeEveryone? (): Promise<void>
+
+  /**
+   * Resolves when a token that is issued now will be accepted: when the clock of this process has passed the last
+   * `revokeEveryone`, and with a subject the last `revokeSubject` of it. Rejects when the blocklist cannot tell.
+   */
+  ready? (subject?: string): Promise<void>
+
   /** Resolves if look-ups count now, and rejects otherwise. */
   ping (): Promise<void>
 
@@ -54,6 +75,11 @@ export interface BlocklistSettings {
   leewaySeconds?: number | undefined
   /** The longest time for a look-up or a revocation, in milliseconds, from 1 to 60000. Defaults to 250. */
   deadlineMs?: number | undefined
+  /**
+   * The longest lifetime of a token, from its `iat` to its `exp`, in seconds: a whole number up to ten years. With it,
+   * `app.revokeSubject` and `app.revokeEveryone` work. Longer tokens, and tokens without an `iat`, are refused then.
+   */
+  maxTokenLifetimeSeconds?: number | undefined
 }
 
 const defaultLeewaySeconds = 5
@@ -61,13 +87,14 @@ const defaultDeadlineMs = 250
 const maxLeewaySeconds = 300
 /** A timer of Node that is set to more than 24 days fires at once. */
 const maxDeadlineMs = 60_000
+const tenYearsSeconds = 315_576_000
 
 /** Returns the settings with their defaults. Throws a TypeError for one that is out of bounds. */
-export function readSettings ({ leewaySeconds = defaultLeewaySeconds, deadlineMs }: BlocklistSettings): {
-  leewaySeconds: number
-  deadlineMs: number
-} {
+export function readSettings (
+  { leewaySeconds = defaultLeewaySeconds, deadlineMs, maxTokenLifetimeSeconds }: BlocklistSettings
+): { leewaySeconds: number, deadlineMs: number, maxTokenLifetimeSeconds: number | undefined } {
   return {
+    maxTokenLifetimeSeconds: lifetimeOf({ maxTokenLifetimeSeconds }, ''),
     leewaySeconds: requireNumber('leewaySeconds', leewaySeconds, 'seconds', 0, maxLeewaySeconds),
     deadlineMs: deadlineOf({ deadlineMs }, '')
   }
@@ -87,6 +114,18 @@ export function deadlineOf (
   prefix = 'blocklist.'
 ): number {
   return requireNumber(`${prefix}deadlineMs`, deadlineMs, 'milliseconds', 1, maxDeadlineMs)
+}
+
+/** Returns the longest lifetime of a token that a blocklist declares. Throws a TypeError for a wrong one. */
+export function lifetimeOf (
+  { maxTokenLifetimeSeconds }: Pick<Blocklist, 'maxTokenLifetimeSeconds'>,
+  prefix = 'blocklist.'
+): number | undefined {
+  if (maxTokenLifetimeSeconds === undefined) return undefined
+  const name = `${prefix}maxTokenLifetimeSeconds`
+  requireNumber(name, maxTokenLifetimeSeconds, 'seconds', 1, tenYearsSeconds)
+  if (Number.isSafeInteger(maxTokenLifetimeSeconds)) return maxTokenLifetimeSeconds
+  throw new TypeError(`${name} is ${maxTokenLifetimeSeconds}; it must be a whole number of seconds.`)
 }
 
 /** Thrown by a blocklist that was closed. */

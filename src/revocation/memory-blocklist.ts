@@ -4,6 +4,8 @@ import {
   checkRevocations,
   entryEndsAt,
   entryKey,
+  entryMarginSeconds,
+  subjectKey,
   type Revocation,
   type RevocationScope
 } from '../entries/revocation.ts'
@@ -39,7 +41,7 @@ const bucketMs = 10_000
  */
 export function createMemoryBlocklist (options: MemoryBlocklistOptions = {}): MemoryBlocklist {
   checkOptions(options)
-  const { leewaySeconds, deadlineMs } = readSettings(options)
+  const { leewaySeconds, deadlineMs, maxTokenLifetimeSeconds } = readSettings(options)
   const { onSetBack, now = Date.now } = options
   const entries = createEntries(now)
   let lookedAt = -Infinity
@@ -62,22 +64,25 @@ export function createMemoryBlocklist (options: MemoryBlocklistOptions = {}): Me
 
   const isListed = (scope: RevocationScope, id: string) => entries.has(entryKey(scope, id))
 
+  const byIssue = createIssueCutOffs(now, maxTokenLifetimeSeconds, leewaySeconds)
   return {
     leewaySeconds,
     deadlineMs,
+    ...maxTokenLifetimeSeconds !== undefined && { maxTokenLifetimeSeconds, ...byIssue.methods },
     async revoke (revocations) {
       checkRevocations(revocations)
       if (closed) throw new BlocklistClosedError()
       sweep()
       for (const revocation of revocations) add(revocation)
     },
-    isRevoked ({ jti, sid, auth_time: authTime = 0 }, kid) {
+    isRevoked ({ jti, sid, sub, iat, auth_time: authTime = 0 }, kid) {
       if (closed) throw new BlocklistClosedError()
       sweep()
       return isListed('token', jti) ||
         (sid !== undefined && isListed('session', sid)) ||
         (kid !== undefined && isListed('key', kid)) ||
-        authTime < everyoneBefore
+        authTime < everyoneBefore ||
+        byIssue.refuses(sub, iat)
     },
     async ping () {
       if (closed) throw new BlocklistClosedError()
@@ -136,5 +141,51 @@ function createEntries (now: () => number) {
       keysByBucket.clear()
     },
     get size () { return endsAtByKey.size }
+  }
+}
+
+/**
+ * Creates the revocations of all tokens that were issued until now: of a subject, or of everyone. The process has one
+ * clock, so the instant is its next whole second.
+ */
+function createIssueCutOffs (now: () => number, maxTokenLifetimeSeconds: number | undefined, leewaySeconds: number) {
+  const bySubject = new Map<string, number>()
+  let everyone = 0
+  const nextSecond = () => Math.floor(now() / 1000) + 1
+  const keptSeconds = (maxTokenLifetimeSeconds ?? 0) + entryMarginSeconds(leewaySeconds)
+
+  function sweep (): void {
+    // The oldest is first. A subject that is revoked again is moved to the end.
+    for (const [subject, before] of bySubject) {
+      if (before + keptSeconds > now() / 1000) return
+      bySubject.delete(subject)
+    }
+  }
+
+  const cutOffOf = (subject: string | undefined) =>
+    Math.max(everyone, subject === undefined ? 0 : bySubject.get(subject) ?? 0)
+
+  return {
+    refuses (subject: string | undefined, issuedAt = 0): boolean {
+      const before = cutOffOf(subject)
+      return before > 0 && !(issuedAt >= before)
+    },
+    methods: {
+      async revokeSubject (subject: string): Promise<void> {
+        subjectKey(subject)
+        sweep()
+        const before = Math.max(nextSecond(), bySubject.get(subject) ?? 0)
+        bySubject.delete(subject)
+        bySubject.set(subject, before)
+      },
+      async revokeEveryone (): Promise<void> { everyone = Math.max(nextSecond(), everyone) },
+      async ready (subject?: string): Promise<void> {
+        for (;;) {
+          const waitMs = cutOffOf(subject) * 1000 - now()
+          if (waitMs <= 0) return
+          await new Promise(resolve => { setTimeout(resolve, Math.min(waitMs, 1_000)) })
+        }
+      }
+    }
   }
 }

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
-import { writeEntriesScript } from '../entries/write-entries.ts'
+import { entryMarginSeconds, subjectKey } from '../entries/revocation.ts'
+import { writeEntriesScript, writeSubjectScript } from '../entries/write-entries.ts'
 import { requireFunctions, shown } from '../input/check-options.ts'
 import { boundCommands } from '../redis/connection.ts'
 import { createBreaker, linkTo, runScript, withBreaker } from '../redis/link.ts'
@@ -32,7 +33,7 @@ export interface PublicBlocklistOptions extends BlocklistSettings {
 export function createRedisBlocklist (options: PublicBlocklistOptions): RedisBlocklist {
   checkOptions(options)
   const { redis, prefix, onCutOff } = options
-  const { leewaySeconds, deadlineMs } = readSettings(options)
+  const { leewaySeconds, deadlineMs, maxTokenLifetimeSeconds } = readSettings(options)
   boundCommands(redis, deadlineMs)
   const link = linkTo(redis)
   const trust = createCutOffTrust({
@@ -45,11 +46,24 @@ export function createRedisBlocklist (options: PublicBlocklistOptions): RedisBlo
     prefix,
     leewaySeconds,
     trust,
+    revokesSubjects: maxTokenLifetimeSeconds !== undefined,
     write: ({ keys, ends }) =>
       link.run(redis => runScript(redis, 'signoutWriteEntries', writeEntriesScript, keys, ends)),
     onClose: () => { link.close() }
   })
-  return { ...blocklist, deadlineMs }
+  if (maxTokenLifetimeSeconds === undefined) return { ...blocklist, deadlineMs }
+  const keptSeconds = maxTokenLifetimeSeconds + Math.ceil(entryMarginSeconds(leewaySeconds))
+  return {
+    ...blocklist,
+    deadlineMs,
+    maxTokenLifetimeSeconds,
+    async revokeSubject (subject) {
+      const keys = [prefix + subjectKey(subject)]
+      const limits = [leewaySeconds, keptSeconds]
+      await link.run(redis => runScript(redis, 'signoutWriteSubject', writeSubjectScript, keys, limits))
+    },
+    revokeEveryone: () => trust.move()
+  }
 }
 
 function checkOptions (options: PublicBlocklistOptions): void {

@@ -1,5 +1,7 @@
 import { SignoutError } from '../errors.ts'
-import { entryKey, checkRevocations, everyoneName, type RevocableClaims } from '../entries/revocation.ts'
+import {
+  entryKey, checkRevocations, everyoneName, subjectKey, type RevocableClaims
+} from '../entries/revocation.ts'
 import { toEntries, type WrittenEntries } from '../entries/write-entries.ts'
 import type { BlocklistEmitter } from '../events/blocklist-events.ts'
 import type { Trust } from '../trust/trust.ts'
@@ -16,6 +18,8 @@ export interface RedisBlocklistOptions {
   write: (entries: WrittenEntries) => Promise<unknown>
   /** True if signing keys, and everyone's tokens, can be revoked. Then each look-up asks for that too. */
   revokesAll?: boolean | undefined
+  /** True if the tokens of a subject can be revoked. Then each look-up asks for that too. */
+  revokesSubjects?: boolean | undefined
   /** Emits `lookedUp`. */
   events?: BlocklistEmitter | undefined
   /** Runs work at the end of this turn of the event loop. Shards share it, so that their look-ups are sent together. */
@@ -30,7 +34,7 @@ export interface RedisBlocklist extends Blocklist {
    * was set. A cut-off is set when the blocklist is used for the first time, and when Redis may have lost revocations.
    * Rejects with `revocation_unavailable` when Redis does not answer.
    */
-  ready (): Promise<void>
+  ready (subject?: string): Promise<void>
 }
 
 /**
@@ -43,7 +47,7 @@ export const maxEntriesPerWrite = 1_000
 
 /** Creates a blocklist in Redis: one shard in a cluster, or all of it on a single primary. */
 export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBlocklist {
-  const { prefix, leewaySeconds, trust, write, revokesAll = false, events, atEndOfTurn, onClose } = options
+  const { prefix, leewaySeconds, trust, write, events, atEndOfTurn, onClose } = options
   const anyExists = createCoalescer(names => trust.read(names), {
     maxEntries: maxEntriesPerLookUp,
     onSettled: batch => { events?.emit('lookedUp', batch) },
@@ -66,15 +70,16 @@ export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBl
       const names = [entryKey('token', jti)]
       if (sid !== undefined) names.push(entryKey('session', sid))
       // Checked last: the cut-off must be the one that came with the answer, or a later one.
-      return await anyExists(names, revokesAll ? sharedEntries(claims, kid) : undefined) || trust.refuses(iat)
+      return await anyExists(names, sharedEntries(options, claims, kid)) || trust.refuses(iat)
     },
     async ping () {
       if (isClosed) throw new BlocklistClosedError()
       await trust.read([])
     },
-    async ready () {
+    async ready (subject) {
+      const name = subject === undefined || options.revokesSubjects !== true ? undefined : subjectKey(subject)
       try {
-        await trust.untilReady()
+        await trust.untilReady(name)
       } catch (cause) {
         throw new SignoutError('revocation_unavailable', { cause })
       }
@@ -86,8 +91,14 @@ export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBl
   }
 }
 
-/** Returns the entries that a token shares with others: of everyone, and of the key that signed it. */
-function sharedEntries ({ auth_time: authTime = 0 }: RevocableClaims, kid: string | undefined): SharedEntry[] {
+/** Returns the entries that a token shares with others: of everyone, of the key that signed it, and of its subject. */
+function sharedEntries (
+  { revokesAll = false, revokesSubjects = false }: RedisBlocklistOptions,
+  { auth_time: authTime = 0, sub, iat = 0 }: RevocableClaims,
+  kid: string | undefined
+): SharedEntry[] | undefined {
+  if (revokesSubjects) return sub === undefined ? undefined : [{ name: subjectKey(sub), at: iat }]
+  if (!revokesAll) return undefined
   const everyone = { name: everyoneName, at: authTime }
   return kid === undefined ? [everyone] : [everyone, { name: entryKey('key', kid) }]
 }

@@ -75,7 +75,8 @@ export const tokenFailures = [
   'invalid_token',
   'token_expired',
   'token_revoked',
-  'revocation_unavailable'
+  'revocation_unavailable',
+  'key_unavailable'
 ] as const satisfies ErrorCode[]
 
 /** The errors of a route behind `app.authenticateAdmin`. */

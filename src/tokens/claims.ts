@@ -53,6 +53,8 @@ export interface ClaimsCheckOptions {
   schema?: TSchema
   /** The number of seconds by which clocks may differ. */
   leewaySeconds: number
+  /** The longest lifetime of a token, in seconds. With it, a token needs an `iat`. */
+  maxLifetimeSeconds?: number | undefined
   /** Returns the time, in milliseconds since the epoch. Defaults to `Date.now`. */
   now?: () => number
 }
@@ -60,6 +62,11 @@ export interface ClaimsCheckOptions {
 /** The cause of `invalid_token` if the `iat` of a token is in the future. */
 export class IssuedInFutureError extends Error {
   override readonly name = 'IssuedInFutureError'
+}
+
+/** The cause of `invalid_token` if it is not known when a token was issued, or if it lives too long. */
+export class LifetimeError extends Error {
+  override readonly name = 'LifetimeError'
 }
 
 /**
@@ -86,17 +93,28 @@ export function hasExpired (
  * `token_expired` if the token has expired.
  */
 export function createClaimsCheck (options: ClaimsCheckOptions): ClaimsCheck {
-  const { leewaySeconds, now = Date.now } = options
+  const { leewaySeconds, maxLifetimeSeconds, now = Date.now } = options
   const revocable = Compile(RevocableTokenClaims)
   const further = options.schema === undefined ? undefined : Compile(options.schema)
 
   return function checkClaims (claims): asserts claims is RevocableTokenClaims {
     if (!revocable.Check(claims)) throw new SignoutError('invalid_token')
     if (further !== undefined && !further.Check(claims)) throw new SignoutError('invalid_token')
+    if (maxLifetimeSeconds !== undefined) checkLifetime(claims, maxLifetimeSeconds)
     // Checked again, regardless of the options of a verifier: a token must not outlive its entry in the blocklist.
     if (hasExpired(claims, leewaySeconds, now)) throw new SignoutError('token_expired')
     if (claims.iat !== undefined && claims.iat > now() / 1000 + leewaySeconds) {
       throw new SignoutError('invalid_token', { cause: new IssuedInFutureError() })
     }
   }
+}
+
+/** Throws `invalid_token` for a token that outlives the entry of its subject, or that could not be compared with it. */
+function checkLifetime ({ iat, exp }: RevocableTokenClaims, maxLifetimeSeconds: number): void {
+  const reason = iat === undefined
+    ? 'The token has no iat, so it cannot be compared with the last revokeSubject or revokeEveryone.'
+    : exp - iat > maxLifetimeSeconds
+      ? `The token lives longer than maxTokenLifetimeSeconds of the blocklist, ${maxLifetimeSeconds}.`
+      : undefined
+  if (reason !== undefined) throw new SignoutError('invalid_token', { cause: new LifetimeError(reason) })
 }

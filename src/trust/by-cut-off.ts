@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { runScript, type RedisLink } from '../redis/link.ts'
 import { UntrustedError, type Trust } from './trust.ts'
+import { untilPassed } from './until-passed.ts'
 
 /**
  * An instant in Redis: tokens that were issued before it are refused. It protects a blocklist that has no record to be
@@ -23,6 +24,8 @@ export interface CutOff {
    * answer, and when the connection changes meanwhile.
    */
   compare (): Promise<void>
+  /** Moves the cut-off past the present, so that every token that was issued until now is refused. */
+  move (): Promise<void>
   /** Notes what is known when a look-up is sent. Call it before the look-up. */
   look (): CutOffLook
   /**
@@ -58,11 +61,18 @@ export interface CutOffOptions {
 }
 
 /**
+ * The number of the format of the cut-off, which changes when there are entries that earlier versions cannot read. 1
+ * had no number. A version that finds an unknown number trusts nothing.
+ */
+const format = 2
+
+/**
  * Reads the cut-off, or moves it.
  *
- * KEYS[1]  the cut-off: `seconds:run_id:master_replid`
+ * KEYS[1]  the cut-off: `v2:seconds:run_id:master_replid`
  * ARGV[1]  the leeway, in seconds
  * ARGV[2]  the greatest cut-off that the caller has seen, in seconds since the epoch
+ * ARGV[3]  `always` to move it in any case, because everyone is revoked
  * Returns  the cut-off: the one that is there if it is of this process and history and not before what the caller has
  *          seen; otherwise a later one
  * Why      One step, so that Redis cannot be replaced in between, and several replicas that find the same fault set one
@@ -78,26 +88,33 @@ local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local history = string.match(replication, 'master_replid:(%w+)')
 if not run or not history then return redis.error_reply('ERR INFO tells no run_id or no master_replid.') end
 local ids = run .. ':' .. history
-local found = redis.call('GET', KEYS[1])
-local seconds, of = string.match(found or '', '^(%d+):(.+)$')
+local found = redis.call('GET', KEYS[1]) or ''
+local other = string.match(found, '^v(%d+):')
+if other and other ~= '${format}' then return redis.error_reply('ERR The cut-off has the unknown format ' .. other) end
+local seconds, of = string.match(string.gsub(found, '^v%d+:', ''), '^(%d+):(.+)$')
 local there, seen = tonumber(seconds or 0), tonumber(ARGV[2])
-if of == ids and there >= seen then return found end
+local is_known = of == ids and there >= seen
+if is_known and other and ARGV[3] ~= 'always' then return found end
 local time = redis.call('TIME')
 local next = math.floor(time[1] + time[2] / 1000000 + ARGV[1]) + 1
-local moved = string.format('%d', math.max(next, there + 1, seen + 1)) .. ':' .. ids
+local least = is_known and there or math.max(there + 1, seen + 1)
+if not is_known or ARGV[3] == 'always' then least = math.max(next, least) end
+local moved = string.format('v${format}:%d:', least) .. ids
 redis.call('SET', KEYS[1], moved)
 return moved
 `
 
-function runCompareOrMove (redis: Redis, key: string, leewaySeconds: number, seen: number): Promise<string> {
-  return runScript(redis, 'signoutCompareOrMove', compareOrMove, [key], [leewaySeconds, seen])
+function runCompareOrMove (
+  redis: Redis, key: string, leewaySeconds: number, seen: number, when: 'always' | 'if needed'
+): Promise<string> {
+  return runScript(redis, 'signoutCompareOrMove', compareOrMove, [key], [leewaySeconds, seen, when])
 }
 
 /**
  * Creates trust by a cut-off, for a blocklist without a record. Each answer counts by the cut-off that is read in the
  * same command.
  */
-export function createCutOffTrust (options: CutOffOptions): Trust {
+export function createCutOffTrust (options: CutOffOptions): Trust & Pick<CutOff, 'move'> {
   const { link, prefix, leewaySeconds } = options
   const cutOff = createCutOff(options)
   async function read (names: readonly string[]): ReturnType<Trust['read']> {
@@ -110,7 +127,14 @@ export function createCutOffTrust (options: CutOffOptions): Trust {
   return {
     read,
     refuses: issuedAt => cutOff.refuses(issuedAt),
-    untilReady: () => untilPassed(cutOff, leewaySeconds, () => read([]))
+    async untilReady (name) {
+      await untilPassed(leewaySeconds, async () => {
+        const [value = null] = await read(name === undefined ? [] : [name])
+        if (value instanceof Error) throw value
+        return Math.max(cutOff.seconds, Number(value ?? 0))
+      })
+    },
+    move: () => cutOff.move()
   }
 }
 
@@ -129,8 +153,8 @@ export function createCutOff ({ link, prefix, leewaySeconds, onMoved }: CutOffOp
     onMoved?.(seconds)
   }
 
-  async function compareOn (asked: number): Promise<void> {
-    const found = parse(await link.run(redis => runCompareOrMove(redis, key, leewaySeconds, seen)))
+  async function compareOn (asked: number, when: 'always' | 'if needed' = 'if needed'): Promise<void> {
+    const found = parse(await link.run(redis => runCompareOrMove(redis, key, leewaySeconds, seen, when)))
     if (found === undefined) throw new UntrustedError('The cut-off key does not hold a valid value.', 1)
     if (asked !== connection) throw new UntrustedError('The connection to the blocklist changed meanwhile.', 1)
     learn(found.seconds)
@@ -165,6 +189,7 @@ export function createCutOff ({ link, prefix, leewaySeconds, onMoved }: CutOffOp
   return {
     key,
     compare,
+    move: () => compareOn(connection, 'always'),
     get isTrusted () { return comparison !== undefined },
     get seconds () { return seen },
     look: () => ({ comparison, seconds: seen }),
@@ -185,47 +210,9 @@ export function createCutOff ({ link, prefix, leewaySeconds, onMoved }: CutOffOp
   }
 }
 
-/** The number of attempts. A process that has just started may be too busy to read an answer within the deadline. */
-const attempts = 3
-
-/**
- * Resolves when the clock of this process has passed the cut-off, so that tokens issued from now on are accepted.
- * Rejects when `lookUp` fails three times in a row, and when the cut-off is farther ahead than the leeway explains.
- *
- * @param lookUp looks up the cut-off, which may have moved meanwhile
- */
-export async function untilPassed (
-  cutOff: CutOff,
-  leewaySeconds: number,
-  lookUp: () => Promise<unknown>
-): Promise<void> {
-  for (;;) {
-    await tryAgain(lookUp)
-    const waitMs = cutOff.seconds * 1000 - Date.now()
-    if (waitMs <= 0) return
-    // The clock of Redis may be ahead of ours by one leeway, and the cut-off ahead of that by another, in whole
-    // seconds.
-    if (waitMs > (2 * leewaySeconds + 2) * 1000) {
-      throw new Error(
-        'The cut-off of the blocklist is further off than the leeway explains: the clock of Redis is ahead of this one, or was.'
-      )
-    }
-    await new Promise(resolve => { setTimeout(resolve, waitMs) })
-  }
-}
-
-async function tryAgain (lookUp: () => Promise<unknown>): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await lookUp()
-      return
-    } catch (error) {
-      if (attempt === attempts) throw error
-    }
-  }
-}
+const cutOffForm = new RegExp(`^v${format}:(\\d{1,15}):(\\w+:\\w+)$`)
 
 function parse (text: string | null | undefined): { seconds: number, ids: string } | undefined {
-  const [, seconds, ids] = /^(\d{1,15}):(\w+:\w+)$/.exec(text ?? '') ?? []
+  const [, seconds, ids] = cutOffForm.exec(text ?? '') ?? []
   return ids === undefined ? undefined : { seconds: Number(seconds), ids }
 }

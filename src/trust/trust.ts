@@ -24,8 +24,12 @@ export interface Trust {
    * @param issuedAt `iat`, in seconds since the epoch
    */
   refuses (issuedAt: number | undefined): boolean
-  /** Resolves when a token that is issued now will be accepted. Rejects when Redis does not answer. */
-  untilReady (): Promise<void>
+  /**
+   * Resolves when a token that is issued now will be accepted. Rejects when Redis does not answer.
+   *
+   * @param name of an entry that holds an instant: the token must not be issued before that either
+   */
+  untilReady (name?: string): Promise<void>
 }
 
 /** Redis answered, but the answer cannot be trusted yet: revocations may be missing. */

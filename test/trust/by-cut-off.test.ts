@@ -11,7 +11,7 @@ import { nowSeconds } from '../support/tokens.ts'
 import { until } from '../support/wait.ts'
 import { entryKey } from '../../src/entries/revocation.ts'
 
-const secondsOf = (text: string | null) => Number(text?.split(':')[0])
+const secondsOf = (text: string | null) => Number(text?.split(':')[1])
 
 async function connect (t: Test, url: string): Promise<Redis> {
   const redis = createRedisConnection(url, { deadlineMs: 2_000 })
@@ -72,7 +72,7 @@ t.test('a look-up from before the comparison, or from another connection, does n
   cutOff.accept(cutOff.look(), text)
 
   const lookAtLater = cutOff.look()
-  const later = `${cutOff.seconds + 7}:${text?.split(':').slice(1).join(':')}`
+  const later = `v2:${cutOff.seconds + 7}:${text?.split(':').slice(2).join(':')}`
   cutOff.accept(lookAtLater, later)
   t.equal(cutOff.seconds, secondsOf(later), 'a later one that another replica has set is taken over')
   cutOff.accept(lookAtLater, text)
@@ -110,6 +110,22 @@ t.test('a comparison that is answered after the connection has changed does not 
   t.equal(cutOff.isTrusted, false)
 })
 
+t.test('a cut-off of the first format is kept, and one of an unknown format is trusted by no version', async t => {
+  const { url } = await ownRedis(t)
+  const [redis, behind] = [await connect(t, url), await connect(t, url)]
+  const cutOff = createCutOff({ link: linkTo(redis), prefix, leewaySeconds: 5 })
+  await cutOff.compare()
+  const found = String(await behind.get(cutOffKey))
+  await behind.set(cutOffKey, found.replace(/^v2:/, ''))
+  await cutOff.compare()
+  t.equal(await behind.get(cutOffKey), found, 'nobody is signed out by an upgrade')
+  const unknown = found.replace(/^v2:/, 'v3:')
+  await behind.set(cutOffKey, unknown)
+  t.throws(() => { cutOff.accept(cutOff.look(), unknown) }, { name: 'UntrustedError' })
+  await t.rejects(cutOff.compare(), /unknown format 3/)
+  t.equal(await behind.get(cutOffKey), unknown, 'it is left to the version that knows it')
+})
+
 t.test('a missing or invalid cut-off in Redis is replaced by a later one', async t => {
   const { url } = await ownRedis(t)
   const a = await startPluginReplica(t, url)
@@ -121,8 +137,8 @@ t.test('a missing or invalid cut-off in Redis is replaced by a later one', async
     undefined,
     '',
     'nonsense',
-    `${nowSeconds() - 1_000}:${right.split(':').slice(1).join(':')}`,
-    right.replace(/:\w+:/, ':another:'),
+    `v2:${nowSeconds() - 1_000}:${right.split(':').slice(2).join(':')}`,
+    right.replace(/:\w+:\w+$/, ':another:history'),
     right.replace(/:\w+$/, ':another')
   ]) {
     const before = a.cutOffs.at(-1) ?? 0

@@ -19,7 +19,7 @@ interface ClientOptions {
 interface Client {
   /** Does one random act, and sometimes another that follows from it. */
   act (draw: Draw): Promise<void>
-  /** Notes that a session has ended, whoever has ended it. */
+  /** Notes that a session has ended. */
   forget (session: string): void
 }
 

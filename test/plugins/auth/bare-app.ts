@@ -1,4 +1,5 @@
 import Fastify, { type FastifyInstance } from 'fastify'
+import type { LoggerOptions } from '../../../src/app.ts'
 import type { Test } from 'tap'
 import auth, { createMemoryBlocklist, type AuthOptions, type Blocklist } from '../../../plugins/auth/auth.ts'
 import { bearer, send } from '../../support/requests.ts'
@@ -18,6 +19,7 @@ export interface BareOptions {
   blocklist?: Blocklist
   /** Further options of the plugin. */
   options?: Partial<AuthOptions>
+  logger?: LoggerOptions
 }
 
 export interface BareApp {
@@ -28,9 +30,9 @@ export interface BareApp {
 }
 
 /** Builds an app with the plugin and nothing else: `/me` authenticates, and `/own` calls `request.jwtVerify`. */
-export async function bareApp (t: Test, { key = secret, verify, jwt, blocklist, options }: BareOptions = {}):
+export async function bareApp (t: Test, { key = secret, verify, jwt, blocklist, options, logger }: BareOptions = {}):
 Promise<BareApp> {
-  const app = Fastify() as unknown as FastifyInstance
+  const app = Fastify({ ...logger && { logger } }) as unknown as FastifyInstance
   t.teardown(() => app.close())
   await app.register(auth, {
     blocklist: blocklist ?? createMemoryBlocklist({ leewaySeconds: 0, deadlineMs: 5_000 }),
