@@ -1,5 +1,6 @@
 import t from 'tap'
 import { createCoalescer, type ReadMany } from '../../src/revocation/coalescer.ts'
+import { RecordedError, type Value } from '../../src/trust/trust.ts'
 
 const turn = () => new Promise<void>(resolve => { setImmediate(resolve) })
 
@@ -99,4 +100,36 @@ t.test('an error about one entry of a look-up fails the look-up only if no other
     { status: 'rejected', reason: { message: 'unsure' } },
     { value: false }
   ])
+})
+
+t.test('an entry that look-ups share is read once, and revokes what is before the instant in it (P7)', async t => {
+  const commands: string[][] = []
+  const values: Record<string, Value> = { everyone: '100', 'kid:bad': '1' }
+  const anyExists = createCoalescer(async names => {
+    commands.push([...names])
+    return names.map(name => values[name] ?? null)
+  }, { maxEntries: 100 })
+  const look = (name: string, at: number | undefined, kid: string) =>
+    anyExists([name], [{ name: 'everyone', at }, { name: `kid:${kid}` }])
+  t.same(
+    await Promise.all([
+      look('a', 99, 'good'), look('b', 100, 'good'), look('c', 100, 'bad'), look('d', undefined, 'good')
+    ]),
+    [true, false, true, true]
+  )
+  t.same(commands, [['everyone', 'kid:good', 'kid:bad', 'a', 'b', 'c', 'd']])
+  values['everyone'] = 'v2:100'
+  await t.rejects(look('a', 99, 'good'), /does not hold a number/)
+  t.equal(await look('a', 99, 'bad'), true, 'unless another entry revokes it')
+})
+
+t.test('of a recorded instant that Redis lacks, only the tokens between the two are uncertain (P1, P4)', async t => {
+  const anyExists = createCoalescer(
+    async names => names.map(name => name === 'everyone' ? new RecordedError(1, 200, 100) : null), { maxEntries: 100 }
+  )
+  const look = (at?: number) => anyExists(['a'], [{ name: 'everyone', at }])
+  t.equal(await look(99), true, 'Redis revokes it')
+  for (const at of [100, 199]) await t.rejects(look(at), { name: 'RecordedError' }, String(at))
+  t.equal(await look(200), false)
+  t.equal(await look(undefined), true)
 })
