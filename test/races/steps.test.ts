@@ -29,6 +29,6 @@ t.test('the stepper never holds a request that has fewer steps', async t => {
   t.notOk(await flow.held)
   t.same(flow.steps, [
     'select users', 'begin', 'select users for no key update', 'clock', 'insert sessions', 'select sessions',
-    'insert security_events', 'commit', 'sign'
+    'insert security_events', 'commit', 'sign', 'select signing_keys'
   ])
 })

@@ -182,7 +182,9 @@ function labelOf (query: unknown): string {
   const text = typeof query === 'string' ? query : (query as { text: string }).text
   const [verb = ''] = /^\w+/.exec(text) ?? []
   if (/clock_timestamp\(\)\) \* 1000/.test(text)) return 'clock'
-  const table = /(?:from|into|update) "(\w+)"/.exec(text)?.[1]
+  // Sessions are compared with the instant before which everyone is out, which is no step of its own.
+  const outer = text.replaceAll(/\(\s*select max\([^)]*\) from "revocations"[^)]*\)/g, '')
+  const table = /(?:from|into|update) "(\w+)"/.exec(outer)?.[1]
   const lock = / for (update|no key update|share)/.exec(text)?.[0] ?? ''
   return [verb, table].filter(part => part !== undefined).join(' ') + lock
 }
