@@ -87,8 +87,8 @@ declare module 'fastify' {
     revokeEveryone: IssueCutOffs['revokeEveryone']
     /**
      * Signs a token that can be revoked. Waits until the clock has passed the last `revokeSubject` and the last
-     * `revokeEveryone`, so that they do not refuse it. That takes a second at most, or twice the leeway and a second with
-     * a blocklist in Redis. `jti` and `sid` are made unless they are given. `iat` is now.
+     * `revokeEveryone`, so that they do not refuse it. That takes a second at most, or twice the leeway and a second
+     * with a blocklist in Redis. `jti` and `sid` are made unless they are given. `iat` is now.
      *
      * Rejects with `revocation_unavailable` when the blocklist cannot tell.
      *
