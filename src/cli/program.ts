@@ -114,7 +114,7 @@ function addKeyCommands (keys: Command): void {
   keys.command('retire')
     .description('retire a key: one that signs is replaced as by rotate')
     .argument('<kid>', 'the name of the key')
-    .option('--compromised', 'somebody else may have the key: refuse all its tokens at once, for ever')
+    .option('--compromised', 'the key may have leaked: refuse all its tokens at once, for ever')
     .option('--json', 'as JSON')
     .action(async (kid: string, { compromised, json }: { compromised?: true, json?: true }) => {
       await (await import('./commands/keys.ts')).retireKey(kid, compromised === true, json === true)

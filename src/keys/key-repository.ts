@@ -66,9 +66,11 @@ export async function addActiveUnlessThere (db: Drizzle, key: NewKey): Promise<v
   await db.insert(signingKeys).values({ ...key, state: 'active', signsSince: clockTimestamp }).onConflictDoNothing()
 }
 
-/** Adds a spare key, unless there is one. */
+/** Adds a spare key, unless there is one. Its age counts from now, and not from when the transaction began. */
 export async function addSpareUnlessThere (db: Drizzle, key: NewKey): Promise<void> {
-  await db.insert(signingKeys).values({ ...key, state: 'spare', retiredAt: new Date(0) }).onConflictDoNothing()
+  await db.insert(signingKeys)
+    .values({ ...key, state: 'spare', createdAt: clockTimestamp, retiredAt: new Date(0) })
+    .onConflictDoNothing()
 }
 
 /** Lets a spare key sign from now on. The key that signed before must be retired. */

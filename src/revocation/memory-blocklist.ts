@@ -64,7 +64,7 @@ export function createMemoryBlocklist (options: MemoryBlocklistOptions = {}): Me
 
   const isListed = (scope: RevocationScope, id: string) => entries.has(entryKey(scope, id))
 
-  const byIssue = createIssueCutOffs(now, maxTokenLifetimeSeconds, leewaySeconds)
+  const byIssue = createCutOffsByIssue(now, maxTokenLifetimeSeconds, leewaySeconds)
   return {
     leewaySeconds,
     deadlineMs,
@@ -148,7 +148,7 @@ function createEntries (now: () => number) {
  * Creates the revocations of all tokens that were issued until now: of a subject, or of everyone. The process has one
  * clock, so the instant is its next whole second.
  */
-function createIssueCutOffs (now: () => number, maxTokenLifetimeSeconds: number | undefined, leewaySeconds: number) {
+function createCutOffsByIssue (now: () => number, maxTokenLifetimeSeconds: number | undefined, leewaySeconds: number) {
   const bySubject = new Map<string, number>()
   let everyone = 0
   const nextSecond = () => Math.floor(now() / 1000) + 1

@@ -1,6 +1,6 @@
 import { SignoutError } from '../errors.ts'
 import {
-  entryKey, checkRevocations, everyoneName, subjectKey, type RevocableClaims
+  entryKey, checkRevocations, everyoneName, maxIdLength, subjectKey, type RevocableClaims
 } from '../entries/revocation.ts'
 import { toEntries, type WrittenEntries } from '../entries/write-entries.ts'
 import type { BlocklistEmitter } from '../events/blocklist-events.ts'
@@ -97,7 +97,9 @@ function sharedEntries (
   { auth_time: authTime = 0, sub, iat = 0 }: RevocableClaims,
   kid: string | undefined
 ): SharedEntry[] | undefined {
-  if (revokesSubjects) return sub === undefined ? undefined : [{ name: subjectKey(sub), at: iat }]
+  // A subject that is longer than an id cannot be revoked, so it has no entry.
+  const isRevocable = sub !== undefined && sub.length <= maxIdLength
+  if (revokesSubjects) return isRevocable ? [{ name: subjectKey(sub), at: iat }] : undefined
   if (!revokesAll) return undefined
   const everyone = { name: everyoneName, at: authTime }
   return kid === undefined ? [everyone] : [everyone, { name: entryKey('key', kid) }]

@@ -31,7 +31,7 @@ export const KeyRetirement = component('KeyRetirement', Type.Object({
   compromised: Type.Optional(Type.Boolean({
     default: false,
     description:
-      'True if somebody else may have the key: all its tokens are refused at once, for ever. False: it is replaced as planned.'
+      'True if the key may have leaked: all its tokens are refused at once, for ever. False: it is replaced as planned.'
   }))
 }, strict))
 

@@ -161,7 +161,7 @@ t.test('a key is replaced after KEY_ROTATION_INTERVAL, once, by whichever replic
   const rotating = await build(t, { ...env, KEY_ROTATION_INTERVAL: '1' })
   await letSpareAge(rotating)
   await query(rotating, "update signing_keys set signs_since = signs_since - interval '1 hour' where state = 'active'")
-  await until('it has rotated by itself', async () => (await list(rotating, token)).length === 4)
+  await until('the key has been rotated', async () => (await list(rotating, token)).length === 4)
 })
 
 for (const algorithm of ['ES256', 'RS256'] as const) {

@@ -118,7 +118,7 @@ t.test('a cut-off of the first format is kept, and one of an unknown format is t
   const found = String(await behind.get(cutOffKey))
   await behind.set(cutOffKey, found.replace(/^v2:/, ''))
   await cutOff.compare()
-  t.equal(await behind.get(cutOffKey), found, 'nobody is signed out by an upgrade')
+  t.equal(await behind.get(cutOffKey), found, 'an upgrade signs no user out')
   const unknown = found.replace(/^v2:/, 'v3:')
   await behind.set(cutOffKey, unknown)
   t.throws(() => { cutOff.accept(cutOff.look(), unknown) }, { name: 'UntrustedError' })
