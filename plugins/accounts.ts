@@ -84,7 +84,7 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
   }
 
   const spentTokenRules = {
-    refreshTokens: createRefreshTokens(app.keyEncryptionSecret),
+    refreshTokens: createRefreshTokens(app.rootSecret),
     graceSeconds: config.sessions.graceSeconds,
     repeatMaxSeconds: config.sessions.repeatMaxSeconds
   }
@@ -135,7 +135,7 @@ function decorateAdministration (
 function wrongPasswordsOf (app: FastifyInstance, { isOn, rates }: Config['limits']): WrongPasswords {
   if (!isOn) return unlimitedWrongPasswords
   const limit = { name: 'password-in-a-row', ...rates['password-in-a-row'] }
-  return createWrongPasswords({ database: app.database, limit, secret: app.keyEncryptionSecret })
+  return createWrongPasswords({ database: app.database, limit, secret: app.rootSecret })
 }
 
 /** Returns the names of the service: its own, its host, and the parts of the host. */

@@ -5,20 +5,21 @@ import type { Database } from '../src/db/database.ts'
 import { openEmbedded } from '../src/db/embedded/embedded.ts'
 import { openPostgres } from '../src/db/postgres/postgres.ts'
 import type { Config } from '../src/config.ts'
+import { createKeyEncryption, type KeyEncryption } from '../src/keys/key-encryption.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     database: Database
-    /** The secret that encrypts the private keys in the database. */
-    keyEncryptionSecret: string
+    /** Encrypts the keys in the database. */
+    keyEncryption: KeyEncryption
   }
 }
 
 export interface DatabaseOptions {
-  config: Pick<Config, 'storage' | 'database'>
+  config: Pick<Config, 'storage' | 'database' | 'keys'>
 }
 
-/** Opens the configured database, and reads the secret for its keys. */
+/** Opens the configured database, and reads the secret for the keys in it. */
 async function database (app: FastifyInstance, { config }: DatabaseOptions): Promise<void> {
   const { storage } = config
   if (storage.kind === 'servers') {
@@ -29,7 +30,7 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
     })
     app.addHook('onClose', () => postgres.close())
     app.decorate('database', postgres)
-    app.decorate('keyEncryptionSecret', storage.keyEncryptionSecret)
+    app.decorate('keyEncryption', createKeyEncryption(storage.keyEncryptionSecret, config.keys.previousSecret))
     app.readiness.add('database', () => postgres.checkWritable())
   } else {
     const dataDir = await openDataDir(storage.dataDir)
@@ -37,7 +38,8 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
     const embedded = await openEmbedded(dataDir.path)
     app.addHook('onClose', () => embedded.close())
     app.decorate('database', embedded)
-    app.decorate('keyEncryptionSecret', storage.keyEncryptionSecret ?? await dataDir.readSecret())
+    const secret = storage.keyEncryptionSecret ?? await dataDir.readSecret()
+    app.decorate('keyEncryption', createKeyEncryption(secret, config.keys.previousSecret))
     app.readiness.add('database', async () => {
       await dataDir.check()
       await embedded.checkWritable()

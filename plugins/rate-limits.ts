@@ -55,7 +55,7 @@ async function rateLimits (app: FastifyInstance, { config }: RateLimitsOptions):
           ? await openRedisCounters(app, storage.redis, config.blocklist)
           : rate => createMemoryCounter(sizeOf(rate)),
     room: createWaitingRoom(),
-    secret: app.keyEncryptionSecret
+    secret: app.rootSecret
   })
   )
 }
@@ -114,4 +114,4 @@ function atMostEvery (everyMs: number, work: () => void): () => void {
   }
 }
 
-export default fp(rateLimits, { name: 'rate-limits', fastify: '5.x', dependencies: ['database'] })
+export default fp(rateLimits, { name: 'rate-limits', fastify: '5.x', dependencies: ['secrets'] })

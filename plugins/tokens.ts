@@ -6,7 +6,6 @@ import { SignoutError } from '../src/errors.ts'
 import { createAccessTokens, type AccessTokens } from '../src/tokens/access-tokens.ts'
 import { AccessTokenClaims } from '../src/tokens/claims.ts'
 import { createFirstUses, type FirstUses } from '../src/tokens/first-uses.ts'
-import { createKeyEncryption, type KeyEncryption } from '../src/keys/key-encryption.ts'
 import { openKeyRing, type KeyRing, type VerifyingKey } from '../src/keys/key-ring.ts'
 import { signingAlgorithms } from '../src/db/public-jwk.ts'
 import auth, { type JwtOptions } from './auth/auth.ts'
@@ -14,7 +13,6 @@ import auth, { type JwtOptions } from './auth/auth.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     keyRing: KeyRing
-    keyEncryption: KeyEncryption
     accessTokens: AccessTokens
     firstUses: FirstUses
     /** Throws `forbidden` unless the request was authenticated as an administrator's. */
@@ -39,17 +37,16 @@ const maxRememberedTokens = 10_000
 
 /** Issues and checks the service's own access tokens. */
 async function tokens (app: FastifyInstance, { config }: TokensOptions): Promise<void> {
-  const encryption = createKeyEncryption(app.keyEncryptionSecret)
   const keyRing = await openKeyRing({
     database: app.database,
-    encryption,
+    encryption: app.keyEncryption,
     algorithm: config.keys.algorithm,
     tokenLifetimeSeconds: config.tokens.lifetimeSeconds,
     sessionMaxAgeSeconds: config.sessions.maxAgeSeconds,
     jwksMaxAgeSeconds: config.keys.jwksMaxAgeSeconds
   })
-  app.decorate('keyEncryption', encryption)
   app.decorate('keyRing', keyRing)
+  app.readiness.add('signing_key', async () => { keyRing.requireSigningKey() })
   keyRing.start()
   app.decorate('accessTokens', createAccessTokens(keyRing, {
     ...config.tokens,
@@ -106,4 +103,5 @@ function pemFor (key: VerifyingKey | undefined, algorithm: string): string {
   return key.pem
 }
 
-export default fp(tokens, { name: 'tokens', fastify: '5.x', dependencies: ['metrics', 'database', 'blocklist'] })
+const dependencies = ['metrics', 'database', 'blocklist', 'secrets']
+export default fp(tokens, { name: 'tokens', fastify: '5.x', dependencies })

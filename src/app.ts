@@ -2,6 +2,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServ
 import fp from 'fastify-plugin'
 import accounts from '../plugins/accounts.ts'
 import blocklist from '../plugins/blocklist.ts'
+import secrets from '../plugins/secrets.ts'
 import requester, { trustProxies } from '../plugins/http/requester.ts'
 import closing from '../plugins/http/closing.ts'
 import database from '../plugins/database.ts'
@@ -92,6 +93,7 @@ export function buildApp (
   app.register(metrics, { config, arrival })
 
   app.register(database, { config })
+  app.register(secrets)
   app.register(blocklist, { config, isDown: isBlocklistDown })
   app.register(tokens, { config })
   app.register(rateLimits, { config })

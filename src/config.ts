@@ -2,17 +2,12 @@ import { isIP } from 'node:net'
 import type { SigningAlgorithm } from './db/public-jwk.ts'
 import { StartupError } from './errors.ts'
 import type { LimitName } from './limits/limits.ts'
-import type { RedisTopology } from './redis/topology.ts'
-import { readTopology } from './redis/topology-settings.ts'
 import type { HashCost } from './users/password-hasher.ts'
+import { chooseStorage, type Storage } from './settings/choose-storage.ts'
 import { readSettings } from './settings/read-settings.ts'
 import type { Settings } from './settings/settings.ts'
 
-/** The storage of the service: in this process, or on servers that replicas share. */
-export type Storage =
-  /** `dataDir` is a folder. `keyEncryptionSecret` defaults to a secret that is kept in that folder. */
-  | { kind: 'embedded', dataDir: string, keyEncryptionSecret: string | undefined }
-  | { kind: 'servers', databaseUrl: string, redis: RedisTopology, keyEncryptionSecret: string }
+export type { Storage } from './settings/choose-storage.ts'
 
 /** The settings of the service, in groups. {@link loadConfig} reads them from environment variables. */
 export interface Config {
@@ -48,6 +43,8 @@ export interface Config {
     jwksMaxAgeSeconds: number
     /** The number of seconds after which the key that signs is replaced; 0: never. */
     rotationIntervalSeconds: number
+    /** The secret before, while the one that encrypts the keys is changed. */
+    previousSecret: string | undefined
   }
   clocks: {
     /** The number of seconds by which clocks may differ. */
@@ -154,7 +151,8 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
     keys: {
       algorithm: settings.SIGNING_ALGORITHM,
       jwksMaxAgeSeconds: settings.JWKS_MAX_AGE,
-      rotationIntervalSeconds: settings.KEY_ROTATION_INTERVAL
+      rotationIntervalSeconds: settings.KEY_ROTATION_INTERVAL,
+      previousSecret: settings.KEY_ENCRYPTION_SECRET_PREVIOUS
     },
     clocks: { leewaySeconds: settings.CLOCK_LEEWAY },
     sessions: {
@@ -200,47 +198,6 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
 function parseRate (text: string): { attempts: number, windowSeconds: number } {
   const [attempts, windowSeconds] = text.split('/').map(Number) as [number, number]
   return { attempts, windowSeconds }
-}
-
-function chooseStorage (settings: Settings, mistakes: string[]): Storage | undefined {
-  const { DATABASE_URL, KEY_ENCRYPTION_SECRET, ISSUER, PORT } = settings
-  const redis = readTopology(settings, mistakes)
-  const named = (['REDIS_URL', 'REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'] as const).find(
-    name => settings[name] !== undefined
-  )
-  if (DATABASE_URL === undefined && named === undefined) {
-    if (settings.BLOCKLIST_WAIT_REPLICAS > 0) {
-      mistakes.push(
-        `BLOCKLIST_WAIT_REPLICAS is ${settings.BLOCKLIST_WAIT_REPLICAS}, but without DATABASE_URL and REDIS_URL there is no Redis that could have replicas.`
-      )
-    }
-    if (PORT === 0 && ISSUER === undefined) {
-      mistakes.push('ISSUER is not set; it must be when PORT is 0, since the address is not known beforehand.')
-    }
-    return { kind: 'embedded', dataDir: settings.DATA_DIR, keyEncryptionSecret: KEY_ENCRYPTION_SECRET }
-  }
-  if (named === undefined) {
-    mistakes.push(
-      "REDIS_URL is not set but DATABASE_URL is: set both or neither. Replicas without a Redis in common would not see each other's logouts."
-    )
-  }
-  if (DATABASE_URL === undefined) {
-    mistakes.push(
-      `DATABASE_URL is not set but ${named} is: set both or neither. Replicas without a database in common would not know each other's users and keys.`
-    )
-  }
-  if (ISSUER === undefined) {
-    mistakes.push(
-      'ISSUER is not set; with DATABASE_URL it must be, to the public address of the service, since replicas must agree on it.'
-    )
-  }
-  if (KEY_ENCRYPTION_SECRET === undefined) {
-    mistakes.push(
-      'KEY_ENCRYPTION_SECRET is not set; with DATABASE_URL it must be, to the same 32 bytes or more for every replica, such as the output of: openssl rand -base64 32'
-    )
-  }
-  if (redis === undefined || DATABASE_URL === undefined || KEY_ENCRYPTION_SECRET === undefined) return undefined
-  return { kind: 'servers', databaseUrl: DATABASE_URL, redis, keyEncryptionSecret: KEY_ENCRYPTION_SECRET }
 }
 
 /** Returns the address that clients use for the service. A wildcard host becomes localhost. */

@@ -14,6 +14,8 @@ const behindSentinels = {
   ...sentinels, REDIS_USERNAME: 'service', REDIS_PASSWORD: 'hush', REDIS_TLS_CA: '/etc/ca.pem'
 }
 
+const previousSecret = 'the secret before, of more than 32 bytes'
+
 /** Every other variable but that of a cluster, each with a value that is not its default. */
 const values = {
   ...servers,
@@ -27,6 +29,7 @@ const values = {
   SIGNING_ALGORITHM: 'ES256',
   JWKS_MAX_AGE: '60',
   KEY_ROTATION_INTERVAL: '86400',
+  KEY_ENCRYPTION_SECRET_PREVIOUS: previousSecret,
   CLOCK_LEEWAY: '0',
   BLOCKLIST_DEADLINE_MS: '100',
   BLOCKLIST_WAIT_REPLICAS: '2',
@@ -75,7 +78,7 @@ t.test('an empty environment configures the embedded mode with its defaults', as
     storage: { kind: 'embedded', dataDir: '.signout', keyEncryptionSecret: undefined },
     database: { deadlineMs: 2000 },
     tokens: { issuer: 'http://127.0.0.1:3000', audience: 'http://127.0.0.1:3000', lifetimeSeconds: 900 },
-    keys: { algorithm: 'EdDSA', jwksMaxAgeSeconds: 300, rotationIntervalSeconds: 0 },
+    keys: { algorithm: 'EdDSA', jwksMaxAgeSeconds: 300, rotationIntervalSeconds: 0, previousSecret: undefined },
     clocks: { leewaySeconds: 5 },
     sessions: {
       idleSeconds: 1_209_600,
@@ -142,7 +145,7 @@ t.test('every environment variable is read into the configuration', async t => {
     },
     database: { deadlineMs: 500 },
     tokens: { issuer: servers.ISSUER, audience: 'the-api', lifetimeSeconds: 60 },
-    keys: { algorithm: 'ES256', jwksMaxAgeSeconds: 60, rotationIntervalSeconds: 86_400 },
+    keys: { algorithm: 'ES256', jwksMaxAgeSeconds: 60, rotationIntervalSeconds: 86_400, previousSecret },
     clocks: { leewaySeconds: 0 },
     sessions: {
       idleSeconds: 120,

@@ -239,11 +239,11 @@ t.test('every mistake at start is refused with one line that names the variable 
     t.notMatch(message, 'hush', 'no password')
   }
 
-  await t.test('a start with another KEY_ENCRYPTION_SECRET than that of the signing key is refused with the cure', async t => {
+  await t.test('a start with another KEY_ENCRYPTION_SECRET than that of the keys is refused with the cure', async t => {
     await (await build(t, env)).close()
     t.equal(
       await refusalHere(t, { ...env, KEY_ENCRYPTION_SECRET: 'x'.repeat(32) }),
-      'KEY_ENCRYPTION_SECRET does not open the signing key in the database: start with the secret that the key was made under. (In embedded mode, where the variable is not set, it is the file key-encryption-secret in DATA_DIR.)'
+      'KEY_ENCRYPTION_SECRET does not open the keys in the database: start with the secret that they are encrypted under. If it was changed, set KEY_ENCRYPTION_SECRET_PREVIOUS to the one before. (In embedded mode, where the variable is not set, it is the file key-encryption-secret in DATA_DIR.)'
     )
   })
 })

@@ -1,6 +1,6 @@
 import type { Database } from '../db/database.ts'
 import type { SigningAlgorithm } from '../db/public-jwk.ts'
-import { SignoutError } from '../errors.ts'
+import { SignoutError, StartupError } from '../errors.ts'
 import { keyRevocation } from '../entries/revocation.ts'
 import type { KeyEncryption } from '../keys/key-encryption.ts'
 import {
@@ -9,6 +9,7 @@ import {
 } from '../keys/key-repository.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import { makeKey } from '../keys/new-key.ts'
+import { encryptNewKey, reencryptAll } from '../keys/root-secret.ts'
 import type { RequireRecent } from '../sessions/recent-authentication.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
 import { lockForAct, recordAct, type Administrator } from './administrator.ts'
@@ -49,6 +50,11 @@ export interface KeyAdministration {
    * the end of a compromised key, which is recorded by then. Repeating it is safe.
    */
   retire (kid: string, isCompromised: boolean, by: Administrator): Promise<StoredKey[]>
+  /**
+   * Ends a change of KEY_ENCRYPTION_SECRET: everything is encrypted under the present secret alone. A replica that has
+   * only the secret before can sign nothing after the next rotation.
+   */
+  reencrypt (by: Administrator): Promise<StoredKey[]>
 }
 
 /** For how long after a rotation a replica may sign with the key that it has read before, in seconds. */
@@ -71,13 +77,17 @@ export function createKeyAdministration (options: KeyAdministrationOptions): Key
   /** Does an act on the keys, and reads the ring again even if the act was not confirmed. */
   async function act (by: Administrator, work: (act: KeyAct) => Promise<void>): Promise<StoredKey[]> {
     // Made before the transaction: a key of RS256 takes long.
-    const made = await makeKey(algorithm, encryption)
+    const key = await makeKey(algorithm)
     try {
       return await perform(async unit => {
         await lockForAct(unit, requireRecent, by)
-        await work({ unit, keys: await lockKeys(unit.db), made, by })
+        const keys = await lockKeys(unit.db)
+        await work({ unit, keys, made: await encryptNewKey(unit.db, encryption, key), by })
         return await listKeys(unit.db)
       })
+    } catch (error) {
+      // Only a replica that still has the secret before, after all keys were encrypted under the next one.
+      throw error instanceof StartupError ? new SignoutError('service_unavailable', { cause: error }) : error
     } finally {
       await keyRing.reload().catch(() => {})
     }
@@ -103,6 +113,10 @@ export function createKeyAdministration (options: KeyAdministrationOptions): Key
       if (isCompromised) await expel(act, key)
       else if (key.state === 'active') await rotate(act, options)
       else if (key.state === 'spare') await replaceSpare(act, key)
+    }),
+    reencrypt: by => act(by, async ({ unit, keys }) => {
+      await reencryptAll(unit.db, encryption, keys)
+      recordAct(unit, { type: 'keys_reencrypted' }, by)
     })
   }
 }

@@ -60,7 +60,7 @@ export function createProgram ({ onServing }: ProgramOptions): Command {
     .action(async () => { await (await import('./commands/adopt-blocklist.ts')).adoptBlocklist() })
   addUserCommands(program.command('user').description('create, disable and enable users'))
   addSessionCommands(program.command('sessions').description('show sessions'))
-  addKeyCommands(program.command('keys').description('show, rotate and retire signing keys'))
+  addKeyCommands(program.command('keys').description('show, rotate, retire and encrypt signing keys'))
   addRevoke(program)
 
   program.addHelpText('after', settings)
@@ -118,6 +118,14 @@ function addKeyCommands (keys: Command): void {
     .option('--json', 'as JSON')
     .action(async (kid: string, { compromised, json }: { compromised?: true, json?: true }) => {
       await (await import('./commands/keys.ts')).retireKey(kid, compromised === true, json === true)
+    })
+  keys.command('reencrypt')
+    .description(
+      'end a change of KEY_ENCRYPTION_SECRET, once every replica has the new one: encrypt the keys under it alone'
+    )
+    .option('--json', 'as JSON')
+    .action(async ({ json }: { json?: true }) => {
+      await (await import('./commands/keys.ts')).reencryptKeys(json === true)
     })
 }
 

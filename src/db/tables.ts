@@ -165,7 +165,10 @@ export const signingKeys = pgTable('signing_keys', {
   /** `spare`: published, and signs later. `active`: signs. `retired`: verifies what it has signed. */
   state: text('state').$type<KeyState>().notNull().default('active'),
   publicJwk: jsonb('public_jwk').$type<PublicJwk>().notNull(),
-  /** A JWE: readable only with KEY_ENCRYPTION_SECRET. */
+  /**
+   * A JWE: readable only with KEY_ENCRYPTION_SECRET. Two while that is changed. Empty for a key that signs no more, but
+   * for those that the previous release retired.
+   */
   encryptedPrivateJwk: text('encrypted_private_jwk').notNull(),
   createdAt: instant('created_at').notNull().defaultNow(),
   /** When it began to sign. Null for a spare key, and for a key of the first release. */
@@ -182,6 +185,13 @@ export const signingKeys = pgTable('signing_keys', {
   uniqueIndex('signing_keys_one_active').on(sql`(true)`).where(isNull(table.retiredAt)),
   uniqueIndex('signing_keys_one_spare').on(sql`(true)`).where(sql`${table.state} = 'spare'`)
 ])
+
+/** The secret from which all other secrets of the service are derived: one row. */
+export const rootSecrets = pgTable('root_secrets', {
+  isOnly: boolean('is_only').primaryKey().default(true),
+  /** A JWE, or two while KEY_ENCRYPTION_SECRET is changed. */
+  encrypted: text('encrypted').notNull()
+})
 
 /** The record: a row for each revocation. The blocklist can be rebuilt from it. */
 export const revocations = pgTable('revocations', {

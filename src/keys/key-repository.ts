@@ -1,10 +1,10 @@
-import { and, asc, eq, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, sql } from 'drizzle-orm'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Drizzle } from '../db/database.ts'
 import type { PublicJwk } from '../db/public-jwk.ts'
 import { sessions, signingKeys, type KeyState } from '../db/tables.ts'
 
-/** A signing key that was just made. Its private part can only be read with the secret of the service. */
+/** A new signing key. Its private part can only be read with the secret of the service. */
 export interface NewKey {
   kid: string
   publicJwk: PublicJwk
@@ -89,14 +89,27 @@ export async function retire (db: Drizzle, kid: string, lifetimeSeconds: number)
   const latest = sql`(select max(${sessions.accessExpiresAt}) from ${sessions})`
   const next = sql`clock_timestamp() + make_interval(secs => ${lifetimeSeconds}::float8)`
   await db.update(signingKeys).set({
-    state: 'retired', retiredAt: clockTimestamp, verifiesUntil: sql`greatest(${latest}, ${next})`
+    state: 'retired',
+    retiredAt: clockTimestamp,
+    verifiesUntil: sql`greatest(${latest}, ${next})`,
+    encryptedPrivateJwk: ''
   }).where(eq(signingKeys.kid, kid))
 }
 
 /** Marks a key as compromised. It never verifies again. */
 export async function markCompromised (db: Drizzle, kid: string): Promise<void> {
-  await db.update(signingKeys).set({ state: 'compromised', retiredAt: clockTimestamp, verifiesUntil: null })
-    .where(eq(signingKeys.kid, kid))
+  await db.update(signingKeys).set({
+    state: 'compromised',
+    retiredAt: clockTimestamp,
+    verifiesUntil: null,
+    encryptedPrivateJwk: ''
+  }).where(eq(signingKeys.kid, kid))
+}
+
+/** Deletes the private parts of keys that sign no more: the previous release kept them. */
+export async function forgetRetired (db: Drizzle): Promise<void> {
+  await db.update(signingKeys).set({ encryptedPrivateJwk: '' })
+    .where(inArray(signingKeys.state, ['retired', 'compromised']))
 }
 
 /** Replaces a spare key that never signed: by its deletion, so that another can be added. */

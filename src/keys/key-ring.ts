@@ -5,8 +5,11 @@ import type { PublicJwk, SigningAlgorithm } from '../db/public-jwk.ts'
 import { SignoutError, StartupError } from '../errors.ts'
 import { createPoll } from '../timing/poll.ts'
 import type { KeyEncryption } from './key-encryption.ts'
-import { addActiveUnlessThere, addSpareUnlessThere, deleteSpare, listKeys, type StoredKey } from './key-repository.ts'
+import {
+  addActiveUnlessThere, addSpareUnlessThere, deleteSpare, listKeys, lockKeys, type StoredKey
+} from './key-repository.ts'
 import { makeKey } from './new-key.ts'
+import { encryptNewKey } from './root-secret.ts'
 
 /** The key that signs new tokens. */
 export interface SigningKey {
@@ -28,7 +31,8 @@ export interface VerifyingKey {
 export interface KeyRing {
   /**
    * Reads the keys, and returns the one that signs now. A client that refreshes because its key was compromised must
-   * not get another token of that key. Rejects with `service_unavailable` when the database does not answer.
+   * not get another token of that key. Rejects with `service_unavailable` when the database does not answer, or when
+   * the key is encrypted under another secret.
    */
   getSigningKey (): Promise<SigningKey>
   /** The public keys as a JWK Set (RFC 7517, section 5): also the spare key, and no compromised one. */
@@ -51,6 +55,8 @@ export interface KeyRing {
    * token that has expired. Never a compromised one.
    */
   findAny (kid: unknown): VerifyingKey | undefined
+  /** Throws a `StartupError` if the key that signs is encrypted under another secret than the one of this replica. */
+  requireSigningKey (): void
   /** Reads the keys again. Rejects when the database does not answer. */
   reload (): Promise<void>
   /** Starts to read the keys again and again. */
@@ -79,7 +85,8 @@ const askAgainMs = 1_000
 /** The keys as they were read. */
 interface Ring {
   readAt: number
-  signing: SigningKey
+  /** The error says that the key is encrypted under another secret. */
+  signing: SigningKey | StartupError
   jwks: { keys: PublicJwk[] }
   verifying: ReadonlyMap<unknown, VerifyingKey>
   any: ReadonlyMap<unknown, VerifyingKey>
@@ -90,13 +97,15 @@ interface Ring {
  * Opens the key ring in the database, and makes the keys that are missing. Replicas that start at the same time get the
  * same keys: the database keeps only the first. A spare key of another algorithm than new keys have is replaced.
  *
- * Rejects with a {@link StartupError} if the key that signs was encrypted under another secret.
+ * Open the root secret first: that checks the secret. Rejects with a {@link StartupError} if the key that signs is
+ * encrypted under another one.
  */
 export async function openKeyRing (options: KeyRingOptions): Promise<KeyRing> {
   const { tokenLifetimeSeconds, now = () => performance.now() } = options
   const reader = createReader(options)
-  await addMissing(options, reader)
+  await addMissing(options)
   let ring = await reader.read()
+  requireKey(ring)
   let askedAt = now()
   let underWay: Promise<unknown> = Promise.resolve()
   let next: Promise<void> | undefined
@@ -136,8 +145,13 @@ export async function openKeyRing (options: KeyRingOptions): Promise<KeyRing> {
   return {
     async getSigningKey () {
       await reload()
-      return ring.signing
+      try {
+        return requireKey(ring)
+      } catch (cause) {
+        throw new SignoutError('service_unavailable', { cause })
+      }
     },
+    requireSigningKey () { requireKey(ring) },
     get jwks () { return ring.jwks },
     get jwksMaxAgeSeconds () {
       return Math.max(0, Math.floor(options.jwksMaxAgeSeconds - (now() - ring.readAt) / 1000))
@@ -155,30 +169,34 @@ export async function openKeyRing (options: KeyRingOptions): Promise<KeyRing> {
   }
 }
 
-/**
- * Adds a key that signs and a spare one, if they are missing. Reads the one that signs first: a replica with another
- * secret must add none.
- */
-async function addMissing (options: KeyRingOptions, reader: ReturnType<typeof createReader>): Promise<void> {
-  const { database, encryption, algorithm } = options
-  const keys = await database.run(listKeys)
-  if (keys.some(({ state }) => state === 'active')) await reader.read()
-  const spare = keys.find(({ state }) => state === 'spare')
-  const isOther = spare !== undefined && spare.publicJwk.alg !== algorithm
-  const active = keys.some(({ state }) => state === 'active') ? undefined : await makeKey(algorithm, encryption)
-  const next = spare === undefined || isOther ? await makeKey(algorithm, encryption) : undefined
-  if (active !== undefined) await database.run(db => addActiveUnlessThere(db, active))
-  if (next === undefined) return
+function requireKey ({ signing }: Ring): SigningKey {
+  if (signing instanceof StartupError) throw signing
+  return signing
+}
+
+/** Adds a key that signs and a spare one of the algorithm, if they are missing. */
+async function addMissing ({ database, encryption, algorithm }: KeyRingOptions): Promise<void> {
+  const find = (keys: readonly StoredKey[]) => ({
+    active: keys.find(({ state }) => state === 'active'),
+    spare: keys.find(({ state }) => state === 'spare')
+  })
+  const isComplete = ({ active, spare }: ReturnType<typeof find>) =>
+    active !== undefined && spare?.publicJwk.alg === algorithm
+  if (isComplete(find(await database.run(listKeys)))) return
+  // Made before the transaction: a key of RS256 takes long.
+  const [first, second] = [await makeKey(algorithm), await makeKey(algorithm)]
   await database.transaction(async db => {
-    if (isOther) await deleteSpare(db, spare.kid)
-    await addSpareUnlessThere(db, next)
+    const { active, spare } = find(await lockKeys(db))
+    if (active === undefined) await addActiveUnlessThere(db, await encryptNewKey(db, encryption, first))
+    if (spare !== undefined && spare.publicJwk.alg !== algorithm) await deleteSpare(db, spare.kid)
+    await addSpareUnlessThere(db, await encryptNewKey(db, encryption, second))
   })
 }
 
 /** Creates the reader of the ring. It imports each key once. */
 function createReader ({ database, encryption, sessionMaxAgeSeconds, now = () => performance.now() }: KeyRingOptions) {
   let publicKeys = new Map<string, VerifyingKey>()
-  let signing: SigningKey | undefined
+  let signing: Ring['signing'] | undefined
 
   async function importPublic ({ kid, publicJwk }: StoredKey): Promise<VerifyingKey> {
     const known = publicKeys.get(kid)
@@ -195,9 +213,8 @@ function createReader ({ database, encryption, sessionMaxAgeSeconds, now = () =>
       const useful = keys.filter(({ state, isVerifying, retiredSeconds }) =>
         isVerifying || (state === 'retired' && retiredSeconds < sessionMaxAgeSeconds))
       publicKeys = new Map(await Promise.all(useful.map(async key => [key.kid, await importPublic(key)] as const)))
-      if (signing?.kid !== active.kid) {
-        const privateKey = await importPrivateKey(active, encryption)
-        signing = { kid: active.kid, algorithm: active.publicJwk.alg, privateKey }
+      if (signing === undefined || signing instanceof StartupError || signing.kid !== active.kid) {
+        signing = await importSigningKey(active, encryption)
       }
       const verifying = useful.filter(({ isVerifying }) => isVerifying)
       return {
@@ -212,12 +229,14 @@ function createReader ({ database, encryption, sessionMaxAgeSeconds, now = () =>
   }
 }
 
-async function importPrivateKey (stored: StoredKey, encryption: KeyEncryption): Promise<CryptoKey> {
-  const jwk = await encryption.decrypt(stored.kid, stored.encryptedPrivateJwk).catch(cause => {
-    throw new StartupError(
-      'KEY_ENCRYPTION_SECRET does not open the signing key in the database: start with the secret that the key was made under. (In embedded mode, where the variable is not set, it is the file key-encryption-secret in DATA_DIR.)',
-      { cause }
-    )
-  })
-  return await importJWK(jwk, stored.publicJwk.alg) as CryptoKey
+/** Public keys must go on being read where the private one cannot be opened, so that error is returned. */
+async function importSigningKey (stored: StoredKey, encryption: KeyEncryption): Promise<Ring['signing']> {
+  const { kid, publicJwk: { alg: algorithm }, encryptedPrivateJwk: encrypted } = stored
+  try {
+    const privateKey = await importJWK(await encryption.decrypt({ name: kid, encrypted }), algorithm) as CryptoKey
+    return { kid, algorithm, privateKey }
+  } catch (error) {
+    if (error instanceof StartupError) return error
+    throw error
+  }
 }

@@ -73,7 +73,7 @@ export interface LimitsOptions {
   counterOf: (rate: RateLimit) => Counter
   room: WaitingRoom
   /** Makes names in keys unreadable. It must be the same for all replicas. */
-  secret: string
+  secret: Uint8Array
 }
 
 /** The cause of `service_unavailable` if an attempt has taken longer than its reservation was held. */
@@ -197,7 +197,7 @@ export const accountHashLength = 43
  * Returns the hash that replaces usernames in keys. A username is personal data, and people type passwords in its
  * place. Redis must not reveal them. Without the secret, a hash of a text that short could be found by trying.
  */
-export function createAccountHash (secret: string): (account: string) => string {
+export function createAccountHash (secret: Uint8Array): (account: string) => string {
   const key = new Uint8Array(hkdfSync('sha256', secret, '', 'signout accounts in limits', 32))
   return account => createHmac('sha256', key).update(foldCase(account)).digest('base64url')
 }

@@ -13,7 +13,7 @@ export const securityEventTypes = [
   'reauthenticated',
   'session_ended',
   'password_changed', 'account_deleted', 'role_changed', 'status_changed', 'sessions_revoked', 'token_revoked',
-  'everyone_out', 'key_rotated', 'key_retired'
+  'everyone_out', 'key_rotated', 'key_retired', 'keys_reencrypted'
 ] as const
 export type SecurityEventType = typeof securityEventTypes[number]
 

@@ -18,7 +18,7 @@ export interface RefreshTokens {
 }
 
 /** @param secret at least 32 bytes that cannot be guessed, the same for all replicas */
-export function createRefreshTokens (secret: string): RefreshTokens {
+export function createRefreshTokens (secret: Uint8Array): RefreshTokens {
   const key = new Uint8Array(hkdfSync('sha256', secret, '', 'signout refresh token rotation', 32))
   return {
     create: () => randomBytes(tokenBytes).toString('base64url'),

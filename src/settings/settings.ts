@@ -125,8 +125,13 @@ const tokens = {
     description: 'By how much the clocks of replicas, Redis, Postgres and verifying services may differ.'
   }),
   KEY_ENCRYPTION_SECRET: Type.Optional(secret({
-    description: 'The secret that encrypts the signing keys in the database, the same for every replica. ' +
+    description: 'The secret that encrypts the keys in the database, the same for every replica. ' +
       'Required with DATABASE_URL. In embedded mode it is created once and kept in DATA_DIR.',
+    example: ''
+  })),
+  KEY_ENCRYPTION_SECRET_PREVIOUS: Type.Optional(secret({
+    description: 'The secret before, while KEY_ENCRYPTION_SECRET is changed. ' +
+      'Remove it after `signout keys reencrypt`.',
     example: ''
   }))
 }

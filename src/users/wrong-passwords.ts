@@ -36,7 +36,7 @@ export interface WrongPasswordsOptions {
   database: Database
   limit: RateLimit
   /** Makes unknown usernames unreadable. It must be the same for all replicas. */
-  secret: string
+  secret: Uint8Array
 }
 
 /** Wrong passwords without a limit. */

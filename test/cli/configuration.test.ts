@@ -191,7 +191,7 @@ t.test('every command but serve prints one line for a wrong setting', async t =>
   const commands = [
     ['migrate'], ['check-config'], ['adopt-blocklist'], ['user', 'create', 'ada'], ['user', 'disable', 'ada'],
     ['user', 'enable', 'ada'], ['sessions', 'list', 'ada'], ['keys', 'list'], ['keys', 'rotate'],
-    ['keys', 'retire', 'x'], ['revoke', '--user', 'ada']
+    ['keys', 'retire', 'x'], ['keys', 'reencrypt'], ['revoke', '--user', 'ada']
   ]
   for (const args of commands) {
     const line = await fail(t, 1, args, { env: { PORT: 'http' } })

@@ -1,6 +1,6 @@
 import { decodeProtectedHeader } from 'jose'
 import t from 'tap'
-import { build, serversEnv } from '../support/app.ts'
+import { build, secret, serversEnv } from '../support/app.ts'
 import { fail, signout, succeed } from '../support/cli.ts'
 import { query } from '../support/database.ts'
 import { signIn, signUp } from '../support/people.ts'
@@ -36,6 +36,23 @@ t.test('signing keys are listed, rotated and retired by command while the servic
   t.match(await fail(t, 1, ['keys', 'retire', 'unknown'], { env }), /^There is no key unknown: signout keys list/)
   t.equal(kidOf(await run('retire', old, '--compromised'), 'compromised'), old)
   t.same(await refusals(app, pair), refreshes, 'the client refreshes')
+})
+
+t.test('a change of the secret is ended by command', async t => {
+  const env = await serversEnv(t)
+  const { pair } = await signUp(await build(t, env))
+  const next = 'the next secret, of more than 32 bytes'
+  const changing = { ...env, KEY_ENCRYPTION_SECRET: next, KEY_ENCRYPTION_SECRET_PREVIOUS: secret }
+  t.equal(
+    await succeed(t, ['keys', 'reencrypt'], { env: changing }),
+    'The keys are encrypted under KEY_ENCRYPTION_SECRET alone. Remove KEY_ENCRYPTION_SECRET_PREVIOUS.\n'
+  )
+  t.match(await fail(t, 1, ['keys', 'list'], { env }), /^KEY_ENCRYPTION_SECRET does not open the keys/)
+  const app = await build(t, { ...env, KEY_ENCRYPTION_SECRET: next })
+  t.ok(await isAccepted(app, pair))
+  t.same((await query(app, "select details from security_events where type = 'keys_reencrypted'")), [
+    { details: { by: 'operator' } }
+  ])
 })
 
 t.test('a compromised key that is retired while Redis is down exits with 3, and is refused when it is back', async t => {

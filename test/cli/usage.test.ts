@@ -16,6 +16,11 @@ const commands = [
   ['user', 'enable'],
   ['sessions'],
   ['sessions', 'list'],
+  ['keys'],
+  ['keys', 'list'],
+  ['keys', 'rotate'],
+  ['keys', 'retire'],
+  ['keys', 'reencrypt'],
   ['revoke']
 ]
 const id = '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e'

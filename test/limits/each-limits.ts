@@ -24,7 +24,7 @@ export async function refusalOf (
 export async function openLimits (t: Test, env: Env): Promise<Limits> {
   const app = Fastify()
   t.teardown(() => app.close())
-  await app.register(fp(async app => { app.decorate('keyEncryptionSecret', secret) }, { name: 'database' }))
+  await app.register(fp(async app => { app.decorate('rootSecret', Buffer.from(secret)) }, { name: 'secrets' }))
   await app.register(rateLimits, { config: loadConfig({ ISSUER: issuer, ...env }) })
   return app.limits
 }

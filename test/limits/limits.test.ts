@@ -191,7 +191,7 @@ t.test('the key of an account in the counters depends on the secret, and not on 
       rateOf: name => ({ name, attempts: 1, windowSeconds: 1 }),
       counterOf: () => counter,
       room: createWaitingRoom(),
-      secret
+      secret: Buffer.from(secret)
     })
     await refusalOf(limits, 'ada', ip(1))
     return keys.filter(key => key !== ip(1))

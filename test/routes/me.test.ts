@@ -3,7 +3,6 @@ import type { FastifyInstance } from 'fastify'
 import { SignJWT, decodeJwt } from 'jose'
 import t from 'tap'
 import { loadConfig } from '../../src/config.ts'
-import { createKeyEncryption } from '../../src/keys/key-encryption.ts'
 import { listKeys } from '../../src/keys/key-repository.ts'
 import { build, buildUnready, issuer, onEachStorage, serversEnv } from '../support/app.ts'
 import { issueToken, signUp } from '../support/people.ts'
@@ -159,6 +158,6 @@ function wrongTokensOfOurs (
 async function ourSigner (app: FastifyInstance): Promise<(input: string) => Buffer> {
   const stored = (await app.database.run(listKeys)).find(({ state }) => state === 'active')
   if (stored === undefined) throw new Error('There is no key.')
-  const key = await createKeyEncryption(app.keyEncryptionSecret).decrypt(stored.kid, stored.encryptedPrivateJwk)
+  const key = await app.keyEncryption.decrypt({ name: stored.kid, encrypted: stored.encryptedPrivateJwk })
   return ed25519(createPrivateKey({ key: key as Record<string, string>, format: 'jwk' }))
 }

@@ -3,7 +3,8 @@ import t from 'tap'
 import { createRefreshTokens, createRotationSalt, hashRefreshToken } from '../../src/sessions/refresh-tokens.ts'
 import { secret } from '../support/app.ts'
 
-const tokens = createRefreshTokens(secret)
+const root = Buffer.from(secret)
+const tokens = createRefreshTokens(root)
 const session = crypto.randomUUID()
 const salt = createRotationSalt()
 
@@ -21,7 +22,7 @@ t.test('the successor of a refresh token is the same each time, and has the form
   const spent = tokens.create()
   const successor = tokens.deriveSuccessor(spent, session, salt)
   t.equal(tokens.deriveSuccessor(spent, session, salt), successor)
-  t.equal(createRefreshTokens(secret).deriveSuccessor(spent, session, salt), successor, 'on another replica too')
+  t.equal(createRefreshTokens(root).deriveSuccessor(spent, session, salt), successor, 'on another replica too')
   t.match(successor, /^[\w-]{43}$/)
   t.ok(hashRefreshToken(successor))
 })
@@ -30,7 +31,8 @@ t.test('a spent refresh token alone does not reveal its successor', async t => {
   const spent = tokens.create()
   const successor = tokens.deriveSuccessor(spent, session, salt)
   t.not(tokens.deriveSuccessor(spent, session, createRotationSalt()), successor, 'another salt')
-  t.not(createRefreshTokens(`${secret}.`).deriveSuccessor(spent, session, salt), successor, 'another secret')
+  const other = createRefreshTokens(Buffer.from('another secret'))
+  t.not(other.deriveSuccessor(spent, session, salt), successor, 'another secret')
   t.not(tokens.deriveSuccessor(spent, crypto.randomUUID(), salt), successor, 'another session')
   t.not(tokens.deriveSuccessor(tokens.create(), session, salt), successor, 'another token')
   const deriveWith = (key: string | Uint8Array) =>

@@ -64,6 +64,7 @@ export const wrongValues: Record<string, string[]> = {
   KEY_ROTATION_INTERVAL: ['-1', '30d'],
   CLOCK_LEEWAY: ['-1', '301', 'five'],
   KEY_ENCRYPTION_SECRET: ['short', 'x'.repeat(31)],
+  KEY_ENCRYPTION_SECRET_PREVIOUS: ['short', 'x'.repeat(31)],
   BLOCKLIST_DEADLINE_MS: ['9', '10001', '250ms'],
   BLOCKLIST_WAIT_REPLICAS: ['-1', '11', 'all'],
   BLOCKLIST_PREFIX: ['with space', '{tag}', 'x'.repeat(65), 'a*'],

@@ -20,6 +20,15 @@ export async function retireKey (kid: string, isCompromised: boolean, asJson: bo
   }, { exitCode: 3 })
 }
 
+/** Ends a change of the secret that encrypts the keys. */
+export async function reencryptKeys (asJson: boolean): Promise<void> {
+  await withApp(async app => {
+    const keys = await app.keyAdministration.reencrypt({})
+    if (asJson) return printKeys(keys, asJson)
+    print('The keys are encrypted under KEY_ENCRYPTION_SECRET alone. Remove KEY_ENCRYPTION_SECRET_PREVIOUS.')
+  })
+}
+
 function printKeys (keys: readonly StoredKey[], asJson: boolean): void {
   const shown = toKeys(keys).keys
   if (asJson) return print(JSON.stringify(shown, null, 2))
