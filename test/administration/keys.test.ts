@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { build, issuer, onEachStorage, serversEnv } from '../support/app.ts'
 import { breakBlocklist, entriesInRedis } from '../support/blocklist.ts'
 import { query } from '../support/database.ts'
+import { letSpareAge } from '../support/keys.ts'
 import { signIn, signUp, signUpAdmin, type Pair } from '../support/people.ts'
 import { expectError, get, logOut, refresh, send } from '../support/requests.ts'
 import { expire, isAccepted, refusals } from '../support/sessions.ts'
@@ -22,11 +23,6 @@ function byState (keys: ShownKey[]): Record<string, string> {
 
 async function list (app: FastifyInstance, token: string): Promise<ShownKey[]> {
   return (await get(app, '/keys', token)).json().keys
-}
-
-/** Makes the spare key as old as caches may be. */
-async function letSpareAge (app: FastifyInstance): Promise<void> {
-  await query(app, "update signing_keys set created_at = created_at - interval '301 seconds' where state = 'spare'")
 }
 
 async function published (app: FastifyInstance): Promise<string[]> {

@@ -70,6 +70,8 @@ t.test('a compromised key leaves the ring for good', t => onEachDatabase(t, asyn
   const ring = await open(database)
   const { before } = await rotate(database, kid => database.run(db => markCompromised(db, kid)))
   await ring.reload()
+  const gone = (await database.run(listKeys)).find(({ kid }) => kid === before)
+  t.match(gone, { state: 'compromised', encryptedPrivateJwk: '' }, 'its private part is deleted')
   t.equal(ring.find(before), undefined, 'at once, without a question')
   t.equal(ring.findAny(before), undefined)
   t.notOk(ring.jwks.keys.some(({ kid }) => kid === before))

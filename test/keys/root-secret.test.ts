@@ -1,6 +1,7 @@
+import { eq } from 'drizzle-orm'
 import t from 'tap'
 import type { Database } from '../../src/db/database.ts'
-import { rootSecrets } from '../../src/db/tables.ts'
+import { rootSecrets, signingKeys } from '../../src/db/tables.ts'
 import { createKeyEncryption } from '../../src/keys/key-encryption.ts'
 import {
   activate, addSpareUnlessThere, deleteSpare, listKeys, lockKeys, retire
@@ -78,13 +79,17 @@ t.test('after the change only the new secret opens anything', t => onEachDatabas
   const root = await openRootSecret(database, before)
   await open(database, { encryption: before })
   await rotate(database, before)
+  const [old] = await database.run(listKeys)
+  t.match(old, { state: 'retired', encryptedPrivateJwk: '' }, 'a retired key has no private part')
+  const encryptedPrivateJwk = await before.encrypt(String(old?.kid), { kty: 'oct', k: 'private' })
+  await database.run(db => db.update(signingKeys).set({ encryptedPrivateJwk }).where(eq(signingKeys.state, 'retired')))
   await openRootSecret(database, changing)
   await reencrypt(database)
   t.same(await openRootSecret(database, after), root)
   await t.rejects(openRootSecret(database, before), wrongSecret)
   for (const { kid: name, state, encryptedPrivateJwk: encrypted } of await database.run(listKeys)) {
     await t.rejects(before.decrypt({ name, encrypted }), wrongSecret)
-    if (state === 'retired') t.equal(encrypted, '', 'a retired key has no private part')
+    if (state === 'retired') t.equal(encrypted, '', 'also if the release before has left it')
     else t.ok(await after.decrypt({ name, encrypted }))
   }
   await rotate(database, changing)

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { build, patient, serversEnv, type Env } from '../support/app.ts'
-import { query } from '../support/database.ts'
-import { signIn, signUp, type Pair } from '../support/people.ts'
-import { get, logOut, refresh } from '../support/requests.ts'
+import { letSpareAge } from '../support/keys.ts'
+import { password, signIn, signUp, signUpAdmin, type Pair } from '../support/people.ts'
+import { expectError, get, logOut, refresh, send } from '../support/requests.ts'
 
 const secrets = ['first', 'second', 'third'].map(name => `the ${name} secret, of more than 32 bytes`)
 
@@ -13,9 +13,15 @@ interface Replica { app: FastifyInstance, waiting: number }
 /** Three replicas behind a balancer, which can be replaced one after another. */
 async function startReplicas (t: Test, env: Env) {
   const start = async (changes: Env): Promise<Replica> => ({ app: await build(t, { ...env, ...changes }), waiting: 0 })
-  const replicas: Replica[] = []
-  for (let count = 0; count < 3; count++) replicas.push(await start({ KEY_ENCRYPTION_SECRET: String(secrets[0]) }))
   let turn = 0
+  const replicas: Replica[] = []
+  /** Lets one replica rotate. The spare key is made old enough: this is not a test of caches. */
+  const rotate = async () => {
+    const { app } = replicas[turn++ % replicas.length] as Replica
+    await letSpareAge(app)
+    await app.keyAdministration.rotate({})
+  }
+  for (let count = 0; count < 3; count++) replicas.push(await start({ KEY_ENCRYPTION_SECRET: String(secrets[0]) }))
   return {
     /** Sends a request to the next replica. */
     async use<T> (work: (app: FastifyInstance) => Promise<T>): Promise<T> {
@@ -23,19 +29,14 @@ async function startReplicas (t: Test, env: Env) {
       replica.waiting++
       try { return await work(replica.app) } finally { replica.waiting-- }
     },
-    /** Replaces one replica after another, each once its clients have their answers. */
+    /** Replaces one replica after another, each once its clients have their answers, with a rotation after each. */
     async restart (changes: Env): Promise<void> {
       for (const [index, old] of replicas.entries()) {
         replicas[index] = await start(changes)
         while (old.waiting > 0) await new Promise(setImmediate)
         await old.app.close()
+        await rotate()
       }
-    },
-    /** Lets one replica rotate. The spare key is made old enough: this is not a test of caches. */
-    async rotate (): Promise<void> {
-      const { app } = replicas[turn++ % replicas.length] as Replica
-      await query(app, "update signing_keys set created_at = created_at - interval '301 seconds' where state = 'spare'")
-      await app.keyAdministration.rotate({})
     }
   }
 }
@@ -76,11 +77,8 @@ t.test('the secret is changed twice under load, replica by replica, and no clien
   const changed = (async () => {
     for (const [index, previous] of secrets.slice(0, -1).entries()) {
       const changing = { KEY_ENCRYPTION_SECRET: String(secrets[index + 1]), KEY_ENCRYPTION_SECRET_PREVIOUS: previous }
-      await replicas.rotate()
       await replicas.restart(changing)
-      await replicas.rotate()
       await replicas.use(app => app.keyAdministration.reencrypt({}))
-      await replicas.rotate()
       await replicas.restart({ KEY_ENCRYPTION_SECRET: changing.KEY_ENCRYPTION_SECRET })
     }
   })().finally(() => { end.abort() })
@@ -93,4 +91,27 @@ t.test('the secret is changed twice under load, replica by replica, and no clien
     t.equal((await replicas.use(app => refresh(app, pair.refresh_token))).statusCode, 200)
   }
   await t.rejects(build(t, { ...env, KEY_ENCRYPTION_SECRET: String(secrets[1]) }), { name: 'StartupError' })
+})
+
+t.test('a replica that missed the change accepts tokens, issues none, and says why', async t => {
+  const env = { ...await serversEnv(t), ...patient }
+  const [first, second] = secrets as [string, string]
+  const late = await build(t, { ...env, KEY_ENCRYPTION_SECRET: first })
+  const admin = await signUpAdmin(late)
+  const other = await build(t, { ...env, KEY_ENCRYPTION_SECRET: second, KEY_ENCRYPTION_SECRET_PREVIOUS: first })
+  await other.keyAdministration.reencrypt({})
+  const rotate = () => send(late, 'POST /keys/rotate', { token: admin.token })
+  await expectError(t, await rotate(), 503, 'service_unavailable')
+  t.equal((await get(late, '/health/ready')).statusCode, 200, 'it has the key that signs in memory')
+
+  await letSpareAge(other)
+  await other.keyAdministration.rotate({})
+  const { username, pair } = await signUp(other)
+  await expectError(t, await send(late, 'POST /login', { body: { username, password } }), 503, 'service_unavailable')
+  await expectError(t, await refresh(late, pair.refresh_token), 503, 'service_unavailable')
+  t.equal((await get(late, '/me', pair.access_token)).statusCode, 200)
+  const unready = await get(late, '/health/ready')
+  await expectError(t, unready, 503, 'service_unavailable')
+  t.equal(unready.json().description, 'Not ready: signing_key.')
+  t.equal((await refresh(other, pair.refresh_token)).statusCode, 200, 'and the refresh is not lost')
 })
