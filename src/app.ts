@@ -99,9 +99,11 @@ export function buildApp (
   app.register(rateLimits, { config })
   app.register(accounts, { config, hashCost })
   app.register(ending)
-  app.register(maintenance, { config })
 
-  if (hasRoutes) app.register(routes)
+  if (hasRoutes) {
+    app.register(maintenance, { config })
+    app.register(routes)
+  }
   return app as unknown as FastifyInstance
 }
 

@@ -1,14 +1,10 @@
-import { spawn } from 'node:child_process'
 import { decodeJwt } from 'jose'
 import t from 'tap'
-import { build, embeddedEnv, scratchFolder, serversEnv } from '../support/app.ts'
+import { build, embeddedEnv, serversEnv } from '../support/app.ts'
 import { asProcess, fail, signout, succeed } from '../support/cli.ts'
 import { password, signIn, signUp } from '../support/people.ts'
 import { get, outcome, refresh, send } from '../support/requests.ts'
-import { compiledFile } from '../support/server-process.ts'
-import { inTerminal } from '../support/terminal.ts'
-import { undisturbed } from '../support/undisturbed.ts'
-import { until } from '../support/wait.ts'
+import { typeAnswers } from '../support/terminal.ts'
 
 const storages = [['embedded', embeddedEnv, succeed], ['Postgres and Redis', serversEnv, asProcess.succeed]] as const
 
@@ -55,21 +51,10 @@ t.test('user create prints one line if the user cannot be created', async t => {
 
 t.test('user create on a terminal asks for the password twice and does not show it', async t => {
   const env = await serversEnv(t)
-  const create = async (...answers: string[]) => {
-    const child = spawn(
-      ...undisturbed('script', inTerminal(`${process.execPath} ${compiledFile('cli.js')} user create ada`)),
-      { cwd: scratchFolder(t), env: { PATH: process.env['PATH'], TERM: 'dumb', ...env }, timeout: 60_000 }
-    )
-    let output = ''
-    child.stdout.on('data', (data: Buffer) => { output += data.toString() })
-    const ended = new Promise(resolve => { child.once('close', resolve) })
-    for (const [index, answer] of answers.entries()) {
-      const prompt = index === 0 ? 'Password: ' : 'The same again: '
-      await until(`it asks ${prompt}`, () => output.includes(prompt), 60_000)
-      child.stdin.write(answer)
-    }
-    return { code: await ended, output: output.replaceAll('\r', '') }
-  }
+  const prompts = ['Password: ', 'The same again: ']
+  const create = (...answers: string[]) => typeAnswers(
+    t, 'user create ada', env, answers.map((answer, index) => [String(prompts[index]), answer])
+  )
   t.same(
     await create('\u0003'),
     { code: 1, output: 'Password: \nsignout: No password was given, so nothing was done.\n' },
