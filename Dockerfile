@@ -6,7 +6,7 @@ COPY package.json package-lock.json ./
 FROM base AS build
 RUN npm ci --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/build.js scripts/
+COPY scripts/build.js scripts/bundled-packages.js scripts/
 COPY src src
 COPY plugins plugins
 COPY routes routes

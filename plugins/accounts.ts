@@ -156,5 +156,5 @@ function toLogged ({ type, userId, actorId, sessionId, ip, details }: SecurityEv
   }
 }
 
-const dependencies = ['metrics', 'database', 'tokens', 'rate-limits']
+const dependencies = ['metrics', 'database', 'tokens', 'authentication', 'rate-limits']
 export default fp(accounts, { name: 'accounts', fastify: '5.x', dependencies })

@@ -127,4 +127,4 @@ function isForRecord (error: unknown): boolean {
   )
 }
 
-export default fp(ending, { name: 'ending', fastify: '5.x', dependencies: ['tokens', 'blocklist'] })
+export default fp(ending, { name: 'ending', fastify: '5.x', dependencies: ['authentication', 'blocklist'] })

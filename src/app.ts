@@ -37,6 +37,7 @@ import type { Config } from './config.ts'
 import { SignoutError, type OutageError } from './errors.ts'
 import { escapeLogLine } from './input/escape-text.ts'
 import { version } from './package-root.ts'
+import { createRevoker } from './revocation/revoker.ts'
 import type { HashCost } from './users/password-hasher.ts'
 
 /** The settings of the log. The serializers of requests and errors are replaced, so that the log holds no secrets. */
@@ -96,11 +97,12 @@ export function buildApp (
   app.register(secrets)
   app.register(blocklist, { config, isDown: isBlocklistDown })
   app.register(tokens, { config })
+  app.register(hasRoutes ? authentication() : revoking, { config })
   app.register(rateLimits, { config })
   app.register(accounts, { config, hashCost })
-  app.register(ending)
 
   if (hasRoutes) {
+    app.register(ending)
     app.register(maintenance, { config })
     app.register(routes)
   }
@@ -116,6 +118,14 @@ function neverCalled (): never {
 
 /** Loads the validation of requests when it is needed: a command would take a fifth longer to start. */
 const validation = () => import('../plugins/http/validation.ts')
+
+/** Loads what checks the tokens of requests when it is needed, for the same reason. */
+const authentication = () => import('../plugins/authentication.ts')
+
+/** Takes the place of `authentication` in an app without requests, which revokes too. */
+const revoking = fp(async (app: FastifyInstance): Promise<void> => {
+  app.decorate('revoker', createRevoker(app.blocklist))
+}, { name: 'authentication' })
 
 /** Registers the routes, and the OpenAPI document that describes them. */
 const routes = fp(async (app: FastifyInstance): Promise<void> => {

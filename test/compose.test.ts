@@ -165,6 +165,9 @@ t.test('every file that the Dockerfile copies is in the build context, and no ot
     t.ok(existsSync(join(packageRoot, path)), `${path} is there`)
     t.ok(isAdmitted(path), `${path} is admitted`)
   }
+  const imports = [...read('scripts/build.js').matchAll(/ from '\.\/([^']+)'/g)].map(([, name]) => `scripts/${name}`)
+  t.ok(imports.length > 0)
+  t.same(imports.filter(path => !copied.includes(path)), [], 'the build finds the scripts that it imports')
   const within = (path: string) => copied.some(source => source === path || source.startsWith(`${path}/`))
   const secretOrBuilt = ['node_modules', 'dist', '.git', '.env', '.signout', '.services']
   const scripts = readdirSync(join(packageRoot, 'scripts')).map(name => `scripts/${name}`)

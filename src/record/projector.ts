@@ -216,9 +216,9 @@ async function look ({ record, events }: ProjectorOptions, shards: readonly Proj
   }
   // Every marker is at the head.
   if (found.every(({ from }) => from?.position === head.position)) return { lags: [], failure }
-  const settled = await record.settleHead()
+  const settled = await record.settleHead(recordId)
+  if (settled === undefined) return startOver
   const lags = found.filter(({ from }) => from === undefined || from.position < settled.position)
   if (lags.length === 0) return { lags, failure }
-  if (settled.recordId !== recordId || !await record.willMark(settled)) return startOver
   return { lags, to: settled, failure }
 }

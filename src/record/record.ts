@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { SqlDatabase } from '../db/sql.ts'
 import { waitForWriters } from './barrier.ts'
-import { recordFormat, type RecordPosition } from './marker.ts'
+import { recordFormat } from './marker.ts'
 import {
   readAfter, readHead, readLive, type Head, type LivePage, type PositionRange, type RecordAfter
 } from './queries.ts'
@@ -26,16 +26,13 @@ export interface RevocationRecord {
    */
   readAfter (position: number, ids?: readonly string[]): Promise<RecordAfter>
   /**
-   * Reads the end of the record, waits until every position up to it is committed or rolled back, and returns it. No
-   * writer waits for this. Rejects if a writer takes longer than two seconds.
+   * Reads the end of the record, waits until every position up to it is committed or rolled back, and records in
+   * `marked` that the marker will be moved there. Returns that end. Call it before the move. No writer waits for this.
+   *
+   * Resolves to undefined, and records nothing, if the record has another id by now: Postgres was restored. Rejects if
+   * a writer takes longer than two seconds.
    */
-  settleHead (): Promise<Head>
-  /**
-   * Records in `marked` that the marker will be moved to a position. Call it before the move. Resolves to false, and
-   * records nothing, if the record has another id or another format by now, or does not reach that position: Postgres
-   * was restored, or failed over.
-   */
-  willMark (position: RecordPosition): Promise<boolean>
+  settleHead (recordId: string): Promise<Head | undefined>
   /**
    * Returns the live rows among the next `limit` rows of a range, in order. A row is live if a replica could still
    * accept its token. `next` is the position after which to go on; undefined if there are no more rows.
@@ -69,11 +66,15 @@ export function createRevocationRecord (database: SqlDatabase, leewaySeconds: nu
   return {
     readHead: () => readHead(database),
     readAfter: (position, ids) => readAfter(database, position, ids),
-    // In one transaction, and so on one server. After a failover the answers of two servers would not fit together.
-    settleHead: () => database.transaction(async sql => {
+    // In one transaction, and so on one server: after a failover the answers of two servers would not fit together. It
+    // is durable once it is committed. The marker may only be moved after that.
+    settleHead: recordId => database.transaction(async sql => {
       const head = await readHead(sql)
       await waitForWriters(sql)
-      return head
+      const marked = await sql.query(`update records set marked = greatest(marked, $1::bigint)
+        where id = $2::uuid and number = (select max(number) from records) and format = $3::int
+        returning id`, [head.position, recordId, recordFormat])
+      return head.recordId === recordId && marked.length > 0 ? head : undefined
     }),
     readLive: (range, limit) => readLive(database, leewaySeconds, range, limit),
     async countRows ({ after, upTo }) {
@@ -97,14 +98,6 @@ export function createRevocationRecord (database: SqlDatabase, leewaySeconds: nu
       const found = await database.query("select 1 from revocations where id = $1 and scope = 'token' limit 1", [jti])
       return found.length > 0
     },
-    // A transaction of ours is durable once it is committed. The marker may only be moved after that.
-    willMark: ({ recordId, position }) => database.transaction(async sql => {
-      const marked = await sql.query(`update records set marked = greatest(marked, $1::bigint)
-        where id = $2::uuid and number = (select max(number) from records) and format = $3::int
-        and $1::bigint <= (select case when is_called then last_value else 0 end from revocations_position_seq)
-        returning id`, [position, recordId, recordFormat])
-      return marked.length > 0
-    }),
     rename: from => database.transaction(async sql => {
       await sql.query('lock table records in exclusive mode')
       if ((await readHead(sql)).recordId !== from) return false

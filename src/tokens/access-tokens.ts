@@ -4,8 +4,6 @@ import { Compile } from 'typebox/compile'
 import { AccessTokenClaims } from './claims.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 
-const claimsCheck = Compile(AccessTokenClaims)
-
 /** The `client_id` (RFC 9068, section 2.2) of tokens from the service's own login, where no OAuth client takes part. */
 const firstPartyClientId = 'signout'
 
@@ -105,7 +103,7 @@ export function createAccessTokens (
           return await importSPKI(key.pem, key.algorithm)
         })
         const claims: unknown = JSON.parse(new TextDecoder().decode(payload))
-        const isOurs = claimsCheck.Check(claims) && claims.iss === issuer && claims.aud === audience
+        const isOurs = areClaims(claims) && claims.iss === issuer && claims.aud === audience
         return isOurs && protectedHeader.typ === tokenType ? claims : undefined
       } catch {
         // Any error means that the text is not a token of this service.
@@ -113,4 +111,13 @@ export function createAccessTokens (
       }
     }
   }
+}
+
+const compileCheck = () => Compile(AccessTokenClaims)
+let claimsCheck: ReturnType<typeof compileCheck> | undefined
+
+/** Returns true for the claims of an access token. The check is compiled for the first one: few commands read any. */
+function areClaims (claims: unknown): claims is AccessTokenClaims {
+  claimsCheck ??= compileCheck()
+  return claimsCheck.Check(claims)
 }

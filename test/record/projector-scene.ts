@@ -23,7 +23,6 @@ export interface ProjectorScene {
   meddle: {
     advance?: ((from: string, to: string, next: Projection['advance']) => Promise<boolean>) | undefined
     settle?: (() => void) | undefined
-    mark?: (() => void) | undefined
     count?: () => void
   }
   /** Returns true if the blocklist refuses the token that the row at that position revokes. */
@@ -45,12 +44,12 @@ export function projectorScene (t: Test): ProjectorScene {
     rows.filter(({ position }) => position > after && position <= upTo)
   const record: RevocationRecord = {
     ...endingAt(async () => ({ ...head })),
-    async settleHead () { calls.push('settle'); meddle.settle?.(); return { ...head } },
-    async willMark ({ recordId, position }) {
-      calls.push(`mark ${position}`)
-      meddle.mark?.()
-      head.marked = Math.max(head.marked, position)
-      return recordId === head.recordId
+    async settleHead (recordId) {
+      calls.push(`settle ${head.position}`)
+      meddle.settle?.()
+      if (recordId !== head.recordId) return undefined
+      head.marked = Math.max(head.marked, head.position)
+      return { ...head }
     },
     async readLive (range, limit) {
       const page = inRange(range).slice(0, limit)

@@ -67,8 +67,7 @@ function projectorScene (t: Test): ProjectorScene {
   const scene = { odd: odd.shard, even: even.shard, failures: [] as unknown[], pages: 0 }
   const record: RevocationRecord = {
     ...endingAt(async () => ({ ...head })),
-    settleHead: async () => ({ ...head }),
-    async willMark ({ position }) { head.marked = Math.max(head.marked, position); return true },
+    async settleHead () { head.marked = Math.max(head.marked, head.position); return { ...head } },
     async readLive (range, limit) {
       scene.pages++
       const page = inRange(range).slice(0, limit)

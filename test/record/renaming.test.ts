@@ -13,17 +13,18 @@ t.test('a record gets one new id, even if several replicas find out at once that
   t.equal((await record.readHead()).recordId, names[0])
 })
 
-t.test('a record is marked under its present id, and never beyond its end (P2)', async t => {
+t.test('a record is marked at its end, under its present id, and a mark never goes back (P2)', async t => {
   const app = await build(t, await serversEnv(t))
   const record = app.revocationRecord
   const { recordId } = await record.readHead()
   t.equal(await record.rename(recordId), true)
-  t.equal(await record.willMark({ recordId, position: 1_000 }), false)
-  t.same(await query(app, 'select id from records where marked >= 1000'), [])
-  const present = await record.readHead()
-  t.equal(await record.willMark({ ...present, position: 1_000 }), false, 'the record does not reach that far')
   await query(app, "select setval('revocations_position_seq', 1000)")
-  t.equal(await record.willMark({ ...present, position: 1_000 }), true)
-  t.equal(await record.willMark({ ...present, position: 900 }), true)
-  t.equal((await record.readHead()).marked, 1_000, 'a mark never goes back')
+  t.equal(await record.settleHead(recordId), undefined)
+  t.same(await query(app, `select id from records where id = '${recordId}' and marked >= 1000`), [])
+  const present = await record.readHead()
+  t.match(await record.settleHead(present.recordId), { recordId: present.recordId, position: 1_000 })
+  t.equal((await record.readHead()).marked, 1_000)
+  await query(app, "select setval('revocations_position_seq', 900)")
+  t.match(await record.settleHead(present.recordId), { position: 900 }, 'Postgres was restored')
+  t.equal((await record.readHead()).marked, 1_000)
 })
