@@ -25,8 +25,12 @@ const kidOf = (token: string) => String(decodeProtectedHeader(token).kid)
 /** Two replicas, and services that verify their tokens with the published keys alone. */
 async function scene (t: Test, algorithm: SigningAlgorithm) {
   const env = {
-    ...await serversEnv(t), ...patient, SIGNING_ALGORITHM: algorithm,
-    JWKS_MAX_AGE: '1', ACCESS_TOKEN_TTL: String(lifetimeSeconds), RATE_LIMITS: 'off'
+    ...await serversEnv(t),
+    ...patient,
+    SIGNING_ALGORITHM: algorithm,
+    JWKS_MAX_AGE: '1',
+    ACCESS_TOKEN_TTL: String(lifetimeSeconds),
+    RATE_LIMITS: 'off'
   }
   const apps = [await build(t, env), await build(t, env)] as const
   const addresses = await Promise.all(apps.map(app => app.listen({ port: 0, host: '127.0.0.1' })))

@@ -147,7 +147,7 @@ function damaged ({ algorithm, privateKey, header, claims }: GoodToken): Record<
     'without its second half': signature => signature.subarray(0, signature.length / 2),
     'with a zero before it': signature => Buffer.concat([zero, signature]),
     'with a zero after it': signature => Buffer.concat([signature, zero]),
-    'twice': signature => Buffer.concat([signature, signature]),
+    twice: signature => Buffer.concat([signature, signature]),
     'of zeros': signature => Buffer.alloc(signature.length),
     'of ones': signature => Buffer.alloc(signature.length, 0xff),
     'with another first bit': flip(0),
