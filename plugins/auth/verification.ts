@@ -1,7 +1,7 @@
 import { createVerifier } from 'fast-jwt'
-import { fittingAlgorithms } from './fitting-algorithms.ts'
 import type { ClaimsCheck, RevocableTokenClaims } from '../../src/tokens/claims.ts'
 import { deepFreeze } from '../../src/tokens/deep-freeze.ts'
+import { fittingAlgorithms } from '../../src/tokens/fitting-algorithms.ts'
 import { createVerifiedTokens, type KeyUse } from '../../src/tokens/verified-tokens.ts'
 import type { FindKey, KeySource } from './key-source.ts'
 import type { JwtOptions, VerifyOptions } from './options.ts'

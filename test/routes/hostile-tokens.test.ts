@@ -12,7 +12,7 @@ import { signUp } from '../support/people.ts'
 import { expectError, get, logOut, send } from '../support/requests.ts'
 import { forge, goodClaims, wrongHeaders, wrongTokens } from '../support/tokens.ts'
 
-/** What a client sends, and the code that it gets. */
+/** A header that a client sends, and the code that it gets. */
 interface Refused {
   value: string | undefined
   code: string
@@ -32,6 +32,9 @@ for (const algorithm of signingAlgorithms) {
     t.ok(variants.length > 130)
     for (const [name, refused] of variants) {
       for (const route of ['GET /token', 'GET /me'] as const) await expectRefused(t, app, route, name, refused)
+    }
+    for (const [name, token] of Object.entries(hostileTokens(good))) {
+      t.equal(await app.accessTokens.read(token), undefined, `${name}, for the end of a session`)
     }
   })
 
@@ -162,5 +165,6 @@ async function goodToken (app: FastifyInstance): Promise<GoodToken> {
   const jwk = await createKeyEncryption(app.keyEncryptionSecret).decrypt(stored.kid, stored.encryptedPrivateJwk)
   const privateKey: KeyObject = createPrivateKey({ key: jwk as Record<string, string>, format: 'jwk' })
   const { alg: algorithm } = stored.publicJwk
-  return { algorithm, privateKey, header: { alg: algorithm, kid: stored.kid, typ: 'at+jwt' }, claims: goodClaims(issuer) }
+  const header = { alg: algorithm, kid: stored.kid, typ: 'at+jwt' }
+  return { algorithm, privateKey, header, claims: goodClaims(issuer) }
 }

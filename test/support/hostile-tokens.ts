@@ -125,9 +125,10 @@ function withKeysOfTheirOwn ({ algorithm, header, claims }: GoodToken): Record<s
     x5u: { x5u: url },
     'x5t#S256': { 'x5t#S256': createHash('sha256').update(der).digest('base64url') }
   }
+  const made = (change: Json) => forge({ ...header, ...change }, claims, signerOf(algorithm, key))
   return Object.fromEntries(Object.entries(members).flatMap(([name, member]) => [
-    [`a stranger's ${name}`, forge({ ...header, ...member }, claims, signerOf(algorithm, key))],
-    [`a stranger's ${name}, without a kid`, forge({ ...header, ...member, kid: undefined }, claims, signerOf(algorithm, key))]
+    [`a stranger's ${name}`, made(member)],
+    [`a stranger's ${name}, without a kid`, made({ ...member, kid: undefined })]
   ]))
 }
 
@@ -155,7 +156,9 @@ function damaged ({ algorithm, privateKey, header, claims }: GoodToken): Record<
     'of another token': () => Buffer.from(String(other.split('.')[2]), 'base64url'),
     empty: () => Buffer.alloc(0)
   }
-  return Object.fromEntries(Object.entries(changes).map(([name, change]) => [`a signature ${name}`, resign(token, change)]))
+  return Object.fromEntries(
+    Object.entries(changes).map(([name, change]) => [`a signature ${name}`, resign(token, change)])
+  )
 }
 
 /** Ed25519: a signature has no twin, because s must be less than the order (RFC 8032, section 5.1.7). */
@@ -187,8 +190,8 @@ function hostileToEs256 ({ privateKey, header, claims }: GoodToken): Record<stri
     'r and s exchanged': parts((r, s) => [s, r]),
     'a negative r': parts((r, s) => [bytesOf(p256Order - hex(r), 32), s]),
     'r and s of 33 bytes': parts((r, s) => [Buffer.alloc(1), r, Buffer.alloc(1), s]),
-    'r without its leading zero': resign(signedUntil(good => good[0] === 0, privateKey, header, claims, raw), signature =>
-      signature.subarray(1)),
+    'r without its leading zero': resign(
+      signedUntil(good => good[0] === 0, privateKey, header, claims, raw), signature => signature.subarray(1)),
     'a key of P-384': made(signWith(p384, 'sha256', raw)),
     'a key of P-384, as ES384': made(signWith(p384, 'sha384', raw), { alg: 'ES384' }),
     'a key of secp256k1': made(signWith(k256, 'sha256', raw)),
