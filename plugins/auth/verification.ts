@@ -1,6 +1,7 @@
 import { createVerifier } from 'fast-jwt'
 import type { ClaimsCheck, RevocableTokenClaims } from '../../src/tokens/claims.ts'
 import { deepFreeze } from '../../src/tokens/deep-freeze.ts'
+import { fittingAlgorithms } from '../../src/tokens/fitting-algorithms.ts'
 import { createVerifiedTokens, type KeyUse } from '../../src/tokens/verified-tokens.ts'
 import type { FindKey, KeySource } from './key-source.ts'
 import type { JwtOptions, VerifyOptions } from './options.ts'
@@ -161,11 +162,14 @@ function createVerifiers (verifyOptions: VerifyOptions, onlyKey: Key | undefined
   return key => {
     const known = verifiers.get(key)
     if (known !== undefined) return known
-    // fast-jwt takes milliseconds. The option of the app goes before the secret, as in @fastify/jwt.
+    // The option of the app goes before the secret, as in @fastify/jwt.
+    const used = (verifyOptions as { key?: Key }).key ?? key ?? onlyKey
+    // fast-jwt takes milliseconds.
     const made: Verify = createVerifier({
       ...verifyOptions,
+      algorithms: fittingAlgorithms(verifyOptions.algorithms, used),
       maxAge: maxAge === undefined ? undefined : maxAge * 1000,
-      key: (verifyOptions as { key?: Key }).key ?? key ?? onlyKey
+      key: used
     } as object)
     if (!Buffer.isBuffer(key)) verifiers.set(key, made)
     if (verifiers.size > maxVerifiers) verifiers.delete(verifiers.keys().next().value)

@@ -12,6 +12,7 @@ import { formatReport } from './report.ts'
 import type { BenchResult } from './result.ts'
 import { startRedis } from './redis.ts'
 import { compareSizes, compareVariants, measureMemory, measureRebuild } from './scenes.ts'
+import { measureSignatures } from './signatures.ts'
 import { measureService } from './storm.ts'
 
 async function run (plan: Plan): Promise<BenchResult> {
@@ -35,6 +36,7 @@ async function run (plan: Plan): Promise<BenchResult> {
   if (has('service')) result.service = await measureService(effort)
   if (has('log')) result.log = await measureLog(effort)
   if (has('rebuild')) result.rebuild = await measureRebuild(isQuick ? 100_000 : 1_000_000, effort)
+  if (has('signatures')) result.signatures = await measureSignatures(effort)
   result.loadAverage[1] = loadavg()[0] ?? NaN
   return result
 }
@@ -59,7 +61,7 @@ try {
     const file = join(folder, `${result.startedAt.replaceAll(':', '-')}.json`)
     writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`)
     const report = formatReport(result)
-    if (plan.isWritten) writeDocuments(result)
+    if (plan.isWritten) writeDocuments(result, plan.parts)
     process.stdout.write(`${report}\n\nWritten to ${file}.\n`)
   }
 } catch (error) {

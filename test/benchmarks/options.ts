@@ -4,7 +4,7 @@ import type { ComparedVariant, Effort } from './scenes.ts'
 import { algorithms, type Algorithm } from './tokens.ts'
 import { variants, type VariantName } from './variants.ts'
 
-export const parts = ['variants', 'sizes', 'lookups', 'memory', 'service', 'log', 'rebuild'] as const
+export const parts = ['variants', 'sizes', 'lookups', 'memory', 'service', 'log', 'rebuild', 'signatures'] as const
 export type Part = typeof parts[number]
 export const help = `Usage: npm run bench -- [OPTIONS]
 
@@ -20,7 +20,8 @@ result is printed as tables, and written to .bench/ as JSON. All parts take abou
   --algorithms LIST    only some of ${algorithms.join(',')}
   --variants LIST      only some of ${Object.keys(variants).join(',')}
   --build NAME=FOLDER  also measure another compiled signout, to compare it with this one; may be repeated
-  --write              write the tables to docs/benchmarks.md and docs/capacity.md: needs all parts, and 7 rounds or more
+  --write              write the tables to docs/benchmarks.md and docs/capacity.md: needs all parts, and 7 rounds or more;
+                       with --only signatures, write only the table of the signatures
   --help               print this help
 `
 
@@ -52,10 +53,12 @@ export function readPlan (): Plan | undefined {
     return Number(text)
   }
   const isWritten = values.write === true
-  const isCut = ['quick', 'only', 'connections', 'algorithms', 'variants'].some(name => name in values)
+  const isOnlySignatures = values.only === 'signatures'
+  const isCut = ['quick', 'only', 'connections', 'algorithms', 'variants'].some(name =>
+    name in values && !(name === 'only' && isOnlySignatures))
   if (isWritten && (isCut || Number(values.rounds ?? 9) < 7)) {
     throw new UsageError(
-      '--write: only all parts in 7 rounds or more can be written. Leave out --quick, --only, --connections, --algorithms and --variants.'
+      '--write: only all parts, or the signatures, in 7 rounds or more can be written. Leave out --quick, --connections, --algorithms, --variants, and --only but for --only signatures.'
     )
   }
   const isCount = (value: number) => Number.isInteger(value) && value >= 1 && value <= 1_000

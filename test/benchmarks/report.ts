@@ -3,6 +3,7 @@ import { logLevels, ratioOfLog, type LogLevel } from './log.ts'
 import type { LookupsMeasurement } from './lookups.ts'
 import type { Measurement } from './measure.ts'
 import { timesRoundsForFivePercent, type Cell } from './scenes.ts'
+import { formatSignatures } from './signatures.ts'
 import { spreadOf, type Spread } from './statistics.ts'
 import type { ServiceResult } from './storm.ts'
 import type { BenchResult } from './result.ts'
@@ -32,7 +33,8 @@ export function formatReport (result: BenchResult): string {
     ...formatLookups(result.lookups),
     ...formatMemory(result.memory),
     ...formatService(result.service),
-    ...formatLog(result.log)
+    ...formatLog(result.log),
+    ...result.signatures === undefined ? [] : ['## A signature', formatSignatures(result.signatures)]
   ].join('\n\n')
 }
 

@@ -3,6 +3,7 @@ import type { LookupsMeasurement } from './lookups.ts'
 import type { Measurement } from './measure.ts'
 import type { Machine } from './processes.ts'
 import { type Cell, type MemoryMeasurement, type RebuildResult } from './scenes.ts'
+import type { SignaturesResult } from './signatures.ts'
 import type { ServiceResult } from './storm.ts'
 
 /** The results of one run of the benchmark. A part that was left out is undefined. */
@@ -21,4 +22,5 @@ export interface BenchResult {
   service?: ServiceResult
   log?: LogResult
   rebuild?: RebuildResult
+  signatures?: SignaturesResult
 }

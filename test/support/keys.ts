@@ -2,6 +2,10 @@ import type { FastifyInstance } from 'fastify'
 import { query } from './database.ts'
 
 /** Makes the spare key as old as caches may be, so that a rotation is not refused. */
+export const ageSpare =
+  "update signing_keys set created_at = created_at - interval '301 seconds' where state = 'spare'"
+
+/** Does that in the database of an app. */
 export async function letSpareAge (app: FastifyInstance): Promise<void> {
-  await query(app, "update signing_keys set created_at = created_at - interval '301 seconds' where state = 'spare'")
+  await query(app, ageSpare)
 }

@@ -11,7 +11,7 @@ export function forge (header: unknown, payload: unknown, signer: (input: string
   return `${input}.${typeof signature === 'string' ? signature : signature.toString('base64url')}`
 }
 
-export const hs256 = (secret: string) => (input: string) => createHmac('sha256', secret).update(input).digest()
+export const hs256 = (secret: string | Buffer) => (input: string) => createHmac('sha256', secret).update(input).digest()
 export const ed25519 = (key: KeyObject) => (input: string) => sign(null, Buffer.from(input), key)
 export const strangersKey: KeyObject = generateKeyPairSync('ed25519').privateKey
 

@@ -1,4 +1,5 @@
 import type { FaultRow } from '../../support/fault.ts'
+import { keyRows } from './keys.ts'
 import { postgresRows } from './postgres.ts'
 import { redisRows } from './redis.ts'
 import { serviceRows } from './service.ts'
@@ -17,5 +18,6 @@ export const subjects: readonly FaultSubject[] = [
   { heading: 'Redis', name: 'redisRows', rows: redisRows },
   { heading: 'Sentinel, cluster and failovers', name: 'topologyRows', rows: topologyRows },
   { heading: 'Postgres', name: 'postgresRows', rows: postgresRows },
-  { heading: 'Replicas, clocks and the plugin', name: 'serviceRows', rows: serviceRows }
+  { heading: 'Replicas, clocks and the plugin', name: 'serviceRows', rows: serviceRows },
+  { heading: 'Signing keys, and everyone out', name: 'keyRows', rows: keyRows }
 ]
