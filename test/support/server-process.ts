@@ -27,13 +27,18 @@ export interface ServerProcess {
   ended: Promise<number | string | null>
 }
 
-/** Starts the compiled server as a process of its own, without waiting. It is killed when the test ends. */
+/**
+ * Starts the compiled server as a process of its own, without waiting. It is killed when the test ends.
+ *
+ * @param program a program of the present build, or the path of one of another build
+ */
 export function spawnServer (
-  t: Owner, env: Env, name: Program = 'server.js', args: string[] = []
+  t: Owner, env: Env, program: Program | { file: string } = 'server.js', args: string[] = []
 ): Omit<ServerProcess, 'address'> {
   const { cwd = scratchFolder(t), ...rest } = env
   // In a folder of its own, so that no .env is read by accident.
-  const child = spawn(...undisturbed(process.execPath, [...nodeArgs, compiledFile(name), ...args], rest), {
+  const file = typeof program === 'string' ? compiledFile(program) : program.file
+  const child = spawn(...undisturbed(process.execPath, [...nodeArgs, file, ...args], rest), {
     cwd, env: { PATH: process.env['PATH'], ...rest }, stdio: ['ignore', 'pipe', 'pipe']
   })
   let output = ''
@@ -54,8 +59,10 @@ export function spawnServer (
 }
 
 /** Starts a server process on a port of the system's choice, and waits until it listens. */
-export async function startServer (t: Owner, env: Env): Promise<ServerProcess> {
-  const server = spawnServer(t, { PORT: '0', ...env })
+export async function startServer (
+  t: Owner, env: Env, program?: Parameters<typeof spawnServer>[2]
+): Promise<ServerProcess> {
+  const server = spawnServer(t, { PORT: '0', ...env }, program)
   let hasEnded = false
   server.ended.then(() => { hasEnded = true })
   await until('the server listens', () => hasEnded || server.output().includes('Documentation: '), 60_000)

@@ -19,8 +19,8 @@ export const violationKinds = {
 } as const
 export type ViolationKind = keyof typeof violationKinds
 
-export interface Violation {
-  kind: ViolationKind
+export interface Violation<Kind extends string = ViolationKind> {
+  kind: Kind
   text: string
   /** The operation that must not happen, and the one that it contradicts. */
   operations: Operation[]

@@ -1,12 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createDraw, pick, type Draw } from '../../support/draw.ts'
+import { pick, type Draw } from '../../support/draw.ts'
 import { password, type Account } from '../../support/people.ts'
 import { isConfirmedEnding } from './operations.ts'
-import { createOperator } from './operator.ts'
 import type { Answered, PlannedRequest, Recorder, Target, Tokens } from './recorder.ts'
-import type { World } from './world.ts'
 
-interface ClientOptions {
+export interface ClientOptions {
   recorder: Recorder
   /** Every replica, those that are down included. */
   targets: readonly Target[]
@@ -16,7 +14,7 @@ interface ClientOptions {
 }
 
 /** A client that signs in, uses tokens, refreshes and ends sessions at random, like a user with several devices. */
-interface Client {
+export interface Client {
   /** Does one random act, and sometimes another that follows from it. */
   act (draw: Draw): Promise<void>
   /** Notes that a session has ended. */
@@ -39,16 +37,12 @@ const maxOpenSessions = 4
 const triedAfterEndMs = 12_000
 const triedAfterExpiryMs = 5_000
 const maxRetries = 3
-const people = 4
-/** The number of acts that one user does at the same time. */
-const lanesEach = 2
-const thinkMs = 80
 /** `REFRESH_GRACE` of the run, in milliseconds. */
 const graceMs = 2_000
 
 const newest = ({ pairs }: Known) => pairs.at(-1) as Tokens
 
-function createClient ({ recorder, targets, person, administrator }: ClientOptions): Client {
+export function createClient ({ recorder, targets, person, administrator }: ClientOptions): Client {
   const known = new Map<string, Known>()
   const open = () => [...known.values()].filter(({ endedAt }) => endedAt === undefined)
 
@@ -106,13 +100,15 @@ function createClient ({ recorder, targets, person, administrator }: ClientOptio
     () => ({
       route: 'POST /login',
       body: { username: person.username, password, end_other_sessions: true },
-      ends: open().map(({ id }) => id)
+      ends: open().map(({ id }) => id),
+      alsoEnds: { client: person.username }
     }),
     (_, session) => ({
       route: 'POST /logout',
       path: '/logout?scope=all',
       bearer: newest(session),
-      ends: [...new Set([session.id, ...open().map(({ id }) => id)])]
+      ends: [...new Set([session.id, ...open().map(({ id }) => id)])],
+      alsoEnds: { client: person.username }
     }),
     (_, session) => ({
       route: 'POST /logout',
@@ -120,7 +116,8 @@ function createClient ({ recorder, targets, person, administrator }: ClientOptio
       bearer: newest(session),
       ends: open()
         .map(({ id }) => id)
-        .filter(id => id !== session.id)
+        .filter(id => id !== session.id),
+      alsoEnds: { client: person.username }
     }),
     (draw, session) => {
       const other = pick(draw, [...known.values()])
@@ -186,62 +183,6 @@ function createClient ({ recorder, targets, person, administrator }: ClientOptio
       else if (what < 84) await refresh(draw)
       else if (what < 87) await refreshLate(draw)
       else await end(draw)
-    }
-  }
-}
-
-/** Clients that act until they are stopped. */
-export interface Clients {
-  count: number
-  isOver (): boolean
-  stop (): Promise<void>
-}
-
-/**
- * Starts the clients. Each lane draws numbers of its own, so that its acts do not depend on how fast the others are.
- */
-export async function startClients (world: World, recorder: Recorder, draw: Draw): Promise<Clients> {
-  const over = new AbortController()
-  let admin: Tokens | undefined
-  const { username } = await world.addPerson('admin')
-  async function keepAdministrator (draw: Draw): Promise<void> {
-    const { tokens } = await recorder.ask(pick(draw, world.replicas), {
-      kind: 'sign-in', client: username, route: 'POST /login', body: { username, password }
-    })
-    admin = tokens ?? admin
-    await sleep(2_000)
-  }
-  async function repeat (seed: number, act: (draw: Draw) => Promise<void>): Promise<void> {
-    const own = createDraw(seed)
-    while (!over.signal.aborted) await act(own)
-  }
-  const clients: Client[] = []
-  const operator = createOperator({
-    recorder,
-    targets: world.replicas,
-    username,
-    tokens: () => admin,
-    onEveryoneOut: sessions => { for (const client of clients) sessions.forEach(client.forget) }
-  })
-  const lanes = [repeat(draw(2 ** 31), keepAdministrator), repeat(draw(2 ** 31), operator.act)]
-  for (let number = 0; number < people; number++) {
-    const client = createClient({
-      recorder, targets: world.replicas, person: await world.addPerson(), administrator: () => admin
-    })
-    clients.push(client)
-    for (let lane = 0; lane < lanesEach; lane++) {
-      lanes.push(repeat(draw(2 ** 31), async draw => {
-        await client.act(draw)
-        await sleep(draw(thinkMs))
-      }))
-    }
-  }
-  return {
-    count: people * lanesEach,
-    isOver: () => over.signal.aborted,
-    async stop () {
-      over.abort()
-      await Promise.all(lanes)
     }
   }
 }

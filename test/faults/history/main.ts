@@ -1,26 +1,9 @@
 import { randomInt } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
+import { toMinutes, toSeed } from './options.ts'
 import { describeRun, describeViolations } from './report.ts'
 import { runFaults } from './run.ts'
-
-const maxMinutes = 1_440
-
-function toMinutes (text: string): number {
-  const minutes = Number(text)
-  if (!(minutes > 0 && minutes <= maxMinutes)) {
-    throw new InvalidArgumentError(`It must be a number above 0 and up to ${maxMinutes}.`)
-  }
-  return minutes
-}
-
-function toSeed (text: string): number {
-  const seed = Number(text)
-  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 31) {
-    throw new InvalidArgumentError(`It must be a whole number from 0 to ${2 ** 31 - 1}.`)
-  }
-  return seed
-}
 
 const say = (line: string) => { process.stdout.write(`${line}\n`) }
 

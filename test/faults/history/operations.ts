@@ -26,6 +26,8 @@ export interface Operation {
   issued?: { session: string, token: string, refreshToken: string }
   /** The sessions that have ended once this is answered with success. */
   ends: readonly string[]
+  /** Whose other sessions may end too: those of every client or of one, also sessions that are being opened. */
+  alsoEnds?: 'everyone' | { client: string }
   /** The `kid` of the key that is compromised once this is answered with success. */
   compromises?: string
 }
@@ -39,6 +41,13 @@ export interface Interval {
 /** An interval in which one replica, or all of them, had a problem. */
 export interface Spell extends Interval {
   replica: string | 'all'
+}
+
+/** Adds a spell that has no end yet. */
+export function beginSpell (spells: Spell[], replica: Spell['replica'], from: number): Spell {
+  const spell = { replica, from, until: Infinity }
+  spells.push(spell)
+  return spell
 }
 
 /** Everything that happened in a run. */

@@ -34,6 +34,7 @@ export interface PlannedRequest {
   refresh?: Tokens
   body?: object
   ends?: readonly string[]
+  alsoEnds?: NonNullable<Operation['alsoEnds']>
   compromises?: string
 }
 
@@ -65,7 +66,7 @@ export function createRecorder (): Recorder {
     now,
     close: () => { agent.destroy() },
     async ask (target, asked) {
-      const { kind, client, route, bearer, refresh, ends = [], compromises } = asked
+      const { kind, client, route, bearer, refresh, ends = [], alsoEnds, compromises } = asked
       const operation: Operation = {
         number: ++count,
         kind,
@@ -79,6 +80,7 @@ export function createRecorder (): Recorder {
         ...bearer && { session: bearer.session, token: bearer.token, kid: bearer.kid },
         ...refresh && { session: refresh.session, refreshToken: digest(refresh.refreshToken) },
         ends,
+        ...alsoEnds !== undefined && { alsoEnds },
         ...compromises !== undefined && { compromises }
       }
       let tokens: Tokens | undefined

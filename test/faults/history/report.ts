@@ -1,12 +1,23 @@
-import { violationKinds, type Violation } from './checker.ts'
+import { violationKinds, type Violation, type ViolationKind } from './checker.ts'
 import { answerOf, describeOperation, type History } from './operations.ts'
 import type { Run } from './run.ts'
 
 /** Returns a description of a run, in lines for people. */
-export function describeRun ({ history: { operations, recoveries }, injected, violations }: Run): string[] {
+export function describeRun ({ history, injected, violations }: Run): string[] {
+  const { operations, recoveries } = history
   const lines = [
-    `${operations.length} operations, ${[...injected.values()].reduce((sum, { times }) => sum + times, 0)} faults, ${recoveries.length} recoveries, ${violations.length} violations`
+    `${operations.length} operations, ${[...injected.values()].reduce((sum, { times }) => sum + times, 0)} faults, ${recoveries.length} recoveries, ${violations.length} violations`,
+    ...describeAnswers(history)
   ]
+  for (const [title, { times, slowestRecoveryMs }] of [...injected].sort(([a], [b]) => a.localeCompare(b))) {
+    lines.push(`  ${times} × ${title}, all was well within ${slowestRecoveryMs} ms`)
+  }
+  return lines
+}
+
+/** Returns a line for each route, with the numbers of its answers. */
+export function describeAnswers ({ operations }: History): string[] {
+  const lines: string[] = []
   for (const [route, ofRoute] of groupBy(operations, ({ route }) => route)) {
     const answers = [...groupBy(ofRoute, answerOf)].sort(([, a], [, b]) => b.length - a.length)
     const slowestMs = Math.max(...ofRoute.map(({ startedAt, endedAt }) => endedAt - startedAt))
@@ -14,21 +25,26 @@ export function describeRun ({ history: { operations, recoveries }, injected, vi
       `  ${route}: ${ofRoute.length}, at most ${Math.round(slowestMs)} ms (${answers.map(([answer, { length }]) => `${answer}: ${length}`).join(', ')})`
     )
   }
-  for (const [title, { times, slowestRecoveryMs }] of [...injected].sort(([a], [b]) => a.localeCompare(b))) {
-    lines.push(`  ${times} × ${title}, all was well within ${slowestRecoveryMs} ms`)
-  }
   return lines
 }
 
 const maxDescribed = 5
 const aroundMs = 1_000
 
-/** Returns a description of violations, each with the other operations on the same session. */
-export function describeViolations (violations: Violation[], history: History): string[] {
+/**
+ * Returns a description of violations, each with the other operations on the same session.
+ *
+ * @param kinds for each kind, what must never be in a history
+ */
+export function describeViolations<Kind extends string = ViolationKind> (
+  violations: Array<Violation<Kind>>,
+  history: History,
+  kinds: Readonly<Record<Kind, string>> = violationKinds as Readonly<Record<string, string>>
+): string[] {
   const lines: string[] = []
   for (const { kind, text, operations } of violations.slice(0, maxDescribed)) {
     lines.push(
-      `VIOLATION, ${kind}: ${text}. This must never be: ${violationKinds[kind]}.`,
+      `VIOLATION, ${kind}: ${text}. This must never be: ${kinds[kind]}.`,
       ...operations.map(operation => `  ${describeOperation(operation)}`)
     )
     const sessions = new Set(operations.map(({ session, issued }) => session ?? issued?.session))

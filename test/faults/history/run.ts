@@ -4,10 +4,10 @@ import { createDraw, pick, type Draw } from '../../support/draw.ts'
 import { password } from '../../support/people.ts'
 import { createOwner, type Owner } from '../../support/teardown.ts'
 import { findViolations, type Deadlines, type Violation } from './checker.ts'
-import { startClients } from './clients.ts'
 import { faults, type Fault, type Scene } from './faults.ts'
 import type { History } from './operations.ts'
 import { createRecorder, type Recorder } from './recorder.ts'
+import { startClients } from './start-clients.ts'
 import { createWorld, type ReplicaProcess, type World } from './world.ts'
 
 export interface RunOptions {

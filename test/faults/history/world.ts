@@ -1,19 +1,18 @@
-import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import pg from 'pg'
 import { findFreePort } from '../../../scripts/services/programs.ts'
 import { issuer, secret, type Env } from '../../support/app.ts'
-import { quickHasher } from '../../support/hasher.ts'
-import { password, type Account } from '../../support/people.ts'
+import type { Account } from '../../support/people.ts'
 import { canOwnPostgres, ownPostgres, type OwnPostgres } from '../../support/postgres-server.ts'
 import { proxyTo, type Proxy } from '../../support/proxy.ts'
 import { ownRedis, type OwnRedis } from '../../support/redis-server.ts'
 import { startServer, type ServerProcess } from '../../support/server-process.ts'
 import { randomName, scratchDatabase } from '../../support/services.ts'
 import type { Owner } from '../../support/teardown.ts'
-import type { Spell } from './operations.ts'
+import { createAttendance } from './attendance.ts'
+import { addPerson, readEnded } from './database.ts'
+import { beginSpell, type Spell } from './operations.ts'
 import type { Recorder, Target } from './recorder.ts'
 
 /** A replica of the service: a process, with a proxy between it and each of its servers. */
@@ -53,9 +52,6 @@ export interface WorldOptions {
   /** The folder for the logs of the replicas. Undefined: no logs are written. */
   logFolder: string | undefined
 }
-
-/** The number of lines of output that show why a process ended. */
-const linesOfCrash = 30
 
 const maxStarts = 10
 
@@ -105,29 +101,8 @@ export async function createWorld ({
     postgres,
     databaseUrl,
     addPerson: role => addPerson(databaseUrl, role),
-    async readEnded () {
-      const rows = await query<{ id: string, ended_ms: number }>(
-        databaseUrl,
-        `select sessions.id, (extract(epoch from least(ended_at, everyone.created_at)) * 1000)::float8 as ended_ms
-        from sessions left join lateral (
-          select min(created_at) as created_at from revocations
-          where scope = 'everyone' and issued_before > sessions.created_at
-        ) as everyone on true
-        where ended_at is not null or everyone.created_at is not null`
-      )
-      const toRecorders = recorder.now() - Date.now()
-      return new Map(rows.map(({ id, ended_ms: endedMs }) => [id, endedMs + toRecorders]))
-    }
+    readEnded: () => readEnded(databaseUrl, recorder)
   }
-}
-
-/** Adds a user with the password of all tests. */
-export async function addPerson (databaseUrl: string, role: 'user' | 'admin' = 'user'): Promise<Account> {
-  const person = { id: randomUUID(), username: `${role}-${randomName()}` }
-  await query(databaseUrl, 'insert into users (id, username, password_hash, role) values ($1, $2, $3, $4)', [
-    person.id, person.username, await quickHasher.hash(password, 'here'), role
-  ])
-  return person
 }
 
 interface ReplicaOptions {
@@ -144,7 +119,6 @@ interface ReplicaOptions {
 async function createReplica ({
   owner, recorder, name, clockOffsetMs, databaseUrl, redisPort, env, logFolder
 }: ReplicaOptions): Promise<ReplicaProcess> {
-  const { away, halts } = recorder.history
   const database = new URL(databaseUrl)
   const postgres = await proxyTo(owner, database.hostname, Number(database.port))
   const redis = await proxyTo(owner, '127.0.0.1', redisPort)
@@ -154,25 +128,12 @@ async function createReplica ({
   let own: Env = {}
   let server: ServerProcess | undefined
   let halt: Spell | undefined
-  let absence: Spell | undefined = begin(away, name, recorder)
+  const attendance = createAttendance(name, recorder)
 
   async function end (signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-    absence ??= begin(away, name, recorder)
+    attendance.leave()
     server?.child.kill(signal)
     await server?.ended
-  }
-  /** Records a crash: a replica that the run ends was recorded as down before. */
-  function watch (started: ServerProcess): void {
-    started.ended.then(() => {
-      if (absence === undefined) {
-        recorder.history.crashes.push({
-          replica: name,
-          at: recorder.now(),
-          said: started.output().trimEnd().split('\n').slice(-linesOfCrash).join('\n')
-        })
-      }
-      absence ??= begin(away, name, recorder)
-    })
   }
   const replica: ReplicaProcess = {
     name,
@@ -181,7 +142,7 @@ async function createReplica ({
     postgres,
     clockOffsetMs,
     pause () {
-      halt = begin(halts, name, recorder)
+      halt = beginSpell(recorder.history.halts, name, recorder.now())
       server?.child.kill('SIGSTOP')
     },
     resume () {
@@ -199,9 +160,7 @@ async function createReplica ({
         NODE_OPTIONS: `--import ${clock}`,
         CLOCK_OFFSET_MS: String(clockOffsetMs)
       })
-      if (absence !== undefined) absence.until = recorder.now()
-      absence = undefined
-      watch(server)
+      attendance.arrive(server)
       if (logFolder !== undefined) {
         server.child.stdout?.pipe(createWriteStream(join(logFolder, `${name.replace(' ', '-')}.log`), { flags: 'a' }))
       }
@@ -223,28 +182,5 @@ async function startAgain (owner: Owner, env: Env): Promise<ServerProcess> {
     } catch (error) {
       if (attempt === maxStarts) throw error
     }
-  }
-}
-
-function begin (spells: Spell[], replica: string, recorder: Recorder): Spell {
-  const spell = { replica, from: recorder.now(), until: Infinity }
-  spells.push(spell)
-  return spell
-}
-
-async function query<R extends pg.QueryResultRow> (
-  databaseUrl: string, statement: string, values: unknown[] = []
-): Promise<R[]> {
-  const client = new pg.Client({
-    connectionString: databaseUrl, connectionTimeoutMillis: 10_000, query_timeout: 10_000
-  })
-  client.on('error', () => {
-    /* `connect` or `query` rejects with it. */
-  })
-  await client.connect()
-  try {
-    return (await client.query<R>(statement, values)).rows
-  } finally {
-    await client.end()
   }
 }

@@ -11,7 +11,7 @@ import { copyPostgresTemplate } from '../../support/templates.ts'
 import { until } from '../../support/wait.ts'
 import { answerOf, type Operation } from '../history/operations.ts'
 import { createRecorder, type Recorder, type Target, type Tokens } from '../history/recorder.ts'
-import { addPerson } from '../history/world.ts'
+import { addPerson } from '../history/database.ts'
 import type { Service } from './copy.ts'
 
 /**

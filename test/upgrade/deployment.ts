@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isConfirmedEnding, wasAccepted } from '../faults/history/operations.ts'
+import type { Build } from './build.ts'
+import type { UpgradeHistory, UpgradeViolation } from './checker.ts'
+import { cross } from './crossing.ts'
+import { startReplica, type BuildReplica, type ReplicaOptions } from './replicas.ts'
+
+/** A step of an upgrade, and the number of requests until the next step. */
+export interface Stage {
+  title: string
+  requests: number
+}
+
+export interface DeploymentOptions extends ReplicaOptions {
+  history: UpgradeHistory
+  /** Gets what the deployment itself finds. */
+  violations: UpgradeViolation[]
+  stages: Stage[]
+  /** The shortest time between two steps, in milliseconds. */
+  stageMs: number
+  say: (line: string) => void
+}
+
+/** The replicas of a run. A load balancer would do the same: it sends requests only to replicas that are ready. */
+export interface Deployment {
+  /** The replicas that get requests. */
+  readonly targets: readonly BuildReplica[]
+  /** Starts a replica. It gets requests once it is ready. */
+  add (build: Build): Promise<void>
+  /** Starts a replica of a later format. All others do not know that format. */
+  addOfLaterFormat (build: Build): Promise<void>
+  /** Starts a replica that does not know the format, and lets it get requests although it is not ready. */
+  addOutdated (build: Build): Promise<BuildReplica>
+  /** Stops a replica, which gets no more requests. */
+  remove (replica: BuildReplica): Promise<void>
+  /** Lets replicas of different builds use what the others have made. */
+  crossBuilds (administrator: string): Promise<void>
+  /** Waits until there were enough requests since the last step. */
+  dwell (title: string): Promise<void>
+}
+
+/** The requests that a stage needs, and the longest time for them. A busy machine gives few answers. */
+const needed = { accepted: 20, endings: 3 }
+const longestStageMs = 30_000
+
+export function createDeployment (options: DeploymentOptions): Deployment {
+  const { recorder, history: { outdated, operations, recoveries }, violations, stages, stageMs, say } = options
+  const targets: BuildReplica[] = []
+  let count = 0
+  let beganAt = recorder.now()
+  let operationsBefore = 0
+
+  const start = (build: Build) => startReplica(options, build, `replica ${++count} (${build.name})`)
+
+  function isEnough (): boolean {
+    const since = operations.slice(operationsBefore)
+    return recorder.now() > beganAt + stageMs &&
+      since.filter(wasAccepted).length >= needed.accepted &&
+      since.filter(isConfirmedEnding).length >= needed.endings
+  }
+
+  async function add (build: Build): Promise<void> {
+    const replica = await start(build)
+    await replica.untilReady()
+    targets.push(replica)
+    recoveries.push(recorder.now())
+  }
+
+  return {
+    targets,
+    add,
+    async addOfLaterFormat (build) {
+      const spells = targets
+        .filter(({ name, build: { recordFormat } }) =>
+          recordFormat !== build.recordFormat && !outdated.some(({ replica }) => replica === name))
+        .map(({ name }) => ({ replica: name, from: recorder.now(), knownFrom: Infinity }))
+      outdated.push(...spells)
+      await add(build)
+      for (const spell of spells) spell.knownFrom = recorder.now()
+    },
+    async addOutdated (build) {
+      const replica = await start(build)
+      outdated.push({ replica: replica.name, from: recorder.now(), knownFrom: recorder.now() })
+      targets.push(replica)
+      return replica
+    },
+    async remove (replica) {
+      targets.splice(targets.indexOf(replica), 1)
+      const code = await replica.stop()
+      if (code !== 0) {
+        violations.push({ kind: 'crashed', text: `${replica.name} ended with ${code} after SIGTERM`, operations: [] })
+      }
+    },
+    async crossBuilds (administrator) {
+      for (const maker of targets) {
+        const user = targets.find(({ build }) => build !== maker.build)
+        if (user !== undefined) violations.push(...await cross({ recorder, maker, user, administrator }))
+      }
+    },
+    async dwell (title) {
+      while (!isEnough() && recorder.now() < beganAt + longestStageMs) await sleep(50)
+      const requests = operations.length - operationsBefore
+      stages.push({ title, requests })
+      say(`${(recorder.now() / 1000).toFixed(1)} s: ${title}: ${requests} requests`)
+      operationsBefore = operations.length
+      beganAt = recorder.now()
+    }
+  }
+}
