@@ -11,6 +11,7 @@ export const upgradeViolationKinds = {
   unavailable:
     'an answer is 503, although the replica knows the format and no other replica has just deleted the marker',
   'format overlooked': 'a replica accepts an access token although it does not know the format of the record',
+  'not started': 'a replica does not start, or does not become ready',
   'not shared': 'a replica of one build does not accept, refuse or count what a replica of the other build has made'
 } as const
 export type UpgradeViolation = Violation<keyof typeof upgradeViolationKinds>
@@ -98,25 +99,28 @@ function reaches ({ alsoEnds, endedAt }: Operation, opening: Operation): boolean
 const rebuiltWithinMs = 5_000
 
 /**
- * Finds answers with 503. A replica that does not know the format may give them. It deletes the marker of any other
- * format before it revokes a key or everyone. The replicas that know the format then answer 503 until the projector has
- * written the marker again.
+ * Finds answers with 503. A replica that does not know the format may give them. When it writes a revocation of a key or
+ * of everyone, perhaps again at a logout of a session that is over for that reason, it deletes the marker of any other
+ * format. The replicas that know the format then answer 503 until the projector has written the marker again.
  */
 function findUnavailable ({ operations, outdated }: UpgradeHistory): UpgradeViolation[] {
   const isOutdated = ({ replica, endedAt }: Operation) =>
     outdated.some(one => one.replica === replica && one.from < endedAt)
-  const deletions = operations.filter(operation =>
-    isOutdated(operation) && (operation.alsoEnds === 'everyone' || operation.compromises !== undefined))
+  const deletions = operations.filter(operation => isOutdated(operation) && !operation.route.startsWith('GET '))
   return operations
     .filter(operation => operation.status === 503 && !isOutdated(operation) && !deletions.some(deletion =>
       deletion.startedAt < operation.endedAt && operation.startedAt < deletion.endedAt + rebuiltWithinMs))
     .map(operation => ({ kind: 'unavailable', text: answerOf(operation), operations: [operation] }))
 }
 
+/**
+ * Finds access tokens that were accepted by a replica that does not know the format. Only the blocklist decides about a
+ * GET request. Endings, and acts of administrators, are decided by the record.
+ */
 function findOverlooked ({ operations, outdated }: UpgradeHistory): UpgradeViolation[] {
   return operations
-    .filter(({ kind, status, token, replica, startedAt }) =>
-      kind === 'request' && token !== undefined && status === 200 &&
+    .filter(({ route, status, token, replica, startedAt }) =>
+      route.startsWith('GET ') && token !== undefined && status === 200 &&
       outdated.some(one => one.replica === replica && one.knownFrom < startedAt))
     .map(operation => ({ kind: 'format overlooked', text: answerOf(operation), operations: [operation] }))
 }

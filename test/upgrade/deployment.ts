@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isConfirmedEnding, wasAccepted } from '../faults/history/operations.ts'
+import { password } from '../support/people.ts'
 import type { Build } from './build.ts'
 import type { UpgradeHistory, UpgradeViolation } from './checker.ts'
 import { cross } from './crossing.ts'
@@ -19,6 +20,8 @@ export interface DeploymentOptions extends ReplicaOptions {
   /** The shortest time between two steps, in milliseconds. */
   stageMs: number
   say: (line: string) => void
+  /** Finds the violations in the history. */
+  check: () => UpgradeViolation[]
 }
 
 /** The replicas of a run. A load balancer would do the same: it sends requests only to replicas that are ready. */
@@ -31,12 +34,14 @@ export interface Deployment {
   addOfLaterFormat (build: Build): Promise<void>
   /** Starts a replica that does not know the format, and lets it get requests although it is not ready. */
   addOutdated (build: Build): Promise<BuildReplica>
+  /** Asks each replica that does not know the format for a token that was issued by one that does. */
+  askOutdated (username: string): Promise<void>
   /** Stops a replica, which gets no more requests. */
   remove (replica: BuildReplica): Promise<void>
-  /** Lets replicas of different builds use what the others have made. */
+  /** Lets a replica of either build use what one of the other build has made. */
   crossBuilds (administrator: string): Promise<void>
-  /** Waits until there were enough requests since the last step. */
-  dwell (title: string): Promise<void>
+  /** Waits until there were enough requests since the last step. Resolves to false if the history has a violation. */
+  dwell (title: string): Promise<boolean>
 }
 
 /** The requests that a stage needs, and the longest time for them. A busy machine gives few answers. */
@@ -44,7 +49,7 @@ const needed = { accepted: 20, endings: 3 }
 const longestStageMs = 30_000
 
 export function createDeployment (options: DeploymentOptions): Deployment {
-  const { recorder, history: { outdated, operations, recoveries }, violations, stages, stageMs, say } = options
+  const { recorder, history: { outdated, operations, recoveries }, violations, stages, stageMs, say, check } = options
   const targets: BuildReplica[] = []
   let count = 0
   let beganAt = recorder.now()
@@ -60,10 +65,14 @@ export function createDeployment (options: DeploymentOptions): Deployment {
   }
 
   async function add (build: Build): Promise<void> {
-    const replica = await start(build)
-    await replica.untilReady()
-    targets.push(replica)
-    recoveries.push(recorder.now())
+    try {
+      const replica = await start(build)
+      await replica.untilReady()
+      targets.push(replica)
+      recoveries.push(recorder.now())
+    } catch (error) {
+      violations.push({ kind: 'not started', text: String(error), operations: [] })
+    }
   }
 
   return {
@@ -84,6 +93,17 @@ export function createDeployment (options: DeploymentOptions): Deployment {
       targets.push(replica)
       return replica
     },
+    async askOutdated (username) {
+      const isOutdated = ({ name }: BuildReplica) => outdated.some(({ replica }) => replica === name)
+      const current = targets.find(target => !isOutdated(target)) as BuildReplica
+      const { tokens } = await recorder.ask(current, {
+        kind: 'sign-in', client: username, route: 'POST /login', body: { username, password }
+      })
+      if (tokens === undefined) return
+      for (const target of targets) {
+        await recorder.ask(target, { kind: 'request', client: username, route: 'GET /token', bearer: tokens })
+      }
+    },
     async remove (replica) {
       targets.splice(targets.indexOf(replica), 1)
       const code = await replica.stop()
@@ -92,9 +112,11 @@ export function createDeployment (options: DeploymentOptions): Deployment {
       }
     },
     async crossBuilds (administrator) {
-      for (const maker of targets) {
-        const user = targets.find(({ build }) => build !== maker.build)
-        if (user !== undefined) violations.push(...await cross({ recorder, maker, user, administrator }))
+      const last = targets.at(-1)
+      const other = targets.find(({ build }) => build !== last?.build)
+      if (last === undefined || other === undefined) throw new Error('All replicas are of one build.')
+      for (const [maker, user] of [[last, other], [other, last]] as const) {
+        violations.push(...await cross({ recorder, maker, user, administrator }))
       }
     },
     async dwell (title) {
@@ -104,6 +126,7 @@ export function createDeployment (options: DeploymentOptions): Deployment {
       say(`${(recorder.now() / 1000).toFixed(1)} s: ${title}: ${requests} requests`)
       operationsBefore = operations.length
       beganAt = recorder.now()
+      return violations.length === 0 && check().length === 0
     }
   }
 }

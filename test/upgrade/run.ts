@@ -11,6 +11,7 @@ import type { Build } from './build.ts'
 import { findUpgradeViolations, type UpgradeHistory, type UpgradeViolation } from './checker.ts'
 import { wrongPasswordLimit } from './crossing.ts'
 import { createDeployment, type Deployment, type Stage } from './deployment.ts'
+import type { BuildReplica } from './replicas.ts'
 
 export interface UpgradeOptions {
   previous: Build
@@ -73,7 +74,9 @@ async function runWith (owner: Owner, recorder: Recorder, options: UpgradeOption
   const env = { ...settings, DATABASE_URL: databaseUrl, REDIS_URL: (await ownRedis(owner)).url }
   const history: UpgradeHistory = Object.assign(recorder.history, { outdated: [] })
   const run: UpgradeRun = { history, violations: [], stages: [] }
-  const deployment = createDeployment({ ...options, owner, recorder, env, ...run })
+  const deployment = createDeployment({
+    ...options, ...run, owner, recorder, env, check: () => findUpgradeViolations(history, bounds)
+  })
   await Promise.all([previous, previous].map(deployment.add))
   const clients = await startClients(
     { replicas: deployment.targets, addPerson: role => addPerson(databaseUrl, role) },
@@ -84,14 +87,17 @@ async function runWith (owner: Owner, recorder: Recorder, options: UpgradeOption
   // Stops the clients also after an error, before the replicas end.
   owner.teardown(clients.stop)
   const { username: administrator } = await addPerson(databaseUrl, 'admin')
-  const crossAll = () => clients.withoutOperator(async () => { await deployment.crossBuilds(administrator) })
-  await deployment.dwell('two replicas of the previous build')
-  if (previous.recordFormat === next.recordFormat) {
-    for (const [direction, build] of [['forward', next], ['back', previous]] as const) {
-      await replaceAll(deployment, build, direction, crossAll)
-    }
-  } else {
-    await changeFormat(deployment, previous, next)
+  const crossAll = () => clients.withoutOperator(() => deployment.crossBuilds(administrator))
+  const steps = previous.recordFormat === next.recordFormat
+    ? [...replaceAll(deployment, next, 'forward', crossAll), ...replaceAll(deployment, previous, 'back', crossAll)]
+    : changeFormat(deployment, previous, next, () =>
+      clients.withoutOperator(() => deployment.askOutdated(administrator)))
+  let isRight = await deployment.dwell('two replicas of the previous build')
+  for (const { title, take } of steps) {
+    // The next steps would only repeat what is wrong.
+    if (!isRight) break
+    await take()
+    isRight = await deployment.dwell(title)
   }
   await clients.stop()
   history.endedOnRecord = await readEnded(databaseUrl, recorder)
@@ -99,28 +105,51 @@ async function runWith (owner: Owner, recorder: Recorder, options: UpgradeOption
   return run
 }
 
-/** Replaces each replica: starts one of the new build, and stops an old one when the new one is ready. */
-async function replaceAll (
-  deployment: Deployment, build: Build, direction: string, crossAll: () => Promise<void>
-): Promise<void> {
-  for (const replica of [...deployment.targets]) {
-    await deployment.add(build)
-    await crossAll()
-    await deployment.dwell(`${direction}: a replica of the ${build.name} build is added`)
-    await deployment.remove(replica)
-    await deployment.dwell(`${direction}: ${replica.name} is stopped`)
+/** A step of an upgrade. */
+interface Step {
+  title: string
+  take (): Promise<void>
+}
+
+/** Replaces both replicas: starts one of the new build, and stops an old one when the new one is ready. */
+function replaceAll (
+  { targets, add, remove }: Deployment, build: Build, direction: string, crossAll: () => Promise<void>
+): Step[] {
+  const addOne = { title: `${direction}: a replica of the ${build.name} build is added`, take: () => add(build) }
+  const removeOne = {
+    title: `${direction}: a replica of the other build is stopped`,
+    take: () => remove(targets.find(replica => replica.build !== build) as BuildReplica)
   }
+  const crossBuilds = { title: `${direction}: each build uses what the other has made`, take: crossAll }
+  return [addOne, crossBuilds, removeOne, addOne, removeOne]
 }
 
 /** Adds a new replica, and stops the old ones when it is ready. Then starts an old one by mistake. */
-async function changeFormat (deployment: Deployment, previous: Build, next: Build): Promise<void> {
-  const old = [...deployment.targets]
-  await deployment.addOfLaterFormat(next)
-  await deployment.dwell('forward: a replica of the next format is added')
-  for (const replica of old) await deployment.remove(replica)
-  await deployment.dwell('forward: all old replicas are stopped')
-  const mistaken = await deployment.addOutdated(previous)
-  await deployment.dwell('back, which the documents rule out: a replica of the old format is added')
-  await deployment.remove(mistaken)
-  await deployment.dwell('back: the replica of the old format is stopped')
+function changeFormat (
+  { targets, addOfLaterFormat, addOutdated, remove }: Deployment,
+  previous: Build,
+  next: Build,
+  askOutdated: () => Promise<void>
+): Step[] {
+  async function removeOutdated (): Promise<void> {
+    for (const replica of targets.filter(({ build }) => build === previous)) await remove(replica)
+  }
+  return [
+    {
+      title: 'forward: a replica of the next format is added',
+      async take () {
+        await addOfLaterFormat(next)
+        await askOutdated()
+      }
+    },
+    { title: 'forward: all replicas of the old format are stopped', take: removeOutdated },
+    {
+      title: 'back, which is ruled out: a replica of the old format is added',
+      async take () {
+        await addOutdated(previous)
+        await askOutdated()
+      }
+    },
+    { title: 'back: the replica of the old format is stopped', take: removeOutdated }
+  ]
 }
