@@ -120,8 +120,11 @@ async function findFaults (
   const endsNew = (act: RaceAct, opener: RaceAct | undefined) =>
     act !== opener && !(act.changesPassword && opener?.changesPassword) &&
       (committedFirst === opener || (act.voidsLogins === true && opener === contenders.login))
+  // A refresh after the grace is reuse if the newest pair was used meanwhile, and then it ends the session.
+  const wasReused = outcomes.some(({ answer }) => outcome(answer) === '401 refresh_token_reused')
   const hasEnded = (which: Which, opener: RaceAct | undefined) =>
-    done.some(act => act.ends?.includes(which) && (which !== 'new' || endsNew(act, opener)))
+    (which === 'it' && wasReused) ||
+      done.some(act => act.ends?.includes(which) && (which !== 'new' || endsNew(act, opener)))
   for (const row of await stage.findSessions(scene.user.id)) {
     const which = [scene.it, scene.other].findIndex(([pair]) => pair !== undefined && sessionIdOf(pair) === row.id)
     const name = (['it', 'other'] as const)[which] ?? 'new'
