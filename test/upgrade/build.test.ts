@@ -2,7 +2,9 @@ import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
-import { archiveFile, changeBuild, presentBuild, previousBuild, programOf, readDescription, withNextFormat } from './build.ts'
+import {
+  archiveFile, changeBuild, presentBuild, previousBuild, programOf, readDescription, withNextFormat
+} from './build.ts'
 
 t.test('the archive of the previous build is what its description says, small, and not in the package', async t => {
   const { folder } = previousBuild(t)

@@ -75,7 +75,7 @@ export function changeBuild (t: Owner, build: Build, change: Change): Build {
 export function withNextFormat (t: Owner, build: Build): Build {
   const next = build.recordFormat + 1
   return changeBuild(t, build, {
-    name: 'of the next format',
+    name: 'next-format',
     patches: [[`recordFormat = ${build.recordFormat};`, `recordFormat = ${next};`]],
     migration: `UPDATE "records" SET "format" = ${next};`,
     recordFormat: next

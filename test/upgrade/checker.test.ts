@@ -50,7 +50,7 @@ t.test('the refusal of a good token is a violation, unless a request that may en
   t.same(kindsOf([signIn, refused(100), later]), ['good refused'])
 })
 
-t.test('everyone out, another login of the user, a compromised key and a reused refresh token may end a session', async t => {
+t.test('everyone out, a login that ends others, a compromised key and a reused token may end a session', async t => {
   const act = (changes: Partial<Operation>) => operation(50, { route: 'POST /revocations', kind: 'ending', ...changes })
   const login = (client: string) => act({ route: 'POST /login', client, alsoEnds: { client } })
   t.same(kindsOf([signIn, act({ alsoEnds: 'everyone' }), refused(100)]), [])

@@ -99,9 +99,9 @@ function reaches ({ alsoEnds, endedAt }: Operation, opening: Operation): boolean
 const rebuiltWithinMs = 5_000
 
 /**
- * Finds answers with 503. A replica that does not know the format may give them. When it writes a revocation of a key or
- * of everyone, perhaps again at a logout of a session that is over for that reason, it deletes the marker of any other
- * format. The replicas that know the format then answer 503 until the projector has written the marker again.
+ * Finds answers with 503. A replica that does not know the format may give them. It deletes the marker of any other
+ * format when it writes a revocation of a key or of everyone. A logout of a session that is over for that reason writes
+ * one again. The replicas that know the format then answer 503 until the projector has written the marker again.
  */
 function findUnavailable ({ operations, outdated }: UpgradeHistory): UpgradeViolation[] {
   const isOutdated = ({ replica, endedAt }: Operation) =>

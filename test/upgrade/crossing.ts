@@ -32,7 +32,8 @@ export async function cross ({ recorder, maker, user, administrator }: Crossing)
     const answered = await recorder.ask(target, { kind: 'request', client, ...asked })
     const { status, error } = answered.operation
     if (answer !== `${status}${error === undefined ? '' : ` ${error}`}`) {
-      violations.push(notShared(`${maker.name} made it, and ${target.name} had to answer ${answer}`, answered.operation))
+      const text = `${maker.name} made it, ${user.name} uses it, and ${target.name} had to answer ${answer}`
+      violations.push(notShared(text, answered.operation))
     }
     return answered
   }

@@ -34,7 +34,7 @@ export interface Deployment {
   addOfLaterFormat (build: Build): Promise<void>
   /** Starts a replica that does not know the format, and lets it get requests although it is not ready. */
   addOutdated (build: Build): Promise<BuildReplica>
-  /** Asks each replica that does not know the format for a token that was issued by one that does. */
+  /** Sends a token of a replica that knows the format to all. The others must refuse it, and must not be ready. */
   askOutdated (username: string): Promise<void>
   /** Stops a replica, which gets no more requests. */
   remove (replica: BuildReplica): Promise<void>
@@ -45,7 +45,7 @@ export interface Deployment {
 }
 
 /** The requests that a stage needs, and the longest time for them. A busy machine gives few answers. */
-const needed = { accepted: 20, endings: 3 }
+const needed = { accepted: 10, endings: 2 }
 const longestStageMs = 30_000
 
 export function createDeployment (options: DeploymentOptions): Deployment {
@@ -101,6 +101,10 @@ export function createDeployment (options: DeploymentOptions): Deployment {
       })
       if (tokens === undefined) return
       for (const target of targets) {
+        if (isOutdated(target) && await target.readiness() === 200) {
+          const text = `${target.name} is ready although it does not know the format`
+          violations.push({ kind: 'format overlooked', text, operations: [] })
+        }
         await recorder.ask(target, { kind: 'request', client: username, route: 'GET /token', bearer: tokens })
       }
     },

@@ -41,7 +41,7 @@ async function upgrade ({ minutes, seed, logs: logFolder, json }: Options): Prom
     const startedAt = performance.now()
     for (let turn = 0; turn < upgrades.length || performance.now() < startedAt + minutes * 60_000; turn++) {
       const [from, to] = upgrades[turn % upgrades.length] as (typeof upgrades)[number]
-      const title = `from the ${from.name} build to the build ${to.name}`
+      const title = `from the ${from.name} build to the ${to.name} build`
       say(`Upgrade ${turn + 1}, ${title}`)
       const run = await runUpgrade({ previous: from, next: to, seed: (seed + turn) % 2 ** 31, stageMs, logFolder, say })
       results.push({ title, run })

@@ -6,7 +6,7 @@ import { createOwner, type Owner } from '../support/teardown.ts'
 import type { Deadlines } from '../faults/history/checker.ts'
 import { addPerson, readEnded } from '../faults/history/database.ts'
 import { createRecorder, type Recorder } from '../faults/history/recorder.ts'
-import { startClients } from '../faults/history/start-clients.ts'
+import { startClients, type ClientsOptions } from '../faults/history/start-clients.ts'
 import type { Build } from './build.ts'
 import { findUpgradeViolations, type UpgradeHistory, type UpgradeViolation } from './checker.ts'
 import { wrongPasswordLimit } from './crossing.ts'
@@ -19,6 +19,8 @@ export interface UpgradeOptions {
   seed: number
   /** The shortest time between two steps, in milliseconds. */
   stageMs: number
+  /** The number of users and their pauses, if they are not those of `npm run faults`. */
+  load?: Pick<ClientsOptions, 'people' | 'thinkMs'>
   /** The folder for the logs of the replicas. */
   logFolder?: string | undefined
   /** Called with each line of the report of what happens. */
@@ -82,7 +84,7 @@ async function runWith (owner: Owner, recorder: Recorder, options: UpgradeOption
     { replicas: deployment.targets, addPerson: role => addPerson(databaseUrl, role) },
     recorder,
     createDraw(seed),
-    { operatorPauseMs, changesRoles: true }
+    { operatorPauseMs, changesRoles: true, ...options.load }
   )
   // Stops the clients also after an error, before the replicas end.
   owner.teardown(clients.stop)

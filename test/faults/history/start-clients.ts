@@ -26,12 +26,13 @@ export interface ClientsOptions {
   operatorPauseMs?: number
   /** If true, the operator changes the roles of users too. */
   changesRoles?: boolean
+  people?: number
+  /** The longest pause of a user between two acts, in milliseconds. */
+  thinkMs?: number
 }
 
-const people = 4
 /** The number of acts that one user does at the same time. */
 const lanesEach = 2
-const thinkMs = 80
 
 /**
  * Starts the clients. Each lane draws numbers of its own, so that its acts do not depend on how fast the others are.
@@ -40,7 +41,7 @@ export async function startClients (
   { replicas, addPerson }: Surroundings,
   recorder: Recorder,
   draw: Draw,
-  { operatorPauseMs = 2_000, changesRoles = false }: ClientsOptions = {}
+  { operatorPauseMs = 2_000, changesRoles = false, people = 4, thinkMs = 80 }: ClientsOptions = {}
 ): Promise<Clients> {
   const over = new AbortController()
   let admin: Tokens | undefined
