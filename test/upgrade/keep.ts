@@ -6,10 +6,10 @@ import { keepPresent } from './build.ts'
 const git = (...args: string[]) => execFileSync('git', args, { cwd: packageRoot, encoding: 'utf8' }).trim()
 
 new Command('npm run upgrade:keep --')
-  .description(
-    'Packs the present build as test/upgrade/previous.tgz, which the test of upgrades runs beside later builds. Needs a\n' +
-    'clean checkout. CONTRIBUTING.md says when to run it.'
-  )
+  .description([
+    'Packs the present build as test/upgrade/previous.tgz, which the test of upgrades runs beside later builds.',
+    'Needs a clean checkout. CONTRIBUTING.md says when to run it.'
+  ].join(' '))
   .action(() => {
     const changed = git('status', '--porcelain', '--', 'src', 'plugins', 'routes', 'package.json', 'package-lock.json')
     if (changed !== '') {

@@ -17,11 +17,11 @@ interface Options {
 
 const stageMs = 4_000
 const program = new Command('npm run upgrade --')
-  .description(
-    `Upgrades replicas under load from the previous build to the present one and back, against one Postgres and one Redis.
-Checks every answer against every other. Then upgrades the present build to one of the next format of the record. Repeats
-both until the time is over. Needs \`npm run services\`. Exits with 1 when a promise was broken.`
-  )
+  .description([
+    'Upgrades replicas under load from the previous build to the present one and back, against one Postgres and one Redis.',
+    'Checks every answer against every other. Then upgrades the present build to one of the next format of the record.',
+    'Repeats both until the time is over. Needs `npm run services`. Exits with 1 when a promise was broken.'
+  ].join(' '))
   .option('--minutes <number>', 'for how long; the upgrade that is under way is finished', toMinutes, 2)
   .option('--seed <number>', 'what to draw: the same wishes of clients', toSeed, randomInt(2 ** 31))
   .option('--logs <folder>', 'where to put what the replicas log')

@@ -79,7 +79,9 @@ async function runWith (owner: Owner, recorder: Recorder, options: UpgradeOption
   const deployment = createDeployment({
     ...options, ...run, owner, recorder, env, check: () => findUpgradeViolations(history, bounds)
   })
-  await Promise.all([previous, previous].map(deployment.add))
+  const isSameFormat = previous.recordFormat === next.recordFormat
+  const firstBuilds = isSameFormat ? [previous, previous] : [previous]
+  await Promise.all(firstBuilds.map(deployment.add))
   const clients = await startClients(
     { replicas: deployment.targets, addPerson: role => addPerson(databaseUrl, role) },
     recorder,
@@ -90,11 +92,11 @@ async function runWith (owner: Owner, recorder: Recorder, options: UpgradeOption
   owner.teardown(clients.stop)
   const { username: administrator } = await addPerson(databaseUrl, 'admin')
   const crossAll = () => clients.withoutOperator(() => deployment.crossBuilds(administrator))
-  const steps = previous.recordFormat === next.recordFormat
+  const steps = isSameFormat
     ? [...replaceAll(deployment, next, 'forward', crossAll), ...replaceAll(deployment, previous, 'back', crossAll)]
     : changeFormat(deployment, previous, next, () =>
       clients.withoutOperator(() => deployment.askOutdated(administrator)))
-  let isRight = await deployment.dwell('two replicas of the previous build')
+  let isRight = await deployment.dwell(`replicas of the ${previous.name} build: ${firstBuilds.length}`)
   for (const { title, take } of steps) {
     // The next steps would only repeat what is wrong.
     if (!isRight) break
@@ -117,13 +119,19 @@ interface Step {
 function replaceAll (
   { targets, add, remove }: Deployment, build: Build, direction: string, crossAll: () => Promise<void>
 ): Step[] {
-  const addOne = { title: `${direction}: a replica of the ${build.name} build is added`, take: () => add(build) }
+  const addFirst = {
+    title: `${direction}: a replica of the ${build.name} build is added, and each build uses what the other has made`,
+    async take () {
+      await add(build)
+      await crossAll()
+    }
+  }
+  const addSecond = { title: `${direction}: another replica of the ${build.name} build is added`, take: () => add(build) }
   const removeOne = {
     title: `${direction}: a replica of the other build is stopped`,
     take: () => remove(targets.find(replica => replica.build !== build) as BuildReplica)
   }
-  const crossBuilds = { title: `${direction}: each build uses what the other has made`, take: crossAll }
-  return [addOne, crossBuilds, removeOne, addOne, removeOne]
+  return [addFirst, removeOne, addSecond, removeOne]
 }
 
 /** Adds a new replica, and stops the old ones when it is ready. Then starts an old one by mistake. */

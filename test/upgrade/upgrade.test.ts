@@ -37,7 +37,9 @@ t.test(`P1 to P4: replicas of the previous build and of this one serve together 
   expectSeen(t, run, 'tokens were accepted', 100, wasAccepted)
   expectSeen(t, run, 'endings were confirmed', 15, isConfirmedEnding)
   expectSeen(t, run, 'tokens were refused', 30, ({ error }) => error === 'token_revoked')
-  for (const route of ['POST /keys/rotate', 'POST /keys/{kid}/retire', 'PUT /users/{id}/role', 'POST /register']) {
+  // Builds of different formats do not share tokens, so no replica uses what one of the other build has made.
+  const ofCrossing = previous.recordFormat === present.recordFormat ? ['POST /register'] : []
+  for (const route of ['POST /keys/rotate', 'POST /keys/{kid}/retire', 'PUT /users/{id}/role', ...ofCrossing]) {
     expectSeen(t, run, `${route} succeeded`, 1, hasSucceeded(route))
   }
   expectSeen(t, run, 'everyone was sent out', 1, ({ alsoEnds, status }) => alsoEnds === 'everyone' && status === 200)
@@ -47,7 +49,7 @@ t.test(`P2: a replica that does not know the format answers 503 beside one that 
   const present = presentBuild()
   const run = await expectNoViolation(t, present, withNextFormat(t, present))
   const { outdated } = run.history
-  t.equal(outdated.length, 3, 'two replicas before, and one afterwards')
+  t.equal(outdated.length, 2, 'one replica before, and one afterwards')
   for (const { replica, knownFrom } of outdated) {
     expectSeen(t, run, `${replica} answered 503`, 1, operation =>
       operation.replica === replica && operation.startedAt > knownFrom && operation.error === 'revocation_unavailable')
