@@ -95,7 +95,9 @@ export function createDeployment (options: DeploymentOptions): Deployment {
     },
     async askOutdated (username) {
       const isOutdated = ({ name }: BuildReplica) => outdated.some(({ replica }) => replica === name)
-      const current = targets.find(target => !isOutdated(target)) as BuildReplica
+      const current = targets.find(target => !isOutdated(target))
+      // The replica that knows the format has not started, which is a violation already.
+      if (current === undefined) return
       const { tokens } = await recorder.ask(current, {
         kind: 'sign-in', client: username, route: 'POST /login', body: { username, password }
       })
