@@ -126,7 +126,9 @@ function replaceAll (
       await crossAll()
     }
   }
-  const addSecond = { title: `${direction}: another replica of the ${build.name} build is added`, take: () => add(build) }
+  const addSecond = {
+    title: `${direction}: another replica of the ${build.name} build is added`, take: () => add(build)
+  }
   const removeOne = {
     title: `${direction}: a replica of the other build is stopped`,
     take: () => remove(targets.find(replica => replica.build !== build) as BuildReplica)
