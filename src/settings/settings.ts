@@ -112,7 +112,7 @@ const tokens = {
   })),
   ACCESS_TOKEN_TTL: integer(1, 2_592_000, 900, ' (seconds)', { description: 'How long an access token is valid.' }),
   SIGNING_ALGORITHM: oneOf([...signingAlgorithms], 'EdDSA', {
-    description: 'The algorithm of new signing keys. EdDSA is the fastest. Choose ES256 or RS256 for services whose ' +
+    description: 'The algorithm of new signing keys. Choose ES256 or RS256 for services whose ' +
       'libraries cannot verify EdDSA.'
   }),
   JWKS_MAX_AGE: integer(1, 86_400, 300, ' (seconds)', {
