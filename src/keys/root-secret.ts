@@ -20,30 +20,31 @@ const rootName = 'root'
  * @returns at least 32 bytes
  */
 export async function openRootSecret (database: Database, encryption: KeyEncryption): Promise<Uint8Array> {
-  const copied = await database.run(db => addCopies(db, encryption, listKeys))
-  if (copied === 'missing') await database.transaction(db => addCopies(db, encryption, lockKeys))
-  const { k } = await encryption.decrypt(await database.run(requireRoot))
+  const root = await database.run(db => addCopies(db, encryption, listKeys)) ??
+    await database.transaction(db => addCopies(db, encryption, lockKeys))
+  if (root === undefined) throw new Error('The root secret was not made.')
+  const { k } = await encryption.decrypt(root)
   return Buffer.from(String(k), 'base64url')
 }
 
 /**
- * Adds the copies that are missing, if `list` locks the keys. Otherwise it only tells whether some are missing, so that
- * a start without a change waits for no lock.
+ * Returns the root secret. Adds the copies that are missing if `list` locks the keys. Otherwise it returns undefined if
+ * some are missing, so that a start without a change waits for no lock.
  */
 async function addCopies (
   db: Drizzle, encryption: KeyEncryption, list: typeof lockKeys | typeof listKeys
-): Promise<'missing' | 'complete'> {
+): Promise<NamedJwk | undefined> {
   const keys = (await list(db)).filter(isInUse)
   const mayWrite = list === lockKeys
   const root = await findRoot(db) ?? (mayWrite ? await insertRoot(db, encryption, keys) : undefined)
-  if (root === undefined) return 'missing'
+  if (root === undefined) return undefined
   for (const stored of [root, ...keys.map(toNamed)]) {
     const encrypted = await encryption.addCopy(stored)
     if (encrypted === stored.encrypted) continue
-    if (!mayWrite) return 'missing'
+    if (!mayWrite) return undefined
     await store(db, { ...stored, encrypted })
   }
-  return 'complete'
+  return root
 }
 
 async function insertRoot (db: Drizzle, encryption: KeyEncryption, keys: readonly StoredKey[]): Promise<NamedJwk> {

@@ -2,10 +2,10 @@ import { issuer, patient, secret, type Env } from '../support/app.ts'
 import { createDraw } from '../support/draw.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { scratchDatabase } from '../support/services.ts'
-import { createOwner, type Owner } from '../support/teardown.ts'
+import type { Owner } from '../support/teardown.ts'
 import type { Deadlines } from '../faults/history/checker.ts'
 import { addPerson, readEnded } from '../faults/history/database.ts'
-import { createRecorder, type Recorder } from '../faults/history/recorder.ts'
+import { withRecorder, type Recorder } from '../faults/history/recorder.ts'
 import { startClients, type ClientsOptions } from '../faults/history/start-clients.ts'
 import type { Build } from './build.ts'
 import { findUpgradeViolations, type UpgradeHistory, type UpgradeViolation } from './checker.ts'
@@ -55,19 +55,13 @@ const settings: Env = {
   JWKS_MAX_AGE: '1'
 }
 const operatorPauseMs = 500
+
 /**
  * Upgrades replicas under load from one build to the next and back, as docs/deploy.md says, and checks the history.
  * Closes everything that it has opened.
  */
-export async function runUpgrade (options: UpgradeOptions): Promise<UpgradeRun> {
-  const owner = createOwner()
-  const recorder = createRecorder()
-  owner.teardown(recorder.close)
-  try {
-    return await runWith(owner, recorder, options)
-  } finally {
-    await owner.close()
-  }
+export function runUpgrade (options: UpgradeOptions): Promise<UpgradeRun> {
+  return withRecorder((owner, recorder) => runWith(owner, recorder, options))
 }
 
 async function runWith (owner: Owner, recorder: Recorder, options: UpgradeOptions): Promise<UpgradeRun> {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Agent, request as sendRequest } from 'node:http'
+import { createOwner, type Owner } from '../../support/teardown.ts'
 import { emptyHistory, type History, type Kind, type Operation } from './operations.ts'
 
 /** A replica that gets requests. */
@@ -157,5 +158,17 @@ function parse (text: string): Record<string, unknown> {
     return text === '' ? {} : JSON.parse(text) as Record<string, unknown>
   } catch {
     return { error: 'an answer that is no JSON' }
+  }
+}
+
+/** Runs work with a recorder and an owner, and closes everything that they have opened, also after an error. */
+export async function withRecorder<T> (work: (owner: Owner, recorder: Recorder) => Promise<T>): Promise<T> {
+  const owner = createOwner()
+  const recorder = createRecorder()
+  owner.teardown(recorder.close)
+  try {
+    return await work(owner, recorder)
+  } finally {
+    await owner.close()
   }
 }

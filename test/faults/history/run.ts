@@ -6,7 +6,7 @@ import { createOwner, type Owner } from '../../support/teardown.ts'
 import { findViolations, type Deadlines, type Violation } from './checker.ts'
 import { faults, type Fault, type Scene } from './faults.ts'
 import type { History } from './operations.ts'
-import { createRecorder, type Recorder } from './recorder.ts'
+import { withRecorder, type Recorder } from './recorder.ts'
 import { startClients } from './start-clients.ts'
 import { createWorld, type ReplicaProcess, type World } from './world.ts'
 
@@ -56,15 +56,8 @@ const recoveryMs = 20_000
 const maxExtension = 4
 
 /** Lets clients act and faults happen at random, and checks the history. Closes everything that it has opened. */
-export async function runFaults (options: RunOptions): Promise<Run> {
-  const owner = createOwner()
-  const recorder = createRecorder()
-  owner.teardown(recorder.close)
-  try {
-    return await runWith(owner, recorder, options)
-  } finally {
-    await owner.close()
-  }
+export function runFaults (options: RunOptions): Promise<Run> {
+  return withRecorder((owner, recorder) => runWith(owner, recorder, options))
 }
 
 async function runWith (owner: Owner, recorder: Recorder, options: RunOptions): Promise<Run> {
