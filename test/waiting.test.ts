@@ -1,5 +1,5 @@
 import t from 'tap'
-import { serversEnv } from './support/app.ts'
+import { promptServersEnv } from './support/app.ts'
 import { ownRedis } from './support/redis-server.ts'
 import { proxied } from './support/replicas.ts'
 import { spawnServer } from './support/server-process.ts'
@@ -7,7 +7,7 @@ import { timed, until } from './support/wait.ts'
 
 t.test('a server that waits for Postgres exits with 0 at once on SIGTERM', async t => {
   const server = spawnServer(t, {
-    ...await serversEnv(t), PORT: '0', DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db'
+    ...await promptServersEnv(t), PORT: '0', DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db'
   })
   await until(
     'it waits, and has said so on both of its outputs',
@@ -29,7 +29,7 @@ t.test('a server that waits for Postgres exits with 0 at once on SIGTERM', async
 })
 
 t.test('a server that waited for Postgres keeps its port when it becomes the service', async t => {
-  const { proxy, env } = await proxied(t, { ...await serversEnv(t), PORT: '0' }, 'DATABASE_URL')
+  const { proxy, env } = await proxied(t, { ...await promptServersEnv(t), PORT: '0' }, 'DATABASE_URL')
   proxy.stop()
   const server = spawnServer(t, env)
   await until(
@@ -45,7 +45,7 @@ t.test('a server that waited for Postgres keeps its port when it becomes the ser
 t.test('a mistake that is found only once Postgres is reachable ends the server with 1 and its line', async t => {
   const redis = await ownRedis(t)
   await redis.admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
-  const { proxy, env } = await proxied(t, { ...await serversEnv(t), REDIS_URL: redis.url, PORT: '0' }, 'DATABASE_URL')
+  const { proxy, env } = await proxied(t, { ...await promptServersEnv(t), REDIS_URL: redis.url, PORT: '0' }, 'DATABASE_URL')
   proxy.stop()
   const server = spawnServer(t, env)
   await until('it waits', () => server.output().includes('cannot start yet'), 60_000)
@@ -58,7 +58,7 @@ t.test('a mistake that is found only once Postgres is reachable ends the server 
 })
 
 t.test('a server that cannot listen on its address exits, and does not wait for Postgres', async t => {
-  const env = { ...await serversEnv(t), DATABASE_URL: 'postgres://me@127.0.0.1:1/db', HOST: '203.0.113.1' }
+  const env = { ...await promptServersEnv(t), DATABASE_URL: 'postgres://me@127.0.0.1:1/db', HOST: '203.0.113.1' }
   const server = spawnServer(t, env)
   t.equal(await server.ended, 1)
   t.equal(server.output().trim(), 'signout cannot start: HOST 203.0.113.1 is not an address of this machine.')

@@ -1,4 +1,4 @@
-import { and, isNull, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Database } from '../db/database.ts'
 import { sessions } from '../db/tables.ts'
@@ -29,17 +29,29 @@ export function createFirstUses (database: Database): FirstUses {
     if (waiting.size === 0) return
     const noted = waiting
     waiting = new Map()
-    const list = (values: Iterable<string>) => `{${[...values].join()}}`
-    try {
-      await database.run(db => db.update(sessions).set({ usedAt: clockTimestamp }).where(and(
-        isNull(sessions.usedAt),
-        isNull(sessions.endedAt),
-        sql`(${sessions.id}, ${sessions.accessTokenId}) in
-          (select * from unnest(${list(noted.values())}::uuid[], ${list(noted.keys())}::uuid[]))`
-      )))
-    } catch {
-      for (const [jti, sid] of noted) if (waiting.size < maxWaiting) waiting.set(jti, sid)
+    const keep = (uses: Iterable<readonly [jti: string, sid: string]>) => {
+      for (const [jti, sid] of uses) if (waiting.size < maxWaiting) waiting.set(jti, sid)
     }
+    try {
+      keep(await write(noted))
+    } catch {
+      keep(noted)
+    }
+  }
+
+  /** Marks the sessions. Returns the uses of those that a request holds locked at the moment. */
+  async function write (noted: Map<string, string>): Promise<Array<[jti: string, sid: string]>> {
+    const list = (values: Iterable<string>) => sql`${`{${[...values].join()}}`}::uuid[]`
+    const isUnmarked = sql`used_at is null and ended_at is null and (id, access_token_id) in
+      (select * from unnest(${list(noted.values())}, ${list(noted.keys())}))`
+    // Waits for no lock: a logout locks sessions too, in another order, and one of the two would be a deadlock's victim.
+    const { rows } = await database.run(db => db.execute(sql`
+      with free as (select id from ${sessions} where ${isUnmarked} for no key update skip locked),
+      marked as (update ${sessions} set used_at = ${clockTimestamp} from free where ${sessions.id} = free.id)
+      select access_token_id as jti, id as sid from ${sessions}
+      where ${isUnmarked} and id not in (select id from free)
+    `)) as { rows: Array<{ jti: string, sid: string }> }
+    return rows.map(({ jti, sid }) => [jti, sid])
   }
 
   const poll = createPoll(flush, { everyMs, hastenedMs: 0 })

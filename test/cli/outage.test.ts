@@ -2,7 +2,7 @@ import { decodeJwt } from 'jose'
 import t, { type Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { describeUrl } from '../../src/input/describe-url.ts'
-import { build, serversEnv, type Env } from '../support/app.ts'
+import { build, promptServersEnv, type Env } from '../support/app.ts'
 import { asProcess, fail, signout, succeed, type Commands } from '../support/cli.ts'
 import { signIn, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -44,7 +44,7 @@ async function expectRecorded (
 }
 
 t.test('a revocation by a command that cannot reach Redis is recorded, and applied by the service', async t => {
-  const env = await serversEnv(t)
+  const env = await promptServersEnv(t)
   const redis = await ownRedis(t)
   const stalled = await proxyTo(t, '127.0.0.1', redis.port)
   stalled.stall()
@@ -66,7 +66,7 @@ t.test('a revocation by a command that cannot reach Redis is recorded, and appli
 /** Starts a service on a Redis of its own, with a user who is signed in. */
 async function startWithOwnRedis (t: Test) {
   const redis = await ownRedis(t)
-  const env = { ...await serversEnv(t), REDIS_URL: redis.url }
+  const env = { ...await promptServersEnv(t), REDIS_URL: redis.url }
   const service = await build(t, env)
   const { token } = await signUp(service)
   const { sid } = decodeJwt(token) as { sid: string }
@@ -100,7 +100,7 @@ t.test('a revocation by command that Redis does not confirm is recorded, and app
 
 t.test('a command revokes nothing if REDIS_URL has an unknown host, a wrong number or no password', async t => {
   const redis = await ownRedis(t)
-  const env = await serversEnv(t)
+  const env = await promptServersEnv(t)
   const service = await build(t, env)
   const { username, token } = await signUp(service)
   const { sid } = decodeJwt(token) as { sid: string }

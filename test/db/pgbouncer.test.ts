@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import type { Database } from '../../src/db/database.ts'
 import { openPostgres } from '../../src/db/postgres/postgres.ts'
 import { OutageError, StartupError } from '../../src/errors.ts'
-import { build, serversEnv } from '../support/app.ts'
+import { build, promptServersEnv } from '../support/app.ts'
 import { signIn, signUp } from '../support/people.ts'
 import { pgBouncerTo } from '../support/pgbouncer.ts'
 import { get, logOut, outcome, refresh } from '../support/requests.ts'
@@ -84,7 +84,7 @@ for (const settings of modes) {
   if ('ignore_startup_parameters' in settings) continue
 
   t.test(`PgBouncer (${title}): a token is refused on the other replica after its logout`, async t => {
-    const env = await serversEnv(t)
+    const env = await promptServersEnv(t)
     // One connection to Postgres for everything: code that holds it and needs another one waits for ever.
     const one: Record<string, string> = settings['pool_mode'] === 'transaction' ? { default_pool_size: '1' } : {}
     const DATABASE_URL = await pgBouncerTo(t, String(env['DATABASE_URL']), { ...settings, ...one })

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import t, { type Test } from 'tap'
 import { findProgramFolder } from '../../scripts/services/programs.ts'
 import { listKeys } from '../../src/keys/key-repository.ts'
-import { build, patient, scratchFolder, secret, serversEnv, type Env } from '../support/app.ts'
+import { build, scratchFolder, secret, serversEnv, type Env } from '../support/app.ts'
 import { signIn, signUp } from '../support/people.ts'
 import { get, logOut, refresh } from '../support/requests.ts'
 import { refusals } from '../support/sessions.ts'
@@ -20,7 +20,7 @@ function runnerIn (cwd: string, { DATABASE_URL }: Env): (command: string) => voi
 
 /** Backs up, logs out of one of two sessions, and restores the backup. */
 async function restoreBackup (t: Test) {
-  const env = { ...await serversEnv(t), ...patient }
+  const env = await serversEnv(t)
   const [backUp = '', restore = '', endSessions = ''] = blocks(read('docs/backup.md'), 'sh')
   const run = runnerIn(scratchFolder(t), env)
   const before = await build(t, env)
@@ -54,7 +54,7 @@ t.test('without step 4 of docs/backup.md, the sessions of lost logouts are live 
 })
 
 t.test('after docs/stolen-token.md was followed, a leaked secret opens nothing, and clients refresh', async t => {
-  const env = { ...await serversEnv(t), ...patient }
+  const env = await serversEnv(t)
   const before = await build(t, env)
   const { pair } = await signUp(before)
   const stolen = await before.database.run(listKeys)

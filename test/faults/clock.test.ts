@@ -1,6 +1,6 @@
 import t from 'tap'
 import { loadConfig } from '../../src/config.ts'
-import { buildUnready, serversEnv } from '../support/app.ts'
+import { buildUnready, promptServersEnv } from '../support/app.ts'
 import { asProcess } from '../support/cli.ts'
 import { testFault } from '../support/fault.ts'
 import { setPostgresClock } from '../support/postgres-clock.ts'
@@ -15,7 +15,7 @@ const refusal =
   /DATABASE_URL: Postgres has a clock that differs from this machine's by [78]\.\d s, which is more than CLOCK_LEEWAY \(5 s\)\. Set both clocks by NTP\./
 
 testFault(t, serviceRows.postgresClock, async t => {
-  const settings = await serversEnv(t)
+  const settings = await promptServersEnv(t)
   await setPostgresClock(settings, 0)
   const { a, apps, env, log, good, leaving } = await startReplicas(t, {
     DATABASE_URL: String(settings['DATABASE_URL'])

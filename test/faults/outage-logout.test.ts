@@ -1,5 +1,5 @@
 import t from 'tap'
-import { build, serversEnv } from '../support/app.ts'
+import { build, promptServersEnv } from '../support/app.ts'
 import { signIn, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { get, logOut, outcome, refresh, send } from '../support/requests.ts'
@@ -8,7 +8,7 @@ import { until } from '../support/wait.ts'
 
 t.test('P4: a logout during an outage is not lost', async t => {
   const redis = await ownRedis(t)
-  const env = { ...await serversEnv(t), REDIS_URL: redis.url, RATE_LIMITS: 'off' }
+  const env = { ...await promptServersEnv(t), REDIS_URL: redis.url, RATE_LIMITS: 'off' }
   const a = await build(t, env)
   const b = await build(t, env)
   const ada = await signUp(a, 'ada')
@@ -33,7 +33,7 @@ t.test('P4: a logout during an outage is not lost', async t => {
 
 t.test('P8: while Redis is down, a logout with one good credential is recorded, and a bad one alone is 401', async t => {
   const redis = await ownRedis(t)
-  const app = await build(t, { ...await serversEnv(t), REDIS_URL: redis.url, RATE_LIMITS: 'off' })
+  const app = await build(t, { ...await promptServersEnv(t), REDIS_URL: redis.url, RATE_LIMITS: 'off' })
   const { username, pair } = await signUp(app)
   const byRefresh = await signIn(app, username)
   const byExpired = await signIn(app, username)

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { build, serversEnv, type Env } from '../support/app.ts'
+import { build, promptServersEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { keepLog } from '../support/log.ts'
 import { metricValue } from '../support/metrics.ts'
@@ -34,7 +34,7 @@ interface Scene {
 async function scene (t: Test): Promise<Scene> {
   const redis = await ownRedis(t)
   const env: Env = {
-    ...await serversEnv(t),
+    ...await promptServersEnv(t),
     REDIS_URL: redis.url,
     RATE_LIMITS: 'off',
     BLOCKLIST_DEADLINE_MS: '2000',

@@ -6,13 +6,13 @@ import { fillRecord, onPostgres } from '../support/record.ts'
 import {
   expectNeverAccepted, keepAsking, logOutFor, proxied, startReplicas, untilAccepted
 } from '../support/replicas.ts'
-import { serversEnv } from '../support/app.ts'
+import { promptServersEnv } from '../support/app.ts'
 import { get, logOut, outcome, send } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
 import { postgresRows } from './rows/postgres.ts'
 
 testFault(t, postgresRows.down, async t => {
-  const { proxy, env } = await proxied(t, await serversEnv(t), 'DATABASE_URL')
+  const { proxy, env } = await proxied(t, await promptServersEnv(t), 'DATABASE_URL')
   const replicas = await startReplicas(t, { DATABASE_URL: String(env['DATABASE_URL']), DATABASE_DEADLINE_MS: '300' })
   const { a, b, apps, good, leaving, username } = replicas
   await logOutFor(t, a, leaving)

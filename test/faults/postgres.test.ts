@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { build, serversEnv } from '../support/app.ts'
+import { build, promptServersEnv } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { password, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -13,7 +13,7 @@ const deadlineMs = 300
 
 /** Builds the app with a proxy between it and Postgres, which can stall. Returns both, and the log. */
 async function appBehindProxy (t: Test) {
-  const env = await serversEnv(t)
+  const env = await promptServersEnv(t)
   const url = new URL(String(env['DATABASE_URL']))
   const proxy = await proxyTo(t, url.hostname, Number(url.port || 5432))
   url.hostname = '127.0.0.1'
@@ -68,7 +68,7 @@ testFault(t, postgresRows.unreachable, async t => {
 })
 
 t.test('DATABASE_DEADLINE_MS bounds statements, locks and idle transactions on the server as well', async t => {
-  const env = await serversEnv(t)
+  const env = await promptServersEnv(t)
   const app = await build(t, { ...env, DATABASE_DEADLINE_MS: '700' })
   await signUp(app, 'ada')
   for (const setting of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) {
@@ -117,7 +117,7 @@ testFault(t, postgresRows.connectionReset, async t => {
 })
 
 testFault(t, postgresRows.connectionsClosed, async t => {
-  const env = await serversEnv(t)
+  const env = await promptServersEnv(t)
   const lines: string[] = []
   const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })
   const ada = await signUp(app, 'ada')
@@ -132,7 +132,7 @@ testFault(t, postgresRows.connectionsClosed, async t => {
 })
 
 testFault(t, postgresRows.readOnly, async t => {
-  const env = await serversEnv(t)
+  const env = await promptServersEnv(t)
   const lines: string[] = []
   const app = await build(t, env, {
     level: 'info',

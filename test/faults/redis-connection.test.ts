@@ -4,7 +4,7 @@ import { decodeJwt } from 'jose'
 import t from 'tap'
 import { createRedisBlocklist } from '../../src/revocation/public-blocklist.ts'
 import { createRedisConnection } from '../../src/redis/connection.ts'
-import { build, serversEnv } from '../support/app.ts'
+import { build, promptServersEnv } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { signIn, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -22,7 +22,7 @@ testFault(t, redisRows.writesDelayed, async t => {
   const server = await ownRedis(t)
   const behind = new Redis(server.url)
   t.teardown(() => { behind.disconnect() })
-  const app = await build(t, { ...await serversEnv(t), REDIS_URL: server.url })
+  const app = await build(t, { ...await promptServersEnv(t), REDIS_URL: server.url })
   const ada = await signUp(app, 'ada')
   await behind.client('PAUSE', 3_000, 'WRITE')
   t.equal((await get(app, '/me', ada.token)).statusCode, 200, 'reading goes on')
@@ -40,7 +40,7 @@ testFault(t, redisRows.selectRefused, async t => {
   const server = await ownRedis(t)
   const behind = new Redis(server.url)
   t.teardown(() => { behind.disconnect() })
-  const app = await build(t, { ...await serversEnv(t), REDIS_URL: `${server.url}/1` })
+  const app = await build(t, { ...await promptServersEnv(t), REDIS_URL: `${server.url}/1` })
   const ada = await signUp(app, 'ada')
   t.equal((await logOut(app, ada.token)).statusCode, 200)
   await behind.acl('SETUSER', 'default', '-select')
@@ -110,7 +110,7 @@ t.test('the log says that Redis is lost and back, once each, and no password', a
   const lines: string[] = []
   await behind.config('SET', 'requirepass', 'the-first-password')
   const url = server.url.replace('//', '//:the-first-password@')
-  const app = await build(t, { ...await serversEnv(t), REDIS_URL: url }, {
+  const app = await build(t, { ...await promptServersEnv(t), REDIS_URL: url }, {
     level: 'info',
     stream: {
       write: line => { lines.push(line) }
@@ -137,7 +137,7 @@ t.test('settings of the blocklist: its deadline, its prefix and the leeway', asy
   t.teardown(() => { behind.disconnect() })
   const proxy = await proxyTo(t, '127.0.0.1', server.port)
   const app = await build(t, {
-    ...await serversEnv(t),
+    ...await promptServersEnv(t),
     REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
     BLOCKLIST_DEADLINE_MS: '2500',
     BLOCKLIST_PREFIX: 'mine:',

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { build, serversEnv, type Env } from '../support/app.ts'
+import { build, promptServersEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -18,7 +18,7 @@ const rows = 250_000
 const delayMs = 250
 
 testFault(t, serviceRows.startDuringRebuild, async t => {
-  const env = await serversEnv(t)
+  const env = await promptServersEnv(t)
   const app = await build(t, env)
   const { token } = await signUp(app)
   await app.close()

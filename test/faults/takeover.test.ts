@@ -1,5 +1,5 @@
 import t from 'tap'
-import { serversEnv, type Env } from '../support/app.ts'
+import { promptServersEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { password, signInAt } from '../support/people.ts'
 import { onPostgres } from '../support/record.ts'
@@ -18,7 +18,7 @@ const holders = 'select holder from projector_lease where held_until > clock_tim
 testFault(t, serviceRows.projectorKilled, async t => {
   const redis = await ownRedis(t)
   const deadline = { BLOCKLIST_DEADLINE_MS: '2000' }
-  const env: Env = { ...await serversEnv(t), ...deadline, REDIS_URL: redis.url, RATE_LIMITS: 'off' }
+  const env: Env = { ...await promptServersEnv(t), ...deadline, REDIS_URL: redis.url, RATE_LIMITS: 'off' }
   const holder = async () => (await onPostgres<{ holder: string }>(env, holders))[0]?.holder
   const leader = await startServer(t, env)
   const [b, c] = await Promise.all([startServer(t, env), startServer(t, env)])

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { build, patient, serversEnv, type Env } from '../support/app.ts'
+import { build, serversEnv, type Env } from '../support/app.ts'
 import { letSpareAge } from '../support/keys.ts'
 import { password, signIn, signUp, signUpAdmin, type Pair } from '../support/people.ts'
 import { expectError, get, logOut, refresh, send } from '../support/requests.ts'
@@ -69,7 +69,7 @@ async function stayIn (replicas: Replicas, signal: AbortSignal, seen: Map<string
 }
 
 t.test('the secret is changed twice under load, replica by replica, and no client is signed out', async t => {
-  const env = { ...await serversEnv(t), ...patient, RATE_LIMITS: 'off' }
+  const env = { ...await serversEnv(t), RATE_LIMITS: 'off' }
   const replicas = await startReplicas(t, env)
   const end = new AbortController()
   const seen = new Map<string, number>()
@@ -94,7 +94,7 @@ t.test('the secret is changed twice under load, replica by replica, and no clien
 })
 
 t.test('a replica that missed the change accepts tokens, issues none, and says why', async t => {
-  const env = { ...await serversEnv(t), ...patient }
+  const env = await serversEnv(t)
   const [first, second] = secrets as [string, string]
   const late = await build(t, { ...env, KEY_ENCRYPTION_SECRET: first })
   const admin = await signUpAdmin(late)

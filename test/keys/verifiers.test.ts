@@ -5,7 +5,7 @@ import {
 } from 'jose'
 import t, { type Test } from 'tap'
 import type { SigningAlgorithm } from '../../src/db/public-jwk.ts'
-import { build, issuer, patient, serversEnv } from '../support/app.ts'
+import { build, issuer, serversEnv } from '../support/app.ts'
 import { signerOf, strangerOf } from '../support/hostile-tokens.ts'
 import { register, signIn, type Pair } from '../support/people.ts'
 import { get, outcome, refresh } from '../support/requests.ts'
@@ -26,7 +26,6 @@ const kidOf = (token: string) => String(decodeProtectedHeader(token).kid)
 async function scene (t: Test, algorithm: SigningAlgorithm) {
   const env = {
     ...await serversEnv(t),
-    ...patient,
     SIGNING_ALGORITHM: algorithm,
     JWKS_MAX_AGE: '1',
     ACCESS_TOKEN_TTL: String(lifetimeSeconds),

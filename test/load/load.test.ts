@@ -1,7 +1,7 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import type { Report } from '../../scripts/load/report.ts'
-import { serversEnv, type Env } from '../support/app.ts'
+import { promptServersEnv, type Env } from '../support/app.ts'
 import { brokenReplica, readReports, startLoad } from '../support/load.ts'
 import { parseMetrics } from '../support/metrics.ts'
 import { expectDrawn } from '../support/plots.ts'
@@ -11,7 +11,7 @@ import { until } from '../support/wait.ts'
 
 // On a machine that is busy with other tests, an answer may take longer than in a data centre.
 const env = {
-  ...await serversEnv(t),
+  ...await promptServersEnv(t),
   RATE_LIMITS: 'off',
   METRICS_TOKEN: 'the-token-of-the-tests-of-the-load',
   BLOCKLIST_DEADLINE_MS: '2000',

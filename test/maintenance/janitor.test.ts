@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import pg from 'pg'
 import t from 'tap'
 import { createJanitor } from '../../src/maintenance/janitor.ts'
-import { build, onEachStorage, patient, serversEnv } from '../support/app.ts'
+import { build, onEachStorage, serversEnv } from '../support/app.ts'
 import { letTimePass, query } from '../support/database.ts'
 import { signUp, signUpWithSessions, type Pair } from '../support/people.ts'
 import { logOut, refresh } from '../support/requests.ts'
@@ -227,7 +227,7 @@ t.test('the janitor deletes counts of wrong passwords whose window is over', t =
 }))
 
 t.test('of very many unknown usernames, the janitor forgets those with the fewest wrong passwords', async t => {
-  const app = await build(t, { ...await serversEnv(t), ...patient })
+  const app = await build(t, await serversEnv(t))
   await query(
     app,
     `insert into wrong_passwords select rpad(n::text, 43, '-'), 1 + n % 2, clock_timestamp() + interval '1 hour'

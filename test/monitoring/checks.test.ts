@@ -1,5 +1,5 @@
 import t from 'tap'
-import { onEachStorage, build, serversEnv, type Env } from '../support/app.ts'
+import { onEachStorage, build, promptServersEnv, type Env } from '../support/app.ts'
 import { readChanges, readMetrics } from '../support/metrics.ts'
 import { password, register, signIn, signUp, signUpAdmin, signUpWithSessions } from '../support/people.ts'
 import { get, logOut, refresh, send } from '../support/requests.ts'
@@ -24,7 +24,7 @@ t.test('token checks are counted by their result', async t => {
 })
 
 t.test('a look-up is measured once for all checks of one turn of the event loop', async t => {
-  const app = await build(t, { ...await serversEnv(t), ...settings })
+  const app = await build(t, { ...await promptServersEnv(t), ...settings })
   const { username } = await register(app)
   const { access_token: token } = await signIn(app, username)
   const changes = await readChanges(app, 'signout_lookup', async () => {
@@ -40,7 +40,7 @@ t.test('a look-up is measured once for all checks of one turn of the event loop'
 })
 
 t.test('revocations are counted by scope and reason', async t => {
-  const app = await build(t, { ...await serversEnv(t), ...settings })
+  const app = await build(t, { ...await promptServersEnv(t), ...settings })
   const admin = await signUpAdmin(app)
   const revocations = (work: () => Promise<unknown>) => readChanges(app, 'signout_revocations_total', work)
   const name = (scope: string, reason: string) => `signout_revocations_total{scope="${scope}",reason="${reason}"}`
@@ -80,7 +80,7 @@ t.test('revocations are counted by scope and reason', async t => {
 })
 
 t.test('revocations by a change of an account are counted with that change as their reason', async t => {
-  const app = await build(t, { ...await serversEnv(t), ...settings })
+  const app = await build(t, { ...await promptServersEnv(t), ...settings })
   const admin = await signUpAdmin(app)
   const endings: Record<string, (id: string, token: string) => Promise<unknown>> = {
     role_changed: id => send(app, `PUT /users/${id}/role`, { token: admin.token, body: { role: 'admin' } }),
@@ -97,7 +97,7 @@ t.test('revocations by a change of an account are counted with that change as th
 })
 
 t.test('every metric has a value before its first event', async t => {
-  const app = await build(t, { ...await serversEnv(t), ...settings })
+  const app = await build(t, { ...await promptServersEnv(t), ...settings })
   const before = [...(await readMetrics(app)).keys()].filter(name => name.startsWith('signout_'))
   const { sessions: [pair] } = await signUpWithSessions(app, 2)
   await logOut(app, String(pair?.access_token))

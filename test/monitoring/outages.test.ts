@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
-import { build, embeddedEnv, serversEnv, type Env } from '../support/app.ts'
+import { build, embeddedEnv, promptServersEnv, type Env } from '../support/app.ts'
 import { readMetrics } from '../support/metrics.ts'
 import { signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -45,7 +45,7 @@ function adminOf (t: Test, url: string): Redis {
 
 t.test('a stalled Redis is reported as unreachable, opens the breaker, and is the cause of the 503s', async t => {
   const redis = await ownRedis(t)
-  const app = await build(t, { ...await serversEnv(t), ...settings, REDIS_URL: redis.url })
+  const app = await build(t, { ...await promptServersEnv(t), ...settings, REDIS_URL: redis.url })
   const { token } = await signUp(app)
   t.equal(await stateOf(app), 'trusted')
   t.equal(await valueOf(app, 'signout_breaker_open'), 0)
@@ -74,7 +74,7 @@ t.test('a stalled Redis is reported as unreachable, opens the breaker, and is th
 
 t.test('after Redis has lost everything, metrics show the state, progress and cost of the rebuild', async t => {
   const redis = await ownRedis(t)
-  const env: Env = { ...await serversEnv(t), ...settings, BLOCKLIST_DEADLINE_MS: '2000', REDIS_URL: redis.url }
+  const env: Env = { ...await promptServersEnv(t), ...settings, BLOCKLIST_DEADLINE_MS: '2000', REDIS_URL: redis.url }
   const app = await build(t, env)
   const { token } = await signUp(app)
   const rows = 60_000
@@ -113,7 +113,7 @@ t.test('after Redis has lost everything, metrics show the state, progress and co
 })
 
 t.test('each cause of a 503 has its own counter', async t => {
-  const env = await serversEnv(t)
+  const env = await promptServersEnv(t)
   const url = new URL(String(env['DATABASE_URL']))
   const proxy = await proxyTo(t, url.hostname, Number(url.port || 5432))
   url.hostname = '127.0.0.1'

@@ -43,7 +43,7 @@ const leewayMs = 5_000
 const graceSeconds = 300
 
 /** Deadlines that no test reaches: a request that waits for a lock waits for as long as the test holds it. */
-const patient = {
+const unhurried = {
   RATE_LIMITS: 'off',
   DATABASE_DEADLINE_MS: '30000',
   BLOCKLIST_DEADLINE_MS: '10000',
@@ -51,7 +51,7 @@ const patient = {
 }
 
 export async function setStage (t: Test, settings: Env = {}): Promise<Stage> {
-  const env: Env = { ...await serversEnv(t), ...patient, ...settings }
+  const env: Env = { ...await serversEnv(t), ...unhurried, ...settings }
   const [one, two] = await Promise.all([build(t, env), build(t, env)])
   const stepper = await stepThrough(t, [one, two])
   const database = new pg.Client({ connectionString: env['DATABASE_URL'] })

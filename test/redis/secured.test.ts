@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
 import { loadConfig } from '../../src/config.ts'
-import { buildUnready, serversEnv, type Env } from '../support/app.ts'
+import { buildUnready, promptServersEnv, type Env } from '../support/app.ts'
 import { asProcess } from '../support/cli.ts'
 import { keepLog } from '../support/log.ts'
 import { signIn, signUp } from '../support/people.ts'
@@ -36,7 +36,7 @@ const following = ['masteruser root', `masterauth ${adminPassword}`]
 
 /** Expects that login and logout work, that limits count in Redis, and that the log has no secret. */
 async function expectToWork (t: Test, redis: Env): Promise<void> {
-  const { REDIS_URL: _, BLOCKLIST_PREFIX: __, ...servers } = await serversEnv(t)
+  const { REDIS_URL: _, BLOCKLIST_PREFIX: __, ...servers } = await promptServersEnv(t)
   // The documented rules are for the prefix that is the default.
   const env = {
     ...servers,
@@ -74,7 +74,7 @@ t.test('a Redis server works over TLS, with a user that has the documented right
   await expectToWork(t, { REDIS_URL: url, REDIS_TLS_CA: tls.caFile })
 
   await t.test('a start over TLS is refused with an unknown CA, a wrong password or an invalid CA file', async t => {
-    const { DATABASE_URL, ISSUER, KEY_ENCRYPTION_SECRET } = await serversEnv(t) as Record<string, string>
+    const { DATABASE_URL, ISSUER, KEY_ENCRYPTION_SECRET } = await promptServersEnv(t) as Record<string, string>
     const refusal = async (redis: Env) => {
       const app = buildUnready(
         t,

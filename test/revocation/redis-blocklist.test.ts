@@ -10,7 +10,7 @@ import type { Blocklist } from '../../src/revocation/blocklist.ts'
 import { createRedisBlocklist } from '../../src/revocation/public-blocklist.ts'
 import { createBlocklistInRedis } from '../../src/revocation/redis-blocklist.ts'
 import { createRedisConnection } from '../../src/redis/connection.ts'
-import { build, scratchFolder, serversEnv } from '../support/app.ts'
+import { build, scratchFolder, promptServersEnv } from '../support/app.ts'
 import { signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { get } from '../support/requests.ts'
@@ -75,7 +75,7 @@ async function requestAtOnce (t: Test, app: FastifyInstance, token: string, coun
 
 t.test('200 concurrent authenticated requests send at most 40 look-up commands (P7)', async t => {
   const { url } = await ownRedis(t)
-  const app = await build(t, { ...await serversEnv(t), REDIS_URL: url, BLOCKLIST_DEADLINE_MS: '5000' })
+  const app = await build(t, { ...await promptServersEnv(t), REDIS_URL: url, BLOCKLIST_DEADLINE_MS: '5000' })
   const behind = new Redis(url)
   t.teardown(() => { behind.disconnect() })
   const { token } = await signUp(app)

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { Settings } from '../../src/settings/settings.ts'
-import { build, embeddedEnv, patient, serversEnv, shareStorages } from '../support/app.ts'
+import { build, embeddedEnv, serversEnv, shareStorages } from '../support/app.ts'
 import { password, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { send } from '../support/requests.ts'
@@ -92,7 +92,7 @@ t.test('a known and an unknown username are limited alike, by each limit', t => 
 }))
 
 const replicated = {
-  ...await serversEnv(t), ...patient, LIMIT_PASSWORD_BY_ACCOUNT: '9/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '8/900'
+  ...await serversEnv(t), LIMIT_PASSWORD_BY_ACCOUNT: '9/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '8/900'
 }
 const replicas = [await build(t, replicated), await build(t, replicated)] as const
 

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkS
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
-import { scratchFolder, serversEnv, type Env } from '../support/app.ts'
+import { scratchFolder, promptServersEnv, type Env } from '../support/app.ts'
 import { inTerminal } from '../support/terminal.ts'
 import { undisturbed } from '../support/undisturbed.ts'
 import { until } from '../support/wait.ts'
@@ -93,7 +93,7 @@ const server = `${process.execPath} ${join(packageRoot, 'dist', 'src', 'server.j
 
 t.test('the process ends when its terminal is closed', async t => {
   const cwd = scratchFolder(t)
-  const env = { ...await serversEnv(t), PORT: '0', TERM: 'xterm' }
+  const env = { ...await promptServersEnv(t), PORT: '0', TERM: 'xterm' }
   const closeTerminal = (child: ChildProcess) => { child.kill('SIGKILL') }
   await outputUntil(
     t, 'script', inTerminal(`echo $$ > pid; exec ${server}`), { cwd, env, stop: closeTerminal }, 'Documentation: '
@@ -116,7 +116,7 @@ t.test('npm start in a terminal starts the service, with a log that is formatted
   // In a folder of its own, so that no .env is read by accident.
   const cwd = scratchFolder(t)
   for (const name of ['package.json', 'scripts', 'dist']) symlinkSync(join(packageRoot, name), join(cwd, name))
-  const env = { ...await serversEnv(t), PORT: '0', TERM: 'xterm' }
+  const env = { ...await promptServersEnv(t), PORT: '0', TERM: 'xterm' }
   const pressCtrlC = (child: ChildProcess) => { child.stdin?.write('\u0003') }
   const output = await outputUntil(
     t, 'script', inTerminal('npm start'), { cwd, env, stop: pressCtrlC }, 'Documentation: '

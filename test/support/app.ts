@@ -38,11 +38,19 @@ export async function embeddedEnv (t: Test): Promise<Env> {
   return env
 }
 
+/** On a busy machine the servers may take longer than the default deadlines. */
+export const patient: Env = { BLOCKLIST_DEADLINE_MS: '5000', DATABASE_DEADLINE_MS: '20000' }
+
 /**
- * Returns settings for the real Redis and Postgres, with a prefix and a database of their own. The database has its
- * tables already.
+ * Returns settings for the real Redis and Postgres, with a prefix and a database of their own, and with long deadlines.
+ * The database has its tables already.
  */
 export async function serversEnv (t: Owner): Promise<Env> {
+  return { ...await promptServersEnv(t), ...patient }
+}
+
+/** Returns the settings of {@link serversEnv} with the default deadlines, for tests in which a server does not answer. */
+export async function promptServersEnv (t: Owner): Promise<Env> {
   return {
     ISSUER: issuer,
     KEY_ENCRYPTION_SECRET: secret,
@@ -71,9 +79,6 @@ export function buildUnready (t: Test, config: Config, logger: LoggerOptions | f
   return app
 }
 
-/** For tests in which the servers answer. On a busy machine they may take longer than the default deadlines. */
-export const patient: Env = { BLOCKLIST_DEADLINE_MS: '5000', DATABASE_DEADLINE_MS: '20000' }
-
 type StorageTest = (t: Test, app: FastifyInstance, env: Env) => Promise<void>
 
 /** Runs the same test on the embedded mode and on the real servers. */
@@ -83,7 +88,7 @@ export async function onEachStorage (t: Test, test: StorageTest, settings: Env =
     await test(t, await build(t, env), env)
   })
   await t.test('Postgres and Redis', async t => {
-    const env = { ...await serversEnv(t), ...patient, ...settings }
+    const env = { ...await serversEnv(t), ...settings }
     await test(t, await build(t, env), env)
   })
 }
@@ -100,7 +105,7 @@ export function shareStorages (
 ): (t: Test, test: StorageTest) => Promise<void> {
   const storages: Array<[name: string, env: () => Promise<Env>]> = [
     ['embedded', () => embeddedEnv(owner)],
-    ['Postgres and Redis', async () => ({ ...await serversEnv(owner), ...patient })]
+    ['Postgres and Redis', () => serversEnv(owner)]
   ]
   const built = new Map<string, { app: FastifyInstance, env: Env }>()
   return async (t, test) => {

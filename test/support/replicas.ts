@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
-import { build, serversEnv, type Env } from './app.ts'
+import { build, promptServersEnv, type Env } from './app.ts'
 import { signIn, signUp } from './people.ts'
 import { proxyTo, type Proxy } from './proxy.ts'
 import { ownRedis, type OwnRedis } from './redis-server.ts'
@@ -40,7 +40,7 @@ export async function startReplicas (t: Test, settings: Env = {}, envOfB: Env = 
 
 /** Starts two replicas with the Redis that the settings name. */
 export async function startReplicasOn (t: Test, settings: Env, envOfB: Env = {}): Promise<Omit<Replicas, 'redis'>> {
-  const { REDIS_URL: _, ...servers } = await serversEnv(t)
+  const { REDIS_URL: _, ...servers } = await promptServersEnv(t)
   const env = { ...servers, ...patience, ...settings }
   const log: string[] = []
   const logger = { level: 'info', stream: { write: (line: string) => { log.push(line) } } }

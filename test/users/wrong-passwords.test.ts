@@ -1,7 +1,7 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { Redis } from 'ioredis'
 import t from 'tap'
-import { build, patient, serversEnv, shareStorages, type Env } from '../support/app.ts'
+import { build, serversEnv, shareStorages, type Env } from '../support/app.ts'
 import { letTimePass } from '../support/database.ts'
 import { password, signIn } from '../support/people.ts'
 import { outcome, send } from '../support/requests.ts'
@@ -13,8 +13,7 @@ const settings: Env = {
   // Only the limit in a row is reached here.
   LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '1000/900',
   LIMIT_PASSWORD_BY_ACCOUNT: '1000/900',
-  LIMIT_PASSWORD_BY_IP: '1000/900',
-  ...patient
+  LIMIT_PASSWORD_BY_IP: '1000/900'
 }
 const storages = shareStorages(t, settings)
 

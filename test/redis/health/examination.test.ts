@@ -8,7 +8,7 @@ import { createOwnershipCheck } from '../../../src/record/ownership.ts'
 import { createRedisConnection } from '../../../src/redis/connection.ts'
 import { shardPrefix } from '../../../src/redis/connections.ts'
 import { auditRedis, type RedisFlaw } from '../../../src/redis/health/examination.ts'
-import { build, buildUnready, serversEnv, withoutTables, type Env } from '../../support/app.ts'
+import { build, buildUnready, promptServersEnv, withoutTables, type Env } from '../../support/app.ts'
 import { keepLog } from '../../support/log.ts'
 import { ownRedis, type OwnRedis } from '../../support/redis-server.ts'
 import { spawnServer } from '../../support/server-process.ts'
@@ -18,7 +18,7 @@ const leewaySeconds = 5
 
 /** Starts on that Redis. Returns the error message; undefined if it starts. */
 async function startOn (t: Test, url: string, settings: Record<string, string> = {}): Promise<string | undefined> {
-  const app = buildUnready(t, loadConfig({ ...await serversEnv(t), REDIS_URL: url, ...settings }))
+  const app = buildUnready(t, loadConfig({ ...await promptServersEnv(t), REDIS_URL: url, ...settings }))
   try {
     await app.ready()
     return undefined
@@ -49,7 +49,7 @@ t.test('the service does not start on a Redis that may drop revocations, and nam
     'maxmemory-policy is',
     'what it tells itself is not for anybody to acknowledge'
   )
-  const process = spawnServer(t, { PORT: '0', ...await serversEnv(t), REDIS_URL: server.url })
+  const process = spawnServer(t, { PORT: '0', ...await promptServersEnv(t), REDIS_URL: server.url })
   t.equal(await process.ended, 1)
   t.match(process.output(), /^signout cannot start: REDIS_URL: [^\n]+ Set maxmemory-policy noeviction there\.\n$/)
 })
@@ -62,7 +62,7 @@ t.test('a Redis that hides its policy is refused without REDIS_NOEVICTION_ACKNOW
     /^REDIS_URL: .* does not tell its maxmemory-policy\. Allow CONFIG GET; or make sure that it is noeviction, and set REDIS_NOEVICTION_ACKNOWLEDGED=yes\.$/
   )
   const { logger, lines } = keepLog()
-  const app = await build(t, { ...await serversEnv(t), REDIS_URL: url, REDIS_NOEVICTION_ACKNOWLEDGED: 'yes' }, logger)
+  const app = await build(t, { ...await promptServersEnv(t), REDIS_URL: url, REDIS_NOEVICTION_ACKNOWLEDGED: 'yes' }, logger)
   const warnings = lines().filter(({ level }) => level === 40).map(({ msg }) => String(msg))
   t.ok(warnings.some(line => line.includes('REDIS_NOEVICTION_ACKNOWLEDGED')), warnings.join())
   t.notMatch(warnings.join(), 'a-password')
@@ -102,7 +102,7 @@ t.test('the service does not start on a Redis replica (P2)', async t => {
 
 t.test('the service does not start on the blocklist of another database (P2)', async t => {
   const server = await ownRedis(t)
-  const env: Env = { ...await serversEnv(t), REDIS_URL: server.url }
+  const env: Env = { ...await promptServersEnv(t), REDIS_URL: server.url }
   await (await build(t, env)).close()
   const marker = await server.admin.get(`${env['BLOCKLIST_PREFIX']}marker`)
   const another = await withoutTables(t, env)
