@@ -50,7 +50,8 @@ export interface AccountsOptions {
 async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOptions): Promise<void> {
   const { database, revoker, accessTokens, limits, metrics } = app
   const announce = (event: SecurityEvent) => {
-    app.log.info({ event: toLogged(event) }, `Security event: ${event.type}`)
+    const { requestId } = event.requester ?? {}
+    app.log.info({ request_id: requestId, event: toLogged(event) }, `Security event: ${event.type}`)
   }
 
   const users = createUserRepository(database)
@@ -145,13 +146,13 @@ function namesOf (issuer: string): string[] {
 }
 
 /** Returns an event with the property names of the API, so that the log and the API read alike. */
-function toLogged ({ type, userId, actorId, sessionId, ip, details }: SecurityEvent) {
+function toLogged ({ type, userId, actorId, sessionId, requester, details }: SecurityEvent) {
   return {
     type,
     user_id: userId ?? null,
     actor_id: actorId ?? null,
     session_id: sessionId ?? null,
-    ip: canonicalIp(ip) ?? null,
+    ip: canonicalIp(requester?.ip) ?? null,
     ...(details && { details })
   }
 }

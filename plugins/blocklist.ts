@@ -28,7 +28,7 @@ export interface BlocklistOptions {
 /** Opens the blocklist, reports what happens to it to the log and the metrics, and closes it. */
 async function blocklist (app: FastifyInstance, { config, isDown = false }: BlocklistOptions): Promise<void> {
   const events = createBlocklistEvents()
-  logBlocklistEvents(events, app.log)
+  logBlocklistEvents(events, app.log, app.outages)
   app.metrics.listenTo(events)
   const record = createRevocationRecord(sqlDatabaseOf(app.database), config.clocks.leewaySeconds)
   const clocks = createClocks(config.clocks)
@@ -41,6 +41,7 @@ async function blocklist (app: FastifyInstance, { config, isDown = false }: Bloc
     isDown
   })
   app.addHook('onReady', opened.start)
+  app.addHook('preClose', opened.stopProjector)
   app.addHook('onClose', opened.close)
   app.decorate('blocklist', opened.blocklist)
   app.decorate('revocationRecord', record)
@@ -63,4 +64,5 @@ function report (app: FastifyInstance, opened: OpenedBlocklist, deadlineMs: numb
   })
 }
 
-export default fp(blocklist, { name: 'blocklist', fastify: '5.x', dependencies: ['metrics', 'readiness', 'database'] })
+const dependencies = ['metrics', 'readiness', 'outages', 'database']
+export default fp(blocklist, { name: 'blocklist', fastify: '5.x', dependencies })

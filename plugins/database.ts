@@ -26,7 +26,8 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
     const postgres = await openPostgres({
       url: storage.databaseUrl,
       deadlineMs: config.database.deadlineMs,
-      onConnectionLost: err => app.log.warn({ err }, 'A connection to Postgres was lost.')
+      onConnectionLost: error => { app.outages.failed('postgres', error) },
+      onUnavailable: error => { app.outages.failed('postgres', error) }
     })
     app.addHook('onClose', () => postgres.close())
     app.decorate('database', postgres)
@@ -47,4 +48,4 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
   }
 }
 
-export default fp(database, { name: 'database', fastify: '5.x', dependencies: ['readiness'] })
+export default fp(database, { name: 'database', fastify: '5.x', dependencies: ['readiness', 'outages'] })

@@ -29,7 +29,7 @@ async function maintenance (app: FastifyInstance, { config }: MaintenanceOptions
       eventRetentionSeconds: config.securityEvents.retentionSeconds,
       leewaySeconds: config.clocks.leewaySeconds
     }),
-    onFailure: (chore, err) => { app.log.warn({ err }, `Could not clear away ${chore}. It is tried again.`) }
+    onFailure: (chore, err) => { warn(app, err, `Could not clear away ${chore}. It is tried again.`) }
   })
   app.decorate('janitor', janitor)
   const rotation = createRotation(app, config.keys.rotationIntervalSeconds)
@@ -43,16 +43,22 @@ async function maintenance (app: FastifyInstance, { config }: MaintenanceOptions
   })
 }
 
+/** Logs a failure. During an outage of Postgres it is no news. */
+function warn ({ log, outages }: FastifyInstance, err: unknown, message: string): void {
+  log[outages.isOn('postgres') ? 'debug' : 'warn']({ err }, message)
+}
+
 function createRotation (app: FastifyInstance, intervalSeconds: number): Poll | undefined {
   if (intervalSeconds === 0) return undefined
   async function rotateIfDue (): Promise<void> {
     try {
       await app.keyAdministration.rotateAfter(intervalSeconds)
     } catch (err) {
-      app.log.warn({ err }, 'Could not replace the signing key, whose interval is over. It is tried again.')
+      warn(app, err, 'Could not replace the signing key, whose interval is over. It is tried again.')
     }
   }
   return createPoll(rotateIfDue, { everyMs: Math.min(rotationLookMs, intervalSeconds * 1000), hastenedMs: 0 })
 }
 
-export default fp(maintenance, { name: 'maintenance', fastify: '5.x', dependencies: ['database', 'accounts'] })
+const dependencies = ['outages', 'database', 'accounts']
+export default fp(maintenance, { name: 'maintenance', fastify: '5.x', dependencies })

@@ -80,8 +80,11 @@ async function openRedisCounters (
     // Timers of the connection do not see whether the event loop was late. The deadline of each counter does.
     deadlineMs: deadlineMs + lateLoopMs,
     silenceMs: deadlineMs + lateLoopMs,
-    onLost: err => app.log.warn({ err }, `The limits have lost their connection to Redis. ${alone}`),
-    onRestored: () => app.log.info('The limits have their connection to Redis back.')
+    onLost: err => {
+      app.outages.failed('redis', err)
+      app.log.debug({ err }, `The limits have lost their connection to Redis. ${alone}`)
+    },
+    onRestored: () => app.log.debug('The limits have their connection to Redis back.')
   })
   for (const { link } of shards) {
     link.onChanged(isReady => { if (isReady) for (const counter of counters) counter.carryOver() })
@@ -114,4 +117,4 @@ function atMostEvery (everyMs: number, work: () => void): () => void {
   }
 }
 
-export default fp(rateLimits, { name: 'rate-limits', fastify: '5.x', dependencies: ['secrets'] })
+export default fp(rateLimits, { name: 'rate-limits', fastify: '5.x', dependencies: ['outages', 'secrets'] })

@@ -29,8 +29,8 @@ const keys: FastifyPluginAsyncTypebox = async app => {
         200: answer(Keys, 'The keys after the rotation.'), ...failures(...bodyFailures, ...actFailures, 'key_not_ready')
       }
     }
-  }, async ({ user, requester: { ip } }) =>
-    toKeys(await app.keyAdministration.rotate({ id: user.sub, sid: user.sid, ip })))
+  }, async ({ user, requester }) =>
+    toKeys(await app.keyAdministration.rotate({ id: user.sub, sid: user.sid, requester })))
 
   app.post('/keys/:kid/retire', {
     onRequest: app.authenticateAdminToEnd,
@@ -47,8 +47,8 @@ const keys: FastifyPluginAsyncTypebox = async app => {
         ...failures(...bodyFailures, ...actFailures, 'not_found', 'key_not_ready')
       }
     }
-  }, async ({ user, params: { kid }, body: { compromised = false }, requester: { ip } }) =>
-    toKeys(await app.keyAdministration.retire(kid, compromised, { id: user.sub, sid: user.sid, ip })))
+  }, async ({ user, params: { kid }, body: { compromised = false }, requester }) =>
+    toKeys(await app.keyAdministration.retire(kid, compromised, { id: user.sub, sid: user.sid, requester })))
 }
 
 export default keys

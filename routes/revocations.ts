@@ -21,11 +21,11 @@ const revocations: FastifyPluginAsyncTypebox = async app => {
         ...failures(...bodyFailures, ...actFailures, 'not_found')
       }
     }
-  }, async ({ user, query: { dry_run: dryRun }, body, requester: { ip } }) => {
+  }, async ({ user, query: { dry_run: dryRun }, body, requester }) => {
     const request = toRevocationRequest(body)
     const { preview, revoke } = app.revocationRequests
     return toRevocationResult(
-      dryRun ? await preview(request) : await revoke(request, { id: user.sub, sid: user.sid, ip }), dryRun
+      dryRun ? await preview(request) : await revoke(request, { id: user.sub, sid: user.sid, requester }), dryRun
     )
   })
 }

@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import accounts from '../plugins/accounts.ts'
 import blocklist from '../plugins/blocklist.ts'
 import secrets from '../plugins/secrets.ts'
+import { requestLogOptions } from '../plugins/http/request-log.ts'
 import requester, { trustProxies } from '../plugins/http/requester.ts'
 import closing from '../plugins/http/closing.ts'
 import database from '../plugins/database.ts'
@@ -12,6 +13,7 @@ import listener, { listenerOptions, type ArrivalBounds } from '../plugins/http/l
 import { serializeError, serializeRequest } from '../plugins/http/log-serializers.ts'
 import maintenance from '../plugins/maintenance.ts'
 import metrics from '../plugins/metrics.ts'
+import outages from '../plugins/outages.ts'
 import openapi from '../plugins/http/openapi.ts'
 import rateLimits from '../plugins/rate-limits.ts'
 import readiness from '../plugins/readiness.ts'
@@ -80,6 +82,7 @@ export function buildApp (
       hooks: { streamWrite: escapeLogLine }
     },
     ...listenerOptions(arrival),
+    ...requestLogOptions(config.log),
     ...!hasRoutes && { schemaController: { compilersFactory: withoutCompilers } },
     pluginTimeout: pluginTimeoutMs,
     trustProxy: config.http.trustProxy === undefined ? false : trustProxies(config.http.trustProxy)
@@ -87,10 +90,11 @@ export function buildApp (
 
   app.register(errors)
   app.register(listener)
-  app.register(closing, { deadlineMs: closingDeadlineMs })
   app.register(requester)
   if (hasRoutes) app.register(validation(), { passwordMinLength: config.passwords.minLength })
   app.register(readiness)
+  app.register(closing, { deadlineMs: closingDeadlineMs })
+  app.register(outages)
   app.register(metrics, { config, arrival })
 
   app.register(database, { config })

@@ -18,10 +18,14 @@ export interface Config {
     port: number
     /** The addresses or CIDR ranges of proxies whose `X-Forwarded-For` is trusted; undefined: none. */
     trustProxy: string[] | undefined
+    /** The number of seconds from SIGTERM until the service closes. */
+    shutdownDelaySeconds: number
   }
   log: {
     /** The lowest level that is logged. */
     level: Settings['LOG_LEVEL']
+    /** The requests that get a line. */
+    requests: Settings['LOG_REQUESTS']
   }
   storage: Storage
   database: {
@@ -143,8 +147,13 @@ export function checkConfig (env: Record<string, string | undefined>): ConfigChe
 /** Returns the settings in groups. No other code connects the name of a variable with that of a setting. */
 function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string }, storage: Storage): Config {
   return {
-    http: { host: settings.HOST, port: settings.PORT, trustProxy: settings.TRUST_PROXY },
-    log: { level: settings.LOG_LEVEL },
+    http: {
+      host: settings.HOST,
+      port: settings.PORT,
+      trustProxy: settings.TRUST_PROXY,
+      shutdownDelaySeconds: settings.SHUTDOWN_DELAY
+    },
+    log: { level: settings.LOG_LEVEL, requests: settings.LOG_REQUESTS },
     storage,
     database: { deadlineMs: settings.DATABASE_DEADLINE_MS },
     tokens: { issuer: settings.ISSUER, audience: settings.AUDIENCE, lifetimeSeconds: settings.ACCESS_TOKEN_TTL },

@@ -1,20 +1,22 @@
 import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
+import { pino } from 'pino'
 import { buildApp, buildWaitingApp, type LoggerOptions } from './app.ts'
 import { loadConfig, type Config } from './config.ts'
 import { describeUrl } from './input/describe-url.ts'
 import { OutageError, SignoutError, StartupError, explainListenError } from './errors.ts'
-import { escapeText } from './input/escape-text.ts'
+import { escapeLogLine, escapeText } from './input/escape-text.ts'
 import { version } from './package-root.ts'
 import { readEnv } from './input/read-env.ts'
 import { describeTopology } from './redis/topology.ts'
+import { stopOnSignals } from './shutdown/stop-on-signals.ts'
 
 type App = ReturnType<typeof buildApp>
 
 /** The longest time from SIGTERM to the end of the process. It is longer than the app waits for requests under way. */
 const graceMs = 10_000
-/** The pause before Postgres is tried again, while it is down. */
+/** The pause before a server that is down is tried again. */
 const retryMs = 1_000
 
 /** Signals of a fault in the process itself. A handler in JavaScript would return to the faulty instruction forever. */
@@ -23,29 +25,34 @@ const crashes = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV'] 
 /**
  * Runs the service until SIGTERM or Ctrl-C. Resolves once it listens.
  *
- * While Postgres is down, it answers 503, and becomes the service automatically. If the service cannot start, it prints
- * one line and ends the process with 1.
+ * While Postgres or Redis is down, it answers 503, and becomes the service automatically. If the service cannot start,
+ * it prints one line and ends the process with 1.
  */
 async function serve (): Promise<void> {
   try {
     const config = loadConfig(readEnv())
     const server = createServer(config, await logger(config))
-    closeWithGrace({ delay: graceMs, logger: server.log, skip: [...crashes] }, async ({ err }) => {
+    const { close } = closeWithGrace({
+      delay: graceMs, logger: server.log, skip: [...crashes, 'SIGTERM', 'SIGINT']
+    }, async ({ err }) => {
       if (err) server.log.fatal({ err }, 'The service stops because of a defect.')
       await server.close()
+      server.log.info('Stopped.')
     })
+    stopOnSignals({ drain: server.drain, close })
     await server.start()
   } catch (error) {
     if (!(error instanceof StartupError)) throw error
-    process.stderr.write(`signout cannot start: ${escapeText(error.message)}\n`)
+    print('fatal', `signout cannot start: ${error.message}`)
     process.exit(1)
   }
 }
 
-/** Creates the server on the port: the service, or its stand-in while Postgres is down. */
+/** Creates the server on the port: the service, or its stand-in while Postgres or Redis is down. */
 function createServer (config: Config, loggerOptions: LoggerOptions) {
   let app = buildApp(config, loggerOptions)
   let standIn: App | undefined
+  let isServing = false
   let isClosing = false
 
   async function start (): Promise<void> {
@@ -60,6 +67,16 @@ function createServer (config: Config, loggerOptions: LoggerOptions) {
     await standIn?.close()
     if (isClosing) return
     await listen(app, { ...config, http: { ...config.http, port } })
+    isServing = true
+  }
+
+  /** Makes load balancers leave this replica alone. Returns for how many milliseconds it goes on serving. */
+  function drain (): number {
+    const seconds = isServing ? config.http.shutdownDelaySeconds : 0
+    if (seconds === 0) return 0
+    app.log.info({ seconds }, 'Draining: requests are served, and /health/ready answers 503.')
+    app.drain()
+    return seconds * 1000
   }
 
   async function close (): Promise<void> {
@@ -67,15 +84,29 @@ function createServer (config: Config, loggerOptions: LoggerOptions) {
     await Promise.all([standIn?.close(), app.close()])
   }
 
-  return { log: app.log, start, close }
+  return { log: app.log, start, drain, close }
 }
 
 /** Returns the settings of the log: pretty on a terminal, otherwise JSON. */
 async function logger ({ log: { level } }: Config): Promise<LoggerOptions> {
   if (!process.stdout.isTTY) return { level }
-  // A terminal shows few lines, so they need no thread of their own.
+  // A terminal shows few lines, so they need no thread of their own. Each request, and each event, is one line.
   const { default: pretty } = await import('pino-pretty')
-  return { level, stream: pretty({ translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' }) }
+  const stream = pretty({
+    translateTime: 'HH:MM:ss.l',
+    ignore: 'pid,hostname,request_id,method,path,status,duration_ms,ip',
+    singleLine: true,
+    sync: true,
+    messageFormat: ({ method, path, status, duration_ms: ms, ...line }, messageKey) =>
+      method === undefined ? String(line[messageKey]) : `${method} ${path} ${status} ${ms} ms`
+  })
+  return { level, stream }
+}
+
+/** Prints a sentence about the start: on a terminal as it is, otherwise as a line of the log. */
+function print (level: 'warn' | 'fatal', sentence: string): void {
+  if (process.stdout.isTTY) process.stderr.write(`${escapeText(sentence)}\n`)
+  else pino({ hooks: { streamWrite: escapeLogLine } }, pino.destination({ fd: 2, sync: true }))[level](sentence)
 }
 
 /** Opens everything that the service needs. Returns the outage, if a server that it needs is down. */
@@ -86,7 +117,7 @@ async function open (app: App, config: Config): Promise<OutageError | undefined>
   } catch (error) {
     await app.close()
     const outage = toOutage(error, config)
-    if (outage?.what !== 'database') throw error
+    if (outage === undefined) throw error
     return outage
   }
 }
@@ -108,8 +139,9 @@ function toOutage (error: unknown, { storage }: Config): OutageError | undefined
 async function standInFor (app: App, outage: OutageError, config: Config): Promise<App> {
   const standIn = buildWaitingApp(app.log, outage)
   await listenOn(standIn, config, 'Answering 503')
-  process.stderr.write(
-    `signout cannot start yet: ${escapeText(outage.message)} It is tried again every second, and requests get 503 until then.\n`
+  print(
+    'warn',
+    `signout cannot start yet: ${outage.message} It is tried again every second, and requests get 503 until then.`
   )
   return standIn
 }

@@ -7,7 +7,7 @@ import { Settings } from '../src/settings/settings.ts'
 import { describeUrl } from '../src/input/describe-url.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { secret } from './support/app.ts'
-import { cluster, refusalOf, sentinels, servers, without, wrongValues } from './support/settings.ts'
+import { cluster, minutes, rates, refusalOf, sentinels, servers, without, wrongValues } from './support/settings.ts'
 
 /** The variables of a primary behind sentinels. */
 const behindSentinels = {
@@ -22,6 +22,8 @@ const values = {
   HOST: '::1',
   PORT: '8080',
   LOG_LEVEL: 'warn',
+  LOG_REQUESTS: 'errors',
+  SHUTDOWN_DELAY: '5',
   REDIS_NOEVICTION_ACKNOWLEDGED: 'yes',
   DATA_DIR: '/var/lib/signout',
   AUDIENCE: 'the-api',
@@ -63,18 +65,12 @@ const values = {
   METRICS_TOKEN: 'a-token-for-those-who-scrape'
 }
 
-type Servers = Storage & { kind: 'servers' }
 const month = 2_592_000
-/** The limits, each with its attempts and the seconds of its window. */
-const rates = (limits: Record<string, [number, number]>) =>
-  Object.fromEntries(Object.entries(limits).map(([name, [attempts, windowSeconds]]) =>
-    [name, { attempts, windowSeconds }]
-  ))
 
 t.test('an empty environment configures the embedded mode with its defaults', async t => {
   t.same(loadConfig({}), {
-    http: { host: '127.0.0.1', port: 3000, trustProxy: undefined },
-    log: { level: 'info' },
+    http: { host: '127.0.0.1', port: 3000, trustProxy: undefined, shutdownDelaySeconds: 0 },
+    log: { level: 'info', requests: 'all' },
     storage: { kind: 'embedded', dataDir: '.signout', keyEncryptionSecret: undefined },
     database: { deadlineMs: 2000 },
     tokens: { issuer: 'http://127.0.0.1:3000', audience: 'http://127.0.0.1:3000', lifetimeSeconds: 900 },
@@ -115,19 +111,6 @@ t.test('an empty variable counts as unset', async t => {
   t.same(loadConfig({ PORT: '', REDIS_URL: '', DATABASE_URL: '', TRUST_PROXY: '' }), loadConfig({}))
 })
 
-const minutes = rates({
-  'password-by-account': [5, 60],
-  'password-by-ip': [6, 60],
-  'password-by-account-and-ip': [7, 60],
-  'password-by-network': [8, 60],
-  'password-in-a-row': [9, 60],
-  'login-by-account': [10, 60],
-  'register-by-ip': [11, 60],
-  'register-by-network': [12, 60],
-  'refresh-by-session': [13, 60],
-  'refresh-by-account': [14, 60]
-})
-
 t.test('every environment variable is read into the configuration', async t => {
   t.same(
     Object.keys({ ...values, ...behindSentinels, ...cluster }).sort(),
@@ -135,8 +118,10 @@ t.test('every environment variable is read into the configuration', async t => {
     'this test knows all of them'
   )
   t.same(loadConfig(values), {
-    http: { host: '::1', port: 8080, trustProxy: ['10.0.0.0/8', '::1', '192.168.1.1'] },
-    log: { level: 'warn' },
+    http: {
+      host: '::1', port: 8080, trustProxy: ['10.0.0.0/8', '::1', '192.168.1.1'], shutdownDelaySeconds: 5
+    },
+    log: { level: 'warn', requests: 'errors' },
     storage: {
       kind: 'servers',
       databaseUrl: servers.DATABASE_URL,
@@ -169,7 +154,8 @@ t.test('every environment variable is read into the configuration', async t => {
 t.test('the storage and the topology of Redis follow from the variables', async t => {
   const embedded = { DATA_DIR: values.DATA_DIR, KEY_ENCRYPTION_SECRET: secret }
   t.same(loadConfig(embedded).storage, { kind: 'embedded', dataDir: values.DATA_DIR, keyEncryptionSecret: secret })
-  const redisOf = (topology: object) => (loadConfig({ ...without('REDIS_URL'), ...topology }).storage as Servers).redis
+  const redisOf = (topology: object) =>
+    (loadConfig({ ...without('REDIS_URL'), ...topology }).storage as Storage & { kind: 'servers' }).redis
   t.match(redisOf(behindSentinels), {
     kind: 'sentinel',
     sentinels: [{ host: 's1.example' }, { host: 's2.example' }],

@@ -54,10 +54,7 @@ t.test('no control character from a stranger reaches the log', async t => {
     await sendControlCharacters(buildUnready(t, config, log.logger))
     for (const line of log.text().split('\n')) t.notMatch(line, unprintable)
     const lines = log.lines()
-    t.ok(
-      lines.some(line => (line['req'] as { host?: string } | undefined)?.host === '\\u009b3Jc'),
-      'it is escaped, not dropped'
-    )
+    t.ok(lines.some(({ address }) => String(address).includes('\\u009b1m')), 'it is escaped, not dropped')
     for (const text of JSON.stringify(lines).match(/(?<!\\)(\\\\)*\\[bfnrtu]/g) ?? []) {
       t.match(text, /n$/, 'only the lines of a stack are kept apart')
     }
@@ -75,7 +72,7 @@ t.test('no control character from a stranger reaches the log', async t => {
     await sendControlCharacters(
       buildUnready(t, config, { level: 'trace', stream: pretty({ destination, sync: true, colorize: false }) })
     )
-    t.ok(output.includes('\\u009b3Jc'), 'it is escaped, not dropped')
+    t.ok(output.includes('\\u009b1m'), 'it is escaped, not dropped')
     for (const line of output.split('\n')) t.notMatch(line, unprintable)
     t.notMatch(output, /^forged/m)
   })

@@ -1,6 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Prepares for the end: the service is not ready any more, and asks clients to close their connections. */
+    drain (): void
+  }
+}
+
 export interface ClosingOptions {
   /** The longest time for requests under way to finish, in milliseconds. Then their connections are cut. */
   deadlineMs: number
@@ -13,20 +20,24 @@ const lookAgainMs = 100
  * open for long: idle ones of a pool, or some that it opened in advance.
  */
 async function closing (app: FastifyInstance, { deadlineMs }: ClosingOptions): Promise<void> {
-  let isClosing = false
+  let isDraining = false
   let underWay = 0
 
+  app.decorate('drain', () => {
+    isDraining = true
+    app.readiness.add('shutdown', async () => { throw new Error('The service shuts down.') })
+  })
   app.server.on('request', (_request, response) => {
     underWay++
     response.once('close', () => { underWay-- })
   })
   // Says that the connection ends after this answer, so that the client sends no further request over it.
   app.addHook('onSend', (_request, reply, payload, done) => {
-    if (isClosing) reply.header('connection', 'close')
+    if (isDraining) reply.header('connection', 'close')
     done(null, payload)
   })
   app.addHook('preClose', async () => {
-    isClosing = true
+    isDraining = true
     const giveUpAt = performance.now() + deadlineMs
     const timer = setInterval(() => {
       if (underWay === 0 || performance.now() > giveUpAt) app.server.closeAllConnections()
@@ -36,4 +47,4 @@ async function closing (app: FastifyInstance, { deadlineMs }: ClosingOptions): P
   })
 }
 
-export default fp(closing, { name: 'closing', fastify: '5.x' })
+export default fp(closing, { name: 'closing', fastify: '5.x', dependencies: ['readiness'] })

@@ -1,7 +1,8 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { toDatabaseError } from '../../src/db/database-errors.ts'
-import { SignoutError, type ErrorCode, type ErrorDetail, type RateLimit } from '../../src/errors.ts'
+import { OutageError, SignoutError, type ErrorCode, type ErrorDetail, type RateLimit } from '../../src/errors.ts'
+import { findUnavailableCause } from '../../src/monitoring/unavailable.ts'
 import { challenge } from '../auth/errors.ts'
 import { protectiveHeaders } from './protective-headers.ts'
 
@@ -24,19 +25,31 @@ async function errors (app: FastifyInstance): Promise<void> {
  */
 export function answerError (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toSignoutError(error)
-  if (known.statusCode >= 500) request.log.error({ err: known.cause ?? known, code: known.code }, known.message)
+  if (known.statusCode >= 500) logFailure(known, request)
   setOrRemove(reply, 'retry-after', known.retryAfterSeconds)
   // RFC 9110, section 15.5.2: a 401 has a challenge. RFC 6750, section 3.1: the challenge names the missing scope.
   const isChallenge = known.statusCode === 401 || known.code === 'forbidden'
   setOrRemove(reply, 'www-authenticate', isChallenge ? challenge('signout', known) : undefined)
   if (known.limit !== undefined) reply.headers(rateLimitFields(known.limit, known.retryAfterSeconds))
   // Set here too: for an address that Fastify cannot parse, it calls this function and no hooks.
-  reply.headers(protectiveHeaders)
+  reply.headers({ ...protectiveHeaders, 'x-request-id': request.id })
   return reply.code(known.statusCode).send({
     error: known.code,
     description: known.message,
     ...(known.details && { details: known.details })
   })
+}
+
+/**
+ * Logs a defect with its stack. A 503 of an outage has no line of its own, because there may be thousands each second.
+ */
+function logFailure (error: SignoutError, { log, server }: FastifyRequest): void {
+  const { code, message } = error
+  const cause = findUnavailableCause(error)
+  const err = error.cause ?? error
+  if (cause === undefined) log.error({ err, code }, message)
+  else if (err instanceof OutageError || server.outages?.refused(cause, err)) log.debug({ err, code }, message)
+  else log.warn({ reason: err instanceof Error ? err.message : String(err), code }, message)
 }
 
 function setOrRemove (reply: FastifyReply, name: string, value: string | number | undefined): void {

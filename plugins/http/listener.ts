@@ -64,7 +64,8 @@ async function listener (app: FastifyInstance): Promise<void> {
         : undefined
     )
   })
-  app.addHook('onSend', (_request, reply, payload, done) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
+    reply.header('x-request-id', request.id)
     for (const [name, value] of Object.entries(protectiveHeaders)) if (!reply.hasHeader(name)) reply.header(name, value)
     done(null, payload)
   })

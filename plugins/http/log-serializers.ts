@@ -45,7 +45,7 @@ export function serializeRequest (request: FastifyRequest) {
 const shortSegment = /^[\w.~-]{0,15}$/
 
 /** Returns the path of an address. A segment that could be a token is hidden. */
-function loggedPath (url: string): string {
+export function loggedPath (url: string): string {
   const [path = ''] = url.split(/[?#]/, 1)
   return path
     .split('/')

@@ -45,7 +45,7 @@ async function requester (app: FastifyInstance, { now = () => performance.now() 
       const ip = canonicalIp(this.ip)
       // A connection that has closed has no address, which is no fault of a proxy.
       if (ip === undefined && this.ip !== undefined) warn(this as FastifyRequest)
-      return { ip, userAgent: this.headers['user-agent'] }
+      return { ip, userAgent: this.headers['user-agent'], requestId: this.id }
     }
   })
 }

@@ -31,8 +31,8 @@ const sessions: FastifyPluginAsyncTypebox = async app => {
         204: noContent('They have ended, everywhere.'), ...failures(...bodyFailures, ...actFailures, 'not_found')
       }
     }
-  }, async ({ user, params, requester: { ip } }, reply) => {
-    await app.userAdministration.endSessions(params.id, { id: user.sub, sid: user.sid, ip })
+  }, async ({ user, params, requester }, reply) => {
+    await app.userAdministration.endSessions(params.id, { id: user.sub, sid: user.sid, requester })
     return reply.code(204).send(null)
   })
 }

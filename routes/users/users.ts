@@ -42,9 +42,9 @@ const users: FastifyPluginAsyncTypebox = async app => {
       body: ref(RoleChange),
       response: changed
     }
-  }, async ({ user, params, body, requester: { ip } }) => {
+  }, async ({ user, params, body, requester }) => {
     return toManagedUser(
-      await app.userAdministration.setRole(params.id, body.role, { id: user.sub, sid: user.sid, ip })
+      await app.userAdministration.setRole(params.id, body.role, { id: user.sub, sid: user.sid, requester })
     )
   })
 
@@ -58,9 +58,9 @@ const users: FastifyPluginAsyncTypebox = async app => {
       body: ref(StatusChange),
       response: changed
     }
-  }, async ({ user, params, body, requester: { ip } }) => {
+  }, async ({ user, params, body, requester }) => {
     return toManagedUser(
-      await app.userAdministration.setStatus(params.id, body.status, { id: user.sub, sid: user.sid, ip })
+      await app.userAdministration.setStatus(params.id, body.status, { id: user.sub, sid: user.sid, requester })
     )
   })
 
@@ -74,8 +74,8 @@ const users: FastifyPluginAsyncTypebox = async app => {
       body: NoBody,
       response: { 204: noContent('There is no such user any more.'), ...changeFailures }
     }
-  }, async ({ user, params, requester: { ip } }, reply) => {
-    await app.userAdministration.delete(params.id, { id: user.sub, sid: user.sid, ip })
+  }, async ({ user, params, requester }, reply) => {
+    await app.userAdministration.delete(params.id, { id: user.sub, sid: user.sid, requester })
     return reply.code(204).send(null)
   })
 }

@@ -42,7 +42,7 @@ export function createAccountDeletion ({
         if (!isUnchanged(user, locked.user)) return undefined
         await requireLive(unit, own)
         await deleteAccount(unit, ender, user, locked.hasOtherAdmin)
-        unit.record({ type: 'account_deleted', userId: user.id, sessionId: own.sessionId, ip: requester.ip })
+        unit.record({ type: 'account_deleted', userId: user.id, sessionId: own.sessionId, requester })
         return true
       })
     })

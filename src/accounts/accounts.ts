@@ -30,7 +30,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
       return await perform(async unit => {
         const user = await insertUser(unit.db, { username, passwordHash, role })
         if (user === undefined) throw new SignoutError('username_taken')
-        unit.record({ type: 'registered', userId: user.id, ip: requester.ip, details: { role } })
+        unit.record({ type: 'registered', userId: user.id, requester, details: { role } })
         return user
       })
     },

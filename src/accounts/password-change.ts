@@ -48,14 +48,16 @@ export type ChangePassword = (
 export function createPasswordChange (options: PasswordChangeOptions): ChangePassword {
   const { provePassword, limits, passwords, denylist, perform, ender, openSession, accessTokens } = options
 
-  async function set (unit: Unit, user: User, passwordHash: string, { ip }: Requester, own: OwnSession): Promise<void> {
+  async function set (
+    unit: Unit, user: User, passwordHash: string, requester: Requester, own: OwnSession
+  ): Promise<void> {
     await updateUser(unit.db, user.id, { passwordHash })
     const ended = await ender.end(unit, sessionsOf(user.id), 'password_changed')
     unit.record({
       type: 'password_changed',
       userId: user.id,
       sessionId: own.sessionId,
-      ip,
+      requester,
       details: { sessions: ended.length }
     })
   }
@@ -86,7 +88,7 @@ export function createPasswordChange (options: PasswordChangeOptions): ChangePas
         else await repeat(unit, own)
         const pair = await openSession(unit, locked, requester)
         if (isSetAlready) {
-          unit.record({ type: 'login', userId: user.id, sessionId: pair.session.id, ip: requester.ip })
+          unit.record({ type: 'login', userId: user.id, sessionId: pair.session.id, requester })
         }
         return pair
       })

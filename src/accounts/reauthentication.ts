@@ -46,7 +46,7 @@ export function createReauthentication (options: ReauthenticationOptions): Reaut
         await requireReplaceable(unit, own, 'reauthenticated')
         await ender.end(unit, sessionOf(own.userId, own.sessionId), 'reauthenticated')
         const pair = await openSession(unit, locked, requester)
-        unit.record({ type: 'reauthenticated', userId: user.id, sessionId: pair.session.id, ip: requester.ip })
+        unit.record({ type: 'reauthenticated', userId: user.id, sessionId: pair.session.id, requester })
         return pair
       })
     })

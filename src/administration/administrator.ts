@@ -1,4 +1,5 @@
 import { SignoutError } from '../errors.ts'
+import type { Requester } from '../input/requester.ts'
 import type { SecurityEvent } from '../security/security-events.ts'
 import { refuseEnded } from '../sessions/own-session.ts'
 import type { RequireRecent } from '../sessions/recent-authentication.ts'
@@ -8,8 +9,8 @@ import { isActiveAdmin, lockUser, type User } from '../users/user-repository.ts'
 
 /** An administrator who acts over HTTP, in a session. Without an id: an operator on the command line. */
 export type Administrator =
-  | { id: string, sid: string, ip?: string | undefined }
-  | { id?: undefined, sid?: undefined, ip?: undefined }
+  | { id: string, sid: string, requester?: Requester | undefined }
+  | { id?: undefined, sid?: undefined, requester?: undefined }
 
 /**
  * Locks the row of the administrator, and of the user whom the act concerns. Returns that user, or undefined without
@@ -57,7 +58,7 @@ export function recordAct (unit: Unit, event: SecurityEvent, by: Administrator):
   unit.record({
     ...event,
     actorId: by.id,
-    ip: by.ip,
+    requester: by.requester,
     details: { ...event.details, by: by.id === undefined ? 'operator' : 'admin' }
   })
 }

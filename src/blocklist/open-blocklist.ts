@@ -33,6 +33,8 @@ export interface OpenedBlocklist {
   readStatus (): Promise<BlocklistStatus>
   /** True if Redis lacks the newest revocations, so that look-ups ask Postgres about those. */
   readonly isBehind: boolean
+  /** Stops the projector. Another replica takes over at once. */
+  stopProjector (): Promise<void>
   /** Stops the projector, and closes all connections. */
   close (): Promise<void>
 }
@@ -66,6 +68,7 @@ export async function openBlocklist (options: OpenBlocklistOptions): Promise<Ope
       if (projector !== undefined) await untilAnswered(blocklist)
     },
     readStatus: () => readBlocklistStatus(blocklist, deadlineMs, status),
+    async stopProjector () { await projector?.stop() },
     get isBehind () { return status?.trust === 'behind' },
     close
   }

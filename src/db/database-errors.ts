@@ -28,6 +28,11 @@ export class DatabaseError extends Error {
   }
 }
 
+/** Returns true if a statement lost against another one: a deadlock, or a lock held for too long. */
+export function isContention (error: unknown): boolean {
+  return error instanceof DatabaseError && /^(40|25P03|55P03)/.test(error.sqlState)
+}
+
 /** The database did not answer. */
 export class DatabaseUnreachableError extends Error {
   override readonly name = 'DatabaseUnreachableError'

@@ -63,25 +63,34 @@ export interface DatabaseParts {
   description: string
   transaction: RunTransaction
   close: () => Promise<void>
+  /** Called with each error that says that the database cannot answer now. */
+  onUnavailable?: ((error: unknown) => void) | undefined
 }
 
 /** Creates the access to a database from the functions of its driver. */
-export function createDatabase ({ run, description, transaction, close }: DatabaseParts): Database {
+export function createDatabase ({ run, description, transaction, close, onUnavailable }: DatabaseParts): Database {
   let closing: Promise<void> | undefined
+
+  function explain (error: unknown): unknown {
+    const explained = toDatabaseError(error)
+    if (explained !== error && explained instanceof SignoutError) onUnavailable?.(explained.cause)
+    return explained
+  }
+
   return {
     description,
     async run (query) {
       try {
         return await run(query)
       } catch (error) {
-        throw toDatabaseError(error)
+        throw explain(error)
       }
     },
     async transaction (work) {
       try {
         return await transaction(work)
       } catch (error) {
-        throw toDatabaseError(error)
+        throw explain(error)
       }
     },
     async checkWritable () {

@@ -7,6 +7,8 @@ export interface Requester {
   ip?: string | undefined
   /** The `User-Agent` header. */
   userAgent?: string | undefined
+  /** The id of the request in the log. */
+  requestId?: string | undefined
 }
 
 /** A user agent is cut to this many characters. */

@@ -151,7 +151,7 @@ export function createLogoutActs (options: LogoutOptions): LogoutActs {
         const ended = await ender.end(unit, which, 'ended_by_owner')
         if (ended.length === 0) return
         const details = { reason: 'ended_by_owner' }
-        unit.record({ type: 'session_ended', userId: own.userId, sessionId, ip: requester.ip, details })
+        unit.record({ type: 'session_ended', userId: own.userId, sessionId, requester, details })
       })
     }
   }
@@ -216,7 +216,7 @@ async function endSelected (
   // If the own session was to end, and no session ended, this logout is a repetition and is not recorded.
   if (scope === 'others' || ended.length > 0) {
     const details = { scope, sessions: ended.length }
-    unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, ip: requester.ip, details })
+    unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, requester, details })
   }
   return ended
 }

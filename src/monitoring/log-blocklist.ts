@@ -1,14 +1,6 @@
 import type { BlocklistEmitter, CatchUp, ConnectionPurpose, Loss, TrustState } from '../events/blocklist-events.ts'
-
-type Write = (fields: object, message: string) => void
-
-/** The logger that the events are written to, such as pino's. */
-export interface EventLogger {
-  debug: Write
-  info: Write
-  warn: Write
-  error: Write
-}
+import type { EventLogger } from './event-logger.ts'
+import type { Outages } from './outages.ts'
 
 const connections: Record<ConnectionPurpose, { name: string, consequence: string }> = {
   'look-ups': { name: 'The connection to Redis', consequence: 'Requests with a token get 503 until it is back.' },
@@ -17,6 +9,19 @@ const connections: Record<ConnectionPurpose, { name: string, consequence: string
     consequence: 'The blocklist is not kept up with the record until it is back.'
   },
   'replicated writes': { name: 'The third connection to Redis', consequence: 'Logouts get 503 until it is back.' }
+}
+
+const trusts: Record<TrustState, { level: 'info' | 'warn', message: string }> = {
+  untrusted: {
+    level: 'warn',
+    message: 'The blocklist is not trusted until it has been compared with the record. Requests with a token get 503.'
+  },
+  behind: {
+    level: 'warn',
+    message:
+      'Redis is behind the record: it may refuse writes. Tokens are checked against Postgres as well, and logouts may get 503.'
+  },
+  trusted: { level: 'info', message: 'The blocklist is up with the record.' }
 }
 
 const losses: Record<Loss, { level: 'warn' | 'error', message: string }> = {
@@ -34,14 +39,25 @@ const losses: Record<Loss, { level: 'warn' | 'error', message: string }> = {
 /** The shortest time between two lines about a loss, in milliseconds. Several shards find one loss at once. */
 const lossEveryMs = 1_000
 
-/** Writes the events of the blocklist to the log. No other code does. */
-export function logBlocklistEvents (events: BlocklistEmitter, log: EventLogger): void {
-  events.on('trustChanged', (trust, reason) => { logTrust(log, trust, reason) })
+/**
+ * Writes the events of the blocklist to the log. No other code does. During an outage of a server, its consequences
+ * have the level `debug`.
+ */
+export function logBlocklistEvents (
+  events: BlocklistEmitter, log: EventLogger, outages: Pick<Outages, 'failed' | 'isOn'>
+): void {
+  const isOutage = () => outages.isOn('redis') || outages.isOn('postgres')
+  let isTroubleLogged = false
+  events.on('trustChanged', (trust, reason) => {
+    const { level, message } = trusts[trust]
+    if (trust !== 'trusted') isTroubleLogged ||= !isOutage()
+    log[isTroubleLogged ? level : 'debug']({ ...reason !== undefined && { reason } }, message)
+    if (trust === 'trusted') isTroubleLogged = false
+  })
   events.on('caughtUp', catchUp => { logCatchUp(log, catchUp) })
   events.on('breakerOpened', () => {
-    log.warn({}, 'Redis does not answer in time. Requests with a token get 503 at once until it does.')
+    outages.failed('redis', new Error('It has missed the deadline several times in a row.'))
   })
-  events.on('breakerClosed', () => { log.info({}, 'Redis answers in time again.') })
   events.on(
     'markerForgotten',
     atMostEvery(lossEveryMs, (loss: Loss) => {
@@ -61,12 +77,14 @@ export function logBlocklistEvents (events: BlocklistEmitter, log: EventLogger):
     )
   })
   events.on('projectorFailed', err => {
-    log.warn({ err }, 'The blocklist cannot be kept up with the record. It is tried again every second.')
+    const level = isOutage() ? 'debug' : 'warn'
+    log[level]({ err }, 'The blocklist cannot be kept up with the record. It is tried again every second.')
   })
   events.on('connectionLost', (purpose, err) => {
-    log.warn({ err }, `${connections[purpose].name} is lost. ${connections[purpose].consequence}`)
+    outages.failed('redis', err)
+    log.debug({ err }, `${connections[purpose].name} is lost. ${connections[purpose].consequence}`)
   })
-  events.on('connectionRestored', purpose => { log.info({}, `${connections[purpose].name} is back.`) })
+  events.on('connectionRestored', purpose => { log.debug({}, `${connections[purpose].name} is back.`) })
   events.on('flawsFound', descriptions => {
     for (const description of descriptions) log.error({}, `${description} Until then requests with a token get 503.`)
   })
@@ -83,20 +101,6 @@ export function logBlocklistEvents (events: BlocklistEmitter, log: EventLogger):
       'The clock of this machine was set back. The blocklist is rebuilt, since entries may have ended too early.'
     )
   })
-}
-
-function logTrust (log: EventLogger, trust: TrustState, reason: string | undefined): void {
-  if (trust === 'untrusted') {
-    log.warn(
-      { reason },
-      'The blocklist is not trusted until it has been compared with the record. Requests with a token get 503.'
-    )
-  } else if (trust === 'behind') {
-    log.warn(
-      {},
-      'Redis is behind the record: it may refuse writes. Tokens are checked against Postgres as well, and logouts may get 503.'
-    )
-  } else log.info({}, 'The blocklist is up with the record.')
 }
 
 function logCatchUp (log: EventLogger, { from, to, entries, seconds }: CatchUp): void {

@@ -20,6 +20,8 @@ export interface Readiness {
    * @param remark returns the remarks on the part, once it was asked
    */
   add (name: string, ask: () => Promise<unknown>, remark?: () => Remarks): void
+  /** Resolves if a part can be used. Rejects otherwise, and for a part that was never added. */
+  ask (name: string): Promise<unknown>
   /** Returns the remarks on all parts. */
   readonly remarks: Remarks
   /** Asks all parts at the same time, and returns those that cannot be used now. */
@@ -33,6 +35,11 @@ export function createReadiness (): Readiness {
     add (name, ask, remark) {
       parts.set(name, ask)
       if (remark !== undefined) remarks.push(remark)
+    },
+    async ask (name) {
+      const ask = parts.get(name)
+      if (ask === undefined) throw new Error(`There is no part ${name}.`)
+      return await ask()
     },
     get remarks () {
       return Object.assign({}, ...remarks.map(remark => remark())) as Remarks

@@ -1,5 +1,5 @@
-import { OutageError, StartupError } from '../errors.ts'
 import { withDeadline } from '../timing/deadline.ts'
+import { explainRedisError } from './connect-error.ts'
 import { createRedisConnection, type RedisConnectionOptions } from './connection.ts'
 import { connectToCluster } from './cluster/connections.ts'
 import { connectionsTo, type RedisConnections } from './connections.ts'
@@ -8,7 +8,6 @@ import {
   describeTopology,
   toNodeOptions,
   toRedisOptions,
-  variableOf,
   type ClusterTopology,
   type RedisAddress,
   type RedisTopology
@@ -22,8 +21,8 @@ export interface OpenRedis {
    * Opens connections for one purpose, and waits for them for five seconds at most. `onLost` is only called for later
    * losses.
    *
-   * Rejects with an {@link OutageError} when Redis is unreachable, and with a {@link StartupError} when a setting is
-   * wrong. All connections are closed then.
+   * Rejects with an `OutageError` when Redis is unreachable, and with a `StartupError` when a setting is wrong. All
+   * connections are closed then.
    */
   connect (options: RedisConnectionOptions): Promise<RedisConnections>
   /** Closes all connections. */
@@ -35,13 +34,7 @@ const connectDeadlineMs = 5_000
 /** The longest time for a node to list the slots, in milliseconds. */
 const scoutDeadlineMs = 1_000
 
-/**
- * Matches the errors of a wrong setting: a user, a database, a host name, a certificate, or a server that is no Redis.
- */
-const mistake =
-  /^(WRONGPASS|NOAUTH|NOPERM|ERR (?!max number of clients)|Protocol error)|ENOTFOUND|EAI_AGAIN|certificate|SSL routines/
-
-/** Prepares the connections to a topology. Throws a {@link StartupError} when its certificates cannot be read. */
+/** Prepares the connections to a topology. Throws a `StartupError` when its certificates cannot be read. */
 export function openRedis (topology: RedisTopology): OpenRedis {
   const { attach, close } = topology.kind === 'cluster' ? attachToCluster(topology) : attachTo(topology)
   return {
@@ -62,17 +55,11 @@ export function openRedis (topology: RedisTopology): OpenRedis {
         return connections
       } catch (cause) {
         close()
-        throw cannotConnect(topology, reason ?? (cause as Error).message, cause)
+        throw explainRedisError(topology, reason ?? (cause as Error).message, cause)
       }
     },
     close
   }
-}
-
-function cannotConnect (topology: RedisTopology, reason: string, cause: unknown): StartupError {
-  const where = `${variableOf(topology)}: cannot connect to ${describeTopology(topology)}`
-  const message = `${where} (${reason}). Start Redis there, or correct the variable.`
-  return mistake.test(reason) ? new StartupError(message, { cause }) : new OutageError('blocklist', message, { cause })
 }
 
 type Attached = Pick<OpenRedis, 'attach' | 'close'>

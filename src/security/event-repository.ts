@@ -14,12 +14,12 @@ export async function insertEvents (db: Drizzle, events: readonly SecurityEvent[
   if (events.length === 0) return
   // In one parameter, regardless of the number of events: the number of parameters in a statement is limited.
   const rows = JSON.stringify(
-    events.map(({ type, userId, actorId, sessionId, ip, details }) => ({
+    events.map(({ type, userId, actorId, sessionId, requester, details }) => ({
       type,
       user_id: userId,
       actor_id: actorId,
       session_id: sessionId,
-      ip: canonicalIp(ip),
+      ip: canonicalIp(requester?.ip),
       details
     }))
   )
@@ -31,11 +31,12 @@ export async function insertEvents (db: Drizzle, events: readonly SecurityEvent[
 
 /** Counts an event. All events of one type, account, session and place within a minute share a row. */
 export async function countEvent (db: Drizzle, event: SecurityEvent): Promise<void> {
-  const place = placeOf(event.ip)
+  const { requester, ...withoutRequester } = event
+  const place = placeOf(requester?.ip)
   const minute = sql`to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI')`
   await db.insert(securityEvents)
     .values({
-      ...event,
+      ...withoutRequester,
       ip: place,
       at: clockTimestamp,
       countedAs: sql`concat_ws(' ', ${event.type}::text, ${event.userId ?? 'no user'}::text,

@@ -1,3 +1,4 @@
+import type { Requester } from '../input/requester.ts'
 import type { securityEvents } from '../db/tables.ts'
 
 /** All types of security events. The names are API: they are in answers and in the log. */
@@ -25,7 +26,8 @@ export interface SecurityEvent {
   /** The administrator who did it, if it was not the user. */
   actorId?: string | undefined
   sessionId?: string | undefined
-  ip?: string | undefined
+  /** Who sent the request. Absent for an operator on the command line. */
+  requester?: Requester | undefined
   /** Further details, in short texts or numbers. */
   details?: Record<string, string | number>
 }

@@ -57,7 +57,7 @@ export function createLogin (options: LoginOptions): Login {
     const matching = await checkPassword({ username, user, passwords: [password], requester, failure: 'login_failed' })
     if (user === undefined || matching < 0) throw new SignoutError('invalid_credentials')
     if (user.status === 'active') return user
-    await events.countFailure({ type: 'login_failed', userId: user.id, ip: requester.ip })
+    await events.countFailure({ type: 'login_failed', userId: user.id, requester })
     throw new SignoutError('account_disabled')
   }
 
@@ -80,7 +80,7 @@ export function createLogin (options: LoginOptions): Login {
         const sessionId = pair.session.id
         const ended = endOtherSessions && await ender.end(unit, otherSessionsOf(user.id, sessionId), 'ended_by_owner')
         const details = ended && { details: { sessions: ended.length } }
-        unit.record({ type: 'login', userId: user.id, sessionId, ip: requester.ip, ...details })
+        unit.record({ type: 'login', userId: user.id, sessionId, requester, ...details })
         return pair
       })
     })

@@ -33,13 +33,13 @@ export type OpenSession = (unit: Unit, user: User, requester: Requester) => Prom
 export function createOpening (options: OpeningOptions): OpenSession {
   const { accessTokens, refreshTokens, lifetimes, maxPerUser, ender } = options
 
-  async function endSurplus (unit: Unit, userId: string, { ip }: Requester): Promise<void> {
+  async function endSurplus (unit: Unit, userId: string, requester: Requester): Promise<void> {
     const surplus = await findSurplusSessions(unit.db, userId, maxPerUser)
     if (surplus.length === 0) return
     // The answer says nothing of these sessions, so a failure of the blocklist must not fail the login. A retry would
     // open one more session, and end another.
     for (const sessionId of await ender.endInTime(unit, sessionsWithIds(surplus), 'too_many_sessions')) {
-      unit.record({ type: 'session_ended', userId, sessionId, ip, details: { reason: 'too_many_sessions' } })
+      unit.record({ type: 'session_ended', userId, sessionId, requester, details: { reason: 'too_many_sessions' } })
     }
   }
 

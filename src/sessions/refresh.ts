@@ -135,7 +135,7 @@ async function renew (
     // An earlier token may have been issued with a longer lifetime.
     accessExpiresAt: new Date(Math.max(session.accessExpiresAt.getTime(), validity.expiresAt * 1000))
   })
-  unit.count({ type: 'refresh', userId: user.id, sessionId: session.id, ip: requester.ip })
+  unit.count({ type: 'refresh', userId: user.id, sessionId: session.id, requester })
   return {
     user,
     session: { ...session, expiresAt: used.expiresAt },

@@ -67,7 +67,7 @@ function isInGrace (
 export function countRepetition (unit: Unit, session: Session, requester: Requester): void {
   const { ip, userAgent } = usedBy(requester)
   if (ip === session.ip && userAgent === session.userAgent) return
-  unit.count({ type: 'refresh_repeated', userId: session.userId, sessionId: session.id, ip: requester.ip })
+  unit.count({ type: 'refresh_repeated', userId: session.userId, sessionId: session.id, requester })
 }
 
 export interface ReuseOptions {
@@ -99,7 +99,7 @@ export async function endReused (
     type: 'refresh_token_reused',
     userId: session.userId,
     sessionId: session.id,
-    ip: requester.ip
+    requester
   } as const
   if (ended.length > 0) unit.record(event)
   else if (session.endReason !== 'refresh_token_reused' && !couldBeGrace(session, now, graceSeconds)) unit.count(event)

@@ -12,13 +12,21 @@ const http = {
     description: 'The address that the service listens on. In a container: 0.0.0.0.'
   }),
   PORT: integer(0, 65_535, 3000, '', { description: 'The port that the service listens on. 0 takes a free one.' }),
+  SHUTDOWN_DELAY: integer(0, 600, 0, ' (seconds)', {
+    description: 'How long the service serves on after SIGTERM, while /health/ready answers 503. ' +
+      'Longer than load balancers take to notice.'
+  }),
   TRUST_PROXY: Type.Optional(addressRanges({
     description: 'The proxies whose X-Forwarded-For is trusted: addresses and CIDR ranges, separated by commas. ' +
       'Without it, every requester behind a proxy has the address of the proxy.',
     example: '10.0.0.0/8'
   })),
   LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info', {
-    description: 'The least important lines that are logged. From info on, every request is logged.'
+    description: 'The least important lines that are logged.'
+  }),
+  LOG_REQUESTS: oneOf(['all', 'errors', 'off'], 'all', {
+    description: 'The requests that get a line: all, those that are answered with errors (400 and above), or none. ' +
+      'Health checks, scrapes, and 503s of an outage never do.'
   })
 }
 

@@ -44,7 +44,7 @@ export function createFirstUses (database: Database): FirstUses {
     const list = (values: Iterable<string>) => sql`${`{${[...values].join()}}`}::uuid[]`
     const isUnmarked = sql`used_at is null and ended_at is null and (id, access_token_id) in
       (select * from unnest(${list(noted.values())}, ${list(noted.keys())}))`
-    // Waits for no lock: a logout locks sessions too, in another order, and one of the two would be a deadlock's victim.
+    // Waits for no lock: a logout locks sessions too, in another order, which would be a deadlock.
     const { rows } = await database.run(db => db.execute(sql`
       with free as (select id from ${sessions} where ${isUnmarked} for no key update skip locked),
       marked as (update ${sessions} set used_at = ${clockTimestamp} from free where ${sessions.id} = free.id)

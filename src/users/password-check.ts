@@ -82,7 +82,7 @@ export function createPasswordCheck (options: PasswordCheckOptions): PasswordChe
         await attempt.succeed()
       } else {
         await attempt.fail()
-        await events.countFailure({ type: failure, userId: user?.id, ip: requester.ip })
+        await events.countFailure({ type: failure, userId: user?.id, requester })
       }
     }
 

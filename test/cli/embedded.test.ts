@@ -6,7 +6,7 @@ import { build, embeddedEnv, secret, serversEnv, type Env } from '../support/app
 import { asProcess, fail, succeed } from '../support/cli.ts'
 import { password, signIn, signInAt, signUp } from '../support/people.ts'
 import { fetchFrom, get, refresh } from '../support/requests.ts'
-import { spawnServer, startServer } from '../support/server-process.ts'
+import { messagesIn, spawnServer, startServer } from '../support/server-process.ts'
 import { until } from '../support/wait.ts'
 
 /** Commands, each with a way to run it. One runs as a process of its own. */
@@ -89,5 +89,7 @@ t.test('the command serve runs the same server as npm start', async t => {
   t.equal(await ended, 0)
   const refused = spawnServer(t, { PORT: 'http' }, 'cli.js', ['serve'])
   t.equal(await refused.ended, 1)
-  t.equal(refused.output(), 'signout cannot start: PORT is "http"; it must be a whole number from 0 to 65535.\n')
+  t.same(messagesIn(refused.output()), [
+    'signout cannot start: PORT is "http"; it must be a whole number from 0 to 65535.'
+  ])
 })

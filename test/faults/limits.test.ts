@@ -28,7 +28,11 @@ async function watchedApp (t: Test, settings: Env = {}): Promise<Watched> {
   const server = await ownRedis(t)
   const lines: string[] = []
   const env = {
-    ...await promptServersEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs), ...limits, ...settings
+    ...await promptServersEnv(t),
+    REDIS_URL: server.url,
+    BLOCKLIST_DEADLINE_MS: String(deadlineMs),
+    ...limits,
+    ...settings
   }
   const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })
   return { app, server, count: text => lines.filter(line => line.includes(text)).length }

@@ -5,7 +5,7 @@ import { testFault } from '../support/fault.ts'
 import { password, signIn, signUp } from '../support/people.ts'
 import { canOwnPostgres, ownPostgres } from '../support/postgres-server.ts'
 import { fetchFrom, logOut, type RequestOptions, type Route } from '../support/requests.ts'
-import { spawnServer } from '../support/server-process.ts'
+import { messagesIn, spawnServer } from '../support/server-process.ts'
 import { until } from '../support/wait.ts'
 import { serviceRows } from './rows/service.ts'
 
@@ -76,7 +76,7 @@ testFault(t, serviceRows.startWithoutPostgres, async t => {
   await until('it listens', async () => (await ask(address, 'GET /health/live')).status === 200, 60_000)
   await expectWaiting(t, address, username, good)
   t.match(
-    server.output(),
+    messagesIn(server.output()).join('\n'),
     /^signout cannot start yet: DATABASE_URL: cannot connect to .* Start Postgres there, or correct the variable\. It is tried again every second, and requests get 503 until then\.$/m
   )
 

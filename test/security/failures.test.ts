@@ -34,7 +34,7 @@ t.test('failed logins are recorded and counted by user, place and minute', t => 
       const { id, username } = await register(app)
       const other = await register(app)
       for (let count = 0; count < 47; count++) {
-        await app.securityEvents.countFailure({ type: 'login_failed', userId: id, ip: '192.0.2.1' })
+        await app.securityEvents.countFailure({ type: 'login_failed', userId: id, requester: { ip: '192.0.2.1' } })
       }
       for (let count = 0; count < 3; count++) t.equal((await login(app, username, '192.0.2.1')).statusCode, 401)
       await login(app, username, '192.0.2.2')

@@ -49,7 +49,7 @@ export async function serversEnv (t: Owner): Promise<Env> {
   return { ...await promptServersEnv(t), ...patient }
 }
 
-/** Returns the settings of {@link serversEnv} with the default deadlines, for tests in which a server does not answer. */
+/** Returns the settings of {@link serversEnv} with the default deadlines, for tests in which a server fails. */
 export async function promptServersEnv (t: Owner): Promise<Env> {
   return {
     ISSUER: issuer,

@@ -65,10 +65,15 @@ export async function startServer (
   const server = spawnServer(t, { PORT: '0', ...env }, program)
   let hasEnded = false
   server.ended.then(() => { hasEnded = true })
-  await until('the server listens', () => hasEnded || server.output().includes('Documentation: '), 60_000)
+  await until('the server listens', () => hasEnded || server.output().includes('Documentation: '), 180_000)
   const address = /Listening: (http:\/\/[^"\s]+)/.exec(server.output())?.[1]
   if (address === undefined) throw new Error(`The server did not start:\n${server.output()}`)
   return { ...server, address }
+}
+
+/** Returns what a server process has said, as texts: the message of each line of its log, and every other line. */
+export function messagesIn (output: string): string[] {
+  return output.trimEnd().split('\n').map(line => line.startsWith('{') ? String(JSON.parse(line).msg) : line)
 }
 
 let built = false

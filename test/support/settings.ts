@@ -35,6 +35,8 @@ export const wrongValues: Record<string, string[]> = {
   HOST: ['a host', 'a/b'],
   PORT: ['abc', '-1', '65536', '80.5', '0x50', '1e3', ' '],
   LOG_LEVEL: ['loud', 'INFO'],
+  LOG_REQUESTS: ['none', 'ALL'],
+  SHUTDOWN_DELAY: ['-1', '601', '5s'],
   REDIS_SENTINELS: ['a b', 'http://s1', 's1:26379,', 's1/hush', 's1:26379?a=hush', 'redis://:p%ss@s1', 's1:port'],
   REDIS_MASTER_NAME: ['my master', 'x'.repeat(256)],
   REDIS_CLUSTER_NODES: ['redis://n1/1', 'n1:7000,,n2', 'n1;n2', 'n1:7000 n2:7000'],
@@ -105,3 +107,23 @@ export const wrongValues: Record<string, string[]> = {
     'x'.repeat(513)
   ]
 }
+
+/** The limits, each with its attempts and the seconds of its window. */
+export const rates = (limits: Record<string, [number, number]>) =>
+  Object.fromEntries(Object.entries(limits).map(([name, [attempts, windowSeconds]]) =>
+    [name, { attempts, windowSeconds }]
+  ))
+
+/** The limits that the test of every variable sets. */
+export const minutes = rates({
+  'password-by-account': [5, 60],
+  'password-by-ip': [6, 60],
+  'password-by-account-and-ip': [7, 60],
+  'password-by-network': [8, 60],
+  'password-in-a-row': [9, 60],
+  'login-by-account': [10, 60],
+  'register-by-ip': [11, 60],
+  'register-by-network': [12, 60],
+  'refresh-by-session': [13, 60],
+  'refresh-by-account': [14, 60]
+})

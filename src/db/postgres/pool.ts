@@ -26,6 +26,15 @@ export interface PoolOptions {
   settings?: ServerSettings
 }
 
+/**
+ * Returns a URL whose `sslmode` verifies the certificate and the host name, unless it is `disable` or `no-verify`. The
+ * driver does so for `prefer`, `require` and `verify-ca` too, and prints a long warning that it may not do so for ever.
+ */
+function withVerifiedTls (url: string): string {
+  if (url.includes('uselibpqcompat=')) return url
+  return url.replace(/([?&]sslmode=)(prefer|require|verify-ca)(?=&|$)/, '$1verify-full')
+}
+
 /** Creates a pool, which connects when it is first used. */
 export function createPool ({
   url,
@@ -36,7 +45,7 @@ export function createPool ({
   settings = {}
 }: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
-    connectionString: url,
+    connectionString: withVerifiedTls(url),
     application_name: name,
     max,
     keepAlive: true,

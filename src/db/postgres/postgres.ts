@@ -1,12 +1,11 @@
 import { sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import type { Pool } from 'pg'
-import { OutageError, StartupError } from '../../errors.ts'
 import { readClockOf, type ClockReading } from '../../clocks/clock-reading.ts'
 import { describeUrl } from '../../input/describe-url.ts'
 import { readClock } from '../clock.ts'
 import { createDatabase, readReadOnly, type Database, type Drizzle, type RunTransaction } from '../database.ts'
-import { deepestCause, isOutage } from './outage.ts'
+import { explain, explainPostgresError } from './connect-error.ts'
 import { applyMigrations, countPendingMigrations } from '../migrator.ts'
 import { createPool, deadlineSettings, openPool } from './pool.ts'
 import { createPostgresTransaction } from './transaction.ts'
@@ -18,6 +17,8 @@ export interface PostgresOptions {
   deadlineMs: number
   /** Called when an idle connection is lost. The pool opens another one when it needs it. */
   onConnectionLost?: (error: Error) => void
+  /** Called with each error that says that Postgres cannot answer now. */
+  onUnavailable?: (error: unknown) => void
 }
 
 const poolSize = 10
@@ -25,8 +26,8 @@ const poolSize = 10
 const migrationDeadlineMs = 60_000
 
 /**
- * Connects to Postgres and brings its tables up to date. Rejects with an {@link OutageError} when Postgres cannot be
- * reached now, and with a {@link StartupError} when waiting does not help.
+ * Connects to Postgres and brings its tables up to date. Rejects with an `OutageError` when Postgres cannot be
+ * reached now, and with a `StartupError` when waiting does not help.
  *
  * Postgres enforces the deadline on statements, locks and idle transactions. The driver enforces it too, for a server
  * that is stalled or unreachable, and then closes the connection.
@@ -44,7 +45,7 @@ export async function openPostgres (options: PostgresOptions): Promise<Database>
     max: poolSize,
     connectDeadlineMs: deadlineMs,
     answerDeadlineMs: deadlineMs
-  }, deadlineSettings(deadlineMs)).catch(cause => { throw cannotConnect(url, cause) })
+  }, deadlineSettings(deadlineMs)).catch(cause => { throw explainPostgresError(url, cause) })
   pool.on('error', error => { options.onConnectionLost?.(error) })
   const isPooled = Object.keys(perTransaction).length > 0
   const transaction = createPostgresTransaction(pool, perTransaction)
@@ -53,7 +54,8 @@ export async function openPostgres (options: PostgresOptions): Promise<Database>
     run: isPooled ? work => transaction(async db => await work(db)) : work => work(db),
     description: `Postgres at ${describeUrl(url)}${isPooled ? ', through a pooler that does not keep settings' : ''}`,
     transaction,
-    close: () => pool.end()
+    close: () => pool.end(),
+    onUnavailable: options.onUnavailable
   })
 }
 
@@ -130,24 +132,10 @@ async function withConnection<T> (
     answerDeadlineMs: statementDeadlineMs
   })
   try {
-    await openOne(pool).catch(cause => { throw cannotConnect(url, cause) })
+    await openOne(pool).catch(cause => { throw explainPostgresError(url, cause) })
     return await work(createPostgresTransaction(pool, deadlineSettings(statementDeadlineMs)))
   } finally {
     // Not awaited: a stalled server must not delay the start.
     pool.end().catch(() => {})
   }
-}
-
-function cannotConnect (url: string, cause: unknown): StartupError {
-  return explain(
-    cause,
-    reason =>
-      `DATABASE_URL: cannot connect to ${describeUrl(url)} (${reason}). Start Postgres there, or correct the variable.`
-  )
-}
-
-function explain (cause: unknown, toMessage: (reason: string) => string): StartupError {
-  const deepest = deepestCause(cause)
-  const message = toMessage(deepest instanceof Error ? deepest.message : String(deepest))
-  return isOutage(cause) ? new OutageError('database', message, { cause }) : new StartupError(message, { cause })
 }

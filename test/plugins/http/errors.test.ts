@@ -99,7 +99,9 @@ t.test('every error code has its status, its sentence and its headers', async t 
 t.test('an error answer has the headers of its own error, and not those that were set before', async t => {
   const { app } = await failingApp(t)
   for (const code of errorCodes) {
-    const [clean, after] = [await get(app, `/fail/${code}`), await get(app, `/after-headers/${code}`)]
+    const headers = { 'x-request-id': 'one' }
+    const clean = await send(app, `GET /fail/${code}`, { headers })
+    const after = await send(app, `GET /after-headers/${code}`, { headers })
     t.same({ ...after.headers, date: '' }, { ...clean.headers, date: '' }, code)
     t.match(after.headers, { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }, code)
   }

@@ -1,0 +1,64 @@
+import t from 'tap'
+import { build, embeddedEnv, shareStorages } from '../../support/app.ts'
+import { keepLog } from '../../support/log.ts'
+import { password, signUp } from '../../support/people.ts'
+import { get, send, type Route } from '../../support/requests.ts'
+
+const storages = shareStorages(t)
+const uuid = /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/
+const requestsIn = ({ lines }: ReturnType<typeof keepLog>, level = 30) =>
+  lines().filter(line => line['msg'] === 'Request' && line['level'] === level)
+
+t.test('X-Request-Id is taken and returned, and made where it is missing or of another form', t => storages(t, async (t, app) => {
+  const idFor = async (id?: string, route: Route = 'GET /health/live') =>
+    (await send(app, route, id === undefined ? {} : { headers: { 'x-request-id': id } })).headers['x-request-id']
+  for (const id of ['a', 'x'.repeat(128), '0af7651916cd43dd8448eb211c80319c', '1-67891233-abcdef01:2_3.4']) {
+    t.equal(await idFor(id), id)
+  }
+  const { pair } = await signUp(app)
+  const refused = ['', ' ', 'x'.repeat(129), 'a b', 'a"b', 'ü', pair.refresh_token, pair.access_token]
+  const made = [await idFor(), ...await Promise.all(refused.map(id => idFor(id)))]
+  for (const id of made) t.match(id, uuid)
+  t.equal(new Set(made).size, made.length, 'each is another')
+  for (const route of ['GET /nowhere', 'POST /login', 'GET /me'] as const) {
+    t.equal(await idFor('mine', route), 'mine', route)
+  }
+}))
+
+t.test('a request is one line, and its security events have the same id', async t => {
+  const log = keepLog()
+  const app = await build(t, await embeddedEnv(t), log.logger)
+  const { username } = await signUp(app)
+  log.clear()
+  const login = (id: string, password: string) =>
+    send(app, 'POST /login?a=b', { body: { username, password }, headers: { 'x-request-id': id } })
+  await login('mine', password)
+  t.match(requestsIn(log), [{
+    request_id: 'mine', method: 'POST', path: '/login', status: 200, duration_ms: Number, ip: '127.0.0.1'
+  }])
+  t.match(log.lines().filter(({ event }) => event !== undefined), [{ request_id: 'mine', event: { type: 'login' } }])
+  await login('wrong', 'a wrong password')
+  const failure = log.lines().findLast(({ event }) => event !== undefined)
+  t.match(failure, { request_id: 'wrong', event: { type: 'login_failed' } })
+  t.equal(requestsIn(log).length, 2)
+  log.clear()
+  for (const path of ['/health/live', '/health/ready', '/metrics']) await get(app, path)
+  t.same(requestsIn(log).map(({ path }) => path), ['/metrics'], 'there is no such route here')
+  t.same(requestsIn(log, 20).map(({ path }) => path), ['/health/live', '/health/ready'])
+})
+
+t.test('LOG_REQUESTS and LOG_LEVEL choose the requests that get a line', async t => {
+  const env = await embeddedEnv(t)
+  for (const [settings, logged] of [
+    [{ LOG_REQUESTS: 'all' }, [200, 404]],
+    [{ LOG_REQUESTS: 'errors' }, [404]],
+    [{ LOG_REQUESTS: 'off' }, []],
+    [{ LOG_LEVEL: 'warn' }, []]
+  ] as const) {
+    const log = keepLog()
+    const app = await build(t, { ...env, ...settings }, log.logger)
+    for (const path of ['/.well-known/jwks.json', '/nowhere']) await get(app, path)
+    t.same(requestsIn(log).map(({ status }) => status), logged, JSON.stringify(settings))
+    await app.close()
+  }
+})
