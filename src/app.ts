@@ -12,7 +12,7 @@ import listener, { listenerOptions, type ArrivalBounds } from '../plugins/http/l
 import { serializeError, serializeRequest } from '../plugins/http/log-serializers.ts'
 import maintenance from '../plugins/maintenance.ts'
 import metrics from '../plugins/metrics.ts'
-import openapi from '../plugins/http/openapi.ts'
+import openapi from '../plugins/docs/openapi.ts'
 import rateLimits from '../plugins/rate-limits.ts'
 import readiness from '../plugins/readiness.ts'
 import tokens from '../plugins/tokens.ts'
@@ -117,7 +117,7 @@ function neverCalled (): never {
 }
 
 /** Loads the validation of requests when it is needed: a command would take a fifth longer to start. */
-const validation = () => import('../plugins/http/validation.ts')
+const validation = () => import('../plugins/validation/validation.ts')
 
 /** Loads what checks the tokens of requests when it is needed, for the same reason. */
 const authentication = () => import('../plugins/authentication.ts')
