@@ -15,6 +15,7 @@ import metrics from '../plugins/metrics.ts'
 import openapi from '../plugins/docs/openapi.ts'
 import rateLimits from '../plugins/rate-limits.ts'
 import readiness from '../plugins/readiness.ts'
+import startPage from '../plugins/start-page/start-page.ts'
 import tokens from '../plugins/tokens.ts'
 import login from '../routes/auth/login.ts'
 import logout from '../routes/auth/logout.ts'
@@ -30,6 +31,7 @@ import metricsText from '../routes/metrics.ts'
 import openapiDocument from '../routes/openapi.ts'
 import keys from '../routes/keys.ts'
 import revocations from '../routes/revocations.ts'
+import startPageRoute from '../routes/start-page.ts'
 import userSessions from '../routes/users/sessions.ts'
 import users from '../routes/users/users.ts'
 import jwks from '../routes/well-known/jwks.ts'
@@ -104,7 +106,8 @@ export function buildApp (
   if (hasRoutes) {
     app.register(ending)
     app.register(maintenance, { config })
-    app.register(routes)
+    app.register(startPage, { config, version })
+    app.register(routes, { hasDocs: config.http.hasDocs })
   }
   return app as unknown as FastifyInstance
 }
@@ -128,8 +131,8 @@ const revoking = fp(async (app: FastifyInstance): Promise<void> => {
 }, { name: 'authentication' })
 
 /** Registers the routes, and the OpenAPI document that describes them. */
-const routes = fp(async (app: FastifyInstance): Promise<void> => {
-  app.register(openapi, { version })
+const routes = fp(async (app: FastifyInstance, { hasDocs }: { hasDocs: boolean }): Promise<void> => {
+  app.register(openapi, { version, hasPage: hasDocs })
   app.register(register)
   app.register(login)
   app.register(refresh)
@@ -147,6 +150,7 @@ const routes = fp(async (app: FastifyInstance): Promise<void> => {
   app.register(health)
   app.register(metricsText)
   app.register(openapiDocument)
+  app.register(startPageRoute)
 })
 
 /**

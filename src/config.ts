@@ -18,6 +18,8 @@ export interface Config {
     port: number
     /** The addresses or CIDR ranges of proxies whose `X-Forwarded-For` is trusted; undefined: none. */
     trustProxy: string[] | undefined
+    /** True if `/docs` is the documentation page. */
+    hasDocs: boolean
   }
   log: {
     /** The lowest level that is logged. */
@@ -143,7 +145,7 @@ export function checkConfig (env: Record<string, string | undefined>): ConfigChe
 /** Returns the settings in groups. No other code connects the name of a variable with that of a setting. */
 function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string }, storage: Storage): Config {
   return {
-    http: { host: settings.HOST, port: settings.PORT, trustProxy: settings.TRUST_PROXY },
+    http: { host: settings.HOST, port: settings.PORT, trustProxy: settings.TRUST_PROXY, hasDocs: settings.DOCS === 'on' },
     log: { level: settings.LOG_LEVEL },
     storage,
     database: { deadlineMs: settings.DATABASE_DEADLINE_MS },

@@ -21,6 +21,7 @@ const values = {
   ...servers,
   HOST: '::1',
   PORT: '8080',
+  DOCS: 'off',
   LOG_LEVEL: 'warn',
   REDIS_NOEVICTION_ACKNOWLEDGED: 'yes',
   DATA_DIR: '/var/lib/signout',
@@ -73,7 +74,7 @@ const rates = (limits: Record<string, [number, number]>) =>
 
 t.test('an empty environment configures the embedded mode with its defaults', async t => {
   t.same(loadConfig({}), {
-    http: { host: '127.0.0.1', port: 3000, trustProxy: undefined },
+    http: { host: '127.0.0.1', port: 3000, trustProxy: undefined, hasDocs: true },
     log: { level: 'info' },
     storage: { kind: 'embedded', dataDir: '.signout', keyEncryptionSecret: undefined },
     database: { deadlineMs: 2000 },
@@ -135,7 +136,7 @@ t.test('every environment variable is read into the configuration', async t => {
     'this test knows all of them'
   )
   t.same(loadConfig(values), {
-    http: { host: '::1', port: 8080, trustProxy: ['10.0.0.0/8', '::1', '192.168.1.1'] },
+    http: { host: '::1', port: 8080, trustProxy: ['10.0.0.0/8', '::1', '192.168.1.1'], hasDocs: false },
     log: { level: 'warn' },
     storage: {
       kind: 'servers',

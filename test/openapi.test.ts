@@ -31,7 +31,7 @@ t.test('openapi.json is OpenAPI 3.1 and describes every route', async t => {
   t.match(document.openapi, /^3\.1\./)
   t.same(operations.map(({ name }) => name).sort(), [
     'DELETE /me', 'DELETE /me/sessions/{id}', 'DELETE /users/{id}', 'DELETE /users/{id}/sessions',
-    'GET /.well-known/jwks.json', 'GET /health/live', 'GET /health/ready', 'GET /keys', 'GET /me',
+    'GET /', 'GET /.well-known/jwks.json', 'GET /health/live', 'GET /health/ready', 'GET /keys', 'GET /me',
     'GET /me/security-events', 'GET /me/sessions', 'GET /token', 'GET /users', 'GET /users/{id}',
     'GET /users/{id}/sessions',
     'POST /keys/rotate', 'POST /keys/{kid}/retire', 'POST /login', 'POST /logout', 'POST /reauthenticate',

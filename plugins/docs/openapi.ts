@@ -5,6 +5,8 @@ import { NoBody } from '../../src/schemas/schemas.ts'
 
 export interface OpenApiOptions {
   version: string
+  /** True to serve the documentation page at `/docs`. */
+  hasPage: boolean
 }
 
 /**
@@ -35,7 +37,7 @@ function withOptionalBodies (document: Partial<OpenApiDocument>): Partial<OpenAp
  * Generates the OpenAPI document from the schemas of the routes that are registered later, and serves a page that shows
  * it.
  */
-async function openapi (app: FastifyInstance, { version }: OpenApiOptions): Promise<void> {
+async function openapi (app: FastifyInstance, { version, hasPage }: OpenApiOptions): Promise<void> {
   await app.register(import('@fastify/swagger'), {
     openapi: {
       openapi: '3.1.1',
@@ -73,6 +75,7 @@ async function openapi (app: FastifyInstance, { version }: OpenApiOptions): Prom
         typeof json.$id === 'string' ? json.$id : `schema-${index}`
     }
   })
+  if (!hasPage) return
   await app.register(import('@fastify/swagger-ui'), {
     routePrefix: '/docs',
     staticCSP: contentSecurityPolicy,

@@ -91,11 +91,11 @@ function rateLimitFields (
 export function toSignoutError (thrown: unknown): SignoutError {
   const error = toDatabaseError(thrown)
   if (error instanceof SignoutError) return error
-  const { validation, validationContext, statusCode = 500, code: fastifyCode = '' } = (error ?? {}) as Partial<FastifyError>
+  const { validation, validationContext, statusCode = 500, ...others } = (error ?? {}) as Partial<FastifyError>
   if (validation !== undefined) {
     return new SignoutError('invalid_request', describeMistakes(validation, validationContext))
   }
-  const description = descriptions[fastifyCode]
+  const description = descriptions[others.code ?? '']
   if (description !== undefined) return new SignoutError('invalid_request', { description, cause: error })
   const code = codeByStatus[statusCode]
   if (code !== undefined) return new SignoutError(code, { cause: error })

@@ -34,6 +34,7 @@ export function refusalOf (env: Record<string, string>): string {
 export const wrongValues: Record<string, string[]> = {
   HOST: ['a host', 'a/b'],
   PORT: ['abc', '-1', '65536', '80.5', '0x50', '1e3', ' '],
+  DOCS: ['no', 'ON'],
   LOG_LEVEL: ['loud', 'INFO'],
   REDIS_SENTINELS: ['a b', 'http://s1', 's1:26379,', 's1/hush', 's1:26379?a=hush', 'redis://:p%ss@s1', 's1:port'],
   REDIS_MASTER_NAME: ['my master', 'x'.repeat(256)],

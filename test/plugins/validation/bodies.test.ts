@@ -20,7 +20,8 @@ t.test('an invalid body is refused with the status, the code and the place of th
     return { status: answer.statusCode, ...answer.json() }
   }
 
-  const empty = { ...details('', 'must be a JSON object'), description: 'The body is empty or null. Send a JSON object.' }
+  const description = 'The body is empty or null. Send a JSON object.'
+  const empty = { ...details('', 'must be a JSON object'), description }
   t.same(await sendText(''), empty)
   t.same(await sendText(undefined), empty)
   t.same(await sendText('null'), empty)
