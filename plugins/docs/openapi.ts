@@ -2,6 +2,9 @@ import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { NoBody } from '../../src/schemas/schemas.ts'
+import { toPageDocument } from './page-document.ts'
+import { pageScript } from './page-script.ts'
+import { pageStyle } from './page-style.ts'
 
 export interface OpenApiOptions {
   version: string
@@ -79,7 +82,12 @@ async function openapi (app: FastifyInstance, { version, hasPage }: OpenApiOptio
   await app.register(import('@fastify/swagger-ui'), {
     routePrefix: '/docs',
     staticCSP: contentSecurityPolicy,
-    theme: { title: 'signout' },
+    transformSpecification: toPageDocument,
+    theme: {
+      title: 'signout',
+      css: [{ filename: 'page.css', content: pageStyle }],
+      js: [{ filename: 'page.js', content: pageScript }]
+    },
     uiConfig: { layout: 'BaseLayout', deepLinking: true, tryItOutEnabled: true }
   })
 }
