@@ -69,7 +69,10 @@ function createListener (
   })
   listener.register(errors)
   listener.register(listenerPlugin)
-  listener.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.scrape()))
+  // After the plugin of errors, which has to know the routes.
+  listener.after(() => {
+    listener.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.scrape()))
+  })
   return listener as unknown as FastifyInstance
 }
 

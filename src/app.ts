@@ -14,9 +14,10 @@ import { serializeError, serializeRequest } from '../plugins/http/log-serializer
 import maintenance from '../plugins/maintenance.ts'
 import metrics from '../plugins/metrics.ts'
 import outages from '../plugins/outages.ts'
-import openapi from '../plugins/http/openapi.ts'
+import openapi from '../plugins/docs/openapi.ts'
 import rateLimits from '../plugins/rate-limits.ts'
 import readiness from '../plugins/readiness.ts'
+import startPage from '../plugins/start-page/start-page.ts'
 import tokens from '../plugins/tokens.ts'
 import login from '../routes/auth/login.ts'
 import logout from '../routes/auth/logout.ts'
@@ -32,6 +33,7 @@ import metricsText from '../routes/metrics.ts'
 import openapiDocument from '../routes/openapi.ts'
 import keys from '../routes/keys.ts'
 import revocations from '../routes/revocations.ts'
+import startPageRoute from '../routes/start-page.ts'
 import userSessions from '../routes/users/sessions.ts'
 import users from '../routes/users/users.ts'
 import jwks from '../routes/well-known/jwks.ts'
@@ -108,7 +110,8 @@ export function buildApp (
   if (hasRoutes) {
     app.register(ending)
     app.register(maintenance, { config })
-    app.register(routes)
+    app.register(startPage, { config, version })
+    app.register(routes, { hasDocs: config.http.hasDocs })
   }
   return app as unknown as FastifyInstance
 }
@@ -121,7 +124,7 @@ function neverCalled (): never {
 }
 
 /** Loads the validation of requests when it is needed: a command would take a fifth longer to start. */
-const validation = () => import('../plugins/http/validation.ts')
+const validation = () => import('../plugins/validation/validation.ts')
 
 /** Loads what checks the tokens of requests when it is needed, for the same reason. */
 const authentication = () => import('../plugins/authentication.ts')
@@ -132,8 +135,8 @@ const revoking = fp(async (app: FastifyInstance): Promise<void> => {
 }, { name: 'authentication' })
 
 /** Registers the routes, and the OpenAPI document that describes them. */
-const routes = fp(async (app: FastifyInstance): Promise<void> => {
-  app.register(openapi, { version })
+const routes = fp(async (app: FastifyInstance, { hasDocs }: { hasDocs: boolean }): Promise<void> => {
+  app.register(openapi, { version, hasPage: hasDocs })
   app.register(register)
   app.register(login)
   app.register(refresh)
@@ -151,6 +154,7 @@ const routes = fp(async (app: FastifyInstance): Promise<void> => {
   app.register(health)
   app.register(metricsText)
   app.register(openapiDocument)
+  app.register(startPageRoute)
 })
 
 /**

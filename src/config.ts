@@ -20,6 +20,8 @@ export interface Config {
     trustProxy: string[] | undefined
     /** The number of seconds from SIGTERM until the service closes. */
     shutdownDelaySeconds: number
+    /** True if `/docs` is the documentation page. */
+    hasDocs: boolean
   }
   log: {
     /** The lowest level that is logged. */
@@ -151,7 +153,8 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
       host: settings.HOST,
       port: settings.PORT,
       trustProxy: settings.TRUST_PROXY,
-      shutdownDelaySeconds: settings.SHUTDOWN_DELAY
+      shutdownDelaySeconds: settings.SHUTDOWN_DELAY,
+      hasDocs: settings.DOCS === 'on'
     },
     log: { level: settings.LOG_LEVEL, requests: settings.LOG_REQUESTS },
     storage,

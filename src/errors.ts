@@ -22,6 +22,7 @@ const errors = {
   forbidden: { statusCode: 403, description: 'The token does not permit this request.' },
   account_disabled: { statusCode: 403, description: 'The account is disabled.' },
   not_found: { statusCode: 404, description: 'There is nothing at this address.' },
+  method_not_allowed: { statusCode: 405, description: 'This address has other methods. Allow lists them.' },
   username_taken: { statusCode: 409, description: 'This username is taken.' },
   last_admin: {
     statusCode: 409,
@@ -85,6 +86,8 @@ export interface SignoutErrorOptions {
   limit?: RateLimit
   /** The longest time since the password was proved, in seconds (`max_age` of RFC 9470). */
   maxAgeSeconds?: number
+  /** The methods of the address, for `method_not_allowed` (RFC 9110, section 15.5.6). */
+  allowedMethods?: string[]
 }
 
 /**
@@ -101,6 +104,7 @@ export class SignoutError extends Error {
   readonly retryAfterSeconds: number | undefined
   readonly limit: RateLimit | undefined
   readonly maxAgeSeconds: number | undefined
+  readonly allowedMethods: string[] | undefined
   readonly details: ErrorDetail[] | undefined
 
   constructor (code: ErrorCode, options: SignoutErrorOptions = {}) {
@@ -114,6 +118,7 @@ export class SignoutError extends Error {
     this.retryAfterSeconds = options.retryAfterSeconds ?? known.retryAfterSeconds
     this.limit = options.limit
     this.maxAgeSeconds = options.maxAgeSeconds
+    this.allowedMethods = options.allowedMethods
     this.details = options.details
   }
 }

@@ -155,7 +155,7 @@ async function listen (app: App, config: Config): Promise<void> {
   try {
     await app.listenForScrapes()
     const address = await listenOn(app, config, 'Listening')
-    app.log.info(`Documentation: ${address}/docs`)
+    if (config.http.hasDocs) app.log.info(`Documentation: ${address}/docs`)
   } catch (error) {
     await app.close()
     throw error

@@ -21,6 +21,7 @@ const values = {
   ...servers,
   HOST: '::1',
   PORT: '8080',
+  DOCS: 'off',
   LOG_LEVEL: 'warn',
   LOG_REQUESTS: 'errors',
   SHUTDOWN_DELAY: '5',
@@ -69,7 +70,7 @@ const month = 2_592_000
 
 t.test('an empty environment configures the embedded mode with its defaults', async t => {
   t.same(loadConfig({}), {
-    http: { host: '127.0.0.1', port: 3000, trustProxy: undefined, shutdownDelaySeconds: 0 },
+    http: { host: '127.0.0.1', port: 3000, trustProxy: undefined, shutdownDelaySeconds: 0, hasDocs: true },
     log: { level: 'info', requests: 'all' },
     storage: { kind: 'embedded', dataDir: '.signout', keyEncryptionSecret: undefined },
     database: { deadlineMs: 2000 },
@@ -119,7 +120,11 @@ t.test('every environment variable is read into the configuration', async t => {
   )
   t.same(loadConfig(values), {
     http: {
-      host: '::1', port: 8080, trustProxy: ['10.0.0.0/8', '::1', '192.168.1.1'], shutdownDelaySeconds: 5
+      host: '::1',
+      port: 8080,
+      trustProxy: ['10.0.0.0/8', '::1', '192.168.1.1'],
+      shutdownDelaySeconds: 5,
+      hasDocs: false
     },
     log: { level: 'warn', requests: 'errors' },
     storage: {

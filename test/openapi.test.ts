@@ -1,15 +1,16 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { makeOpenapi, openapiFile } from '../scripts/openapi.ts'
-import { errorCodes } from '../src/errors.ts'
+import { describeError, errorCodes } from '../src/errors.ts'
 
+type Examples = Record<string, { value: { error: string, description: string } }>
 type Operation = {
   operationId?: string
   parameters?: Array<{ name: string, required?: boolean, schema: object }>
   security?: unknown[]
   responses: Record<
     string,
-    { description: string, headers?: object, content?: Record<string, { schema: { $ref?: string } }> }
+    { description: string, headers?: object, content?: Record<string, { schema: { $ref?: string }, examples?: Examples }> }
   >
 }
 type Document = {
@@ -31,7 +32,7 @@ t.test('openapi.json is OpenAPI 3.1 and describes every route', async t => {
   t.match(document.openapi, /^3\.1\./)
   t.same(operations.map(({ name }) => name).sort(), [
     'DELETE /me', 'DELETE /me/sessions/{id}', 'DELETE /users/{id}', 'DELETE /users/{id}/sessions',
-    'GET /.well-known/jwks.json', 'GET /health/live', 'GET /health/ready', 'GET /keys', 'GET /me',
+    'GET /', 'GET /.well-known/jwks.json', 'GET /health/live', 'GET /health/ready', 'GET /keys', 'GET /me',
     'GET /me/security-events', 'GET /me/sessions', 'GET /token', 'GET /users', 'GET /users/{id}',
     'GET /users/{id}/sessions',
     'POST /keys/rotate', 'POST /keys/{kid}/retire', 'POST /login', 'POST /logout', 'POST /reauthenticate',
@@ -56,6 +57,21 @@ t.test('openapi.json fits client generators: operations and schemas are named, a
     }
   }
   t.same(document.components.schemas['Error']?.properties?.['error']?.enum, errorCodes)
+})
+
+t.test('openapi.json gives each error status an example for each of its codes, and for no other', async t => {
+  for (const { name, responses } of operations) {
+    for (const [status, { description, content }] of Object.entries(responses).filter(([status]) => status >= '400')) {
+      const codes = [...description.matchAll(/^`(\w+)`: (.*)$/gm)].map(([, error, description]) => ({ error, description }))
+      t.ok(codes.length > 0, `${name} ${status}`)
+      const examples = content?.['application/json']?.examples ?? {}
+      t.same(Object.values(examples).map(({ value }) => value), codes, `${name} ${status}`)
+      for (const { error } of codes) {
+        const usual = describeError(error as 'forbidden').statusCode
+        t.ok(usual === Number(status) || (error === 'invalid_credentials' && status === '403'), `${name} ${error}`)
+      }
+    }
+  }
 })
 
 t.test('openapi.json makes every parameter and property with a default optional', async t => {

@@ -1,9 +1,11 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { toDatabaseError } from '../../src/db/database-errors.ts'
-import { OutageError, SignoutError, type ErrorCode, type ErrorDetail, type RateLimit } from '../../src/errors.ts'
+import { OutageError, SignoutError, type ErrorCode, type RateLimit } from '../../src/errors.ts'
 import { findUnavailableCause } from '../../src/monitoring/unavailable.ts'
 import { challenge } from '../auth/errors.ts'
+import { describeMistakes } from '../validation/mistakes.ts'
+import { collectPaths } from './known-paths.ts'
 import { protectiveHeaders } from './protective-headers.ts'
 
 const codeByStatus: Record<number, ErrorCode> = {
@@ -13,10 +15,36 @@ const codeByStatus: Record<number, ErrorCode> = {
   415: 'unsupported_media_type'
 }
 
-/** Answers every error in one shape: `{error, description}`, and `details` for a request that does not validate. */
+/** Sentences for errors of Fastify that the request itself explains too little. */
+const descriptions: Record<string, string> = {
+  FST_ERR_BAD_URL: 'The address has a % that is followed by no valid code.',
+  FST_ERR_MAX_PARAM_LENGTH: 'A part of the address is longer than 100 characters.',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'The body has another length than Content-Length says.'
+}
+
+/**
+ * Answers every error in one shape: `{error, description}`, and `details` for a request that does not validate. Is
+ * registered before the routes, whose paths and methods it has to know.
+ */
 async function errors (app: FastifyInstance): Promise<void> {
+  const methodsAt = collectPaths(app)
   app.setErrorHandler<FastifyError>(answerError)
-  app.setNotFoundHandler((request, reply) => answerError(new SignoutError('not_found'), request, reply))
+  app.setNotFoundHandler((request, reply) => answerNotFound(methodsAt(request.url), request, reply))
+}
+
+/**
+ * Answers a request that has no route. A path that has other methods answers 405 with `Allow`, and to OPTIONS 204.
+ *
+ * @param methods those of the routes at its path
+ */
+function answerNotFound (methods: string[], request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  // A route answers like this if it finds nothing, such as that of the files of the documentation.
+  if (methods.length === 0 || methods.includes(request.method)) {
+    return answerError(new SignoutError('not_found'), request, reply)
+  }
+  const allowedMethods = [...methods, 'OPTIONS']
+  if (request.method === 'OPTIONS') return reply.code(204).header('allow', allowedMethods.join(', ')).send()
+  return answerError(new SignoutError('method_not_allowed', { allowedMethods }), request, reply)
 }
 
 /**
@@ -27,6 +55,7 @@ export function answerError (error: unknown, request: FastifyRequest, reply: Fas
   const known = toSignoutError(error)
   if (known.statusCode >= 500) logFailure(known, request)
   setOrRemove(reply, 'retry-after', known.retryAfterSeconds)
+  setOrRemove(reply, 'allow', known.allowedMethods?.join(', '))
   // RFC 9110, section 15.5.2: a 401 has a challenge. RFC 6750, section 3.1: the challenge names the missing scope.
   const isChallenge = known.statusCode === 401 || known.code === 'forbidden'
   setOrRemove(reply, 'www-authenticate', isChallenge ? challenge('signout', known) : undefined)
@@ -75,34 +104,15 @@ function rateLimitFields (
 export function toSignoutError (thrown: unknown): SignoutError {
   const error = toDatabaseError(thrown)
   if (error instanceof SignoutError) return error
-  const { validation, validationContext, statusCode = 500 } = (error ?? {}) as Partial<FastifyError>
+  const { validation, validationContext, statusCode = 500, ...others } = (error ?? {}) as Partial<FastifyError>
   if (validation !== undefined) {
-    const description = `The ${validationContext ?? 'request'} does not match its schema.`
-    return new SignoutError('invalid_request', { description, details: validation.map(toDetail) })
+    return new SignoutError('invalid_request', describeMistakes(validation, validationContext))
   }
+  const description = descriptions[others.code ?? '']
+  if (description !== undefined) return new SignoutError('invalid_request', { description, cause: error })
   const code = codeByStatus[statusCode]
   if (code !== undefined) return new SignoutError(code, { cause: error })
   return new SignoutError(statusCode > 400 && statusCode < 500 ? 'invalid_request' : 'internal_error', { cause: error })
-}
-
-/** Returns a mistake with its path. Ajv names a missing or unknown property beside the path of its object. */
-function toDetail ({
-  instancePath,
-  params,
-  message = 'is invalid'
-}: NonNullable<FastifyError['validation']>[number]): ErrorDetail {
-  if (typeof params['missingProperty'] === 'string') {
-    return { path: pointer(instancePath, params['missingProperty']), message: 'is missing' }
-  }
-  if (typeof params['additionalProperty'] === 'string') {
-    return { path: pointer(instancePath, params['additionalProperty']), message: 'is not known here' }
-  }
-  return { path: instancePath, message }
-}
-
-/** Returns a JSON Pointer (RFC 6901, section 3). A long name from the client is cut. */
-function pointer (parent: string, property: string): string {
-  return `${parent}/${property.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
 export default fp(errors, { name: 'errors', fastify: '5.x' })

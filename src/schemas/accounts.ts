@@ -18,6 +18,7 @@ export const Password = Type.String(passwordInput)
 const NewPassword = Type.String({
   ...passwordInput,
   'x-new-password': true,
+  'x-must': `must have ${passwordMaxLength} characters or fewer`,
   description: `15 to ${passwordMaxLength} characters of any kind, counted after NFC normalisation. ` +
     'The operator may have lowered the minimum to no less than 8.'
 })
@@ -28,6 +29,7 @@ export const Registration = component(
     {
       username: Type.String({
         pattern: usernamePattern,
+        'x-must': 'must have 3 to 254 characters: letters from a to z, digits, and . _ % + @ -',
         description: '3 to 254 letters (a to z), digits and characters of `._%+@-`. Unique without regard to case.',
         examples: ['ada@example.com']
       }),

@@ -48,7 +48,11 @@ export const PageQuery = Type.Object(
     limit: defaulted(
       Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'The most items of a page.' })
     ),
-    cursor: Type.Optional(Type.String({ maxLength: 200, description: 'The `next_cursor` of the page before.' }))
+    cursor: Type.Optional(Type.String({
+      maxLength: 200,
+      'x-must': 'must be the next_cursor of a page',
+      description: 'The `next_cursor` of the page before.'
+    }))
   },
   strict
 )

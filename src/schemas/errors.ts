@@ -19,24 +19,28 @@ type Answered = ErrorCode | { code: ErrorCode, statusCode: number }
  * `internal_error` is always among them.
  */
 export function failures (...answered: Answered[]): Record<`${number}`, unknown> {
-  const responses: Record<`${number}`, { description: string }> = {}
+  const responses: Record<`${number}`, ReturnType<typeof failure>> = {}
   for (const each of [...answered, 'internal_error' as const]) {
     const code = typeof each === 'string' ? each : each.code
     const { description } = describeError(code)
     const statusCode = typeof each === 'string' ? describeError(code).statusCode : each.statusCode
     const sentence = `\`${code}\`: ${description}`
     const response = responses[`${statusCode}`]
-    if (response === undefined) responses[`${statusCode}`] = failure(statusCode, sentence)
-    else response.description += `\n\n${sentence}`
+    const example = { [code]: { value: { error: code, description } } }
+    if (response === undefined) responses[`${statusCode}`] = failure(statusCode, sentence, example)
+    else {
+      response.description += `\n\n${sentence}`
+      Object.assign(response.content['application/json'].examples, example)
+    }
   }
   return responses
 }
 
-function failure (statusCode: number, description: string) {
+function failure (statusCode: number, description: string, examples: Record<string, { value: object }>) {
   return {
     description,
     headers: failureHeaders[statusCode],
-    content: { 'application/json': { schema: ref(ErrorBody) } }
+    content: { 'application/json': { schema: ref(ErrorBody), examples } }
   }
 }
 

@@ -25,7 +25,7 @@ export const Keys = component('Keys', Type.Object({
   keys: Type.Array(ref(Key), { description: 'Oldest first.' })
 }, strict))
 
-export const KeyParams = Type.Object({ kid: Type.String({ minLength: 1, maxLength: 255, description: 'The `kid`.' }) })
+export const KeyParams = Type.Object({ kid: Type.String({ minLength: 1, maxLength: 100, description: 'The `kid`.' }) })
 
 export const KeyRetirement = component('KeyRetirement', Type.Object({
   compromised: Type.Optional(Type.Boolean({

@@ -5,6 +5,7 @@ import { ErrorBody } from './errors.ts'
 import * as keys from './keys.ts'
 import * as operations from './operations.ts'
 import * as sessions from './sessions.ts'
+import * as startPage from './start-page.ts'
 
 /** All shapes of the API, each declared once. */
 export * from './accounts.ts'
@@ -14,10 +15,11 @@ export * from './errors.ts'
 export * from './keys.ts'
 export * from './operations.ts'
 export * from './sessions.ts'
+export * from './start-page.ts'
 
 /** All named components. */
 export const components: Component[] = [
-  ...[accounts, administration, keys, sessions, operations].flatMap(shapes =>
+  ...[accounts, administration, keys, sessions, operations, startPage].flatMap(shapes =>
     (Object.values(shapes) as unknown[]).filter(isComponent)
   ),
   ErrorBody

@@ -21,6 +21,9 @@ const http = {
       'Without it, every requester behind a proxy has the address of the proxy.',
     example: '10.0.0.0/8'
   })),
+  DOCS: oneOf(['on', 'off'], 'on', {
+    description: 'off removes the documentation page /docs. The description for programs stays at /openapi.json.'
+  }),
   LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info', {
     description: 'The least important lines that are logged.'
   }),

@@ -66,7 +66,6 @@ t.test('METRICS_PORT opens a listener that answers /metrics and nothing else', a
     ['GET', '/'],
     ['GET', '/me'],
     ['GET', '/metrics/x'],
-    ['POST', '/metrics'],
     ['GET', '/health/live'],
     ['POST', '/login']
   ] as const) {
@@ -74,6 +73,9 @@ t.test('METRICS_PORT opens a listener that answers /metrics and nothing else', a
     t.equal(answer.status, 404, `${method} ${path}`)
     t.match(await answer.json(), { error: 'not_found' })
   }
+  const wrongMethod = await fetch(`${address}/metrics`, { method: 'POST' })
+  t.equal(wrongMethod.status, 405)
+  t.equal(wrongMethod.headers.get('allow'), 'GET, HEAD, OPTIONS')
   t.match(log(), `Metrics: ${address}/metrics`)
   t.notMatch(log(), 'incoming request', 'a scrape is no news')
   expectError(

@@ -1,32 +1,32 @@
-import type { Page } from 'playwright-core'
-import t from 'tap'
+import type { Browser, Page } from 'playwright-core'
+import t, { type Test } from 'tap'
 import { build, serversEnv } from '../support/app.ts'
-import { openBrowser } from '../support/browser.ts'
+import { openBrowser, screenshotFile } from '../support/browser.ts'
 import type { Pair } from '../support/people.ts'
-import { expectError, get } from '../support/requests.ts'
 
 /** Longer than anything takes on a busy machine. */
 const patienceMs = 60_000
 
-/** Opens all operations at once: each change of the page takes half a second. Returns the bodies that are filled in. */
-async function openAll (page: Page): Promise<Record<string, unknown>> {
-  await page.evaluate(
-    "document.querySelectorAll('.opblock:not(.is-open) .opblock-summary-control').forEach(control => control.click())"
-  )
-  await page.waitForFunction(
-    "[...document.querySelectorAll('.opblock')].every(block => block.querySelector('.execute') !== null)"
-  )
-  const bodies = await page.evaluate(`[...document.querySelectorAll('.opblock')]
-    .map(block => [block.id, block.querySelector('textarea.body-param__text')?.value])`) as Array<[string, string?]>
-  return Object.fromEntries(bodies.flatMap(([id, body]) =>
-    body === undefined ? [] : [[id.replace('operations-', ''), JSON.parse(body)]]
-  ))
+/** Opens and closes each operation that can have a body. Returns the bodies that are filled in. */
+async function readBodies (page: Page): Promise<Record<string, unknown>> {
+  const bodies: Record<string, unknown> = {}
+  for (const block of await page.locator('.opblock:not(.opblock-get)').all()) {
+    await block.locator('.opblock-summary-control').click()
+    await block.locator('.execute').waitFor()
+    const body = block.locator('textarea.body-param__text')
+    const id = String(await block.getAttribute('id')).replace('operations-', '')
+    if (await body.count() > 0) bodies[id] = JSON.parse(await body.inputValue())
+    await block.locator('.opblock-summary-control').click()
+  }
+  return bodies
 }
 
 /** Opens an operation, presses Execute and returns the answer that the page shows. */
 async function execute (page: Page, name: string): Promise<{ status: number, body: string }> {
   const block = page.locator(`#operations-${name}`)
-  await block.locator('.opblock-summary-control').click()
+  if (!/is-open/.test(await block.getAttribute('class') ?? '')) await block.locator('.opblock-summary-control').click()
+  const clear = block.locator('.btn-clear')
+  if (await clear.count() > 0) await clear.click()
   await block.locator('.execute').click()
   const answer = block.locator('.live-responses-table .response')
   await answer.waitFor()
@@ -47,10 +47,10 @@ async function authorize (page: Page, token: string): Promise<void> {
 /** The bodies that the page offers to send. */
 const credentials = { username: 'ada@example.com', password: 'correct horse battery staple' }
 const exampleBodies = {
-  'auth-register': credentials,
-  'auth-login': credentials,
+  'try-register': credentials,
+  'try-login': credentials,
   'auth-refresh': { refresh_token: '<refresh_token of POST /login>' },
-  'auth-logout': {},
+  'try-logout': {},
   'auth-reauthenticate': { password: credentials.password },
   'me-deleteMe': { password: credentials.password },
   'me-changePassword': {
@@ -62,22 +62,88 @@ const exampleBodies = {
   'administration-retireKey': { compromised: false }
 }
 
-t.test('the documentation page works without edits of JSON, including the logout', async t => {
-  const app = await build(t, await serversEnv(t))
-  const address = await app.listen({ port: 0 })
-  const page = await (await openBrowser(t)).newPage()
+/** Opens the page, and returns it with the sentence that it shows about the next step. */
+async function openPage (t: Test, browser: Browser, address: string, colorScheme: 'light' | 'dark') {
+  const page = await (await browser.newContext({ colorScheme, viewport: { width: 1280, height: 900 } })).newPage()
   page.setDefaultTimeout(patienceMs)
+  page.on('console', message => { t.notMatch(message.text(), /Content Security Policy/) })
+  page.on('pageerror', error => { t.fail(error.message) })
   await page.goto(`${address}/docs`)
   await page.locator('.opblock').first().waitFor()
+  const shows = async (text: RegExp) => { await page.locator('#next-step', { hasText: text }).waitFor() }
+  const keep = (name: string) => page.screenshot({ path: screenshotFile(`docs-${colorScheme}-${name}`) })
+  return { page, shows, keep }
+}
 
-  t.equal((await execute(page, 'auth-register')).status, 201)
-  const login = await execute(page, 'auth-login')
+t.test('the documentation page leads a person from registering to the 401 after the logout', async t => {
+  const app = await build(t, await serversEnv(t))
+  const address = await app.listen({ port: 0 })
+  const { page, shows, keep } = await openPage(t, await openBrowser(t), address, 'light')
+  const ids = await page.evaluate("[...document.querySelectorAll('.opblock')].slice(0, 4).map(block => block.id)")
+  t.same(ids, ['register', 'login', 'getMe', 'logout'].map(name => `operations-try-${name}`), 'the steps come first')
+  await shows(/execute POST \/register/)
+  await keep('1-start')
+  t.equal((await execute(page, 'try-register')).status, 201)
+  await shows(/Registered. Next: execute POST \/login/)
+  await keep('2-registered')
+  const login = await execute(page, 'try-login')
   t.equal(login.status, 200)
-  const { access_token: token } = JSON.parse(login.body) as Pair
-  await authorize(page, token)
-  t.equal((await get(app, '/token', token)).statusCode, 200)
-  const { status, body } = await execute(page, 'auth-logout')
-  t.equal(status, 200, body)
-  expectError(t, await get(app, '/token', token), 401, 'token_revoked')
-  t.same(await openAll(page), exampleBodies, 'each example works, or has to be replaced and looks so')
+  await shows(/copy access_token, press Authorize/)
+  await keep('3-signed-in')
+  await authorize(page, (JSON.parse(login.body) as Pair).access_token)
+  t.equal((await execute(page, 'try-getMe')).status, 200)
+  await shows(/execute POST \/logout/)
+  t.equal((await execute(page, 'try-logout')).status, 200)
+  await shows(/execute GET \/me again/)
+  const after = await execute(page, 'try-getMe')
+  t.equal(after.status, 401)
+  t.match(after.body, 'token_revoked')
+  await shows(/The token is refused, on every replica/)
+  await keep('4-logged-out')
+})
+
+t.test('the button of the documentation page authorizes with the token of the login, also in dark mode', async t => {
+  const app = await build(t, await serversEnv(t))
+  const address = await app.listen({ port: 0 })
+  const { page, shows, keep } = await openPage(t, await openBrowser(t), address, 'dark')
+  t.equal((await execute(page, 'try-getMe')).status, 401)
+  await shows(/GET \/me needs a token/)
+  await keep('0-start')
+  t.equal((await execute(page, 'try-register')).status, 201)
+  t.equal((await execute(page, 'try-register')).status, 409)
+  await shows(/This user exists already/)
+  t.equal((await execute(page, 'try-login')).status, 200)
+  await keep('1-signed-in')
+  await page.locator('#next-step button').click()
+  await shows(/execute GET \/me/)
+  t.equal((await execute(page, 'try-getMe')).status, 200)
+  t.equal((await execute(page, 'try-logout')).status, 200)
+  t.equal((await execute(page, 'try-getMe')).status, 401)
+  await shows(/The token is refused/)
+  await keep('2-logged-out')
+  const ground = () => page.evaluate('getComputedStyle(document.body).backgroundColor')
+  t.equal(await ground(), 'rgb(28, 32, 34)')
+  await page.emulateMedia({ colorScheme: 'light' })
+  t.not(await ground(), 'rgb(28, 32, 34)', 'the page follows the system')
+})
+
+t.test('each example body of the documentation page works, or has to be replaced and looks so', async t => {
+  const app = await build(t, await serversEnv(t))
+  const { page } = await openPage(t, await openBrowser(t), await app.listen({ port: 0 }), 'light')
+  t.same(await readBodies(page), exampleBodies)
+})
+
+t.test('the examples of an error response on the documentation page are the errors of its status', async t => {
+  const app = await build(t, await serversEnv(t))
+  const { page } = await openPage(t, await openBrowser(t), await app.listen({ port: 0 }), 'light')
+  await page.locator('#operations-try-getMe .opblock-summary-control').click()
+  for (const [status, codes] of [
+    ['401', ['authorization_required', 'invalid_token', 'token_expired', 'token_revoked']],
+    ['503', ['revocation_unavailable', 'key_unavailable', 'service_unavailable']], ['500', ['internal_error']]
+  ] as const) {
+    const response = page.locator(`#operations-try-getMe .responses-table tr.response[data-code="${status}"]`)
+    t.match(await response.locator('.example code').first().innerText(), `"error": "${codes[0]}"`, status)
+    await page.screenshot({ path: screenshotFile(`docs-error-${status}`) })
+    if (codes.length > 1) t.same(await response.locator('.examples-select option').allInnerTexts(), codes, status)
+  }
 })

@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import { chromium, type Browser } from 'playwright-core'
 import { findChromium } from '../../scripts/services/chromium.ts'
+import { packageRoot } from '../../src/package-root.ts'
 import type { Owner } from './teardown.ts'
 
 /** Arguments to run without a display, as root, and without asking any host for updates. */
@@ -17,4 +19,9 @@ export async function openBrowser (t: Owner): Promise<Browser> {
   const browser = await chromium.launch({ executablePath, args, timeout: 60_000 })
   t.teardown(() => browser.close())
   return browser
+}
+
+/** Returns the file of a screenshot, in a folder that git ignores. Look at them after a change of a page. */
+export function screenshotFile (name: string): string {
+  return join(packageRoot, 'screenshots', `${name}.png`)
 }

@@ -34,6 +34,7 @@ export function refusalOf (env: Record<string, string>): string {
 export const wrongValues: Record<string, string[]> = {
   HOST: ['a host', 'a/b'],
   PORT: ['abc', '-1', '65536', '80.5', '0x50', '1e3', ' '],
+  DOCS: ['no', 'ON'],
   LOG_LEVEL: ['loud', 'INFO'],
   LOG_REQUESTS: ['none', 'ALL'],
   SHUTDOWN_DELAY: ['-1', '601', '5s'],

@@ -54,6 +54,7 @@ const statuses: Record<string, number> = {
   forbidden: 403,
   account_disabled: 403,
   not_found: 404,
+  method_not_allowed: 405,
   username_taken: 409,
   last_admin: 409,
   key_not_ready: 409,
@@ -132,15 +133,19 @@ t.test('a defect is a 500, and its cause is only in the log', async t => {
   t.equal((await get(app, '/teapot')).json().error, 'invalid_request', 'an error of a plugin that is the client\'s')
 })
 
-t.test('unknown routes and wrong methods are 404', async t => {
+t.test('an unknown path is 404', async t => {
   const { app } = await failingApp(t)
   for (const [method, url] of [
-    ['GET', '/nowhere'], ['GET', '/login'], ['DELETE', '/token'], ['PUT', '/logout'], ['GET', '/'], ['OPTIONS', '/me']
+    ['GET', '/nowhere'], ['POST', '/nowhere'], ['OPTIONS', '/nowhere'], ['GET', '/me/'], ['GET', '/ME'],
+    ['DELETE', '/me/sessions/a/b'], ['GET', '/me%2Fsessions'], ['GET', '//me'], ['PUT', '/%E0%A4%A']
   ] as const) {
     const answer = await send(app, `${method} ${url}`)
-    t.equal(answer.statusCode, 404, `${method} ${url}`)
-    t.same(answer.json(), { error: 'not_found', description: 'There is nothing at this address.' }, `${method} ${url}`)
+    if (url.includes('%E0')) t.equal(answer.statusCode, 400, url)
+    else t.equal(answer.statusCode, 404, `${method} ${url}`)
+    t.equal(answer.headers.allow, undefined, `${method} ${url}`)
   }
+  const answer = await get(app, '/nowhere')
+  t.same(answer.json(), { error: 'not_found', description: 'There is nothing at this address.' })
 })
 
 t.test('malformed HTTP and malformed addresses are answered with the same form of error', async t => {
@@ -154,17 +159,21 @@ t.test('malformed HTTP and malformed addresses are answered with the same form o
       .on('error', reject)
       .write(text)
   })
-  const malformed = JSON.stringify({ error: 'invalid_request', description: 'The request is malformed.' })
-  for (const [text, status] of [
+  const answerWith = (description: string) => JSON.stringify({ error: 'invalid_request', description })
+  const malformed = answerWith('The request is malformed.')
+  for (const [text, status, body = malformed] of [
     ['nonsense\r\n\r\n', 400],
     ['NONSENSE / HTTP/1.1\r\nHost: a\r\n\r\n', 400],
     ['GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n', 400],
     ['GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n', 400],
     [`GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${'x'.repeat(20_000)}\r\n\r\n`, 431],
-    ['GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', 400]
+    ['GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', 400,
+      answerWith('The address has a % that is followed by no valid code.')],
+    [`GET /users/${'x'.repeat(101)} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`, 400,
+      answerWith('A part of the address is longer than 100 characters.')]
   ] as const) {
     const answer = await send(text)
     t.equal(answer.split(' ')[1], String(status), text.slice(0, 30))
-    t.ok(answer.endsWith(malformed), answer.slice(0, 60))
+    t.ok(answer.endsWith(body), `${text.slice(0, 30)}: ${answer}`)
   }
 })

@@ -2,9 +2,14 @@ import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { NoBody } from '../../src/schemas/schemas.ts'
+import { toPageDocument } from './page-document.ts'
+import { pageScript } from './page-script.ts'
+import { pageStyle } from './page-style.ts'
 
 export interface OpenApiOptions {
   version: string
+  /** True to serve the documentation page at `/docs`. */
+  hasPage: boolean
 }
 
 /**
@@ -35,7 +40,7 @@ function withOptionalBodies (document: Partial<OpenApiDocument>): Partial<OpenAp
  * Generates the OpenAPI document from the schemas of the routes that are registered later, and serves a page that shows
  * it.
  */
-async function openapi (app: FastifyInstance, { version }: OpenApiOptions): Promise<void> {
+async function openapi (app: FastifyInstance, { version, hasPage }: OpenApiOptions): Promise<void> {
   await app.register(import('@fastify/swagger'), {
     openapi: {
       openapi: '3.1.1',
@@ -73,10 +78,16 @@ async function openapi (app: FastifyInstance, { version }: OpenApiOptions): Prom
         typeof json.$id === 'string' ? json.$id : `schema-${index}`
     }
   })
+  if (!hasPage) return
   await app.register(import('@fastify/swagger-ui'), {
     routePrefix: '/docs',
     staticCSP: contentSecurityPolicy,
-    theme: { title: 'signout' },
+    transformSpecification: toPageDocument,
+    theme: {
+      title: 'signout',
+      css: [{ filename: 'page.css', content: pageStyle }],
+      js: [{ filename: 'page.js', content: pageScript }]
+    },
     uiConfig: { layout: 'BaseLayout', deepLinking: true, tryItOutEnabled: true }
   })
 }

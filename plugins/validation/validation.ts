@@ -1,10 +1,9 @@
-import { isUtf8 } from 'node:buffer'
 import AjvCompiler from '@fastify/ajv-compiler'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { SignoutError } from '../../src/errors.ts'
 import { components } from '../../src/schemas/schemas.ts'
 import { findPasswordFlaw, passwordMaxLength } from '../../src/users/credentials.ts'
+import { readJsonBodies } from './json-bodies.ts'
 import { lazily } from './lazily.ts'
 import { buildSerializer } from './serialization.ts'
 
@@ -31,9 +30,12 @@ export interface ValidationOptions {
  */
 const ajvOptionsWith = (passwordMinLength: number) => ({
   allErrors: true,
+  // An error holds its schema, from which it gets its words.
+  verbose: true,
   coerceTypes: false,
   removeAdditional: false,
   keywords: [
+    { keyword: 'x-must', schemaType: 'string' },
     { keyword: 'x-lower-cased', type: 'string', schemaType: 'boolean', modifying: true, validate: lowerCase },
     { keyword: 'x-new-password', type: 'string', schemaType: 'boolean', validate: newPassword(passwordMinLength) }
   ]
@@ -114,20 +116,7 @@ async function validation (app: FastifyInstance, { passwordMinLength = 1 }: Vali
     compilersFactory: { buildValidator: buildValidatorWith(passwordMinLength), buildSerializer }
   })
   for (const schema of components) app.addSchema(schema)
-
-  // A client that always names a content type may send an empty body, as `curl -d ''` does.
-  const parseJson = app.getDefaultJsonParser('error', 'error')
-  app.removeContentTypeParser(['application/json', 'text/plain'])
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
-    if (body.length === 0) done(null, undefined)
-    // A lenient decoder would make different bodies the same, and different passwords equal.
-    else if (!isUtf8(body)) done(new SignoutError('invalid_request'))
-    else parseJson(request, body.toString(), done)
-  })
-  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
-    if (body === '') done(null, undefined)
-    else done(new SignoutError('unsupported_media_type'))
-  })
+  readJsonBodies(app)
 }
 
 export default fp(validation, { name: 'validation', fastify: '5.x' })
