@@ -27,6 +27,8 @@ export interface Config {
   database: {
     /** The longest wait for an answer of Postgres, in milliseconds. */
     deadlineMs: number
+    /** False if a start leaves the migrations to `signout migrate`. */
+    migratesOnStart: boolean
   }
   tokens: {
     /** `iss` of the access tokens. */
@@ -49,6 +51,10 @@ export interface Config {
   clocks: {
     /** The number of seconds by which clocks may differ. */
     leewaySeconds: number
+  }
+  accounts: {
+    /** False if only operators create accounts. */
+    isRegistrationOpen: boolean
   }
   sessions: {
     /** The lifetime of a session without a refresh, in seconds. */
@@ -110,7 +116,8 @@ export interface ConfigCheck {
 }
 
 /**
- * Reads the settings from environment variables. An empty variable counts as unset.
+ * Reads the settings from environment variables. An empty variable counts as unset. A secret may be in a file, which
+ * the variable with `_FILE` at its end names: `DATABASE_URL_FILE`.
  *
  * Throws a {@link StartupError} of one line that names the variable that is wrong, what it is, and what it must be.
  *
@@ -146,7 +153,9 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
     http: { host: settings.HOST, port: settings.PORT, trustProxy: settings.TRUST_PROXY },
     log: { level: settings.LOG_LEVEL },
     storage,
-    database: { deadlineMs: settings.DATABASE_DEADLINE_MS },
+    database: {
+      deadlineMs: settings.DATABASE_DEADLINE_MS, migratesOnStart: settings.MIGRATE_ON_START === 'yes'
+    },
     tokens: { issuer: settings.ISSUER, audience: settings.AUDIENCE, lifetimeSeconds: settings.ACCESS_TOKEN_TTL },
     keys: {
       algorithm: settings.SIGNING_ALGORITHM,
@@ -155,6 +164,7 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
       previousSecret: settings.KEY_ENCRYPTION_SECRET_PREVIOUS
     },
     clocks: { leewaySeconds: settings.CLOCK_LEEWAY },
+    accounts: { isRegistrationOpen: settings.REGISTRATION === 'open' },
     sessions: {
       idleSeconds: settings.REFRESH_TOKEN_TTL,
       maxAgeSeconds: settings.SESSION_MAX_AGE,

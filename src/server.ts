@@ -9,6 +9,7 @@ import { escapeText } from './input/escape-text.ts'
 import { version } from './package-root.ts'
 import { readEnv } from './input/read-env.ts'
 import { describeTopology } from './redis/topology.ts'
+import { describeUnknownVariable, findUnknownVariables } from './settings/unknown-variables.ts'
 
 type App = ReturnType<typeof buildApp>
 
@@ -28,8 +29,9 @@ const crashes = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV'] 
  */
 async function serve (): Promise<void> {
   try {
-    const config = loadConfig(readEnv())
+    const { config, warnings } = readConfig()
     const server = createServer(config, await logger(config))
+    for (const warning of warnings) server.log.warn(warning)
     closeWithGrace({ delay: graceMs, logger: server.log, skip: [...crashes] }, async ({ err }) => {
       if (err) server.log.fatal({ err }, 'The service stops because of a defect.')
       await server.close()
@@ -39,6 +41,18 @@ async function serve (): Promise<void> {
     if (!(error instanceof StartupError)) throw error
     process.stderr.write(`signout cannot start: ${escapeText(error.message)}\n`)
     process.exit(1)
+  }
+}
+
+/** Reads the settings, and finds misspelled ones. If the start fails here, it prints those: they may be the cause. */
+function readConfig (): { config: Config, warnings: string[] } {
+  const env = readEnv()
+  const warnings = findUnknownVariables(env).map(describeUnknownVariable)
+  try {
+    return { config: loadConfig(env), warnings }
+  } catch (error) {
+    for (const warning of warnings) process.stderr.write(`signout: ${escapeText(warning)}\n`)
+    throw error
   }
 }
 
