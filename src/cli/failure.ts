@@ -34,7 +34,8 @@ export function exitCodeOf (error: unknown): number {
 /** Returns true if Postgres or Redis is unavailable. A wrong setting is no outage, also if it is found only later. */
 export function isOutage (error: unknown): boolean {
   if (error instanceof OutageError) return true
-  return error instanceof SignoutError && error.statusCode === 503 && !(error.cause instanceof StartupError)
+  if (!(error instanceof SignoutError) || error.statusCode !== 503) return false
+  return !(error.cause instanceof StartupError) || isOutage(error.cause)
 }
 
 function explainRefusal ({ message, details, cause }: SignoutError): string {
