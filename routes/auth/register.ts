@@ -17,7 +17,9 @@ const register: FastifyPluginAsyncTypebox = async app => {
         201: answer(UserAccount, 'The new user.', {
           Location: Type.String({ description: 'The address of the account, for requests of the user.' })
         }),
-        ...failures(...bodyFailures, 'registration_closed', 'username_taken', 'too_many_requests', 'service_unavailable')
+        ...failures(
+          ...bodyFailures, 'registration_closed', 'username_taken', 'too_many_requests', 'service_unavailable'
+        )
       }
     }
   }, async (request, reply) => {

@@ -16,7 +16,10 @@ export type AccountsOptions = {
 export interface Accounts {
   /** Throws `registration_closed` if only operators create accounts. */
   requireOpenRegistration (): void
-  /** Creates a user, also while registration is closed. Rejects with `invalid_request` for an unacceptable password, and with `username_taken`. */
+  /**
+   * Creates a user, also while registration is closed. Rejects with `invalid_request` for an unacceptable password, and
+   * with `username_taken`.
+   */
   register (username: string, password: string, requester: Requester, role?: Role): Promise<User>
   /** Returns the user of a verified token. Rejects with `invalid_token` if the user no longer exists. */
   get (id: string): Promise<User>

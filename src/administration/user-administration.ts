@@ -96,21 +96,13 @@ export function createUserAdministration (options: UserAdministrationOptions): U
 
   return {
     async list ({ cursor, limit }, filter) {
-      const [at, after] = readCursor(cursor, cursorForm)?.split(' ') ?? []
-      const found = await users.list({
-        after: at === undefined || after === undefined ? undefined : { createdAt: new Date(Number(at)), id: after },
-        limit: limit + 1
-      }, filter)
+      const [at, id] = readCursor(cursor, cursorForm)?.split(' ') ?? []
+      const after = at === undefined || id === undefined ? undefined : { createdAt: new Date(Number(at)), id }
+      const found = await users.list({ after, limit: limit + 1 }, filter)
       return toPage(found, limit, user => `${user.createdAt.getTime()} ${user.id}`)
     },
     get,
-    async summarize (id) {
-      const user = await get(id)
-      const { live, newestAt } = await database.run(db => summarizeSessions(db, id))
-      const loginAt = await database.run(db => findLastLogin(db, id))
-      const times = [newestAt, loginAt].filter(at => at !== undefined).sort((one, other) => Number(other) - Number(one))
-      return { user, liveSessions: live, lastLoginAt: times[0] }
-    },
+    summarize: async id => await summarize(database, await get(id)),
     async listSessions (id) {
       const listed = await database.run(db => listSessions(db, id, 'live', maxListedSessions))
       if (listed.length === 0) await get(id)
@@ -138,6 +130,13 @@ export function createUserAdministration (options: UserAdministrationOptions): U
       })
     }
   }
+}
+
+async function summarize (database: Database, user: User): Promise<UserSummary> {
+  const { live, newestAt } = await database.run(db => summarizeSessions(db, user.id))
+  const loginAt = await database.run(db => findLastLogin(db, user.id))
+  const times = [newestAt, loginAt].flatMap(at => at === undefined ? [] : [at.getTime()])
+  return { user, liveSessions: live, lastLoginAt: times.length === 0 ? undefined : new Date(Math.max(...times)) }
 }
 
 /** Locks the user and all administrators, and checks that the administrator may act. */

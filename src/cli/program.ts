@@ -50,7 +50,9 @@ export function createProgram ({ onServing }: ProgramOptions): Command {
       await import('../server.ts')
     })
   program.command('migrate')
-    .description('bring the tables of the database up to date. A start of the server does too, unless MIGRATE_ON_START is no')
+    .description(
+      'bring the tables of the database up to date. A start of the server does too, unless MIGRATE_ON_START is no'
+    )
     .option('--dry-run', 'list the migrations that are missing, and apply none')
     .action(async ({ dryRun, json }: { dryRun?: true, json?: true }) => {
       await (await import('./commands/migrate.ts')).migrate(dryRun === true, json === true)

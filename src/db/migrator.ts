@@ -57,7 +57,9 @@ export function listMigrations (): string[] {
  *
  * @param tables the variable that names the database, and its address
  */
-export function refuseOlderTables (pending: readonly string[], { variable, where }: Record<'variable' | 'where', string>): void {
+export function refuseOlderTables (
+  pending: readonly string[], { variable, where }: { variable: string, where: string }
+): void {
   if (pending.length === 0) return
   const missing = pending.length === 1 ? '1 migration is missing' : `${pending.length} migrations are missing`
   throw new StartupError(

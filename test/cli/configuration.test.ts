@@ -191,7 +191,8 @@ t.test('every command but serve prints one line for a wrong setting', async t =>
   const commands = [
     ['migrate'], ['check-config'], ['adopt-blocklist'], ['user', 'create', 'ada'], ['user', 'disable', 'ada'],
     ['user', 'enable', 'ada'], ['user', 'list'], ['user', 'show', 'ada'], ['user', 'promote', 'ada'],
-    ['user', 'demote', 'ada'], ['user', 'set-password', 'ada'], ['user', 'delete', 'ada', '--yes'], ['sessions', 'list', 'ada'], ['keys', 'list'], ['keys', 'rotate'],
+    ['user', 'demote', 'ada'], ['user', 'set-password', 'ada'], ['user', 'delete', 'ada', '--yes'],
+    ['sessions', 'list', 'ada'], ['keys', 'list'], ['keys', 'rotate'],
     ['keys', 'retire', 'x'], ['keys', 'reencrypt'], ['revoke', '--user', 'ada']
   ]
   for (const args of commands) {

@@ -68,7 +68,9 @@ t.test('user show prints the role, the status, the number of live sessions and t
   const [last] = await onPostgres<{ at: Date }>(
     env, "select max(at) as at from security_events where type = 'login' and user_id = $1", [id]
   )
-  const [opened] = await onPostgres<{ at: Date }>(env, 'select max(created_at) as at from sessions where user_id = $1', [id])
+  const [opened] = await onPostgres<{ at: Date }>(
+    env, 'select max(created_at) as at from sessions where user_id = $1', [id]
+  )
   t.equal(at, new Date(Math.max(Number(last?.at), Number(opened?.at))).toISOString())
   const seconds = (instant: string) => instant.replace(/\.\d+Z$/, 'Z')
   t.equal(

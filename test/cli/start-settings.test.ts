@@ -2,7 +2,9 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { listMigrations } from '../../src/db/migrator.ts'
-import { build, embeddedEnv, freshEmbeddedEnv, scratchFolder, secret, serversEnv, withoutTables, type Env } from '../support/app.ts'
+import {
+  build, embeddedEnv, freshEmbeddedEnv, scratchFolder, secret, serversEnv, withoutTables, type Env
+} from '../support/app.ts'
 import { asProcess, fail, signout, succeed } from '../support/cli.ts'
 import { password } from '../support/people.ts'
 import { onPostgres } from '../support/record.ts'
@@ -13,7 +15,8 @@ const unknown = (name: string, likely: string) =>
   `${name} is not a setting, so it has no effect: did you mean ${likely}?`
 
 t.test('commands print a line for each misspelled setting, and never its value', async t => {
-  const env = { ...await serversEnv(t), REDIS_URI: 'redis://:hush@redis.example', ACCES_TOKEN_TTL: 'hush', REDIS_HOST: 'hush' }
+  const wrong = { REDIS_URI: 'redis://:hush@redis.example', ACCES_TOKEN_TTL: 'hush', REDIS_HOST: 'hush' }
+  const env = { ...await serversEnv(t), ...wrong }
   const warnings = [
     `signout: ${unknown('REDIS_URI', 'REDIS_URL')}`, `signout: ${unknown('ACCES_TOKEN_TTL', 'ACCESS_TOKEN_TTL')}`, ''
   ]
@@ -27,7 +30,9 @@ t.test('commands print a line for each misspelled setting, and never its value',
   }
   const { REDIS_URL: _, ...withoutRedis } = env as Env
   const refused = await signout(t, ['migrate'], { env: withoutRedis })
-  t.match(refused.stderr, /^signout: REDIS_URI is .*\nsignout: ACCES_TOKEN_TTL is .*\nsignout: REDIS_URL is not set but/)
+  t.match(
+    refused.stderr, /^signout: REDIS_URI is .*\nsignout: ACCES_TOKEN_TTL is .*\nsignout: REDIS_URL is not set but/
+  )
 })
 
 /** Writes the secrets of settings into files, and names the files instead. */
@@ -46,7 +51,7 @@ t.test('a server starts with its secrets in files, and logs a misspelled setting
   t.equal(env['DATABASE_URL'], undefined)
   const server = await startServer(t, { ...env, ACCES_TOKEN_TTL: 'hush' })
   t.equal((await fetchFrom(server.address, 'GET /health/ready')).status, 200)
-  t.match(server.output(), `"level":40,`)
+  t.match(server.output(), '"level":40,')
   t.equal(server.output().split(unknown('ACCES_TOKEN_TTL', 'ACCESS_TOKEN_TTL')).length, 2, 'one line')
   t.notMatch(server.output(), 'hush')
   t.notMatch(server.output(), secret)
@@ -62,7 +67,10 @@ t.test('a server that cannot start prints a misspelled setting first', async t =
   const { REDIS_URL: url = '', ...env } = await serversEnv(t)
   const server = spawnServer(t, { ...env, REDIS_URI: url })
   t.equal(await server.ended, 1)
-  t.match(server.output(), /^signout: REDIS_URI is not a .*\nsignout cannot start: REDIS_URL is not set but DATABASE_URL is: /)
+  t.match(
+    server.output(),
+    /^signout: REDIS_URI is not a .*\nsignout cannot start: REDIS_URL is not set but DATABASE_URL is: /
+  )
 })
 
 const names = listMigrations()
@@ -97,9 +105,10 @@ t.test('with MIGRATE_ON_START=no a start on older tables says to run signout mig
   )
   t.match(await succeed(t, ['migrate', '--dry-run'], { env }), 'are up to date: nothing had to be done.\n')
   await (await build(t, env)).close()
-  await onPostgres(env, 'delete from drizzle.__drizzle_migrations where created_at = (select max(created_at) from drizzle.__drizzle_migrations)')
+  const applied = 'drizzle.__drizzle_migrations'
+  await onPostgres(env, `delete from ${applied} where created_at = (select max(created_at) from ${applied})`)
   t.equal(await fail(t, 1, ['user', 'list'], { env }), refusal('1 migration is missing'))
-  await onPostgres(env, "insert into drizzle.__drizzle_migrations (hash, created_at) values ('later', 9999999999999)")
+  await onPostgres(env, `insert into ${applied} (hash, created_at) values ('later', 9999999999999)`)
   await build(t, env)
   t.equal(await succeed(t, ['user', 'list'], { env }), 'There are no such users.\n', 'later tables are accepted')
 })
@@ -107,7 +116,9 @@ t.test('with MIGRATE_ON_START=no a start on older tables says to run signout mig
 t.test('embedded: MIGRATE_ON_START=no and migrate --dry-run leave the folder to signout migrate', async t => {
   const env = { ...freshEmbeddedEnv(t), MIGRATE_ON_START: 'no' }
   const folder = String((env as Env)['DATA_DIR'])
-  t.match(await succeed(t, ['migrate', '--dry-run'], { env }), `signout migrate would apply ${names.length} migrations:\n`)
+  t.match(
+    await succeed(t, ['migrate', '--dry-run'], { env }), `signout migrate would apply ${names.length} migrations:\n`
+  )
   t.notOk(existsSync(join(folder, 'postgres')), 'no database was created')
   t.match(await fail(t, 1, ['user', 'list'], { env }), /^DATA_DIR: the tables at .* are older than this version: /)
   t.match(await succeed(t, ['migrate', '--dry-run'], { env }), `would apply ${names.length} migrations`)

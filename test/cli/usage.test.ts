@@ -62,7 +62,10 @@ const wrongLines: Array<[string[], string]> = [
     ['user', 'create', 'a b'],
     "command-argument value 'a b' is invalid for argument 'name'. It must have 3 to 254 letters (a to z), digits or characters of \"._%+@-\". See signout user create --help"
   ],
-  [['user', 'delete', 'ada'], 'delete asks on a terminal whether to go on. There is none: give --yes. See signout user delete --help'],
+  [
+    ['user', 'delete', 'ada'],
+    'delete asks on a terminal whether to go on. There is none: give --yes. See signout user delete --help'
+  ],
   [
     ['user', 'list', '--limit', '0'],
     "option '--limit <number>' argument '0' is invalid. It must be a number from 1 to 1000. See signout user list --help"

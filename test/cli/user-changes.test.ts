@@ -20,7 +20,8 @@ async function start (t: Test) {
 /** Returns the security events of a user that an operator caused, newest last. */
 const actsOf = (env: Env, id: string) => onPostgres(
   env,
-  "select type, actor_id, details from security_events where user_id = $1 and details->>'by' is not null order by position",
+  `select type, actor_id, details from security_events
+    where user_id = $1 and details->>'by' is not null order by position`,
   [id]
 )
 
@@ -111,7 +112,8 @@ t.test('user delete deletes a user with all sessions, and can be repeated by the
   t.same(await refusals(app, pair), ended)
   t.equal(await login(app, username, password), '401 invalid_credentials')
   t.equal(
-    await user(['delete', id, '--yes']), `The user ${id} was deleted already. What had ended before was revoked again.\n`
+    await user(['delete', id, '--yes']),
+    `The user ${id} was deleted already. What had ended before was revoked again.\n`
   )
   t.same(JSON.parse(await user(['delete', id, '--yes', '--json'])), { id, username: null, deleted: true })
   t.same(await actsOf(env, id), [{ type: 'account_deleted', actor_id: null, details: { by: 'operator' } }])
@@ -121,11 +123,11 @@ t.test('changes of an unknown user print one line, and change nothing', async t 
   const { env } = await start(t)
   const id = '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e'
   for (const args of [
-    ['show', 'grace'], ['promote', 'grace'], ['demote', 'grace'], ['set-password', 'grace'], ['delete', 'grace', '--yes']
+    ['show', 'grace'], ['promote', 'grace'], ['demote', 'grace'], ['set-password', 'grace'],
+    ['delete', 'grace', '--yes']
   ]) {
-    t.equal(
-      await fail(t, 1, ['user', ...args], { env, input: otherPassword }), 'There is no user named grace.', args.join(' ')
-    )
+    const line = await fail(t, 1, ['user', ...args], { env, input: otherPassword })
+    t.equal(line, 'There is no user named grace.', args.join(' '))
   }
   t.equal(await fail(t, 1, ['user', 'delete', id, '--yes'], { env }), `There is no user named ${id}.`)
 })

@@ -65,7 +65,9 @@ t.test('a secret that cannot be read from its file is refused with the variable 
     [write(Buffer.from(`é${hidden}`, 'latin1')), /", which is not UTF-8: write the secret into it as text\.$/]
   ]
   // The superuser may read every file.
-  if (process.getuid?.() !== 0) cases.push([unreadable, /", which this user may not read: change its owner or its mode\.$/])
+  if (process.getuid?.() !== 0) {
+    cases.push([unreadable, /", which this user may not read: change its owner or its mode\.$/])
+  }
   for (const [path, expected] of cases) {
     const mistakes: string[] = []
     readSettings({ KEY_ENCRYPTION_SECRET_FILE: path }, mistakes)

@@ -56,9 +56,12 @@ export async function printConfigCheck (asJson: boolean): Promise<void> {
 
 async function examine (config: Config): Promise<Findings> {
   if (config.storage.kind === 'servers') return await reachServers(forCommand(config), config.storage)
-  const folder = resolve(config.storage.dataDir)
-  const line = `Embedded: the database is in ${folder} and was not opened; the blocklist is in the memory of the server.`
-  return { lines: [line], failures: [] }
+  return {
+    lines: [
+      `Embedded: the database is in ${resolve(config.storage.dataDir)} and was not opened; the blocklist is in the memory of the server.`
+    ],
+    failures: []
+  }
 }
 
 interface ShownSetting {
@@ -123,7 +126,9 @@ function toFailures (error: unknown): Failure[] {
 function describePostgres (
   { pendingMigrations: { length: pending } }: PostgresFindings, url: string, migratesOnStart: boolean
 ): string {
-  const who = migratesOnStart ? 'the next start, or signout migrate, applies' : 'no start works before signout migrate applies'
+  const who = migratesOnStart
+    ? 'the next start, or signout migrate, applies'
+    : 'no start works before signout migrate applies'
   const tables = pending === 0
     ? 'its tables are up to date'
     : `its tables are not up to date: ${who} ${pending} migration${pending === 1 ? '' : 's'}`

@@ -6,7 +6,7 @@ import { describeUrl } from '../../input/describe-url.ts'
 import { readConfig } from '../read-config.ts'
 import { print, printJson, printSome } from '../terminal.ts'
 
-/** Brings the tables up to date, and opens nothing else. With `isDryRun` it lists the migrations, and writes nothing. */
+/** Brings the tables up to date, and opens nothing else. In a dry run it lists the migrations, and writes nothing. */
 export async function migrate (isDryRun: boolean, asJson: boolean): Promise<void> {
   const { storage, database: { deadlineMs } } = readConfig()
   const where = storage.kind === 'servers' ? describeUrl(storage.databaseUrl) : resolve(storage.dataDir)

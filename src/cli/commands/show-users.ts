@@ -21,7 +21,8 @@ export async function listUsers ({ limit, after: cursor, ...filter }: ListOption
     if (page.items.length === 0) return print('There are no such users.')
     printTable([
       ['USERNAME', 'ID', 'ROLE', 'STATUS', 'CREATED'],
-      ...page.items.map(({ username, id, role, status, createdAt }) => [username, id, role, status, toSecond(createdAt)])
+      ...page.items.map(({ username, id, role, status, createdAt }) =>
+        [username, id, role, status, toSecond(createdAt)])
     ])
     if (page.nextCursor !== undefined) print(`There are more. For the next page: --after ${page.nextCursor}`)
   })

@@ -9,7 +9,8 @@ import { applyMigrations, listMigrations, listPendingMigrations, refuseOlderTabl
  * Opens the embedded Postgres (PGlite) in a folder, and brings its tables up to date. Its data survives a killed
  * process, but not a power cut: it does not wait for the disk.
  *
- * Rejects with a {@link StartupError} when the folder holds a damaged database, or when it must not migrate older tables.
+ * Rejects with a {@link StartupError} when the folder holds a damaged database, or when it must not migrate older
+ * tables.
  *
  * The caller must hold the lock of the folder: two processes on one folder silently destroy each other's rows.
  *
