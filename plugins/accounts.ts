@@ -41,7 +41,7 @@ declare module 'fastify' {
 }
 
 export interface AccountsOptions {
-  config: Pick<Config, 'clocks' | 'keys' | 'limits' | 'passwords' | 'sessions' | 'tokens'>
+  config: Pick<Config, 'accounts' | 'clocks' | 'keys' | 'limits' | 'passwords' | 'sessions' | 'tokens'>
   /** The cost of a password's hash. Defaults to OWASP's minimum. For tests. */
   hashCost?: HashCost | undefined
 }
@@ -81,6 +81,9 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
     accessTokens,
     requireClock,
     requireRecent,
+    passwords,
+    denylist,
+    passwordMinLength: minLength,
     provePassword: createPasswordProof({ users, checkPassword })
   }
 
@@ -94,7 +97,6 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
     ...spentTokenRules,
     events,
     checkPassword,
-    passwords,
     limits,
     lifetimes: config.sessions,
     maxPerUser: config.sessions.maxPerUser
@@ -103,10 +105,8 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
   app.decorate('accounts', createAccounts({
     ...shared,
     limits,
-    passwords,
-    denylist,
-    openSession: app.sessions.open,
-    passwordMinLength: minLength
+    isRegistrationOpen: config.accounts.isRegistrationOpen,
+    openSession: app.sessions.open
   }))
   decorateAdministration(app, config, shared)
   app.decorate('securityEvents', events)

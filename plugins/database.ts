@@ -26,6 +26,7 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
     const postgres = await openPostgres({
       url: storage.databaseUrl,
       deadlineMs: config.database.deadlineMs,
+      migrates: config.database.migratesOnStart,
       onConnectionLost: error => { app.outages.failed('postgres', error) },
       onUnavailable: error => { app.outages.failed('postgres', error) }
     })
@@ -36,7 +37,7 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
   } else {
     const dataDir = await openDataDir(storage.dataDir)
     app.addHook('onClose', () => dataDir.unlock())
-    const embedded = await openEmbedded(dataDir.path)
+    const embedded = await openEmbedded(dataDir.path, config.database.migratesOnStart)
     app.addHook('onClose', () => embedded.close())
     app.decorate('database', embedded)
     const secret = storage.keyEncryptionSecret ?? await dataDir.readSecret()

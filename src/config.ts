@@ -33,6 +33,8 @@ export interface Config {
   database: {
     /** The longest wait for an answer of Postgres, in milliseconds. */
     deadlineMs: number
+    /** False if a start leaves the migrations to `signout migrate`. */
+    migratesOnStart: boolean
   }
   tokens: {
     /** `iss` of the access tokens. */
@@ -55,6 +57,10 @@ export interface Config {
   clocks: {
     /** The number of seconds by which clocks may differ. */
     leewaySeconds: number
+  }
+  accounts: {
+    /** False if only operators create accounts. */
+    isRegistrationOpen: boolean
   }
   sessions: {
     /** The lifetime of a session without a refresh, in seconds. */
@@ -116,7 +122,8 @@ export interface ConfigCheck {
 }
 
 /**
- * Reads the settings from environment variables. An empty variable counts as unset.
+ * Reads the settings from environment variables. An empty variable counts as unset. A secret may be in a file, which
+ * the variable with `_FILE` at its end names: `DATABASE_URL_FILE`.
  *
  * Throws a {@link StartupError} of one line that names the variable that is wrong, what it is, and what it must be.
  *
@@ -158,7 +165,9 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
     },
     log: { level: settings.LOG_LEVEL, requests: settings.LOG_REQUESTS },
     storage,
-    database: { deadlineMs: settings.DATABASE_DEADLINE_MS },
+    database: {
+      deadlineMs: settings.DATABASE_DEADLINE_MS, migratesOnStart: settings.MIGRATE_ON_START === 'yes'
+    },
     tokens: { issuer: settings.ISSUER, audience: settings.AUDIENCE, lifetimeSeconds: settings.ACCESS_TOKEN_TTL },
     keys: {
       algorithm: settings.SIGNING_ALGORITHM,
@@ -167,6 +176,7 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
       previousSecret: settings.KEY_ENCRYPTION_SECRET_PREVIOUS
     },
     clocks: { leewaySeconds: settings.CLOCK_LEEWAY },
+    accounts: { isRegistrationOpen: settings.REGISTRATION === 'open' },
     sessions: {
       idleSeconds: settings.REFRESH_TOKEN_TTL,
       maxAgeSeconds: settings.SESSION_MAX_AGE,

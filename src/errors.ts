@@ -20,6 +20,7 @@ const errors = {
   },
   invalid_credentials: { statusCode: 401, description: 'The username or the password is wrong.' },
   forbidden: { statusCode: 403, description: 'The token does not permit this request.' },
+  registration_closed: { statusCode: 403, description: 'Registration is closed. Ask the operator for an account.' },
   account_disabled: { statusCode: 403, description: 'The account is disabled.' },
   not_found: { statusCode: 404, description: 'There is nothing at this address.' },
   method_not_allowed: { statusCode: 405, description: 'This address has other methods. Allow lists them.' },

@@ -10,6 +10,7 @@ import { escapeLogLine, escapeText } from './input/escape-text.ts'
 import { version } from './package-root.ts'
 import { readEnv } from './input/read-env.ts'
 import { describeTopology } from './redis/topology.ts'
+import { describeUnknownVariable, findUnknownVariables } from './settings/unknown-variables.ts'
 import { stopOnSignals } from './shutdown/stop-on-signals.ts'
 
 type App = ReturnType<typeof buildApp>
@@ -30,8 +31,9 @@ const crashes = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV'] 
  */
 async function serve (): Promise<void> {
   try {
-    const config = loadConfig(readEnv())
+    const { config, warnings } = readConfig()
     const server = createServer(config, await logger(config))
+    for (const warning of warnings) server.log.warn(warning)
     const { close } = closeWithGrace({
       delay: graceMs, logger: server.log, skip: [...crashes, 'SIGTERM', 'SIGINT']
     }, async ({ err }) => {
@@ -45,6 +47,18 @@ async function serve (): Promise<void> {
     if (!(error instanceof StartupError)) throw error
     print('fatal', `signout cannot start: ${error.message}`)
     process.exit(1)
+  }
+}
+
+/** Reads the settings, and finds misspelled ones. If the start fails here, it prints those: they may be the cause. */
+function readConfig (): { config: Config, warnings: string[] } {
+  const env = readEnv()
+  const warnings = findUnknownVariables(env).map(describeUnknownVariable)
+  try {
+    return { config: loadConfig(env), warnings }
+  } catch (error) {
+    for (const warning of warnings) print('warn', warning)
+    throw error
   }
 }
 

@@ -6,6 +6,7 @@ import {
 
 const register: FastifyPluginAsyncTypebox = async app => {
   app.post('/register', {
+    onRequest: async () => { app.accounts.requireOpenRegistration() },
     schema: {
       operationId: 'register',
       summary: 'Create a user',
@@ -16,7 +17,9 @@ const register: FastifyPluginAsyncTypebox = async app => {
         201: answer(UserAccount, 'The new user.', {
           Location: Type.String({ description: 'The address of the account, for requests of the user.' })
         }),
-        ...failures(...bodyFailures, 'username_taken', 'too_many_requests', 'service_unavailable')
+        ...failures(
+          ...bodyFailures, 'registration_closed', 'username_taken', 'too_many_requests', 'service_unavailable'
+        )
       }
     }
   }, async (request, reply) => {

@@ -6,11 +6,20 @@ import { createReauthentication, type Reauthenticate } from './reauthentication.
 import { createPasswordChange, type ChangePassword, type PasswordChangeOptions } from './password-change.ts'
 import { insertUser, type Role, type User, type UserRepository } from '../users/user-repository.ts'
 
-export type AccountsOptions = { users: UserRepository } & PasswordChangeOptions & AccountDeletionOptions
+export type AccountsOptions = {
+  users: UserRepository
+  /** False if only operators create accounts. */
+  isRegistrationOpen: boolean
+} & PasswordChangeOptions & AccountDeletionOptions
 
 /** The operations of users on their own accounts. */
 export interface Accounts {
-  /** Creates a user. Rejects with `invalid_request` for an unacceptable password, and with `username_taken`. */
+  /** Throws `registration_closed` if only operators create accounts. */
+  requireOpenRegistration (): void
+  /**
+   * Creates a user, also while registration is closed. Rejects with `invalid_request` for an unacceptable password, and
+   * with `username_taken`.
+   */
   register (username: string, password: string, requester: Requester, role?: Role): Promise<User>
   /** Returns the user of a verified token. Rejects with `invalid_token` if the user no longer exists. */
   get (id: string): Promise<User>
@@ -20,9 +29,12 @@ export interface Accounts {
 }
 
 export function createAccounts (options: AccountsOptions): Accounts {
-  const { users, passwords, denylist, perform, passwordMinLength } = options
+  const { users, passwords, denylist, perform, passwordMinLength, isRegistrationOpen } = options
 
   return {
+    requireOpenRegistration () {
+      if (!isRegistrationOpen) throw new SignoutError('registration_closed')
+    },
     async register (username, password, requester, role = 'user') {
       const accepted = acceptNewPassword(password, passwordMinLength)
       await denylist.refuse(accepted, username)

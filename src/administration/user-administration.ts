@@ -2,11 +2,11 @@ import type { Database } from '../db/database.ts'
 import { SignoutError } from '../errors.ts'
 import { endingUuidPattern } from '../input/uuid.ts'
 import { readCursor, toPage, type Page, type PageRequest } from '../input/pages.ts'
-import { isDeletionRecorded } from '../security/event-repository.ts'
+import { findLastLogin, isDeletionRecorded } from '../security/event-repository.ts'
 import type { SessionEnder } from '../sessions/session-ender.ts'
 import type { RequireRecent } from '../sessions/recent-authentication.ts'
-import { listSessions, sessionsOf, type Session } from '../sessions/session-repository.ts'
-import type { Perform, Unit } from '../unit-of-work.ts'
+import { listSessions, sessionsOf, summarizeSessions, type Session } from '../sessions/session-repository.ts'
+import type { Unit } from '../unit-of-work.ts'
 import { deleteAccount } from '../accounts/account-deletion.ts'
 import {
   isActiveAdmin,
@@ -15,16 +15,18 @@ import {
   type Role,
   type Status,
   type User,
-  type UserRepository
+  type UserFilter
 } from '../users/user-repository.ts'
 import { lockForAct, recordAct, requireRight, type Administrator } from './administrator.ts'
+import { createPasswordReset, type PasswordResetOptions, type SetPassword } from './password-reset.ts'
 
-export interface UserAdministrationOptions {
-  database: Database
-  users: UserRepository
-  perform: Perform
-  ender: SessionEnder
-  requireRecent: RequireRecent
+export type UserAdministrationOptions = { database: Database } & PasswordResetOptions
+
+/** A user, the number of live sessions, and the last login or the opening of the newest session, if one is kept. */
+export interface UserSummary {
+  user: User
+  liveSessions: number
+  lastLoginAt: Date | undefined
 }
 
 /**
@@ -37,8 +39,9 @@ export interface UserAdministrationOptions {
  */
 export interface UserAdministration {
   /** Returns a page of users, in the order of their registration. */
-  list (page: PageRequest): Promise<Page<User>>
+  list (page: PageRequest, filter?: UserFilter): Promise<Page<User>>
   get (id: string): Promise<User>
+  summarize (id: string): Promise<UserSummary>
   listSessions (id: string): Promise<Session[]>
   /** Ends all sessions of a user. */
   endSessions (id: string, by: Administrator): Promise<void>
@@ -46,6 +49,7 @@ export interface UserAdministration {
   setRole (id: string, role: Role, by: Administrator): Promise<User>
   /** Sets the status of a user. If the status changes, all sessions of the user end. */
   setStatus (id: string, status: Status, by: Administrator): Promise<User>
+  setPassword: SetPassword
   /** Deletes a user and ends all sessions. For a user who was deleted before, the sessions are revoked again. */
   delete (id: string, by: Administrator): Promise<void>
 }
@@ -91,15 +95,14 @@ export function createUserAdministration (options: UserAdministrationOptions): U
   }
 
   return {
-    async list ({ cursor, limit }) {
-      const [at, after] = readCursor(cursor, cursorForm)?.split(' ') ?? []
-      const found = await users.list({
-        after: at === undefined || after === undefined ? undefined : { createdAt: new Date(Number(at)), id: after },
-        limit: limit + 1
-      })
+    async list ({ cursor, limit }, filter) {
+      const [at, id] = readCursor(cursor, cursorForm)?.split(' ') ?? []
+      const after = at === undefined || id === undefined ? undefined : { createdAt: new Date(Number(at)), id }
+      const found = await users.list({ after, limit: limit + 1 }, filter)
       return toPage(found, limit, user => `${user.createdAt.getTime()} ${user.id}`)
     },
     get,
+    summarize: async id => await summarize(database, await get(id)),
     async listSessions (id) {
       const listed = await database.run(db => listSessions(db, id, 'live', maxListedSessions))
       if (listed.length === 0) await get(id)
@@ -114,6 +117,7 @@ export function createUserAdministration (options: UserAdministrationOptions): U
     },
     setRole: (id, role, by) => change(id, 'role', role, by),
     setStatus: (id, status, by) => change(id, 'status', status, by),
+    setPassword: createPasswordReset(options),
     async delete (id, by) {
       await perform(async unit => {
         const { user, hasOtherAdmin } = await lockWithAdmins(unit, requireRecent, id, by)
@@ -126,6 +130,13 @@ export function createUserAdministration (options: UserAdministrationOptions): U
       })
     }
   }
+}
+
+async function summarize (database: Database, user: User): Promise<UserSummary> {
+  const { live, newestAt } = await database.run(db => summarizeSessions(db, user.id))
+  const loginAt = await database.run(db => findLastLogin(db, user.id))
+  const times = [newestAt, loginAt].flatMap(at => at === undefined ? [] : [at.getTime()])
+  return { user, liveSessions: live, lastLoginAt: times.length === 0 ? undefined : new Date(Math.max(...times)) }
 }
 
 /** Locks the user and all administrators, and checks that the administrator may act. */

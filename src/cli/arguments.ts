@@ -23,6 +23,16 @@ export function parseExpiry (text: string): number {
   return seconds
 }
 
+/** The largest number of users on a page of `signout user list`. */
+const maxLimit = 1_000
+
+/** Returns a number of rows. Throws an `InvalidArgumentError` for any other text. */
+export function parseLimit (text: string): number {
+  const limit = /^\d+$/.test(text) ? Number(text) : NaN
+  if (!(limit >= 1 && limit <= maxLimit)) throw new InvalidArgumentError(`It must be a number from 1 to ${maxLimit}.`)
+  return limit
+}
+
 export type TokenOrId = { token: string } | { jti: string }
 
 /**

@@ -1,4 +1,7 @@
-import { SignoutError, StartupError } from '../errors.ts'
+import { OutageError, SignoutError, StartupError } from '../errors.ts'
+
+/** The exit code when Postgres or Redis is unavailable: the same command may succeed later. */
+export const unavailable = 3
 
 /** The command failed. Each line says what is wrong, and the cure. */
 export class CommandError extends Error {
@@ -20,6 +23,19 @@ export function explainFailure (error: unknown): string[] | undefined {
   if (error instanceof StartupError) return [error.message]
   if (error instanceof SignoutError) return [explainRefusal(error)]
   return undefined
+}
+
+/** Returns the exit code of a failure: 3 if a server is unavailable, and otherwise 1, or that of the error. */
+export function exitCodeOf (error: unknown): number {
+  if (error instanceof CommandError) return error.exitCode
+  return isOutage(error) ? unavailable : 1
+}
+
+/** Returns true if Postgres or Redis is unavailable. A wrong setting is no outage, also if it is found only later. */
+export function isOutage (error: unknown): boolean {
+  if (error instanceof OutageError) return true
+  if (!(error instanceof SignoutError) || error.statusCode !== 503) return false
+  return !(error.cause instanceof StartupError) || isOutage(error.cause)
 }
 
 function explainRefusal ({ message, details, cause }: SignoutError): string {

@@ -1,8 +1,8 @@
 import { buildApp, type AppOptions } from '../app.ts'
-import { loadConfig, type Config } from '../config.ts'
+import type { Config } from '../config.ts'
 import { OutageError, SignoutError } from '../errors.ts'
-import { readEnv } from '../input/read-env.ts'
-import { CommandError } from './failure.ts'
+import { CommandError, unavailable } from './failure.ts'
+import { readConfig } from './read-config.ts'
 
 export type App = ReturnType<typeof buildApp>
 
@@ -25,8 +25,11 @@ type Work<T> = (app: App, config: Config) => Promise<T>
  *
  * In embedded mode this takes the lock on DATA_DIR, so it rejects while a server runs there.
  */
-export async function withApp<T> (work: Work<T>, options: AppOptions = {}): Promise<T> {
-  const config = forCommand(loadConfig(readEnv()))
+export async function withApp<T> (work: Work<T>): Promise<T> {
+  return await withAppOf(forCommand(readConfig()), work)
+}
+
+async function withAppOf<T> (config: Config, work: Work<T>, options: AppOptions = {}): Promise<T> {
   const app = buildApp(config, false, { ...options, hasRoutes: false })
   try {
     await app.ready()
@@ -39,23 +42,22 @@ export async function withApp<T> (work: Work<T>, options: AppOptions = {}): Prom
 /**
  * Opens the app for work that ends sessions or revokes tokens, and closes it afterwards. While Redis is down, the work
  * is recorded in Postgres, and this rejects with a line that says so. The projector of a replica writes it to Redis.
- *
- * @param exitCode of the process in that case
  */
-export async function withAppToEnd<T> (
-  work: Work<T>,
-  { exitCode = 1 }: { exitCode?: number } = {},
-  outage?: OutageError
-): Promise<T> {
+export async function withAppToEnd<T> (work: Work<T>): Promise<T> {
+  const config = forCommand(readConfig())
+  let outage: OutageError | undefined
   try {
-    return await withApp(work, { isBlocklistDown: outage !== undefined })
+    return await withAppOf(config, work).catch(async error => {
+      if (!(error instanceof OutageError) || error.what !== 'blocklist') throw error
+      outage = error
+      return await withAppOf(config, work, { isBlocklistDown: true })
+    })
   } catch (error) {
-    if (error instanceof OutageError && error.what === 'blocklist') return await withAppToEnd(work, { exitCode }, error)
     if (!(error instanceof SignoutError) || error.code !== 'revocation_unavailable') throw error
     const why = outage?.message ?? `Redis has not confirmed it (${(error.cause as Error).message}).`
     throw new CommandError(
       `The revocation is recorded, and takes effect automatically when Redis returns. You can safely repeat the command. ${why}`,
-      { exitCode }
+      { exitCode: unavailable }
     )
   }
 }

@@ -1,9 +1,9 @@
-import { Command } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import { escapeText } from '../input/escape-text.ts'
 import { version } from '../package-root.ts'
-import { parseUsername } from './arguments.ts'
 import { addRevoke } from './revoke-options.ts'
 import { label } from './terminal.ts'
+import { addUserCommands } from './user-options.ts'
 
 export interface ProgramOptions {
   /** Called when the process becomes a server, before it listens. */
@@ -13,9 +13,9 @@ export interface ProgramOptions {
 const exitCodes = `
 Exit codes:
   0  done
-  1  the command failed: a setting is wrong, nothing was found, or a server is unavailable
+  1  the command failed: a setting is wrong, or nothing was found
   2  the command line is wrong
-  3  keys retire --compromised: it is recorded, and takes effect when Redis returns`
+  3  Postgres or Redis is unavailable. A revocation may be recorded: the line on stderr says so`
 
 const settings = `
 Settings are read from the environment and from .env in this folder, as the server reads them.
@@ -33,8 +33,12 @@ const helpWidth = 100
 export function createProgram ({ onServing }: ProgramOptions): Command {
   const program = new Command('signout')
     .description('Operates signout: an auth API in which logging out is real.')
-    .version(version, '--version', 'print the version')
-    .helpOption('--help', 'print this')
+    .version(version, '-v, --version', 'print the version')
+    .addOption(new Option('-V', 'print the version').hideHelp())
+    .on('option:V', () => {
+      process.stdout.write(`${version}\n`)
+      throw new CommanderError(0, 'commander.version', version)
+    })
     .helpCommand('help [command]', 'print the help of a command')
     .exitOverride()
     .addHelpText('afterAll', exitCodes)
@@ -46,19 +50,28 @@ export function createProgram ({ onServing }: ProgramOptions): Command {
       await import('../server.ts')
     })
   program.command('migrate')
-    .description('bring the tables of the database up to date, which every start of the server does too')
-    .action(async () => { await (await import('./commands/migrate.ts')).migrate() })
+    .description(
+      'bring the tables of the database up to date. A start of the server does too, unless MIGRATE_ON_START is no'
+    )
+    .option('--dry-run', 'list the migrations that are missing, and apply none')
+    .action(async ({ dryRun, json }: { dryRun?: true, json?: true }) => {
+      await (await import('./commands/migrate.ts')).migrate(dryRun === true, json === true)
+    })
   program.command('check-config')
     .description(
       'check all settings, print what is in effect without secrets, and ask whether Postgres and Redis can be reached; writes nothing'
     )
-    .action(async () => { await (await import('./commands/check-config.ts')).printConfigCheck() })
+    .action(async ({ json }: { json?: true }) => {
+      await (await import('./commands/check-config.ts')).printConfigCheck(json === true)
+    })
   program.command('adopt-blocklist')
     .description(
       'take over the blocklist that another database keeps under BLOCKLIST_PREFIX, and make it from this one; stop the service of the other first'
     )
-    .action(async () => { await (await import('./commands/adopt-blocklist.ts')).adoptBlocklist() })
-  addUserCommands(program.command('user').description('create, disable and enable users'))
+    .action(async ({ json }: { json?: true }) => {
+      await (await import('./commands/adopt-blocklist.ts')).adoptBlocklist(json === true)
+    })
+  addUserCommands(program.command('user').description('list, show, create, change and delete users'))
   addSessionCommands(program.command('sessions').description('show sessions'))
   addKeyCommands(program.command('keys').description('show, rotate, retire and encrypt signing keys'))
   addRevoke(program)
@@ -68,31 +81,10 @@ export function createProgram ({ onServing }: ProgramOptions): Command {
   return program
 }
 
-function addUserCommands (user: Command): void {
-  user.command('create')
-    .description(
-      'create a user. The password is asked for on a terminal, without showing it; otherwise it is the first line of the standard input'
-    )
-    .argument('<name>', 'the username', parseUsername)
-    .option('--admin', 'the user may administer others')
-    .action(async (name: string, { admin }: { admin?: true }) => {
-      await (await import('./commands/users.ts')).createUser(name, admin === true ? 'admin' : 'user')
-    })
-  user.command('disable')
-    .description('disable a user, and end all sessions')
-    .argument('<user>', 'a username or an id')
-    .action(async (user: string) => { await (await import('./commands/users.ts')).setUserStatus(user, 'disabled') })
-  user.command('enable')
-    .description('let a user who was disabled sign in again')
-    .argument('<user>', 'a username or an id')
-    .action(async (user: string) => { await (await import('./commands/users.ts')).setUserStatus(user, 'active') })
-}
-
 function addSessionCommands (sessions: Command): void {
   sessions.command('list')
     .description('list the live sessions of a user, newest first')
     .argument('<user>', 'a username or an id')
-    .option('--json', 'as JSON')
     .action(async (user: string, { json }: { json?: true }) => {
       await (await import('./commands/sessions.ts')).printSessions(user, json === true)
     })
@@ -101,13 +93,11 @@ function addSessionCommands (sessions: Command): void {
 function addKeyCommands (keys: Command): void {
   keys.command('list')
     .description('list the signing keys, oldest first')
-    .option('--json', 'as JSON')
     .action(async ({ json }: { json?: true }) => {
       await (await import('./commands/keys.ts')).listKeys(json === true)
     })
   keys.command('rotate')
     .description('let the next key sign, which is published already; no request fails')
-    .option('--json', 'as JSON')
     .action(async ({ json }: { json?: true }) => {
       await (await import('./commands/keys.ts')).rotateKey(json === true)
     })
@@ -115,7 +105,6 @@ function addKeyCommands (keys: Command): void {
     .description('retire a key: one that signs is replaced as by rotate')
     .argument('<kid>', 'the name of the key')
     .option('--compromised', 'the key may have leaked: refuse all its tokens at once, for ever')
-    .option('--json', 'as JSON')
     .action(async (kid: string, { compromised, json }: { compromised?: true, json?: true }) => {
       await (await import('./commands/keys.ts')).retireKey(kid, compromised === true, json === true)
     })
@@ -123,16 +112,16 @@ function addKeyCommands (keys: Command): void {
     .description(
       'end a change of KEY_ENCRYPTION_SECRET, once every replica has the new one: encrypt the keys under it alone'
     )
-    .option('--json', 'as JSON')
     .action(async ({ json }: { json?: true }) => {
       await (await import('./commands/keys.ts')).reencryptKeys(json === true)
     })
 }
 
-/** Applies the settings that all commands share. */
+/** Applies the settings that all commands share. A server prints no result, so `serve` has no `--json`. */
 function finish (command: Command): void {
   const path = pathOf(command)
-  command.helpOption('--help', 'print this').configureOutput({
+  if (command.commands.length === 0 && command.name() !== 'serve') command.option('--json', 'print the result as JSON')
+  command.helpOption('-h, --help', 'print this').configureOutput({
     getOutHelpWidth: () => Math.min(process.stdout.columns ?? helpWidth, helpWidth),
     getErrHelpWidth: () => Math.min(process.stderr.columns ?? helpWidth, helpWidth),
     outputError: (text, write) => { write(`${label()} ${escapeText(toLine(text))} See ${path} --help\n`) }

@@ -11,6 +11,7 @@ interface RevokeOptions {
   reason?: string
   dryRun?: true
   yes?: true
+  json?: true
 }
 
 /** Adds the command `revoke` to the program. */
@@ -33,12 +34,12 @@ export function addRevoke (program: Command): void {
     .option('--yes', 'with --everyone: do not ask')
     .action(async (options: RevokeOptions, command: Command) => {
       const target = readTarget(options, command)
-      const { dryRun = false, yes = false } = options
+      const { dryRun = false, yes = false, json = false } = options
       if (target.everyone && !dryRun && !yes && !process.stdin.isTTY) {
         command.error('error: --everyone asks on a terminal whether to go on. There is none: give --yes.')
       }
       const { revoke } = await import('./commands/revoke.ts')
-      await revoke(target, { isDryRun: dryRun, isConfirmed: yes })
+      await revoke(target, { isDryRun: dryRun, isConfirmed: yes, asJson: json })
     })
 }
 

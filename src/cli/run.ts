@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander'
-import { CommandError, explainFailure } from './failure.ts'
+import { exitCodeOf, explainFailure } from './failure.ts'
 import { createProgram } from './program.ts'
 import { warn } from './terminal.ts'
 
@@ -20,6 +20,6 @@ export async function run (argv: string[]): Promise<number | undefined> {
     const explained = explainFailure(error)
     if (isServing || explained === undefined) throw error
     for (const line of explained) warn(line)
-    return error instanceof CommandError ? error.exitCode : 1
+    return exitCodeOf(error)
   }
 }

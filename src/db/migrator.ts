@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { readMigrationFiles, type MigrationMeta } from 'drizzle-orm/migrator'
+import { StartupError } from '../errors.ts'
 import type { Drizzle, RunTransaction } from './database.ts'
 import { migrationsFolder } from './migrations-folder.ts'
 
@@ -10,7 +13,7 @@ const migrationLock = 7_366_719
 const retryMs = 100
 
 /**
- * Applies the migrations that are missing, all of them or none, and returns how many were missing.
+ * Applies the migrations that are missing, all of them or none, and returns the names of those that were missing.
  *
  * Replicas may call this at the same time: one of them migrates, the others wait. The lock belongs to a transaction. A
  * lock of a session would stay with a connection that a pooler gives to another client. Drizzle's own migrator takes no
@@ -23,7 +26,7 @@ const retryMs = 100
  *
  * @param deadlineMs how long to wait for another replica, in milliseconds
  */
-export async function applyMigrations (transaction: RunTransaction, deadlineMs: number): Promise<number> {
+export async function applyMigrations (transaction: RunTransaction, deadlineMs: number): Promise<string[]> {
   const giveUpAt = performance.now() + deadlineMs
   for (;;) {
     const applied = await transaction(tryToApply)
@@ -38,14 +41,35 @@ export async function applyMigrations (transaction: RunTransaction, deadlineMs: 
   }
 }
 
-/** Returns how many migrations `applyMigrations` would apply. Changes nothing. */
-export async function countPendingMigrations (db: Drizzle): Promise<number> {
-  return (await findPending(db)).length
+/** Returns the names of the migrations that `applyMigrations` would apply, in their order. Changes nothing. */
+export async function listPendingMigrations (db: Drizzle): Promise<string[]> {
+  return toNames(await findPending(db))
 }
 
-/** Applies the missing migrations, and returns their number; undefined while another replica migrates. */
-async function tryToApply (db: Drizzle): Promise<number | undefined> {
-  if (await countPendingMigrations(db) === 0) return 0
+/** Returns the names of all migrations, which an empty database lacks. */
+export function listMigrations (): string[] {
+  return toNames(readMigrationFiles({ migrationsFolder }))
+}
+
+/**
+ * Throws a {@link StartupError} if migrations are missing. The tables of a later release are accepted, because one
+ * release works with the tables of the next.
+ *
+ * @param tables the variable that names the database, and its address
+ */
+export function refuseOlderTables (
+  pending: readonly string[], { variable, where }: { variable: string, where: string }
+): void {
+  if (pending.length === 0) return
+  const missing = pending.length === 1 ? '1 migration is missing' : `${pending.length} migrations are missing`
+  throw new StartupError(
+    `${variable}: the tables at ${where} are older than this version: ${missing}, and MIGRATE_ON_START is no. Run signout migrate first.`
+  )
+}
+
+/** Applies the missing migrations, and returns their names; undefined while another replica migrates. */
+async function tryToApply (db: Drizzle): Promise<string[] | undefined> {
+  if ((await findPending(db)).length === 0) return []
   if (!await takeLock(db)) return undefined
   // Asked again: another replica may have finished between the first question and the lock.
   const pending = await findPending(db)
@@ -55,7 +79,16 @@ async function tryToApply (db: Drizzle): Promise<number | undefined> {
       (id serial primary key, hash text not null, created_at bigint)`
   )
   for (const migration of pending) await apply(db, migration)
-  return pending.length
+  return toNames(pending)
+}
+
+/** Returns the names of migrations, by the journal of the folder: `0000_users_and_signing_keys`. */
+function toNames (migrations: readonly MigrationMeta[]): string[] {
+  const { entries } = JSON.parse(readFileSync(join(migrationsFolder, 'meta', '_journal.json'), 'utf8')) as {
+    entries: Array<{ when: number, tag: string }>
+  }
+  const names = new Map(entries.map(({ when, tag }) => [when, tag]))
+  return migrations.map(({ folderMillis }) => names.get(folderMillis) ?? String(folderMillis))
 }
 
 async function takeLock (db: Drizzle): Promise<boolean> {

@@ -53,6 +53,15 @@ export async function isDeletionRecorded (db: Drizzle, userId: string): Promise<
   return found.length > 0
 }
 
+/** Returns the time of the last login of a user that is recorded. Events are kept for their retention only. */
+export async function findLastLogin (db: Drizzle, userId: string): Promise<Date | undefined> {
+  const [last] = await db.select({ at: securityEvents.at }).from(securityEvents)
+    .where(and(eq(securityEvents.userId, canonicalId(userId)), eq(securityEvents.type, 'login')))
+    .orderBy(desc(securityEvents.position))
+    .limit(1)
+  return last?.at
+}
+
 /** Security events outside the transactions that record them. */
 export interface EventRepository {
   /**

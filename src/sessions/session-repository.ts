@@ -181,6 +181,18 @@ export async function listSessions (
     .limit(rowLimit(limit))
 }
 
+/** Returns the number of live sessions of a user, and when the newest session that is kept was opened. */
+export async function summarizeSessions (
+  db: Drizzle,
+  userId: string
+): Promise<{ live: number, newestAt: Date | undefined }> {
+  const [found] = await db.select({
+    live: sql<number>`(count(*) filter (where ${isLive}))::int`,
+    newestAt: sql<Date | null>`max(${sessions.createdAt})`.mapWith(sessions.createdAt)
+  }).from(sessions).where(sessionsOf(userId))
+  return { live: found?.live ?? 0, newestAt: found?.newestAt ?? undefined }
+}
+
 /** Deletes the IP addresses and the user agents of a user's sessions. */
 export async function forgetPlaces (db: Drizzle, userId: string): Promise<void> {
   await db.update(sessions).set({ ip: null, userAgent: null }).where(sessionsOf(userId))

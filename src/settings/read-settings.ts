@@ -1,13 +1,18 @@
 import { Type, type TSchema } from 'typebox'
 import { Value } from 'typebox/value'
+import { fileVariableOf, readSecret } from './secret-files.ts'
 import { Settings } from './settings.ts'
 
-/** Words that complete the sentence "it must be …". */
-interface Must {
+/** The schema of a setting, with words that complete the sentence "it must be …". */
+export type SettingSchema = TSchema & {
   must: string
-  /** Never repeat the value in a message. */
+  description: string
+  /** True for a secret. No message repeats its value, and a file can hold it: NAME_FILE. */
   secret?: true
 }
+
+/** Every setting: the name of its variable, and its schema. */
+export const settings = Object.entries(Settings.properties as unknown as Record<string, SettingSchema>)
 
 /**
  * Returns the settings of environment variables, and adds a line to `mistakes` for each that is wrong.
@@ -16,14 +21,18 @@ interface Must {
  */
 export function readSettings (env: Record<string, string | undefined>, mistakes: string[]): Settings {
   const values: Record<string, unknown> = {}
-  for (const [name, schema] of Object.entries(Settings.properties as unknown as Record<string, TSchema & Must>)) {
-    const text = env[name]
-    if (text === undefined || text === '') {
+  for (const [name, schema] of settings) {
+    const before = mistakes.length
+    const text = schema.secret === true ? readSecret(name, env, mistakes) : env[name] || undefined
+    if (text === undefined) {
       if ('default' in schema) values[name] = schema.default
       continue
     }
     const value = parse(schema, text)
-    if (!Value.Check(schema, value)) mistakes.push(`${name} is ${shown(schema, text)}; it must be ${schema.must}.`)
+    if (mistakes.length === before && !Value.Check(schema, value)) {
+      const origin = env[name] ? name : `${name} (from ${fileVariableOf(name)})`
+      mistakes.push(`${origin} is ${shown(schema, text)}; it must be ${schema.must}.`)
+    }
     values[name] = value
   }
   return values as Settings
@@ -36,6 +45,6 @@ function parse (schema: TSchema, text: string): unknown {
   return text
 }
 
-function shown (schema: Must, text: string): string {
+function shown (schema: SettingSchema, text: string): string {
   return schema.secret ? `${Buffer.byteLength(text)} bytes that do not fit` : JSON.stringify(text)
 }

@@ -38,6 +38,10 @@ const postgres = {
     description: 'Postgres. Set it together with Redis, or set neither for the embedded mode.',
     example: 'postgres://user:password@localhost:5432/signout'
   })),
+  MIGRATE_ON_START: oneOf(['yes', 'no'], 'yes', {
+    description: 'Whether a start brings the tables up to date. With no, `signout migrate` does, ' +
+      'and a start on older tables ends with a line that says so.'
+  }),
   DATABASE_DEADLINE_MS: integer(100, 60_000, 2000, ' (milliseconds)', {
     description: 'How long Postgres may take to connect, to run a statement, or to get a lock. ' +
       'Beyond it a request gets 503.'
@@ -148,6 +152,10 @@ const tokens = {
 }
 
 const sessions = {
+  REGISTRATION: oneOf(['open', 'closed'], 'open', {
+    description: 'Who may create accounts. With closed, POST /register answers 403, ' +
+      'and `signout user create` creates them.'
+  }),
   REFRESH_TOKEN_TTL: integer(1, 31_536_000, 1_209_600, ' (seconds)', {
     description: 'How long a session lives without a refresh.'
   }),

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { asc, eq, or, sql } from 'drizzle-orm'
+import { and, asc, eq, or, sql } from 'drizzle-orm'
 import { foldCase, foldedCase } from '../db/case-folding.ts'
 import type { Database, Drizzle } from '../db/database.ts'
 import { rowLimit } from '../db/row-limit.ts'
-import { users, type Role } from '../db/tables.ts'
+import { users, type Role, type Status } from '../db/tables.ts'
 import { canonicalId } from '../input/uuid.ts'
 
 /** A user, with the hash of the password. */
@@ -13,12 +13,20 @@ export type { Role, Status } from '../db/tables.ts'
 /** The user after whom a page of the list of users begins. */
 export type UserCursor = Pick<User, 'createdAt' | 'id'>
 
+/** Selects users. Without a property, any value of it counts. */
+export interface UserFilter {
+  /** A part of the username. The case of its letters does not matter. */
+  search?: string | undefined
+  role?: Role | undefined
+  status?: Status | undefined
+}
+
 export interface UserRepository {
   /** Returns the user of that name. The case of its letters does not matter, see `foldCase`. */
   findByUsername (username: string): Promise<User | undefined>
   findById (id: string): Promise<User | undefined>
   /** Returns users in the order of their registration, after one of them. */
-  list (page: { after?: UserCursor | undefined, limit: number }): Promise<User[]>
+  list (page: { after?: UserCursor | undefined, limit: number }, filter?: UserFilter): Promise<User[]>
 }
 
 export function createUserRepository (database: Database): UserRepository {
@@ -32,13 +40,16 @@ export function createUserRepository (database: Database): UserRepository {
       const [found] = await database.run(db => db.select().from(users).where(eq(users.id, canonicalId(id))))
       return found
     },
-    async list ({ after, limit }) {
+    async list ({ after, limit }, { search, role, status } = {}) {
       return await database.run(db => db.select().from(users)
-        .where(
+        .where(and(
           after &&
               sql`(${users.createdAt}, ${users.id})
-                > (${after.createdAt.toISOString()}::timestamptz, ${canonicalId(after.id)}::uuid)`
-        )
+                > (${after.createdAt.toISOString()}::timestamptz, ${canonicalId(after.id)}::uuid)`,
+          search === undefined ? undefined : sql`strpos(${foldedCase(users.username)}, ${foldCase(search)}) > 0`,
+          role && eq(users.role, role),
+          status && eq(users.status, status)
+        ))
         .orderBy(asc(users.createdAt), asc(users.id))
         .limit(rowLimit(limit)))
     }

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import type { Database } from '../db/database.ts'
+import type { Database, Drizzle } from '../db/database.ts'
 import { wrongPasswords } from '../db/tables.ts'
 import type { RateLimit } from '../errors.ts'
 import { createAccountHash, tooMany } from '../limits/limits.ts'
@@ -41,6 +41,11 @@ export interface WrongPasswordsOptions {
 
 /** Wrong passwords without a limit. */
 export const unlimitedWrongPasswords: WrongPasswords = { admit: async () => {}, conclude: async () => {} }
+
+/** Forgets the wrong passwords of a user, because the password is another one now. */
+export async function forgetWrongPasswords (db: Drizzle, userId: string): Promise<void> {
+  await db.delete(wrongPasswords).where(sql`${wrongPasswords.account} = ${userId}`)
+}
 
 export function createWrongPasswords ({ database, limit, secret }: WrongPasswordsOptions): WrongPasswords {
   const hashAccount = createAccountHash(secret)

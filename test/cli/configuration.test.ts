@@ -143,7 +143,7 @@ t.test('check-config says for each server if it is reachable, and ends although 
   await Promise.all(([[signout, unreachable], [asProcess.signout, stalling]] as const).map(async ([run, servers]) => {
     const options = { env: { ...env, ...servers } }
     const { value: end, elapsedMs } = await timed(() => run(t, ['check-config'], options))
-    t.equal(end?.code, 1)
+    t.equal(end?.code, 3)
     t.match(
       end?.stderr,
       /^signout: DATABASE_URL: cannot connect to .*\. Start Postgres there, or correct the variable\.\nsignout: REDIS_URL: cannot connect to .*\. Start Redis there, or correct the variable\.\n$/
@@ -179,7 +179,7 @@ t.test('a command that cannot reach a server prints one line, and does not hang'
   ] as const
   await Promise.all(cases.map(async ([run, args, name, url]) => {
     const { value: line, elapsedMs } = await timed(() =>
-      run(t, 1, [...args], { env: { ...env, [name]: url }, input: password })
+      run(t, 3, [...args], { env: { ...env, [name]: url }, input: password })
     )
     t.match(line, new RegExp(`^${name}: cannot connect to .* or correct the variable\\.$`))
     t.notMatch(line, 'hush')
@@ -190,7 +190,9 @@ t.test('a command that cannot reach a server prints one line, and does not hang'
 t.test('every command but serve prints one line for a wrong setting', async t => {
   const commands = [
     ['migrate'], ['check-config'], ['adopt-blocklist'], ['user', 'create', 'ada'], ['user', 'disable', 'ada'],
-    ['user', 'enable', 'ada'], ['sessions', 'list', 'ada'], ['keys', 'list'], ['keys', 'rotate'],
+    ['user', 'enable', 'ada'], ['user', 'list'], ['user', 'show', 'ada'], ['user', 'promote', 'ada'],
+    ['user', 'demote', 'ada'], ['user', 'set-password', 'ada'], ['user', 'delete', 'ada', '--yes'],
+    ['sessions', 'list', 'ada'], ['keys', 'list'], ['keys', 'rotate'],
     ['keys', 'retire', 'x'], ['keys', 'reencrypt'], ['revoke', '--user', 'ada']
   ]
   for (const args of commands) {

@@ -32,7 +32,7 @@ async function expectRecorded (
   const { access_token: token } = await signIn(service, username)
   const claims = decodeJwt(token) as { sid: string, jti: string, sub: string }
   const args = toArgs(claims)
-  const line = await run.fail(t, 1, args, { env: { ...env, REDIS_URL: awayUrl } })
+  const line = await run.fail(t, 3, args, { env: { ...env, REDIS_URL: awayUrl } })
   t.ok(line.startsWith(`${onRecord} REDIS_URL: cannot connect to redis://127.0.0.1:`), line)
   t.match(line, /\. Start Redis there, or correct the variable\.$/)
   t.notMatch(line, 'hush')
@@ -76,7 +76,7 @@ async function startWithOwnRedis (t: Test) {
 t.test('a revocation by command while Redis is down is recorded, and applied when Redis returns', async t => {
   const { redis, env, service, token, sid } = await startWithOwnRedis(t)
   await redis.kill()
-  const line = await asProcess.fail(t, 1, ['revoke', '--session', sid], { env })
+  const line = await asProcess.fail(t, 3, ['revoke', '--session', sid], { env })
   t.ok(line.startsWith(`${onRecord} REDIS_URL: cannot connect to ${redis.url} (`), line)
   t.equal(await recorded(env, sid), 1)
   await redis.start()
@@ -86,7 +86,7 @@ t.test('a revocation by command while Redis is down is recorded, and applied whe
 t.test('a revocation by command that Redis does not confirm is recorded, and applied once Redis writes', async t => {
   const { redis, env, service, token, sid } = await startWithOwnRedis(t)
   await redis.admin.call('CLIENT', 'PAUSE', '600000', 'WRITE')
-  const line = await fail(t, 1, ['revoke', '--session', sid], { env })
+  const line = await fail(t, 3, ['revoke', '--session', sid], { env })
   t.ok(
     line.startsWith(
       `${onRecord} REDIS_URL: the Redis at ${describeUrl(redis.url)} cannot be checked (`

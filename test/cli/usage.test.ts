@@ -11,7 +11,13 @@ const commands = [
   ['check-config'],
   ['adopt-blocklist'],
   ['user'],
+  ['user', 'list'],
+  ['user', 'show'],
   ['user', 'create'],
+  ['user', 'promote'],
+  ['user', 'demote'],
+  ['user', 'set-password'],
+  ['user', 'delete'],
   ['user', 'disable'],
   ['user', 'enable'],
   ['sessions'],
@@ -23,19 +29,28 @@ const commands = [
   ['keys', 'reencrypt'],
   ['revoke']
 ]
+/** Commands with subcommands, and the server: they print no result. */
+const withoutJson = ['', 'serve', 'user', 'sessions', 'keys']
 const id = '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e'
 
 t.test('each command has a help text that names the exit codes, in lines of at most 100 columns', async t => {
   await Promise.all(commands.map(async command => {
     const help = await succeed(t, [...command, '--help'])
+    t.equal(await succeed(t, [...command, '-h']), help)
+    t.equal(/^ {2}--json {2,}print the result as JSON$/m.test(help), !withoutJson.includes(command.join(' ')), help)
     t.match(help, `Usage: ${['signout', ...command].join(' ')} [options]`)
-    t.match(help, /Exit codes:\n {2}0 {2}done\n {2}1 .*\n {2}2 /)
+    t.match(help, /Exit codes:\n {2}0 {2}done\n {2}1 .*\n {2}2 .*\n {2}3 {2}Postgres or Redis is unavailable\./)
     t.notOk(help.split('\n').some(line => line.length > 100), command.join(' '))
   }))
 })
 
-t.test('--version prints the version of the package', async t => {
+t.test('--version, -v and -V print the version of the package, also after the name of a command', async t => {
   t.equal(await asProcess.succeed(t, ['--version']), `${version}\n`)
+  for (const command of commands) {
+    for (const option of ['--version', '-v', '-V']) {
+      t.equal(await succeed(t, [...command, option]), `${version}\n`, [...command, option].join(' '))
+    }
+  }
 })
 
 /** Wrong command lines, each with the line that is printed. */
@@ -46,6 +61,18 @@ const wrongLines: Array<[string[], string]> = [
   [
     ['user', 'create', 'a b'],
     "command-argument value 'a b' is invalid for argument 'name'. It must have 3 to 254 letters (a to z), digits or characters of \"._%+@-\". See signout user create --help"
+  ],
+  [
+    ['user', 'delete', 'ada'],
+    'delete asks on a terminal whether to go on. There is none: give --yes. See signout user delete --help'
+  ],
+  [
+    ['user', 'list', '--limit', '0'],
+    "option '--limit <number>' argument '0' is invalid. It must be a number from 1 to 1000. See signout user list --help"
+  ],
+  [
+    ['user', 'list', '--role', 'root'],
+    "option '--role <role>' argument 'root' is invalid. Allowed choices are user, admin. See signout user list --help"
   ],
   [['serve', '--port', '1'], "unknown option '--port'. See signout serve --help"],
   [
@@ -107,6 +134,7 @@ t.test('a missing command prints the help as an error', async t => {
 t.test('a password on the command line is refused, and not repeated in the error', async t => {
   for (const args of [['--password', 'hunter2'], ['--password=hunter2'], ['hunter2'], ['--admin', 'hunter2']]) {
     t.notMatch(await fail(t, 2, ['user', 'create', 'ada', ...args]), 'hunter2')
+    t.notMatch(await fail(t, 2, ['user', 'set-password', 'ada', ...args]), 'hunter2')
   }
   for (const option of ['--token', '--session', '--session=']) {
     t.notMatch(

@@ -33,7 +33,7 @@ export interface Commands {
   /** Runs a command that must succeed, and returns its output. */
   succeed (t: Test, args: string[], options?: CommandOptions): Promise<string>
   /** Runs a command that must fail with that code, and returns its one line of error, without `signout: `. */
-  fail (t: Test, code: 1 | 2, args: string[], options?: CommandOptions): Promise<string>
+  fail (t: Test, code: 1 | 2 | 3, args: string[], options?: CommandOptions): Promise<string>
 }
 
 function commandsBy (signout: Run): Commands {

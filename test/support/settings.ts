@@ -78,6 +78,8 @@ export const wrongValues: Record<string, string[]> = {
     'true', '1', 'proxy.example', '10.0.0.0/33', '::/129', '10.0.0.0/8/8', '10.0.0.1,', '0.0.0.0/0', '::/0'
   ],
   DATABASE_DEADLINE_MS: ['99', '60001'],
+  MIGRATE_ON_START: ['false', 'NO'],
+  REGISTRATION: ['close', 'invite'],
   REFRESH_TOKEN_TTL: ['0', '31536001', '14d'],
   SESSION_MAX_AGE: ['0', '31536001'],
   REFRESH_GRACE: ['-1', '301'],

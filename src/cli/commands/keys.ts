@@ -2,7 +2,7 @@ import type { StoredKey } from '../../administration/key-administration.ts'
 import { toKeys } from '../../schemas/schemas.ts'
 import { orNotFound } from '../failure.ts'
 import { withApp, withAppToEnd } from '../open-app.ts'
-import { print, printTable } from '../terminal.ts'
+import { print, printJson, printTable, toSecond } from '../terminal.ts'
 
 export async function listKeys (asJson: boolean): Promise<void> {
   await withApp(async app => { printKeys(await app.keyAdministration.list(), asJson) })
@@ -12,12 +12,12 @@ export async function rotateKey (asJson: boolean): Promise<void> {
   await withApp(async app => { printKeys(await app.keyAdministration.rotate({}), asJson) })
 }
 
-/** Retires a key. While Redis is down, the end of a compromised key is recorded, and the exit code is 3. */
+/** Retires a key. While Redis is down, the end of a compromised key is recorded. */
 export async function retireKey (kid: string, isCompromised: boolean, asJson: boolean): Promise<void> {
   await withAppToEnd(async app => {
     const retired = app.keyAdministration.retire(kid, isCompromised, {})
     printKeys(await orNotFound(retired, `There is no key ${kid}: signout keys list shows them.`), asJson)
-  }, { exitCode: 3 })
+  })
 }
 
 /** Ends a change of the secret that encrypts the keys. */
@@ -31,12 +31,8 @@ export async function reencryptKeys (asJson: boolean): Promise<void> {
 
 function printKeys (keys: readonly StoredKey[], asJson: boolean): void {
   const shown = toKeys(keys).keys
-  if (asJson) return print(JSON.stringify(shown, null, 2))
+  if (asJson) return printJson(shown)
   const rows = shown.map(({ kid, algorithm, state, created_at: created, signs_since: signs, verifies_until: until }) =>
     [kid, algorithm, state, ...[created, signs, until].map(toSecond)])
   printTable([['KID', 'ALGORITHM', 'STATE', 'CREATED', 'SIGNS SINCE', 'VERIFIES UNTIL'], ...rows])
-}
-
-function toSecond (instant: string | undefined): string {
-  return instant?.replace(/\.\d+Z$/, 'Z') ?? '-'
 }

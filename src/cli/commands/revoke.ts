@@ -5,7 +5,8 @@ import { findUser, unknownUser } from './find-user.ts'
 import { confirm } from '../confirm.ts'
 import { CommandError, orNotFound } from '../failure.ts'
 import { withApp, withAppToEnd, type App } from '../open-app.ts'
-import { print } from '../terminal.ts'
+import { toRevocationResult } from '../../schemas/schemas.ts'
+import { print, printJson, printSome } from '../terminal.ts'
 
 /** The target of `signout revoke`. Exactly one of the first four properties is set. */
 export interface Target {
@@ -22,18 +23,21 @@ export interface RevokeSettings {
   isDryRun: boolean
   /** True if nothing has to be asked. */
   isConfirmed: boolean
+  asJson: boolean
 }
 
 /** Revokes a target, or prints what would be revoked. */
-export async function revoke (target: Target, { isDryRun, isConfirmed }: RevokeSettings): Promise<void> {
+export async function revoke (target: Target, { isDryRun, isConfirmed, asJson }: RevokeSettings): Promise<void> {
   const open = isDryRun ? withApp : withAppToEnd
   if (target.everyone && !isDryRun && !isConfirmed) await confirm('End all sessions of all users?')
   await open(async app => {
     const { request, nothing, unknown } = await toRequest(app, target)
     const { preview, revoke } = app.revocationRequests
     const outcome = await orNotFound(isDryRun ? preview(request) : revoke(request, {}), unknown)
+    if (asJson) return printJson(toRevocationResult(outcome, isDryRun))
     const lines = describeOutcome(outcome, isDryRun)
-    for (const line of lines) print(line)
+    const { length: ended } = outcome.sessions
+    printSome(lines, isDryRun ? `Would end ${ended} sessions.` : `Ended ${ended} sessions.`)
     if (lines.length === 0) print(isDryRun ? `${nothing}.` : `${nothing}. What had ended before was revoked again.`)
   })
 }

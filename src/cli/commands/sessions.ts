@@ -3,15 +3,15 @@ import type { Session } from '../../sessions/session-repository.ts'
 import { requireUser, unknownUser } from './find-user.ts'
 import { orNotFound } from '../failure.ts'
 import { withApp } from '../open-app.ts'
-import { print, printTable } from '../terminal.ts'
+import { print, printJson, printShortTable, toSecond } from '../terminal.ts'
 
 export async function printSessions (text: string, asJson: boolean): Promise<void> {
   await withApp(async app => {
     const { id, username } = await requireUser(app, text)
     const sessions = await orNotFound(app.userAdministration.listSessions(id), unknownUser(text))
-    if (asJson) print(JSON.stringify(toJson(sessions), null, 2))
+    if (asJson) printJson(toJson(sessions))
     else if (sessions.length === 0) print(`${username} (${id}) has no live sessions.`)
-    else printTable(toRows(sessions))
+    else printShortTable(toRows(sessions))
   })
 }
 
@@ -30,8 +30,4 @@ function toRows (sessions: Session[]): string[][] {
     userAgent ?? '-'
   ])
   return [['ID', 'CREATED', 'LAST USED', 'EXPIRES', 'IP', 'USER AGENT'], ...rows]
-}
-
-function toSecond (at: Date): string {
-  return at.toISOString().replace(/\.\d+Z$/, 'Z')
 }

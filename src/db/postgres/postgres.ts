@@ -6,7 +6,7 @@ import { describeUrl } from '../../input/describe-url.ts'
 import { readClock } from '../clock.ts'
 import { createDatabase, readReadOnly, type Database, type Drizzle, type RunTransaction } from '../database.ts'
 import { explain, explainPostgresError } from './connect-error.ts'
-import { applyMigrations, countPendingMigrations } from '../migrator.ts'
+import { applyMigrations, listPendingMigrations, refuseOlderTables } from '../migrator.ts'
 import { createPool, deadlineSettings, openPool } from './pool.ts'
 import { createPostgresTransaction } from './transaction.ts'
 
@@ -15,6 +15,8 @@ export interface PostgresOptions {
   url: string
   /** Bounds connecting, a statement, and waiting for a lock, each, in milliseconds. */
   deadlineMs: number
+  /** False to refuse tables that are not up to date, instead of migrating them. Defaults to true. */
+  migrates?: boolean
   /** Called when an idle connection is lost. The pool opens another one when it needs it. */
   onConnectionLost?: (error: Error) => void
   /** Called with each error that says that Postgres cannot answer now. */
@@ -27,7 +29,7 @@ const migrationDeadlineMs = 60_000
 
 /**
  * Connects to Postgres and brings its tables up to date. Rejects with an `OutageError` when Postgres cannot be
- * reached now, and with a `StartupError` when waiting does not help.
+ * reached now, and with a `StartupError` when waiting does not help, or when it must not migrate older tables.
  *
  * Postgres enforces the deadline on statements, locks and idle transactions. The driver enforces it too, for a server
  * that is stalled or unreachable, and then closes the connection.
@@ -38,7 +40,8 @@ const migrationDeadlineMs = 60_000
  */
 export async function openPostgres (options: PostgresOptions): Promise<Database> {
   const { url, deadlineMs } = options
-  await migratePostgres(options)
+  if (options.migrates ?? true) await migratePostgres(options)
+  else refuseOlderTables(await findMissing(options), { variable: 'DATABASE_URL', where: describeUrl(url) })
   const { pool, perTransaction } = await openPool({
     url,
     name: 'signout',
@@ -59,8 +62,8 @@ export async function openPostgres (options: PostgresOptions): Promise<Database>
   })
 }
 
-/** Brings the tables up to date. Returns how many migrations were applied. Rejects as {@link openPostgres} does. */
-export async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Promise<number> {
+/** Brings the tables up to date. Returns the names of the migrations. Rejects as {@link openPostgres} does. */
+export async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Promise<string[]> {
   return await withConnection({ url, deadlineMs, statementDeadlineMs: migrationDeadlineMs }, async transaction => {
     try {
       return await applyMigrations(transaction, migrationDeadlineMs)
@@ -75,7 +78,8 @@ export async function migratePostgres ({ url, deadlineMs }: PostgresOptions): Pr
 
 /** The state of a Postgres. */
 export interface PostgresFindings {
-  pendingMigrations: number
+  /** The names of the migrations that are missing. */
+  pendingMigrations: string[]
   /** Every id that its record of revocations has had; empty while there is no record. */
   recordIds: string[]
   clock: ClockReading
@@ -84,10 +88,19 @@ export interface PostgresFindings {
 }
 
 /** Reads the state of a Postgres, and writes nothing. Rejects as {@link openPostgres} does. */
-export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Promise<PostgresFindings> {
+export async function inspectPostgres (options: PostgresOptions): Promise<PostgresFindings> {
+  return await readFrom(options, inspect)
+}
+
+/** Returns the names of the migrations that are missing. Writes nothing. Rejects as {@link openPostgres} does. */
+export async function findMissing (options: PostgresOptions): Promise<string[]> {
+  return await readFrom(options, listPendingMigrations)
+}
+
+async function readFrom<T> ({ url, deadlineMs }: PostgresOptions, read: (db: Drizzle) => Promise<T>): Promise<T> {
   return await withConnection({ url, deadlineMs, statementDeadlineMs: deadlineMs }, async transaction => {
     try {
-      return await transaction(inspect)
+      return await transaction(read)
     } catch (cause) {
       throw explain(cause, reason => `DATABASE_URL: ${describeUrl(url)} cannot be read (${reason}).`)
     }
@@ -95,7 +108,7 @@ export async function inspectPostgres ({ url, deadlineMs }: PostgresOptions): Pr
 }
 
 async function inspect (db: Drizzle): Promise<PostgresFindings> {
-  const pendingMigrations = await countPendingMigrations(db)
+  const pendingMigrations = await listPendingMigrations(db)
   // Before the migrations, the table may have the name that it had in the release before.
   const { rows: [record] } = (await db.execute(
     sql`select coalesce(to_regclass('records'), to_regclass('revocation_logs'))::text as name`

@@ -52,6 +52,7 @@ const statuses: Record<string, number> = {
   insufficient_user_authentication: 401,
   invalid_credentials: 401,
   forbidden: 403,
+  registration_closed: 403,
   account_disabled: 403,
   not_found: 404,
   method_not_allowed: 405,
