@@ -30,6 +30,7 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
     })
     app.addHook('onClose', () => postgres.close())
     app.decorate('database', postgres)
+    app.metrics.ask({ pool: () => postgres.pool })
     app.decorate('keyEncryption', createKeyEncryption(storage.keyEncryptionSecret, config.keys.previousSecret))
     app.readiness.add('database', () => postgres.checkWritable())
   } else {
@@ -47,4 +48,4 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
   }
 }
 
-export default fp(database, { name: 'database', fastify: '5.x', dependencies: ['readiness'] })
+export default fp(database, { name: 'database', fastify: '5.x', dependencies: ['metrics', 'readiness'] })

@@ -33,6 +33,8 @@ export interface OpenedBlocklist {
   readStatus (): Promise<BlocklistStatus>
   /** True if Redis lacks the newest revocations, so that look-ups ask Postgres about those. */
   readonly isBehind: boolean
+  /** True if the projector of this replica is the one that copies the record to the blocklist. */
+  readonly isProjector: boolean
   /** Stops the projector, and closes all connections. */
   close (): Promise<void>
 }
@@ -67,6 +69,7 @@ export async function openBlocklist (options: OpenBlocklistOptions): Promise<Ope
     },
     readStatus: () => readBlocklistStatus(blocklist, deadlineMs, status),
     get isBehind () { return status?.trust === 'behind' },
+    get isProjector () { return projector?.hasLease === true },
     close
   }
 }

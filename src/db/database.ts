@@ -9,10 +9,24 @@ export type Drizzle = PgDatabase<PgQueryResultHKT>
 /** Runs work in a transaction of its own: commits when it resolves, rolls back when it rejects. */
 export type RunTransaction = <T>(work: (db: Drizzle) => Promise<T>) => Promise<T>
 
+/** The connections of a pool to Postgres. */
+export interface PoolLoad {
+  /** Connections that no query uses. */
+  idle: number
+  /** Connections that are being opened, or are in use. */
+  busy: number
+  /** The largest number of connections. */
+  max: number
+  /** The number of queries that wait for a connection. */
+  waiting: number
+}
+
 /** Access to the database of the service. */
 export interface Database {
   /** A description for people. It never holds a password. */
   readonly description: string
+  /** The connections at this moment. Undefined for an embedded database. */
+  readonly pool: PoolLoad | undefined
   /**
    * Runs a query, or several, each within the deadline of the database. Behind a pooler they share a transaction, so
    * after a query that failed no other one succeeds.
@@ -61,15 +75,17 @@ export interface DatabaseParts {
   /** Calls the work with a Drizzle instance, inside a transaction or not. */
   run: <T>(work: (db: Drizzle) => PromiseLike<T>) => PromiseLike<T>
   description: string
+  readPool?: () => PoolLoad
   transaction: RunTransaction
   close: () => Promise<void>
 }
 
 /** Creates the access to a database from the functions of its driver. */
-export function createDatabase ({ run, description, transaction, close }: DatabaseParts): Database {
+export function createDatabase ({ run, description, readPool, transaction, close }: DatabaseParts): Database {
   let closing: Promise<void> | undefined
   return {
     description,
+    get pool () { return readPool?.() },
     async run (query) {
       try {
         return await run(query)
