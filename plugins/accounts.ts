@@ -10,6 +10,7 @@ import {
 import { canonicalIp } from '../src/input/requester.ts'
 import type { Config } from '../src/config.ts'
 import { createEventRepository, type EventRepository } from '../src/security/event-repository.ts'
+import { withResults } from '../src/monitoring/logins.ts'
 import type { SecurityEvent } from '../src/security/security-events.ts'
 import { createLogout, type Logout } from '../src/logout/logout.ts'
 import { createSessions, type Sessions } from '../src/sessions/sessions.ts'
@@ -58,6 +59,7 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
   const events = createEventRepository(database, announce)
   const { denylistFile, hashCost: cost, minLength } = config.passwords
   const passwords = await createPasswordHasher({ cost: hashCost ?? cost })
+  metrics.ask({ passwords: () => passwords.load })
   const checkPassword = createPasswordCheck({
     passwords,
     limits,
@@ -92,7 +94,7 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
     graceSeconds: config.sessions.graceSeconds,
     repeatMaxSeconds: config.sessions.repeatMaxSeconds
   }
-  app.decorate('sessions', createSessions({
+  const sessions = createSessions({
     ...shared,
     ...spentTokenRules,
     events,
@@ -100,7 +102,8 @@ async function accounts (app: FastifyInstance, { config, hashCost }: AccountsOpt
     limits,
     lifetimes: config.sessions,
     maxPerUser: config.sessions.maxPerUser
-  }))
+  })
+  app.decorate('sessions', { ...sessions, login: withResults(sessions.login, metrics.loggedIn) })
   app.decorate('logout', createLogout({ ...shared, ...spentTokenRules }))
   app.decorate('accounts', createAccounts({
     ...shared,

@@ -53,6 +53,7 @@ async function blocklist (app: FastifyInstance, { config, isDown = false }: Bloc
 function report (app: FastifyInstance, opened: OpenedBlocklist, deadlineMs: number): void {
   app.metrics.askBlocklist(opened.readStatus)
   app.metrics.askClocks(() => app.clocks.differences)
+  app.metrics.ask({ isProjector: () => opened.isProjector })
   app.readiness.add(
     'blocklist',
     () => withDeadline(app.blocklist.ping(), deadlineMs),

@@ -32,6 +32,7 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
     })
     app.addHook('onClose', () => postgres.close())
     app.decorate('database', postgres)
+    app.metrics.ask({ pool: () => postgres.pool })
     app.decorate('keyEncryption', createKeyEncryption(storage.keyEncryptionSecret, config.keys.previousSecret))
     app.readiness.add('database', () => postgres.checkWritable())
   } else {
@@ -49,4 +50,5 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
   }
 }
 
-export default fp(database, { name: 'database', fastify: '5.x', dependencies: ['readiness', 'outages'] })
+const dependencies = ['metrics', 'readiness', 'outages']
+export default fp(database, { name: 'database', fastify: '5.x', dependencies })

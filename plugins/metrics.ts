@@ -4,7 +4,6 @@ import fp from 'fastify-plugin'
 import type { Config } from '../src/config.ts'
 import { SignoutError, explainListenError } from '../src/errors.ts'
 import { createMetrics, type Metrics } from '../src/monitoring/metrics.ts'
-import { findUnavailableCause } from '../src/monitoring/unavailable.ts'
 import { bearerToken, type CredentialRequest } from './auth/authorization.ts'
 import errors, { toSignoutError } from './http/errors.ts'
 import listenerPlugin, { listenerOptions, type ArrivalBounds } from './http/listener.ts'
@@ -47,11 +46,11 @@ async function metrics (app: FastifyInstance, { config, arrival }: MetricsOption
     }
   })
   app.addHook('onError', (_request, _reply, error, done) => {
-    const cause = findUnavailableCause(toSignoutError(error))
-    if (cause !== undefined) metrics.answeredUnavailable(cause)
+    metrics.answeredError(toSignoutError(error))
     done()
   })
   if (port === undefined && token === undefined) return
+  measureAnswers(app, metrics)
   app.addHook('onReady', async () => { metrics.start() })
   app.addHook('onClose', async () => { metrics.stop() })
 }
@@ -69,11 +68,20 @@ function createListener (
   })
   listener.register(errors)
   listener.register(listenerPlugin)
+  measureAnswers(listener as unknown as FastifyInstance, metrics)
   // After the plugin of errors, which has to know the routes.
   listener.after(() => {
     listener.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.scrape()))
   })
   return listener as unknown as FastifyInstance
+}
+
+/** Measures every request that a route, or the handler for unknown addresses, answers. */
+function measureAnswers (app: FastifyInstance, { answered }: Metrics): void {
+  app.addHook('onResponse', ({ routeOptions, method }, { statusCode, elapsedTime }, done) => {
+    answered({ route: routeOptions.url, method, status: statusCode, seconds: elapsedTime / 1000 })
+    done()
+  })
 }
 
 /**

@@ -64,7 +64,7 @@ const isTestCall = (node: ts.Node): node is ts.CallExpression =>
 
 t.test('the top level of the repository has only the agreed folders', async t => {
   const folders = new Set(tracked.filter(path => path.includes('/')).map(path => path.split('/')[0]))
-  t.same([...folders].sort(), ['.ci', 'docs', 'plugins', 'routes', 'scripts', 'src', 'test'])
+  t.same([...folders].sort(), ['.ci', 'docs', 'ops', 'plugins', 'routes', 'scripts', 'src', 'test'])
 })
 
 t.test('src imports no HTTP library, no plugin and no route', async t => {
@@ -193,7 +193,7 @@ t.test('every dependency has its reason in docs/dependencies.md', async t => {
 
 t.test('every file of the repository that a document names exists', async t => {
   for (const document of tracked.filter(path => path.endsWith('.md') && path !== 'CHANGELOG.md')) {
-    const named = [...read(document).matchAll(/`((?:src|plugins|routes|scripts|test)\/[\w./-]+\.\w+)`/g)]
+    const named = [...read(document).matchAll(/`((?:ops|src|plugins|routes|scripts|test)\/[\w./-]+\.\w+)`/g)]
     for (const [, path = ''] of named) t.ok(tracked.includes(path), `${document}: ${path}`)
   }
 })

@@ -8,6 +8,7 @@ const packages = {
     name: 'Postgres', apt: 'postgresql', brew: 'postgresql@17', orElse: ', or set DATABASE_URL to a running one'
   },
   pgbouncer: { name: 'PgBouncer', apt: 'pgbouncer', brew: 'pgbouncer', orElse: '' },
+  prometheus: { name: 'Prometheus', apt: 'prometheus', brew: 'prometheus', orElse: '' },
   curl: { name: 'curl', apt: 'curl', brew: 'curl', orElse: '' },
   chromium: { name: 'Chromium', apt: 'chromium', brew: 'chromium', orElse: ', or set CHROMIUM to the path of one' },
   faketime: {

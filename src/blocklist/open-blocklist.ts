@@ -35,6 +35,8 @@ export interface OpenedBlocklist {
   readonly isBehind: boolean
   /** Stops the projector. Another replica takes over at once. */
   stopProjector (): Promise<void>
+  /** True if the projector of this replica is the one that copies the record to the blocklist. */
+  readonly isProjector: boolean
   /** Stops the projector, and closes all connections. */
   close (): Promise<void>
 }
@@ -70,6 +72,7 @@ export async function openBlocklist (options: OpenBlocklistOptions): Promise<Ope
     readStatus: () => readBlocklistStatus(blocklist, deadlineMs, status),
     async stopProjector () { await projector?.stop() },
     get isBehind () { return status?.trust === 'behind' },
+    get isProjector () { return projector?.hasLease === true },
     close
   }
 }

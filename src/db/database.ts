@@ -9,10 +9,24 @@ export type Drizzle = PgDatabase<PgQueryResultHKT>
 /** Runs work in a transaction of its own: commits when it resolves, rolls back when it rejects. */
 export type RunTransaction = <T>(work: (db: Drizzle) => Promise<T>) => Promise<T>
 
+/** The connections of a pool to Postgres. */
+export interface PoolLoad {
+  /** Connections that no query uses. */
+  idle: number
+  /** Connections that are being opened, or are in use. */
+  busy: number
+  /** The largest number of connections. */
+  max: number
+  /** The number of queries that wait for a connection. */
+  waiting: number
+}
+
 /** Access to the database of the service. */
 export interface Database {
   /** A description for people. It never holds a password. */
   readonly description: string
+  /** The connections at this moment. Undefined for an embedded database. */
+  readonly pool: PoolLoad | undefined
   /**
    * Runs a query, or several, each within the deadline of the database. Behind a pooler they share a transaction, so
    * after a query that failed no other one succeeds.
@@ -61,6 +75,7 @@ export interface DatabaseParts {
   /** Calls the work with a Drizzle instance, inside a transaction or not. */
   run: <T>(work: (db: Drizzle) => PromiseLike<T>) => PromiseLike<T>
   description: string
+  readPool?: () => PoolLoad
   transaction: RunTransaction
   close: () => Promise<void>
   /** Called with each error that says that the database cannot answer now. */
@@ -68,7 +83,8 @@ export interface DatabaseParts {
 }
 
 /** Creates the access to a database from the functions of its driver. */
-export function createDatabase ({ run, description, transaction, close, onUnavailable }: DatabaseParts): Database {
+export function createDatabase (parts: DatabaseParts): Database {
+  const { run, description, readPool, transaction, close, onUnavailable } = parts
   let closing: Promise<void> | undefined
 
   function explain (error: unknown): unknown {
@@ -79,6 +95,7 @@ export function createDatabase ({ run, description, transaction, close, onUnavai
 
   return {
     description,
+    get pool () { return readPool?.() },
     async run (query) {
       try {
         return await run(query)

@@ -13,7 +13,8 @@ export const windowLimitNames = [
 export type WindowLimitName = typeof windowLimitNames[number]
 
 /** All limits. Wrong passwords in a row are counted in Postgres. */
-export type LimitName = WindowLimitName | 'password-in-a-row'
+export const limitNames = [...windowLimitNames, 'password-in-a-row'] as const
+export type LimitName = typeof limitNames[number]
 
 /**
  * An admitted attempt at a password. Call one of its methods, once, before the requester gets an answer. Each resolves

@@ -2,6 +2,8 @@ import { endReasons } from '../db/tables.ts'
 import type { CheckResult } from '../revocation/revocation-check.ts'
 import type { RecordedRevocation } from '../record/append.ts'
 import type { RevocationScope } from '../entries/revocation.ts'
+import { limitNames, type LimitName } from '../limits/limits.ts'
+import { loginResults, type LoginResult } from './logins.ts'
 import { unavailableCauses, type UnavailableCause } from './unavailable.ts'
 
 type Reason = RecordedRevocation['reason']
@@ -15,6 +17,9 @@ export interface Counts {
   breaker: { isOpen: boolean, openings: number }
   catchUps: Record<CatchUpKind, { count: number, entries: number, seconds: number }>
   unavailable: Record<UnavailableCause, number>
+  internalErrors: { count: number }
+  logins: Record<LoginResult, number>
+  limited: Record<LimitName, number>
   readonly revocations: ReadonlyArray<{ scope: RevocationScope, reason: Reason, count: number }>
   countRevocation (scope: RevocationScope, reason: Reason): void
 }
@@ -22,6 +27,11 @@ export interface Counts {
 const sessionReasons: Reason[] = endReasons.filter(reason => reason !== 'everyone_out')
 /** The reasons for revoking a token apart from its session. */
 const tokenReasons: Reason[] = ['logout', 'token_revoked', 'superseded']
+
+/** Returns an object with 0 for each name. */
+function zeroOf<Name extends string> (names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map(name => [name, 0])) as Record<Name, number>
+}
 
 /** Creates the counts. All of them are there from the start, with 0, so that a rate sees the first increase. */
 export function createCounts (): Counts {
@@ -35,7 +45,10 @@ export function createCounts (): Counts {
     checks: { accepted: 0, revoked: 0, unavailable: 0 },
     breaker: { isOpen: false, openings: 0 },
     catchUps: { rebuild: { count: 0, entries: 0, seconds: 0 }, catch_up: { count: 0, entries: 0, seconds: 0 } },
-    unavailable: Object.fromEntries(unavailableCauses.map(cause => [cause, 0])) as Record<UnavailableCause, number>,
+    unavailable: zeroOf(unavailableCauses),
+    internalErrors: { count: 0 },
+    logins: zeroOf(loginResults),
+    limited: zeroOf(limitNames),
     revocations,
     countRevocation (scope, reason) {
       const counted = revocations.find(known => known.scope === scope && known.reason === reason)

@@ -14,7 +14,7 @@ interface Description<Label extends string> {
 }
 
 /** Adds a counter or a gauge, whose values are read at each scrape. */
-function expose<Label extends string> (
+export function expose<Label extends string> (
   Kind: typeof Counter | typeof Gauge,
   description: Description<Label>,
   read: () => Array<Sample<Label>>

@@ -1,15 +1,20 @@
 import { Registry } from 'prom-client'
 import type { Clocks } from '../clocks/clocks.ts'
 import type { BlocklistStatus } from '../blocklist/status.ts'
+import type { SignoutError } from '../errors.ts'
 import type { BlocklistEmitter } from '../events/blocklist-events.ts'
+import { limitNames } from '../limits/limits.ts'
 import { BreakerOpenError } from '../redis/link.ts'
 import { UntrustedError } from '../trust/trust.ts'
 import type { CheckResult } from '../revocation/revocation-check.ts'
 import type { RecordedRevocation } from '../record/append.ts'
+import { exposeBuild, exposeProjector, exposeService, type ServiceReaders } from './expose-service.ts'
 import { exposeClocks, exposeCounts, exposeLookups, exposeStatus } from './exposition.ts'
+import { exposeAnswers, type MeasureAnswer } from './http-answers.ts'
+import type { LoginResult } from './logins.ts'
 import { collectProcessMetrics } from './process-metrics.ts'
-import { createCounts } from './counts.ts'
-import type { UnavailableCause } from './unavailable.ts'
+import { createCounts, type Counts } from './counts.ts'
+import { findUnavailableCause } from './unavailable.ts'
 
 /**
  * Collects the metrics of the service, and returns them at each scrape. It keeps nothing about a user, a session or a
@@ -21,7 +26,11 @@ export interface Metrics {
   /** Counts the events of the blocklist. */
   listenTo (events: BlocklistEmitter): void
   revoked (revocations: readonly RecordedRevocation[]): void
-  answeredUnavailable (cause: UnavailableCause): void
+  /** Measures an answered request. Called for each request, and only if the metrics can be scraped. */
+  answered: MeasureAnswer
+  /** Counts an error that a request was answered with, by its cause or its limit. */
+  answeredError (error: SignoutError): void
+  loggedIn (result: LoginResult): void
   /**
    * Sets the function that returns the state of the blocklist at each scrape. It must settle within a bound, and not
    * reject.
@@ -29,6 +38,8 @@ export interface Metrics {
   askBlocklist (read: () => Promise<BlocklistStatus>): void
   /** Sets the function that returns the clock differences at each scrape. */
   askClocks (read: () => Clocks['differences']): void
+  /** Sets functions that are called at each scrape. */
+  ask (readers: Partial<ServiceReaders>): void
   /** Returns all metrics, in the text format of Prometheus. */
   scrape (): Promise<string>
   readonly contentType: string
@@ -43,9 +54,14 @@ export function createMetrics (): Metrics {
   let status: BlocklistStatus | undefined
   let readStatus: (() => Promise<BlocklistStatus>) | undefined
   let readClocks: (() => Clocks['differences']) | undefined
+  const readers: ServiceReaders = { passwords: () => undefined, pool: () => undefined, isProjector: () => false }
   let stopProcessMetrics: (() => void) | undefined
 
+  exposeBuild(register)
+  const answered = exposeAnswers(register)
+  exposeService(register, counts, { passwords: () => readers.passwords(), pool: () => readers.pool() })
   exposeCounts(register, counts)
+  exposeProjector(register, () => readers.isProjector())
   exposeStatus(register, () => status)
   exposeClocks(register, () => readClocks?.() ?? [])
   const { lookupSeconds, lookupSize } = exposeLookups(register)
@@ -75,9 +91,12 @@ export function createMetrics (): Metrics {
     revoked (revocations) {
       for (const { scope, reason } of revocations) counts.countRevocation(scope, reason)
     },
-    answeredUnavailable (cause) { counts.unavailable[cause]++ },
+    answered,
+    answeredError (error) { countError(counts, error) },
+    loggedIn (result) { counts.logins[result]++ },
     askBlocklist (read) { readStatus = read },
     askClocks (read) { readClocks = read },
+    ask (more) { Object.assign(readers, more) },
     async scrape () {
       status = await readStatus?.()
       return await register.metrics()
@@ -86,4 +105,12 @@ export function createMetrics (): Metrics {
     start () { stopProcessMetrics ??= collectProcessMetrics(register) },
     stop () { stopProcessMetrics?.() }
   }
+}
+
+function countError (counts: Counts, error: SignoutError): void {
+  const cause = findUnavailableCause(error)
+  if (cause !== undefined) counts.unavailable[cause]++
+  const limit = limitNames.find(name => name === error.limit?.name)
+  if (limit !== undefined) counts.limited[limit]++
+  if (error.statusCode === 500) counts.internalErrors.count++
 }

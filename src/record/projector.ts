@@ -31,6 +31,8 @@ export interface Projector {
   wake (): void
   /** Does one round, and waits for a rebuild that it started. */
   round (): Promise<void>
+  /** True if this projector held the lease at its last round, so that it is the one that works. */
+  readonly hasLease: boolean
   /**
    * Stops the rounds, and releases the lease, so that another replica takes over at once. A rebuild stops at its next
    * page. Resolves when nothing is under way.
@@ -72,6 +74,7 @@ export function createProjector (options: ProjectorOptions): Projector {
       await rounds.next()
       await rounds.rest()
     },
+    get hasLease () { return rounds.hasLease },
     async stop () {
       stopping.abort()
       poll.stop()
@@ -86,6 +89,8 @@ export function createProjector (options: ProjectorOptions): Projector {
 interface Rounds {
   /** Does one round, and never rejects. A rebuild goes on after it. */
   next (): Promise<void>
+  /** True if the last round had the lease. */
+  readonly hasLease: boolean
   /** Resolves when no rebuild is under way. */
   rest (): Promise<void>
   /** Releases the lease, so that another replica takes over at once. */
@@ -157,6 +162,7 @@ function createRounds (options: ProjectorOptions, startOverSoon: () => void, sto
         if (!refusesWrites(error)) await release()
       }
     },
+    get hasLease () { return hasLease },
     async rest () { await rebuilding },
     release
   }

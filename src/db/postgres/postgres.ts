@@ -56,6 +56,12 @@ export async function openPostgres (options: PostgresOptions): Promise<Database>
   return createDatabase({
     run: isPooled ? work => transaction(async db => await work(db)) : work => work(db),
     description: `Postgres at ${describeUrl(url)}${isPooled ? ', through a pooler that does not keep settings' : ''}`,
+    readPool: () => ({
+      idle: pool.idleCount,
+      busy: pool.totalCount - pool.idleCount,
+      max: poolSize,
+      waiting: pool.waitingCount
+    }),
     transaction,
     close: () => pool.end(),
     onUnavailable: options.onUnavailable
