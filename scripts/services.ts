@@ -8,6 +8,7 @@ import { composeDown, hasDockerEngine } from './services/docker.ts'
 import { findFaketime } from './services/faketime.ts'
 import { install } from './services/install.ts'
 import { ensurePostgres, stopPostgres } from './services/postgres.ts'
+import { findProxy } from './services/proxies.ts'
 import { findPgBouncer } from './services/pgbouncer.ts'
 import { ServicesError, findProgramFolder } from './services/programs.ts'
 import { ensureRedis, isInstalled, stopRedis } from './services/redis.ts'
@@ -24,8 +25,8 @@ that is available, for each of the two servers:
   4. a server that it starts from docker-compose.yml
   5. a server that it installs with apt-get (as root) or brew, and starts
 
-It also installs programs for the tests: curl, PgBouncer, a Chromium that opens the report of \`npm run load\`, and
-libfaketime, which gives one process a wrong clock. CHROMIUM and FAKETIME_LIBRARY may name others.
+It also installs programs for the tests: curl, PgBouncer, nginx, HAProxy, a Chromium that opens the report of
+\`npm run load\`, and libfaketime, which gives one process a wrong clock. CHROMIUM and FAKETIME_LIBRARY may name others.
 
 The servers that it starts listen on free ports of the loopback address. Their data is in .services.
 
@@ -65,13 +66,16 @@ async function start (): Promise<void> {
   // Tests of faults need a Redis of their own, because they break it.
   if (!isInstalled() && !hasDockerEngine()) install('redis', line => report('Redis', line))
   ensureOptional('pgbouncer', 'PgBouncer', findPgBouncer, 'the tests of PgBouncer')
+  for (const [program, name] of [['nginx', 'nginx'], ['haproxy', 'HAProxy']] as const) {
+    ensureOptional(program, name, () => findProxy(program), `the tests of ${name}`)
+  }
   ensureOptional('chromium', 'Chromium', findChromium, 'the tests of pages')
   ensureOptional('faketime', 'faketime', findFaketime, 'the tests of a replica with a wrong clock')
 }
 
 /** Installs a program that a few tests need. If it is not available, only those tests fail. */
 function ensureOptional (
-  program: 'pgbouncer' | 'chromium' | 'faketime', name: string, find: () => string | undefined, tests: string
+  program: Parameters<typeof install>[0], name: string, find: () => string | undefined, tests: string
 ): void {
   if (find() !== undefined) return
   try {
