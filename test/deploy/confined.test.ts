@@ -18,7 +18,11 @@ const { app, data } = layOutImage(t)
 async function startImage (t: Test, settings: Env) {
   const port = await findFreePort()
   const env = {
-    PATH: String(process.env['PATH']), ...imageEnv(), HOST: '127.0.0.1', PORT: String(port), DATA_DIR: data,
+    PATH: String(process.env['PATH']),
+    ...imageEnv(),
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    DATA_DIR: data,
     ...settings
   }
   const [program, args] = confined([...undisturbed(process.execPath, [...nodeArgs, 'dist/src/server.js'], env)].flat())

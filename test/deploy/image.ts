@@ -30,8 +30,8 @@ export interface Layout {
 }
 
 /**
- * Copies what the last stage of the Dockerfile copies into a folder: the packages that `npm ci --omit=dev` installs, the
- * build and the files that it names. Everyone may read them and only their owner may write them, as in an image.
+ * Copies what the last stage of the Dockerfile copies into a folder: the packages that `npm ci --omit=dev` installs,
+ * the build and the files that it names. Everyone may read them and only their owner may write them, as in an image.
  */
 export function layOutImage (t: Test): Layout {
   const folder = scratchFolder(t)

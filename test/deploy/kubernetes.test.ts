@@ -36,7 +36,10 @@ t.test('every object is valid by the published schemas of Kubernetes, and has no
 t.test('the check by the schemas finds unknown fields, missing fields and wrong values', async t => {
   const { spec, ...rest } = structuredClone(deployment) as IDeployment & { metadata: { name: string } }
   const wrong: object[] = [
-    { ...spec, replica: 3 }, { ...spec, selector: undefined }, { ...spec, replicas: 'three' }, { ...spec, replicas: 2 ** 40 }
+    { ...spec, replica: 3 },
+    { ...spec, selector: undefined },
+    { ...spec, replicas: 'three' },
+    { ...spec, replicas: 2 ** 40 }
   ]
   for (const spec of wrong) t.not((await mistakesOf(JSON.parse(JSON.stringify({ ...rest, spec })))).length, 0)
 })
@@ -74,7 +77,8 @@ t.test('secrets are files of the Secret, and the settings with them are valid', 
   for (const workload of [deployment, job]) {
     const { mountPath } = containerOf(workload).volumeMounts?.find(({ name }) => name === 'secrets') ?? {}
     const files = Object.entries(envOf(workload)).filter(([name]) => name.endsWith('_FILE'))
-    t.same(files.map(([, file]) => file).sort(), Object.keys(secret.stringData ?? {}).map(key => `${mountPath}/${key}`).sort())
+    const mounted = Object.keys(secret.stringData ?? {}).map(key => `${mountPath}/${key}`)
+    t.same(files.map(([, file]) => file).sort(), mounted.sort())
     const secrets = Object.fromEntries(files.map(([name, file]) => {
       const value = secret.stringData?.[file.slice(`${mountPath}/`.length)] ?? ''
       return [name.replace(/_FILE$/, ''), name.startsWith('KEY') ? rootSecret : value]
@@ -89,7 +93,9 @@ t.test('secrets are files of the Secret, and the settings with them are valid', 
 t.test('the probes ask the addresses of the health, and a pod has time to drain', async t => {
   const { startupProbe, livenessProbe, readinessProbe } = containerOf(deployment)
   t.same([startupProbe, livenessProbe, readinessProbe].map(probe => probe?.httpGet), [
-    { path: '/health/live', port: 'http' }, { path: '/health/live', port: 'http' }, { path: '/health/ready', port: 'http' }
+    { path: '/health/live', port: 'http' },
+    { path: '/health/live', port: 'http' },
+    { path: '/health/ready', port: 'http' }
   ])
   const delay = Number(envOf(deployment)['SHUTDOWN_DELAY'])
   const { periodSeconds = 0, failureThreshold = 0 } = readinessProbe ?? {}
@@ -110,11 +116,17 @@ t.test('the Job migrates and the replicas do not, and neither has a right that i
     t.match(podOf(workload), {
       automountServiceAccountToken: false,
       securityContext: {
-        runAsNonRoot: true, runAsUser: user, runAsGroup: group, fsGroup: group, seccompProfile: { type: 'RuntimeDefault' }
+        runAsNonRoot: true,
+        runAsUser: user,
+        runAsGroup: group,
+        fsGroup: group,
+        seccompProfile: { type: 'RuntimeDefault' }
       }
     })
     t.match(containerOf(workload), {
-      securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+      securityContext: {
+        allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] }
+      },
       resources: { requests: { cpu: /\d/, memory: /Mi$/ }, limits: { cpu: /\d/, memory: /Mi$/ } }
     })
     t.equal(podOf(workload).volumes?.find(({ name }) => name === 'secrets')?.secret?.defaultMode, 0o440)

@@ -50,7 +50,12 @@ function unknownFieldsOf (manifest: Manifest): string[] {
   const source = `import type { I${kind} } from 'kubernetes-models/${apiVersion}/${kind}'
 export const manifest: I${kind} = ${JSON.stringify(manifest)}`
   const options: ts.CompilerOptions = {
-    strict: true, noEmit: true, skipLibCheck: true, types: [], module: ts.ModuleKind.Node20, target: ts.ScriptTarget.ES2022
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    types: [],
+    module: ts.ModuleKind.Node20,
+    target: ts.ScriptTarget.ES2022
   }
   const host = ts.createCompilerHost(options)
   const { fileExists, readFile, getSourceFile } = host

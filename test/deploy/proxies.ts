@@ -38,7 +38,8 @@ export const startNginx: StartFront = async (t, { hosts, port }) => {
   })
   writeFileSync(join(folder, 'signout.conf'), config)
   const main = join(folder, 'nginx.conf')
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(name => `${name}_temp_path ${folder}/${name};`)
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map(name => `${name}_temp_path ${folder}/${name};`)
   writeFileSync(main, `${process.getuid?.() === 0 ? 'user root;' : ''}
 daemon off;
 worker_processes 1;
