@@ -8,6 +8,7 @@ import { composeDown, hasDockerEngine } from './services/docker.ts'
 import { findFaketime } from './services/faketime.ts'
 import { install } from './services/install.ts'
 import { ensurePostgres, stopPostgres } from './services/postgres.ts'
+import { findProxy } from './services/proxies.ts'
 import { findPgBouncer } from './services/pgbouncer.ts'
 import { findPromtool } from './services/promtool.ts'
 import { ServicesError, findProgramFolder } from './services/programs.ts'
@@ -25,8 +26,8 @@ that is available, for each of the two servers:
   4. a server that it starts from docker-compose.yml
   5. a server that it installs with apt-get (as root) or brew, and starts
 
-It also installs programs for the tests: curl, PgBouncer, a Chromium that opens the report of \`npm run load\`, promtool,
-and libfaketime, which gives one process a wrong clock. CHROMIUM and FAKETIME_LIBRARY may name others.
+It also installs programs for the tests: curl, PgBouncer, nginx, HAProxy, promtool, a Chromium that opens the report of
+\`npm run load\`, and libfaketime, which gives one process a wrong clock. CHROMIUM and FAKETIME_LIBRARY may name others.
 
 The servers that it starts listen on free ports of the loopback address. Their data is in .services.
 
@@ -66,6 +67,9 @@ async function start (): Promise<void> {
   // Tests of faults need a Redis of their own, because they break it.
   if (!isInstalled() && !hasDockerEngine()) install('redis', line => report('Redis', line))
   ensureOptional('pgbouncer', 'PgBouncer', findPgBouncer, 'the tests of PgBouncer')
+  for (const [program, name] of [['nginx', 'nginx'], ['haproxy', 'HAProxy']] as const) {
+    ensureOptional(program, name, () => findProxy(program), `the tests of ${name}`)
+  }
   ensureOptional('chromium', 'Chromium', findChromium, 'the tests of pages')
   ensureOptional('prometheus', 'promtool', findPromtool, 'the tests of the alerts and the dashboard')
   ensureOptional('faketime', 'faketime', findFaketime, 'the tests of a replica with a wrong clock')
@@ -73,10 +77,7 @@ async function start (): Promise<void> {
 
 /** Installs a program that a few tests need. If it is not available, only those tests fail. */
 function ensureOptional (
-  program: 'pgbouncer' | 'chromium' | 'prometheus' | 'faketime',
-  name: string,
-  find: () => string | undefined,
-  tests: string
+  program: Parameters<typeof install>[0], name: string, find: () => string | undefined, tests: string
 ): void {
   if (find() !== undefined) return
   try {

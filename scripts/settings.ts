@@ -40,9 +40,10 @@ const envIntroduction = `# Every setting of signout, with its default. Copy this
 
 const composeSettings = `# Docker Compose
 # Only docker-compose.yml reads these. It also needs KEY_ENCRYPTION_SECRET.
-# The password of Postgres. It becomes part of an address, so use letters and digits alone, such as the output of:
-# openssl rand -hex 24
+# The passwords of Postgres and Redis. They become part of addresses, so use letters and digits alone, such as the
+# output of: openssl rand -hex 24
 #POSTGRES_PASSWORD=
+#REDIS_SERVER_PASSWORD=
 # The ports of Postgres and Redis on this machine, and the network between load balancer and replicas.
 #POSTGRES_PORT=15432
 #REDIS_PORT=16379

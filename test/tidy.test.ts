@@ -64,7 +64,7 @@ const isTestCall = (node: ts.Node): node is ts.CallExpression =>
 
 t.test('the top level of the repository has only the agreed folders', async t => {
   const folders = new Set(tracked.filter(path => path.includes('/')).map(path => path.split('/')[0]))
-  t.same([...folders].sort(), ['.ci', 'docs', 'ops', 'plugins', 'routes', 'scripts', 'src', 'test'])
+  t.same([...folders].sort(), ['.ci', 'deploy', 'docs', 'ops', 'plugins', 'routes', 'scripts', 'src', 'test'])
 })
 
 t.test('src imports no HTTP library, no plugin and no route', async t => {

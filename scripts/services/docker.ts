@@ -21,15 +21,19 @@ export async function composeUp (service: 'redis' | 'postgres', itsProject = pro
     env: {
       ...process.env,
       POSTGRES_PASSWORD: password,
+      REDIS_SERVER_PASSWORD: password,
       KEY_ENCRYPTION_SECRET: password,
       [service === 'redis' ? 'REDIS_PORT' : 'POSTGRES_PORT']: String(port)
     }
   })
-  return service === 'redis' ? `redis://127.0.0.1:${port}` : `postgres://signout:${password}@127.0.0.1:${port}/signout`
+  return service === 'redis'
+    ? `redis://:${password}@127.0.0.1:${port}`
+    : `postgres://signout:${password}@127.0.0.1:${port}/signout`
 }
 
 export function composeDown (itsProject = project, options: string[] = []): void {
   run('docker', ['compose', '-p', itsProject, 'down', ...options], {
-    cwd: packageRoot, env: { ...process.env, POSTGRES_PASSWORD: 'x', KEY_ENCRYPTION_SECRET: 'x' }
+    cwd: packageRoot,
+    env: { ...process.env, POSTGRES_PASSWORD: 'x', REDIS_SERVER_PASSWORD: 'x', KEY_ENCRYPTION_SECRET: 'x' }
   })
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { ServicesError, run, succeeds } from './programs.ts'
 
 const installMs = 300_000
@@ -7,6 +7,8 @@ const packages = {
   postgres: {
     name: 'Postgres', apt: 'postgresql', brew: 'postgresql@17', orElse: ', or set DATABASE_URL to a running one'
   },
+  nginx: { name: 'nginx', apt: 'nginx', brew: 'nginx', orElse: '' },
+  haproxy: { name: 'HAProxy', apt: 'haproxy', brew: 'haproxy', orElse: '' },
   pgbouncer: { name: 'PgBouncer', apt: 'pgbouncer', brew: 'pgbouncer', orElse: '' },
   prometheus: { name: 'Prometheus', apt: 'prometheus', brew: 'prometheus', orElse: '' },
   curl: { name: 'curl', apt: 'curl', brew: 'curl', orElse: '' },
@@ -27,7 +29,12 @@ export function install (program: keyof typeof packages, say: (line: string) => 
     keepDebianFromStartingPostgres()
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
     run('apt-get', ['update', '-q'], { env, timeoutMs: installMs })
-    run('apt-get', ['install', '-q', '-y', '--no-install-recommends', apt], { env, timeoutMs: installMs })
+    const policy = keepDebianFromStarting()
+    try {
+      run('apt-get', ['install', '-q', '-y', '--no-install-recommends', apt], { env, timeoutMs: installMs })
+    } finally {
+      policy.remove()
+    }
   } else if (succeeds('brew', ['--version'])) {
     say(`installing ${brew} with brew (some minutes)`)
     run('brew', ['install', brew], { timeoutMs: installMs })
@@ -44,4 +51,12 @@ function keepDebianFromStartingPostgres (): void {
   if (existsSync(file)) return
   mkdirSync('/etc/postgresql-common', { recursive: true })
   writeFileSync(file, 'create_main_cluster = false\n')
+}
+
+/** Keeps Debian from starting a server when it is installed: nginx would take port 80. */
+function keepDebianFromStarting (): { remove: () => void } {
+  const file = '/usr/sbin/policy-rc.d'
+  if (existsSync(file)) return { remove () { /* The policy belongs to the machine. */ } }
+  writeFileSync(file, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  return { remove () { rmSync(file) } }
 }
