@@ -145,7 +145,12 @@ export function checkConfig (env: Record<string, string | undefined>): ConfigChe
 /** Returns the settings in groups. No other code connects the name of a variable with that of a setting. */
 function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string }, storage: Storage): Config {
   return {
-    http: { host: settings.HOST, port: settings.PORT, trustProxy: settings.TRUST_PROXY, hasDocs: settings.DOCS === 'on' },
+    http: {
+      host: settings.HOST,
+      port: settings.PORT,
+      trustProxy: settings.TRUST_PROXY,
+      hasDocs: settings.DOCS === 'on'
+    },
     log: { level: settings.LOG_LEVEL },
     storage,
     database: { deadlineMs: settings.DATABASE_DEADLINE_MS },
