@@ -4,13 +4,14 @@ import { makeOpenapi, openapiFile } from '../scripts/openapi.ts'
 import { describeError, errorCodes } from '../src/errors.ts'
 
 type Examples = Record<string, { value: { error: string, description: string } }>
+type Content = { schema: { $ref?: string }, examples?: Examples }
 type Operation = {
   operationId?: string
   parameters?: Array<{ name: string, required?: boolean, schema: object }>
   security?: unknown[]
   responses: Record<
     string,
-    { description: string, headers?: object, content?: Record<string, { schema: { $ref?: string }, examples?: Examples }> }
+    { description: string, headers?: object, content?: Record<string, Content> }
   >
 }
 type Document = {
@@ -62,7 +63,8 @@ t.test('openapi.json fits client generators: operations and schemas are named, a
 t.test('openapi.json gives each error status an example for each of its codes, and for no other', async t => {
   for (const { name, responses } of operations) {
     for (const [status, { description, content }] of Object.entries(responses).filter(([status]) => status >= '400')) {
-      const codes = [...description.matchAll(/^`(\w+)`: (.*)$/gm)].map(([, error, description]) => ({ error, description }))
+      const sentences = [...description.matchAll(/^`(\w+)`: (.*)$/gm)]
+      const codes = sentences.map(([, error, sentence]) => ({ error, description: sentence }))
       t.ok(codes.length > 0, `${name} ${status}`)
       const examples = content?.['application/json']?.examples ?? {}
       t.same(Object.values(examples).map(({ value }) => value), codes, `${name} ${status}`)

@@ -1,6 +1,6 @@
 /**
- * Returns true if the `Accept` header of a request prefers HTML to JSON (RFC 9110, section 12.5.1), as that of a browser
- * does. A program that accepts everything gets JSON.
+ * Returns true if the `Accept` header of a request prefers HTML to JSON, as that of a browser does (RFC 9110, section
+ * 12.5.1). A program that accepts everything gets JSON.
  */
 export function prefersHtml (accept: string | undefined): boolean {
   if (accept === undefined) return false

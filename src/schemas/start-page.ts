@@ -20,11 +20,14 @@ export const Service = component('Service', Type.Object({
 }, strict))
 export type ServiceDescription = Static<typeof Service>
 
-/** Returns the commands that show a logout. When they are run again, the first one is answered 409, and the others work. */
+/**
+ * Returns the commands that show a logout. When they are run again, the first one is answered 409, and the others work.
+ */
 export function logoutToTry (issuer: string): ServiceDescription['try_a_logout'] {
   const url = (path: string) => `'${new URL(issuer).href.replace(/\/$/, '').replaceAll("'", '%27')}${path}'`
   const json = "-H 'Content-Type: application/json'"
-  const credentials = `-d '${JSON.stringify({ username: 'ada@example.com', password: 'correct horse battery staple' })}'`
+  const body = JSON.stringify({ username: 'ada@example.com', password: 'correct horse battery staple' })
+  const credentials = `-d '${body}'`
   const bearer = '-H "Authorization: Bearer $TOKEN"'
   return [
     { step: 'Register.', run: `curl ${url('/register')} ${json} ${credentials}`, answer: '201 with the user.' },

@@ -123,6 +123,8 @@ t.test('the button of the documentation page authorizes with the token of the lo
   await keep('2-logged-out')
   const ground = () => page.evaluate('getComputedStyle(document.body).backgroundColor')
   t.equal(await ground(), 'rgb(28, 32, 34)')
+  const texts = "[...document.querySelectorAll('.swagger-ui td')].map(cell => getComputedStyle(cell).color)"
+  t.same((await page.evaluate(texts) as string[]).filter(color => color === 'rgb(59, 65, 81)'), [], 'no dark text')
   await page.emulateMedia({ colorScheme: 'light' })
   t.not(await ground(), 'rgb(28, 32, 34)', 'the page follows the system')
 })
