@@ -75,6 +75,19 @@ export async function testKeptConnections (t: Test, start: StartFront): Promise<
   t.ok(fakes.connections.size <= 8, `40 requests used ${fakes.connections.size} connections`)
 }
 
+/** A replica gets the address of the client, and nothing that the client claims about it. */
+export async function testHeaders (t: Test, start: StartFront): Promise<void> {
+  const fakes = await startFakeReplicas(t)
+  const front = await start(t, fakes)
+  await untilAllAreUsed(front, fakes)
+  for (const route of ['GET /me', 'POST /login', 'POST /logout', 'DELETE /me'] as const) {
+    await ask(front, route, { headers: { ...forged(1), 'x-forwarded-proto': 'gopher' }, from: '127.0.0.103' })
+    const { headers } = fakes.received.at(-1) ?? {}
+    t.equal(headers?.['x-forwarded-for'], '127.0.0.103', route)
+    t.notMatch(JSON.stringify({ ...headers, 'x-real-ip': '' }), /203\.0\.113|elsewhere|gopher/, route)
+  }
+}
+
 /** The proxy answers in JSON when no replica does. */
 export async function testOwnAnswers (t: Test, start: StartFront): Promise<void> {
   const fakes = await startFakeReplicas(t)

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Test } from 'tap'
 import { findFreePort } from '../../scripts/services/programs.ts'
@@ -9,7 +9,7 @@ export interface FakeReplicas {
   hosts: string[]
   port: number
   /** The requests so far, without those for the health. */
-  received: Array<{ host: string, route: string }>
+  received: Array<{ host: string, route: string, headers: IncomingHttpHeaders }>
   /** The connections that had such a request. */
   connections: Set<Socket>
   /** How many of the next requests are read and then broken off without an answer. */
@@ -55,7 +55,7 @@ function answer (fakes: FakeReplicas, host: string, request: IncomingMessage, re
     response.writeHead(fakes.unready.has(host) ? 503 : 200).end()
     return
   }
-  fakes.received.push({ host, route: `${request.method} ${request.url}` })
+  fakes.received.push({ host, route: `${request.method} ${request.url}`, headers: request.headers })
   fakes.connections.add(request.socket)
   request.resume().once('end', () => {
     if (fakes.toBreakOff > 0) {

@@ -2,7 +2,7 @@ import t from 'tap'
 import { until } from '../support/wait.ts'
 import { ask } from './ask.ts'
 import {
-  testKeptConnections, testOwnAnswers, testRepetitions, testReplicas, testStopped, untilAllAreUsed
+  testHeaders, testKeptConnections, testOwnAnswers, testRepetitions, testReplicas, testStopped, untilAllAreUsed
 } from './behind-proxy.ts'
 import { startFakeReplicas } from './fake-replicas.ts'
 import { startHaproxy } from './proxies.ts'
@@ -17,6 +17,10 @@ t.test('HAProxy leaves out a replica that has stopped, and no request fails', as
 
 t.test('HAProxy keeps its connections to the replicas', async t => {
   await testKeptConnections(t, startHaproxy)
+})
+
+t.test('HAProxy tells replicas the address of the client, and drops what the client claims', async t => {
+  await testHeaders(t, startHaproxy)
 })
 
 t.test('HAProxy answers in JSON with Retry-After when no replica does, and passes their own answers', async t => {

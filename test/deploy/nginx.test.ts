@@ -2,7 +2,9 @@ import { text } from 'node:stream/consumers'
 import { connect } from 'node:tls'
 import t from 'tap'
 import { ask } from './ask.ts'
-import { testKeptConnections, testOwnAnswers, testRepetitions, testReplicas, testStopped } from './behind-proxy.ts'
+import {
+  testHeaders, testKeptConnections, testOwnAnswers, testRepetitions, testReplicas, testStopped
+} from './behind-proxy.ts'
 import { startFakeReplicas } from './fake-replicas.ts'
 import { startNginx } from './proxies.ts'
 
@@ -16,6 +18,10 @@ t.test('nginx leaves out a replica that has stopped, and no request fails', asyn
 
 t.test('nginx keeps its connections to the replicas', async t => {
   await testKeptConnections(t, startNginx)
+})
+
+t.test('nginx tells replicas the address of the client, and drops what the client claims', async t => {
+  await testHeaders(t, startNginx)
 })
 
 t.test('nginx answers in JSON with Retry-After when no replica does, and passes their own answers', async t => {
