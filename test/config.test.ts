@@ -123,11 +123,7 @@ t.test('every environment variable is read into the configuration', async t => {
   )
   t.same(loadConfig(values), {
     http: {
-      host: '::1',
-      port: 8080,
-      trustProxy: ['10.0.0.0/8', '::1', '192.168.1.1'],
-      shutdownDelaySeconds: 5,
-      hasDocs: false
+      host: '::1', port: 8080, trustProxy: ['10.0.0.0/8', '::1', '192.168.1.1'], shutdownDelaySeconds: 5, hasDocs: false
     },
     log: { level: 'warn', requests: 'errors' },
     storage: {

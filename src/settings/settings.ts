@@ -1,8 +1,9 @@
 import { Type, type Static } from 'typebox'
 import { signingAlgorithms } from '../db/public-jwk.ts'
 import {
-  address, addressRanges, bearerToken, integer, issuer, oneOf, rateLimit, redisMembers, secret
+  address, addressRanges, bearerToken, integer, issuer, oneOf, redisMembers, secret
 } from './forms.ts'
+import { limits } from './limit-settings.ts'
 
 const http = {
   HOST: Type.String({
@@ -196,31 +197,6 @@ const sessions = {
   }),
   PASSWORD_HASH_PASSES: integer(2, 20, 2, '', {
     description: 'The passes of an Argon2id hash over its memory. A hash with fewer is renewed at the next login.'
-  })
-}
-
-const limits = {
-  RATE_LIMITS: oneOf(['on', 'off'], 'on', {
-    description: 'off turns all limits off, for load tests on a closed network. ' +
-      'Each limit is a number of attempts and a number of seconds.'
-  }),
-  LIMIT_PASSWORD_BY_ACCOUNT: rateLimit('50/900', { description: 'Wrong passwords for one account.' }),
-  LIMIT_PASSWORD_BY_IP: rateLimit('100/900', { description: 'Wrong passwords from one address.' }),
-  LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: rateLimit('10/900', {
-    description: 'Wrong passwords for one account from one address.'
-  }),
-  LIMIT_PASSWORD_BY_NETWORK: rateLimit('300/900', { description: 'Wrong passwords from one /48 of IPv6.' }),
-  LIMIT_PASSWORD_IN_A_ROW: rateLimit('100/2592000', {
-    description: 'Wrong passwords for one account, without a right one in between.'
-  }),
-  LIMIT_LOGIN_BY_ACCOUNT: rateLimit('200/3600', {
-    description: 'Logins, reauthentications and password changes of one account.'
-  }),
-  LIMIT_REGISTER_BY_IP: rateLimit('100/3600', { description: 'Registrations from one address.' }),
-  LIMIT_REGISTER_BY_NETWORK: rateLimit('300/3600', { description: 'Registrations from one /48 of IPv6.' }),
-  LIMIT_REFRESH_BY_SESSION: rateLimit('120/60', { description: 'Refreshes of one session.' }),
-  LIMIT_REFRESH_BY_ACCOUNT: rateLimit('480/60', {
-    description: 'Refreshes of all live sessions of one account. More than twice those of one session.'
   })
 }
 
