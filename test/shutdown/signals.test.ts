@@ -1,0 +1,44 @@
+import { setTimeout } from 'node:timers/promises'
+import t from 'tap'
+import { build, serversEnv } from '../support/app.ts'
+import { query } from '../support/database.ts'
+import { fetchFrom } from '../support/requests.ts'
+import { messagesIn, startServer } from '../support/server-process.ts'
+import { timed, until } from '../support/wait.ts'
+
+/** Longer than a test waits. */
+const long = { SHUTDOWN_DELAY: '600' }
+
+t.test('a replica that drains is not ready, serves on, and asks for the end of connections', async t => {
+  const server = await startServer(t, { ...await serversEnv(t), ...long })
+  const ask = (path: '/health/ready' | '/health/live') => fetchFrom(server.address, `GET ${path}`)
+  t.equal((await ask('/health/ready')).headers.get('connection'), 'keep-alive')
+  server.child.kill('SIGTERM')
+  await until('it is not ready', async () => (await ask('/health/ready')).status === 503)
+  const answer = await ask('/health/live')
+  t.equal(answer.status, 200)
+  t.equal(answer.headers.get('connection'), 'close')
+  t.match(await (await ask('/health/ready')).json(), { description: 'Not ready: shutdown.' })
+
+  await t.test('npm sends a signal twice, which counts once; a later one ends the delay', async t => {
+    server.child.kill('SIGTERM')
+    await setTimeout(1_200)
+    t.equal((await ask('/health/live')).status, 200)
+    server.child.kill('SIGTERM')
+    t.equal(await server.ended, 0)
+    t.match(messagesIn(server.output()).slice(-2), [/^Draining: /, 'Stopped.'])
+  })
+})
+
+t.test('SIGINT ends the service at once, and another replica is the projector right away', async t => {
+  const env = { ...await serversEnv(t), ...long }
+  const server = await startServer(t, env)
+  const app = await build(t, env)
+  const holder = async () => (await query<{ holder: string }>(app, 'select holder from projector_lease'))[0]?.holder
+  const before = await holder()
+  server.child.kill('SIGINT')
+  const { value: code, elapsedMs } = await timed(() => server.ended)
+  t.equal(code, 0)
+  t.ok(elapsedMs < 8_000, `after ${Math.round(elapsedMs)} ms`)
+  await until('the other one has the lease', async () => await holder() !== before)
+})
