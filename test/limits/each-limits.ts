@@ -1,7 +1,9 @@
 import Fastify from 'fastify'
 import fp from 'fastify-plugin'
 import type { Test } from 'tap'
+import outages from '../../plugins/outages.ts'
 import rateLimits from '../../plugins/rate-limits.ts'
+import readiness from '../../plugins/readiness.ts'
 import { loadConfig } from '../../src/config.ts'
 import type { Limits } from '../../src/limits/limits.ts'
 import { issuer, patient, secret, type Env } from '../support/app.ts'
@@ -25,6 +27,8 @@ export async function openLimits (t: Test, env: Env): Promise<Limits> {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(fp(async app => { app.decorate('rootSecret', Buffer.from(secret)) }, { name: 'secrets' }))
+  await app.register(readiness)
+  await app.register(outages)
   await app.register(rateLimits, { config: loadConfig({ ISSUER: issuer, ...env }) })
   return app.limits
 }
