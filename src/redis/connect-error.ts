@@ -8,7 +8,6 @@ const mistakes: Array<[says: RegExp, cure: string]> = [
     /^NOAUTH/,
     'This Redis wants a password: put it into {variable}, as in redis://:password@host:6379, or into REDIS_PASSWORD.'
   ],
-  [/^ERR AUTH.*without any password/, 'This Redis has no password: remove it from {variable} and REDIS_PASSWORD.'],
   [/^NOPERM/, 'Permit this user the commands and keys that docs/redis.md lists.'],
   [/DB index is out of range/, 'This Redis has fewer databases: correct the number at the end of {variable}.'],
   [/ENOTFOUND|EAI_AGAIN/, 'This host name does not resolve: correct {variable}, or the name service.'],
@@ -35,6 +34,8 @@ const outages: Array<[says: RegExp, cure: string]> = [
 ]
 
 const unknownOutage = 'Start Redis there, correct {variable}, or open the network in between.'
+/** A Redis without TLS does not answer a client that begins with it. */
+const unknownOutageWithTls = `${unknownOutage} If it does not speak TLS, write redis:// in {variable}.`
 
 /**
  * Returns the error of a start that cannot connect to Redis: one line with the variable, the reason and its cure. It is
@@ -46,7 +47,8 @@ export function explainRedisError (topology: RedisTopology, reason: string, caus
   const variable = variableOf(topology)
   const find = (list: typeof mistakes) => list.find(([says]) => says.test(reason))?.[1]
   const mistake = find(mistakes)
-  const advice = (mistake ?? find(outages) ?? unknownOutage).replaceAll('{variable}', variable)
+  const unknown = describeTopology(topology).startsWith('rediss:') ? unknownOutageWithTls : unknownOutage
+  const advice = (mistake ?? find(outages) ?? unknown).replaceAll('{variable}', variable)
   const message = `${variable}: cannot connect to ${describeTopology(topology)} (${reason}). ${advice}`
   return mistake === undefined ? new OutageError('blocklist', message, { cause }) : new StartupError(message, { cause })
 }

@@ -92,7 +92,7 @@ t.test('a Redis server works over TLS, with a user that has the documented right
     }
     t.match(
       await refusal({ REDIS_URL: url }),
-      /^REDIS_URL: cannot connect to rediss:\/\/127\.0\.0\.1:\d+ \(.*(certificate|self-signed).*\)\. Start Redis there, or correct the variable\.$/,
+      /^REDIS_URL: cannot connect to rediss:\/\/127\.0\.0\.1:\d+ \(.*(certificate|self-signed).*\)\. .* set REDIS_TLS_CA to .* its authority\.$/,
       'an authority that nobody believes'
     )
     t.match(

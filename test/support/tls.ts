@@ -8,6 +8,9 @@ import { scratchFolder } from './app.ts'
 /** An authority of its own, and the configuration of servers with its certificate. */
 export interface Tls {
   caFile: string
+  /** The certificate of a server at 127.0.0.1, and its key. */
+  certFile: string
+  keyFile: string
   /** Lines of redis.conf. */
   lines (port: number): string[]
   /** The options of ioredis to reach them. */
@@ -69,6 +72,8 @@ export function makeTls (t: Test): Tls {
   )
   return {
     caFile: file('ca.pem'),
+    certFile: file('redis.pem'),
+    keyFile: file('redis.key'),
     lines: port => [
       'port 0', `tls-port ${port}`, `tls-cert-file ${file('redis.pem')}`, `tls-key-file ${file('redis.key')}`,
       `tls-ca-cert-file ${file('ca.pem')}`, 'tls-auth-clients no', 'tls-replication yes'

@@ -8,7 +8,7 @@ const cures: Array<[says: RegExp, cure: string]> = [
   [/no encryption|SSL off/, 'This Postgres only accepts TLS: add ?sslmode=verify-full to the variable.'],
   [/pg_hba\.conf/, 'Permit this user and this address in pg_hba.conf of Postgres.'],
   [/^28/, 'Correct the user in the variable, or create it in Postgres.'],
-  [/^3D000|no such database/, 'Create the database (createdb), or name another one in the variable.'],
+  [/^3D000|no such database/, 'Create the database (createdb), or name another one in it.'],
   [/^42501/, 'Give this user the right to use the database, and to create tables in it.'],
   [/ENOTFOUND|EAI_AGAIN/, 'This host name does not resolve: correct the variable, or the name service.'],
   [/does not support SSL/, 'This Postgres does not speak TLS: remove sslmode from the variable, or turn ssl on there.'],
