@@ -27,7 +27,8 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
       url: storage.databaseUrl,
       deadlineMs: config.database.deadlineMs,
       migrates: config.database.migratesOnStart,
-      onConnectionLost: error => { app.outages.failed('postgres', error) },
+      // No outage yet: the pool opens another connection for the next statement.
+      onConnectionLost: err => { app.log.debug({ err }, 'A connection to Postgres was lost.') },
       onUnavailable: error => { app.outages.failed('postgres', error) }
     })
     app.addHook('onClose', () => postgres.close())

@@ -2,8 +2,8 @@ import { isContention } from '../db/database-errors.ts'
 import type { EventLogger } from './event-logger.ts'
 import type { UnavailableCause } from './unavailable.ts'
 
-/** Everything that can fail for a while: a server, or the capacity to check passwords. */
-export type OutageSubject = 'redis' | 'postgres' | 'passwords'
+/** Everything that can fail for a while: a server, the capacity to check passwords, or the key that signs. */
+export type OutageSubject = 'redis' | 'postgres' | 'passwords' | 'signing_key'
 
 const messages: Record<OutageSubject, { began: string, ended: string }> = {
   redis: {
@@ -17,6 +17,10 @@ const messages: Record<OutageSubject, { began: string, ended: string }> = {
   passwords: {
     began: 'Too many passwords wait to be checked. Logins get 503 until fewer do.',
     ended: 'Passwords are checked within their time again.'
+  },
+  signing_key: {
+    began: 'The signing key cannot be used. Logins and refreshes get 503 until it can.',
+    ended: 'The signing key can be used again.'
   }
 }
 

@@ -20,6 +20,8 @@ export interface Readiness {
    * @param remark returns the remarks on the part, once it was asked
    */
   add (name: string, ask: () => Promise<unknown>, remark?: () => Remarks): void
+  /** Sets the function that is called with each part that was found unusable. */
+  report (onUnready: (unready: Unready) => void): void
   /** Resolves if a part can be used. Rejects otherwise, and for a part that was never added. */
   ask (name: string): Promise<unknown>
   /** Returns the remarks on all parts. */
@@ -31,11 +33,13 @@ export interface Readiness {
 export function createReadiness (): Readiness {
   const parts = new Map<string, () => Promise<unknown>>()
   const remarks: Array<() => Remarks> = []
+  let reportUnready: (unready: Unready) => void = () => {}
   return {
     add (name, ask, remark) {
       parts.set(name, ask)
       if (remark !== undefined) remarks.push(remark)
     },
+    report (onUnready) { reportUnready = onUnready },
     async ask (name) {
       const ask = parts.get(name)
       if (ask === undefined) throw new Error(`There is no part ${name}.`)
@@ -47,9 +51,11 @@ export function createReadiness (): Readiness {
     async findUnready () {
       const names = [...parts.keys()]
       const answers = await Promise.allSettled([...parts.values()].map(ask => ask()))
-      return answers.flatMap((answer, index) =>
+      const unready = answers.flatMap((answer, index) =>
         answer.status === 'rejected' ? [{ name: names[index] ?? '', reason: answer.reason as unknown }] : []
       )
+      for (const part of unready) reportUnready(part)
+      return unready
     }
   }
 }

@@ -8,7 +8,7 @@ import { runFaults, type Run } from './history/run.ts'
 
 /** Repeats a run: the draws are the same, but not the timing of the machine. */
 const seed = process.env['SEED'] ? Number(process.env['SEED']) : randomInt(2 ** 31)
-const seconds = 40
+const seconds = 25
 
 /** How often each must have been seen: a run without requests or faults would pass as well. */
 const needed: Array<{ what: string, times: number, count: (run: Run) => number }> = [

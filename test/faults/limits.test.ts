@@ -34,7 +34,7 @@ async function watchedApp (t: Test, settings: Env = {}): Promise<Watched> {
     ...limits,
     ...settings
   }
-  const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })
+  const app = await build(t, env, { level: 'debug', stream: { write: line => { lines.push(line) } } })
   return { app, server, count: text => lines.filter(line => line.includes(text)).length }
 }
 

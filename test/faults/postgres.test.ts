@@ -119,7 +119,7 @@ testFault(t, postgresRows.connectionReset, async t => {
 testFault(t, postgresRows.connectionsClosed, async t => {
   const env = await promptServersEnv(t)
   const lines: string[] = []
-  const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })
+  const app = await build(t, env, { level: 'debug', stream: { write: line => { lines.push(line) } } })
   const ada = await signUp(app, 'ada')
   const other = new pg.Client({ connectionString: env['DATABASE_URL'] })
   await other.connect()
