@@ -41,7 +41,10 @@ async function blocklist (app: FastifyInstance, { config, isDown = false }: Bloc
     isDown
   })
   app.addHook('onReady', opened.start)
-  app.addHook('preClose', opened.stopProjector)
+  app.addHook('preClose', async () => {
+    // Not awaited: a step on a stalled Redis must not keep the port open. `close` waits for it.
+    opened.stopProjector().catch(() => {})
+  })
   app.addHook('onClose', opened.close)
   app.decorate('blocklist', opened.blocklist)
   app.decorate('revocationRecord', record)
