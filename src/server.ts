@@ -112,7 +112,7 @@ async function logger ({ log: { level } }: Config): Promise<LoggerOptions> {
     singleLine: true,
     sync: true,
     messageFormat: ({ method, path, status, duration_ms: ms, ...line }, messageKey) =>
-      method === undefined ? String(line[messageKey]) : `${method} ${path} ${status} ${ms} ms`
+      status === undefined ? String(line[messageKey]) : `${method} ${path} ${status} ${ms} ms`
   })
   return { level, stream }
 }

@@ -9,7 +9,7 @@ import { asProcess, fail, signout, succeed } from '../support/cli.ts'
 import { password } from '../support/people.ts'
 import { onPostgres } from '../support/record.ts'
 import { fetchFrom } from '../support/requests.ts'
-import { spawnServer, startServer } from '../support/server-process.ts'
+import { messagesIn, spawnServer, startServer } from '../support/server-process.ts'
 
 const unknown = (name: string, likely: string) =>
   `${name} is not a setting, so it has no effect: did you mean ${likely}?`
@@ -68,8 +68,8 @@ t.test('a server that cannot start prints a misspelled setting first', async t =
   const server = spawnServer(t, { ...env, REDIS_URI: url })
   t.equal(await server.ended, 1)
   t.match(
-    server.output(),
-    /^signout: REDIS_URI is not a .*\nsignout cannot start: REDIS_URL is not set but DATABASE_URL is: /
+    messagesIn(server.output()).join('\n'),
+    /^REDIS_URI is not a .*\nsignout cannot start: REDIS_URL is not set but DATABASE_URL is: /
   )
 })
 
@@ -83,7 +83,8 @@ t.test('with MIGRATE_ON_START=no a start on older tables says to run signout mig
     `DATABASE_URL: the tables at ${where} are older than this version: ${missing}, and MIGRATE_ON_START is no. Run signout migrate first.`
   const server = spawnServer(t, { ...env, PORT: '0' })
   t.equal(await server.ended, 1)
-  t.equal(server.output(), `signout cannot start: ${refusal(`${names.length} migrations are missing`)}\n`)
+  const line = `signout cannot start: ${refusal(`${names.length} migrations are missing`)}`
+  t.same(messagesIn(server.output()), [line])
   t.match(await fail(t, 1, ['user', 'list'], { env }), /Run signout migrate first\.$/)
   t.match(await succeed(t, ['check-config'], { env }), 'no start works before signout migrate applies ')
   t.same(

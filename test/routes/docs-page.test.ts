@@ -75,12 +75,17 @@ async function openPage (t: Test, browser: Browser, address: string, colorScheme
   return { page, shows, keep }
 }
 
-const browser = openBrowser(t)
+let browser: ReturnType<typeof openBrowser> | undefined
+/** Returns the browser of all tests. */
+function chromium (): ReturnType<typeof openBrowser> {
+  browser ??= openBrowser(t)
+  return browser
+}
 
 t.test('the documentation page leads a person from registering to the 401 after the logout', async t => {
   const app = await build(t, await serversEnv(t))
   const address = await app.listen({ port: 0 })
-  const { page, shows, keep } = await openPage(t, await browser, address, 'light')
+  const { page, shows, keep } = await openPage(t, await chromium(), address, 'light')
   const ids = await page.evaluate("[...document.querySelectorAll('.opblock')].slice(0, 4).map(block => block.id)")
   t.same(ids, ['register', 'login', 'getMe', 'logout'].map(name => `operations-try-${name}`), 'the steps come first')
   await shows(/execute POST \/register/)
@@ -107,7 +112,7 @@ t.test('the documentation page leads a person from registering to the 401 after 
 t.test('the button of the documentation page authorizes with the token of the login, also in dark mode', async t => {
   const app = await build(t, await serversEnv(t))
   const address = await app.listen({ port: 0 })
-  const { page, shows, keep } = await openPage(t, await browser, address, 'dark')
+  const { page, shows, keep } = await openPage(t, await chromium(), address, 'dark')
   t.equal((await execute(page, 'try-getMe')).status, 401)
   await shows(/GET \/me needs a token/)
   await keep('0-start')
@@ -133,13 +138,13 @@ t.test('the button of the documentation page authorizes with the token of the lo
 
 t.test('each example body of the documentation page works, or has to be replaced and looks so', async t => {
   const app = await build(t, await serversEnv(t))
-  const { page } = await openPage(t, await browser, await app.listen({ port: 0 }), 'light')
+  const { page } = await openPage(t, await chromium(), await app.listen({ port: 0 }), 'light')
   t.same(await readBodies(page), exampleBodies)
 })
 
 t.test('the examples of an error response on the documentation page are the errors of its status', async t => {
   const app = await build(t, await serversEnv(t))
-  const { page } = await openPage(t, await browser, await app.listen({ port: 0 }), 'light')
+  const { page } = await openPage(t, await chromium(), await app.listen({ port: 0 }), 'light')
   await page.locator('#operations-try-getMe .opblock-summary-control').click()
   for (const [status, codes] of [
     ['401', ['authorization_required', 'invalid_token', 'token_expired', 'token_revoked']],

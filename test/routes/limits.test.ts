@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { Settings } from '../../src/settings/settings.ts'
 import { build, embeddedEnv, serversEnv, shareStorages } from '../support/app.ts'
 import { password, signUp } from '../support/people.ts'
@@ -91,12 +91,14 @@ t.test('a known and an unknown username are limited alike, by each limit', t => 
   t.same(await sequence('no username', 5), expected)
 }))
 
-const replicated = {
-  ...await serversEnv(t), LIMIT_PASSWORD_BY_ACCOUNT: '9/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '8/900'
+async function twoReplicas (t: Test): Promise<readonly [FastifyInstance, FastifyInstance]> {
+  const limits = { LIMIT_PASSWORD_BY_ACCOUNT: '9/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '8/900' }
+  const env = { ...await serversEnv(t), ...limits }
+  return [await build(t, env), await build(t, env)]
 }
-const replicas = [await build(t, replicated), await build(t, replicated)] as const
 
 t.test('guesses at the same time on two replicas do not exceed a limit', async t => {
+  const replicas = await twoReplicas(t)
   const { username } = await signUp(replicas[0])
   const answers = await Promise.all(
     Array.from({ length: 30 }, (_, index) =>
@@ -123,6 +125,7 @@ t.test('120 right logins at once, to twelve accounts from one address, are all a
 }))
 
 t.test('right and wrong passwords at once on two replicas are counted exactly', async t => {
+  const replicas = await twoReplicas(t)
   const { username } = await signUp(replicas[0])
   const answers = await Promise.all(
     Array.from({ length: 30 }, (_, index) =>
