@@ -13,7 +13,7 @@ import { postgresRows } from './rows/postgres.ts'
 
 testFault(t, postgresRows.down, async t => {
   const { proxy, env } = await proxied(t, await promptServersEnv(t), 'DATABASE_URL')
-  const replicas = await startReplicas(t, { DATABASE_URL: String(env['DATABASE_URL']), DATABASE_DEADLINE_MS: '300' })
+  const replicas = await startReplicas(t, { DATABASE_URL: String(env['DATABASE_URL']), DATABASE_DEADLINE_MS: '1000' })
   const { a, b, apps, good, leaving, username } = replicas
   await logOutFor(t, a, leaving)
   const pair = await signIn(a, username)

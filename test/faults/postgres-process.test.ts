@@ -8,7 +8,7 @@ import { get, logOut, outcome, send } from '../support/requests.ts'
 import { timed, until } from '../support/wait.ts'
 import { postgresRows } from './rows/postgres.ts'
 
-const deadlineMs = 300
+const deadlineMs = 1000
 
 /**
  * Starts two replicas with a Postgres of their own, and logs one of the two tokens out.

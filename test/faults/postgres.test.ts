@@ -9,7 +9,7 @@ import { get, logOut, send } from '../support/requests.ts'
 import { timed, until } from '../support/wait.ts'
 import { postgresRows } from './rows/postgres.ts'
 
-const deadlineMs = 300
+const deadlineMs = 1000
 
 /** Builds the app with a proxy between it and Postgres, which can stall. Returns both, and the log. */
 async function appBehindProxy (t: Test) {

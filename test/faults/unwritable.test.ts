@@ -127,7 +127,7 @@ t.test('a replica that starts while Redis refuses writes accepts good tokens, an
 })
 
 t.test('a marker that is behind does not count with a doubt, without Postgres, or out of bounds (P2)', async t => {
-  const { a, apps, env, redis, good, leaving } = await startReplicas(t, { DATABASE_DEADLINE_MS: '500' })
+  const { a, apps, env, redis, good, leaving } = await startReplicas(t, { DATABASE_DEADLINE_MS: '1000' })
   await logOutFor(t, a, leaving)
   const { admin } = redis
   const doubt = `${env['BLOCKLIST_PREFIX']}doubt`

@@ -124,7 +124,7 @@ t.test('each cause of a 503 has its own counter', async t => {
     ...settings,
     DATABASE_URL: url.href,
     REDIS_URL: redis.url,
-    DATABASE_DEADLINE_MS: '300'
+    DATABASE_DEADLINE_MS: '1000'
   })
   const { token } = await signUp(app)
   const causes = async () => Object.fromEntries([...await readMetrics(app)]

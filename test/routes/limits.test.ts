@@ -48,9 +48,7 @@ const behindProxy = shareStorages(t, {
 
 /** Registers a user, which counts against no limit. */
 async function addUser (app: FastifyInstance): Promise<{ username: string }> {
-  const username = `user-${randomName()}`
-  await app.accounts.register(username, password, {}, 'user')
-  return { username }
+  return await app.accounts.register(`user-${randomName()}`, password, {}, 'user')
 }
 
 t.test('POST /login is 429 after too many wrong passwords', t => withSmallLimits(t, async (t, app) => {
@@ -91,9 +89,9 @@ t.test('a known and an unknown username are limited alike, by each limit', t => 
   t.same(await sequence('no username', 5), expected)
 }))
 
+const severalGuesses = { LIMIT_PASSWORD_BY_ACCOUNT: '9/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '8/900' }
 async function twoReplicas (t: Test): Promise<readonly [FastifyInstance, FastifyInstance]> {
-  const limits = { LIMIT_PASSWORD_BY_ACCOUNT: '9/900', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '8/900' }
-  const env = { ...await serversEnv(t), ...limits }
+  const env = { ...await serversEnv(t), ...severalGuesses }
   return [await build(t, env), await build(t, env)]
 }
 
