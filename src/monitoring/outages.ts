@@ -1,4 +1,5 @@
 import { isContention } from '../db/database-errors.ts'
+import { RecordedError } from '../trust/trust.ts'
 import type { EventLogger } from './event-logger.ts'
 import type { UnavailableCause } from './unavailable.ts'
 
@@ -103,6 +104,8 @@ export function createOutages (log: Pick<EventLogger, 'info' | 'error'>): Outage
       const subject = subjects[cause]
       if (subject === undefined) return loggedElsewhere.includes(cause)
       if (isContention(error)) return false
+      // Redis works. That it refuses writes, or lacks a revocation, is logged as a blocklist that is behind.
+      if (subject === 'redis' && isAnswer(error)) return true
       begin(subject, error).requests++
       return true
     },
@@ -113,6 +116,11 @@ export function createOutages (log: Pick<EventLogger, 'info' | 'error'>): Outage
       clearInterval(timer)
     }
   }
+}
+
+/** Returns true for an error that is not the lack of an answer: Redis refused a command, or lacks a revocation. */
+function isAnswer (error: unknown): boolean {
+  return error instanceof RecordedError || (error instanceof Error && error.name === 'ReplyError')
 }
 
 function reasonOf (error: unknown): string {

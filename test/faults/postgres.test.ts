@@ -158,7 +158,7 @@ testFault(t, postgresRows.readOnly, async t => {
   await failOver('set default_transaction_read_only = on')
   await until('reading works', async () => (await get(app, '/me', ada.token)).statusCode === 200)
   t.same(await readiness(), { error: 'service_unavailable', description: 'Not ready: database.' })
-  t.match(lines.join(''), 'The database is read-only')
+  t.match(lines.join(''), /The database is read-only|SQLSTATE 25006/)
   t.equal((await logOut(app, ada.token)).statusCode, 503)
 
   await failOver('reset default_transaction_read_only')
