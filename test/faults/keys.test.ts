@@ -133,7 +133,7 @@ testFault(t, keyRows.rotationWithoutPostgres, async t => {
     t.equal(await check(server, pair), '200')
   }
   const { code, stderr } = await asProcess.signout(t, ['keys', 'rotate'], { env })
-  t.equal(code, 1)
+  t.equal(code, 3)
   t.match(stderr, /^signout: DATABASE_URL: /)
 
   await postgres.start()
