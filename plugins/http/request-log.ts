@@ -32,14 +32,16 @@ const quietRoutes = /^\/(health\/|metrics$)/
  */
 export class RequestLog extends LogController {
   readonly #logged: LoggedRequests
+  readonly #logsBeginnings: boolean
 
-  constructor (logged: LoggedRequests) {
+  constructor (logged: LoggedRequests, logsBeginnings: boolean) {
     super({ requestIdLogLabel: idLabel })
     this.#logged = logged
+    this.#logsBeginnings = logsBeginnings
   }
 
   override incomingRequest ({ log, method, url }: FastifyRequest): void {
-    log.debug({ method, path: loggedPath(url) }, 'Request begun')
+    if (this.#logsBeginnings) log.debug({ method, path: loggedPath(url) }, 'Request begun')
   }
 
   override routeNotFound (): void {}
@@ -70,6 +72,7 @@ const levels = ['info', 'debug', 'trace']
 
 /** Returns the Fastify options that give each request an id, and one line in the log. */
 export function requestLogOptions ({ level, requests }: { level: string, requests: LoggedRequests }) {
-  const logController = new RequestLog(levels.includes(level) ? requests : 'off')
+  const isDetailed = level === 'debug' || level === 'trace'
+  const logController = new RequestLog(levels.includes(level) ? requests : 'off', isDetailed)
   return { genReqId: requestIdOf, requestIdHeader: false as const, logController }
 }
