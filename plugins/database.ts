@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { openDataDir } from '../src/db/embedded/data-dir.ts'
 import type { Database } from '../src/db/database.ts'
-import { openEmbedded } from '../src/db/embedded/embedded.ts'
+import { hasDatabase, openEmbedded } from '../src/db/embedded/embedded.ts'
 import { openPostgres } from '../src/db/postgres/postgres.ts'
 import type { Config } from '../src/config.ts'
 import { createKeyEncryption, type KeyEncryption } from '../src/keys/key-encryption.ts'
@@ -39,6 +39,7 @@ async function database (app: FastifyInstance, { config }: DatabaseOptions): Pro
   } else {
     const dataDir = await openDataDir(storage.dataDir)
     app.addHook('onClose', () => dataDir.unlock())
+    if (!hasDatabase(dataDir.path)) app.log.info(`Making the database in ${dataDir.path}. Only the first start does.`)
     const embedded = await openEmbedded(dataDir.path, config.database.migratesOnStart)
     app.addHook('onClose', () => embedded.close())
     app.decorate('database', embedded)

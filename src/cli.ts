@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-import { run } from './cli/run.ts'
+import { refuseOldNode } from './process/node-version.ts'
+
+refuseOldNode()
+const { run } = await import('./cli/run.ts')
 
 /** The longest time that an open connection may keep the process after the command is done. */
 const goodbyeMs = 2_000

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -51,6 +51,7 @@ t.test('embedded: the server logs its storage in JSON lines, and closes its data
   const first = await startServer(t, { cwd: folder, LOG_LEVEL: 'info' })
   const messages = first.output().trimEnd().split('\n').map(line => JSON.parse(line).msg)
   t.match(messages, [
+    `Making the database in ${dataDir}. Only the first start does.`,
     /^signout \d+\.\d+\.\d+$/, `Database: embedded Postgres in ${dataDir}/postgres`,
     'Blocklist: in the memory of this process', `Listening: ${first.address}`, `Documentation: ${first.address}/docs`
   ])
@@ -74,6 +75,7 @@ t.test('embedded: the server logs its storage in JSON lines, and closes its data
     first.child.kill('SIGKILL')
     await first.ended
     const second = await startServer(t, env)
+    t.notMatch(second.output(), 'Making the database')
     t.equal((await fetchFrom(second.address, 'GET /me', { token })).status, 200)
     second.child.kill('SIGTERM')
     t.equal(await second.ended, 0)
@@ -188,6 +190,7 @@ async function mistakes (t: Test, env: Env): Promise<Array<[typeof refusalOf, En
   writeFileSync(join(damaged, 'postgres', 'PG_VERSION'), '9')
   const emptySecret = String((await embeddedEnv(t))['DATA_DIR'])
   writeFileSync(join(emptySecret, 'key-encryption-secret'), '')
+  const unmade = join(scratchFolder(t), 'data')
   const unknownDatabase = new URL(postgresUrl())
   unknownDatabase.pathname = '/there_is_no_such_database'
 
@@ -197,6 +200,7 @@ async function mistakes (t: Test, env: Env): Promise<Array<[typeof refusalOf, En
       refusalOf, { ...env, PORT: port },
       `PORT ${port} on 127.0.0.1 is in use: stop what listens there, or choose another port.`
     ],
+    [refusalOf, { ISSUER: issuer, DATA_DIR: unmade, METRICS_PORT: port }, /^METRICS_PORT \d+ on 127\.\S+ is in use: /],
     [refusalOf, { ...env, HOST: '203.0.113.1' }, 'HOST 203.0.113.1 is not an address of this machine.'],
     [
       refusalHere, { ISSUER: issuer, DATA_DIR: file },
@@ -233,6 +237,7 @@ t.test('every mistake at start is refused with one line that names the variable 
     if (typeof line === 'string') t.equal(message, line)
     else t.match(message, line)
     t.notMatch(message, 'hush', 'no password')
+    if (wrong['METRICS_PORT'] !== undefined) t.notOk(existsSync(String(wrong['DATA_DIR'])), 'it made no database')
   }
 
   await t.test('a start with another KEY_ENCRYPTION_SECRET than that of the keys is refused with the cure', async t => {

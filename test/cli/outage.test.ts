@@ -20,19 +20,21 @@ const recorded = async (env: Env, id: string) =>
   (await onPostgres(env, 'select scope from revocations where id = $1', [id])).length
 
 type ToArgs = (claims: { sid: string, jti: string, sub: string }) => string[]
+/** How a command is run, its `REDIS_URL`, and its arguments. */
+type Case = [Commands, string, ToArgs]
 
 /**
  * Runs a command that cannot reach Redis. Expects its revocation in the record, and in effect at a service that reaches
  * Redis. Returns the token.
  */
 async function expectRecorded (
-  t: Test, service: FastifyInstance, env: Env, [run, awayUrl, toArgs]: [Commands, string, ToArgs]
+  t: Test, service: FastifyInstance, env: Env, [run, awayUrl, toArgs]: Case
 ): Promise<string> {
   const { username } = await signUp(service)
   const { access_token: token } = await signIn(service, username)
   const claims = decodeJwt(token) as { sid: string, jti: string, sub: string }
   const args = toArgs(claims)
-  const line = await run.fail(t, 3, args, { env: { ...env, REDIS_URL: awayUrl } })
+  const line = await run.fail(t, 3, args, { env: { ...env, REDIS_URL: awayUrl }, input: 'another long password\n' })
   t.ok(line.startsWith(`${onRecord} REDIS_URL: cannot connect to redis://127.0.0.1:`), line)
   t.match(line, /\. Start Redis there, .*correct REDIS_URL\b.*\.$/)
   t.notMatch(line, 'hush')
@@ -49,10 +51,12 @@ t.test('a revocation by a command that cannot reach Redis is recorded, and appli
   const stalled = await proxyTo(t, '127.0.0.1', redis.port)
   stalled.stall()
   const service = await build(t, env)
-  const cases: Array<[Commands, string, ToArgs]> = [
+  const cases: Case[] = [
     [inProcess, 'redis://:hush@127.0.0.1:1', ({ sid }) => ['revoke', '--session', sid]],
     [inProcess, 'redis://127.0.0.1:1', ({ jti }) => ['revoke', '--token', jti]],
-    [inProcess, 'redis://127.0.0.1:1', ({ sub }) => ['user', 'disable', sub]],
+    ...[['disable'], ['promote'], ['set-password'], ['delete', '--yes']].map(([act = '', ...options]): Case => (
+      [inProcess, 'redis://127.0.0.1:1', ({ sub }) => ['user', act, sub, ...options]]
+    )),
     [asProcess, `redis://127.0.0.1:${stalled.port}`, ({ sub }) => ['revoke', '--user', sub]]
   ]
   const tokens: string[] = []

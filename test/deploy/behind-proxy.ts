@@ -1,9 +1,10 @@
+import { setTimeout } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { findFreePort } from '../../scripts/services/programs.ts'
 import { serversEnv } from '../support/app.ts'
 import { password, type Pair } from '../support/people.ts'
 import type { Route } from '../support/requests.ts'
-import { startServer } from '../support/server-process.ts'
+import { startServer, type ServerProcess } from '../support/server-process.ts'
 import { randomName } from '../support/services.ts'
 import { until } from '../support/wait.ts'
 import { ask, oneConnection, type Answer, type Front } from './ask.ts'
@@ -110,22 +111,36 @@ function expectOwnAnswer (t: Test, { status, headers, body }: Answer, expected: 
   t.match(JSON.parse(body), { error: 'service_unavailable', description: /\w+\.$/ })
 }
 
-/** Two real replicas see the address of the client, whatever it claims. One is killed, and the other continues. */
+/**
+ * Two real replicas see the address of the client, whatever it claims. One is stopped under load, and no request fails.
+ * The other one is killed when the first is back, and requests after that succeed.
+ */
 export async function testReplicas (t: Test, start: StartFront): Promise<void> {
-  const hosts = hostsOf(2)
+  const [host = '', ...others] = hostsOf(2)
   const port = await findFreePort()
   const env = {
-    ...await serversEnv(t), PORT: String(port), TRUST_PROXY: '127.0.0.1', LIMIT_REGISTER_BY_IP: '3/3600'
+    ...await serversEnv(t),
+    PORT: String(port),
+    TRUST_PROXY: '127.0.0.1',
+    LIMIT_REGISTER_BY_IP: '3/3600',
+    SHUTDOWN_DELAY: '3'
   }
-  const [first] = await Promise.all(hosts.map(HOST => startServer(t, { ...env, HOST })))
-  const front = await start(t, { hosts, port })
+  const startAt = (HOST: string) => startServer(t, { ...env, HOST })
+  const [first, second] = await Promise.all([host, ...others].map(startAt)) as [ServerProcess, ServerProcess]
+  const front = await start(t, { hosts: [host, ...others], port })
   await until('the replicas are in use', async () => (await ask(front, 'GET /health/ready')).status === 200)
   const username = `user-${randomName()}`
   await expectLimitByAddress(t, front, username)
   const { access_token: token } = await expectTrueAddress(t, front, username)
   const headers = { authorization: `Bearer ${token}` }
-  first?.child.kill('SIGKILL')
-  await first?.ended
+  await expectDrain(t, front, first, { username, headers })
+  const again = await startAt(host)
+  await until('the first one is used again', async () => {
+    await ask(front, 'GET /token', { headers })
+    return again.output().includes('"path":"/token"')
+  })
+  second.child.kill('SIGKILL')
+  await second.ended
   for (let number = 0; number < 6; number++) {
     t.equal((await ask(front, 'GET /token', { headers })).status, 200, 'a GET after a replica was killed')
   }
@@ -134,6 +149,32 @@ export async function testReplicas (t: Test, start: StartFront): Promise<void> {
   }
   t.equal((await ask(front, 'POST /logout', { headers })).status, 200)
   t.match(await ask(front, 'GET /token', { headers }), { status: 401, body: /"token_revoked"/ })
+}
+
+/** SIGTERM under load: the replica exits with 0, and no request fails. */
+async function expectDrain (
+  t: Test,
+  front: Front,
+  replica: ServerProcess,
+  { username, headers }: { username: string, headers: Record<string, string> }
+): Promise<void> {
+  const answers: string[] = []
+  const over = new AbortController()
+  const repeat = async (route: Route, options: Parameters<typeof ask>[2]) => {
+    while (!over.signal.aborted) {
+      answers.push(`${route} ${(await ask(front, route, options)).status}`)
+      await setTimeout(100)
+    }
+  }
+  const login = { body: { username, password } }
+  const load = Promise.all([
+    repeat('GET /token', { headers }), repeat('GET /me', { headers }), repeat('POST /login', login)
+  ])
+  replica.child.kill('SIGTERM')
+  t.equal(await replica.ended, 0)
+  over.abort()
+  await load
+  t.same([...new Set(answers)].sort(), ['GET /me 200', 'GET /token 200', 'POST /login 200'], 'no request fails')
 }
 
 /** Headers with which a client claims to be at another address. */

@@ -27,7 +27,7 @@ t.test('HAProxy answers in JSON with Retry-After when no replica does, and passe
   await testOwnAnswers(t, startHaproxy)
 })
 
-t.test('Behind HAProxy, replicas see the address of the client, and one of them may be killed', async t => {
+t.test('Behind HAProxy, replicas see the client\'s address; one stops unnoticed, and one is killed', async t => {
   await testReplicas(t, startHaproxy)
 })
 

@@ -28,7 +28,7 @@ t.test('nginx answers in JSON with Retry-After when no replica does, and passes 
   await testOwnAnswers(t, startNginx)
 })
 
-t.test('Behind nginx, replicas see the address of the client, and one of them may be killed', async t => {
+t.test('Behind nginx, replicas see the client\'s address; one stops unnoticed, and one is killed', async t => {
   await testReplicas(t, startNginx)
 })
 

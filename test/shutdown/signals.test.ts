@@ -20,8 +20,8 @@ t.test('a replica that drains is not ready, serves on, and asks for the end of c
   t.equal(answer.headers.get('connection'), 'close')
   t.match(await (await ask('/health/ready')).json(), { description: 'Not ready: shutdown.' })
 
-  await t.test('npm sends a signal twice, which counts once; a later one ends the delay', async t => {
-    server.child.kill('SIGTERM')
+  await t.test('a later signal ends the delay', async t => {
+    // The first one was sent before at least one answer, and one that follows within a second would be the same one.
     await setTimeout(1_200)
     t.equal((await ask('/health/live')).status, 200)
     server.child.kill('SIGTERM')

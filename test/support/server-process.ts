@@ -80,7 +80,10 @@ let built = false
 
 /** Returns the path of a compiled program, as users run it. Compiles the source first if that is newer. */
 export function compiledFile (name: Program): string {
-  if (!built) execFileSync(...undisturbed(process.execPath, [join(packageRoot, 'scripts', 'build.js')]))
+  if (!built) {
+    const build = [join(packageRoot, 'scripts', 'build.js'), '--without-declarations']
+    execFileSync(...undisturbed(process.execPath, build), { stdio: ['ignore', 'ignore', 'inherit'] })
+  }
   built = true
   return join(packageRoot, 'dist', 'src', name)
 }

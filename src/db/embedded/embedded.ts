@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StartupError } from '../../errors.ts'
 import { createDatabase, type Database } from '../database.ts'
 import { applyMigrations, listMigrations, listPendingMigrations, refuseOlderTables } from '../migrator.ts'
+import { makeDatabase } from './initial-database.ts'
 
 /**
  * Opens the embedded Postgres (PGlite) in a folder, and brings its tables up to date. Its data survives a killed
@@ -75,14 +75,20 @@ async function openFolder (dataDir: string | undefined) {
   // With a real Postgres, nothing loads these.
   const [{ PGlite }, { drizzle }] = await Promise.all([import('@electric-sql/pglite'), import('drizzle-orm/pglite')])
   const folder = dataDir === undefined ? undefined : join(dataDir, 'postgres')
-  if (folder !== undefined) await mkdir(folder, { recursive: true, mode: 0o700 })
-  const startParams = [...PGlite.defaultStartParams, '-c', `shared_buffers=${sharedBuffers}`]
-  const client = await PGlite.create({ ...folder !== undefined && { dataDir: folder }, startParams }).catch(cause => {
+  const open = (path: string | undefined) => PGlite.create({
+    ...path !== undefined && { dataDir: path },
+    startParams: [...PGlite.defaultStartParams, '-c', `shared_buffers=${sharedBuffers}`]
+  })
+  try {
+    if (dataDir !== undefined && folder !== undefined && !hasDatabase(dataDir)) {
+      await makeDatabase(folder, async path => { await (await open(path)).close() })
+    }
+    const client = await open(folder)
+    return { client, db: drizzle({ client }), folder }
+  } catch (cause) {
     throw new StartupError(
       `DATA_DIR: the database in ${folder} cannot be opened (${(cause as Error).message}). Restore it from a backup, or name another folder.`,
       { cause }
     )
-  })
-  const db = drizzle({ client })
-  return { client, db, folder }
+  }
 }
