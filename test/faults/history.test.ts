@@ -29,7 +29,7 @@ const needed: Array<{ what: string, times: number, count: (run: Run) => number }
   },
   { what: 'keys were rotated', times: 1, count: countOf(hasSucceeded('POST /keys/rotate')) },
   { what: 'compromised keys were retired', times: 1, count: countOf(hasSucceeded('POST /keys/{kid}/retire')) },
-  { what: 'tokens expired', times: 50, count: countOf(({ error }) => error === 'token_expired') },
+  { what: 'tokens expired', times: 20, count: countOf(({ error }) => error === 'token_expired') },
   {
     what: 'faults happened',
     times: 5,

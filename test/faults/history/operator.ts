@@ -75,8 +75,10 @@ export function createOperator (
       await sleep(pauseMs + draw(pauseMs))
       const bearer = tokens()
       if (bearer === undefined) return
-      const { onSuccess, ...plan } = (acts[turn++ % acts.length] as Act)(bearer, draw)
+      const { onSuccess, ...plan } = (acts[turn % acts.length] as Act)(bearer, draw)
       const { operation } = await recorder.ask(pick(draw, targets), { ...plan, client: username, bearer })
+      // An act that a fault has hindered is tried again: otherwise chance would decide how often it succeeds.
+      if (operation.status === 200 || operation.status === 409) turn++
       if (operation.status !== 200) return
       onSuccess?.()
       if (operation.kind === 'ending') onEnded(operation.ends)
