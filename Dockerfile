@@ -32,7 +32,7 @@ COPY package.json ./
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY src/db/migrations src/db/migrations
-COPY src/db/embedded/*.tar.br src/db/embedded/
+COPY src/db/initdb src/db/initdb
 # The user `signout`, as a number, so that an orchestrator can see that it is not root.
 USER 1000:1000
 VOLUME /var/lib/signout

@@ -17,7 +17,7 @@ try {
   const brotli = createBrotliCompress({ params: { [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS } })
   const archive = create({ cwd: folder, portable: true, noMtime: true }, readdirSync(folder))
   await pipeline(archive, brotli, createWriteStream(file))
-  for (const name of readdirSync(dirname(file)).filter(name => /^initdb-.*\.tar\.br$/.test(name))) {
+  for (const name of readdirSync(dirname(file))) {
     if (name !== basename(file)) rmSync(join(dirname(file), name))
   }
   process.stdout.write(`Made ${file}\n`)

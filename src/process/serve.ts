@@ -2,16 +2,15 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
-import { pino } from 'pino'
 import { buildApp, buildWaitingApp, type LoggerOptions } from '../app.ts'
 import { loadConfig, type Config } from '../config.ts'
 import { describeUrl } from '../input/describe-url.ts'
 import { OutageError, SignoutError, StartupError, explainListenError } from '../errors.ts'
-import { escapeLogLine, escapeText } from '../input/escape-text.ts'
 import { version } from '../package-root.ts'
 import { readEnv } from '../input/read-env.ts'
 import { describeTopology } from '../redis/topology.ts'
 import { describeUnknownVariable, findUnknownVariables } from '../settings/unknown-variables.ts'
+import { loggerOptions, print } from './logger.ts'
 import { stopOnSignals } from './stop-on-signals.ts'
 
 type App = ReturnType<typeof buildApp>
@@ -33,7 +32,7 @@ const crashes = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV'] 
 export async function serve (): Promise<void> {
   try {
     const { config, warnings } = readConfig()
-    const server = createSignout(config, await logger(config))
+    const server = createSignout(config, await loggerOptions(config))
     for (const warning of warnings) server.log.warn(warning)
     const { close } = closeWithGrace({
       delay: graceMs, logger: server.log, skip: [...crashes, 'SIGTERM', 'SIGINT']
@@ -117,28 +116,6 @@ function createSignout (config: Config, loggerOptions: LoggerOptions) {
   }
 
   return { log: app.log, start, drain, close }
-}
-
-/** Returns the settings of the log: pretty on a terminal, otherwise JSON. */
-async function logger ({ log: { level } }: Config): Promise<LoggerOptions> {
-  if (!process.stdout.isTTY) return { level }
-  // A terminal shows few lines, so they need no thread of their own. Each request, and each event, is one line.
-  const { default: pretty } = await import('pino-pretty')
-  const stream = pretty({
-    translateTime: 'HH:MM:ss.l',
-    ignore: 'pid,hostname,request_id,method,path,status,duration_ms,ip',
-    singleLine: true,
-    sync: true,
-    messageFormat: ({ method, path, status, duration_ms: ms, ...line }, messageKey) =>
-      status === undefined ? String(line[messageKey]) : `${method} ${path} ${status} ${ms} ms`
-  })
-  return { level, stream }
-}
-
-/** Prints a sentence about the start: on a terminal as it is, otherwise as a line of the log. */
-function print (level: 'warn' | 'fatal', sentence: string): void {
-  if (process.stdout.isTTY) process.stderr.write(`${escapeText(sentence)}\n`)
-  else pino({ hooks: { streamWrite: escapeLogLine } }, pino.destination({ fd: 2, sync: true }))[level](sentence)
 }
 
 /** Opens everything that the service needs. Returns the outage, if a server that it needs is down. */

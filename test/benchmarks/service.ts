@@ -3,11 +3,13 @@ import type { AddressInfo } from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
+import { loggerOptions } from '../../src/process/logger.ts'
 import { issueToken, signIn, signUp, type Pair } from '../support/people.ts'
 import { answer, givenArgument, usedMicros } from './processes.ts'
 
 /** This process runs the whole service, with its record, on Postgres and Redis. It logs as the service itself does. */
-const app = buildApp(loadConfig(givenArgument<Record<string, string>>()))
+const config = loadConfig(givenArgument<Record<string, string>>())
+const app = buildApp(config, await loggerOptions(config))
 await app.ready()
 await app.listen({ port: 0, host: '127.0.0.1' })
 const address = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`

@@ -35,7 +35,7 @@ t.test('the first start copies what the initdb of the installed PGlite makes, an
 t.test('with another PGlite, its initdb makes the database; a killed start leaves none', async t => {
   const parent = scratchFolder(t)
   const folder = join(parent, 'postgres')
-  const missing = join(parent, 'initdb-9.9.9.tar.br')
+  const missing = join(parent, 'pglite-9.9.9.tar.br')
   await t.rejects(makeDatabase(folder, async path => {
     writeFileSync(join(path, 'PG_VERSION'), '18')
     throw new Error('It stops halfway.')

@@ -11,7 +11,7 @@ import { findPackageRoot, packageRoot, versionOf } from '../../package-root.ts'
  */
 export function initialDatabase (): string {
   const pglite = findPackageRoot(dirname(createRequire(import.meta.url).resolve('@electric-sql/pglite')))
-  return join(packageRoot, 'src', 'db', 'embedded', `initdb-${versionOf(pglite)}.tar.br`)
+  return join(packageRoot, 'src', 'db', 'initdb', `pglite-${versionOf(pglite)}.tar.br`)
 }
 
 /**
