@@ -23,8 +23,8 @@ export function requestIdOf ({ headers }: Pick<IncomingMessage, 'headers'>): str
   return typeof given === 'string' && idForm.test(given) && !tokenForm.test(given) ? given : randomUUID()
 }
 
-/** Routes that load balancers and Prometheus ask all the time. */
-const quietRoutes = /^\/(health\/|metrics$)/
+/** Paths that load balancers and Prometheus ask for all the time. */
+const quietPaths = /^\/(health\/(live|ready)|metrics)$/
 
 /**
  * Writes one line for each request, once it is answered: method, path, status, duration in milliseconds, and IP
@@ -49,15 +49,16 @@ export class RequestLog extends LogController {
   override requestCompleted (error: Error | null | undefined, request: FastifyRequest, reply: FastifyReply): void {
     const { statusCode } = reply
     if (!this.#isWanted(statusCode, error != null)) return
-    const level = quietRoutes.test(request.routeOptions.url ?? '') ? 'debug' : 'info'
-    request.log[level]({
+    const path = loggedPath(request.url)
+    const line = {
       method: request.method,
-      path: loggedPath(request.url),
+      path,
       status: statusCode,
       duration_ms: Math.round(reply.elapsedTime * 10) / 10,
-      ip: canonicalIp(request.ip) ?? null,
-      ...error != null && { broken_off: true }
-    }, 'Request')
+      ip: canonicalIp(request.ip) ?? null
+    }
+    const level = quietPaths.test(path) && !request.is404 ? 'debug' : 'info'
+    request.log[level](error == null ? line : { ...line, broken_off: true }, 'Request')
   }
 
   /** Causes of a 503 have lines of their own, and an outage must not fill the disk. */

@@ -16,6 +16,8 @@ export function escapeText (text: string): string {
     .join(''))
 }
 
+/** Matches a line with a backslash, or with anything but printable ASCII. Few have it, and this is found out fast. */
+const uncommon = /[^ -[\]-~\n]/
 /** Matches a line of JSON with a text that may need escapes. */
 const suspicious = /\\[bfnrtu]|[^\P{C}\n]|[\p{Zl}\p{Zp}]/u
 
@@ -24,7 +26,7 @@ const suspicious = /\\[bfnrtu]|[^\P{C}\n]|[\p{Zl}\p{Zp}]/u
  * that decode the JSON and print a text, as `jq -r` does, print it escaped, too.
  */
 export function escapeLogLine (line: string): string {
-  return suspicious.test(line) ? `${JSON.stringify(escapeValue(JSON.parse(line)))}\n` : line
+  return uncommon.test(line) && suspicious.test(line) ? `${JSON.stringify(escapeValue(JSON.parse(line)))}\n` : line
 }
 
 function escapeValue (value: unknown, key?: string): unknown {

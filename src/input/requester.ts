@@ -1,4 +1,4 @@
-import { isIP } from 'node:net'
+import { isIP, isIPv4 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /** The sender of a request. */
@@ -34,7 +34,9 @@ export function withoutPort (text: string): string {
  * into IPv6. Returns `undefined` if the text is no address.
  */
 export function canonicalIp (ip: string | undefined): string | undefined {
-  const [address = ''] = withoutPort(ip ?? '').split('%')
+  // An IPv4 address has one spelling, and is what most requests come from.
+  if (ip === undefined || isIPv4(ip)) return ip
+  const [address = ''] = withoutPort(ip).split('%')
   // Stricter than ipaddr.js, which takes `1` for 0.0.0.1 and `010.0.0.1` for 8.0.0.1.
   return isIP(address) === 0 ? undefined : ipaddr.process(address).toString()
 }

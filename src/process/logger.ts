@@ -4,7 +4,7 @@ import type { Config } from '../config.ts'
 import { escapeLogLine, escapeText } from '../input/escape-text.ts'
 
 /** Lines are written together, once they have so many bytes: to write each of them would double the cost of the log. */
-const minBytes = 4_096
+const minBytes = 8_192
 /** The longest time that a line waits for others, in milliseconds. A killed process loses the lines that wait. */
 const maxWaitMs = 100
 /** The most that waits for a reader that has stalled, in bytes. */
