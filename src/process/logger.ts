@@ -3,8 +3,8 @@ import type { LoggerOptions } from '../app.ts'
 import type { Config } from '../config.ts'
 import { escapeLogLine, escapeText } from '../input/escape-text.ts'
 
-/** Lines are written together, once they have so many bytes: to write each of them would double the cost of the log. */
-const minBytes = 8_192
+/** Lines are written together, once they have so many characters: to write each of them would double their cost. */
+const enoughLength = 8_192
 /** The longest time that a line waits for others, in milliseconds. A killed process loses the lines that wait. */
 const maxWaitMs = 100
 /** The most that waits for a reader that has stalled, in bytes. */
@@ -16,23 +16,46 @@ export async function loggerOptions ({ log: { level } }: Pick<Config, 'log'>): P
 }
 
 /**
- * Creates the stream of the log in JSON, which the end of the process flushes. If its reader stalls, lines are lost
- * rather than memory, and a line tells how many once it reads again.
+ * Creates the stream of the log in JSON. What waits is written when the process ends. If the reader of the log stalls,
+ * lines are lost rather than memory, and a line tells how many once it reads again.
+ *
+ * The lines are collected here, and not by the library, which would measure all of them again for each new one.
  *
  * @param fd the file descriptor; the standard output unless a test names another
  */
 export function createLogStream (fd = 1, limitBytes = maxBytes) {
-  const stream = pino.destination({
-    fd, sync: false, minLength: minBytes, periodicFlush: maxWaitMs, maxLength: limitBytes
-  })
+  const destination = pino.destination({ fd, sync: false, maxLength: limitBytes })
+  let waiting = ''
+  let timer: NodeJS.Timeout | undefined
   let lost = 0
-  stream.on('drop', () => { lost++ })
-  stream.on('drain', () => {
+
+  function take (): string {
+    clearTimeout(timer)
+    timer = undefined
+    const lines = waiting
+    waiting = ''
+    return lines
+  }
+
+  const stream = {
+    write (line: string): void {
+      waiting += line
+      if (waiting.length >= enoughLength) destination.write(take())
+      else timer ??= setTimeout(() => { destination.write(take()) }, maxWaitMs).unref()
+    },
+    flushSync (): void {
+      destination.flushSync()
+      if (waiting !== '') pino.destination({ fd, sync: true }).write(take())
+    }
+  }
+  destination.on('drop', (lines: string) => { lost += lines.split('\n').length - 1 })
+  destination.on('drain', () => {
     if (lost === 0) return
     const lines = lost
     lost = 0
-    pino(stream).warn({ lines }, 'Lines of the log were lost, because its reader stalled.')
+    pino({}, stream).warn({ lines }, 'Lines of the log were lost, because its reader stalled.')
   })
+  process.on('exit', stream.flushSync)
   return stream
 }
 

@@ -10,7 +10,7 @@ import { scratchFolder } from '../support/app.ts'
 t.test('a reader that stalls costs lines and not memory, and a line tells how many', async t => {
   const fifo = join(scratchFolder(t), 'log')
   execFileSync('mkfifo', [fifo])
-  const log = pino(createLogStream(openSync(fifo, 'r+'), 100_000))
+  const log = pino({}, createLogStream(openSync(fifo, 'r+'), 100_000))
   const written = 5_000
   for (let number = 1; number <= written; number++) log.info({ number }, 'A line')
 
