@@ -112,7 +112,7 @@ t.test('three replicas run behind one balancer on port 8080, and have time to fi
   t.same(services.balancer.depends_on, { api: { condition: 'service_healthy' } })
   t.same(services.api.networks, ['default', 'front'])
   t.same(services.balancer.networks, ['front'], 'the balancer cannot reach the data')
-  const graceMs = Number(/graceMs = ([\d_]+)/.exec(read('src/server.ts'))?.[1]?.replaceAll('_', ''))
+  const graceMs = Number(/graceMs = ([\d_]+)/.exec(read('src/process/serve.ts'))?.[1]?.replaceAll('_', ''))
   const delayMs = Number(/ SHUTDOWN_DELAY=(\d+)/.exec(read('Dockerfile'))?.[1]) * 1_000
   t.ok(delayMs > 0)
   const stopMs = Number.parseInt(services.api.stop_grace_period) * 1_000

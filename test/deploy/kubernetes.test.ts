@@ -100,7 +100,7 @@ t.test('the probes ask the addresses of the health, and a pod has time to drain'
   const delay = Number(envOf(deployment)['SHUTDOWN_DELAY'])
   const { periodSeconds = 0, failureThreshold = 0 } = readinessProbe ?? {}
   t.ok(delay > periodSeconds * failureThreshold, 'a pod is not ready well before it closes')
-  const graceMs = /graceMs = ([\d_]+)/.exec(readFileSync(join(packageRoot, 'src/server.ts'), 'utf8'))?.[1]
+  const graceMs = /graceMs = ([\d_]+)/.exec(readFileSync(join(packageRoot, 'src/process/serve.ts'), 'utf8'))?.[1]
   const grace = Number(graceMs?.replaceAll('_', '')) / 1_000
   t.ok(Number(podOf(deployment).terminationGracePeriodSeconds) > delay + grace)
   t.match(deployment.spec?.strategy, { rollingUpdate: { maxUnavailable: 0 } })

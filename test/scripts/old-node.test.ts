@@ -17,7 +17,9 @@ t.test('a Node that is too old gets one line, from each program', async t => {
     for (const old of ['18.20.8', '20.18.3']) {
       const pretends = `Object.defineProperty(process.versions, 'node', { value: '${old}' })`
       const args = [`--import=data:text/javascript,${encodeURIComponent(pretends)}`, program, '--help']
-      const { status, stdout, stderr } = spawnSync(...undisturbed(process.execPath, args), { cwd, encoding: 'utf8' })
+      const { status, stdout, stderr } = spawnSync(...undisturbed(process.execPath, args), {
+        cwd, encoding: 'utf8', timeout: 30_000
+      })
       t.same([status, stdout, stderr], [
         1, '', `signout needs Node 20.19 or newer, and this is Node ${old}: install a newer one (nodejs.org).\n`
       ], program)
