@@ -15,6 +15,8 @@ const maxSessions = 5
 const maxAtOnce = 4
 /** Few requests have more steps. */
 const maxSteps = 12
+/** Flows of one replica share this step. While it is held, the others wait for it, and not in Postgres. */
+const sharedStep = 'select signing_keys'
 
 /** One user, as its clients know it. */
 interface Life {
@@ -106,7 +108,7 @@ async function playRound (stage: Stage, life: Life, draw: Draw): Promise<string[
   const started = []
   for (const { name, move, sid, app, holdBefore } of drawn) {
     const session = [...life.pairs.get(sid) as Pair[]]
-    const flow = stage.stepper.start(name, () => move.run(app, life, session), holdBefore)
+    const flow = stage.stepper.start(name, () => move.run(app, life, session), holdBefore, sharedStep)
     await Promise.race([flow.held, flow.settles()])
     started.push({ name, move, sid, flow })
   }

@@ -36,8 +36,11 @@ export interface Moment {
 }
 
 export interface Stepper {
-  /** Begins a flow. It is held before the step of that number, counted from 0, if it gets there. */
-  start<T> (name: string, work: () => Promise<T>, holdBefore?: number): Flow<T>
+  /**
+   * Begins a flow. It is held before the step of that number, counted from 0, if it gets there, unless that step is
+   * `unlessStep`. Flows that are still held when the test ends are released.
+   */
+  start<T> (name: string, work: () => Promise<T>, holdBefore?: number, unlessStep?: string): Flow<T>
   /** Returns the steps of all flows since the last call, in the order in which they were let through. */
   takeMoments (): Moment[]
 }
@@ -54,9 +57,14 @@ type Connect = (this: pg.Pool, done?: (...results: unknown[]) => void) => unknow
 /** Watches the steps of requests to these apps, until the test ends. */
 export async function stepThrough (t: Test, apps: FastifyInstance[]): Promise<Stepper> {
   const moments: Moment[] = []
+  const releases: Array<() => void> = []
   const observer = new pg.Client({ connectionString: postgresUrl() })
   await observer.connect()
-  t.teardown(() => observer.end())
+  t.teardown(async () => {
+    // A flow that is held keeps its app from closing.
+    for (const release of releases) release()
+    await observer.end()
+  })
   watchPostgres(t, step)
   for (const { accessTokens, revoker } of apps) {
     watch(t, accessTokens, 'sign', step)
@@ -75,13 +83,20 @@ export async function stepThrough (t: Test, apps: FastifyInstance[]): Promise<St
   }
 
   return {
-    start: (name, work, holdBefore) => startFlow(name, work, holdBefore, isBlocked),
+    start (name, work, holdBefore, unlessStep) {
+      const flow = startFlow(name, work, { holdBefore, unlessStep }, isBlocked)
+      releases.push(flow.release)
+      return flow
+    },
     takeMoments: () => moments.splice(0)
   }
 }
 
 function startFlow<T> (
-  name: string, work: () => Promise<T>, holdBefore: number | undefined, isBlocked: (backend: number) => Promise<boolean>
+  name: string,
+  work: () => Promise<T>,
+  { holdBefore, unlessStep }: { holdBefore: number | undefined, unlessStep: string | undefined },
+  isBlocked: (backend: number) => Promise<boolean>
 ): Flow<T> {
   const { promise: released, resolve: release } = withResolvers<undefined>()
   const { promise: held, resolve: decide } = withResolvers<boolean>()
@@ -91,7 +106,7 @@ function startFlow<T> (
     steps,
     backend: undefined,
     pass () {
-      if (steps.length - 1 !== holdBefore) return
+      if (steps.length - 1 !== holdBefore || steps.at(-1) === unlessStep) return
       decide(true)
       return released
     }
