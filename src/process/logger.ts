@@ -3,8 +3,8 @@ import type { LoggerOptions } from '../app.ts'
 import type { Config } from '../config.ts'
 import { escapeLogLine, escapeText } from '../input/escape-text.ts'
 
-/** Lines are written together, once they have so many characters: to write each of them would double their cost. */
-const enoughLength = 8_192
+/** Lines are written together, once they have so many characters: written one by one, they would cost twice as much. */
+const enoughLength = 65_536
 /** The longest time that a line waits for others, in milliseconds. A killed process loses the lines that wait. */
 const maxWaitMs = 100
 /** The most that waits for a reader that has stalled, in bytes. */
