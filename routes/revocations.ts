@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import {
-  RevocationQuery, RevocationRequest, RevocationResult, actFailures, answer, bodyFailures, failures, ref,
+  RevocationQuery, RevocationOrder, RevocationResult, actFailures, answer, bodyFailures, failures, ref,
   toRevocationRequest, toRevocationResult
 } from '../src/schemas/schemas.ts'
 
@@ -15,7 +15,7 @@ const revocations: FastifyPluginAsyncTypebox = async app => {
       tags: ['administration'],
       security: [{ bearer: [] }],
       querystring: RevocationQuery,
-      body: ref(RevocationRequest),
+      body: ref(RevocationOrder),
       response: {
         200: answer(RevocationResult, 'The tokens and sessions that every replica refuses now.'),
         ...failures(...bodyFailures, ...actFailures, 'not_found')

@@ -14,7 +14,7 @@ import { serializeError, serializeRequest } from '../plugins/http/log-serializer
 import maintenance from '../plugins/maintenance.ts'
 import metrics from '../plugins/metrics.ts'
 import outages from '../plugins/outages.ts'
-import openapi from '../plugins/docs/openapi.ts'
+import openapi, { type OpenApiOptions } from '../plugins/docs/openapi.ts'
 import rateLimits from '../plugins/rate-limits.ts'
 import readiness from '../plugins/readiness.ts'
 import startPage from '../plugins/start-page/start-page.ts'
@@ -111,7 +111,7 @@ export function buildApp (
     app.register(ending)
     app.register(maintenance, { config })
     app.register(startPage, { config, version })
-    app.register(routes, { hasDocs: config.http.hasDocs })
+    app.register(routes, { hasPage: config.http.hasDocs, issuer: config.tokens.issuer })
   }
   return app as unknown as FastifyInstance
 }
@@ -135,8 +135,8 @@ const revoking = fp(async (app: FastifyInstance): Promise<void> => {
 }, { name: 'authentication' })
 
 /** Registers the routes, and the OpenAPI document that describes them. */
-const routes = fp(async (app: FastifyInstance, { hasDocs }: { hasDocs: boolean }): Promise<void> => {
-  app.register(openapi, { version, hasPage: hasDocs })
+const routes = fp(async (app: FastifyInstance, options: Omit<OpenApiOptions, 'version'>): Promise<void> => {
+  app.register(openapi, { version, ...options })
   app.register(register)
   app.register(login)
   app.register(refresh)

@@ -60,6 +60,9 @@ export type ErrorCode = keyof typeof errors
 /** All codes, in the order of the documentation. */
 export const errorCodes = Object.keys(errors) as ErrorCode[]
 
+/** The largest number of mistakes that an error lists: more than any body has properties. */
+export const maxErrorDetails = 10
+
 /** A mistake in a request. `path` is a JSON Pointer (RFC 6901) into the body, the query or the parameters. */
 export interface ErrorDetail {
   path: string

@@ -2,6 +2,8 @@ import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { NoBody } from '../../src/schemas/schemas.ts'
+import { toPublicDocument } from './document.ts'
+import { toOpenapi30 } from './openapi-3.0.ts'
 import { toPageDocument } from './page-document.ts'
 import { pageScript } from './page-script.ts'
 import { pageStyle } from './page-style.ts'
@@ -10,6 +12,15 @@ export interface OpenApiOptions {
   version: string
   /** True to serve the documentation page at `/docs`. */
   hasPage: boolean
+  /** The public address of the service. */
+  issuer: string
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Returns the document as OpenAPI 3.0. */
+    openapi30 (): object
+  }
 }
 
 /**
@@ -19,28 +30,11 @@ export interface OpenApiOptions {
 const contentSecurityPolicy =
   "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'"
 
-type OpenApiDocument = ReturnType<FastifyInstance['swagger']> & { openapi: string }
-interface Body { required?: boolean, content?: Record<string, { schema?: { $ref?: string } }> }
-
-/** Marks the bodies that accept null as optional. @fastify/swagger marks every body as required. */
-function withOptionalBodies (document: Partial<OpenApiDocument>): Partial<OpenApiDocument> {
-  const { paths, components } = document as {
-    paths?: Record<string, Record<string, { requestBody?: Body }>>
-    components?: { schemas?: Record<string, { type?: unknown }> }
-  }
-  for (const { requestBody } of Object.values(paths ?? {}).flatMap(path => Object.values(path))) {
-    const name = requestBody?.content?.['application/json']?.schema?.$ref?.split('/').at(-1) ?? ''
-    const type = components?.schemas?.[name]?.type
-    if (requestBody !== undefined && Array.isArray(type) && type.includes('null')) requestBody.required = false
-  }
-  return document
-}
-
 /**
  * Generates the OpenAPI document from the schemas of the routes that are registered later, and serves a page that shows
  * it.
  */
-async function openapi (app: FastifyInstance, { version, hasPage }: OpenApiOptions): Promise<void> {
+async function openapi (app: FastifyInstance, { version, hasPage, issuer }: OpenApiOptions): Promise<void> {
   await app.register(import('@fastify/swagger'), {
     openapi: {
       openapi: '3.1.1',
@@ -68,16 +62,14 @@ async function openapi (app: FastifyInstance, { version, hasPage }: OpenApiOptio
       schema: schema?.body === NoBody ? { ...schema, body: undefined } : schema,
       url
     }),
-    transformObject: document => {
-      const { openapiObject } = document as { openapiObject: Partial<OpenApiDocument> }
-      return withOptionalBodies(openapiObject)
-    },
+    transformObject: document => toPublicDocument((document as { openapiObject: object }).openapiObject),
     // Components have the names of their schemas.
     refResolver: {
       buildLocalReference: (json, _baseUri, _fragment, index) =>
         typeof json.$id === 'string' ? json.$id : `schema-${index}`
     }
   })
+  app.decorate('openapi30', () => toOpenapi30(app.swagger(), issuer))
   if (!hasPage) return
   await app.register(import('@fastify/swagger-ui'), {
     routePrefix: '/docs',

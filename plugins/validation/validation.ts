@@ -1,6 +1,7 @@
 import AjvCompiler from '@fastify/ajv-compiler'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { maxErrorDetails } from '../../src/errors.ts'
 import { components } from '../../src/schemas/schemas.ts'
 import { findPasswordFlaw, passwordMaxLength } from '../../src/users/credentials.ts'
 import { readJsonBodies } from './json-bodies.ts'
@@ -36,6 +37,8 @@ const ajvOptionsWith = (passwordMinLength: number) => ({
   removeAdditional: false,
   keywords: [
     { keyword: 'x-must', schemaType: 'string' },
+    // Checked where the request is carried out, in words.
+    { keyword: 'x-exactly-one-of', schemaType: 'array' },
     { keyword: 'x-lower-cased', type: 'string', schemaType: 'boolean', modifying: true, validate: lowerCase },
     { keyword: 'x-new-password', type: 'string', schemaType: 'boolean', validate: newPassword(passwordMinLength) }
   ]
@@ -66,12 +69,6 @@ function newPassword (minLength: number) {
   return validate
 }
 
-/**
- * The largest number of mistakes that an answer lists. It is more than any body has properties. Names that a client
- * invented do not make an answer long.
- */
-const maxMistakes = 10
-
 interface RoutePart {
   httpPart: string
   schema: { properties?: Record<string, { type?: unknown }> }
@@ -93,7 +90,7 @@ const buildValidatorWith = (passwordMinLength: number): AjvCompiler.BuildCompile
       const validate = (isText ? compileText : compileBody)(route)
       return (sent: Record<string, unknown>) => {
         if (isText) readText(sent, schema)
-        return validate(sent) === true || { error: validate.errors?.slice(0, maxMistakes) }
+        return validate(sent) === true || { error: validate.errors?.slice(0, maxErrorDetails) }
       }
     })
   }

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import {
-  LoggedOut, LogoutQuery, LogoutRequest, answer, bodyFailures, failures, ref, tokenFailures, wrongPassword
+  LoggedOut, LogoutQuery, LogoutInput, answer, bodyFailures, failures, ref, tokenFailures, wrongPassword
 } from '../../src/schemas/schemas.ts'
 
 const logout: FastifyPluginAsyncTypebox = async app => {
@@ -13,7 +13,7 @@ const logout: FastifyPluginAsyncTypebox = async app => {
       tags: ['auth'],
       security: [{ bearer: [] }, {}],
       querystring: LogoutQuery,
-      body: ref(LogoutRequest),
+      body: ref(LogoutInput),
       response: {
         200: answer(LoggedOut, 'The sessions have ended, on every replica.'),
         ...failures(

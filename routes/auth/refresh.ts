@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import {
-  RefreshRequest, TokenPair, answer, bodyFailures, failures, ref, toTokenPair
+  RefreshInput, TokenPair, answer, bodyFailures, failures, ref, toTokenPair
 } from '../../src/schemas/schemas.ts'
 
 const refresh: FastifyPluginAsyncTypebox = async app => {
@@ -13,7 +13,7 @@ const refresh: FastifyPluginAsyncTypebox = async app => {
         'A refresh token works once. For a few seconds after its use, it gets the same pair again: two tabs may refresh at once. Later it gets a new pair while the first one is unused: an answer may be lost. Any other second use ends the session with all its tokens, because the token may be stolen.',
       tags: ['auth'],
       security: [],
-      body: ref(RefreshRequest),
+      body: ref(RefreshInput),
       response: {
         200: answer(TokenPair, 'The next tokens of the session.', { 'Cache-Control': Type.Literal('no-store') }),
         ...failures(

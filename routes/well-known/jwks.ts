@@ -18,7 +18,9 @@ const jwks: FastifyPluginAsyncTypebox = async app => {
       tags: ['operations'],
       security: [],
       response: {
-        200: answer(JsonWebKeySet, 'The keys.', headers), 304: noContent('The keys have not changed.'), ...failures()
+        200: answer(JsonWebKeySet, 'The keys.', headers),
+        304: noContent('The keys have not changed.', headers),
+        ...failures()
       }
     }
   }, async (request, reply) => {

@@ -9,13 +9,13 @@ export type SigningAlgorithm = typeof signingAlgorithms[number]
 
 /** The public half of a signing key (RFC 7517, section 4). `crv`, `x`, `y`, `n` and `e` depend on `kty`. */
 export const PublicJwk = Type.Object({
-  kid: Type.String(),
+  kid: Type.String({ maxLength: 100 }),
   kty: Type.Enum(['OKP', 'EC', 'RSA']),
   crv: Type.Optional(Type.Enum(['Ed25519', 'P-256'])),
-  x: Type.Optional(Type.String()),
-  y: Type.Optional(Type.String()),
-  n: Type.Optional(Type.String()),
-  e: Type.Optional(Type.String()),
+  x: Type.Optional(Type.String({ maxLength: 1000 })),
+  y: Type.Optional(Type.String({ maxLength: 1000 })),
+  n: Type.Optional(Type.String({ maxLength: 1000 })),
+  e: Type.Optional(Type.String({ maxLength: 1000 })),
   alg: Type.Enum([...signingAlgorithms]),
   use: Type.Literal('sig')
 }, { additionalProperties: false })

@@ -25,6 +25,11 @@ const bytes = customType<{ data: Uint8Array, driverData: Uint8Array }>({ dataTyp
 export type Role = 'user' | 'admin'
 export type Status = 'active' | 'disabled'
 
+/** Further facts about a security event. An event has those that fit its type. `out_before` is in seconds since 1970. */
+export type EventDetails = Partial<Record<'reason' | 'jti' | 'kid' | 'retired', string>> &
+  Partial<Record<'sessions' | 'out_before', number>> &
+  { role?: Role, status?: Status, scope?: 'session' | 'others' | 'all', by?: 'admin' | 'operator' }
+
 /** Why a session ended. */
 export const endReasons = [
   'logout', 'ended_by_owner', 'password_changed', 'reauthenticated', 'account_deleted', 'refresh_token_reused',
@@ -127,7 +132,7 @@ export const securityEvents = pgTable(
      */
     ip: inet('ip'),
     /** Further details, such as the scope of a logout. */
-    details: jsonb('details').$type<Record<string, string | number>>(),
+    details: jsonb('details').$type<EventDetails>(),
     at: instant('at').notNull(),
     /** The number of events that are counted together. */
     count: integer('count').notNull().default(1),

@@ -14,6 +14,9 @@ export interface Requester {
 /** A user agent is cut to this many characters. */
 export const userAgentMaxLength = 255
 
+/** The longest text of an IP address, with the prefix of a network: IPv6 in full, with IPv4 at its end. */
+export const ipMaxLength = 49
+
 /** The place of all requesters without a valid IP address, such as behind a proxy that sends none. */
 export const unknownPlace = 'unknown'
 

@@ -1,10 +1,14 @@
 import { Type, type Static } from 'typebox'
+import { maxIdLength } from '../entries/revocation.ts'
 import type { Page } from '../input/pages.ts'
+import { ipMaxLength } from '../input/requester.ts'
 import type { RecordedEvent } from '../security/security-events.ts'
 import { securityEventTypes } from '../security/security-events.ts'
 import { passwordMaxLength, usernamePattern } from '../users/credentials.ts'
 import type { User } from '../users/user-repository.ts'
-import { component, Instant, NextCursor, nullable, ref, strict, Uuid } from './component.ts'
+import {
+  component, countOf, Instant, instantOf, NextCursor, nullable, ref, strict, uuidOf, Uuid
+} from './component.ts'
 
 /** Normalisation can shorten a text, so a password may be sent in a longer form. */
 const passwordInput = {
@@ -60,48 +64,63 @@ export const PasswordChange = component('PasswordChange', Type.Object({
   new_password: Type.String({ ...NewPassword, examples: ['another correct horse battery staple'] })
 }, strict))
 
-export const UserAccount = component('UserAccount', Type.Object({
+export const Role = Type.Enum(['user', 'admin'], {
+  description: 'The rights of the user. Tokens of an `admin` have the scope `admin`.'
+})
+
+export const Status = Type.Enum(['active', 'disabled'], { description: 'A `disabled` user cannot sign in.' })
+
+/** The properties of a user in every answer. */
+export const userProperties = {
   id: Uuid,
-  username: Type.String(),
+  username: Type.String({ maxLength: 254 }),
+  role: Role,
   created_at: Instant
-}, strict))
+}
+
+export const UserAccount = component('UserAccount', Type.Object(userProperties, strict))
 
 /** Returns a user as the API shows users to themselves. */
-export function toUserAccount ({ id, username, createdAt }: User): Static<typeof UserAccount> {
-  return { id, username, created_at: createdAt.toISOString() }
+export function toUserAccount ({ id, username, role, createdAt }: User): Static<typeof UserAccount> {
+  return { id, username, role, created_at: createdAt.toISOString() }
 }
+
+const EventDetails = Type.Object({
+  role: Type.Optional(Role),
+  status: Type.Optional(Status),
+  sessions: Type.Optional(countOf('How many sessions ended.')),
+  scope: Type.Optional(Type.Enum(['session', 'others', 'all'], { description: 'The sessions that a logout ended.' })),
+  reason: Type.Optional(Type.String({ maxLength: 500, description: 'Why a session ended.' })),
+  jti: Type.Optional(Type.String({ maxLength: maxIdLength, description: 'The id of a revoked token.' }))
+}, { ...strict, description: 'Further facts. An event has those that fit its type.' })
 
 export const SecurityEvent = component(
   'SecurityEvent',
   Type.Object(
     {
-      id: Type.String(),
+      id: Type.String({ maxLength: 20, description: 'Unique. Greater numbers are later events.' }),
       type: Type.Enum([...securityEventTypes]),
-      at: Type.String({
-        format: 'date-time',
-        description: 'When the event happened. Of events that are counted together, the first.'
-      }),
-      count: Type.Integer({
-        description: 'How many events this is. Wrong passwords from one place within one minute are counted together.'
-      }),
-      session_id: nullable(Uuid),
+      at: instantOf('When the event happened. Of events that are counted together, the first.'),
+      count: countOf(
+        'How many events this is. Wrong passwords from one place within one minute are counted together.'
+      ),
+      session_id: nullable(uuidOf('The session that the event is about. Null if it is about none.')),
       ip: nullable(
         Type.String({
+          maxLength: ipMaxLength,
           description:
             'The address of the user. Null if an administrator did it. For events that are counted together, an IPv6 /64.'
         })
       ),
       by_admin: Type.Boolean({ description: 'True if an administrator did it.' }),
-      details: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]), {
-        description: 'Further facts, such as the scope of a logout.'
-      })
+      details: EventDetails
     },
     strict
   )
 )
 
 export const SecurityEventPage = component('SecurityEventPage', Type.Object({
-  events: Type.Array(ref(SecurityEvent)),
+  events: Type.Array(ref(SecurityEvent), { maxItems: 100, description: 'Newest first.' }),
   next_cursor: NextCursor
 }, strict))
 

@@ -1,22 +1,17 @@
 import { Type, type Static } from 'typebox'
-import type { RevocationOutcome, RevocationRequest as Requested } from '../administration/revocation-requests.ts'
+import type { RevocationOutcome, RevocationRequest } from '../administration/revocation-requests.ts'
 import type { Page } from '../input/pages.ts'
 import type { User } from '../users/user-repository.ts'
-import { component, defaulted, GivenUuid, Instant, NextCursor, nullable, ref, strict, Uuid } from './component.ts'
+import { maxIdLength } from '../entries/revocation.ts'
+import { Role, Status, userProperties } from './accounts.ts'
+import {
+  component, countOf, defaulted, epochSecondsOf, GivenUuid, NextCursor, nullable, ref, strict, Uuid
+} from './component.ts'
 
-const Role = Type.Enum(['user', 'admin'])
-const Status = Type.Enum(['active', 'disabled'])
-
-export const ManagedUser = component('ManagedUser', Type.Object({
-  id: Uuid,
-  username: Type.String(),
-  role: Role,
-  status: Status,
-  created_at: Instant
-}, strict))
+export const ManagedUser = component('ManagedUser', Type.Object({ ...userProperties, status: Status }, strict))
 
 export const UserPage = component('UserPage', Type.Object({
-  users: Type.Array(ref(ManagedUser)),
+  users: Type.Array(ref(ManagedUser), { maxItems: 100, description: 'In the order of their registration.' }),
   next_cursor: NextCursor
 }, strict))
 
@@ -33,8 +28,8 @@ export function toUserPage ({ items, nextCursor }: Page<User>): Static<typeof Us
   return { users: items.map(toManagedUser), next_cursor: nextCursor ?? null }
 }
 
-export const RevocationRequest = component(
-  'RevocationRequest',
+export const RevocationOrder = component(
+  'RevocationOrder',
   Type.Object(
     {
       token: Type.Optional(
@@ -66,17 +61,15 @@ export const RevocationRequest = component(
         })
       ),
       expires_at: Type.Optional(
-        Type.Integer({
-          minimum: 0,
-          maximum: 253_402_300_799,
-          description:
-            'With `token` or `jti`: refuse the token until this time, in seconds since the epoch. A time before the expiry of the token has no effect. For a `jti` that is the longest lifetime of a token.'
-        })
+        epochSecondsOf(
+          'With `token` or `jti`: refuse the token until this time, in seconds since the epoch. A time before the expiry of the token has no effect. For a `jti` that is the longest lifetime of a token.'
+        )
       )
     },
     {
       ...strict,
       description: 'Exactly one of `token`, `jti`, `sid`, `subject` and `everyone`.',
+      'x-exactly-one-of': ['token', 'jti', 'sid', 'subject', 'everyone'],
       examples: [{ sid: '00000000-0000-0000-0000-000000000000' }]
     }
   )
@@ -90,14 +83,16 @@ export const RevocationResult = component(
   'RevocationResult',
   Type.Object(
     {
-      dry_run: Type.Boolean(),
-      tokens: Type.Array(Type.String(), { description: 'The `jti` of each access token that was revoked.' }),
+      dry_run: Type.Boolean({ description: 'True if nothing has ended, because the request asked what would.' }),
+      tokens: Type.Array(Type.String({ maxLength: maxIdLength }), {
+        maxItems: 1, description: 'The `jti` of each access token that was revoked.'
+      }),
       sessions: Type.Array(Uuid, {
-        description: 'The sessions that ended now, with all their tokens.'
+        maxItems: 10_000, description: 'The sessions that ended now, with all their tokens.'
       }),
       everyone: Type.Optional(Type.Object({
-        sessions: nullable(Type.Integer({ minimum: 0, description: 'The number of live sessions that ended.' })),
-        users: nullable(Type.Integer({ minimum: 0, description: 'The number of users who were signed in.' }))
+        sessions: nullable(countOf('The number of live sessions that ended.')),
+        users: nullable(countOf('The number of users who were signed in.'))
       }, {
         ...strict,
         description: 'With `everyone` alone. The lists are empty then. Null if they could not be counted in time.'
@@ -115,7 +110,7 @@ export function toRevocationRequest ({
   everyone,
   reason,
   expires_at: expiresAt
-}: Static<typeof RevocationRequest>): Requested {
+}: Static<typeof RevocationOrder>): RevocationRequest {
   return { token, jti, sid, subject, everyone, reason, expiresAt }
 }
 

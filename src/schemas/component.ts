@@ -1,4 +1,5 @@
 import { Type, type Static, type TSchema } from 'typebox'
+import { maxNumericDate } from '../entries/revocation.ts'
 
 /**
  * A schema with a name. It becomes a named component of the OpenAPI document, and a named type in generated clients.
@@ -12,17 +13,35 @@ export function component<S extends TSchema> ($id: string, schema: S): S & { $id
 /** For objects: unknown properties are refused. */
 export const strict = { additionalProperties: false } as const
 
-export const Uuid = Type.String({ format: 'uuid' })
+/** The bounds of the numbers and texts of the API. Generators choose the type of a number by its `format`. */
+const int32 = { format: 'int32', minimum: 0, maximum: 2_147_483_647 }
+const uuid = { format: 'uuid', minLength: 36, maxLength: 36 }
+const instant = { format: 'date-time', maxLength: 24 }
+
+export const Uuid = Type.String(uuid)
 /**
  * An id that a client sends, in any case of its letters. Validation replaces it by its canonical form. `maxLength`
  * refuses `urn:uuid:` before a UUID, which ajv-formats accepts.
  */
 export const GivenUuid = Type.String({ format: 'uuid', maxLength: 36, 'x-lower-cased': true })
-export const Instant = Type.String({ format: 'date-time' })
+export const Instant = Type.String(instant)
+
+/** Returns the schema of an id of ours, with a description. */
+export const uuidOf = (description: string) => Type.String({ ...uuid, description })
+
+/** Returns the schema of an instant, as RFC 3339 writes it, in UTC. */
+export const instantOf = (description: string) => Type.String({ ...instant, description })
+
+/** Returns the schema of a number of things, or of seconds. */
+export const countOf = (description: string) => Type.Integer({ ...int32, description })
+
+/** Returns the schema of an instant in seconds since the epoch, up to the year 9999. It outlasts 32 bits. */
+export const epochSecondsOf = (description: string) =>
+  Type.Integer({ format: 'int64', minimum: 0, maximum: maxNumericDate, description })
 
 /** Returns a schema that also accepts null. So generated clients can tell a missing value from a forgotten property. */
-export function nullable<S extends TSchema> (schema: S) {
-  return Type.Union([schema, Type.Null()])
+export function nullable<S extends TSchema & { type: string }> (schema: S) {
+  return Type.Unsafe<Static<S> | null>({ ...schema, type: [schema.type, 'null'] })
 }
 
 /** The body of a request that has none. An empty object is accepted too, because some clients always send one. */
@@ -46,7 +65,9 @@ export function defaulted<S extends TSchema> (schema: S): S {
 export const PageQuery = Type.Object(
   {
     limit: defaulted(
-      Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'The most items of a page.' })
+      Type.Integer({
+        format: 'int32', minimum: 1, maximum: 100, default: 50, description: 'The most items of a page.'
+      })
     ),
     cursor: Type.Optional(Type.String({
       maxLength: 200,
@@ -58,7 +79,7 @@ export const PageQuery = Type.Object(
 )
 
 export const NextCursor = nullable(
-  Type.String({ description: 'The `cursor` of the next page. Null on the last page.' })
+  Type.String({ maxLength: 200, description: 'The `cursor` of the next page. Null on the last page.' })
 )
 
 /**
@@ -74,7 +95,7 @@ export function answer<S extends Component> (schema: S, description: string, hea
   return Type.Unsafe<Static<S>>({ ...ref(schema), description, ...(headers && { headers }) })
 }
 
-/** Returns the schema of a successful response without a body (204). */
-export function noContent (description: string) {
-  return Type.Unsafe<null>({ type: 'null', description })
+/** Returns the schema of a successful response without a body (204 and 304). */
+export function noContent (description: string, headers?: Record<string, TSchema>) {
+  return Type.Unsafe<null>({ type: 'null', description, ...(headers && { headers }) })
 }

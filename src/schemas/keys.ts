@@ -2,9 +2,11 @@ import { Type, type Static } from 'typebox'
 import type { StoredKey } from '../administration/key-administration.ts'
 import { signingAlgorithms } from '../db/public-jwk.ts'
 import { keyStates } from '../db/tables.ts'
-import { component, Instant, ref, strict } from './component.ts'
+import { component, Instant, instantOf, ref, strict } from './component.ts'
 
-const Kid = Type.String({ description: 'The name of the key, as in the header of its tokens: its thumbprint.' })
+const Kid = Type.String({
+  maxLength: 100, description: 'The name of the key, as in the header of its tokens: its thumbprint.'
+})
 
 export const Key = component('Key', Type.Object({
   kid: Kid,
@@ -17,12 +19,12 @@ export const Key = component('Key', Type.Object({
   signs_since: Type.Optional(Instant),
   retired_at: Type.Optional(Instant),
   verifies_until: Type.Optional(
-    Type.String({ format: 'date-time', description: 'When the last token that it has signed expires.' })
+    instantOf('When the last token that it has signed expires.')
   )
 }, strict))
 
 export const Keys = component('Keys', Type.Object({
-  keys: Type.Array(ref(Key), { description: 'Oldest first.' })
+  keys: Type.Array(ref(Key), { maxItems: 1000, description: 'Oldest first.' })
 }, strict))
 
 export const KeyParams = Type.Object({ kid: Type.String({ minLength: 1, maxLength: 100, description: 'The `kid`.' }) })

@@ -9,5 +9,5 @@ export const Health = component('Health', Type.Object({
 
 /** RFC 7517, section 5. */
 export const JsonWebKeySet = component('JsonWebKeySet', Type.Object({
-  keys: Type.Array(PublicJwk)
+  keys: Type.Array(PublicJwk, { maxItems: 1000 })
 }, strict))

@@ -1,7 +1,7 @@
 import * as accounts from './accounts.ts'
 import * as administration from './administration.ts'
 import type { Component } from './component.ts'
-import { ErrorBody } from './errors.ts'
+import { errorBodies } from './errors.ts'
 import * as keys from './keys.ts'
 import * as operations from './operations.ts'
 import * as sessions from './sessions.ts'
@@ -22,7 +22,7 @@ export const components: Component[] = [
   ...[accounts, administration, keys, sessions, operations, startPage].flatMap(shapes =>
     (Object.values(shapes) as unknown[]).filter(isComponent)
   ),
-  ErrorBody
+  ...errorBodies
 ]
 
 function isComponent (shape: unknown): shape is Component {

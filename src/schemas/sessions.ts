@@ -1,24 +1,25 @@
 import { Type, type Static } from 'typebox'
-import { userAgentMaxLength } from '../input/requester.ts'
+import { endReasons } from '../db/tables.ts'
+import { ipMaxLength, userAgentMaxLength } from '../input/requester.ts'
 import type { Session as SessionRow } from '../sessions/session-repository.ts'
 import type { TokenPair as IssuedPair } from '../sessions/token-pair.ts'
-import { AccessTokenClaims } from '../tokens/claims.ts'
 import { Password } from './accounts.ts'
-import { component, defaulted, Instant, nullable, ref, strict, Uuid } from './component.ts'
+import {
+  component, countOf, defaulted, epochSecondsOf, Instant, instantOf, nullable, ref, strict, uuidOf
+} from './component.ts'
 
 export const TokenPair = component(
   'TokenPair',
   Type.Object(
     {
       access_token: Type.String({
+        maxLength: 8192,
         description: 'A JWT in the profile of RFC 9068, to be sent as `Authorization: Bearer`.'
       }),
-      token_type: Type.Literal('Bearer'),
-      expires_in: Type.Integer({ description: 'The lifetime of the access token in seconds.' }),
-      refresh_token: Type.String({ description: 'Works once, for the next pair.' }),
-      refresh_expires_in: Type.Integer({
-        description: 'How long the session lives without a refresh, in seconds.'
-      })
+      token_type: Type.Literal('Bearer', { description: 'RFC 6750.' }),
+      expires_in: countOf('The lifetime of the access token in seconds.'),
+      refresh_token: Type.String({ maxLength: 255, description: 'Works once, for the next pair.' }),
+      refresh_expires_in: countOf('How long the session lives without a refresh, in seconds.')
     },
     strict
   )
@@ -40,7 +41,7 @@ const refreshTokenExamples = ['<refresh_token of POST /login>']
  */
 const refreshTokenInput = Type.String({ minLength: 1, maxLength: 4096, examples: refreshTokenExamples })
 
-export const RefreshRequest = component('RefreshRequest', Type.Object({
+export const RefreshInput = component('RefreshInput', Type.Object({
   refresh_token: refreshTokenInput
 }, strict))
 
@@ -49,7 +50,7 @@ interface LogoutBody {
   password?: string
 }
 
-export const LogoutRequest = component('LogoutRequest', Type.Unsafe<LogoutBody | null>({
+export const LogoutInput = component('LogoutInput', Type.Unsafe<LogoutBody | null>({
   type: ['object', 'null'],
   properties: {
     // Any text: a malformed refresh token beside a good access token must not make a logout fail.
@@ -84,41 +85,46 @@ export const LoggedOut = component('LoggedOut', Type.Object({
 }, strict))
 
 export const TokenInfo = component('TokenInfo', Type.Object({
-  sub: Uuid,
-  sid: Uuid,
-  scope: AccessTokenClaims.properties.scope,
-  iat: Type.Integer({ description: 'Seconds since the epoch.' }),
-  exp: Type.Integer({ description: 'Seconds since the epoch.' }),
-  auth_time: Type.Optional(
-    Type.Integer({ description: 'When the user last proved the password, in seconds since the epoch.' })
-  )
+  sub: uuidOf('The user.'),
+  sid: uuidOf('The session.'),
+  scope: Type.String({
+    maxLength: 1000, description: 'The scopes of the token, with spaces between them (RFC 6749, section 3.3).'
+  }),
+  iat: epochSecondsOf('When the token was issued, in seconds since the epoch.'),
+  exp: epochSecondsOf('When the token expires, in seconds since the epoch.'),
+  auth_time: Type.Optional(epochSecondsOf('When the user last proved the password, in seconds since the epoch.'))
 }, strict))
 
 export const Session = component(
   'Session',
   Type.Object(
     {
-      id: Type.String({ format: 'uuid', description: '`sid` of its access tokens.' }),
+      id: uuidOf('`sid` of its access tokens.'),
       created_at: Instant,
-      last_used_at: Type.String({ format: 'date-time', description: 'The time of the login or of the last refresh.' }),
-      expires_at: Type.String({ format: 'date-time', description: 'When the session expires without a refresh.' }),
-      ip: nullable(Type.String({ description: 'The IP address of the login or of the last refresh.' })),
+      last_used_at: instantOf('The time of the login or of the last refresh.'),
+      expires_at: instantOf('When the session expires without a refresh.'),
+      ip: nullable(
+        Type.String({ maxLength: ipMaxLength, description: 'The IP address of the login or of the last refresh.' })
+      ),
       user_agent: nullable(
         Type.String({
+          maxLength: userAgentMaxLength,
           description: `The User-Agent of the login or of the last refresh, at most ${userAgentMaxLength} characters.`
         })
       ),
       current: Type.Boolean({ description: 'True for the session of this request.' }),
       ended_at: Type.Optional(Instant),
       end_reason: Type.Optional(
-        Type.String({ description: 'Why it ended. Absent, as `ended_at` is, if the session expired.' })
+        Type.Enum([...endReasons], { description: 'Why it ended. Absent, as `ended_at` is, if the session expired.' })
       )
     },
     strict
   )
 )
 
-export const Sessions = component('Sessions', Type.Array(ref(Session)))
+export const Sessions = component('Sessions', Type.Object({
+  sessions: Type.Array(ref(Session), { maxItems: 1000, description: 'Newest first.' })
+}, strict))
 
 export const SessionsQuery = Type.Object(
   {
@@ -134,7 +140,11 @@ export const SessionsQuery = Type.Object(
 
 /** @param currentId the session of the request */
 export function toSessions (rows: SessionRow[], currentId: string): Static<typeof Sessions> {
-  return rows.map(row => ({
+  return { sessions: rows.map(row => toSession(row, currentId)) }
+}
+
+function toSession (row: SessionRow, currentId: string): Static<typeof Session> {
+  return {
     id: row.id,
     created_at: row.createdAt.toISOString(),
     last_used_at: row.lastUsedAt.toISOString(),
@@ -144,5 +154,5 @@ export function toSessions (rows: SessionRow[], currentId: string): Static<typeo
     current: row.id === currentId,
     ...row.endedAt !== null && { ended_at: row.endedAt.toISOString() },
     ...row.endReason !== null && { end_reason: row.endReason }
-  }))
+  }
 }

@@ -1,22 +1,29 @@
 import { Type, type Static } from 'typebox'
 import { component, strict } from './component.ts'
 
+const Path = Type.String({ maxLength: 100 })
+
 export const Service = component('Service', Type.Object({
   name: Type.Literal('signout'),
-  version: Type.String(),
+  version: Type.String({ maxLength: 100 }),
   ready: Type.Boolean({ description: 'True if `/health/ready` is answered 200.' }),
-  readiness: Type.String({ description: 'A sentence about it, which names what is not ready.' }),
+  readiness: Type.String({ maxLength: 1000, description: 'A sentence about it, which names what is not ready.' }),
   links: Type.Object({
-    docs: Type.Optional(Type.String({ description: 'The documentation page. Absent with `DOCS=off`.' })),
-    openapi: Type.String(),
-    readiness: Type.String(),
-    keys: Type.String()
+    docs: Type.Optional(
+      Type.String({ maxLength: 100, description: 'The documentation page. Absent with `DOCS=off`.' })
+    ),
+    openapi: Path,
+    readiness: Path,
+    keys: Path
   }, { ...strict, description: 'Paths at this service.' }),
   try_a_logout: Type.Array(Type.Object({
-    step: Type.String(),
-    run: Type.String({ description: 'A command for a shell.' }),
-    answer: Type.String({ description: 'What the service answers.' })
-  }, strict), { description: 'Commands to run in this order. They show that a token is refused after its logout.' })
+    step: Type.String({ maxLength: 100 }),
+    run: Type.String({ maxLength: 4000, description: 'A command for a shell.' }),
+    answer: Type.String({ maxLength: 100, description: 'What the service answers.' })
+  }, strict), {
+    maxItems: 10,
+    description: 'Commands to run in this order. They show that a token is refused after its logout.'
+  })
 }, strict))
 export type ServiceDescription = Static<typeof Service>
 

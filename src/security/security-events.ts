@@ -1,5 +1,5 @@
 import type { Requester } from '../input/requester.ts'
-import type { securityEvents } from '../db/tables.ts'
+import type { EventDetails, securityEvents } from '../db/tables.ts'
 
 /** All types of security events. The names are API: they are in answers and in the log. */
 export const securityEventTypes = [
@@ -28,8 +28,7 @@ export interface SecurityEvent {
   sessionId?: string | undefined
   /** Who sent the request. Absent for an operator on the command line. */
   requester?: Requester | undefined
-  /** Further details, in short texts or numbers. */
-  details?: Record<string, string | number>
+  details?: EventDetails
 }
 
 /** A security event as it is stored. */

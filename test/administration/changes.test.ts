@@ -105,7 +105,7 @@ t.test('administrators change and delete users', t => onEachStorage(t, async (t,
     const { id, username, pair } = await signUp(app)
     const url = `/users/${id.toUpperCase()}`
     t.equal((await get(app, url, admin)).json().id, id)
-    t.equal((await get(app, `${url}/sessions`, admin)).json().length, 1)
+    t.equal((await get(app, `${url}/sessions`, admin)).json().sessions.length, 1)
     t.equal((await send(app, `DELETE ${url}/sessions`, { token: admin })).statusCode, 204)
     t.same(await refusals(app, pair), ended)
     t.equal((await put(id.toUpperCase(), 'role', 'admin')).json().role, 'admin')

@@ -64,10 +64,10 @@ t.test('a session is over when everyone is out, whatever its owner does next', t
   const reauthenticate = await send(app, 'POST /reauthenticate', { token: pair.access_token, body: { password } })
   await expectError(t, reauthenticate, 401, 'token_revoked')
   const again = await signIn(app, username)
-  const live = (await get(app, '/me/sessions', again.access_token)).json()
+  const live = (await get(app, '/me/sessions', again.access_token)).json().sessions
   t.equal(live.length, 1, 'the old one is not among them')
   const { token } = await signUpAdmin(app)
-  t.equal((await get(app, `/users/${id}/sessions`, token)).json().length, 1)
+  t.equal((await get(app, `/users/${id}/sessions`, token)).json().sessions.length, 1)
   await send(app, `DELETE /users/${id}/sessions`, { token })
   t.same(await query(app, `select end_reason from sessions where user_id = '${id}' order by created_at`), [
     { end_reason: null }, { end_reason: 'ended_by_admin' }

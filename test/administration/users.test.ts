@@ -156,7 +156,7 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
     const [first, second] = sessions as [Pair, Pair]
     await signUp(app)
     const url = `/users/${id}/sessions`
-    const listed = (await get(app, url, admin)).json()
+    const listed = (await get(app, url, admin)).json().sessions
     t.match(listed, [
       { id: sessionIdOf(second), ip: '127.0.0.1', current: false }, { id: sessionIdOf(first), current: false }
     ])
@@ -164,11 +164,12 @@ t.test('administrators see users and their sessions', t => onEachStorage(t, asyn
     t.same(
       (await get(app, `/users/${adminId}/sessions`, admin))
         .json()
+        .sessions
         .map(({ current }: { current: boolean }) => current),
       [true]
     )
     t.equal((await send(app, `DELETE ${url}`, { token: admin })).statusCode, 204)
-    t.same((await get(app, url, admin)).json(), [])
+    t.same((await get(app, url, admin)).json(), { sessions: [] })
     for (const method of ['GET', 'DELETE'] as const) {
       const missing = crypto.randomUUID()
       expectError(t, await send(app, `${method} /users/${missing}/sessions`, { token: admin }), 404, 'not_found')

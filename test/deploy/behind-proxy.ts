@@ -201,6 +201,6 @@ async function expectTrueAddress (t: Test, front: Front, username: string): Prom
   const options = { body: { username, password }, headers: forged(9), from: '127.0.0.103' }
   const pair = JSON.parse((await ask(front, 'POST /login', options)).body) as Pair
   const sessions = await ask(front, 'GET /me/sessions', { headers: { authorization: `Bearer ${pair.access_token}` } })
-  t.match(JSON.parse(sessions.body), [{ ip: '127.0.0.103' }], sessions.body)
+  t.match(JSON.parse(sessions.body), { sessions: [{ ip: '127.0.0.103' }] }, sessions.body)
   return pair
 }

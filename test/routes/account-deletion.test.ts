@@ -41,9 +41,9 @@ t.test('users delete their own account with DELETE /me', t => onEachStorage(t, a
     t.not(again.json().id, id)
     expectError(t, await send(app, 'POST /login', { body: { username, password } }), 401, 'invalid_credentials')
     const session = await signIn(app, username, { password: newPassword })
-    t.same((await get(app, '/me/sessions?state=over', session.access_token)).json(), [])
+    t.same((await get(app, '/me/sessions?state=over', session.access_token)).json(), { sessions: [] })
     t.same(
-      (await get(app, '/me/sessions', session.access_token)).json().map(({ id }: { id: string }) => id),
+      (await get(app, '/me/sessions', session.access_token)).json().sessions.map(({ id }: { id: string }) => id),
       [sessionIdOf(session)]
     )
     const { events } = (await get(app, '/me/security-events', session.access_token)).json()

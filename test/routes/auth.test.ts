@@ -20,7 +20,7 @@ t.test('users register with POST /register', t => onEachStorage(t, async (t, app
     t.match(id, uuid)
     t.equal(username, 'Ada@example.com')
     t.equal(createdAt, new Date(createdAt).toISOString())
-    t.same(rest, {}, 'and answers nothing else')
+    t.same(rest, { role: 'user' }, 'and answers nothing else')
   })
 
   await t.test('POST /register refuses a taken username, in upper and lower case', async t => {

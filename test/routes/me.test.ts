@@ -11,7 +11,7 @@ t.test('GET /me answers the user of the token', t => onEachStorage(t, async (t, 
   const answer = await get(app, '/me', ada.token)
   t.equal(answer.statusCode, 200)
   const { created_at: createdAt, ...rest } = answer.json()
-  t.same(rest, { id: ada.id, username: 'Ada' })
+  t.same(rest, { id: ada.id, username: 'Ada', role: 'user' })
   t.equal(createdAt, new Date(createdAt).toISOString())
 
   const orphan = await issueToken(app, { userId: crypto.randomUUID(), sessionId: crypto.randomUUID() })

@@ -1,10 +1,9 @@
 import { createPublicKey, verify } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { cp, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
-import { openapiFile } from '../../scripts/openapi.ts'
+import { readOpenapi } from '../../scripts/openapi.ts'
 import { OutageError } from '../../src/errors.ts'
 import { buildWaitingApp } from '../../src/app.ts'
 import { build, embeddedEnv, issuer, onEachStorage, serversEnv } from '../support/app.ts'
@@ -84,12 +83,17 @@ t.test('Node itself verifies tokens with the published key, without a JOSE libra
   t.equal(verifies(`${header}.${payload}x`), false)
 })
 
-t.test('GET /openapi.json answers the document that is committed', async t => {
+t.test('GET /openapi.json and /openapi-3.0.json answer the documents that are committed', async t => {
   const app = await build(t, await serversEnv(t))
-  const answer = await get(app, '/openapi.json')
-  t.equal(answer.statusCode, 200)
-  t.match(answer.headers['content-type'], 'application/json')
-  t.same(answer.json(), JSON.parse(readFileSync(openapiFile, 'utf8')))
+  for (const file of ['openapi.json', 'openapi-3.0.json'] as const) {
+    const answer = await get(app, `/${file}`)
+    t.equal(answer.statusCode, 200)
+    t.match(answer.headers['content-type'], 'application/json')
+    const { servers, ...document } = answer.json()
+    const { servers: _, ...committed } = JSON.parse(readOpenapi(file))
+    t.same(document, committed, file)
+    t.equal(servers[0].url, file === 'openapi.json' ? '/' : issuer)
+  }
 })
 
 t.test('GET /docs is a page that loads nothing from another host', async t => {

@@ -15,7 +15,7 @@ interface Listed {
 }
 
 const list = async (app: FastifyInstance, pair: Pair, query = ''): Promise<Listed[]> =>
-  (await get(app, `/me/sessions${query}`, pair.access_token)).json()
+  (await get(app, `/me/sessions${query}`, pair.access_token)).json().sessions
 const idsOf = (listed: Listed[]) => listed.map(({ id }) => id)
 
 t.test('users list their sessions with GET /me/sessions', t => onEachStorage(t, async (t, app) => {

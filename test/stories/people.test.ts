@@ -66,10 +66,10 @@ t.test('users keep control of their sessions after theft, loss and leaks', t => 
     const phone = await signInWith(app, 'My phone', username)
     const laptop = await signInWith(app, 'My laptop', username)
 
-    const listed = (await laptop.send('GET /me/sessions')).json() as Array<{
-      id: string, user_agent: string, current: boolean
-    }>
-    const lost = listed.find(({ user_agent: userAgent }) => userAgent === 'My phone')
+    const listed = (await laptop.send('GET /me/sessions')).json() as {
+      sessions: Array<{ id: string, user_agent: string, current: boolean }>
+    }
+    const lost = listed.sessions.find(({ user_agent: userAgent }) => userAgent === 'My phone')
     t.equal(lost?.current, false)
     t.equal(outcome(await laptop.send(`DELETE /me/sessions/${lost?.id}`)), '204')
 

@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { buildApp, type LoggerOptions } from '../../src/app.ts'
 import { loadConfig, type Config } from '../../src/config.ts'
+import { watchAnswers } from './contract.ts'
 import { databaseOfTest, redisUrl, scratchDatabase, scratchPrefix } from './services.ts'
 import { quickHash } from './hasher.ts'
 import type { Owner } from './teardown.ts'
@@ -74,6 +75,7 @@ export async function build (t: Test, env: Env, logger: LoggerOptions | false = 
 
 export function buildUnready (t: Test, config: Config, logger: LoggerOptions | false = false): FastifyInstance {
   const app = buildApp(config, logger, { hashCost: quickHash })
+  watchAnswers(t, app)
   // Teardowns run in reverse order: the app closes before its servers and folders are removed.
   t.teardown(() => app.close())
   return app

@@ -1,5 +1,6 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import type { Test } from 'tap'
+import { findBreach } from './contract.ts'
 
 type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
 
@@ -30,17 +31,26 @@ export function send (
   })
 }
 
-/** Sends a request to a server at an address, over HTTP. */
-export function fetchFrom (
+/** Sends a request to a server at an address, over HTTP. Throws if the answer is not as openapi.json says. */
+export async function fetchFrom (
   address: string, route: Route, { token, body, headers }: RequestOptions = {}
 ): Promise<Response> {
   const { method, path } = parse(route)
   const json = typeof body === 'object' ? { 'content-type': 'application/json' } : undefined
-  return fetch(address + path, {
+  const response = await fetch(address + path, {
     method,
     headers: { ...json, ...token !== undefined && bearer(token), ...headers },
     ...body !== undefined && { body: typeof body === 'object' ? JSON.stringify(body) : body }
   })
+  const breach = findBreach({
+    method,
+    path,
+    status: response.status,
+    headers: Object.fromEntries(response.headers),
+    body: await response.clone().text()
+  })
+  if (breach !== undefined) throw new Error(breach)
+  return response
 }
 
 function parse (route: Route): { method: Method, path: string } {

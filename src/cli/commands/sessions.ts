@@ -19,7 +19,7 @@ export async function printSessions (text: string, asJson: boolean): Promise<voi
  * Returns the sessions as the API shows them, without `current`: on the command line, no session is the current one.
  */
 function toJson (sessions: Session[]): object[] {
-  return toSessions(sessions, '').map(({ current, ...session }) => session)
+  return toSessions(sessions, '').sessions.map(({ current, ...session }) => session)
 }
 
 function toRows (sessions: Session[]): string[][] {

@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs'
+import type { FastifyInstance } from 'fastify'
+import type { Test } from 'tap'
+import { Check, Errors } from 'typebox/schema'
+import { packageRoot } from '../../src/package-root.ts'
+
+interface Media { schema: object }
+interface Described { headers?: Record<string, { schema: object }>, content?: Record<string, Media> }
+interface Operation { responses: Record<string, Described> }
+
+/** An answer of the service, as it came. */
+export interface Answer {
+  method: string
+  path: string
+  status: number
+  headers: Record<string, unknown>
+  body: string
+}
+
+const document = JSON.parse(readFileSync(`${packageRoot}/openapi.json`, 'utf8')) as {
+  paths: Record<string, Record<string, Operation>>
+  components: { schemas: Record<string, object> }
+}
+const definitions = { components: document.components }
+const routes = Object.entries(document.paths).map(([template, operations]) => ({
+  form: new RegExp(`^${template.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`), operations
+}))
+
+/** Headers that an answer has only where the document says so. */
+const statedHeaders = [
+  'retry-after', 'www-authenticate', 'ratelimit', 'ratelimit-policy', 'etag', 'location', 'allow'
+]
+
+/** Returns what an answer has that openapi.json does not say, or lacks that it says; undefined if it is as it says. */
+export function findBreach ({ method, path, status, headers, body }: Answer): string | undefined {
+  const [bare = ''] = path.split('?', 1)
+  const operation = routes.find(({ form }) => form.test(bare))?.operations[method.toLowerCase()]
+  if (operation === undefined) return undefined
+  const described = operation.responses[String(status)]
+  const name = `${method} ${bare} ${status}`
+  if (described === undefined) return `${name} is not in openapi.json: ${body.slice(0, 200)}`
+  return findWrongHeader(described, headers, name) ?? findWrongBody(described, headers, body, name)
+}
+
+function findWrongHeader (described: Described, headers: Answer['headers'], name: string): string | undefined {
+  const stated = Object.fromEntries(
+    Object.entries(described.headers ?? {}).map(([header, { schema }]) => [header.toLowerCase(), schema])
+  )
+  for (const [header, schema] of Object.entries(stated)) {
+    const { type } = schema as { type?: string }
+    const value = headers[header]
+    if (value === undefined) return `${name} has no ${header}, which openapi.json states`
+    if (!Check(schema, type === 'integer' ? Number(value) : value)) return `${name} has ${header}: ${String(value)}`
+  }
+  const extra = statedHeaders.find(header => headers[header] !== undefined && !(header in stated))
+  return extra === undefined ? undefined : `${name} has ${extra}, which openapi.json does not state`
+}
+
+function findWrongBody (
+  { content }: Described, headers: Answer['headers'], body: string, name: string
+): string | undefined {
+  if (content === undefined) return body === '' ? undefined : `${name} has a body, which openapi.json does not state`
+  const [type = ''] = String(headers['content-type']).split(';', 1)
+  const media = content[type]
+  if (media === undefined) return `${name} is of the type ${type}, which openapi.json does not state`
+  if (type !== 'application/json') return undefined
+  const value: unknown = JSON.parse(body)
+  const schema = { ...definitions, ...media.schema }
+  return Check(schema, value) ? undefined : `${name}: ${JSON.stringify(Errors(schema, value)[1])} in ${body}`
+}
+
+/** Fails the test for each answer of an app that is not as openapi.json says. */
+export function watchAnswers (t: Test, app: FastifyInstance): void {
+  const seen = new Set<string>()
+  app.addHook('onSend', async (request, reply, payload) => {
+    const { method, url: path } = request
+    // Fastify drops the body of these afterwards.
+    const isEmpty = typeof payload !== 'string' || reply.statusCode === 204 || reply.statusCode === 304
+    const body = isEmpty ? '' : payload
+    if (method !== 'HEAD' && (payload === null || payload === undefined || typeof payload === 'string')) {
+      const breach = findBreach({ method, path, status: reply.statusCode, headers: reply.getHeaders(), body })
+      if (breach !== undefined && !seen.has(breach)) t.fail(breach)
+      if (breach !== undefined) seen.add(breach)
+    }
+    return payload
+  })
+}
