@@ -7,6 +7,7 @@ const health: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'getLiveness',
       summary: 'Check that the process runs',
+      description: 'For a restart of a process that hangs. It does not ask Postgres or Redis.',
       tags: ['operations'],
       security: [],
       response: { 200: answer(Health, 'The process runs.'), ...failures() }

@@ -12,6 +12,7 @@ const keys: FastifyPluginAsyncTypebox = async app => {
       ...admin,
       operationId: 'listKeys',
       summary: 'The signing keys, oldest first',
+      description: 'Without their private parts. The public parts are at `/.well-known/jwks.json`.',
       response: { 200: answer(Keys, 'The keys, without their private parts.'), ...failures(...adminFailures) }
     }
   }, async () => toKeys(await app.keyAdministration.list()))

@@ -17,7 +17,7 @@ const startPage: FastifyPluginAsyncTypebox = async app => {
           headers: { Vary: Type.Literal('Accept') },
           content: {
             'application/json': { schema: ref(Service) },
-            'text/html': { schema: Type.String({ description: 'The same as a page.' }) }
+            'text/html': { schema: Type.String({ maxLength: 100_000, description: 'The same as a page.' }) }
           }
         },
         ...failures()

@@ -27,7 +27,7 @@ export function readOpenapi (file: OpenapiFile): string {
 /** Returns the documents of the current routes, as texts. */
 export async function makeOpenapi (): Promise<Record<OpenapiFile, string>> {
   const dataDir = await mkdtemp(join(tmpdir(), 'signout-openapi-'))
-  const app = buildApp(loadConfig({ DATA_DIR: dataDir }), false)
+  const app = buildApp(loadConfig({ DATA_DIR: dataDir, ISSUER: 'https://auth.example.com' }), false)
   try {
     const texts = await Promise.all(openapiFiles.map(async file => {
       const answer = await app.inject(`/${file}`)

@@ -3,7 +3,7 @@ type JsonObject = Record<string, Json>
 
 interface Document {
   openapi: string
-  info: { license?: { name: string } }
+  info: { license: { name: string, identifier: string } }
   servers?: unknown
 }
 
@@ -16,8 +16,9 @@ interface Document {
  */
 export function toOpenapi30 (document: object, serverUrl: string): object {
   const { openapi: _, info, servers: __, ...rest } = document as Document
-  const license = info.license && { license: { name: info.license.name } }
-  return { openapi: '3.0.3', info: { ...info, ...license }, servers: [{ url: serverUrl }], ...convert(rest) as object }
+  const { name, identifier } = info.license
+  const license = { name, url: `https://spdx.org/licenses/${identifier}.html` }
+  return { openapi: '3.0.3', info: { ...info, license }, servers: [{ url: serverUrl }], ...convert(rest) as object }
 }
 
 const json = 'application/json'

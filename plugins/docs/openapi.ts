@@ -43,6 +43,7 @@ async function openapi (app: FastifyInstance, { version, hasPage, issuer }: Open
         version,
         description:
           'An auth API in which logging out is real: once a logout is answered, the token is refused by every replica.',
+        contact: { name: 'signout', url: 'https://github.com/signout/signout' },
         license: { name: 'MIT', identifier: 'MIT' }
       },
       servers: [{ url: '/', description: 'The service that serves this document.' }],
@@ -54,7 +55,12 @@ async function openapi (app: FastifyInstance, { version, hasPage, issuer }: Open
       ],
       components: {
         securitySchemes: {
-          bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The `access_token` of a login.' }
+          bearer: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description: 'The `access_token` of a login. It is verified by RFC8725.'
+          }
         }
       }
     },

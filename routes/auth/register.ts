@@ -10,12 +10,15 @@ const register: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'register',
       summary: 'Create a user',
+      description: 'The user has the role `user`. 403 with `REGISTRATION=closed`.',
       tags: ['auth'],
       security: [],
       body: ref(Registration),
       response: {
         201: answer(UserAccount, 'The new user.', {
-          Location: Type.String({ description: 'The address of the account, for requests of the user.' })
+          Location: Type.String({
+            maxLength: 100, description: 'The address of the account, for requests of the user.'
+          })
         }),
         ...failures(
           ...bodyFailures, 'registration_closed', 'username_taken', 'too_many_requests', 'service_unavailable'

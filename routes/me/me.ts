@@ -10,6 +10,7 @@ const me: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'getMe',
       summary: 'The user of the token',
+      description: 'The access token says which user. Its claims are at `GET /token`.',
       tags: ['me'],
       security: [{ bearer: [] }],
       response: { 200: answer(UserAccount, 'The user.'), ...failures(...tokenFailures, 'service_unavailable') }
@@ -21,6 +22,7 @@ const me: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'deleteMe',
       summary: 'Delete the account, and end all its sessions',
+      description: 'Needs the password. The answer comes once every replica refuses the tokens. There is no way back.',
       tags: ['me'],
       security: [{ bearer: [] }],
       body: ref(PasswordProof),

@@ -9,6 +9,8 @@ const securityEvents: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'listSecurityEvents',
       summary: 'The security events of the account, newest first',
+      description:
+        'Logins, wrong passwords, logouts and what administrators did. Show them to the user, who knows which were theirs.',
       tags: ['me'],
       security: [{ bearer: [] }],
       querystring: PageQuery,

@@ -9,6 +9,8 @@ const sessions: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'listSessions',
       summary: 'The sessions of the user, newest first',
+      description:
+        'By default those that live. One that is over stays for 30 days, unless the operator has set another time.',
       tags: ['me'],
       security: [{ bearer: [] }],
       querystring: SessionsQuery,

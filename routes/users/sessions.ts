@@ -12,6 +12,7 @@ const sessions: FastifyPluginAsyncTypebox = async app => {
       ...admin,
       operationId: 'listUserSessions',
       summary: 'The live sessions of a user, newest first',
+      description: 'Those that have not ended and not expired.',
       params: IdParams,
       response: {
         200: answer(Sessions, 'The sessions.'), ...failures('invalid_request', ...adminFailures, 'not_found')
@@ -25,6 +26,7 @@ const sessions: FastifyPluginAsyncTypebox = async app => {
       ...admin,
       operationId: 'endUserSessions',
       summary: 'End all sessions of a user',
+      description: 'The answer comes once every replica refuses their tokens. The user can sign in again.',
       params: IdParams,
       body: NoBody,
       response: {

@@ -8,6 +8,7 @@ import {
 const changeFailures = failures(...bodyFailures, ...actFailures, 'not_found', 'last_admin')
 const changed = { 200: answer(ManagedUser, 'The user as it is now.'), ...changeFailures }
 const admin = { tags: ['administration'], security: [{ bearer: [] }] }
+const change = { ...admin, params: IdParams, response: changed }
 
 const users: FastifyPluginAsyncTypebox = async app => {
   app.get('/users', {
@@ -16,6 +17,7 @@ const users: FastifyPluginAsyncTypebox = async app => {
       ...admin,
       operationId: 'listUsers',
       summary: 'All users, in the order of their registration',
+      description: 'In pages. `next_cursor` of one page is the `cursor` of the next.',
       querystring: PageQuery,
       response: { 200: answer(UserPage, 'A page of users.'), ...failures('invalid_request', ...adminFailures) }
     }
@@ -27,6 +29,7 @@ const users: FastifyPluginAsyncTypebox = async app => {
       ...admin,
       operationId: 'getUser',
       summary: 'One user',
+      description: 'By the id, which is `sub` of the tokens.',
       params: IdParams,
       response: { 200: answer(ManagedUser, 'The user.'), ...failures('invalid_request', ...adminFailures, 'not_found') }
     }
@@ -35,12 +38,11 @@ const users: FastifyPluginAsyncTypebox = async app => {
   app.put('/users/:id/role', {
     onRequest: app.authenticateAdminToEnd,
     schema: {
-      ...admin,
+      ...change,
       operationId: 'setRole',
       summary: 'Change the role of a user, and end all sessions with the old role',
-      params: IdParams,
-      body: ref(RoleChange),
-      response: changed
+      description: 'The new role is in the tokens of the next login. To set the role that the user has ends nothing.',
+      body: ref(RoleChange)
     }
   }, async ({ user, params, body, requester }) => {
     return toManagedUser(
@@ -51,12 +53,11 @@ const users: FastifyPluginAsyncTypebox = async app => {
   app.put('/users/:id/status', {
     onRequest: app.authenticateAdminToEnd,
     schema: {
-      ...admin,
+      ...change,
       operationId: 'setStatus',
       summary: 'Disable a user, and end all sessions, or let the user sign in again',
-      params: IdParams,
-      body: ref(StatusChange),
-      response: changed
+      description: 'A disabled user is refused at the login with 403 `account_disabled`.',
+      body: ref(StatusChange)
     }
   }, async ({ user, params, body, requester }) => {
     return toManagedUser(
@@ -67,10 +68,10 @@ const users: FastifyPluginAsyncTypebox = async app => {
   app.delete('/users/:id', {
     onRequest: app.authenticateAdminToEnd,
     schema: {
-      ...admin,
+      ...change,
       operationId: 'deleteUser',
       summary: 'Delete a user, and end all sessions',
-      params: IdParams,
+      description: 'The answer comes once every replica refuses the tokens. It can be repeated. There is no way back.',
       body: NoBody,
       response: { 204: noContent('There is no such user any more.'), ...changeFailures }
     }

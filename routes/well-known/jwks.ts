@@ -4,8 +4,8 @@ import { Type } from 'typebox'
 import { JsonWebKeySet, answer, failures, noContent } from '../../src/schemas/schemas.ts'
 
 const headers = {
-  'Cache-Control': Type.String({ description: 'For how long the keys may be cached.' }),
-  ETag: Type.String({ description: 'Changes with the keys. Send it in `If-None-Match`.' })
+  'Cache-Control': Type.String({ maxLength: 100, description: 'For how long the keys may be cached.' }),
+  ETag: Type.String({ maxLength: 100, description: 'Changes with the keys. Send it in `If-None-Match`.' })
 }
 
 const jwks: FastifyPluginAsyncTypebox = async app => {

@@ -25,7 +25,7 @@ const bytes = customType<{ data: Uint8Array, driverData: Uint8Array }>({ dataTyp
 export type Role = 'user' | 'admin'
 export type Status = 'active' | 'disabled'
 
-/** Further facts about a security event. An event has those that fit its type. `out_before` is in seconds since 1970. */
+/** Further facts about a security event: those that fit its type. `out_before` is in seconds since the epoch. */
 export type EventDetails = Partial<Record<'reason' | 'jti' | 'kid' | 'retired', string>> &
   Partial<Record<'sessions' | 'out_before', number>> &
   { role?: Role, status?: Status, scope?: 'session' | 'others' | 'all', by?: 'admin' | 'operator' }

@@ -32,6 +32,7 @@ export const Registration = component(
   Type.Object(
     {
       username: Type.String({
+        maxLength: 254,
         pattern: usernamePattern,
         'x-must': 'must have 3 to 254 characters: letters from a to z, digits, and . _ % + @ -',
         description: '3 to 254 letters (a to z), digits and characters of `._%+@-`. Unique without regard to case.',

@@ -56,6 +56,8 @@ export const LogoutInput = component('LogoutInput', Type.Unsafe<LogoutBody | nul
     // Any text: a malformed refresh token beside a good access token must not make a logout fail.
     refresh_token: {
       type: ['string', 'null'],
+      // A body has no room for more.
+      maxLength: 65_536,
       description: 'The refresh token, if the client has one.',
       examples: refreshTokenExamples
     },
