@@ -1,7 +1,13 @@
 import neostandard from 'neostandard'
 
 export default [
-  ...neostandard({ ts: true, ignores: ['dist/**', '.tap/**', '.services/**', 'coverage/**', '.bench/**', '.build/**', 'test/generators/programs/*.ts'] }),
+  ...neostandard({
+    ts: true,
+    ignores: [
+      'dist/**', 'tarballs/**', '.tap/**', '.services/**', 'coverage/**', '.bench/**', '.build/**',
+      'test/generators/programs/*.ts'
+    ]
+  }),
   {
     // A TypeBox schema and the type derived from it share one name.
     rules: { '@typescript-eslint/no-redeclare': 'off', 'no-redeclare': 'off' }

@@ -5,7 +5,7 @@ import type { Config } from '../src/config.ts'
 import { signingAlgorithms } from '../src/db/public-jwk.ts'
 import { SignoutError } from '../src/errors.ts'
 import type { KeyRing, VerifyingKey } from '../src/keys/key-ring.ts'
-import { AccessTokenClaims } from '../src/tokens/claims.ts'
+import { AccessTokenClaims } from '../src/tokens/access-token-claims.ts'
 import auth, { type JwtOptions } from './auth/auth.ts'
 
 declare module 'fastify' {

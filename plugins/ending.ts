@@ -5,7 +5,7 @@ import { RecordedError } from '../src/trust/trust.ts'
 import { findSession, sessionOf, type Session } from '../src/sessions/session-repository.ts'
 import type { EndReason } from '../src/db/tables.ts'
 import type { AccessProof } from '../src/logout/logout.ts'
-import type { AccessTokenClaims } from '../src/tokens/claims.ts'
+import type { AccessTokenClaims } from '../src/tokens/access-token-claims.ts'
 import { bearerToken } from './auth/authorization.ts'
 
 declare module 'fastify' {

@@ -1,13 +1,13 @@
-// Builds src, plugins and routes into dist, unless nothing has changed since: one bundle for each entry point, and the
-// declarations of all files, which only other packages need. `npm start` does without: --without-declarations.
-// Plain JavaScript, since it runs before anything is compiled.
+// Builds src, plugins and routes into dist, unless nothing has changed since: the bundles of the service, the bundle of
+// the plugin, and for what other packages import one declaration file each. `npm start` does without declarations:
+// --without-declarations. Plain JavaScript, since it runs before anything is compiled.
 //
 // A process starts twice as fast from a bundle. Packages of many small modules are in it: scripts/bundled-packages.js.
 // All others are loaded from node_modules.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join, relative, sep } from 'node:path'
+import { isAbsolute, join, relative, sep } from 'node:path'
 import { commonJs, esModules, optionsFor } from './bundled-packages.js'
 
 refuseOldNode()
@@ -16,8 +16,15 @@ const folders = ['src', 'plugins', 'routes']
 const sources = folders.map(folder => join(root, folder))
 const dist = join(root, 'dist')
 const bundled = [...esModules, ...commonJs].sort()
-/** Everything that is imported from outside, and the programs. */
-const entryPoints = ['src/cli.ts', 'src/server.ts', 'src/app.ts', 'src/config.ts', 'plugins/auth/auth.ts']
+const isThere = path => existsSync(join(root, path))
+/** The programs of the service, and what other packages import of it. They share chunks. */
+const service = ['src/cli.ts', 'src/server.ts', 'src/app.ts', 'src/config.ts'].filter(isThere)
+/** The plugin, which is a package of its own: scripts/pack.ts. */
+const plugin = ['plugins/auth/auth.ts'].filter(isThere)
+/** The files that other packages import. */
+const declared = ['src/app.ts', 'src/config.ts', ...plugin].filter(isThere)
+/** The declarations of all files, as the compiler writes them. No package has them. */
+const declarations = '.declarations'
 
 const hasDeclarations = !process.argv.includes('--without-declarations')
 /** Files whose times say when the bundles, and when the declarations too, were built. */
@@ -26,7 +33,7 @@ const stamps = { bundles: join(dist, '.bundled'), all: join(dist, '.built') }
 if (!isUpToDate(hasDeclarations ? stamps.all : stamps.bundles)) {
   process.stderr.write('Building the sources into dist.\n')
   const status = hasDeclarations ? declare() : 0
-  if (status === 0) await bundle()
+  if (status === 0) await buildAll()
   else process.exitCode = status
 }
 
@@ -36,23 +43,49 @@ function declare () {
   return spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' }).status ?? 1
 }
 
-async function bundle () {
-  const { build } = await import('esbuild')
-  const { metafile } = await build({
-    ...optionsFor(bundled),
-    absWorkingDir: root,
-    entryPoints: entryPoints.filter(path => existsSync(join(root, path))),
-    outdir: dist,
-    outbase: '.',
-    chunkNames: 'chunks/[name]-[hash]',
-    sourcemap: true,
-    sourcesContent: false,
-    metafile: true
-  })
+async function buildAll () {
+  const outputs = [...await bundle(), ...hasDeclarations ? await bundleDeclarations() : []]
   writeFileSync(join(dist, 'LICENSES.txt'), `${bundled.map(describeLicense).join('\n\n')}\n`)
-  removeLeftovers(new Set(Object.keys(metafile.outputs).map(path => relative(dist, join(root, path)))))
+  removeLeftovers(new Set([...outputs, '.built', '.bundled', 'LICENSES.txt']))
   writeFileSync(stamps.bundles, '')
   if (hasDeclarations) writeFileSync(stamps.all, '')
+}
+
+/** Bundles the service and the plugin, and returns the paths of the files in dist. */
+async function bundle () {
+  const { build } = await import('esbuild')
+  const common = { absWorkingDir: root, outdir: dist, outbase: '.', metafile: true }
+  const results = await Promise.all([
+    build({
+      ...optionsFor(bundled),
+      ...common,
+      entryPoints: service,
+      chunkNames: 'chunks/[name]-[hash]',
+      sourcemap: true,
+      sourcesContent: false
+    }),
+    // An app has the packages that the plugin imports, and should not get a second copy.
+    build({ ...optionsFor([]), ...common, entryPoints: plugin, splitting: false, banner: {} })
+  ])
+  return results.flatMap(({ metafile }) => Object.keys(metafile.outputs).map(path => relative(dist, join(root, path))))
+}
+
+/**
+ * Puts the declarations of each entry point into one file, and returns their paths in dist. The file holds what can be
+ * reached from the exports. It leads to no other file, and so to no library that only the insides use.
+ */
+async function bundleDeclarations () {
+  const [{ rollup }, { dts }] = await Promise.all([import('rollup'), import('rollup-plugin-dts')])
+  return await Promise.all(declared.map(async path => {
+    const output = path.replace(/\.ts$/, '.d.ts')
+    const bundle = await rollup({
+      input: join(dist, declarations, output),
+      plugins: [dts()],
+      external: name => !name.startsWith('.') && !isAbsolute(name)
+    })
+    await bundle.write({ file: join(dist, output) })
+    return output
+  }))
 }
 
 /** Says in one line that Node is too old. Its errors would not. */
@@ -90,22 +123,11 @@ function walk (folder) {
   return [folder, ...readdirSync(folder, { recursive: true }).map(name => join(folder, name))]
 }
 
-/** Removes the bundles and the declarations of earlier builds. A package would contain them. */
-function removeLeftovers (outputs) {
-  const kept = new Set([...outputs, '.tsbuildinfo', '.built', '.bundled', 'LICENSES.txt'])
+/** Removes what earlier builds have left. A package would contain it. */
+function removeLeftovers (kept) {
   for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
     const path = relative(dist, join(entry.parentPath ?? entry.path, entry.name))
-    if (entry.isFile() ? !kept.has(path) && !isDeclaration(path) : !hasSource(path)) {
-      rmSync(join(dist, path), { recursive: true, force: true })
-    }
+    const isKept = entry.isFile() ? kept.has(path) : [...kept].some(output => output.startsWith(`${path}${sep}`))
+    if (!isKept && path.split(sep)[0] !== declarations) rmSync(join(dist, path), { recursive: true, force: true })
   }
-}
-
-function isDeclaration (path) {
-  return path.endsWith('.d.ts') && hasSource(path.replace(/\.d\.ts$/, '.ts'))
-}
-
-/** Returns true if a file or a folder of dist, by its path in dist, still has a source. */
-function hasSource (path) {
-  return path === 'chunks' || (folders.includes(path.split(sep)[0]) && existsSync(join(root, path)))
 }

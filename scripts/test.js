@@ -27,7 +27,7 @@ const groups = join(root, '.build', 'groups')
 /** Folders of tests that wait for deadlines, or that keep both cores busy. */
 const slow = ['benchmarks', 'faults', 'load', 'model', 'promises', 'races', 'upgrade']
 /** Tests that start processes, or that take long. Each file has a process of its own. */
-const alone = [...slow, 'cli', 'docs', 'scripts', 'shutdown', 'server.test.js', 'waiting.test.js']
+const alone = [...slow, 'cli', 'docs', 'package', 'scripts', 'shutdown', 'server.test.js', 'waiting.test.js']
 /** The largest number of other test files in one process. To start a process costs a second of processor time. */
 const maxInGroup = 6
 

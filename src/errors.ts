@@ -97,6 +97,12 @@ export interface SignoutErrorOptions {
 /**
  * An error that may be sent to clients: its message holds no secret. Fastify uses its `statusCode` and `code`, so an
  * app with an error handler of its own answers with them, too.
+ *
+ * @example
+ * app.setErrorHandler((error, request, reply) => {
+ *   if (!(error instanceof SignoutError)) return reply.send(error)
+ *   return reply.code(error.statusCode).send({ problem: error.code })
+ * })
  */
 export class SignoutError extends Error {
   override readonly name = 'SignoutError'

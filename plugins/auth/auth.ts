@@ -8,8 +8,9 @@ import { createIssueCutOffs, type IssueCutOffs } from '../../src/revocation/issu
 import { createRevocationCheck } from '../../src/revocation/revocation-check.ts'
 import { createRevoker, type Revoker } from '../../src/revocation/revoker.ts'
 import { createClaimsCheck, type ClaimsCheck, type RevocableTokenClaims } from '../../src/tokens/claims.ts'
+import { compileClaimsSchema } from '../../src/tokens/claims-schema.ts'
 import { deepFreeze } from '../../src/tokens/deep-freeze.ts'
-import { createAuthenticate, withExpiry } from './authenticate.ts'
+import { createAuthenticate, withExpiry, type AnyReply, type AnyRequest } from './authenticate.ts'
 import { setHeadersOfErrors, toTokenError, withClock } from './errors.ts'
 import { createIssueToken, type IssuedClaims } from './issue-token.ts'
 import { registerJwt } from './jwt.ts'
@@ -52,8 +53,8 @@ declare module 'fastify' {
      * @example
      * app.get('/secret', { onRequest: app.authenticate }, async request => request.user)
      */
-    authenticate (request: FastifyRequest, reply: FastifyReply): Promise<void>
-    authenticate (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void
+    authenticate (request: AnyRequest, reply: AnyReply): Promise<void>
+    authenticate (request: AnyRequest, reply: AnyReply, done: (error?: Error) => void): void
     /**
      * Checks a token that came without a request, for example over a socket. Returns the claims, deeply frozen, or
      * rejects with the errors of `authenticate`. `app.jwt.verify` does not check the blocklist: it accepts revoked
@@ -81,9 +82,26 @@ declare module 'fastify' {
      * app.delete('/account', { onRequest: app.requireRecentAuthentication({ maxAgeSeconds: 300 }) }, deleteAccount)
      */
     requireRecentAuthentication (options: RecentAuthenticationOptions): RecentAuthenticationHook
-    /** Revokes tokens and sessions. */
+    /**
+     * Revokes tokens and sessions.
+     *
+     * @example
+     * await app.revoker.revoke([{ scope: 'session', id: user.sid, expiresAt: user.exp }])
+     */
     revoker: Revoker
+    /**
+     * Revokes every token of a user that was issued until now: see {@link IssueCutOffs}.
+     *
+     * @example
+     * await app.revokeSubject(user.id)
+     */
     revokeSubject: IssueCutOffs['revokeSubject']
+    /**
+     * Revokes every token of every user that was issued until now: see {@link IssueCutOffs}.
+     *
+     * @example
+     * await app.revokeEveryone()
+     */
     revokeEveryone: IssueCutOffs['revokeEveryone']
     /**
      * Signs a token that can be revoked. Waits until the clock has passed the last `revokeSubject` and the last
@@ -104,15 +122,14 @@ declare module 'fastify' {
      * The policy of `app.authenticate` for a valid token on this route while the blocklist is unreachable. `refuse`,
      * the default: 503. `allow`: the request goes on, although the token may have been revoked. The answer then says so
      * in a header.
+     *
+     * @example
+     * app.get('/news', { onRequest: app.authenticate, config: { onRevocationUnavailable: 'allow' } }, showNews)
      */
     onRevocationUnavailable?: 'allow' | 'refuse'
   }
 }
 
-/**
- * Adds access tokens that can be revoked to any Fastify app: @fastify/jwt, and a blocklist that is checked for each
- * request.
- */
 async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> {
   checkAuthOptions(options)
   const { jwt, blocklist, realm = 'signout', findClockFault, onChecked } = options
@@ -120,7 +137,7 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   const checkClaims: ClaimsCheck = createClaimsCheck({
     leewaySeconds,
     maxLifetimeSeconds: lifetimeOf(blocklist),
-    ...(options.claims && { schema: options.claims })
+    meetsSchema: options.claims && await compileClaimsSchema(options.claims)
   })
   const keys = createKeySource(jwt.secret)
   const decode = (token: string): unknown => app.jwt.decode(token)
@@ -187,4 +204,13 @@ function requireText (token: unknown): string {
   throw new TypeError(`app.verifyToken takes the text of a token, and was given ${shown(token)}.`)
 }
 
+/**
+ * Adds access tokens that can be revoked to any Fastify app: @fastify/jwt, and a blocklist that is checked for each
+ * request.
+ *
+ * Registering rejects with a TypeError that says what is wrong with an option.
+ *
+ * @example
+ * await app.register(auth, { blocklist: createMemoryBlocklist(), jwt: { secret, sign: { expiresIn: '15m' } } })
+ */
 export default fp(auth, { name: 'signout-auth', fastify: '5.x' })

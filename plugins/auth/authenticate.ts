@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteGenericInterface } from 'fastify'
 import { SignoutError } from '../../src/errors.ts'
 import type { RevocationCheck } from '../../src/revocation/revocation-check.ts'
 import { hasExpired, type RevocableTokenClaims } from '../../src/tokens/claims.ts'
@@ -15,6 +15,11 @@ export interface AuthenticateOptions {
   /** Returns the error of signout for an error that was thrown. */
   toRefusal: (failure: unknown) => SignoutError
 }
+
+/** A request of any server: HTTP/1.1, HTTP/2, with TLS or without. */
+export type AnyRequest = FastifyRequest<RouteGenericInterface, any, any>
+/** The reply to an {@link AnyRequest}. */
+export type AnyReply = FastifyReply<RouteGenericInterface, any, any, any>
 
 type Done = (error?: Error) => void
 

@@ -1,5 +1,4 @@
 import type { FastifyJWTOptions } from '@fastify/jwt'
-import type { TSchema } from 'typebox'
 import { requireFunctions, shown } from '../../src/input/check-options.ts'
 import { deadlineOf, leewayOf, type Blocklist } from '../../src/revocation/blocklist.ts'
 import type { RevocableTokenClaims } from '../../src/tokens/claims.ts'
@@ -25,6 +24,12 @@ export type VerifyOptions = Omit<GivenVerifyOptions, keyof typeof ownVerifyOptio
   maxAge?: number
 }
 
+/**
+ * Options of the plugin.
+ *
+ * @example
+ * const options: AuthOptions = { blocklist: createMemoryBlocklist(), jwt: { secret, sign: { expiresIn: '15m' } } }
+ */
 export interface AuthOptions {
   /** The settings of @fastify/jwt, by which tokens are verified. The leeway is that of the blocklist. */
   jwt: JwtOptions
@@ -33,8 +38,14 @@ export interface AuthOptions {
    * check. The app closes it.
    */
   blocklist: Blocklist
-  /** Requirements for the claims beyond a `jti` and an `exp`: a TypeBox schema, or any JSON Schema. */
-  claims?: TSchema
+  /**
+   * Requirements for the claims beyond a `jti` and an `exp`: a JSON Schema, or a TypeBox schema. Nothing is converted.
+   * The plugin fails to register if it is no schema.
+   *
+   * @example
+   * claims: { type: 'object', required: ['tenant'], properties: { tenant: { type: 'string' } } }
+   */
+  claims?: object
   /** The realm of the `WWW-Authenticate` header (RFC 6750, section 3). Defaults to `signout`. */
   realm?: string
   /**

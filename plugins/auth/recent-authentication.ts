@@ -1,6 +1,7 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { SignoutError } from '../../src/errors.ts'
 import { shown } from '../../src/input/check-options.ts'
+import type { AnyReply, AnyRequest } from './authenticate.ts'
 
 /** Options of `app.requireRecentAuthentication`. */
 export interface RecentAuthenticationOptions {
@@ -9,7 +10,7 @@ export interface RecentAuthenticationOptions {
 }
 
 /** An `onRequest` hook that requires a recent login. */
-export type RecentAuthenticationHook = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+export type RecentAuthenticationHook = (request: AnyRequest, reply: AnyReply) => Promise<void>
 
 /**
  * Creates `app.requireRecentAuthentication`.

@@ -1,5 +1,5 @@
 import { SignoutError, type ErrorCode } from '../errors.ts'
-import type { AccessTokenClaims } from '../tokens/claims.ts'
+import type { AccessTokenClaims } from '../tokens/access-token-claims.ts'
 import {
   createLogoutActs, type LogoutActs, type LogoutOptions, type LogoutRequest, type RefusedToken
 } from './logout-acts.ts'

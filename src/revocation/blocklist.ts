@@ -5,6 +5,15 @@ import type { RevocableClaims, Revocation } from '../entries/revocation.ts'
  * The set of tokens and sessions that have been revoked and have not yet expired.
  *
  * Every implementation passes the same contract (`test/revocation/blocklist.contract.ts`).
+ *
+ * @example
+ * const blocklist: Blocklist = {
+ *   leewaySeconds: 5,
+ *   revoke: revocations => table.insert(revocations),
+ *   isRevoked: ({ jti, sid }) => table.hasAny([jti, sid]),
+ *   ping: () => table.ping(),
+ *   close: () => table.close()
+ * }
  */
 export interface Blocklist {
   /**

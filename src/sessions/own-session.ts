@@ -1,6 +1,6 @@
 import { SignoutError } from '../errors.ts'
 import type { EndReason } from '../db/tables.ts'
-import type { AccessTokenClaims } from '../tokens/claims.ts'
+import type { AccessTokenClaims } from '../tokens/access-token-claims.ts'
 import type { Unit } from '../unit-of-work.ts'
 import { toRevocation } from './session-ender.ts'
 import { lockSession, type Session } from './session-repository.ts'

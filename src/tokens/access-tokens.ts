@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { compactVerify, importSPKI, SignJWT } from 'jose'
 import { Compile } from 'typebox/compile'
-import { AccessTokenClaims } from './claims.ts'
+import { AccessTokenClaims } from './access-token-claims.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 
 /** The `client_id` (RFC 9068, section 2.2) of tokens from the service's own login, where no OAuth client takes part. */

@@ -1,56 +1,33 @@
-import { Type, type Static, type TSchema } from 'typebox'
-import { Compile } from 'typebox/compile'
 import { SignoutError } from '../errors.ts'
 import { maxIdLength, maxNumericDate } from '../entries/revocation.ts'
-import { canonicalUuidPattern } from '../input/uuid.ts'
-
-const Identifier = Type.String({ minLength: 1, maxLength: maxIdLength })
-/** The form of our own ids. The blocklist would not recognise another form. */
-const CanonicalUuid = Type.String({ pattern: canonicalUuidPattern })
-/** Seconds since the epoch, up to the end of the year 9999. No revocation can have a later `expiresAt`. */
-const NumericDate = Type.Number({ minimum: 0, maximum: maxNumericDate })
+import type { MeetsSchema } from './claims-schema.ts'
 
 /**
  * The registered claims (RFC 7519, section 4.1) of a token that can be revoked, from any issuer. `jti` names the token
  * to revoke, and `exp` says until when. The others may be absent, but not of another type.
- *
- * fast-jwt checks values and leaves the types of several claims to its caller. It accepts a `jti` that is an array, a
- * numeric `sub`, an `iat` that is text, and an `exp` of 1e400.
  */
-export const RevocableTokenClaims = Type.Object({
-  jti: Identifier,
-  exp: NumericDate,
-  sid: Type.Optional(Identifier),
-  sub: Type.Optional(Type.String({ minLength: 1 })),
-  iss: Type.Optional(Type.String()),
-  aud: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())])),
-  iat: Type.Optional(NumericDate),
-  nbf: Type.Optional(NumericDate)
-})
-export type RevocableTokenClaims = Static<typeof RevocableTokenClaims>
-
-/** The claims of signout's own access tokens (RFC 9068, section 2.2), and the session of the token. */
-export const AccessTokenClaims = Type.Object({
-  iss: Type.String(),
-  aud: Type.String(),
-  /** The user's id. */
-  sub: CanonicalUuid,
-  /** The token's id. */
-  jti: CanonicalUuid,
-  /** The session's id, new at each login. */
-  sid: CanonicalUuid,
-  iat: NumericDate,
-  exp: NumericDate,
-  /** When the password was last proved. Tokens of earlier releases do not have it. */
-  auth_time: Type.Optional(NumericDate),
-  client_id: Type.String(),
-  scope: Type.String()
-})
-export type AccessTokenClaims = Static<typeof AccessTokenClaims>
+export interface RevocableTokenClaims {
+  /** The id of the token: 1 to 255 characters. */
+  jti: string
+  /** When the token expires, in seconds since the epoch, up to the end of the year 9999. */
+  exp: number
+  /** The session of the token: 1 to 255 characters. */
+  sid?: string
+  /** The user of the token. */
+  sub?: string
+  /** The issuer of the token. */
+  iss?: string
+  /** The recipients of the token. */
+  aud?: string | string[]
+  /** When the token was issued, in seconds since the epoch. */
+  iat?: number
+  /** When the token begins to count, in seconds since the epoch. */
+  nbf?: number
+}
 
 export interface ClaimsCheckOptions {
-  /** Requirements beyond {@link RevocableTokenClaims}: a TypeBox schema, or any JSON Schema. */
-  schema?: TSchema
+  /** Requirements beyond {@link RevocableTokenClaims}. */
+  meetsSchema?: MeetsSchema | undefined
   /** The number of seconds by which clocks may differ. */
   leewaySeconds: number
   /** The longest lifetime of a token, in seconds. With it, a token needs an `iat`. */
@@ -93,13 +70,11 @@ export function hasExpired (
  * `token_expired` if the token has expired.
  */
 export function createClaimsCheck (options: ClaimsCheckOptions): ClaimsCheck {
-  const { leewaySeconds, maxLifetimeSeconds, now = Date.now } = options
-  const revocable = Compile(RevocableTokenClaims)
-  const further = options.schema === undefined ? undefined : Compile(options.schema)
+  const { leewaySeconds, maxLifetimeSeconds, meetsSchema, now = Date.now } = options
 
   return function checkClaims (claims): asserts claims is RevocableTokenClaims {
-    if (!revocable.Check(claims)) throw new SignoutError('invalid_token')
-    if (further !== undefined && !further.Check(claims)) throw new SignoutError('invalid_token')
+    if (!isRevocable(claims)) throw new SignoutError('invalid_token')
+    if (meetsSchema !== undefined && !meetsSchema(claims)) throw new SignoutError('invalid_token')
     if (maxLifetimeSeconds !== undefined) checkLifetime(claims, maxLifetimeSeconds)
     // Checked again, regardless of the options of a verifier: a token must not outlive its entry in the blocklist.
     if (hasExpired(claims, leewaySeconds, now)) throw new SignoutError('token_expired')
@@ -107,6 +82,36 @@ export function createClaimsCheck (options: ClaimsCheckOptions): ClaimsCheck {
       throw new SignoutError('invalid_token', { cause: new IssuedInFutureError() })
     }
   }
+}
+
+/**
+ * Returns true if claims have the types of {@link RevocableTokenClaims}. fast-jwt checks values and leaves the types of
+ * several claims to its caller. It accepts a `jti` that is an array, a numeric `sub`, an `iat` that is text, and an
+ * `exp` of 1e400.
+ */
+function isRevocable (claims: unknown): claims is RevocableTokenClaims {
+  if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) return false
+  const { jti, exp, sid, sub, iss, aud, iat, nbf } = claims as Partial<Record<keyof RevocableTokenClaims, unknown>>
+  return isId(jti) && isNumericDate(exp) &&
+    (sid === undefined || isId(sid)) &&
+    (sub === undefined || (typeof sub === 'string' && sub !== '')) &&
+    (iss === undefined || typeof iss === 'string') &&
+    (aud === undefined || typeof aud === 'string' || isListOfTexts(aud)) &&
+    (iat === undefined || isNumericDate(iat)) &&
+    (nbf === undefined || isNumericDate(nbf))
+}
+
+function isId (value: unknown): boolean {
+  return typeof value === 'string' && value !== '' && value.length <= maxIdLength
+}
+
+/** Returns true for seconds since the epoch, up to the end of the year 9999. No revocation can have a later end. */
+function isNumericDate (value: unknown): boolean {
+  return typeof value === 'number' && value >= 0 && value <= maxNumericDate
+}
+
+function isListOfTexts (value: unknown): boolean {
+  return Array.isArray(value) && value.every(item => typeof item === 'string')
 }
 
 /** Throws `invalid_token` for a token that outlives the entry of its subject, or that could not be compared with it. */

@@ -3,7 +3,7 @@ import { clockTimestamp } from '../db/clock.ts'
 import type { Database } from '../db/database.ts'
 import { sessions } from '../db/tables.ts'
 import { createPoll } from '../timing/poll.ts'
-import type { AccessTokenClaims } from './claims.ts'
+import type { AccessTokenClaims } from './access-token-claims.ts'
 
 /**
  * Notes in Postgres which access tokens were seen, so that a lost answer to a refresh can be told from a theft. A token

@@ -49,8 +49,9 @@ for (const document of ['README.md', 'docs/protect-an-api.md', 'docs/plugin.md']
   t.test(`the app in ${document} accepts a token until its logout`, async t => {
     const [code = ''] = blocks(read(document), 'ts')
     const file = join(scratchFolder(t), 'app.mjs')
+    const plugin = pathToFileURL(join(packageRoot, 'dist', 'plugins', 'auth', 'auth.js')).href
     const adapted = code
-      .replace("'signout'", JSON.stringify(pathToFileURL(join(packageRoot, 'dist', 'plugins', 'auth', 'auth.js')).href))
+      .replace("'fastify-signout'", JSON.stringify(plugin))
       .replace("'fastify'", JSON.stringify(import.meta.resolve('fastify')))
       .replace('my-app:', scratchPrefix(t))
     writeFileSync(file, transformSync(adapted, { loader: 'ts' }).code)

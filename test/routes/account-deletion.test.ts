@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { decodeJwt, SignJWT } from 'jose'
 import t from 'tap'
-import type { AccessTokenClaims } from '../../src/tokens/claims.ts'
+import type { AccessTokenClaims } from '../../src/tokens/access-token-claims.ts'
 import { onEachStorage } from '../support/app.ts'
 import { breakBlocklist, recordTrips } from '../support/blocklist.ts'
 import { everyRow, query } from '../support/database.ts'

@@ -213,6 +213,7 @@ t.test('a wrong option of the plugin is a TypeError that names the option', asyn
     [{ blocklist: { ...blocklist, deadlineMs: NaN } }, /blocklist\.deadlineMs is NaN/],
     [{ deadlineMs: 250 }, /option deadlineMs is given to the blocklist/],
     [{ claims: 'user' }, /option claims is "user"; it must be a schema/],
+    [{ claims: { tenant: { type: 'string' } } }, /option claims is not a JSON Schema .*unknown keyword: "tenant"/],
     [{ realm: 5 }, /option realm is 5/],
     [{ realm: 'a\r\nb' }, /option realm .* without control characters/],
     [{ onChecked: 'count' }, /option onChecked is "count"; it must be a function/]

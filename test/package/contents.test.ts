@@ -1,0 +1,141 @@
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join, posix } from 'node:path'
+import t from 'tap'
+import { extract } from 'tar'
+import { packPlugin, packService, type Tarball } from '../../scripts/packages/pack.ts'
+import { packageRoot } from '../../src/package-root.ts'
+import { scratchFolder } from '../support/app.ts'
+import { undisturbed } from '../support/undisturbed.ts'
+
+const folder = scratchFolder(t)
+const tarballs = { plugin: packPlugin(folder), service: packService(folder) }
+
+interface Manifest {
+  version: string
+  license: string
+  exports: Record<string, string | { types: string, default: string }>
+  dependencies: Record<string, string>
+  peerDependencies: Record<string, string>
+}
+
+/** Unpacks a tarball, and returns a function that reads a file in it. */
+async function unpack ({ name, file }: Tarball): Promise<(path: string) => string> {
+  const cwd = join(scratchFolder(t), name)
+  mkdirSync(cwd)
+  await extract({ file, cwd })
+  return path => readFileSync(join(cwd, 'package', path), 'utf8')
+}
+const read = { plugin: await unpack(tarballs.plugin), service: await unpack(tarballs.service) }
+const manifests = {
+  plugin: JSON.parse(read.plugin('package.json')) as Manifest,
+  service: JSON.parse(read.service('package.json')) as Manifest
+}
+
+t.test('the plugin is one file with one declaration file, a README, documents, a changelog and a license', async t => {
+  t.same([...tarballs.plugin.paths].sort(), [
+    'CHANGELOG.md', 'LICENSE', 'README.md', 'docs/errors.md', 'docs/move-an-app.md', 'docs/plugin.md',
+    'docs/protect-an-api.md', 'index.d.ts', 'index.js', 'package.json'
+  ])
+})
+
+t.test('the service has its programs, documents and migrations, without the plugin and without internal types', async t => {
+  const { paths } = tarballs.service
+  for (const path of ['dist/src/cli.js', 'docs/cli.md', 'README.md', 'LICENSE']) t.ok(paths.includes(path), path)
+  t.same(paths.filter(path => path.endsWith('.d.ts')), ['dist/src/app.d.ts', 'dist/src/config.d.ts'])
+  t.same(paths.filter(path => path.startsWith('dist/plugins')), [])
+})
+
+t.test('both packages have the same version and license, and every file that their exports name', async t => {
+  t.equal(manifests.plugin.version, manifests.service.version)
+  t.equal(manifests.plugin.license, 'MIT')
+  for (const kind of ['plugin', 'service'] as const) {
+    for (const target of Object.values(manifests[kind].exports)) {
+      for (const path of typeof target === 'string' ? [target] : Object.values(target)) {
+        t.ok(tarballs[kind].paths.includes(posix.normalize(path)), `${kind}: ${path}`)
+      }
+    }
+  }
+})
+
+t.test('the plugin imports its dependencies and its peers alone, at most five of them dependencies', async t => {
+  const { dependencies, peerDependencies } = manifests.plugin
+  t.ok(Object.keys(dependencies).length <= 5)
+  t.same(Object.keys(peerDependencies).sort(), ['@fastify/jwt', 'fastify', 'ioredis'])
+  const declared = [...Object.keys(dependencies), ...Object.keys(peerDependencies)]
+  const packageOf = (path: string) => path.split('/').slice(0, path.startsWith('@') ? 2 : 1).join('/')
+  const importedBy = (path: string) => [...read.plugin(path).matchAll(/(?:from |import\()["']([^"']+)["']/g)]
+    .map(([, imported = '']) => imported).filter(imported => !imported.startsWith('node:')).map(packageOf)
+  for (const imported of importedBy('index.js')) t.ok(declared.includes(imported), imported)
+  t.same([...new Set(importedBy('index.js'))].sort(), declared.filter(name => name !== 'fastify').sort())
+  t.same([...new Set(importedBy('index.d.ts'))].sort(), ['@fastify/jwt', 'fastify', 'ioredis'])
+})
+
+t.test('no published type leads to drizzle, to Postgres or to a file of its own', async t => {
+  for (const [kind, path] of [
+    ['plugin', 'index.d.ts'], ['service', 'dist/src/app.d.ts'], ['service', 'dist/src/config.d.ts']
+  ] as const) {
+    t.notMatch(read[kind](path), /from '(drizzle|pg|\.)|import\(/, path)
+  }
+})
+
+t.test('what the plugin needs of a package, the repository has, so that its tests are about that version', async t => {
+  const installed = createRequire(join(packageRoot, 'package.json'))
+  const { satisfies } = createRequire(installed.resolve('fastify'))('semver') as {
+    satisfies: (version: string, range: string) => boolean
+  }
+  const { dependencies, peerDependencies } = manifests.plugin
+  for (const [name, range] of Object.entries({ ...dependencies, ...peerDependencies })) {
+    const manifest = join(packageRoot, 'node_modules', name, 'package.json')
+    const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }
+    t.ok(satisfies(version, range), `${name} ${version}: ${range}`)
+  }
+})
+
+t.test('every relative link in the documents of the plugin leads to a file in the package', async t => {
+  const documents = tarballs.plugin.paths.filter(path => path.endsWith('.md'))
+  const links = documents.flatMap(path => [...read.plugin(path).matchAll(/\]\((?!https?:|#)([^)#]+)/g)]
+    .map(([, link = '']) => posix.join(dirname(path), link)))
+  t.ok(links.length >= 4)
+  for (const link of links) t.ok(tarballs.plugin.paths.includes(link), link)
+  t.match(read.plugin('docs/plugin.md'), '](https://github.com/signout/signout/blob/main/docs/benchmarks.md)')
+})
+
+t.test('every type that the plugin exports has a comment, and what an app calls has an example', async t => {
+  const types = read.plugin('index.d.ts')
+  const commentOf = (declaration: string, text = types) =>
+    new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\\s*${declaration}\\b`).exec(text)?.[1] ?? ''
+  const exported = (kind: string) => (new RegExp(`^export ${kind}\\{ (.*) \\};$`, 'm').exec(types)?.[1] ?? '')
+    .split(', ').map(name => name.replace(' as default', ''))
+  const values = exported('')
+  t.ok(values.length >= 5)
+  for (const name of values) t.match(commentOf(`declare (?:function|class|const) ${name}`), '@example', name)
+  for (const name of exported('type ')) t.ok(commentOf(`(?:interface|type) ${name}`).length > 0, name)
+  const [, decorators = ''] = /interface FastifyInstance \{([^]*?)\n {4}\}/.exec(types) ?? []
+  const names = new Set([...decorators.matchAll(/^ {8}(\w+)[(:]/gm)].map(([, name = '']) => name))
+  t.ok(names.size >= 8)
+  for (const name of names) t.match(commentOf(name, decorators), '@example', name)
+})
+
+/** The findings of the tools that stay, each with the reason. */
+const explained = {
+  // The package is an ES module, which `require()` takes in each version of Node that `engines` admits.
+  rules: ['cjs-resolves-to-esm'],
+  // The oldest resolution of TypeScript knows no `exports`, which the service needs. The plugin has types there too.
+  serviceProfile: 'node16'
+}
+
+t.test('publint and arethetypeswrong find nothing in either package that is not explained', async t => {
+  const bin = (name: string) => join(packageRoot, 'node_modules', '.bin', name)
+  const run = (name: string, args: string[]) => {
+    const { status, stdout, stderr } = spawnSync(...undisturbed(bin(name), args), { encoding: 'utf8' })
+    t.equal(status, 0, `${name} ${args.join(' ')}\n${stdout}${stderr}`)
+    return stdout
+  }
+  for (const { file } of Object.values(tarballs)) t.match(run('publint', ['run', file, '--strict']), 'All good!')
+  const attw = (tarball: Tarball, ...args: string[]) =>
+    run('attw', [tarball.file, '--ignore-rules', ...explained.rules, '--format', 'ascii', '--no-color', ...args])
+  t.match(attw(tarballs.plugin), /fastify-signout[^]*No problems found/)
+  t.match(attw(tarballs.service, '--profile', explained.serviceProfile), 'signout/config')
+})

@@ -1,0 +1,65 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { findFreePort } from '../../scripts/services/programs.ts'
+import type { OwnRedis } from '../support/redis-server.ts'
+import type { Owner } from '../support/teardown.ts'
+import { undisturbed } from '../support/undisturbed.ts'
+import { until } from '../support/wait.ts'
+
+/** The app of the README, which runs. */
+export interface RunningApp { address: string }
+
+/** Starts the app of the README, which `writeSources` has written into a folder. */
+export async function startExample (
+  owner: Owner, folder: string, redisUrl: string, node = process.execPath
+): Promise<RunningApp> {
+  const port = await findFreePort()
+  const address = `http://127.0.0.1:${port}`
+  const child = spawn(...undisturbed(node, ['app.mjs']), {
+    cwd: folder,
+    env: { PATH: process.env['PATH'], PORT: String(port), REDIS_URL: redisUrl },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  const output: Buffer[] = []
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => { output.push(data) })
+  const ended = once(child, 'close')
+  owner.teardown(async () => {
+    child.kill('SIGKILL')
+    await ended
+  })
+  await until('the app of the README listens', async () => {
+    if (child.exitCode !== null) throw new Error(`The app has ended: ${Buffer.concat(output).toString()}`)
+    return await fetch(address).then(() => true, () => false)
+  }, 60_000)
+  return { address }
+}
+
+/** The answers of the app of the README: before a logout, after it, while Redis stalls, and when Redis is back. */
+export const expectedAnswers = ['login 200', 'secret 200', 'logout 200', 'secret 401', 'secret 503', 'secret 401']
+
+/** Signs in to the app of the README, logs out, and lets its Redis stall. Returns the answers. */
+export async function useExample ({ address }: RunningApp, redis: OwnRedis): Promise<string[]> {
+  const answers: string[] = []
+  let headers: Record<string, string> = {}
+  async function ask (method: string, name: string): Promise<string> {
+    const response = await fetch(`${address}/${name}`, { method, headers, signal: AbortSignal.timeout(60_000) })
+    answers.push(`${name} ${response.status}`)
+    return await response.text()
+  }
+  const { token } = JSON.parse(await ask('POST', 'login')) as { token: string }
+  headers = { authorization: `Bearer ${token}` }
+  await ask('GET', 'secret')
+  await ask('POST', 'logout')
+  await ask('GET', 'secret')
+  redis.pause()
+  try {
+    await ask('GET', 'secret')
+  } finally {
+    redis.resume()
+  }
+  // Until the connection is back, the answer is still 503.
+  await until('Redis answers again', async () =>
+    (await fetch(`${address}/secret`, { headers })).status !== 503, 60_000)
+  await ask('GET', 'secret')
+  return answers
+}
