@@ -40,7 +40,7 @@ t.test('the plugin is one file with one declaration file, a README, documents, a
   ])
 })
 
-t.test('the service has its programs, documents and migrations, without the plugin and without internal types', async t => {
+t.test('the service has its programs, documents and migrations, and no plugin and no internal types', async t => {
   const { paths } = tarballs.service
   for (const path of ['dist/src/cli.js', 'docs/cli.md', 'README.md', 'LICENSE']) t.ok(paths.includes(path), path)
   t.same(paths.filter(path => path.endsWith('.d.ts')), ['dist/src/app.d.ts', 'dist/src/config.d.ts'])
