@@ -65,6 +65,12 @@ export function writeSources (folder: string): void {
   cpSync(join(packageRoot, 'test', 'package', 'types'), types, { recursive: true })
 }
 
+/** Writes a program for {@link typeErrors} into an app. */
+export function writeProgram (folder: string, name: string, lines: string[]): void {
+  mkdirSync(join(folder, 'types'))
+  writeFileSync(join(folder, 'types', name), `${lines.join('\n')}\n`)
+}
+
 /** The two ways in which TypeScript finds the types of a package today. */
 export const resolutions = ['nodenext', 'bundler'] as const
 export type Resolution = typeof resolutions[number]

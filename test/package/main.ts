@@ -1,13 +1,14 @@
+import { spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { packPlugin } from '../../scripts/packages/pack.ts'
+import { packPlugin, packService } from '../../scripts/packages/pack.ts'
 import { scratchFolder } from '../support/app.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { createOwner, type Owner } from '../support/teardown.ts'
 import {
-  emptyApp, install, measure, newestPeers, oldestPeers, requireIt, resolutions, typeErrors, writeSources,
-  type Dependencies, type Manager
+  emptyApp, install, measure, newestPeers, oldestPeers, requireIt, resolutions, typeErrors, writeProgram,
+  writeSources,  type Dependencies, type Manager
 } from './app.ts'
 import { maxRatio, measureImports } from './cost.ts'
 import { expectedAnswers, startExample, useExample } from './example.ts'
@@ -30,6 +31,7 @@ new Command('npm run check:packages --')
   .description([
     'Packs fastify-signout, and installs it into apps with each version of its peers that its README names.',
     'In each app the example of the README runs, Redis stalls, require() works, and all types are compiled.',
+    'Installs signout, the service, too: its command line runs, and its types are compiled.',
     'Prints what the plugin adds to an app, and what its import costs. Exits with 1 if anything fails.'
   ].join(' '))
   .option('--only <text>', 'use the apps whose title has this text, such as oldest')
@@ -51,6 +53,7 @@ async function check ({ rounds, only = '' }: { rounds: number, only?: string }):
     const nodePackage = `node-${process.platform}-${process.arch}`
     const installNode = createInstaller(scratchFolder(owner), nodePackage, `${nodePackage}/bin/node`)
     checkSizes(owner, plugin, rounds)
+    checkService(owner, installCompiler)
     for (const { title, manager, peers, hasAllCompilers } of apps.filter(({ title }) => title.includes(only))) {
       const folder = emptyApp(owner)
       install(folder, { ...peers, ...plugin, '@types/node': '20' }, manager)
@@ -94,6 +97,28 @@ function checkSizes (owner: Owner, plugin: Dependencies, rounds: number): void {
   say(`Importing fastify-signout: ${cost.toFixed(0)} ms`)
   const isCheap = ratio <= maxRatio
   report(`The import costs ${ratio.toFixed(2)} times as much, at most ${maxRatio}`, isCheap ? '' : 'It costs more.')
+}
+
+/** Installs the package of the service, runs its command line, and compiles a program that imports it. */
+function checkService (owner: Owner, installCompiler: (version: string) => string): void {
+  const folder = emptyApp(owner)
+  const { file } = packService(scratchFolder(owner))
+  install(folder, { signout: `file:${file}`, '@types/node': '20' })
+  writeProgram(folder, 'service.ts', [
+    "import { buildApp } from 'signout/app'",
+    "import { loadConfig } from 'signout/config'",
+    "await buildApp(loadConfig({ PORT: '0' })).ready()",
+    '// @ts-expect-error It takes what loadConfig returns.',
+    'buildApp({})'
+  ])
+  const cli = spawnSync('npx', ['signout', '--help'], { cwd: folder, encoding: 'utf8' })
+  report('signout: the command line', cli.stdout.startsWith('Usage: signout ') ? '' : cli.stderr)
+  for (const version of [compilers[0], compilers.at(-1)] as string[]) {
+    for (const resolution of resolutions) {
+      const errors = typeErrors(folder, installCompiler(version), resolution)
+      report(`signout: the types in TypeScript ${version}, ${resolution}`, errors)
+    }
+  }
 }
 
 /** Returns a function that installs a version of a package once, and returns the path of a file in it. */

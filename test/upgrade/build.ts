@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { cpSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { packageRoot } from '../../src/package-root.ts'
 import { recordFormat } from '../../src/record/marker.ts'
 import { scratchFolder } from '../support/app.ts'
@@ -59,11 +59,15 @@ interface Change {
   recordFormat?: number
 }
 
+/** The folders of `dist` that are no part of the service: the bundle of the plugin, and all declarations. */
+const unused = ['plugins', '.declarations']
+
 /** Copies a build, with changes. */
 export function changeBuild (t: Owner, build: Build, change: Change): Build {
   const folder = scratchFolder(t)
+  const isUsed = (path: string) => !unused.some(left => basename(path) === left) && !path.endsWith('.map')
   for (const path of ['dist', migrations, 'package.json']) {
-    cpSync(join(build.folder, path), join(folder, path), { recursive: true, filter: path => !path.endsWith('.map') })
+    cpSync(join(build.folder, path), join(folder, path), { recursive: true, filter: isUsed })
   }
   symlinkSync(join(packageRoot, 'node_modules'), join(folder, 'node_modules'))
   for (const [find, replace] of change.patches ?? []) patch(join(folder, 'dist'), find, replace)
@@ -114,7 +118,7 @@ export function keepPresent (commit: string): ArchiveDescription {
   presentBuild()
   execFileSync('tar', [
     '-czf', archiveFile,
-    ...['*.map', '*.d.ts', '.built', '.tsbuildinfo', '*_snapshot.json'].flatMap(left => ['--exclude', left]),
+    ...[...unused, '*.map', '*.d.ts', '.built', '*_snapshot.json'].flatMap(left => ['--exclude', left]),
     'dist', migrations, 'package.json'
   ], { cwd: packageRoot })
   const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }
