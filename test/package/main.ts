@@ -8,7 +8,7 @@ import { ownRedis } from '../support/redis-server.ts'
 import { createOwner, type Owner } from '../support/teardown.ts'
 import {
   emptyApp, install, measure, newestPeers, oldestPeers, requireIt, resolutions, typeErrors, writeProgram,
-  writeSources,  type Dependencies, type Manager
+  writeSources, type Dependencies, type Manager
 } from './app.ts'
 import { maxRatio, measureImports } from './cost.ts'
 import { expectedAnswers, startExample, useExample } from './example.ts'
@@ -34,10 +34,15 @@ new Command('npm run check:packages --')
     'Installs signout, the service, too: its command line runs, and its types are compiled.',
     'Prints what the plugin adds to an app, and what its import costs. Exits with 1 if anything fails.'
   ].join(' '))
-  .option('--only <text>', 'use the apps whose title has this text, such as oldest')
+  .option('--only <text>', `the apps whose title has this text: ${apps.map(({ title }) => title).join('; ')}`, toTitle)
   .option('--rounds <number>', 'how often each import is measured, from 7', toRounds, 11)
   .action(check)
   .parse()
+
+function toTitle (text: string): string {
+  if (apps.some(({ title }) => title.includes(text))) return text
+  throw new InvalidArgumentError('No app has such a title.')
+}
 
 function toRounds (text: string): number {
   if (/^\d{1,3}$/.test(text) && Number(text) >= 7) return Number(text)
