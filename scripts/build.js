@@ -20,7 +20,7 @@ const isThere = path => existsSync(join(root, path))
 /** The programs of the service, and what other packages import of it. They share chunks. */
 const service = ['src/cli.ts', 'src/server.ts', 'src/app.ts', 'src/config.ts'].filter(isThere)
 /** The plugin, which is a package of its own: scripts/pack.ts. */
-const plugin = ['plugins/auth/auth.ts'].filter(isThere)
+const plugin = ['plugins/auth/auth.ts', 'plugins/auth/testing.ts'].filter(isThere)
 /** The files that other packages import. */
 const declared = ['src/app.ts', 'src/config.ts', ...plugin].filter(isThere)
 /** The declarations of all files, as the compiler writes them. No package has them. */

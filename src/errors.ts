@@ -131,6 +131,11 @@ export class SignoutError extends Error {
     this.allowedMethods = options.allowedMethods
     this.details = options.details
   }
+
+  /** The headers that Fastify's own error handler sends: `retry-after`, for an error that passes. */
+  get headers (): Record<string, string> | undefined {
+    return this.retryAfterSeconds === undefined ? undefined : { 'retry-after': String(this.retryAfterSeconds) }
+  }
 }
 
 /** Returns the status and the description of a code, for the documentation. */

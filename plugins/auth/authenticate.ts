@@ -1,25 +1,28 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteGenericInterface } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SignoutError } from '../../src/errors.ts'
 import type { RevocationCheck } from '../../src/revocation/revocation-check.ts'
+import type { RevocableClaims } from '../../src/entries/revocation.ts'
+import { ClaimError } from '../../src/tokens/claim-mistakes.ts'
 import { hasExpired, type RevocableTokenClaims } from '../../src/tokens/claims.ts'
 import { plainBearer } from './authorization.ts'
-import { isUnavailable } from './errors.ts'
-import { allowsUnchecked, goOnUnchecked } from './revocation-policy.ts'
-import type { Verification } from './verification.ts'
+import { isPreflight, isUnavailable, keepUnavailable } from './errors.ts'
+import { allowsUnchecked, markUnchecked } from './revocation-policy.ts'
+import type { Verification } from './tokens/verification.ts'
 
 export interface AuthenticateOptions {
   verification: Verification
+  /** True if `Authorization` alone decides which token a request has, if it has a bearer token there. */
+  headerDecides: boolean
+  /** The property of the request that gets the claims. */
+  userProperty: string
+  /** A second property that gets the claims, which no app changes. */
+  claimsProperty: symbol
   /** Reads the token from the place that the app has chosen. Throws if there is none. */
   readToken: (request: FastifyRequest) => string
   checkRevocation: RevocationCheck
   /** Returns the error of signout for an error that was thrown. */
-  toRefusal: (failure: unknown) => SignoutError
+  toRefusal: (failure: unknown, request: FastifyRequest) => SignoutError
 }
-
-/** A request of any server: HTTP/1.1, HTTP/2, with TLS or without. */
-export type AnyRequest = FastifyRequest<RouteGenericInterface, any, any>
-/** The reply to an {@link AnyRequest}. */
-export type AnyReply = FastifyReply<RouteGenericInterface, any, any, any>
 
 type Done = (error?: Error) => void
 
@@ -28,32 +31,44 @@ type Done = (error?: Error) => void
  * promise. It finds the claims of the token, then checks the blocklist. A remembered token needs no promise on the way.
  */
 export function createAuthenticate (options: AuthenticateOptions): FastifyInstance['authenticate'] {
-  const { verification: { recall, findClaims }, readToken, checkRevocation, toRefusal } = options
+  const { verification: { recall, findClaims }, headerDecides, readToken, checkRevocation, toRefusal } = options
+  const userProperty = options.userProperty as 'user'
+  const claimsProperty = options.claimsProperty as unknown as 'claims'
 
   function find (request: FastifyRequest): ReturnType<Verification['findClaims']> {
-    const text = plainBearer(request)
+    const text = headerDecides ? plainBearer(request) : undefined
     const known = text === undefined ? undefined : recall(text, request)
     return known ?? findClaims(readToken(request), request)
   }
 
   function check (claims: RevocableTokenClaims, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     checkRevocation(claims, error => {
-      if (error === undefined) request.user = claims as FastifyRequest['user']
-      else if (isUnavailable(error) && allowsUnchecked(request)) goOnUnchecked(request, reply, claims)
-      else return done(toRefusal(error))
+      if (error !== undefined) {
+        if (!isUnavailable(error) || !allowsUnchecked(request)) return refuse(error, request, reply, done)
+        markUnchecked(reply)
+      }
+      request[userProperty] = claims as FastifyRequest['user']
+      ;(request as unknown as { claims: RevocableTokenClaims })[claimsProperty] = claims
       done()
     })
   }
 
+  function refuse (failure: unknown, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+    const error = toRefusal(failure, request)
+    keepUnavailable(reply, error)
+    done(error)
+  }
+
   function authenticate (request: FastifyRequest, reply: FastifyReply, done: Done): void {
+    if (isPreflight(request)) return done()
     let found: ReturnType<typeof find>
     try {
       found = find(request)
     } catch (error) {
-      return done(toRefusal(error))
+      return refuse(error, request, reply, done)
     }
     if (!(found instanceof Promise)) return check(found, request, reply, done)
-    found.then(claims => { check(claims, request, reply, done) }, failure => { done(toRefusal(failure)) })
+    found.then(claims => { check(claims, request, reply, done) }, failure => { refuse(failure, request, reply, done) })
   }
 
   return ((request: FastifyRequest, reply: FastifyReply, done?: Done) => {
@@ -64,6 +79,19 @@ export function createAuthenticate (options: AuthenticateOptions): FastifyInstan
   }) as FastifyInstance['authenticate']
 }
 
+/** The cause of `token_revoked`. */
+class RevokedError extends Error {
+  override readonly name = 'RevokedError'
+}
+
+function explainRevoked ({ jti, sid, sub }: RevocableClaims): SignoutError {
+  const ids = [`token ${jti}`]
+  if (sid !== undefined) ids.push(`session ${sid}`)
+  if (sub !== undefined) ids.push(`subject ${sub}`)
+  const message = `The blocklist refuses one of: ${ids.join(', ')}, its signing key, or tokens as old as this.`
+  return new SignoutError('token_revoked', { cause: new RevokedError(message) })
+}
+
 /**
  * Adds a check of `exp` after the check of the blocklist. A token may expire during the check, and its entry may end at
  * that instant: "not revoked" then means nothing.
@@ -71,8 +99,10 @@ export function createAuthenticate (options: AuthenticateOptions): FastifyInstan
 export function withExpiry (check: RevocationCheck, leewaySeconds: number): RevocationCheck {
   return (claims, done) => {
     check(claims, error => {
-      const isOver = error === undefined && hasExpired(claims as RevocableTokenClaims, leewaySeconds)
-      done(isOver ? new SignoutError('token_expired') : error)
+      if (error === undefined && hasExpired(claims as RevocableTokenClaims, leewaySeconds)) {
+        return done(new SignoutError('token_expired', { cause: new ClaimError('The token expired during its check.') }))
+      }
+      done(error?.code === 'token_revoked' && error.cause === undefined ? explainRevoked(claims) : error)
     })
   }
 }

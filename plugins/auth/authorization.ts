@@ -1,4 +1,10 @@
+import type { FastifyReply, FastifyRequest, RouteGenericInterface } from 'fastify'
 import { SignoutError } from '../../src/errors.ts'
+
+/** A request of any server: HTTP/1.1, HTTP/2, with TLS or without. */
+export type AnyRequest = FastifyRequest<RouteGenericInterface, any, any>
+/** The reply to an {@link AnyRequest}. */
+export type AnyReply = FastifyReply<RouteGenericInterface, any, any, any>
 
 /** The part of a Fastify request that holds the header. */
 export interface CredentialRequest {
@@ -18,11 +24,24 @@ const malformedCredentials = /^Bearer[ \t]+[^ \t]/i
  * malformed.
  */
 export function bearerToken (request: CredentialRequest): string {
-  if (isRepeated(request, headerName)) throw new SignoutError('invalid_token')
+  if (isRepeated(request, headerName)) throw refusal('invalid_token', 'The request has more than one Authorization.')
   const { authorization = '' } = request.headers
   const token = credentials.exec(authorization)?.[1]
   if (token !== undefined) return token
-  throw new SignoutError(malformedCredentials.test(authorization) ? 'invalid_token' : 'authorization_required')
+  if (malformedCredentials.test(authorization)) {
+    throw refusal('invalid_token', 'Authorization must be Bearer, one space or more, and a token.')
+  }
+  const reason = authorization === '' ? 'The request has no Authorization.' : 'Authorization has no bearer token.'
+  throw refusal('authorization_required', reason)
+}
+
+function refusal (code: 'invalid_token' | 'authorization_required', reason: string): SignoutError {
+  return new SignoutError(code, { cause: new CredentialError(reason) })
+}
+
+/** The cause of a refusal because of the header. The message does not contain the header. */
+export class CredentialError extends Error {
+  override readonly name = 'CredentialError'
 }
 
 const usualStart = 'Bearer '

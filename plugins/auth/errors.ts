@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SignoutError, type ErrorCode } from '../../src/errors.ts'
 import { IssuedInFutureError } from '../../src/tokens/claims.ts'
 
@@ -12,9 +12,9 @@ export function toTokenError (error: unknown): SignoutError {
   const code = codeOf(error)
   // FST_JWT_BAD_REQUEST and FST_JWT_BAD_COOKIE_REQUEST: the cookie or the app's `extractToken` has no token.
   if (code.startsWith('FST_JWT_NO_AUTHORIZATION') || code.startsWith('FST_JWT_BAD_')) {
-    return new SignoutError('authorization_required')
+    return new SignoutError('authorization_required', { cause: error })
   }
-  if (isOfJwt(code) && code.endsWith('_EXPIRED')) return new SignoutError('token_expired')
+  if (isOfJwt(code) && code.endsWith('_EXPIRED')) return new SignoutError('token_expired', { cause: error })
   return new SignoutError('invalid_token', { cause: error })
 }
 
@@ -99,6 +99,43 @@ function setHeaders (reply: FastifyReply, error: SignoutError, realm: string): v
     reply.header('www-authenticate', others === undefined ? ours : [others, ours].flat())
   }
   if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
+}
+
+/**
+ * Keeps a 503 from becoming a 401. A request may have a good token, which could not be checked. If another way to
+ * authenticate fails afterwards, its 401 would tell the client to sign in again. The answer is the 503 then. Any other
+ * answer is sent as it is.
+ *
+ * The method of this one reply is replaced, so that no other request pays for it.
+ *
+ * @param error that of `app.authenticate`. Only a 503 is kept.
+ */
+export function keepUnavailable (reply: FastifyReply, error: SignoutError): void {
+  if (error.statusCode !== 503 || Object.hasOwn(reply, 'send')) return
+  reply.send = function (this: FastifyReply, payload?: unknown) {
+    allowAnyAnswer(reply)
+    return isUnauthorized(reply, payload) ? reply.code(error.statusCode).send(error) : reply.send(payload)
+  } as FastifyReply['send']
+}
+
+/** Undoes {@link keepUnavailable}: the token was checked in another way. */
+export function allowAnyAnswer (reply: FastifyReply): void {
+  if (Object.hasOwn(reply, 'send')) delete (reply as Partial<FastifyReply>).send
+}
+
+/** Returns true if an answer is a 401 of another way to authenticate. A revoked token stays revoked. */
+function isUnauthorized ({ statusCode }: FastifyReply, payload: unknown): boolean {
+  if (!(payload instanceof Error)) return statusCode === 401
+  const { statusCode: ofError = statusCode, code } = payload as Partial<SignoutError>
+  return ofError === 401 && code !== 'token_revoked'
+}
+
+/**
+ * Returns true for a CORS preflight. Browsers send no token with it, so it cannot be authenticated (Fetch, section
+ * 3.3.5).
+ */
+export function isPreflight ({ method, headers }: FastifyRequest): boolean {
+  return method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined
 }
 
 /** Returns true if an error says that the blocklist cannot be read. */

@@ -2,10 +2,21 @@ import type { FastifyJWTOptions } from '@fastify/jwt'
 import { requireFunctions, shown } from '../../src/input/check-options.ts'
 import { deadlineOf, leewayOf, type Blocklist } from '../../src/revocation/blocklist.ts'
 import type { RevocableTokenClaims } from '../../src/tokens/claims.ts'
+import type { ClaimNames, ForeignIssuers } from '../../src/tokens/identity.ts'
+import type { DecoratorNames } from './decorators.ts'
 import type { CheckResult } from '../../src/revocation/revocation-check.ts'
 
 /** Options of @fastify/jwt that would replace the check of this plugin, or change the claims in `request.user`. */
 const ownJwtOptions = ['trusted', 'formatUser', 'namespace', 'decoratorName', 'jwtVerify'] as const
+
+/** The cures, where there is one. */
+const ownReasons: Record<typeof ownJwtOptions[number], string> = {
+  trusted: '. To keep a registration of @fastify/jwt, give it createTrusted(blocklist)',
+  formatUser: '',
+  namespace: '. Choose names with the option names',
+  decoratorName: '. Choose a name with the option names: { user }',
+  jwtVerify: '. Choose a name with the option names: { jwtVerify }'
+}
 
 const outlives = 'a revoked token could be accepted after its entry has left the blocklist'
 /** Options of `jwt.verify` with which a revoked token could be accepted again, and their replacements. */
@@ -46,6 +57,30 @@ export interface AuthOptions {
    * claims: { type: 'object', required: ['tenant'], properties: { tenant: { type: 'string' } } }
    */
   claims?: object
+  /**
+   * Where tokens have their ids, if not in `jti`, `sid` and `sub`. It is for tokens of issuers that are not in
+   * `foreignIssuers`.
+   *
+   * @example
+   * claimNames: { tokenId: 'uti' }
+   */
+  claimNames?: ClaimNames
+  /**
+   * The issuers of others, such as Auth0, Entra or Supabase, and where their tokens have their ids. Their ids get a
+   * prefix in the blocklist, so that two issuers with the same `jti` do not share an entry. Do not change it while
+   * tokens are revoked: their entries would not be found.
+   *
+   * @example
+   * foreignIssuers: { 'https://tenant.eu.auth0.com/': {} }
+   */
+  foreignIssuers?: ForeignIssuers
+  /**
+   * Other names for decorators, beside an app or a plugin that has the same ones.
+   *
+   * @example
+   * names: { authenticate: 'checkToken', logout: 'endSession' }
+   */
+  names?: Partial<DecoratorNames>
   /** The realm of the `WWW-Authenticate` header (RFC 6750, section 3). Defaults to `signout`. */
   realm?: string
   /**
@@ -72,9 +107,7 @@ export function checkAuthOptions (options: AuthOptions): void {
   }
   checkJwtOptions(jwt)
   checkBlocklist(blocklist)
-  if ('deadlineMs' in options) {
-    throw new TypeError('The option deadlineMs is given to the blocklist: createRedisBlocklist({ …, deadlineMs }).')
-  }
+  checkOptionNames(options)
   if (claims !== undefined && (typeof claims !== 'object' || claims === null)) {
     throw new TypeError(`The option claims is ${shown(claims)}; it must be a schema.`)
   }
@@ -86,9 +119,30 @@ export function checkAuthOptions (options: AuthOptions): void {
   requireFunctions(options, ['onChecked', 'onVerified', 'findClockFault'], 'The option ')
 }
 
+const ofBlocklist = ['prefix', 'leewaySeconds', 'deadlineMs', 'maxTokenLifetimeSeconds']
+const known = [
+  'jwt', 'blocklist', 'claims', 'claimNames', 'foreignIssuers', 'names', 'realm', 'onVerified', 'onChecked',
+  'findClockFault'
+]
+/** Fastify takes these from the options of any plugin. */
+const ofFastify = ['logLevel', 'logSerializers']
+
+/** Throws a TypeError for an option that would change nothing. */
+function checkOptionNames (options: object): void {
+  for (const name of Object.keys(options)) {
+    if (ofBlocklist.includes(name)) {
+      throw new TypeError(`The option ${name} is given to the blocklist: createRedisBlocklist({ …, ${name} }).`)
+    }
+    if (!known.includes(name) && !ofFastify.includes(name)) {
+      throw new TypeError(`The option ${name} is not known; the options are ${known.join(', ')}.`)
+    }
+  }
+}
+
 function checkJwtOptions (jwt: JwtOptions): void {
   for (const name of ownJwtOptions) {
-    if (name in jwt) throw new TypeError(`The option jwt.${name} is set by signout and cannot be given.`)
+    if (!(name in jwt)) continue
+    throw new TypeError(`The option jwt.${name} is set by signout and cannot be given${ownReasons[name]}.`)
   }
   if (!jwt.secret) {
     throw new TypeError(
@@ -106,14 +160,19 @@ function checkJwtOptions (jwt: JwtOptions): void {
   }
 }
 
-function checkBlocklist (blocklist: Blocklist | undefined): void {
+/**
+ * Throws a TypeError if a blocklist lacks what every check needs.
+ *
+ * @param name what the blocklist is called in the message
+ */
+export function checkBlocklist (blocklist: Blocklist | undefined, name = 'The option blocklist'): void {
   if (typeof blocklist !== 'object' || blocklist === null) {
     throw new TypeError(
-      `The option blocklist is ${shown(blocklist)}; it must be a blocklist, such as createMemoryBlocklist().`
+      `${name} is ${shown(blocklist)}; it must be a blocklist, such as createMemoryBlocklist().`
     )
   }
   for (const method of ['revoke', 'isRevoked'] as const) {
-    if (typeof blocklist[method] !== 'function') throw new TypeError(`The option blocklist has no method ${method}.`)
+    if (typeof blocklist[method] !== 'function') throw new TypeError(`${name} has no method ${method}.`)
   }
   leewayOf(blocklist)
   deadlineOf(blocklist)

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { SignoutError } from '../../src/errors.ts'
 import { shown } from '../../src/input/check-options.ts'
-import type { AnyReply, AnyRequest } from './authenticate.ts'
+import type { AnyReply, AnyRequest } from './authorization.ts'
 
 /** Options of `app.requireRecentAuthentication`. */
 export interface RecentAuthenticationOptions {
@@ -19,10 +19,15 @@ export type RecentAuthenticationHook = (request: AnyRequest, reply: AnyReply) =>
  * @param now returns the time, in milliseconds since the epoch. Defaults to `Date.now`.
  */
 export function createRequireRecentAuthentication (
-  app: Pick<FastifyInstance, 'authenticate'>,
+  { authenticate, userProperty }: { authenticate: FastifyInstance['authenticate'], userProperty: string },
   leewaySeconds: number,
   now: () => number = Date.now
 ): (options: RecentAuthenticationOptions) => RecentAuthenticationHook {
+  function readUser (request: FastifyRequest): { auth_time?: unknown } | undefined {
+    const user = (request as unknown as Record<string, unknown>)[userProperty]
+    return typeof user === 'object' && user !== null ? user : undefined
+  }
+
   return options => {
     const maxAgeSeconds: unknown = (options as RecentAuthenticationOptions | undefined)?.maxAgeSeconds
     if (!Number.isSafeInteger(maxAgeSeconds) || Number(maxAgeSeconds) < 1) {
@@ -32,8 +37,11 @@ export function createRequireRecentAuthentication (
     }
     return async (request, reply) => {
       // Alone on a route it must not let a request pass that nothing has authenticated.
-      if (!isAuthenticated(request)) await app.authenticate(request, reply)
-      const { auth_time: authTime } = request.user as { auth_time?: unknown }
+      if (readUser(request) === undefined) await authenticate(request, reply)
+      const user = readUser(request)
+      // A preflight has no user.
+      if (user === undefined) return
+      const { auth_time: authTime } = user
       const ageSeconds = typeof authTime === 'number' ? now() / 1000 - authTime : NaN
       // Written so that a token without a time fails, and one from the future.
       if (ageSeconds >= -leewaySeconds && ageSeconds <= Number(maxAgeSeconds) + leewaySeconds) return
@@ -43,8 +51,4 @@ export function createRequireRecentAuthentication (
       })
     }
   }
-}
-
-function isAuthenticated ({ user }: FastifyRequest): boolean {
-  return typeof user === 'object' && user !== null
 }

@@ -23,7 +23,10 @@ const shared = ['version', 'license', 'homepage', 'bugs', 'repository', 'engines
 /** The folder of what only the package of the plugin has. */
 const ownFolder = join('plugins', 'auth', 'package')
 /** The documents in the package of the plugin. Their links to other documents lead to the repository. */
-const documents = ['plugin.md', 'protect-an-api.md', 'move-an-app.md', 'errors.md']
+const documents = [
+  'plugin.md', 'protect-an-api.md', 'move-an-app.md', 'existing-jwt.md', 'other-issuers.md', 'test-your-app.md',
+  'errors.md'
+]
 
 /**
  * Packs `fastify-signout`, the plugin, into a folder. Call it after `scripts/build.js`.
@@ -55,6 +58,9 @@ function stage (folder: string): void {
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
   cpSync(from('dist', 'plugins', 'auth', 'auth.js'), join(folder, 'index.js'))
   cpSync(from('dist', 'plugins', 'auth', 'auth.d.ts'), join(folder, 'index.d.ts'))
+  for (const file of ['testing.js', 'testing.d.ts']) {
+    cpSync(from('dist', 'plugins', 'auth', file), join(folder, file))
+  }
   cpSync(from('LICENSE'), join(folder, 'LICENSE'))
   mkdirSync(join(folder, 'docs'))
   const { url } = root['repository'] as { url: string }

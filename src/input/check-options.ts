@@ -22,3 +22,9 @@ export function requireNumber (name: string, value: unknown, unit: string, minim
   if (typeof value === 'number' && value >= minimum && value <= maximum) return value
   throw new TypeError(`${name} is ${shown(value)}; it must be a number of ${unit} from ${minimum} to ${maximum}.`)
 }
+
+/** Returns a text that is not empty. Throws a TypeError that says what it must be for any other value. */
+export function requireText (name: string, value: unknown, must: string): string {
+  if (typeof value === 'string' && value !== '') return value
+  throw new TypeError(`${name} is ${shown(value)}; it must be ${must}.`)
+}

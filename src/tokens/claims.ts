@@ -1,6 +1,8 @@
 import { SignoutError } from '../errors.ts'
 import { maxIdLength, maxNumericDate } from '../entries/revocation.ts'
+import { ClaimError, findClaimMistake } from './claim-mistakes.ts'
 import type { MeetsSchema } from './claims-schema.ts'
+import type { TokenIdentity } from './identity.ts'
 
 /**
  * The registered claims (RFC 7519, section 4.1) of a token that can be revoked, from any issuer. `jti` names the token
@@ -32,6 +34,8 @@ export interface ClaimsCheckOptions {
   leewaySeconds: number
   /** The longest lifetime of a token, in seconds. With it, a token needs an `iat`. */
   maxLifetimeSeconds?: number | undefined
+  /** Returns the ids by which a token is revoked. Defaults to the claims themselves. */
+  identify?: (claims: object) => TokenIdentity
   /** Returns the time, in milliseconds since the epoch. Defaults to `Date.now`. */
   now?: () => number
 }
@@ -64,22 +68,26 @@ export function hasExpired (
   return !(exp + leewaySeconds > now() / 1000)
 }
 
+const schemaMistake = new ClaimError('The claims do not match the schema of the option claims.')
+
 /**
  * Creates the check of the claims of a token whose signature and validity were already verified. It throws
  * `invalid_token` if a claim is missing, of the wrong type, or says that the token was issued in the future. It throws
  * `token_expired` if the token has expired.
  */
 export function createClaimsCheck (options: ClaimsCheckOptions): ClaimsCheck {
-  const { leewaySeconds, maxLifetimeSeconds, meetsSchema, now = Date.now } = options
+  const { leewaySeconds, maxLifetimeSeconds, meetsSchema, identify, now = Date.now } = options
 
   return function checkClaims (claims): asserts claims is RevocableTokenClaims {
-    if (!isRevocable(claims)) throw new SignoutError('invalid_token')
-    if (meetsSchema !== undefined && !meetsSchema(claims)) throw new SignoutError('invalid_token')
-    if (maxLifetimeSeconds !== undefined) checkLifetime(claims, maxLifetimeSeconds)
+    const identity = identify !== undefined && typeof claims === 'object' && claims !== null ? identify(claims) : claims
+    if (!isRevocable(identity)) throw new SignoutError('invalid_token', { cause: findClaimMistake(identity) })
+    if (meetsSchema?.(claims) === false) throw new SignoutError('invalid_token', { cause: schemaMistake })
+    if (maxLifetimeSeconds !== undefined) checkLifetime(identity, maxLifetimeSeconds)
     // Checked again, regardless of the options of a verifier: a token must not outlive its entry in the blocklist.
-    if (hasExpired(claims, leewaySeconds, now)) throw new SignoutError('token_expired')
-    if (claims.iat !== undefined && claims.iat > now() / 1000 + leewaySeconds) {
-      throw new SignoutError('invalid_token', { cause: new IssuedInFutureError() })
+    if (hasExpired(identity, leewaySeconds, now)) throw new SignoutError('token_expired')
+    if (identity.iat !== undefined && identity.iat > now() / 1000 + leewaySeconds) {
+      const cause = new IssuedInFutureError('The token was issued in the future (iat).')
+      throw new SignoutError('invalid_token', { cause })
     }
   }
 }

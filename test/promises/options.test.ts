@@ -1,11 +1,12 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import auth, {
-  createMemoryBlocklist, type AuthOptions, type Blocklist, type Revocation
+  createMemoryBlocklist, type AuthOptions, type Blocklist
 } from '../../plugins/auth/auth.ts'
 import { createDraw, pick, type Draw } from '../support/draw.ts'
 import { get } from '../support/requests.ts'
 import { forge, goodClaims, hs256 } from '../support/tokens.ts'
+import { idOptions, issuer, ownBlocklist } from './own-blocklist.ts'
 
 /**
  * P2 against options and clocks. With any options, a revoked token is refused at every instant, or the options are
@@ -35,7 +36,8 @@ const verifyOptions: Record<string, readonly unknown[]> = {
   ignoreExpiration: [true, false],
   clockTolerance: [0, 60_000, hour],
   clockTimestamp: [startMs],
-  cacheKeyBuilder: [() => 'the same for all']
+  cacheKeyBuilder: [() => 'the same for all'],
+  extractToken: [(request: { headers: { authorization?: string } }) => request.headers.authorization?.slice(7)]
 }
 /** Options of one call of `request.jwtVerify`, flat or nested. */
 const callOptions: readonly unknown[] = [
@@ -51,27 +53,12 @@ const callOptions: readonly unknown[] = [
 ]
 const secrets: Record<string, unknown> = { text: secret, function: () => secret, promise: async () => secret }
 
-/** A blocklist of an app that does what the documentation requires, and no more. */
-function ownBlocklist (leewaySeconds: number, now: () => number): Blocklist {
-  const ends = new Map<string, number>()
-  return {
-    leewaySeconds,
-    async revoke (revocations: readonly Revocation[]) {
-      for (const { id, expiresAt } of revocations) ends.set(id, (expiresAt + 3 * leewaySeconds) * 1000)
-    },
-    isRevoked: async ({ jti, sid = '' }) => [jti, sid].some(id => (ends.get(id) ?? 0) > now()),
-    async ping () {
-      /* It is here. */
-    },
-    async close () { ends.clear() }
-  }
-}
-
 interface Case {
   leewaySeconds: number | undefined
   isOwn: boolean
   verify: Record<string, unknown>
   secret: string
+  ids: string
   scope: 'token' | 'session'
   lifetimeSeconds: number
   replicaOffMs: number
@@ -89,6 +76,7 @@ function drawCase (draw: Draw): Case {
     isOwn: leewaySeconds !== undefined && draw(3) === 0,
     verify: Object.fromEntries(names.map(name => [name, pick(draw, verifyOptions[name] ?? [])])),
     secret: pick(draw, Object.keys(secrets)),
+    ids: pick(draw, Object.keys(idOptions)),
     scope: pick(draw, ['token', 'session'] as const),
     lifetimeSeconds: pick(draw, [1, 10, 900]),
     replicaOffMs: -offMs(),
@@ -126,7 +114,9 @@ async function openApp (
   t.teardown(() => app.close())
   try {
     await app.register(auth, {
-      blocklist, jwt: { secret: secrets[drawn.secret], verify: { algorithms: ['HS256'], ...drawn.verify } }
+      blocklist,
+      ...idOptions[drawn.ids],
+      jwt: { secret: secrets[drawn.secret], verify: { algorithms: ['HS256'], ...drawn.verify } }
     } as AuthOptions)
   } catch (error) {
     return { refusal: error as Error }
@@ -157,18 +147,15 @@ async function tryCase (t: Test, drawn: Case, draw: Draw): Promise<'refused' | '
     t.match(opened.refusal, { name: 'TypeError', message: /^The option jwt\.verify\.\w+ / }, what)
     return 'refused'
   }
-  const claims = { ...goodClaims('somebody-else'), iat: startMs / 1000, exp: startMs / 1000 + drawn.lifetimeSeconds }
-  const [token, another] = [sign(claims), sign({ ...claims, jti: 'another', sid: 'another' })]
+  const claims = { ...goodClaims(issuer), iat: startMs / 1000, exp: startMs / 1000 + drawn.lifetimeSeconds }
+  const [token, another] = [sign(claims), sign({ ...claims, jti: 'another', sid: 'another', client_id: 'another' })]
   // Another good token, to find a memory that confuses the two.
   t.ok(
     (await acceptedBy(opened.app, token, draw)).includes('/me') &&
       (await acceptedBy(opened.app, another, draw)).includes('/me'),
     `${what}: accepted before`
   )
-  const { jti, sid } = claims as typeof claims & { jti: string, sid: string }
-  await opened.app.revoker.revoke([
-    { scope: drawn.scope, id: drawn.scope === 'token' ? jti : sid, expiresAt: claims.exp }
-  ])
+  await revokeIn(opened.app, drawn, claims as typeof claims & { jti: string, sid: string }, token)
   for (const atMs of instantsOf(drawn, draw)) {
     setClocks(atMs, drawn)
     await get(opened.app, '/me', another)
@@ -176,6 +163,17 @@ async function tryCase (t: Test, drawn: Case, draw: Draw): Promise<'refused' | '
     if (accepted.length > 0) t.fail(`${what}: accepted at ${atMs - startMs} ms by ${accepted.join()}`)
   }
   return 'tried'
+}
+
+async function revokeIn (
+  app: FastifyInstance,
+  { ids, scope }: Case,
+  { jti, sid, exp }: { jti: string, sid: string, exp: number },
+  token: string
+): Promise<void> {
+  if (ids === 'plain') return await app.revoker.revoke([{ scope, id: scope === 'token' ? jti : sid, expiresAt: exp }])
+  if (scope === 'session') return await app.revokeSession(sid, exp, { issuer })
+  await app.revoke(await app.verifyToken(token), { until: exp })
 }
 
 t.test(`no options and no clocks within the leeway make a revoked token valid again (P2), seed ${seed}`, async t => {
@@ -193,10 +191,9 @@ t.test('a revoked token that expires during its look-up is refused, although its
     isOwn: true,
     verify: {},
     secret: 'text',
+    ids: 'plain',
     scope: 'token',
-    lifetimeSeconds: 1,
-    replicaOffMs: 0,
-    blocklistOffMs: 0
+    ...{ lifetimeSeconds: 1, replicaOffMs: 0, blocklistOffMs: 0 }
   }
   setClocks(startMs, drawn)
   const own = ownBlocklist(0, () => clock.blocklistMs)

@@ -77,9 +77,8 @@ t.test('with @fastify/auth an error answer has the headers of its own error', as
   for (const url of ['/token-first', '/token-last']) t.match(await ask(url, tokens.good), [200, undefined, undefined])
   t.match(await ask('/token-last', tokens.bad), [401, challenge, undefined])
   t.match(await ask('/token-last', tokens.unavailable), [503, undefined, '1'])
-  for (const token of [tokens.bad, tokens.unavailable]) {
-    t.match(await ask('/token-first', token), [401, undefined, undefined], 'the error is that of the API key')
-  }
+  t.match(await ask('/token-first', tokens.bad), [401, undefined, undefined], 'the error is that of the API key')
+  t.match(await ask('/token-first', tokens.unavailable), [503, undefined, '1'], 'the token may be good')
 })
 
 t.test('a challenge of another scheme is kept beside that of the token', async t => {

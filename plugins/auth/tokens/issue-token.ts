@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import type { SignOptions } from '@fastify/jwt'
+import type { JWT, SignOptions } from '@fastify/jwt'
 import type { FastifyInstance } from 'fastify'
-import { SignoutError } from '../../src/errors.ts'
-import { shown } from '../../src/input/check-options.ts'
-import type { Blocklist } from '../../src/revocation/blocklist.ts'
+import { SignoutError } from '../../../src/errors.ts'
+import { shown } from '../../../src/input/check-options.ts'
+import type { Blocklist } from '../../../src/revocation/blocklist.ts'
 
 /** The claims of a token that `app.issueToken` signs. */
 export interface IssuedClaims {
@@ -18,7 +18,7 @@ export interface IssuedClaims {
 
 /** Creates `app.issueToken`. A blocklist without `ready` is ready at any time. */
 export function createIssueToken (
-  app: Pick<FastifyInstance, 'jwt'>, blocklist: Blocklist
+  jwt: Pick<JWT, 'sign' | 'decode'>, blocklist: Blocklist
 ): FastifyInstance['issueToken'] {
   return async (claims, options = {}) => {
     if (typeof claims !== 'object' || claims === null) {
@@ -33,6 +33,14 @@ export function createIssueToken (
         ? cause
         : new SignoutError('revocation_unavailable', { cause })
     }
-    return app.jwt.sign({ jti: randomUUID(), sid: randomUUID(), ...claims }, options as SignOptions)
+    const { jti = randomUUID(), sid = randomUUID() } = claims
+    // With an iat, even if the options of the app leave it out.
+    const token = jwt.sign({ ...claims, jti, sid }, { ...options, noTimestamp: false } as SignOptions)
+    if (claims['exp'] === undefined && jwt.decode<{ exp?: unknown }>(token)?.exp === undefined) {
+      throw new TypeError(
+        'app.issueToken needs the lifetime of the token: { expiresIn: \'15m\' }, or jwt.sign.expiresIn.'
+      )
+    }
+    return token
   }
 }

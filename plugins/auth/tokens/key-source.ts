@@ -1,9 +1,9 @@
 import type { FastifyJWTOptions } from '@fastify/jwt'
-import { SignoutError } from '../../src/errors.ts'
-import { isThenable } from '../../src/revocation/revocation-check.ts'
-import type { KeyUse } from '../../src/tokens/verified-tokens.ts'
-import { createBound } from '../../src/timing/deadline.ts'
-import { toKeyError } from './errors.ts'
+import { SignoutError } from '../../../src/errors.ts'
+import { isThenable } from '../../../src/revocation/revocation-check.ts'
+import type { KeyUse } from '../../../src/tokens/verified-tokens.ts'
+import { createBound } from '../../../src/timing/deadline.ts'
+import { toKeyError } from '../errors.ts'
 
 type Key = KeyUse['key']
 type Done = (error: Error | null, key?: Key) => void

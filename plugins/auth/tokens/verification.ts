@@ -1,10 +1,11 @@
 import { createVerifier } from 'fast-jwt'
-import type { ClaimsCheck, RevocableTokenClaims } from '../../src/tokens/claims.ts'
-import { deepFreeze } from '../../src/tokens/deep-freeze.ts'
-import { fittingAlgorithms } from '../../src/tokens/fitting-algorithms.ts'
-import { createVerifiedTokens, type KeyUse } from '../../src/tokens/verified-tokens.ts'
+import type { ClaimsCheck, RevocableTokenClaims } from '../../../src/tokens/claims.ts'
+import type { Identities } from '../../../src/tokens/identity.ts'
+import { deepFreeze } from '../../../src/tokens/deep-freeze.ts'
+import { fittingAlgorithms } from '../../../src/tokens/fitting-algorithms.ts'
+import { createVerifiedTokens, type KeyUse } from '../../../src/tokens/verified-tokens.ts'
 import type { FindKey, KeySource } from './key-source.ts'
-import type { JwtOptions, VerifyOptions } from './options.ts'
+import type { JwtOptions, VerifyOptions } from '../options.ts'
 
 /** The default number of tokens that are remembered. They take about 20 MB. */
 const defaultMaxTokens = 10_000
@@ -26,17 +27,19 @@ export interface Verification {
   findClaims (token: string, request: unknown): Claims | Promise<Claims>
   /** Does the same if the token is remembered, and returns undefined otherwise. The text need not be a token. */
   recall (text: string, request: unknown): Claims | Promise<Claims> | undefined
-  /** Returns the `kid` of the token that had these claims, if a key function chose its key. */
-  keyIdOf (claims: object): string | undefined
+  /** Returns the `kid` of the token with this identity, if a key function chose its key. */
+  keyIdOf (identity: object): string | undefined
   /** The settings of the verifier, for @fastify/jwt too. */
   verifyOptions: VerifyOptions
 }
 
 export interface VerificationOptions {
-  jwt: Pick<JwtOptions, 'verify' | 'cookie'>
+  jwt: Pick<JwtOptions, 'verify'>
   leewayMs: number
   keys: KeySource
   checkClaims: ClaimsCheck
+  /** Returns the ids by which the blocklist knows a token. */
+  identify: Identities['identify']
   /** Decodes a token for the key function. Throws if the options of `decode` refuse the token. */
   decode: (token: string) => unknown
   /** Called with the claims of a token once it is verified. */
@@ -52,7 +55,7 @@ export interface VerificationOptions {
  * tokens stay in memory until others need the room, but they are refused.
  */
 export function createVerification (options: VerificationOptions): Verification {
-  const { jwt, leewayMs, keys: { findKey, key: onlyKey }, decode, onVerified } = options
+  const { jwt, leewayMs, keys: { findKey, key: onlyKey }, decode, identify, onVerified } = options
   const checkClaims: ClaimsCheck = options.checkClaims
   const { tokens, verifyOptions } = createMemory(jwt, leewayMs)
   const verifierOf = createVerifiers(verifyOptions, onlyKey)
@@ -65,7 +68,7 @@ export function createVerification (options: VerificationOptions): Verification 
     deepFreeze(claims)
     checkClaims(claims)
     const kid = (keyUse?.token as { header?: { kid?: unknown } } | undefined)?.header?.kid
-    if (typeof kid === 'string') keyIds.set(claims, kid)
+    if (typeof kid === 'string') keyIds.set(identify(claims), kid)
     tokens.remember(token, claims, keyUse)
     onVerified?.(claims)
     return claims
@@ -103,13 +106,13 @@ export function createVerification (options: VerificationOptions): Verification 
   return {
     findClaims: (token, request) => recall(token, request) ?? verifyFirst(token, request),
     recall,
-    keyIdOf: claims => keyIds.get(claims),
+    keyIdOf: identity => keyIds.get(identity),
     verifyOptions
   }
 }
 
-function createMemory ({ verify = {}, cookie }: VerificationOptions['jwt'], leewayMs: number) {
-  const maxTokens = cookie === undefined ? countRemembered(verify) : 0
+function createMemory ({ verify = {} }: VerificationOptions['jwt'], leewayMs: number) {
+  const maxTokens = countRemembered(verify)
   const { maxAge, cacheTTL, ignoreNotBefore = false } = verify
   const tokens = createVerifiedTokens({
     maxTokens,
@@ -131,12 +134,12 @@ function createMemory ({ verify = {}, cookie }: VerificationOptions['jwt'], leew
 }
 
 /**
- * Returns the number of tokens to remember. It is 0 if the header alone does not decide which token it is, or if a
- * matcher of claims may change its result. Then the cache of the verifier is used, as `verify.cache` says.
+ * Returns the number of tokens to remember. It is 0 if a matcher of claims may change its result. Then the cache of the
+ * verifier is used, as `verify.cache` says.
  */
 function countRemembered (verify: VerifyOptions): number {
-  const { cache = true, extractToken, onlyCookie } = verify
-  if (extractToken !== undefined || onlyCookie === true || mayChange(verify)) return 0
+  const { cache = true } = verify
+  if (mayChange(verify)) return 0
   const maxTokens = typeof cache === 'boolean' ? (cache ? defaultMaxTokens : 0) : cache
   if (!Number.isSafeInteger(maxTokens) || maxTokens < 0) {
     const values = 'true, false, or how many tokens are remembered: a whole number from 0'
