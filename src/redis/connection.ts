@@ -1,9 +1,14 @@
 import { Redis, type RedisOptions } from 'ioredis'
-import { optionsOf } from './topology.ts'
+import { formatAddress, optionsOf } from './topology.ts'
 
 export interface RedisConnectionOptions {
   /** The longest time for one command, in milliseconds. */
   deadlineMs: number
+  /**
+   * True if the caller bounds each command. ioredis then sets no timer, and its promise settles only when the command
+   * is answered or its connection closed. So the caller can count the commands that wait.
+   */
+  isBoundElsewhere?: boolean | undefined
   /**
    * The longest silence of a connection that owes an answer, in milliseconds. After that it is closed, and another one
    * is opened. Defaults to 2,000, or to the deadline if that is longer.
@@ -35,7 +40,7 @@ export function createRedisConnection (server: string | RedisOptions, options: R
   const redis = new Redis({
     ...typeof server === 'string' ? optionsOf(server) : server,
     lazyConnect: true,
-    commandTimeout: options.deadlineMs,
+    ...options.isBoundElsewhere !== true && { commandTimeout: options.deadlineMs },
     socketTimeout: options.silenceMs ?? silenceFor(options.deadlineMs),
     connectTimeout: connectTimeoutMs,
     enableOfflineQueue: false,
@@ -63,7 +68,34 @@ export function createRedisConnection (server: string | RedisOptions, options: R
     options.onRestored?.()
   })
   goOnConnecting(redis)
+  sayWhyNotConnected(redis)
+  ours.add(redis)
   return redis
+}
+
+/** The clients that {@link createRedisConnection} has created. */
+const ours = new WeakSet<object>()
+
+/** Returns true for a client that {@link createRedisConnection} has created. */
+export function isOurConnection (client: object): client is Redis {
+  return ours.has(client)
+}
+
+/** Makes `connect()` reject with the reason. ioredis emits the reason, and rejects with "Connection is closed." */
+function sayWhyNotConnected (redis: Redis): void {
+  const connect = redis.connect.bind(redis)
+  redis.connect = async () => {
+    let reason: Error | undefined
+    const note = (error: Error) => { reason ??= toPlainError(error) }
+    redis.on('error', note)
+    try {
+      await connect()
+    } catch (error) {
+      throw reason ?? toPlainError(error as Error)
+    } finally {
+      redis.off('error', note)
+    }
+  }
 }
 
 /**
@@ -92,9 +124,11 @@ export function silenceFor (deadlineMs: number): number {
 /**
  * Sets the deadline of a connection that was created before its deadline was known. Its longest silence is at least
  * that deadline.
+ *
+ * @param isBoundElsewhere see {@link RedisConnectionOptions.isBoundElsewhere}
  */
-export function boundCommands (redis: Redis, deadlineMs: number): void {
-  redis.options.commandTimeout = deadlineMs
+export function boundCommands (redis: Redis, deadlineMs: number, isBoundElsewhere = false): void {
+  redis.options.commandTimeout = isBoundElsewhere ? undefined : deadlineMs
   redis.options.socketTimeout = Math.max(redis.options.socketTimeout ?? defaultSilenceMs, deadlineMs)
 }
 
@@ -107,5 +141,13 @@ function retryDelay (attempt: number): number {
  * of AUTH, and logs print that.
  */
 export function toPlainError (error: Error): Error {
-  return new Error(error.message)
+  // A host with several addresses gives an AggregateError, whose message is empty.
+  const [first] = error instanceof AggregateError ? error.errors as Error[] : []
+  return new Error(error.message || first?.message || error.name)
+}
+
+/** Returns the address of a server or of its sentinels, for people, without users and passwords. */
+export function describeServer ({ host, port, path, sentinels, name }: RedisOptions): string {
+  if (!sentinels) return path ?? formatAddress({ host: host ?? 'localhost', port: port ?? 6379 })
+  return `${sentinels.map(({ host = 'localhost', port = 26379 }) => formatAddress({ host, port })).join()} (${name})`
 }

@@ -4,6 +4,7 @@ import { createRedisConnection, type RedisConnectionOptions } from './connection
 import { connectToCluster } from './cluster/connections.ts'
 import { connectionsTo, type RedisConnections } from './connections.ts'
 import { createSlotMap } from './cluster/slot-map.ts'
+import type { RedisOptions } from 'ioredis'
 import {
   describeTopology,
   toNodeOptions,
@@ -62,14 +63,19 @@ export function openRedis (topology: RedisTopology): OpenRedis {
   }
 }
 
-type Attached = Pick<OpenRedis, 'attach' | 'close'>
+/** Connections to one topology. `attach` creates those for one purpose, and `close` closes all of them. */
+export type Attached = Pick<OpenRedis, 'attach' | 'close'>
 
 function attachTo (topology: Exclude<RedisTopology, ClusterTopology>): Attached {
-  const server = toRedisOptions(topology)
+  return attachToServer(toRedisOptions(topology), describeTopology(topology))
+}
+
+/** Prepares connections to a single primary. */
+export function attachToServer (server: RedisOptions, at: string): Attached {
   const opened: RedisConnections[] = []
   return {
     attach (options) {
-      const connections = connectionsTo(createRedisConnection(server, options), describeTopology(topology))
+      const connections = connectionsTo(createRedisConnection(server, options), at)
       opened.push(connections)
       return connections
     },
@@ -77,15 +83,25 @@ function attachTo (topology: Exclude<RedisTopology, ClusterTopology>): Attached 
   }
 }
 
-/** Prepares the connections to a cluster. All of them use one slot map. */
 function attachToCluster (topology: ClusterTopology): Attached {
-  const common = toNodeOptions(topology)
+  return attachToNodes(topology.nodes, toNodeOptions(topology))
+}
+
+/**
+ * Prepares connections to a cluster. All of them use one slot map.
+ *
+ * @param nodes the nodes that are asked for the others
+ * @param common the options of ioredis for each node, without its address
+ * @param translate returns the address at which a node is reached from here
+ */
+export function attachToNodes (
+  nodes: readonly RedisAddress[],
+  common: RedisOptions,
+  translate = (node: RedisAddress): RedisAddress => node
+): Attached {
   const connectTo = (node: RedisAddress, options: RedisConnectionOptions) =>
-    createRedisConnection({ ...common, ...node }, options)
-  const map = createSlotMap({
-    nodes: topology.nodes,
-    connect: node => connectTo(node, { deadlineMs: scoutDeadlineMs })
-  })
+    createRedisConnection({ ...common, ...translate(node) }, options)
+  const map = createSlotMap({ nodes, connect: node => connectTo(node, { deadlineMs: scoutDeadlineMs }) })
   const opened: RedisConnections[] = []
   return {
     attach (options) {

@@ -1,9 +1,9 @@
 import type { Redis, RedisOptions } from 'ioredis'
 import { requireFunctions, requireNumber, shown } from '../input/check-options.ts'
-import { createRedisConnection as connect, type RedisConnectionOptions } from './connection.ts'
+import { createRedisConnection as connect, describeServer, type RedisConnectionOptions } from './connection.ts'
 
 /** Options of {@link createRedisConnection}. */
-export type PublicConnectionOptions = Omit<RedisConnectionOptions, 'deadlineMs'>
+export type PublicConnectionOptions = Omit<RedisConnectionOptions, 'deadlineMs' | 'isBoundElsewhere'>
 
 /** The deadline of a command, in milliseconds, until a blocklist takes over the connection and sets its own. */
 const deadlineBeforeMs = 250
@@ -13,7 +13,8 @@ const maxSilenceMs = 600_000
  * Creates an ioredis client for `createRedisBlocklist`. It does not connect yet. It never queues a command, and never
  * sends one twice. The deadline of its commands is set at the blocklist (`deadlineMs`).
  *
- * Throws a TypeError that says what is wrong with an argument.
+ * `connect()` of the client rejects with the server and the reason when Redis cannot be used. The client goes on
+ * connecting. Throws a TypeError that says what is wrong with an argument.
  *
  * @param server a `redis://` or `rediss://` address, or the options of ioredis for the server or its sentinels
  *
@@ -36,5 +37,21 @@ export function createRedisConnection (server: string | RedisOptions, options: P
   }
   if (options.silenceMs !== undefined) requireNumber('silenceMs', options.silenceMs, 'milliseconds', 1, maxSilenceMs)
   requireFunctions(options, ['onLost', 'onRestored'])
-  return connect(server, { ...options, deadlineMs: deadlineBeforeMs })
+  const redis = connect(server, { ...options, deadlineMs: deadlineBeforeMs })
+  nameServer(redis)
+  return redis
+}
+
+/** Makes the error of `connect()` name the server. */
+function nameServer (redis: Redis): void {
+  const connect = redis.connect.bind(redis)
+  redis.connect = async () => {
+    try {
+      await connect()
+    } catch (cause) {
+      throw new Error(`Cannot connect to Redis at ${describeServer(redis.options)}: ${(cause as Error).message}.`, {
+        cause
+      })
+    }
+  }
 }

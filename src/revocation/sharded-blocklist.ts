@@ -1,5 +1,4 @@
 import { checkRevocations, type RevocableClaims, type Revocation } from '../entries/revocation.ts'
-import type { Blocklist } from './blocklist.ts'
 import type { RedisBlocklist } from './redis-blocklist.ts'
 
 /**
@@ -12,7 +11,7 @@ import type { RedisBlocklist } from './redis-blocklist.ts'
 export function createShardedBlocklist (
   shards: readonly RedisBlocklist[],
   shardOf: (subject: string) => number
-): Blocklist {
+): RedisBlocklist {
   const [only] = shards
   if (shards.length === 1 && only !== undefined) return only
   const shardFor = <T>(all: readonly T[], subject: string) => all[shardOf(subject)] as T
@@ -41,6 +40,15 @@ export function createShardedBlocklist (
     },
     isRevoked: (claims, kid) =>
       claims.sub === undefined ? isRevokedAnywhere(claims, kid) : shardFor(shards, claims.sub).isRevoked(claims, kid),
+    ...only?.revokeSubject !== undefined && {
+      // An empty or missing subject goes to any shard, which rejects it.
+      async revokeSubject (subject: string) { await shardFor(shards, String(subject)).revokeSubject?.(subject) },
+      async revokeEveryone () { await Promise.all(shards.map(shard => shard.revokeEveryone?.())) }
+    },
+    async ready (subject) {
+      const asked = subject === undefined ? shards : [shardFor(shards, String(subject))]
+      await Promise.all(asked.map(shard => shard.ready(subject)))
+    },
     async ping () { await Promise.all(shards.map(shard => shard.ping())) },
     async close () { await Promise.all(shards.map(shard => shard.close())) }
   }

@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { findFreePort } from '../../scripts/services/programs.ts'
-import { createRedisBlocklist } from '../../src/revocation/public-blocklist.ts'
+import { createRedisBlocklist } from '../../src/blocklist/public/redis-blocklist.ts'
 import { createRedisConnection } from '../../src/redis/connection.ts'
 import type { Blocklist } from '../../src/revocation/blocklist.ts'
 import { build, promptServersEnv } from '../support/app.ts'

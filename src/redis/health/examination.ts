@@ -137,24 +137,27 @@ async function findServerFlaws (redis: Redis): Promise<RedisFlaw[]> {
 }
 
 async function findEviction (redis: Redis): Promise<RedisFlaw[]> {
-  const policy = await readPolicy(redis)
+  const hidden = 'Allow CONFIG GET; or make sure that it is noeviction, and set REDIS_NOEVICTION_ACKNOWLEDGED=yes.'
+  const flaw = findEvictionFlaw(await readPolicy(redis), hidden)
+  return flaw === undefined ? [] : [flaw]
+}
+
+/**
+ * Returns the flaw of a maxmemory-policy; undefined if Redis keeps all keys.
+ *
+ * @param policy undefined if the server does not tell it
+ * @param cureOfHidden a sentence that says what to do then
+ */
+export function findEvictionFlaw (policy: string | undefined, cureOfHidden: string): RedisFlaw | undefined {
+  if (policy === 'noeviction') return undefined
   if (policy === undefined) {
-    return [
-      {
-        kind: 'eviction_unknown',
-        what: 'does not tell its maxmemory-policy',
-        cure: 'Allow CONFIG GET; or make sure that it is noeviction, and set REDIS_NOEVICTION_ACKNOWLEDGED=yes.'
-      }
-    ]
+    return { kind: 'eviction_unknown', what: 'does not tell its maxmemory-policy', cure: cureOfHidden }
   }
-  if (policy === 'noeviction') return []
-  return [
-    {
-      kind: 'eviction',
-      what: `drops keys when its memory is full (maxmemory-policy is ${policy}), logouts among them`,
-      cure: 'Set maxmemory-policy noeviction there.'
-    }
-  ]
+  return {
+    kind: 'eviction',
+    what: `drops keys when its memory is full (maxmemory-policy is ${policy}), logouts among them`,
+    cure: 'Set maxmemory-policy noeviction there.'
+  }
 }
 
 /** Returns the maxmemory-policy; undefined if CONFIG is renamed or denied, as some providers do. */
