@@ -31,6 +31,9 @@ export type { RevocableTokenClaims } from '../../src/tokens/claims.ts'
 export { createTrusted, type Trusted, type TrustedOptions } from './trusted.ts'
 export { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
 export { createRedisBlocklist } from '../../src/blocklist/public/redis-blocklist.ts'
+export {
+  createPostgresRecord, postgresRecordSql, type PostgresClient, type PostgresRecordOptions
+} from '../../src/blocklist/public/postgres-record.ts'
 export { createRedisConnection } from '../../src/redis/public-connection.ts'
 export type { ClaimNames, ClaimSource, Claims, ForeignIssuers } from '../../src/tokens/identity.ts'
 export type { DecoratorName, DecoratorNames } from './decorators.ts'

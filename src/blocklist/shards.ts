@@ -9,7 +9,6 @@ import { shardOf } from '../redis/cluster/hash-tags.ts'
 import { createTurn } from '../redis/cluster/read-together.ts'
 import { shardPrefix, type RedisConnections } from '../redis/connections.ts'
 import { createBreaker, runScript, withBreaker, type BreakerOptions, type RedisLink } from '../redis/link.ts'
-import type { Blocklist } from '../revocation/blocklist.ts'
 import {
   createBlocklistInRedis, maxEntriesPerWrite, type RedisBlocklist, type RedisBlocklistOptions
 } from '../revocation/redis-blocklist.ts'
@@ -34,6 +33,10 @@ export interface ShardsOptions {
   leewaySeconds: number
   record: Pick<RevocationRecord, 'readHead' | 'readAfter'>
   events: BlocklistEmitter
+  /** True for apps with the plugin: revocations of everyone and of subjects are compared with `iat`. */
+  comparesIssueTimes?: boolean | undefined
+  /** True if the tokens of a subject can be revoked. */
+  revokesSubjects?: boolean | undefined
 }
 
 /** Connections whose writes wait for Redis replicas. */
@@ -50,7 +53,7 @@ export interface ReplicatedConnections {
  * own standing.
  */
 export interface Shards {
-  blocklist: Blocklist
+  blocklist: RedisBlocklist
   /** The shards as the projector sees them. */
   projections: ProjectionShard[]
   /** The trust in all shards together: that of the least trusted one. */
@@ -74,7 +77,7 @@ export interface Shards {
 
 /** Creates the shards of the blocklist on connections that are open. */
 export function createShards (options: ShardsOptions): Shards {
-  const { connections, projectorConnections, prefix, leewaySeconds, record, events } = options
+  const { connections, projectorConnections, prefix, leewaySeconds, record, events, comparesIssueTimes } = options
   const heads = createHeadPoll(record)
   const atEndOfTurn = createTurn()
   const question = createRecordQuestion(record)
@@ -93,12 +96,16 @@ export function createShards (options: ShardsOptions): Shards {
       torn?.onTorn(reason => { if (menders[shard]?.mend(reason)) events.emit('shardMoved', tag, reason) })
     }
     const own = { ...options, link: withBreaker(link, createBreaker(breaker)), prefix: shardPrefix(prefix, tag) }
-    const trust = createRecordTrust({ ...own, standing, question, recent: () => heads.recent })
+    const instantsLeewaySeconds = comparesIssueTimes === true ? leewaySeconds : undefined
+    const trust = createRecordTrust({
+      ...own, standing, question, recent: () => heads.recent, instantsLeewaySeconds
+    })
     return createBlocklistInRedis({
       ...own,
       trust,
       write: createWrite(link, shard, options),
       revokesAll: true,
+      everyoneBy: comparesIssueTimes === true ? 'iat' : 'auth_time',
       atEndOfTurn,
       onClose: () => { link.close() }
     })

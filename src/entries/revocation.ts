@@ -7,8 +7,9 @@ import { shown } from '../input/check-options.ts'
  * - `session`: every token of a session, by its `sid`
  * - `key`: every token that a signing key signed, by its `kid`
  * - `everyone`: every token whose owner proved the password before an instant
+ * - `subject`: every token of a user that was issued before an instant. Only `revokeSubject` makes this one.
  */
-export type RevocationScope = 'token' | 'session' | 'key' | 'everyone'
+export type RevocationScope = 'token' | 'session' | 'key' | 'everyone' | 'subject'
 
 /** A revocation: of one token, of one session, of all tokens of a signing key, or of everyone's. */
 export interface Revocation {
@@ -22,7 +23,10 @@ export interface Revocation {
   expiresAt: number
   /** The user whose token it is (`sub`), if known. In a cluster it selects the shard. */
   subject?: string | undefined
-  /** For everyone: tokens with an earlier `auth_time` are refused. In whole seconds since the epoch. */
+  /**
+   * For everyone: tokens with an earlier `auth_time` are refused, or with an earlier `iat` in the plugin. For a subject:
+   * tokens with an earlier `iat`. In whole seconds since the epoch.
+   */
   issuedBefore?: number | undefined
 }
 
@@ -66,24 +70,30 @@ export const everyoneName = 'everyone'
  * - `id`: a text of 1 to 255 characters
  * - `expiresAt`: a finite number of seconds, up to the year 9999. `Infinity` for `key` and `everyone`.
  * - `subject`: a text that is not empty, or nothing
- * - `issuedBefore`, for `everyone` alone: a whole number of seconds, up to the year 9999
+ * - `issuedBefore`, for `everyone` and `subject` alone: a whole number of seconds, up to the year 9999
+ *
+ * @param takesSubjects true if the scope `subject` is right as well
  */
-export function checkRevocations (revocations: unknown): asserts revocations is readonly Revocation[] {
+export function checkRevocations (
+  revocations: unknown, takesSubjects = false
+): asserts revocations is readonly Revocation[] {
   if (!Array.isArray(revocations)) {
     throw new TypeError(
       `revoke() takes a list of revocations, [{ scope, id, expiresAt }], and was given ${shown(revocations)}.`
     )
   }
-  for (const [index, revocation] of revocations.entries()) checkRevocation(`revocations[${index}]`, revocation)
+  for (const [index, revocation] of revocations.entries()) {
+    checkRevocation(`revocations[${index}]`, revocation, takesSubjects)
+  }
 }
 
-function checkRevocation (name: string, revocation: unknown): void {
+function checkRevocation (name: string, revocation: unknown, takesSubjects: boolean): void {
   if (typeof revocation !== 'object' || revocation === null) {
     throw new TypeError(`${name} is ${shown(revocation)}; it must be { scope, id, expiresAt }.`)
   }
   const { scope, id, expiresAt, subject, issuedBefore } = revocation as Record<keyof Revocation, unknown>
   const isEndless = scope === 'key' || scope === 'everyone'
-  if (!isEndless && scope !== 'token' && scope !== 'session') {
+  if (!isEndless && scope !== 'token' && scope !== 'session' && !(takesSubjects && scope === 'subject')) {
     throw new TypeError(`${name}.scope is ${shown(scope)}; it must be 'token' or 'session'.`)
   }
   if (typeof id !== 'string' || id === '' || id.length > maxIdLength) {
@@ -91,8 +101,11 @@ function checkRevocation (name: string, revocation: unknown): void {
       `${name}.id is ${shown(id)}; it must be the jti of a token or the sid of a session, with 1 to ${maxIdLength} characters.`
     )
   }
-  if (isEndless) checkEndless(name, scope, expiresAt, issuedBefore)
+  if (isEndless) checkEndless(name, scope, expiresAt)
   else checkExpiry(name, expiresAt)
+  if ((scope === 'everyone' || scope === 'subject') && !isWholeSecond(issuedBefore)) {
+    throw new TypeError(`${name}.issuedBefore is ${shown(issuedBefore)}; it must be in whole seconds since the epoch.`)
+  }
   if (subject !== undefined && (typeof subject !== 'string' || subject === '')) {
     throw new TypeError(`${name}.subject is ${shown(subject)}; it must be the sub of the token, or be left out.`)
   }
@@ -111,12 +124,9 @@ function checkExpiry (name: string, expiresAt: unknown): void {
   }
 }
 
-function checkEndless (name: string, scope: 'key' | 'everyone', expiresAt: unknown, issuedBefore: unknown): void {
+function checkEndless (name: string, scope: 'key' | 'everyone', expiresAt: unknown): void {
   if (expiresAt !== Infinity) {
     throw new TypeError(`${name}.expiresAt is ${shown(expiresAt)}; with the scope '${scope}' it must be Infinity.`)
-  }
-  if (scope === 'everyone' && !isWholeSecond(issuedBefore)) {
-    throw new TypeError(`${name}.issuedBefore is ${shown(issuedBefore)}; it must be in whole seconds since the epoch.`)
   }
 }
 
@@ -157,6 +167,7 @@ export function entryMarginSeconds (leewaySeconds: number): number {
  */
 export function entryKey (scope: RevocationScope, id: string): string {
   if (scope === 'everyone') return everyoneName
+  if (scope === 'subject') return subjectKey(id)
   if (typeof id !== 'string' || id === '') {
     throw new TypeError(`The ${claimOf[scope]} is ${shown(id)}; it must be a text that is not empty.`)
   }

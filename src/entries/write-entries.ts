@@ -3,7 +3,10 @@ import { entryEndsAt, entryKey, type Revocation } from './revocation.ts'
 /** Entries to write: their keys, and for each what {@link writeEntriesFunction} takes. */
 export interface WrittenEntries {
   keys: string[]
-  /** Milliseconds since the epoch, `always`, or `before:` and seconds since the epoch. */
+  /**
+   * Milliseconds since the epoch, `always`, or `before:` and seconds since the epoch. After the seconds may stand `:` and
+   * the end of the entry, in milliseconds since the epoch.
+   */
   ends: Array<number | string>
 }
 
@@ -18,6 +21,7 @@ export function toEntries (revocations: readonly Revocation[], prefix: string, l
     keys: revocations.map(({ scope, id }) => prefix + entryKey(scope, id)),
     ends: revocations.map(({ scope, expiresAt, issuedBefore }) => {
       if (scope === 'everyone') return `before:${issuedBefore}`
+      if (scope === 'subject') return `before:${issuedBefore}:${entryEndsAt(expiresAt, leewaySeconds)}`
       return scope === 'key' ? 'always' : entryEndsAt(expiresAt, leewaySeconds)
     })
   }
@@ -30,17 +34,26 @@ export function toEntries (revocations: readonly Revocation[], prefix: string, l
  * - A number: the entry ends then, in milliseconds since the epoch. An entry that ends later, or never, is left alone.
  * - `always`: the entry has no end.
  * - `before:` and a number: the entry has no end, and holds that number, or a greater one that it held before.
+ * - `before:`, a number, `:` and another one: the same, but the entry ends at the second number, or later.
  *
  * A key of another type is an error (GET says WRONGTYPE), because MGET would return nil for it. PTTL is a millisecond
  * coarse. That hides no real difference, since `exp` is in whole seconds. The value 1 is a small integer, which Redis
  * shares instead of storing. PXAT needs Redis 6.2.
  */
 export const writeEntriesFunction = `
-local function write_before (key, before)
-  local found = redis.call('GET', key)
+local function write_before (key, before, ends_at, now)
   local found = redis.call('GET', key)
   if found and not string.match(found, '^%d+$') then error('The key ' .. key .. ' does not hold a number.') end
-  if not found or tonumber(found) < tonumber(before) then redis.call('SET', key, before) end
+  local is_later = not found or tonumber(found) < tonumber(before)
+  local latest = is_later and before or found
+  if ends_at == '' then
+    if is_later then redis.call('SET', key, latest) end
+    return
+  end
+  local left = found and redis.call('PTTL', key) or -2
+  local lasts = left == -1 or (left >= 0 and now + left >= tonumber(ends_at))
+  if tonumber(ends_at) <= now or (lasts and not is_later) then return end
+  if lasts then redis.call('SET', key, latest, 'KEEPTTL') else redis.call('SET', key, latest, 'PXAT', ends_at) end
 end
 
 local function write_until (key, ends_at, now)
@@ -57,9 +70,9 @@ local function write_entries (keys, first_key, ends, first_end)
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   for index = 0, #keys - first_key do
     local key, ends_at = keys[first_key + index], ends[first_end + index]
-    local before = string.match(ends_at, '^before:(%d+)$')
+    local before, before_ends = string.match(ends_at, '^before:(%d+):?(%d*)$')
     if before then
-      write_before(key, before)
+      write_before(key, before, before_ends, now)
     else
       write_until(key, ends_at, now)
     end

@@ -5,10 +5,10 @@ import type { Sql } from '../db/sql.ts'
  * The number of an advisory lock. Any number will do that no other application in the same database uses. Writers share
  * the lock from before they take positions until their commit.
  */
-const barrier = 7_366_721
+export const barrier = 7_366_721
 
 /** The longest wait for writers, in milliseconds. */
-const deadlineMs = 2_000
+export const writersDeadlineMs = 2_000
 
 /** The pause before the next look at the writers, in milliseconds. */
 const lookAgainMs = 20
@@ -26,11 +26,11 @@ export async function enterBarrier (sql: Sql): Promise<void> {
  * other writer wait as well.
  */
 export async function waitForWriters (sql: Sql): Promise<void> {
-  const giveUpAt = performance.now() + deadlineMs
+  const giveUpAt = performance.now() + writersDeadlineMs
   let writers = await listWriters(sql)
   while (writers.length > 0) {
     if (performance.now() > giveUpAt) {
-      throw new Error(`A transaction has been adding revocations for more than ${deadlineMs / 1000} s.`)
+      throw new Error(`A transaction has been adding revocations for more than ${writersDeadlineMs / 1000} s.`)
     }
     await setTimeout(lookAgainMs)
     const present = new Set(await listWriters(sql))

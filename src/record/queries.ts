@@ -3,6 +3,26 @@ import type { Sql } from '../db/sql.ts'
 import { entryMarginSeconds, type Revocation, type RevocationScope } from '../entries/revocation.ts'
 import { recordFormat, type RecordPosition } from './marker.ts'
 
+/** The names of the tables of a record, as they stand in SQL. */
+export interface RecordTables {
+  /** The rows, in order of position. */
+  revocations: string
+  /** The sequence that gives out positions. */
+  positions: string
+  /** The ids that the record has had. */
+  records: string
+  /** The lease of the projector. */
+  lease: string
+}
+
+/** The tables of the service. */
+export const serviceTables: RecordTables = {
+  revocations: 'revocations',
+  positions: 'revocations_position_seq',
+  records: 'records',
+  lease: 'projector_lease'
+}
+
 /** The positions after one position, up to and including another. */
 export interface PositionRange {
   after: number
@@ -54,7 +74,7 @@ export class RecordFormatError extends Error {
 export const maxPositionsBehind = 5_000
 
 /** A row of the present record, with the end of the sequence. */
-interface HeadRow {
+export interface HeadRow {
   id: string
   marked: number
   format: number
@@ -62,17 +82,17 @@ interface HeadRow {
 }
 
 /** Throws unless the record is there, in a format that this version knows. */
-function toHead (row: HeadRow | undefined): Head {
+export function toHead (row: HeadRow | undefined): Head {
   if (row === undefined) throw new Error('The record of revocations has no id.')
   if (row.format !== recordFormat) throw new RecordFormatError(row.format)
   return { recordId: row.id, position: row.position, marked: row.marked }
 }
 
 /** Reads the end of the record. */
-export async function readHead (sql: Sql): Promise<Head> {
+export async function readHead (sql: Sql, tables: RecordTables): Promise<Head> {
   const [row] = await sql.query<HeadRow>(`select log.id, log.marked::float8, log.format,
-    (select case when is_called then last_value else 0 end from revocations_position_seq)::float8 as position
-    from records log order by log.number desc limit 1`)
+    (select case when is_called then last_value else 0 end from ${tables.positions})::float8 as position
+    from ${tables.records} log order by log.number desc limit 1`)
   return toHead(row)
 }
 
@@ -80,7 +100,9 @@ export async function readHead (sql: Sql): Promise<Head> {
  * Reads the sequence in the same statement as the rows, but not from the same snapshot. So the sequence may be ahead of
  * the rows, by revocations that are not committed yet. It is never behind them.
  */
-export async function readAfter (sql: Sql, position: number, ids?: readonly string[]): Promise<RecordAfter> {
+export async function readAfter (
+  sql: Sql, tables: RecordTables, position: number, ids?: readonly string[]
+): Promise<RecordAfter> {
   // One parameter for all ids: a statement has at most 65,535 of them.
   const among =
     ids === undefined
@@ -89,12 +111,12 @@ export async function readAfter (sql: Sql, position: number, ids?: readonly stri
   type Found = HeadRow & { recent: Recent[] }
   type Recent = [scope: RevocationScope, id: string, ageSeconds: number, issuedBefore: number | null]
   const [found] = await sql.query<Found>(`with head as materialized (
-      select case when is_called then last_value else 0 end as position from revocations_position_seq
-    ), log as (select id, marked, format from records order by number desc limit 1)
+      select case when is_called then last_value else 0 end as position from ${tables.positions}
+    ), log as (select id, marked, format from ${tables.records} order by number desc limit 1)
     select log.id, log.marked::float8, log.format, head.position::float8 as position, (
       select coalesce(json_agg(json_build_array(scope, id, extract(epoch from clock_timestamp() - created_at),
         date_part('epoch', issued_before))), '[]')
-      from (select scope, id, created_at, issued_before from revocations
+      from (select scope, id, created_at, issued_before from ${tables.revocations}
         where position > greatest($1::bigint, head.position - $2::bigint) and ${among}) as recent) as recent
     from log, head`, [position, maxPositionsBehind, ...ids === undefined ? [] : [JSON.stringify(ids)]])
   const head = toHead(found)
@@ -114,6 +136,7 @@ export async function readAfter (sql: Sql, position: number, ids?: readonly stri
  */
 export async function readLive (
   sql: Sql,
+  tables: RecordTables,
   leewaySeconds: number,
   { after, upTo }: PositionRange,
   limit: number
@@ -133,7 +156,7 @@ export async function readLive (
         date_part('epoch', issued_before)) order by position)
       filter (where position <= $1::bigint
         and expires_at + make_interval(secs => $2::float8) > statement_timestamp()), '[]') as live
-    from (select * from revocations where position > $3::bigint order by position limit $4::int) as revocations`,
+    from (select * from ${tables.revocations} where position > $3::bigint order by position limit $4::int) as revocations`,
   [upTo, entryMarginSeconds(leewaySeconds), after, rowLimit(limit)])
   const { count, last, live } = rows[0] ?? { count: 0, last: 0, live: [] }
   return {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import type { SqlDatabase } from '../db/sql.ts'
+import type { Sql, SqlDatabase } from '../db/sql.ts'
 import { waitForWriters } from './barrier.ts'
 import { recordFormat } from './marker.ts'
 import {
-  readAfter, readHead, readLive, type Head, type LivePage, type PositionRange, type RecordAfter
+  readAfter, readHead, readLive, serviceTables, type Head, type LivePage, type PositionRange, type RecordAfter,
+  type RecordTables
 } from './queries.ts'
 
 export type { Head, LivePage, PositionRange, RecentRevocation, RecordAfter, RecordRow } from './queries.ts'
@@ -58,28 +59,46 @@ export interface RevocationRecord {
 }
 
 /**
- * Creates the access to the record, in a database that has its tables.
+ * Creates the access to the record of the service, in a database that has its tables.
  *
  * @param leewaySeconds by how many seconds clocks may differ
  */
 export function createRevocationRecord (database: SqlDatabase, leewaySeconds: number): RevocationRecord {
   return {
-    readHead: () => readHead(database),
-    readAfter: (position, ids) => readAfter(database, position, ids),
+    ...createRecordStatements(database, serviceTables, leewaySeconds),
     // In one transaction, and so on one server: after a failover the answers of two servers would not fit together. It
     // is durable once it is committed. The marker may only be moved after that.
     settleHead: recordId => database.transaction(async sql => {
-      const head = await readHead(sql)
+      const head = await readHead(sql, serviceTables)
       await waitForWriters(sql)
       const marked = await sql.query(`update records set marked = greatest(marked, $1::bigint)
         where id = $2::uuid and number = (select max(number) from records) and format = $3::int
         returning id`, [head.position, recordId, recordFormat])
       return head.recordId === recordId && marked.length > 0 ? head : undefined
     }),
-    readLive: (range, limit) => readLive(database, leewaySeconds, range, limit),
+    rename: from => database.transaction(async sql => {
+      await sql.query('lock table records in exclusive mode')
+      if ((await readHead(sql, serviceTables)).recordId !== from) return false
+      await sql.query('insert into records (id, format, created_at) values ($1::uuid, $2::int, clock_timestamp())', [
+        randomUUID(),
+        recordFormat
+      ])
+      return true
+    })
+  }
+}
+
+/** Creates the methods of a record that are one statement each, and need no transaction. */
+export function createRecordStatements (
+  database: Sql, tables: RecordTables, leewaySeconds: number
+): Omit<RevocationRecord, 'settleHead' | 'rename'> {
+  return {
+    readHead: () => readHead(database, tables),
+    readAfter: (position, ids) => readAfter(database, tables, position, ids),
+    readLive: (range, limit) => readLive(database, tables, leewaySeconds, range, limit),
     async countRows ({ after, upTo }) {
       const [row] = await database.query<{ count: number }>(
-        'select count(*)::int as count from revocations where position > $1::bigint and position <= $2::bigint',
+        `select count(*)::int as count from ${tables.revocations} where position > $1::bigint and position <= $2::bigint`,
         [after, upTo]
       )
       return row?.count ?? 0
@@ -91,30 +110,23 @@ export function createRevocationRecord (database: SqlDatabase, leewaySeconds: nu
       return Math.floor(row?.now_ms ?? NaN)
     },
     async listNames () {
-      const rows = await database.query<{ id: string }>('select id from records order by number desc')
+      const rows = await database.query<{ id: string }>(`select id from ${tables.records} order by number desc`)
       return rows.map(({ id }) => id)
     },
     async hasToken (jti) {
-      const found = await database.query("select 1 from revocations where id = $1 and scope = 'token' limit 1", [jti])
+      const found = await database.query(
+        `select 1 from ${tables.revocations} where id = $1 and scope = 'token' limit 1`, [jti]
+      )
       return found.length > 0
     },
-    rename: from => database.transaction(async sql => {
-      await sql.query('lock table records in exclusive mode')
-      if ((await readHead(sql)).recordId !== from) return false
-      await sql.query('insert into records (id, format, created_at) values ($1::uuid, $2::int, clock_timestamp())', [
-        randomUUID(),
-        recordFormat
-      ])
-      return true
-    }),
     async lease (holder, seconds) {
-      const taken = await database.query(`update projector_lease
+      const taken = await database.query(`update ${tables.lease}
         set holder = $1::uuid, held_until = clock_timestamp() + make_interval(secs => $2::float8)
         where holder = $1::uuid or held_until < clock_timestamp() returning holder`, [holder, seconds])
       return taken.length > 0
     },
     async release (holder) {
-      await database.query("update projector_lease set held_until = 'epoch' where holder = $1::uuid", [holder])
+      await database.query(`update ${tables.lease} set held_until = 'epoch' where holder = $1::uuid`, [holder])
     }
   }
 }

@@ -20,6 +20,8 @@ export interface RedisBlocklistOptions {
   revokesAll?: boolean | undefined
   /** True if the tokens of a subject can be revoked. Then each look-up asks for that too. */
   revokesSubjects?: boolean | undefined
+  /** The claim that the revocation of everyone is compared with. Defaults to `auth_time`. */
+  everyoneBy?: 'auth_time' | 'iat' | undefined
   /** Emits `lookedUp`. */
   events?: BlocklistEmitter | undefined
   /** Runs work at the end of this turn of the event loop. Shards share it, so that their look-ups are sent together. */
@@ -58,7 +60,7 @@ export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBl
   return {
     leewaySeconds,
     async revoke (revocations) {
-      checkRevocations(revocations)
+      checkRevocations(revocations, options.revokesSubjects)
       if (isClosed) throw new BlocklistClosedError()
       for (let start = 0; start < revocations.length; start += maxEntriesPerWrite) {
         await write(toEntries(revocations.slice(start, start + maxEntriesPerWrite), prefix, leewaySeconds))
@@ -93,14 +95,15 @@ export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBl
 
 /** Returns the entries that a token shares with others: of everyone, of the key that signed it, and of its subject. */
 function sharedEntries (
-  { revokesAll = false, revokesSubjects = false }: RedisBlocklistOptions,
+  { revokesAll = false, revokesSubjects = false, everyoneBy }: RedisBlocklistOptions,
   { auth_time: authTime = 0, sub, iat = 0 }: RevocableClaims,
   kid: string | undefined
 ): SharedEntry[] | undefined {
   // A subject that is longer than an id cannot be revoked, so it has no entry.
-  const isRevocable = sub !== undefined && sub.length <= maxIdLength
-  if (revokesSubjects) return isRevocable ? [{ name: subjectKey(sub), at: iat }] : undefined
-  if (!revokesAll) return undefined
-  const everyone = { name: everyoneName, at: authTime }
-  return kid === undefined ? [everyone] : [everyone, { name: entryKey('key', kid) }]
+  const isRevocable = revokesSubjects && sub !== undefined && sub.length <= maxIdLength
+  const subject = isRevocable ? [{ name: subjectKey(sub), at: iat }] : undefined
+  if (!revokesAll) return subject
+  const everyone = { name: everyoneName, at: everyoneBy === 'iat' ? iat : authTime }
+  const all = kid === undefined ? [everyone] : [everyone, { name: entryKey('key', kid) }]
+  return subject === undefined ? all : [...all, ...subject]
 }

@@ -25,7 +25,7 @@ export function createShardedBlocklist (
     // All shards have the same leeway.
     leewaySeconds: only?.leewaySeconds ?? NaN,
     async revoke (revocations) {
-      checkRevocations(revocations)
+      checkRevocations(revocations, true)
       const shares = shards.map((): Revocation[] => [])
       for (const revocation of revocations) {
         const { subject } = revocation

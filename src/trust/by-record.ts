@@ -1,4 +1,5 @@
 import type { BlocklistEmitter } from '../events/blocklist-events.ts'
+import { everyoneName } from '../entries/revocation.ts'
 import { checkForLoss } from '../record/losses.ts'
 import { projectionKeys } from '../record/marker.ts'
 import type { RecentRevocation } from '../record/record.ts'
@@ -7,6 +8,7 @@ import type { RedisLink } from '../redis/link.ts'
 import type { RecordAnswer, RecordQuestion } from './record-question.ts'
 import type { Standing } from './standing.ts'
 import { RecordedError, type Trust, type Value } from './trust.ts'
+import { untilPassed } from './until-passed.ts'
 
 export interface RecordTrustOptions {
   /** The link to the server that has the shard. */
@@ -19,6 +21,11 @@ export interface RecordTrustOptions {
    * Returns the revocations after the marker, as the last poll of the record found them. They can only add refusals.
    */
   recent: () => ReadonlyMap<string, RecentRevocation>
+  /**
+   * For a blocklist whose revocations of subjects and of everyone are compared with `iat`: by how many seconds clocks
+   * may differ. `untilReady` then waits until the last of them has passed.
+   */
+  instantsLeewaySeconds?: number | undefined
   /** Emits `markerForgotten`. */
   events?: BlocklistEmitter | undefined
 }
@@ -31,7 +38,8 @@ const writeSeconds = 0.5
  * behind, Postgres is asked as well. While answers do not count by the marker alone, the doubt and the progress of a
  * rebuild are read too. The error then says when to ask again.
  */
-export function createRecordTrust ({ link, prefix, standing, question, recent, events }: RecordTrustOptions): Trust {
+export function createRecordTrust (options: RecordTrustOptions): Trust {
+  const { link, prefix, standing, question, recent, instantsLeewaySeconds, events } = options
   const keys = projectionKeys(prefix)
   let checkedIn: number | undefined
 
@@ -68,7 +76,14 @@ export function createRecordTrust ({ link, prefix, standing, question, recent, e
   return {
     read: names => readWithMarker(names, standing.trust === 'trusted'),
     refuses: () => false,
-    async untilReady () { await readWithMarker([], false) }
+    async untilReady (name) {
+      if (instantsLeewaySeconds === undefined) {
+        await readWithMarker([], false)
+        return
+      }
+      const names = name === undefined ? [everyoneName] : [everyoneName, name]
+      await untilPassed(instantsLeewaySeconds, async () => Math.max(...(await readWithMarker(names, false)).map(toInstant)))
+    }
   }
 }
 
@@ -91,4 +106,11 @@ function refuseRecorded (
 /** Returns true if the value of an entry says all that the record does. An instant may be replaced by a later one. */
 function isWritten (value: string | null, { issuedBefore }: RecentRevocation): boolean {
   return value !== null && !(issuedBefore !== undefined && Number(value) < issuedBefore)
+}
+
+/** Returns the instant that an entry holds, or the later one that the record has; 0 if there is no entry. */
+function toInstant (value: Value): number {
+  if (value instanceof RecordedError) return value.issuedBefore ?? 0
+  if (value instanceof Error) throw value
+  return Number(value ?? 0)
 }

@@ -3,7 +3,9 @@ import { checkClient, type IoredisClient } from '../../redis/public-client.ts'
 import { readSettings, type BlocklistSettings } from '../../revocation/blocklist.ts'
 import type { RedisBlocklist } from '../../revocation/redis-blocklist.ts'
 import { openConnections } from './connect.ts'
+import type { PostgresRecord } from './postgres-record.ts'
 import { openWithCutOff } from './with-cut-off.ts'
+import { openWithRecord } from './with-record.ts'
 
 export interface PublicBlocklistOptions extends BlocklistSettings {
   /**
@@ -22,7 +24,15 @@ export interface PublicBlocklistOptions extends BlocklistSettings {
    * policy that Redis does tell.
    */
   noevictionAcknowledged?: boolean
-  /** Called with an instant, in seconds since the epoch. Tokens that were issued before it are refused from now on. */
+  /**
+   * A record of revocations in Postgres, made by `createPostgresRecord`. With it, Redis may lose everything: the
+   * blocklist is rebuilt, and no user is signed out. Every replica must have it.
+   */
+  record?: PostgresRecord
+  /**
+   * Called with an instant, in seconds since the epoch. Tokens that were issued before it are refused from now on.
+   * Never called with a record.
+   */
   onCutOff?: (issuedBefore: number) => void
 }
 
@@ -32,8 +42,8 @@ export type CheckedOptions = Omit<PublicBlocklistOptions, keyof BlocklistSetting
 /**
  * Creates a blocklist in Redis, shared by every replica that uses the same Redis and prefix.
  *
- * Without a record, Redis may lose revocations for good. All tokens that were issued before are refused then: see
- * `onCutOff`. Call `ready()` before the app listens: it rejects while Redis cannot hold revocations, with the reason.
+ * With a record in Postgres, Redis may lose everything. Without one, all tokens that were issued before are refused
+ * when Redis may have lost revocations: see `onCutOff`. Call `ready()` before the app listens: it rejects while Redis cannot hold revocations, with the reason.
  *
  * Throws a TypeError that says what is wrong with the options.
  *
@@ -47,14 +57,17 @@ export function createRedisBlocklist (options: PublicBlocklistOptions): RedisBlo
   checkOptions(options)
   const settings = readSettings(options)
   const opening = openConnections(options.redis, settings.deadlineMs)
-  const blocklist = openWithCutOff(opening, { ...options, ...settings })
-  const { deadlineMs, maxTokenLifetimeSeconds } = settings
+  const { deadlineMs, leewaySeconds, maxTokenLifetimeSeconds } = settings
+  const checked = { ...options, ...settings }
+  const blocklist = options.record === undefined
+    ? openWithCutOff(opening, checked)
+    : openWithRecord(opening, options.record.open(leewaySeconds), checked)
   return {
     ...blocklist,
     deadlineMs,
     ...maxTokenLifetimeSeconds !== undefined && { maxTokenLifetimeSeconds },
     async ready (subject) {
-      await opening.untilConnected()
+      if (options.record === undefined) await opening.untilConnected()
       await blocklist.ready(subject)
     }
   }
@@ -64,13 +77,16 @@ function checkOptions (options: PublicBlocklistOptions): void {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`createRedisBlocklist takes its options as an object, and was given ${shown(options)}.`)
   }
-  const { redis, prefix, noevictionAcknowledged = false } = options as Partial<Record<keyof PublicBlocklistOptions, unknown>>
+  const { redis, prefix, record, noevictionAcknowledged = false } = options as Partial<Record<keyof PublicBlocklistOptions, unknown>>
   checkClient(redis)
   if (typeof prefix !== 'string') {
     throw new TypeError(`prefix is ${shown(prefix)}; it must be a text, such as 'my-app:'.`)
   }
   if (typeof noevictionAcknowledged !== 'boolean') {
     throw new TypeError(`noevictionAcknowledged is ${shown(noevictionAcknowledged)}; it must be true or false.`)
+  }
+  if (record !== undefined && typeof (record as Partial<PostgresRecord> | null)?.open !== 'function') {
+    throw new TypeError(`record is ${shown(record)}; it must be made by createPostgresRecord.`)
   }
   requireFunctions(options, ['onCutOff'])
 }

@@ -36,6 +36,8 @@ export interface ExaminedServer {
 
 export interface RedisAuditOptions extends ExaminedServer {
   prefix: string
+  /** True to read the maxmemory-policy from INFO, which more hosts and users allow than CONFIG GET. */
+  readsPolicyFromInfo?: boolean | undefined
   /** Takes the reading of the clock of the server. Once all clocks were read, it decides which of them are wrong. */
   clocks: Pick<Clocks, 'read'>
   /**
@@ -103,7 +105,7 @@ export async function examineRedis (options: RedisAuditOptions): Promise<Examina
   const { redis, at } = options
   const checks = await Promise.allSettled([
     findServerFlaws(redis),
-    findEviction(redis),
+    findEviction(options),
     readClock(options),
     findForeign(options)
   ])
@@ -136,9 +138,9 @@ async function findServerFlaws (redis: Redis): Promise<RedisFlaw[]> {
   return flaws
 }
 
-async function findEviction (redis: Redis): Promise<RedisFlaw[]> {
+async function findEviction ({ redis, readsPolicyFromInfo }: RedisAuditOptions): Promise<RedisFlaw[]> {
   const hidden = 'Allow CONFIG GET; or make sure that it is noeviction, and set REDIS_NOEVICTION_ACKNOWLEDGED=yes.'
-  const flaw = findEvictionFlaw(await readPolicy(redis), hidden)
+  const flaw = findEvictionFlaw(await (readsPolicyFromInfo === true ? readPolicyFromInfo : readPolicy)(redis), hidden)
   return flaw === undefined ? [] : [flaw]
 }
 
@@ -169,6 +171,10 @@ async function readPolicy (redis: Redis): Promise<string | undefined> {
     if (/NOPERM|unknown command|disabled/i.test((error as Error).message)) return undefined
     throw error
   }
+}
+
+async function readPolicyFromInfo (redis: Redis): Promise<string | undefined> {
+  return readInfo(await redis.info('memory'), 'maxmemory_policy')
 }
 
 async function readClock ({ redis, at, clocks }: RedisAuditOptions): Promise<RedisFlaw[]> {

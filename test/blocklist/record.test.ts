@@ -1,0 +1,157 @@
+import t from 'tap'
+import { onRedis } from '../support/cut-off.ts'
+import { proxyTo } from '../support/proxy.ts'
+import { canOwnPostgres, ownPostgres } from '../support/postgres-server.ts'
+import { evictWhatEnds, ownRedis } from '../support/redis-server.ts'
+import { nowSeconds } from '../support/tokens.ts'
+import { until } from '../support/wait.ts'
+import { testBlocklist } from '../revocation/blocklist.contract.ts'
+import {
+  ask, askUntilAnswered, claims, countEntries, openBlocklist, openDatabase, openRecord, prefix, session, token, whenReady
+} from './record-scene.ts'
+
+const leewaySeconds = 2
+
+t.test('a blocklist with a record keeps the contract of a blocklist', t => testBlocklist(t, leewaySeconds, async t => {
+  const server = await ownRedis(t)
+  const blocklist = await openBlocklist(t, server.url, await openDatabase(t), { leewaySeconds })
+  await whenReady(blocklist)
+  return {
+    blocklist,
+    countEntries: () => countEntries(server.admin),
+    async findEnd (key) {
+      const endsAt = await server.admin.pexpiretime(prefix + key)
+      return endsAt === -2 ? undefined : endsAt
+    }
+  }
+}))
+
+t.test('with a record, Redis may lose everything: nothing revoked is accepted, and no user is signed out (P2)', async t => {
+  const server = await ownRedis(t)
+  const database = await openDatabase(t)
+  const replicas = [await openBlocklist(t, server.url, database), await openBlocklist(t, server.url, database)] as const
+  const [a, b] = replicas
+  await whenReady(a, b)
+  const old = await server.snapshot()
+  const kept = claims('kept', 'grace', nowSeconds() - 100)
+  const early = claims('early', 'ada', nowSeconds() - 100)
+  await a.revoke([token('revoked'), session('s-session')])
+  await a.revokeSubject?.('ada')
+  const expected = [true, true, true, false]
+  const askAll = async () => await Promise.all([a, b].map(blocklist =>
+    Promise.all([claims('revoked', 'x'), claims('session', 'x'), early, kept].map(token => ask(blocklist, token)))))
+  t.same(await askAll(), [expected, expected])
+  for (const [name, lose] of Object.entries({
+    FLUSHALL: () => onRedis(server.url, redis => redis.flushall()),
+    'a restart without data': async () => { await server.kill(); await server.start() },
+    'an old snapshot': async () => { await server.kill(); await server.start(old) },
+    'an entry that is deleted together with the marker': () =>
+      onRedis(server.url, redis => redis.del(`${prefix}jti:revoked`, `${prefix}marker`))
+  })) {
+    await lose()
+    const answers = await askUntilAnswered(replicas, claims('revoked', 'x'))
+    t.notOk(answers.has(false), `${name}: ${[...answers].join()}`)
+    await whenReady(a, b)
+    t.same(await askAll(), [expected, expected], name)
+  }
+})
+
+t.test('with a record, everyone is revoked by iat, also after Redis has lost it, and a later login works (P1)', async t => {
+  const server = await ownRedis(t)
+  const database = await openDatabase(t)
+  const [a, b] = [await openBlocklist(t, server.url, database), await openBlocklist(t, server.url, database)] as const
+  await whenReady(a, b)
+  const before = [claims('one', 'ada'), claims('two', 'grace')]
+  await a.revokeEveryone?.()
+  const askBoth = async (all: ReturnType<typeof claims>[]) =>
+    await Promise.all([a, b].flatMap(blocklist => all.map(token => ask(blocklist, token))))
+  t.same(await askBoth(before), [true, true, true, true])
+  await b.ready('ada')
+  const later = claims('later', 'ada')
+  t.same(await askBoth([later]), [false, false])
+  await onRedis(server.url, redis => redis.flushall())
+  await askUntilAnswered([a, b], later)
+  t.same(await askBoth([...before, later]), [true, true, false, true, true, false])
+  await a.revokeSubject?.('ada')
+  t.same(await askBoth([later, claims('other', 'grace')]), [true, false, true, false])
+  await a.ready('ada')
+  t.same(await askBoth([claims('again', 'ada')]), [false, false])
+})
+
+t.test('a revocation whose writer ended before it wrote to Redis takes effect on every replica', async t => {
+  const server = await ownRedis(t)
+  const database = await openDatabase(t)
+  const blocklist = await openBlocklist(t, server.url, database)
+  await whenReady(blocklist)
+  t.equal(await ask(blocklist, claims('left')), false)
+  // What a process does that is killed after its commit.
+  await openRecord(database).append([token('left')])
+  await until('it is refused', async () => await ask(blocklist, claims('left')) === true)
+  t.equal(await server.admin.exists(`${prefix}jti:left`), 1, 'the projector has written it')
+})
+
+t.test('while Postgres is stalled, a revocation rejects, and checks go on', { skip: !canOwnPostgres }, async t => {
+  const server = await ownRedis(t)
+  const postgres = await ownPostgres(t)
+  const database = await openDatabase(t, postgres.url)
+  const blocklist = await openBlocklist(t, server.url, database, { deadlineMs: 1_000 })
+  await whenReady(blocklist)
+  await blocklist.revoke([token('before')])
+  await until('the marker has passed it', async () => (await server.admin.get(`${prefix}marker`))?.endsWith(':1') === true)
+  postgres.pause()
+  t.teardown(() => { postgres.resume() })
+  await t.rejects(blocklist.revoke([token('during')]), { name: 'DeadlineError' })
+  t.same([await ask(blocklist, claims('before')), await ask(blocklist, claims('kept'))], [true, false])
+  postgres.resume()
+  await until('it works again', () => blocklist.revoke([token('after')]).then(() => true, () => false))
+  t.equal(await ask(blocklist, claims('after')), true)
+})
+
+t.test('a Redis that may evict keys is refused, and evicted revocations come back from the record (P2)', async t => {
+  const server = await ownRedis(t)
+  const database = await openDatabase(t)
+  await server.admin.config('SET', 'maxmemory-policy', 'volatile-lru')
+  const refused = await openBlocklist(t, server.url, database)
+  await t.rejects(refused.ready(), {
+    code: 'revocation_unavailable', cause: { message: /maxmemory-policy is volatile-lru.*Set maxmemory-policy noeviction/ }
+  })
+  await refused.close()
+  await server.admin.config('SET', 'maxmemory-policy', 'noeviction')
+  const blocklist = await openBlocklist(t, server.url, database)
+  await whenReady(blocklist)
+  await blocklist.revoke([token('evicted')])
+  await evictWhatEnds(server)
+  t.equal(await server.admin.exists(`${prefix}jti:evicted`), 0)
+  await server.admin.config('SET', 'maxmemory-policy', 'noeviction')
+  await until('the eviction was noticed', async () => await ask(blocklist, claims('evicted')) !== false, 10_000)
+  await askUntilAnswered([blocklist], claims('evicted'))
+  t.same([await ask(blocklist, claims('evicted')), await ask(blocklist, claims('kept'))], [true, false])
+})
+
+t.test('a blocklist of another database under the same prefix is refused with the cure', async t => {
+  const server = await ownRedis(t)
+  const first = await openBlocklist(t, server.url, await openDatabase(t))
+  await whenReady(first)
+  await first.close()
+  const second = await openBlocklist(t, server.url, await openDatabase(t))
+  await t.rejects(second.ready(), { cause: { message: /another database.*delete the key recorded:marker/ } })
+  await server.admin.del(`${prefix}marker`)
+  await whenReady(second)
+})
+
+t.test('connections to Redis that are lost and come back sign no user out, and close() leaves nothing behind', async t => {
+  const server = await ownRedis(t)
+  const proxy = await proxyTo(t, '127.0.0.1', server.port)
+  const database = await openDatabase(t)
+  const blocklist = await openBlocklist(t, `redis://127.0.0.1:${proxy.port}`, database)
+  await whenReady(blocklist)
+  await blocklist.revoke([token('revoked')])
+  proxy.lead(server.port)
+  const answers = await askUntilAnswered([blocklist], claims('revoked'))
+  t.notOk(answers.has(false))
+  t.equal(await ask(blocklist, claims('kept')), false)
+  await blocklist.close()
+  t.equal((await database.pool.query('select 1 as one')).rows.length, 1, 'the pool of the app stays open')
+  await until('Redis has only the connection of the test', async () =>
+    String(await server.admin.client('LIST')).trim().split('\n').length === 1)
+})
