@@ -24,8 +24,8 @@ export interface Revocation {
   /** The user whose token it is (`sub`), if known. In a cluster it selects the shard. */
   subject?: string | undefined
   /**
-   * For everyone: tokens with an earlier `auth_time` are refused, or with an earlier `iat` in the plugin. For a subject:
-   * tokens with an earlier `iat`. In whole seconds since the epoch.
+   * For everyone: tokens with an earlier `auth_time` are refused, or with an earlier `iat` in the plugin. For a
+   * subject: tokens with an earlier `iat`. In whole seconds since the epoch.
    */
   issuedBefore?: number | undefined
 }

@@ -4,8 +4,8 @@ import { entryEndsAt, entryKey, type Revocation } from './revocation.ts'
 export interface WrittenEntries {
   keys: string[]
   /**
-   * Milliseconds since the epoch, `always`, or `before:` and seconds since the epoch. After the seconds may stand `:` and
-   * the end of the entry, in milliseconds since the epoch.
+   * Milliseconds since the epoch, `always`, or `before:` and seconds since the epoch. After the seconds may stand `:`
+   * and the end of the entry, in milliseconds since the epoch.
    */
   ends: Array<number | string>
 }
@@ -34,7 +34,7 @@ export function toEntries (revocations: readonly Revocation[], prefix: string, l
  * - A number: the entry ends then, in milliseconds since the epoch. An entry that ends later, or never, is left alone.
  * - `always`: the entry has no end.
  * - `before:` and a number: the entry has no end, and holds that number, or a greater one that it held before.
- * - `before:`, a number, `:` and another one: the same, but the entry ends at the second number, or later.
+ * - `before:`, a number, `:` and another one: as above, but the entry ends at the second number, or later.
  *
  * A key of another type is an error (GET says WRONGTYPE), because MGET would return nil for it. PTTL is a millisecond
  * coarse. That hides no real difference, since `exp` is in whole seconds. The value 1 is a small integer, which Redis

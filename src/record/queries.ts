@@ -156,7 +156,9 @@ export async function readLive (
         date_part('epoch', issued_before)) order by position)
       filter (where position <= $1::bigint
         and expires_at + make_interval(secs => $2::float8) > statement_timestamp()), '[]') as live
-    from (select * from ${tables.revocations} where position > $3::bigint order by position limit $4::int) as revocations`,
+    from (
+      select * from ${tables.revocations} where position > $3::bigint order by position limit $4::int
+    ) as revocations`,
   [upTo, entryMarginSeconds(leewaySeconds), after, rowLimit(limit)])
   const { count, last, live } = rows[0] ?? { count: 0, last: 0, live: [] }
   return {

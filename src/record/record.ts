@@ -98,7 +98,8 @@ export function createRecordStatements (
     readLive: (range, limit) => readLive(database, tables, leewaySeconds, range, limit),
     async countRows ({ after, upTo }) {
       const [row] = await database.query<{ count: number }>(
-        `select count(*)::int as count from ${tables.revocations} where position > $1::bigint and position <= $2::bigint`,
+        `select count(*)::int as count from ${tables.revocations}
+          where position > $1::bigint and position <= $2::bigint`,
         [after, upTo]
       )
       return row?.count ?? 0

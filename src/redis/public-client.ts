@@ -1,6 +1,8 @@
 import type { Redis, RedisOptions } from 'ioredis'
 import { shown } from '../input/check-options.ts'
-import { boundCommands, describeServer, isOurConnection, toPlainError, type RedisConnectionOptions } from './connection.ts'
+import {
+  boundCommands, describeServer, isOurConnection, toPlainError, type RedisConnectionOptions
+} from './connection.ts'
 import { connectionsTo, type RedisConnections } from './connections.ts'
 import { attachToNodes, attachToServer, type Attached } from './open-redis.ts'
 import { formatAddress, type RedisAddress } from './topology.ts'
@@ -32,7 +34,7 @@ const refused: Record<string, string> = {
 
 /**
  * Prepares connections to the Redis that a client leads to. They have bounds of their own: no setting of the client
- * decides about deadlines, queues or repeated commands. The client itself is neither used nor closed.
+ * decides about deadlines, queues or repeated commands. The client itself is not used, and not closed.
  *
  * A connection that `createRedisConnection` made has these bounds. It becomes the first one of the blocklist, which
  * closes it.
@@ -63,7 +65,7 @@ export function checkClient (value: unknown): asserts value is IoredisClient {
 }
 
 function takeOptions (options: RedisOptions): RedisOptions {
-  const known = taken.flatMap(name => options[name] === undefined || options[name] === null ? [] : [[name, options[name]]])
+  const known = taken.flatMap(name => (options[name] ?? undefined) === undefined ? [] : [[name, options[name]]])
   // Without a failover detector, ioredis stays with a primary that was replaced and still answers.
   return { ...Object.fromEntries(known) as RedisOptions, ...options.sentinels && { failoverDetector: true } }
 }

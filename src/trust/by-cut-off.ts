@@ -101,16 +101,7 @@ export function createCutOffTrust (options: CutOffOptions): Trust & Pick<CutOff,
 
 /** Creates the cut-off of a blocklist, and compares it on every new connection. */
 export function createCutOff (options: CutOffOptions): CutOff {
-  const { link, prefix, leewaySeconds, noevictionAcknowledged = false, onMoved, now = () => performance.now() } = options
-  const key = `${prefix}cut-off`
-  /** The number of the present connection. A comparison holds for one connection only. */
-  let connection = 0
-  let comparison: Comparison | undefined
-  /** When the last comparison was sent. */
-  let comparedAt = -Infinity
-  let comparing: Promise<void> | undefined
-  /** True if entries may have been left behind on another server of a cluster, and the cut-off has not moved since. */
-  let isTorn = false
+  const { link, onMoved } = options
   let seen = 0
 
   function learn (seconds: number): void {
@@ -119,10 +110,85 @@ export function createCutOff (options: CutOffOptions): CutOff {
     onMoved?.(seconds)
   }
 
+  const comparer = createComparer({ ...options, learn, readSeen: () => seen })
+
+  /** Compares in the background. If that fails, the next look-up compares again. */
+  function compareSoon (): void {
+    comparer.compare().catch(() => {})
+  }
+
+  link.onChanged(isReady => {
+    comparer.connectionChanged()
+    if (isReady) compareSoon()
+  })
+  link.onTorn(() => { comparer.tear() })
+  if (link.isReady) compareSoon()
+
+  return {
+    key: keyOf(options),
+    compare: comparer.compare,
+    move: comparer.move,
+    get isTrusted () { return comparer.isFresh },
+    get seconds () { return seen },
+    look: () => ({ comparison: comparer.comparison, seconds: seen }),
+    accept (look, text) {
+      const { comparison } = comparer
+      if (look.comparison === undefined || look.comparison !== comparison) {
+        throw new UntrustedError('The blocklist was not compared with its cut-off before it was asked.', 1)
+      }
+      const found = parseCutOff(text)
+      if (found === undefined || found.ids !== comparison.ids || found.seconds < look.seconds) {
+        comparer.forget()
+        compareSoon()
+        throw new UntrustedError('The blocklist has lost its cut-off.', 1)
+      }
+      // Another replica may have moved the cut-off.
+      learn(found.seconds)
+    },
+    refuses: iat => !(iat !== undefined && iat >= seen)
+  }
+}
+
+const keyOf = ({ prefix }: Pick<CutOffOptions, 'prefix'>) => `${prefix}cut-off`
+
+/** Compares the cut-off with Redis, and keeps the last result. */
+interface Comparer {
+  /** The last comparison on this connection; undefined if there is none, or if it found a flaw. */
+  readonly comparison: Comparison | undefined
+  /** True if there is a comparison of the last five seconds. */
+  readonly isFresh: boolean
+  compare (): Promise<void>
+  /** Compares, and moves the cut-off in any case. */
+  move (): Promise<void>
+  forget (): void
+  connectionChanged (): void
+  /** Notes that entries may have been left behind on another server of a cluster: the next comparison moves it. */
+  tear (): void
+}
+
+interface ComparerOptions extends CutOffOptions {
+  /** Notes the cut-off that was found. */
+  learn: (seconds: number) => void
+  /** Returns the greatest cut-off that was seen. */
+  readSeen: () => number
+}
+
+function createComparer (options: ComparerOptions): Comparer {
+  const { link, leewaySeconds, noevictionAcknowledged = false, learn, readSeen } = options
+  const { now = () => performance.now() } = options
+  const key = keyOf(options)
+  /** The number of the present connection. A comparison holds for one connection only. */
+  let connection = 0
+  let comparison: Comparison | undefined
+  /** When the last comparison was sent. */
+  let comparedAt = -Infinity
+  let comparing: Promise<void> | undefined
+  let isTorn = false
+
   async function compareOn (asked: number, isMoved = isTorn): Promise<void> {
     const sentAt = now()
     const when = isMoved ? 'always' : 'if needed'
-    const [text, policy] = await link.run(redis => runCompareOrMove(redis, key, leewaySeconds, seen, when))
+    const [text, policy] = await link.run(redis => runCompareOrMove(redis, key, leewaySeconds, readSeen(), when))
     const found = parseCutOff(text)
     if (found === undefined) throw new UntrustedError('The cut-off key does not hold a valid value.', 1)
     if (asked !== connection) throw new UntrustedError('The connection to the blocklist changed meanwhile.', 1)
@@ -138,55 +204,28 @@ export function createCutOff (options: CutOffOptions): CutOff {
     comparedAt = sentAt
   }
 
-  function compare (): Promise<void> {
-    if (comparing === undefined) {
-      const mine = compareOn(connection).finally(() => { if (comparing === mine) comparing = undefined })
-      comparing = mine
-    }
-    return comparing
-  }
-
-  /** Compares in the background. If that fails, the next look-up compares again. */
-  function compareSoon (): void {
-    compare().catch(() => {})
-  }
-
   function connectionChanged (): void {
     connection++
     comparison = undefined
     comparing = undefined
   }
 
-  link.onChanged(isReady => {
-    connectionChanged()
-    if (isReady) compareSoon()
-  })
-  link.onTorn(() => {
-    isTorn = true
-    connectionChanged()
-  })
-  if (link.isReady) compareSoon()
-
   return {
-    key,
-    compare,
-    move: () => compareOn(connection, true),
-    get isTrusted () { return comparison !== undefined && now() - comparedAt < comparedForMs },
-    get seconds () { return seen },
-    look: () => ({ comparison, seconds: seen }),
-    accept (look, text) {
-      if (look.comparison === undefined || look.comparison !== comparison) {
-        throw new UntrustedError('The blocklist was not compared with its cut-off before it was asked.', 1)
+    get comparison () { return comparison },
+    get isFresh () { return comparison !== undefined && now() - comparedAt < comparedForMs },
+    compare () {
+      if (comparing === undefined) {
+        const mine = compareOn(connection).finally(() => { if (comparing === mine) comparing = undefined })
+        comparing = mine
       }
-      const found = parseCutOff(text)
-      if (found === undefined || found.ids !== comparison.ids || found.seconds < look.seconds) {
-        comparison = undefined
-        compareSoon()
-        throw new UntrustedError('The blocklist has lost its cut-off.', 1)
-      }
-      // Another replica may have moved the cut-off.
-      learn(found.seconds)
+      return comparing
     },
-    refuses: iat => !(iat !== undefined && iat >= seen)
+    move: () => compareOn(connection, true),
+    forget () { comparison = undefined },
+    connectionChanged,
+    tear () {
+      isTorn = true
+      connectionChanged()
+    }
   }
 }

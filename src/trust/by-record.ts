@@ -82,7 +82,10 @@ export function createRecordTrust (options: RecordTrustOptions): Trust {
         return
       }
       const names = name === undefined ? [everyoneName] : [everyoneName, name]
-      await untilPassed(instantsLeewaySeconds, async () => Math.max(...(await readWithMarker(names, false)).map(toInstant)))
+      await untilPassed(instantsLeewaySeconds, async () => {
+        const values = await readWithMarker(names, false)
+        return Math.max(...values.map(toInstant))
+      })
     }
   }
 }

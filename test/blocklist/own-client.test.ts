@@ -13,7 +13,12 @@ const versions = {
 }
 const token = (id: string) => ({ scope: 'token', id, expiresAt: nowSeconds() + 60 } as const)
 
-function keep<C extends { disconnect(): void, on(event: 'error', listener: () => void): unknown }> (t: Test, client: C): C {
+interface Closable {
+  disconnect (): void
+  on (event: 'error', listener: () => void): unknown
+}
+
+function keep<C extends Closable> (t: Test, client: C): C {
   client.on('error', () => { /* Redis stalls, or is down. */ })
   t.teardown(() => { client.disconnect() })
   return client
@@ -127,10 +132,12 @@ t.test('options with which a blocklist cannot work are refused by their names', 
     { name: 'TypeError', message: new RegExp(`redis has the option ${name},`) }
   )
   refuse(new Redis({ lazyConnect: true, keyPrefix: 'x:' }), 'keyPrefix')
-  refuse(new Redis({ lazyConnect: true, sentinels: [{ host: '127.0.0.1', port: 1 }], name: 'm', role: 'slave' }), 'role')
+  const sentinels = [{ host: '127.0.0.1', port: 1 }]
+  refuse(new Redis({ lazyConnect: true, sentinels, name: 'm', role: 'slave' }), 'role')
   refuse(new Cluster([1], { lazyConnect: true, redisOptions: { keyPrefix: 'x:' } }), 'keyPrefix')
   refuse(new Cluster([1], { lazyConnect: true, keyPrefix: 'x:' }), 'keyPrefix')
-  t.throws(() => createRedisBlocklist({ redis: keep(t, new Redis({ lazyConnect: true })), prefix: 'p:', noevictionAcknowledged: 'yes' as never }), {
+  const redis = keep(t, new Redis({ lazyConnect: true }))
+  t.throws(() => createRedisBlocklist({ redis, prefix: 'p:', noevictionAcknowledged: 'yes' as never }), {
     name: 'TypeError', message: /noevictionAcknowledged is "yes"; it must be true or false/
   })
 })

@@ -37,7 +37,8 @@ async function ask (blocklist: RedisBlocklist, token: ReturnType<typeof claims>)
 
 t.test('a Sentinel client is accepted, and after a failover no revoked token is let in (P2)', { skip }, async t => {
   const group = await startSentinelGroup(t)
-  const options = { sentinels: group.sentinels.map(({ port }) => ({ host: '127.0.0.1', port })), name: group.masterName }
+  const sentinels = group.sentinels.map(({ port }) => ({ host: '127.0.0.1', port }))
+  const options = { sentinels, name: group.masterName }
   const [a, b] = [await open(t, new Redis(options)), await open(t, new Redis5(options))] as const
   const revoked = claims('revoked', 'ada')
   await a.revoke([{ scope: 'token', id: 'revoked', expiresAt: nowSeconds() + 600 }])
@@ -58,13 +59,15 @@ t.test('a Sentinel client is accepted, and after a failover no revoked token is 
 t.test('a Cluster client is accepted: tokens, sessions, subjects and everyone are revoked (P1)', { skip }, async t => {
   const cluster = await startCluster(t)
   const nodes = cluster.nodes.slice(0, 2).map(({ port }) => ({ host: '127.0.0.1', port }))
-  const [a, b] = [await open(t, new Cluster(nodes)), await open(t, new Cluster5(nodes.map(({ port }) => `redis://127.0.0.1:${port}`)))] as const
+  const addresses = nodes.map(({ port }) => `redis://127.0.0.1:${port}`)
+  const [a, b] = [await open(t, new Cluster(nodes)), await open(t, new Cluster5(addresses))] as const
   const each = async (blocklist: RedisBlocklist) =>
     new Set(await Promise.all(subjects.map(sub => ask(blocklist, claims(`t-${sub}`, sub)))))
   t.same([...await each(a), ...await each(b)], [false, false])
   await a.revoke([{ scope: 'token', id: 't-user-1', expiresAt: nowSeconds() + 600 }])
   await a.revoke([{ scope: 'session', id: 's-user-2', expiresAt: nowSeconds() + 600, subject: 'user-2' }])
-  t.same(await Promise.all([1, 2, 3].map(index => ask(b, claims(`t-user-${index}`, `user-${index}`)))), [true, true, false])
+  const answers = [1, 2, 3].map(index => ask(b, claims(`t-user-${index}`, `user-${index}`)))
+  t.same(await Promise.all(answers), [true, true, false])
   t.equal(await b.isRevoked({ jti: 't-user-1', iat: nowSeconds() }), true, 'also a token without a subject')
   await a.revokeSubject?.('user-3')
   const early = claims('t-user-3', 'user-3')

@@ -1,7 +1,9 @@
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import type { Test } from 'tap'
-import { createPostgresRecord, createRedisBlocklist, createRedisConnection, postgresRecordSql } from '../../plugins/auth/auth.ts'
+import {
+  createPostgresRecord, createRedisBlocklist, createRedisConnection, postgresRecordSql
+} from '../../plugins/auth/auth.ts'
 import type { OpenedRecord } from '../../src/blocklist/public/postgres-record.ts'
 import type { RedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
 import { createDatabase, databaseOfTest } from '../support/services.ts'

@@ -146,6 +146,7 @@ t.test('the package has every file that its exports name, and the built plugin i
   }
   const plugin = await import(join(packageRoot, 'dist', 'plugins', 'auth', 'auth.js')) as Record<string, unknown>
   t.same(Object.keys(plugin).sort(), [
-    'SignoutError', 'createMemoryBlocklist', 'createRedisBlocklist', 'createRedisConnection', 'default'
+    'SignoutError', 'createMemoryBlocklist', 'createPostgresRecord', 'createRedisBlocklist', 'createRedisConnection',
+    'default', 'postgresRecordSql'
   ])
 })

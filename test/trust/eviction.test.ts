@@ -88,7 +88,7 @@ t.test('look-ups that are under way during a comparison that finds no fault coun
   t.same(await Promise.all([underWay, trust.read(['b'])]), [[null], [null]])
 })
 
-t.test('a Redis that hides its policy needs an option that acknowledges it, and evicted keys still count (P2)', async t => {
+t.test('a hidden policy needs an option that acknowledges it, and evicted keys still count (P2)', async t => {
   const server = await ownRedis(t)
   // A host that hides the policy answers INFO without it.
   const hiding = { noevictionAcknowledged: true }

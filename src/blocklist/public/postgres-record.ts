@@ -1,7 +1,7 @@
 import type { Sql } from '../../db/sql.ts'
 import { requireNumber, shown } from '../../input/check-options.ts'
-import { createPooledRecord, type PooledRecord } from '../../record/pooled-record.ts'
-import { pooledTables, pooledTablesSql } from '../../record/pooled-tables.ts'
+import { createPooledRecord, type PooledRecord } from '../../record/pooled/pooled-record.ts'
+import { pooledTables, pooledTablesSql } from '../../record/pooled/tables.ts'
 import { createOutstanding } from '../../redis/outstanding.ts'
 
 /**

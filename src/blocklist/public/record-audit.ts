@@ -7,7 +7,7 @@ import { clockFlaws, createRedisAuditor } from '../../redis/health/auditor.ts'
 import { isAcknowledged, reasonOf, type RedisFlaw } from '../../redis/health/examination.ts'
 import { createRedisWatch, type RedisLosses } from '../../redis/health/watch.ts'
 import type { Shards } from '../shards.ts'
-import type { CheckedOptions } from './redis-blocklist.ts'
+import type { CheckedOptions } from './options.ts'
 
 export interface AuditParts {
   connections: RedisConnections

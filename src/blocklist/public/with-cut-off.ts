@@ -9,7 +9,7 @@ import { createBlocklistInRedis, type RedisBlocklist } from '../../revocation/re
 import { createShardedBlocklist } from '../../revocation/sharded-blocklist.ts'
 import { createCutOffTrust } from '../../trust/by-cut-off.ts'
 import type { OpeningConnections } from './connect.ts'
-import type { CheckedOptions } from './redis-blocklist.ts'
+import type { CheckedOptions } from './options.ts'
 
 /** Creates a blocklist without a record. Each shard has a cut-off of its own. */
 export function openWithCutOff ({ connections, close }: OpeningConnections, options: CheckedOptions): RedisBlocklist {
@@ -38,10 +38,11 @@ function oncePerInstant (onCutOff: CheckedOptions['onCutOff']): (seconds: number
 
 function createShard (
   { tag, link: unbounded }: RedisShard,
-  { prefix: common, leewaySeconds, deadlineMs, maxTokenLifetimeSeconds, noevictionAcknowledged, onCutOff }: CheckedOptions,
+  options: CheckedOptions,
   atEndOfTurn: (work: () => void) => void
 ): RedisBlocklist {
-  const prefix = shardPrefix(common, tag)
+  const { leewaySeconds, deadlineMs, maxTokenLifetimeSeconds, noevictionAcknowledged, onCutOff } = options
+  const prefix = shardPrefix(options.prefix, tag)
   const outstanding = createOutstanding(deadlineMs)
   const link = withBounds(unbounded, outstanding)
   const trust = createCutOffTrust({

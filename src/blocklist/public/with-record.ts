@@ -13,7 +13,7 @@ import { createPoll } from '../../timing/poll.ts'
 import { createShards } from '../shards.ts'
 import type { OpeningConnections } from './connect.ts'
 import type { OpenedRecord } from './postgres-record.ts'
-import type { CheckedOptions } from './redis-blocklist.ts'
+import type { CheckedOptions } from './options.ts'
 import { createAudit, createPluginWatch } from './record-audit.ts'
 
 /** The deadline of a script of the projector, in milliseconds. It writes up to 1,000 entries. */

@@ -3,7 +3,9 @@ import type { Clocks } from '../../clocks/clocks.ts'
 import { describeAhead, type ClockDispute } from '../../clocks/compare-clocks.ts'
 import { examineRedis, type Examination, type RedisAuditOptions, type RedisFlaw } from './examination.ts'
 
-export interface RedisAuditorOptions extends Pick<RedisAuditOptions, 'prefix' | 'holdsForeign' | 'readsPolicyFromInfo'> {
+type OptionsOfAudit = Pick<RedisAuditOptions, 'prefix' | 'holdsForeign' | 'readsPolicyFromInfo'>
+
+export interface RedisAuditorOptions extends OptionsOfAudit {
   leewaySeconds: number
   /** Returns the servers that have shards now. */
   servers: () => RedisServer[]

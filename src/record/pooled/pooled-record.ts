@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
-import type { Sql } from '../db/sql.ts'
-import { entryMarginSeconds, everyoneName, subjectKey, type Revocation } from '../entries/revocation.ts'
-import { barrier, writersDeadlineMs } from './barrier.ts'
-import { recordFormat } from './marker.ts'
-import { toHead, type Head, type HeadRow, type RecordRow, type RecordTables } from './queries.ts'
-import { createRecordStatements, type RevocationRecord } from './record.ts'
+import type { Sql } from '../../db/sql.ts'
+import { entryMarginSeconds, everyoneName, subjectKey, type Revocation } from '../../entries/revocation.ts'
+import { barrier, writersDeadlineMs } from '../barrier.ts'
+import { recordFormat } from '../marker.ts'
+import { toHead, type Head, type HeadRow, type RecordRow, type RecordTables } from '../queries.ts'
+import { createRecordStatements, type RevocationRecord } from '../record.ts'
 
 /**
  * A record that needs no transaction: each method is one statement, or several that check that one server answered
@@ -61,21 +61,13 @@ export function createPooledRecord (sql: Sql, tables: RecordTables, leewaySecond
     },
     async append (revocations) {
       if (revocations.length === 0) return
-      const rows = revocations.map(({ scope, id, subject, expiresAt, issuedBefore }) => ({
-        scope,
-        id: toText(id),
-        subject: subject === undefined ? undefined : toText(subject),
-        // JSON has no Infinity.
-        expires_at: Number.isFinite(expiresAt) ? expiresAt : null,
-        issued_before: issuedBefore
-      }))
       await sql.query(`${withBarrier} insert into ${tables.revocations} ${columns}
         select scope, id, subject, to_timestamp(issued_before), coalesce(to_timestamp(expires_at), 'infinity'),
           clock_timestamp()
         from barrier, json_to_recordset($1::json) as added (scope text, id text, subject text, issued_before float8,
           expires_at float8)
         where coalesce(expires_at, 'infinity') + $2::float8 > extract(epoch from clock_timestamp())`,
-      [JSON.stringify(rows), marginSeconds])
+      [JSON.stringify(revocations.map(toRow)), marginSeconds])
     },
     async appendCutOff (subject, lifetimeSeconds) {
       if (subject !== undefined) subjectKey(subject)
@@ -101,16 +93,29 @@ export function createPooledRecord (sql: Sql, tables: RecordTables, leewaySecond
     async prune () {
       const deleted = await sql.query(`delete from ${tables.revocations} where position in (
         select position from ${tables.revocations}
-        where expires_at + make_interval(secs => $1::float8) < clock_timestamp() limit ${pruneBatch} for update skip locked
+        where expires_at + make_interval(secs => $1::float8) < clock_timestamp()
+        limit ${pruneBatch} for update skip locked
       ) returning position`, [marginSeconds])
       return deleted.length === pruneBatch
     }
   }
 }
 
+/** Returns a revocation as the row that is sent to Postgres. */
+function toRow ({ scope, id, subject, expiresAt, issuedBefore }: Revocation): object {
+  return {
+    scope,
+    id: toText(id),
+    subject: subject === undefined ? undefined : toText(subject),
+    // JSON has no Infinity.
+    expires_at: Number.isFinite(expiresAt) ? expiresAt : null,
+    issued_before: issuedBefore
+  }
+}
+
 /**
- * Returns an id as a text that Postgres can store: it has no U+0000, and no half of a surrogate pair. Ids may have both,
- * and a token with such an id must be revocable.
+ * Returns an id as a text that Postgres can store: it has no U+0000, and no half of a surrogate pair. Ids may have
+ * both, and a token with such an id must be revocable.
  */
 function toText (id: string): string {
   return id.replace(/[%\0]|\p{Surrogate}/gu, char => `%${char.charCodeAt(0).toString(16).padStart(4, '0')}`)

@@ -1,5 +1,5 @@
-import { recordFormat } from './marker.ts'
-import type { RecordTables } from './queries.ts'
+import { recordFormat } from '../marker.ts'
+import type { RecordTables } from '../queries.ts'
 
 /**
  * Returns the names of the tables of a record in the database of an app.
