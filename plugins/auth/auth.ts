@@ -32,7 +32,7 @@ export { createTrusted, type Trusted, type TrustedOptions } from './trusted.ts'
 export { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
 export { createRedisBlocklist } from '../../src/blocklist/public/redis-blocklist.ts'
 export {
-  createPostgresRecord, postgresRecordSql, type PostgresClient, type PostgresRecordOptions
+  createPostgresRecord, postgresRecordSql, type PostgresClient, type PostgresRecord, type PostgresRecordOptions
 } from '../../src/blocklist/public/postgres-record.ts'
 export { createRedisConnection } from '../../src/redis/public-connection.ts'
 export type { ClaimNames, ClaimSource, Claims, ForeignIssuers } from '../../src/tokens/identity.ts'

@@ -66,7 +66,8 @@ t.test('a statement holds the barrier before it takes a position (P2)', async t 
   const record = openRecord(database)
   const client = await clientOf(t, database)
   await client.query('select pg_advisory_lock($1)', [barrier])
-  const appended = [record.append([token('a')]), record.appendCutOff('ada', 900), record.appendCutOff(undefined, 900)]
+  const cutOff = (scope: 'subject' | 'everyone', id: string) => record.appendCutOff(scope, id, 900)
+  const appended = [record.append([token('a')]), cutOff('subject', 'ada'), cutOff('everyone', 'everyone')]
   await until('all of them wait for the barrier', async () => await waiting(database, barrier) === 3)
   t.equal((await record.readHead()).position, 0, 'the sequence was not asked')
   await client.query('select pg_advisory_unlock($1)', [barrier])

@@ -81,9 +81,9 @@ export function createPostgresRecord (client: PostgresClient, options: PostgresR
           await check()
           await record.append(revocations)
         },
-        async appendCutOff (subject, lifetimeSeconds) {
+        async appendCutOff (scope, id, lifetimeSeconds) {
           await check()
-          return await record.appendCutOff(subject, lifetimeSeconds)
+          return await record.appendCutOff(scope, id, lifetimeSeconds)
         }
       }
     }

@@ -1,5 +1,5 @@
 import { createClocks } from '../../clocks/clocks.ts'
-import { checkRevocations, type Revocation } from '../../entries/revocation.ts'
+import { checkRevocations, everyoneName, type Revocation } from '../../entries/revocation.ts'
 import { SignoutError } from '../../errors.ts'
 import { createBlocklistEvents } from '../../events/blocklist-events.ts'
 import { createRedisLosses } from '../../record/losses.ts'
@@ -66,10 +66,10 @@ export function openWithRecord (
     },
     ...maxTokenLifetimeSeconds !== undefined && {
       async revokeSubject (subject: string) {
-        await write(await record.appendCutOff(subject, maxTokenLifetimeSeconds))
+        await write(await record.appendCutOff('subject', subject, maxTokenLifetimeSeconds))
       },
       async revokeEveryone () {
-        await write(await record.appendCutOff(undefined, maxTokenLifetimeSeconds))
+        await write(await record.appendCutOff('everyone', everyoneName, maxTokenLifetimeSeconds))
       }
     },
     ready,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import type { Sql } from '../../db/sql.ts'
-import { entryMarginSeconds, everyoneName, subjectKey, type Revocation } from '../../entries/revocation.ts'
+import { entryKey, entryMarginSeconds, type Revocation } from '../../entries/revocation.ts'
 import { barrier, writersDeadlineMs } from '../barrier.ts'
 import { recordFormat } from '../marker.ts'
 import { toHead, type Head, type HeadRow, type RecordRow, type RecordTables } from '../queries.ts'
@@ -16,11 +16,13 @@ export interface PooledRecord extends RevocationRecord {
   append (revocations: readonly Revocation[]): Promise<void>
   /**
    * Adds the revocation of every token that was issued until now: of a subject, or of everyone. Returns the revocation,
-   * with the instant: the clock of Postgres plus the leeway, in the next whole second.
+   * with the instant: the clock of Postgres plus the leeway, in the next whole second. Rejects with a TypeError if a
+   * subject is not a text of 1 to 255 characters.
    *
+   * @param id the subject, or `everyone`
    * @param lifetimeSeconds the longest lifetime of a token
    */
-  appendCutOff (subject: string | undefined, lifetimeSeconds: number): Promise<Revocation>
+  appendCutOff (scope: 'subject' | 'everyone', id: string, lifetimeSeconds: number): Promise<Revocation>
   /** Deletes rows whose tokens can no longer be accepted, at most 500. Resolves to true if there may be more. */
   prune (): Promise<boolean>
 }
@@ -69,9 +71,9 @@ export function createPooledRecord (sql: Sql, tables: RecordTables, leewaySecond
         where coalesce(expires_at, 'infinity') + $2::float8 > extract(epoch from clock_timestamp())`,
       [JSON.stringify(revocations.map(toRow)), marginSeconds])
     },
-    async appendCutOff (subject, lifetimeSeconds) {
-      if (subject !== undefined) subjectKey(subject)
-      const [scope, id] = subject === undefined ? ['everyone', everyoneName] as const : ['subject', subject] as const
+    async appendCutOff (scope, id, lifetimeSeconds) {
+      entryKey(scope, id)
+      const subject = scope === 'subject' ? id : undefined
       const [row] = await sql.query<{ before: number }>(`${withBarrier},
         instant as materialized (
           select floor(extract(epoch from clock_timestamp()) + $1::float8) + 1 as before from barrier

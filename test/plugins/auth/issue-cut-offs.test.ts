@@ -2,8 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import {
-  createMemoryBlocklist, createRedisBlocklist, createRedisConnection, type Blocklist
+  createMemoryBlocklist, createPostgresRecord, createRedisBlocklist, createRedisConnection, type Blocklist,
+  type PostgresRecord
 } from '../../../plugins/auth/auth.ts'
+import { openDatabase } from '../../blocklist/record-scene.ts'
 import { createDraw } from '../../support/draw.ts'
 import { keepLog } from '../../support/log.ts'
 import { ownRedis } from '../../support/redis-server.ts'
@@ -17,10 +19,10 @@ const settings = { leewaySeconds, deadlineMs: 5_000, maxTokenLifetimeSeconds: li
 const expiresIn = lifetime
 const { url } = await ownRedis(t)
 
-async function redisBlocklist (t: Test, prefix = `${randomName()}:`) {
+async function redisBlocklist (t: Test, prefix = `${randomName()}:`, record?: PostgresRecord) {
   const redis = createRedisConnection(url)
   await redis.connect()
-  const blocklist = createRedisBlocklist({ redis, prefix, ...settings })
+  const blocklist = createRedisBlocklist({ redis, prefix, ...settings, ...record && { record } })
   t.teardown(() => blocklist.close())
   // The first use sets a cut-off.
   await blocklist.ready()
@@ -29,7 +31,9 @@ async function redisBlocklist (t: Test, prefix = `${randomName()}:`) {
 
 const blocklists: Record<string, (t: Test, prefix?: string) => Promise<Blocklist>> = {
   memory: async () => createMemoryBlocklist(settings),
-  Redis: redisBlocklist
+  Redis: redisBlocklist,
+  'Redis with a record': async (t, prefix) =>
+    await redisBlocklist(t, prefix, createPostgresRecord((await openDatabase(t)).pool))
 }
 
 for (const [name, make] of Object.entries(blocklists)) {
