@@ -1,14 +1,15 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
+import { createRedisBlocklist, createRedisConnection } from '../../plugins/auth/auth.ts'
+import { packageRoot } from '../../src/package-root.ts'
 import { onRedis } from '../support/cut-off.ts'
 import { proxyTo } from '../support/proxy.ts'
-import { canOwnPostgres, ownPostgres } from '../support/postgres-server.ts'
 import { evictWhatEnds, ownRedis } from '../support/redis-server.ts'
-import { nowSeconds } from '../support/tokens.ts'
 import { until } from '../support/wait.ts'
 import { testBlocklist } from '../revocation/blocklist.contract.ts'
 import {
-  ask, askUntilAnswered, claims, countEntries, openBlocklist, openDatabase, openRecord, prefix, session, token,
-  whenReady
+  ask, askUntilAnswered, claims, countEntries, openBlocklist, openDatabase, openRecord, prefix, token, whenReady
 } from './record-scene.ts'
 
 const leewaySeconds = 2
@@ -26,36 +27,6 @@ t.test('a blocklist with a record keeps the contract of a blocklist', t => testB
     }
   }
 }))
-
-t.test('Redis may lose everything with a record: nothing revoked is let in, no user is signed out (P2)', async t => {
-  const server = await ownRedis(t)
-  const database = await openDatabase(t)
-  const replicas = [await openBlocklist(t, server.url, database), await openBlocklist(t, server.url, database)] as const
-  const [a, b] = replicas
-  await whenReady(a, b)
-  const old = await server.snapshot()
-  const kept = claims('kept', 'grace', nowSeconds() - 100)
-  const early = claims('early', 'ada', nowSeconds() - 100)
-  await a.revoke([token('revoked'), session('s-session')])
-  await a.revokeSubject?.('ada')
-  const expected = [true, true, true, false]
-  const askAll = async () => await Promise.all([a, b].map(blocklist =>
-    Promise.all([claims('revoked', 'x'), claims('session', 'x'), early, kept].map(token => ask(blocklist, token)))))
-  t.same(await askAll(), [expected, expected])
-  for (const [name, lose] of Object.entries({
-    FLUSHALL: () => onRedis(server.url, redis => redis.flushall()),
-    'a restart without data': async () => { await server.kill(); await server.start() },
-    'an old snapshot': async () => { await server.kill(); await server.start(old) },
-    'an entry that is deleted together with the marker': () =>
-      onRedis(server.url, redis => redis.del(`${prefix}jti:revoked`, `${prefix}marker`))
-  })) {
-    await lose()
-    const answers = await askUntilAnswered(replicas, claims('revoked', 'x'))
-    t.notOk(answers.has(false), `${name}: ${[...answers].join()}`)
-    await whenReady(a, b)
-    t.same(await askAll(), [expected, expected], name)
-  }
-})
 
 t.test('everyone is revoked by iat with a record, also after a FLUSHALL, and later logins work (P1)', async t => {
   const server = await ownRedis(t)
@@ -91,23 +62,37 @@ t.test('a revocation whose writer ended before it wrote to Redis takes effect on
   t.equal(await server.admin.exists(`${prefix}jti:left`), 1, 'the projector has written it')
 })
 
-t.test('while Postgres is stalled, a revocation rejects, and checks go on', { skip: !canOwnPostgres }, async t => {
+t.test('the commands that docs/plugin-redis.md lists are enough for the user of Redis', async t => {
   const server = await ownRedis(t)
-  const postgres = await ownPostgres(t)
-  const database = await openDatabase(t, postgres.url)
-  const blocklist = await openBlocklist(t, server.url, database, { deadlineMs: 1_000 })
-  await whenReady(blocklist)
-  await blocklist.revoke([token('before')])
-  const marker = async () => String(await server.admin.get(`${prefix}marker`))
-  await until('the marker has passed it', async () => (await marker()).endsWith(':1'))
-  postgres.pause()
-  t.teardown(() => { postgres.resume() })
-  await t.rejects(blocklist.revoke([token('during')]), { name: 'DeadlineError' })
-  t.same([await ask(blocklist, claims('before')), await ask(blocklist, claims('kept'))], [true, false])
-  postgres.resume()
-  await until('it works again', () => blocklist.revoke([token('after')]).then(() => true, () => false))
-  t.equal(await ask(blocklist, claims('after')), true)
+  const commands = ['evalsha', 'eval', 'info', 'time', 'mget', 'get', 'set', 'pttl', 'del']
+  const document = readFileSync(join(packageRoot, 'docs', 'plugin-redis.md'), 'utf8')
+  const [line = ''] = /The user may run .*/.exec(document) ?? []
+  t.same(line.match(/`[A-Z]+`/g), commands.map(command => `\`${command.toUpperCase()}\``))
+  const permitted = commands.map(command => `+${command}`)
+  await server.admin.acl('SETUSER', 'app', 'on', '>a-password', `~${prefix}*`, ...permitted)
+  const url = server.url.replace('//', '//app:a-password@')
+  const settings = { leewaySeconds: 0, deadlineMs: 5_000, maxTokenLifetimeSeconds: 900 }
+  const alone = createRedisBlocklist({ redis: await connected(url), prefix, ...settings })
+  t.teardown(() => alone.close())
+  const recorded = await openBlocklist(t, url, await openDatabase(t))
+  await whenReady(alone, recorded)
+  for (const blocklist of [alone, recorded]) {
+    await blocklist.revoke([token('a')])
+    await blocklist.revokeSubject?.('grace')
+    t.same([await ask(blocklist, claims('a')), await ask(blocklist, claims('b', 'grace'))], [true, true])
+    await blocklist.revokeEveryone?.()
+    t.equal(await ask(blocklist, claims('c')), true)
+  }
+  await onRedis(server.url, redis => redis.flushall())
+  await askUntilAnswered([recorded], claims('a'))
+  t.equal(await ask(recorded, claims('a')), true)
 })
+
+async function connected (url: string) {
+  const redis = createRedisConnection(url)
+  await redis.connect()
+  return redis
+}
 
 t.test('a Redis that may evict keys is refused, and evicted revocations come back from the record (P2)', async t => {
   const server = await ownRedis(t)

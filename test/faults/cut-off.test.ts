@@ -3,7 +3,7 @@ import t from 'tap'
 import { cutOffKey, expectRecovery, onRedis, startPluginReplica } from '../support/cut-off.ts'
 import { testFault } from '../support/fault.ts'
 import { proxyTo } from '../support/proxy.ts'
-import { canReplicate, ownRedis } from '../support/redis-server.ts'
+import { canReplicate, evictWhatEnds, ownRedis } from '../support/redis-server.ts'
 import { until } from '../support/wait.ts'
 import { serviceRows } from './rows/service.ts'
 
@@ -118,4 +118,21 @@ t.test('replicas that find the same thing wrong at once set one cut-off', async 
     t.same(replicas.map(({ cutOffs }) => cutOffs.at(-1)), replicas.map(() => Number(cutOff)))
   }
   t.same(replicas.map(({ cutOffs }) => cutOffs.length), replicas.map(() => 3))
+})
+
+testFault(t, serviceRows.pluginEviction, async t => {
+  const server = await ownRedis(t)
+  const replicas = [await startPluginReplica(t, server.url), await startPluginReplica(t, server.url)] as const
+  const [a, b] = replicas
+  const revoked = await Promise.all(Array.from({ length: 100 }, () => a.issue()))
+  await Promise.all(revoked.map(token => a.revoke(token)))
+  await evictWhatEnds(server)
+  t.equal(await server.admin.dbsize(), 1, 'only the cut-off is left')
+  await until('both replicas refuse', async () =>
+    (await Promise.all([a, b].map(({ statusOf }) => statusOf(String(revoked[0]))))).every(status => status === 503)
+  , 10_000)
+  await server.admin.config('SET', 'maxmemory-policy', 'noeviction')
+  await expectRecovery(t, [...replicas], String(revoked[0]))
+  const statuses = await Promise.all(revoked.flatMap(token => [a.statusOf(token), b.statusOf(token)]))
+  t.same([...new Set(statuses)], [401])
 })

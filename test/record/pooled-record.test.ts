@@ -147,7 +147,9 @@ t.test('the tables can be in a schema of their own, and their SQL can be repeate
   const database = await openDatabase(t)
   await database.pool.query('create schema auth')
   for (let round = 0; round < 2; round++) await database.pool.query(postgresRecordSql({ schema: 'auth' }))
-  const record = createPostgresRecord(database.pool, { schema: 'auth' }).open(0)
+  // Some libraries return the rows, and not an object with rows.
+  const client = { query: async (sql: string, params: unknown[]) => (await database.pool.query(sql, params)).rows }
+  const record = createPostgresRecord(client, { schema: 'auth' }).open(0)
   await record.check()
   await record.append([token('a')])
   t.same([(await record.readHead()).position, (await openRecord(database).readHead()).position], [1, 0])

@@ -96,5 +96,28 @@ export const serviceRows = {
     within: 'at once',
     never: '401 for a signed-in user',
     recovers: 'automatically; no user has to sign in again'
+  },
+  pluginEviction: {
+    promise: 'P2',
+    fault: 'With the plugin alone, Redis is set to evict keys, and evicts',
+    get: '503, and once that is over 401 `token_revoked`, for every token that was issued before',
+    within: '5 seconds',
+    never: '200 for a revoked token after that',
+    recovers: 'when the policy is `noeviction` again; users sign in again'
+  },
+  pluginRecord: {
+    promise: 'P2',
+    fault: 'With the plugin and a record, Redis loses everything',
+    get: '503 until the blocklist is rebuilt',
+    within: 'at once',
+    never: '200 for a revoked token, or 401 for another one',
+    recovers: 'automatically, within seconds; no user has to sign in again'
+  },
+  pluginRecordPostgres: {
+    fault: 'With the plugin and a record, Postgres stalls',
+    get: '503 for a revocation; other requests as usual',
+    within: 'the deadline of the blocklist',
+    never: '200 for a revoked token, or for a revocation that is not recorded',
+    recovers: 'automatically'
   }
 } satisfies Record<string, FaultRow>
