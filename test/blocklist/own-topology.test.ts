@@ -46,14 +46,19 @@ t.test('a Sentinel client is accepted, and after a failover no revoked token is 
   const primary = await group.primary()
   await primary.kill()
   const answers = new Set<unknown>()
-  await until('both are ready on the new primary', async () => {
+  // Connections may be closed once more, when a sentinel tells of the new primary.
+  await until('both accept a token that is issued now', async () => {
     for (const blocklist of [a, b]) answers.add(await ask(blocklist, revoked))
-    return (await Promise.all([a.ready(), b.ready()]).then(() => true, () => false))
+    const isReady = await Promise.all([a.ready(), b.ready()]).then(() => true, () => false)
+    const fresh = claims('fresh', 'ada')
+    return isReady && await ask(a, fresh) === false && await ask(b, fresh) === false
   }, 30_000)
+  await until('both refuse the revoked one', async () => {
+    const now = [await ask(a, revoked), await ask(b, revoked)]
+    for (const answer of now) answers.add(answer)
+    return now.every(answer => answer === true)
+  })
   t.notOk(answers.has(false), [...answers].join())
-  t.same([await ask(a, revoked), await ask(b, revoked)], [true, true])
-  const fresh = claims('fresh', 'ada')
-  t.same([await ask(a, fresh), await ask(b, fresh)], [false, false], 'what is issued now is accepted')
 })
 
 t.test('a Cluster client is accepted: tokens, sessions, subjects and everyone are revoked (P1)', { skip }, async t => {
