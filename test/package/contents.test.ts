@@ -51,7 +51,7 @@ t.test('the service has its programs, documents and migrations, and no plugin an
 t.test('both packages have the same version and license, and every file that their exports name', async t => {
   t.equal(manifests.plugin.version, manifests.service.version)
   t.equal(manifests.plugin.license, 'MIT')
-  t.same(Object.keys(manifests.plugin.exports), ['.', './package.json'])
+  t.same(Object.keys(manifests.plugin.exports), ['.', './testing', './package.json'])
   t.same(Object.keys(manifests.service.exports), ['./app', './config', './package.json'])
   for (const kind of ['plugin', 'service'] as const) {
     for (const target of Object.values(manifests[kind].exports)) {
