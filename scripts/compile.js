@@ -7,7 +7,7 @@
 import {
   copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { esModules, isOf, optionsFor } from './bundled-packages.js'
 
 const root = join(import.meta.dirname, '..')
@@ -28,15 +28,8 @@ const files = folders.flatMap(folder => filesIn(root, folder))
 const changed = files.filter(path =>
   changedAt(targetOf(path)) <= Math.max(changedAt(join(root, path)), settingsChangedAt))
 
-// The compiler is loaded only if it is needed.
-if (changed.length > 0) {
-  const { default: ts } = await import('typescript')
-  const { config: { compilerOptions } } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
-  const { options } = ts.convertCompilerOptionsFromJson(compilerOptions, root)
-  // A single file does not tell that its package consists of ES modules.
-  Object.assign(options, { module: ts.ModuleKind.ESNext, moduleResolution: undefined, noEmit: false, sourceMap: true })
-  for (const path of changed) compile(ts, options, path)
-}
+for (const path of changed.filter(path => !isSource(path))) copy(path)
+if (changed.some(isSource)) await compile(changed.filter(isSource))
 removeLeftovers()
 await bundlePackages()
 
@@ -70,16 +63,35 @@ function importsOf (source) {
     .filter(path => isOf(esModules, path))
 }
 
-function compile (ts, compilerOptions, path) {
-  const target = targetOf(path)
-  mkdirSync(dirname(target), { recursive: true })
-  if (!isSource(path)) return copyFileSync(join(root, path), target)
-  const source = readFileSync(join(root, path), 'utf8')
-  const { outputText, sourceMapText } = ts.transpileModule(source, { compilerOptions, fileName: path })
-  const map = { ...JSON.parse(sourceMapText), sources: [join(root, path)] }
-  writeFileSync(`${target}.map`, JSON.stringify(map))
-  // Written last, because its time says that the file is compiled.
-  writeFileSync(target, outputText.replace(/\/\/# sourceMappingURL=.*/, `//# sourceMappingURL=${basename(target)}.map`))
+function copy (path) {
+  mkdirSync(dirname(targetOf(path)), { recursive: true })
+  copyFileSync(join(root, path), targetOf(path))
+}
+
+/** Compiles each file separately. Its imports stay, and name compiled files. */
+async function compile (paths) {
+  const { build: bundle } = await import('esbuild')
+  await bundle({
+    absWorkingDir: root,
+    entryPoints: paths,
+    outdir: build,
+    outbase: root,
+    bundle: true,
+    treeShaking: false,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    sourcemap: true,
+    sourcesContent: false,
+    logLevel: 'warning',
+    plugins: [{
+      name: 'imports stay',
+      setup ({ onResolve }) {
+        onResolve({ filter: /./ }, ({ path, kind }) =>
+          kind === 'entry-point' ? undefined : { path: path.replace(/^(\..*)\.ts$/, '$1.js'), external: true })
+      }
+    }]
+  })
 }
 
 function removeLeftovers () {

@@ -29,7 +29,8 @@ that is available, for each of the two servers:
 It also installs programs for the tests: curl, PgBouncer, nginx, HAProxy, promtool, a Chromium that opens the report of
 \`npm run load\`, and libfaketime, which gives one process a wrong clock. CHROMIUM and FAKETIME_LIBRARY may name others.
 
-The servers that it starts listen on free ports of the loopback address. Their data is in .services.
+The servers that it starts listen on free ports of the loopback address. Their data is scratch: in .services, or in
+/dev/shm if that has 4 GiB to spare.
 
   --stop   stop the servers that were started, and remove their data
   --help   print this help

@@ -1,16 +1,14 @@
 // Runs the tests and ends with one line, `N passed, N failed`, for people and programs. Fails if a test failed, or if
 // no test ran. In a terminal the report is tap's own. Elsewhere it has a line for each process, and each failure.
-// Arguments are passed to tap: `npm test -- test/config.test.ts` runs the compiled form of that file. Without a file,
-// all tests run, and with `--quick` all but those that take long: see `slow`.
 import { spawn, spawnSync } from 'node:child_process'
-import {
-  accessSync, constants, mkdirSync, readFileSync, readdirSync, rmSync, statfsSync, writeFileSync
-} from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, sep } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 
+// Compiled before the tests run.
+const { findMemoryFolder } = await import('../.build/scripts/services/memory-folder.js')
 const root = join(import.meta.dirname, '..')
 const tapPackage = createRequire(import.meta.url).resolve('tap/package.json')
 const tap = join(dirname(tapPackage), JSON.parse(readFileSync(tapPackage, 'utf8')).bin.tap)
@@ -24,6 +22,19 @@ const nodeOptions = [process.env['NODE_OPTIONS'], withoutLoader].filter(Boolean)
 const tests = join(root, '.build', 'test')
 /** The folder of the files that load several test files. */
 const groups = join(root, '.build', 'groups')
+const help = `Usage: npm test [-- FILE ...]
+       npm run test:quick
+       npm run test:long [-- FILE ...]
+
+Runs test files, such as test/config.test.ts. Other arguments are passed to tap. Needs \`npm run services\`. Exits with 1
+if a test fails, or if no test runs. Without a FILE:
+
+  npm test             runs all tests
+  npm run test:quick   leaves out benchmarks, faults, load, races and the like, and takes about a minute
+  npm run test:long    runs the long form of the tests that have one, and takes about 10 minutes: the same checks as in
+                       \`npm test\`, on all samples instead of some
+`
+
 /** Folders of tests that wait for deadlines, or that keep both cores busy. */
 const slow = ['benchmarks', 'faults', 'load', 'model', 'promises', 'races', 'upgrade']
 /** Tests that start processes, or that take long. Each file has a process of its own. */
@@ -31,20 +42,28 @@ const alone = [...slow, 'cli', 'docs', 'package', 'scripts', 'shutdown', 'server
 /** The largest number of other test files in one process. To start a process costs a second of processor time. */
 const maxInGroup = 6
 
+const isQuick = process.argv.includes('--quick')
+const isLong = process.argv.includes('--long')
+if (process.argv.includes('--help')) {
+  process.stdout.write(help)
+  process.exit()
+}
 buildTap()
 mkdirSync(dirname(results), { recursive: true })
 rmSync(results, { force: true })
-const isQuick = process.argv.includes('--quick')
-const given = process.argv.slice(2).filter(argument => argument !== '--quick').map(toCompiled)
+const given = process.argv.slice(2).filter(argument => !['--quick', '--long'].includes(argument)).map(toCompiled)
 const namesFiles = given.some(argument => !argument.startsWith('-'))
 const child = spawn(
   process.execPath,
-  [
-    tap, inTerminal ? `--output-file=${results}` : '--reporter=tap', ...given, ...namesFiles ? [] : allTests()
-  ],
+  [tap, inTerminal ? `--output-file=${results}` : '--reporter=tap', ...given, ...namesFiles ? [] : chooseTests()],
   {
     cwd: root,
-    env: { ...process.env, ...!isCounting && { NODE_OPTIONS: nodeOptions }, ...fastFolder() },
+    env: {
+      ...process.env,
+      ...!isCounting && { NODE_OPTIONS: nodeOptions },
+      ...isLong && { TEST_FORM: 'long' },
+      ...fastFolder()
+    },
     stdio: ['inherit', inTerminal ? 'inherit' : 'pipe', 'inherit']
   }
 )
@@ -60,9 +79,9 @@ child.on('close', code => {
 })
 
 /** Returns the files to run: those that stay alone, and those that load several others. */
-function allTests () {
+function chooseTests () {
   const files = readdirSync(tests, { recursive: true })
-    .filter(path => path.endsWith('.test.js') && !(isQuick && isIn(slow, path)))
+    .filter(path => path.endsWith('.test.js') && !(isQuick && isIn(slow, path)) && !(isLong && !hasLongForm(path)))
     .sort()
   const together = files.filter(path => !isIn(alone, path))
   rmSync(groups, { recursive: true, force: true })
@@ -71,6 +90,11 @@ function allTests () {
     writeGroups(folder, together.filter(path => dirname(path) === folder))
   )
   return [...files.filter(path => isIn(alone, path)).map(path => join(tests, path)), ...grouped]
+}
+
+/** Returns true for a file that imports the long form, or the races, which have one. */
+function hasLongForm (path) {
+  return /\/(long-form|races)\.js"/.test(readFileSync(join(tests, path), 'utf8'))
 }
 
 /** Writes the files that load the test files of a folder, and returns them. */
@@ -105,19 +129,10 @@ function buildTap () {
   if (status !== 0) process.exit(status ?? 1)
 }
 
-/**
- * Returns the setting that puts the databases of tests into memory, if the system has a folder for that with enough
- * space. To copy and remove a database takes a third of the time there.
- */
+/** Returns the setting that puts the databases of tests into memory, if the system has a folder for that. */
 function fastFolder () {
-  const folder = '/dev/shm'
-  try {
-    const { bavail, bsize } = statfsSync(folder)
-    accessSync(folder, constants.W_OK)
-    return bavail * bsize > 4 * 2 ** 30 && process.env['TMPDIR'] === undefined ? { TMPDIR: folder } : {}
-  } catch {
-    return {}
-  }
+  const folder = process.env['TMPDIR'] === undefined ? findMemoryFolder() : undefined
+  return folder === undefined ? {} : { TMPDIR: folder }
 }
 
 /** Prints a line for each file, the coverage, and every failure with its diagnostics. */

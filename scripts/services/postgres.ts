@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { composeUp, hasDockerEngine } from './docker.ts'
 import { install } from './install.ts'
+import { findMemoryFolder } from './memory-folder.ts'
 import { ServicesError, findFreePort, findProgramFolder, run, succeeds } from './programs.ts'
 import { servicesDir, type PostgresService } from './state.ts'
 
@@ -28,13 +29,13 @@ export async function ensurePostgres (
 
 async function start (before: PostgresService | undefined): Promise<PostgresService> {
   if (before?.dataDir !== undefined) stopPostgres(before)
-  // A scratch server need not survive a power cut, so it does not wait for the disk.
-  return await startIn(makeDataDir, '-c fsync=off')
+  // A scratch server need not survive a power cut, so it does not wait for the disk. In memory its log has to be small.
+  return await startIn(makeDataDir, '-c fsync=off -c max_wal_size=256MB')
 }
 
 /** Starts a Postgres that its caller stops again. It waits for the disk, as a production server does. */
 export async function scratchPostgres (): Promise<{ url: string, dataDir: string, stop: () => void }> {
-  const service = await startIn(makeScratchDir, '')
+  const service = await startIn(user => makeScratchDir(user), '')
   return { url: service.url, dataDir: service.dataDir, stop: () => { stopPostgres(service) } }
 }
 
@@ -87,10 +88,12 @@ export function unprivilegedUser (): User {
 }
 
 /**
- * Creates a data folder: below the checkout if that user can write there, otherwise in the temporary folder of the
- * system.
+ * Creates a data folder: in memory if the system has a folder for that, otherwise below the checkout if that user can
+ * write there, otherwise in the temporary folder of the system.
  */
 function makeDataDir (user: User): string {
+  const memory = findMemoryFolder()
+  if (memory !== undefined) return makeScratchDir(user, memory)
   const dataDir = join(servicesDir, 'postgres')
   rmSync(dataDir, { recursive: true, force: true })
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
@@ -104,8 +107,8 @@ function makeDataDir (user: User): string {
   }
 }
 
-function makeScratchDir ({ uid, gid }: User): string {
-  const dataDir = mkdtempSync(join(tmpdir(), 'signout-postgres-'))
+function makeScratchDir ({ uid, gid }: User, parent = tmpdir()): string {
+  const dataDir = mkdtempSync(join(parent, 'signout-postgres-'))
   if (uid !== undefined && gid !== undefined) chownSync(dataDir, uid, gid)
   return dataDir
 }

@@ -43,6 +43,9 @@ export async function mistakesOf (manifest: Manifest): Promise<string[]> {
 
 type Model = new (data: object) => { validate: () => void }
 
+/** The files that the compiler has read, by their paths. All objects share them. */
+const parsed = new Map<string, ts.SourceFile | undefined>()
+
 /** Returns the errors of the compiler for the object as a literal of its type. It refuses fields that are unknown. */
 function unknownFieldsOf (manifest: Manifest): string[] {
   const { apiVersion, kind } = manifest
@@ -54,6 +57,7 @@ export const manifest: I${kind} = ${JSON.stringify(manifest)}`
     noEmit: true,
     skipLibCheck: true,
     types: [],
+    lib: ['lib.es2022.d.ts'],
     module: ts.ModuleKind.Node20,
     target: ts.ScriptTarget.ES2022
   }
@@ -61,8 +65,11 @@ export const manifest: I${kind} = ${JSON.stringify(manifest)}`
   const { fileExists, readFile, getSourceFile } = host
   host.fileExists = path => path === file || fileExists(path)
   host.readFile = path => path === file ? source : readFile(path)
-  host.getSourceFile = (path, ...rest) =>
-    path === file ? ts.createSourceFile(path, source, ts.ScriptTarget.ES2022) : getSourceFile(path, ...rest)
+  host.getSourceFile = (path, ...rest) => {
+    if (path === file) return ts.createSourceFile(path, source, ts.ScriptTarget.ES2022)
+    if (!parsed.has(path)) parsed.set(path, getSourceFile(path, ...rest))
+    return parsed.get(path)
+  }
   return ts.getPreEmitDiagnostics(ts.createProgram([file], options, host)).map(({ messageText }) =>
     ts.flattenDiagnosticMessageText(messageText, ' '))
 }

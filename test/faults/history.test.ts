@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import t from 'tap'
+import { inForm } from '../support/long-form.ts'
 import { findSuperseded } from './history/checker.ts'
 import { faults } from './history/faults.ts'
 import { wasAccepted, isConfirmedEnding, type Operation } from './history/operations.ts'
@@ -8,7 +9,7 @@ import { runFaults, type Run } from './history/run.ts'
 
 /** Repeats a run: the draws are the same, but not the timing of the machine. */
 const seed = process.env['SEED'] ? Number(process.env['SEED']) : randomInt(2 ** 31)
-const seconds = 25
+const seconds = inForm({ short: 10, long: 60 })
 
 /** How often each must have been seen: a run without requests or faults would pass as well. */
 const needed: Array<{ what: string, times: number, count: (run: Run) => number }> = [

@@ -2,11 +2,12 @@ import pg from 'pg'
 import t from 'tap'
 import { promptServersEnv, type Env } from '../support/app.ts'
 import { quickHasher } from '../support/hasher.ts'
+import { inForm } from '../support/long-form.ts'
 import { password, signInAt } from '../support/people.ts'
 import { fetchFrom } from '../support/requests.ts'
 import { startServer } from '../support/server-process.ts'
 
-const rounds = 400
+const rounds = inForm({ short: 80, long: 400 })
 const usersAtOnce = 8
 const revoked = { error: 'token_revoked', description: 'The token has been revoked.' }
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
+import { inForm } from '../support/long-form.ts'
 import { signIn, type Pair } from '../support/people.ts'
 import { outcome, send } from '../support/requests.ts'
 import { claimsOf, sessionIdOf } from '../support/sessions.ts'
@@ -61,9 +62,14 @@ async function findTraces (stage: Stage, { admin, user }: RaceScene): Promise<st
   ]
 }
 
+/** In the long form an act is held before each of its steps. In the short form before every third one. */
+const stride = inForm({ short: 3, long: 1 })
+let races = 0
+
 async function race (stage: Stage, chief: string, held: RaceAct, free: RaceAct, act: RaceAct): Promise<string[]> {
   const problems: string[] = []
-  for (let holdBefore = 0, isDone = false; !isDone; holdBefore++) {
+  const firstStep = races++ % stride
+  for (let holdBefore = firstStep, isDone = false; !isDone; holdBefore += stride) {
     const scene = await setAdmins(stage, chief)
     stage.stepper.takeMoments()
     const first = stage.stepper.start('first', () => held(stage.one, scene), holdBefore)
@@ -86,7 +92,7 @@ async function race (stage: Stage, chief: string, held: RaceAct, free: RaceAct, 
 
 const stage = await setStage(t)
 
-t.test('an administrator who loses the right mid-request finishes first or changes nothing, at every step', async t => {
+t.test('an administrator who loses the right mid-request finishes first or changes nothing, at many steps', async t => {
   const { username } = await stage.addUser('admin')
   const { access_token: chief } = await signIn(stage.one, username)
   for (const [actName, act] of Object.entries(acts)) {

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { createDraw, type Draw } from '../support/draw.ts'
+import { inForm } from '../support/long-form.ts'
 import { password, signIn, type Pair } from '../support/people.ts'
 import { logOut, outcome, refresh, send } from '../support/requests.ts'
 import { claimsOf, sessionIdOf, signInAndRefresh } from '../support/sessions.ts'
@@ -9,7 +10,7 @@ import { findDeath, findLife, setStage, type Stage } from './stage.ts'
 
 /** Repeats a run: the draws are the same, but not the timing of the machine. */
 const seed = Number(process.env['RACE_SEED']) || randomInt(1, 2 ** 31)
-const users = 8
+const users = inForm({ short: 4, long: 8 })
 const roundsOfUser = 10
 const maxSessions = 5
 const maxAtOnce = 4

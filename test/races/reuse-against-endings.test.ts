@@ -4,10 +4,10 @@ import { setRaces, steps } from './races.ts'
 
 const testRaces = await setRaces(t)
 
-t.test(`a reuse loses a race against any ending of sessions, at ${steps} of both`, async t => {
+t.test(`a reuse loses a race against any ending of sessions, at ${steps}`, async t => {
   await testRaces(t, contenders.reuse)
 })
 
-t.test(`a logout loses a race against any ending of sessions, at ${steps} of both`, async t => {
+t.test(`a logout loses a race against any ending of sessions, at ${steps}`, async t => {
   await testRaces(t, contenders.logout)
 })

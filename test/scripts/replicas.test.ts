@@ -104,7 +104,7 @@ const withoutUsage: Record<string, string> = {
   typecheck: 'It is tsc.',
   test: 'It passes its options to tap.',
   'test:quick': 'It passes its options to tap.',
-  races: 'It passes its options to tap.',
+  'test:long': 'It passes its options to tap.',
   coverage: 'It passes its options to tap.',
   prepack: 'It is a hook of npm pack.'
 }

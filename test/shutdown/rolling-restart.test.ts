@@ -26,7 +26,7 @@ async function keepAsking (
     counts.set(key, (counts.get(key) ?? 0) + 1)
     const body = await answer?.json().catch(() => undefined) as { refresh_token?: string } | undefined
     refreshToken = body?.refresh_token ?? refreshToken
-    await setTimeout(20)
+    await setTimeout(60)
   }
 }
 
