@@ -21,7 +21,6 @@ export interface PasswordDenylistOptions {
 
 /** Creates the denylist. The common passwords are loaded when the first new password is checked. */
 export function createPasswordDenylist ({ serviceNames, words }: PasswordDenylistOptions): PasswordDenylist {
-  let common: Promise<ReadonlySet<string>> | undefined
   return {
     async refuse (password, username, path = '/password') {
       common ??= loadCommonPasswords()
@@ -33,6 +32,8 @@ export function createPasswordDenylist ({ serviceNames, words }: PasswordDenylis
     }
   }
 }
+
+let common: Promise<ReadonlySet<string>> | undefined
 
 /** Loads 49,000 common passwords of real leaks, which takes a tenth of a second. */
 async function loadCommonPasswords (): Promise<ReadonlySet<string>> {

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { shareStorages } from '../support/app.ts'
 import { query } from '../support/database.ts'
+import { inForm } from '../support/long-form.ts'
 import { register, signIn, type Pair } from '../support/people.ts'
 import { get, outcome, refresh } from '../support/requests.ts'
 import { sessionIdOf } from '../support/sessions.ts'
@@ -56,11 +57,15 @@ function sequences (length: number): Array<Array<{ who: 0 | 1, act: Act }>> {
     ([0, 1] as const).flatMap(who => acts.map(act => [...before, { who, act }])))
 }
 
+/** In the short form, every fifth sequence: five has no divisor in common with the number of acts. */
+const stride = inForm({ short: 5, long: 1 })
+
 t.test('whatever an owner and a thief with the same token do, at most one of them goes on', t => storages(t, async (t, app) => {
   const { username } = await register(app)
   let count = 0
   // Both begin with the same pair, so the owner may as well act first.
-  for (const sequence of sequences(3).filter(([first]) => first?.who === 0)) {
+  const chosen = sequences(3).filter(([first]) => first?.who === 0).filter((_, index) => index % stride === 0)
+  for (const sequence of chosen) {
     const shared = await signIn(app, username)
     const parties: Party[] = [
       { name: 'owner', pair: shared, isIn: true }, { name: 'thief', pair: { ...shared }, isIn: true }
@@ -74,7 +79,7 @@ t.test('whatever an owner and a thief with the same token do, at most one of the
     if (survivors.length > 1) t.fail(`both go on: ${told}`)
     count++
   }
-  t.equal(count, 108)
+  t.equal(count, inForm({ short: 22, long: 108 }))
 }))
 
 t.test('an owner alone goes on, however many answers are lost', t => storages(t, async (t, app) => {
