@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import type { SigningAlgorithm } from '../../src/db/public-jwk.ts'
 import { build, issuer, serversEnv } from '../support/app.ts'
 import { signerOf, strangerOf } from '../support/hostile-tokens.ts'
+import { inForm } from '../support/long-form.ts'
 import { register, signIn, type Pair } from '../support/people.ts'
 import { get, outcome, refresh } from '../support/requests.ts'
 import { forge } from '../support/tokens.ts'
@@ -14,7 +15,7 @@ import { until } from '../support/wait.ts'
 import { createPublishedCache } from './published-cache.ts'
 
 /** For how long keys are rotated, in milliseconds. */
-const rotatingMs = 15_000
+const rotatingMs = inForm({ short: 9_000, long: 15_000 })
 /** The lifetime of a token, in seconds: the keys change several times meanwhile. */
 const lifetimeSeconds = 7
 /** How long before its end a token is verified again, in milliseconds. */
