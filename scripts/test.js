@@ -30,7 +30,8 @@ Runs test files, such as test/config.test.ts. Other arguments are passed to tap.
 if a test fails, or if no test runs. Without a FILE:
 
   npm test             runs all tests
-  npm run test:quick   leaves out benchmarks, faults, load, races and the like, and takes about a minute
+  npm run test:quick   leaves out faults, races, load and what starts many processes, uses Postgres and Redis where
+                       \`npm test\` uses the embedded mode too, and takes about a minute
   npm run test:long    runs the long form of the tests that have one, and takes about 10 minutes: the same checks as in
                        \`npm test\`, on all samples instead of some
 `
@@ -39,6 +40,11 @@ if a test fails, or if no test runs. Without a FILE:
 const slow = ['benchmarks', 'faults', 'load', 'model', 'promises', 'races', 'upgrade']
 /** Tests that start processes, or that take long. Each file has a process of its own. */
 const alone = [...slow, 'cli', 'docs', 'package', 'scripts', 'shutdown', 'server.test.js', 'waiting.test.js']
+/** What `npm run test:quick` leaves out: what is slow, and tests that start many processes, or a browser. */
+const leftOut = [
+  ...slow, 'deploy', 'docs', 'package', 'scripts', 'shutdown', 'stories', 'server.test.js', 'waiting.test.js',
+  join('keys', 'secret-change.test.js'), join('keys', 'verifiers.test.js'), join('routes', 'docs-page.test.js')
+]
 /** The largest number of other test files in one process. To start a process costs a second of processor time. */
 const maxInGroup = 6
 
@@ -61,7 +67,7 @@ const child = spawn(
     env: {
       ...process.env,
       ...!isCounting && { NODE_OPTIONS: nodeOptions },
-      ...isLong && { TEST_FORM: 'long' },
+      ...(isLong || isQuick) && { TEST_FORM: isLong ? 'long' : 'quick' },
       ...fastFolder()
     },
     stdio: ['inherit', inTerminal ? 'inherit' : 'pipe', 'inherit']
@@ -81,7 +87,7 @@ child.on('close', code => {
 /** Returns the files to run: those that stay alone, and those that load several others. */
 function chooseTests () {
   const files = readdirSync(tests, { recursive: true })
-    .filter(path => path.endsWith('.test.js') && !(isQuick && isIn(slow, path)) && !(isLong && !hasLongForm(path)))
+    .filter(path => path.endsWith('.test.js') && !(isQuick && isIn(leftOut, path)) && !(isLong && !hasLongForm(path)))
     .sort()
   const together = files.filter(path => !isIn(alone, path))
   rmSync(groups, { recursive: true, force: true })
@@ -94,7 +100,7 @@ function chooseTests () {
 
 /** Returns true for a file that imports the long form, or the races, which have one. */
 function hasLongForm (path) {
-  return /\/(long-form|races)\.js"/.test(readFileSync(join(tests, path), 'utf8'))
+  return /\/(form|races)\.js"/.test(readFileSync(join(tests, path), 'utf8'))
 }
 
 /** Writes the files that load the test files of a folder, and returns them. */
@@ -109,7 +115,7 @@ function writeGroups (folder, paths) {
 }
 
 function isIn (places, path) {
-  return places.includes(path.split(sep)[0])
+  return places.some(place => path === place || path.startsWith(place + sep))
 }
 
 /** Returns the compiled form of a test file, and every other argument as it is. */

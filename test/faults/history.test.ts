@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import t from 'tap'
-import { inForm } from '../support/long-form.ts'
+import { inForm } from '../support/form.ts'
 import { findSuperseded } from './history/checker.ts'
 import { faults } from './history/faults.ts'
 import { wasAccepted, isConfirmedEnding, type Operation } from './history/operations.ts'

@@ -1,6 +1,6 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
-import { inForm } from '../support/long-form.ts'
+import { inForm } from '../support/form.ts'
 import { signIn, type Pair } from '../support/people.ts'
 import { outcome, send } from '../support/requests.ts'
 import { claimsOf, sessionIdOf } from '../support/sessions.ts'

@@ -1,6 +1,6 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
-import { inForm } from '../support/long-form.ts'
+import { inForm } from '../support/form.ts'
 import { password, signIn } from '../support/people.ts'
 import { outcome, send } from '../support/requests.ts'
 import { askBoth, setStage, type Stage } from './stage.ts'

@@ -1,6 +1,6 @@
 import type { LightMyRequestResponse } from 'fastify'
 import type { Test } from 'tap'
-import { inForm, isLong } from '../support/long-form.ts'
+import { inForm, isLong } from '../support/form.ts'
 import { signIn, type Pair } from '../support/people.ts'
 import { outcome } from '../support/requests.ts'
 import { claimsOf, sessionIdOf, signInAndRefresh } from '../support/sessions.ts'

@@ -7,6 +7,7 @@ import type { Test } from 'tap'
 import { buildApp, type LoggerOptions } from '../../src/app.ts'
 import { loadConfig, type Config } from '../../src/config.ts'
 import { watchAnswers } from './contract.ts'
+import { isQuick } from './form.ts'
 import { databaseOfTest, redisUrl, scratchDatabase, scratchPrefix } from './services.ts'
 import { quickHash } from './hasher.ts'
 import type { Owner } from './teardown.ts'
@@ -81,14 +82,17 @@ export function buildUnready (t: Test, config: Config, logger: LoggerOptions | f
   return app
 }
 
+type Storage = [name: string, env: () => Promise<Env>]
 type StorageTest = (t: Test, app: FastifyInstance, env: Env) => Promise<void>
 
-/** Runs the same test on the embedded mode and on the real servers. */
+/** Runs the same test on the embedded mode and on the real servers, and in `npm run test:quick` on the latter alone. */
 export async function onEachStorage (t: Test, test: StorageTest, settings: Env = {}): Promise<void> {
-  await t.test('embedded', async t => {
-    const env = { ...await embeddedEnv(t), ...settings }
-    await test(t, await build(t, env), env)
-  })
+  if (!isQuick) {
+    await t.test('embedded', async t => {
+      const env = { ...await embeddedEnv(t), ...settings }
+      await test(t, await build(t, env), env)
+    })
+  }
   await t.test('Postgres and Redis', async t => {
     const env = { ...await serversEnv(t), ...settings }
     await test(t, await build(t, env), env)
@@ -105,10 +109,8 @@ export async function onEachStorage (t: Test, test: StorageTest, settings: Env =
 export function shareStorages (
   owner: Test, settings: Env = {}
 ): (t: Test, test: StorageTest) => Promise<void> {
-  const storages: Array<[name: string, env: () => Promise<Env>]> = [
-    ['embedded', () => embeddedEnv(owner)],
-    ['Postgres and Redis', () => serversEnv(owner)]
-  ]
+  const servers: Storage = ['Postgres and Redis', () => serversEnv(owner)]
+  const storages = isQuick ? [servers] : [['embedded', () => embeddedEnv(owner)] satisfies Storage, servers]
   const built = new Map<string, { app: FastifyInstance, env: Env }>()
   return async (t, test) => {
     for (const [name, makeEnv] of storages) {

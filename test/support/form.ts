@@ -4,6 +4,9 @@
  */
 export const isLong: boolean = process.env['TEST_FORM'] === 'long'
 
+/** True in `npm run test:quick`, which runs tests of both storages on the real servers alone. */
+export const isQuick: boolean = process.env['TEST_FORM'] === 'quick'
+
 /**
  * Returns the count for the form that runs.
  *
