@@ -40,13 +40,27 @@ if a test fails, or if no test runs. Without a FILE:
 const slow = ['benchmarks', 'faults', 'load', 'model', 'promises', 'races', 'upgrade']
 /** Tests that start processes, or that take long. Each file has a process of its own. */
 const alone = [...slow, 'cli', 'docs', 'package', 'scripts', 'shutdown', 'server.test.js', 'waiting.test.js']
-/** What `npm run test:quick` leaves out: what is slow, and tests that start many processes, or a browser. */
+/** The slow tests, and those of processes, outages, a browser or a crowd: `npm run test:quick` leaves them out. */
 const leftOut = [
   ...slow, 'deploy', 'docs', 'package', 'scripts', 'shutdown', 'stories', 'server.test.js', 'waiting.test.js',
-  join('keys', 'secret-change.test.js'), join('keys', 'verifiers.test.js'), join('routes', 'docs-page.test.js')
+  ...[
+    'cli/configuration', 'cli/embedded', 'cli/outage', 'cli/start-settings', 'keys/secret-change', 'keys/verifiers',
+    'monitoring/outage-log', 'monitoring/outages', 'routes/docs-page', 'sessions/many'
+  ].map(path => join(...`${path}.test.js`.split('/')))
 ]
 /** The largest number of other test files in one process. To start a process costs a second of processor time. */
 const maxInGroup = 6
+
+/**
+ * The first test of each group, which ends when all files are loaded. They are loaded side by side. Without it, the
+ * tests of one file could be over before the next is loaded, and then tap ends.
+ */
+const loading = `import t from 'tap'
+export let begin
+t.test('all files of the group are loaded', t => new Promise(resolve => {
+  begin = () => resolve(t.pass())
+}))
+`
 
 const isQuick = process.argv.includes('--quick')
 const isLong = process.argv.includes('--long')
@@ -92,6 +106,7 @@ function chooseTests () {
   const together = files.filter(path => !isIn(alone, path))
   rmSync(groups, { recursive: true, force: true })
   mkdirSync(groups)
+  writeFileSync(join(groups, 'loading.js'), loading)
   const grouped = [...new Set(together.map(dirname))].flatMap(folder =>
     writeGroups(folder, together.filter(path => dirname(path) === folder))
   )
@@ -109,7 +124,8 @@ function writeGroups (folder, paths) {
   return Array.from({ length: Math.ceil(paths.length / maxInGroup) }, (_, index) => {
     const group = join(groups, `${name}-${index + 1}.test.js`)
     const inGroup = paths.slice(index * maxInGroup, (index + 1) * maxInGroup)
-    writeFileSync(group, inGroup.map(path => `import '../test/${path.replaceAll(sep, '/')}'\n`).join(''))
+    const imports = inGroup.map(path => `import '../test/${path.replaceAll(sep, '/')}'\n`)
+    writeFileSync(group, `import { begin } from './loading.js'\n${imports.join('')}begin()\n`)
     return group
   })
 }
