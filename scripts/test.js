@@ -31,8 +31,8 @@ if a test fails, or if no test runs. Without a FILE:
 
   npm test             runs all tests
   npm run test:quick   leaves out faults, races, load and what starts many processes, uses Postgres and Redis where
-                       \`npm test\` uses the embedded mode too, and takes about a minute
-  npm run test:long    runs the long form of the tests that have one, and takes about 10 minutes: the same checks as in
+                       \`npm test\` uses the embedded mode too; takes a minute or two
+  npm run test:long    runs the long form of the tests that have one: the same checks as in
                        \`npm test\`, on all samples instead of some
 `
 
