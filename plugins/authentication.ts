@@ -5,6 +5,7 @@ import type { Config } from '../src/config.ts'
 import { signingAlgorithms } from '../src/db/public-jwk.ts'
 import { SignoutError } from '../src/errors.ts'
 import type { KeyRing, VerifyingKey } from '../src/keys/key-ring.ts'
+import { createRevoker } from '../src/revocation/revoker.ts'
 import { AccessTokenClaims } from '../src/tokens/access-token-claims.ts'
 import auth, { type JwtOptions } from './auth/auth.ts'
 
@@ -32,8 +33,11 @@ const maxRememberedTokens = 10_000
 
 /** Authenticates requests by the service's own access tokens, with the plugin that other apps install. */
 async function authentication (app: FastifyInstance, { config }: AuthenticationOptions): Promise<void> {
+  // That of the plugin revokes no keys.
+  app.decorate('revoker', createRevoker(app.blocklist))
   await app.register(auth, {
     blocklist: app.blocklist,
+    names: { revoker: 'tokenRevoker' },
     onVerified: claims => { app.firstUses.note(claims as AccessTokenClaims) },
     claims: AccessTokenClaims,
     onChecked: app.metrics.checked,

@@ -20,7 +20,7 @@ const startPage: FastifyPluginAsyncTypebox = async app => {
             'text/html': { schema: Type.String({ maxLength: 100_000, description: 'The same as a page.' }) }
           }
         },
-        ...failures()
+        ...failures('service_unavailable')
       }
     }
   }, async ({ headers }, reply) => app.sendStartPage(headers.accept, reply))

@@ -128,8 +128,8 @@ export function createRevocations (
 }
 
 /**
- * Creates a revoker that also refuses an empty list, and times that are too small to be an `exp`. A list from a query
- * that found nothing would otherwise look like a success.
+ * Creates a revoker that also refuses an empty list, other scopes than `token` and `session`, and times that are too
+ * small to be an `exp`. A list from a query that found nothing would otherwise look like a success.
  */
 function createStrictRevoker (blocklist: Blocklist): Revoker {
   const { revoke } = createRevoker(blocklist)
@@ -137,8 +137,13 @@ function createStrictRevoker (blocklist: Blocklist): Revoker {
     async revoke (revocations) {
       checkRevocations(revocations)
       if (revocations.length === 0) throw new TypeError('revoke() was given an empty list, and would revoke nothing.')
-      for (const [index, { expiresAt }] of revocations.entries()) {
-        if (expiresAt !== Infinity) requireInstant(`revocations[${index}].expiresAt`, expiresAt)
+      for (const [index, { scope, expiresAt }] of revocations.entries()) {
+        if (scope !== 'token' && scope !== 'session') {
+          throw new TypeError(
+            `revocations[${index}].scope is ${shown(scope)}; it must be 'token' or 'session'. For more, use app.revokeSubject or app.revokeEveryone.`
+          )
+        }
+        requireInstant(`revocations[${index}].expiresAt`, expiresAt)
       }
       await revoke(revocations as Revocation[])
     }

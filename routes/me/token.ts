@@ -10,7 +10,7 @@ const token: FastifyPluginAsyncTypebox = async app => {
       description: 'Reads the blocklist, and no database.',
       tags: ['me'],
       security: [{ bearer: [] }],
-      response: { 200: answer(TokenInfo, 'Claims of the token.'), ...failures(...tokenFailures) }
+      response: { 200: answer(TokenInfo, 'Claims of the token.'), ...failures(...tokenFailures, 'service_unavailable') }
     }
   }, async ({ user: { sub, sid, scope, iat, exp, auth_time: authTime } }) =>
     ({ sub, sid, scope, iat, exp, auth_time: authTime }))

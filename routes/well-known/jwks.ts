@@ -20,7 +20,7 @@ const jwks: FastifyPluginAsyncTypebox = async app => {
       response: {
         200: answer(JsonWebKeySet, 'The keys.', headers),
         304: noContent('The keys have not changed.', headers),
-        ...failures()
+        ...failures('service_unavailable')
       }
     }
   }, async (request, reply) => {

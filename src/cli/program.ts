@@ -124,7 +124,11 @@ function finish (command: Command): void {
   command.helpOption('-h, --help', 'print this').configureOutput({
     getOutHelpWidth: () => Math.min(process.stdout.columns ?? helpWidth, helpWidth),
     getErrHelpWidth: () => Math.min(process.stderr.columns ?? helpWidth, helpWidth),
-    outputError: (text, write) => { write(`${label()} ${escapeText(toLine(text))} See ${path} --help\n`) }
+    outputError: (text, write) => {
+      const isName = text.includes('unknown option') && command.registeredArguments.length > 0
+      const hint = isName ? ' If it is a name, write it after --.' : ''
+      write(`${label()} ${escapeText(toLine(text))}${hint} See ${path} --help\n`)
+    }
   })
   for (const child of command.commands) finish(child)
 }

@@ -18,6 +18,8 @@ export async function makeKey (algorithm: SigningAlgorithm): Promise<MadeKey> {
   // Without those that are undefined, which only JSON leaves out.
   const members = JSON.parse(JSON.stringify({ kty, crv, x, y, n, e })) as JWK
   const kid = await calculateJwkThumbprint(members)
+  // A command would take it for an option.
+  if (kid.startsWith('-')) return await makeKey(algorithm)
   const publicJwk = { kid, ...members, alg: algorithm, use: 'sig' } as PublicJwk
   return { kid, publicJwk, privateJwk: await exportJWK(pair.privateKey) }
 }

@@ -27,7 +27,6 @@ const codesOfBodies = {
   UnsupportedMediaType: ['unsupported_media_type'],
   TooManyRequests: ['too_many_requests'],
   InternalError: ['internal_error'],
-  CheckUnavailable: ['revocation_unavailable', 'key_unavailable'],
   SessionsUnavailable: ['revocation_unavailable', 'service_unavailable'],
   ServiceUnavailable: ['service_unavailable'],
   Unavailable: ['revocation_unavailable', 'key_unavailable', 'service_unavailable']
@@ -65,7 +64,8 @@ type Answered = ErrorCode | { code: ErrorCode, statusCode: number }
 
 /**
  * Returns the error responses of a route, for its schema: one for each status, with the codes that it can have.
- * `internal_error` is always among them.
+ * `internal_error` is always among them. Every route but `/health/live` has `service_unavailable`: the stand-in answers
+ * it while the service cannot start.
  */
 export function failures (...answered: Answered[]): Record<`${number}`, unknown> {
   const codesByStatus: Record<number, ErrorCode[]> = {}

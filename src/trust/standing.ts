@@ -44,7 +44,10 @@ export interface Standing {
   refuse (reason: string): UntrustedError
   /** Call it when the connection opened or closed. */
   connectionChanged (): void
-  /** Refuses every answer, for a reason that no marker shows, until the same caller calls it without a reason. */
+  /**
+   * Refuses every answer, for a reason that no marker shows, until the same caller calls it without a reason. Then the
+   * marker has to be compared again, and look-ups that were sent before do not count.
+   */
   suspend (reason: string | undefined, by?: 'audit' | 'mender'): void
   /** Notes the progress of a rebuild, for `Retry-After`. */
   noteProgress (progress: Progress | undefined): void
@@ -112,11 +115,12 @@ export function createStanding ({ heads, onChanged, now = () => performance.now(
       refuse('The connection to the blocklist changed.')
     },
     suspend (reason, by = 'audit') {
-      suspensions.delete(by)
-      if (reason === undefined) return
-      suspensions.set(by, reason)
+      const wasSuspended = suspensions.delete(by)
+      if (reason === undefined && !wasSuspended) return
+      if (reason !== undefined) suspensions.set(by, reason)
+      // Also at the end: the answer to a look-up that was sent before may still come, from before the loss was mended.
       marker.forget()
-      refuse(reason)
+      refuse(reason ?? 'The blocklist has not been compared with the record since it was suspended.')
     },
     noteProgress (noted) { progress = noted },
     get progress () { return progress },

@@ -76,6 +76,10 @@ const wrongLines: Array<[string[], string]> = [
   ],
   [['serve', '--port', '1'], "unknown option '--port'. See signout serve --help"],
   [
+    ['user', 'show', '-ada'],
+    "unknown option '-ada'. If it is a name, write it after --. See signout user show --help"
+  ],
+  [
     ['migrate', 'now'],
     "too many arguments for 'migrate'. Expected 0 arguments but got 1. See signout migrate --help"
   ],

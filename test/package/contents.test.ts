@@ -36,7 +36,8 @@ const manifests = {
 t.test('the plugin is one file, one for tests, their declarations, documents and a license', async t => {
   t.same([...tarballs.plugin.paths].sort(), [
     'CHANGELOG.md', 'LICENSE', 'README.md', 'docs/errors.md', 'docs/existing-jwt.md', 'docs/move-an-app.md',
-    'docs/other-issuers.md', 'docs/plugin-redis.md', 'docs/plugin.md', 'docs/protect-an-api.md', 'docs/test-your-app.md', 'index.d.ts',
+    'docs/other-issuers.md', 'docs/plugin-redis.md', 'docs/plugin.md', 'docs/protect-an-api.md', 'docs/test-your-app.md',
+    'index.d.ts',
     'index.js', 'package.json', 'testing.d.ts', 'testing.js'
   ])
 })
@@ -70,14 +71,17 @@ t.test('the plugin imports its dependencies and its peers alone, at most five of
   const packageOf = (path: string) => path.split('/').slice(0, path.startsWith('@') ? 2 : 1).join('/')
   const importedBy = (path: string) => [...read.plugin(path).matchAll(/(?:from |import\()["']([^"']+)["']/g)]
     .map(([, imported = '']) => imported).filter(imported => !imported.startsWith('node:')).map(packageOf)
-  for (const imported of [...importedBy('index.js'), ...importedBy('testing.js')]) t.ok(declared.includes(imported), imported)
+  for (const imported of [...importedBy('index.js'), ...importedBy('testing.js')]) {
+    t.ok(declared.includes(imported), imported)
+  }
   t.same([...new Set(importedBy('index.js'))].sort(), declared.filter(name => name !== 'fastify').sort())
   t.same([...new Set(importedBy('index.d.ts'))].sort(), ['@fastify/jwt', 'fastify', 'ioredis'])
 })
 
 t.test('no published type leads to drizzle, to Postgres or to a file of its own', async t => {
   for (const [kind, path] of [
-    ['plugin', 'index.d.ts'], ['plugin', 'testing.d.ts'], ['service', 'dist/src/app.d.ts'], ['service', 'dist/src/config.d.ts']
+    ['plugin', 'index.d.ts'], ['plugin', 'testing.d.ts'],
+    ['service', 'dist/src/app.d.ts'], ['service', 'dist/src/config.d.ts']
   ] as const) {
     t.notMatch(read[kind](path), /from '(drizzle|pg|\.)|import\(/, path)
   }

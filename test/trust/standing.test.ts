@@ -137,6 +137,24 @@ t.test('suspended trust refuses every marker, and a comparison has to follow', a
   await untilTrusted(at(5))
 })
 
+t.test('a look-up that was sent while trust was suspended does not count after it (P2)', async t => {
+  const { standing, database, untilTrusted } = await standingScene(t)
+  await untilTrusted(at(5))
+  standing.suspend('It evicts.')
+  const { reads } = database
+  await until('the head is known again', () => database.reads > reads + 1)
+  const look = standing.look()
+  standing.suspend(undefined)
+  t.throws(
+    () => {
+      standing.accept(look, at(5))
+    },
+    { message: /changed meanwhile/ },
+    'Redis may have answered it before it was rebuilt'
+  )
+  await untilTrusted(at(5))
+})
+
 t.test('a clock that is set back does not prevent the comparison', async t => {
   const { now } = Date
   let setBackMs = 0

@@ -13,6 +13,7 @@ export interface PostgresClient {
   query (sql: string, params: unknown[]): Promise<unknown>
 }
 
+/** Options of {@link createPostgresRecord}. */
 export interface PostgresRecordOptions {
   /** The schema that has the tables. They are searched by `search_path` if it is left out. */
   schema?: string

@@ -3,6 +3,7 @@ import {
   createMemoryBlocklist, createRedisBlocklist, createRedisConnection, type Blocklist
 } from '../../../plugins/auth/auth.ts'
 import { createTestBlocklist } from '../../../plugins/auth/testing.ts'
+import { everyoneRevocation, keyRevocation } from '../../../src/entries/revocation.ts'
 import { bearer, get, send } from '../../support/requests.ts'
 import { redisUrl, scratchPrefix } from '../../support/services.ts'
 import { nowSeconds } from '../../support/tokens.ts'
@@ -131,6 +132,8 @@ t.test('what would revoke nothing is a TypeError that says what is wrong', async
     [() => app.revokeSession('s', 3600), /duration/],
     [() => app.revokeSubject('ada'), /maxTokenLifetimeSeconds/],
     [() => app.revoker.revoke([]), /empty list/],
+    [() => app.revoker.revoke([keyRevocation('k')]), /scope is "key"; it must be 'token' or 'session'/],
+    [() => app.revoker.revoke([everyoneRevocation(1)]), /scope is "everyone".* use app.revokeSubject/],
     [() => app.revoker.revoke([{ scope: 'token', id: 'a', expiresAt: 900 }]), /duration/]
   ]
   for (const [call, message] of cases) await t.rejects(call, { name: 'TypeError', message })

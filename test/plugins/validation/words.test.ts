@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
+import { components } from '../../../src/schemas/schemas.ts'
 import { build, serversEnv } from '../../support/app.ts'
 import { signUpAdmin } from '../../support/people.ts'
 import { send, type Route } from '../../support/requests.ts'
@@ -27,6 +28,9 @@ interface Document {
 /** A request with one wrong value, and the path of that value in the error. */
 interface Wrong { route: Route, body?: object | string, path: string }
 
+/** A longer body is refused before its schema is asked, in bytes. */
+const maxBodyLength = 65_536
+
 /** Returns values that a schema refuses, by the keyword that refuses them. */
 function wrongValues (schema: Schema): Array<[keyword: string, value: unknown]> {
   const { enum: words, format, pattern, minLength, maxLength, minimum, maximum } = schema
@@ -46,7 +50,7 @@ function wrongValues (schema: Schema): Array<[keyword: string, value: unknown]> 
 }
 
 /** Returns a wrong request for each value of an operation that can be wrong. */
-function wrongRequests (document: Document, method: string, path: string, operation: Operation): Wrong[] {
+function wrongRequests (method: string, path: string, operation: Operation): Wrong[] {
   const fill = (value: string) => path.replace(/\{\w+\}/, encodeURIComponent(value))
   const route = (url: string) => `${method.toUpperCase()} ${url}` as Route
   const good = route(fill(crypto.randomUUID()))
@@ -61,13 +65,15 @@ function wrongRequests (document: Document, method: string, path: string, operat
   })
   const reference = operation.requestBody?.content['application/json'].schema.$ref?.split('/').at(-1)
   if (reference === undefined) return parameters
-  const { properties = {} } = document.components.schemas[reference] ?? {}
+  // The document lacks the keywords that only our validation knows.
+  const { properties = {} } = (components.find(({ $id }) => $id === reference) ?? {}) as Schema
   return [
     ...parameters,
     { route: good, body: '[]', path: '' },
     { route: good, body: { unknown: 1 }, path: '/unknown' },
     ...Object.entries(properties).flatMap(([name, schema]) =>
-      wrongValues(schema).map(([, value]) => ({ route: good, body: { [name]: value }, path: `/${name}` })))
+      wrongValues(schema).filter(([, value]) => String(value).length < maxBodyLength)
+        .map(([, value]) => ({ route: good, body: { [name]: value }, path: `/${name}` })))
   ]
 }
 
@@ -90,7 +96,7 @@ t.test('every value that a schema of the API refuses is refused in words, never 
   const messages = new Set<string>()
   for (const [path, operations] of Object.entries(document.paths)) {
     for (const [method, operation] of Object.entries(operations)) {
-      for (const wrong of wrongRequests(document, method, path, operation)) {
+      for (const wrong of wrongRequests(method, path, operation)) {
         const message = await messageFor(app, token, wrong)
         messages.add(message)
         t.match(message, /^(must|is) [a-z]/, `${wrong.route} ${wrong.path} ${JSON.stringify(wrong.body)?.slice(0, 60)}`)
