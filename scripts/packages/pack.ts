@@ -25,8 +25,7 @@ const ownFolder = join('plugins', 'auth', 'package')
 /** The documents in the package of the plugin. Their links to other documents lead to the repository. */
 const documents = [
   'plugin.md', 'plugin-redis.md', 'protect-an-api.md', 'move-an-app.md', 'existing-jwt.md', 'other-issuers.md',
-  'test-your-app.md',
-  'errors.md'
+  'test-your-app.md', 'errors.md'
 ]
 
 /**

@@ -36,9 +36,8 @@ const manifests = {
 t.test('the plugin is one file, one for tests, their declarations, documents and a license', async t => {
   t.same([...tarballs.plugin.paths].sort(), [
     'CHANGELOG.md', 'LICENSE', 'README.md', 'docs/errors.md', 'docs/existing-jwt.md', 'docs/move-an-app.md',
-    'docs/other-issuers.md', 'docs/plugin-redis.md', 'docs/plugin.md', 'docs/protect-an-api.md', 'docs/test-your-app.md',
-    'index.d.ts',
-    'index.js', 'package.json', 'testing.d.ts', 'testing.js'
+    'docs/other-issuers.md', 'docs/plugin-redis.md', 'docs/plugin.md', 'docs/protect-an-api.md',
+    'docs/test-your-app.md', 'index.d.ts', 'index.js', 'package.json', 'testing.d.ts', 'testing.js'
   ])
 })
 
