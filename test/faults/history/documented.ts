@@ -20,6 +20,8 @@ export function isDocumented (operation: Operation): boolean {
   if (responses === undefined) throw new Error(`openapi.json has no ${route}.`)
   const response = responses[String(status)]
   if (response === undefined || status === 500) return false
+  // Only the stand-in of a replica that cannot start answers so, and none has to be started here.
+  if (route === 'GET /token' && error === 'service_unavailable') return false
   return status !== undefined && status < 400 ? error === undefined : response.description.includes(`\`${error}\``)
 }
 
