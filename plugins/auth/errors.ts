@@ -132,10 +132,12 @@ function isUnauthorized ({ statusCode }: FastifyReply, payload: unknown): boolea
 
 /**
  * Returns true for a CORS preflight. Browsers send no token with it, so it cannot be authenticated (Fetch, section
- * 3.3.5).
+ * 3.3.5). A route that has other methods too is not for preflights: its handler would run for a stranger.
  */
-export function isPreflight ({ method, headers }: FastifyRequest): boolean {
-  return method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined
+export function isPreflight ({ method, headers, is404, routeOptions }: FastifyRequest): boolean {
+  if (method !== 'OPTIONS') return false
+  const isAsked = headers.origin !== undefined && headers['access-control-request-method'] !== undefined
+  return isAsked && (is404 || [routeOptions.method].flat().join() === 'OPTIONS')
 }
 
 /** Returns true if an error says that the blocklist cannot be read. */

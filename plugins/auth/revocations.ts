@@ -1,6 +1,6 @@
 import { SignoutError } from '../../src/errors.ts'
 import { checkRevocations, maxNumericDate, type Revocation } from '../../src/entries/revocation.ts'
-import { requireText, shown } from '../../src/input/check-options.ts'
+import { refuseUnknown, requireText, shown } from '../../src/input/check-options.ts'
 import { leewayOf, lifetimeOf, type Blocklist } from '../../src/revocation/blocklist.ts'
 import { createIssueCutOffs } from '../../src/revocation/issue-cut-offs.ts'
 import { createRevoker, type Revoker } from '../../src/revocation/revoker.ts'
@@ -18,6 +18,8 @@ export interface RevocableToken {
   sub?: string
   /** When the token was issued, in seconds since the epoch. */
   iat?: number
+  /** The issuer of the token. With `foreignIssuers` it is needed, unless these are the claims in `request.user`. */
+  iss?: string
 }
 
 /** Options for the id of a session or a user. */
@@ -155,7 +157,11 @@ function readToken (identities: Identities, claims: unknown): TokenIdentity {
   if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
     throw new TypeError(`revoke() takes the claims of a token, such as request.user, and was given ${shown(claims)}.`)
   }
-  const identity = identities.recall(claims) ?? identities.identifyGiven(claims)
+  const known = identities.recall(claims)
+  if (known === undefined && identities.needsIssuer) {
+    requireText('claims.iss', (claims as { iss?: unknown }).iss, 'the issuer, because foreignIssuers keep ids apart')
+  }
+  const identity = known ?? identities.identifyGiven(claims)
   const { jti, sid, exp } = identity as Partial<Record<keyof TokenIdentity, unknown>>
   if (jti === undefined && identities.isMapping) {
     throw new TypeError('The claims hold no id of the token. Pass request.user, or what app.verifyToken has returned.')
@@ -166,7 +172,9 @@ function readToken (identities: Identities, claims: unknown): TokenIdentity {
   return identity
 }
 
-function toId (identities: Identities, id: string, { issuer }: IdOptions = {}): string {
+function toId (identities: Identities, id: string, options: IdOptions = {}): string {
+  const { issuer } = options
+  refuseUnknown(options, ['issuer'])
   return typeof id === 'string' && id !== '' ? identities.idOf(id, issuer) : id
 }
 

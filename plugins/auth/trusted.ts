@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { FastifyRequest } from 'fastify'
 import { SignoutError } from '../../src/errors.ts'
-import { requireText, shown } from '../../src/input/check-options.ts'
+import { refuseUnknown, requireText, shown } from '../../src/input/check-options.ts'
 import { leewayOf, lifetimeOf, type Blocklist } from '../../src/revocation/blocklist.ts'
 import { createRevocationCheck } from '../../src/revocation/revocation-check.ts'
 import { createClaimsCheck, type ClaimsCheck } from '../../src/tokens/claims.ts'
@@ -66,6 +66,7 @@ export function createTrusted (blocklist: Blocklist, options: TrustedOptions = {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`The options of createTrusted are ${shown(options)}; they must be an object.`)
   }
+  refuseUnknown(options, ['userProperty', 'claimNames', 'foreignIssuers'])
   refuseOldJwt()
   const userProperty = requireText('userProperty', options.userProperty ?? 'user', 'the name of a property of requests')
   const leewaySeconds = leewayOf(blocklist)
@@ -107,7 +108,9 @@ export function createTrusted (blocklist: Blocklist, options: TrustedOptions = {
       await (known === undefined ? named.revoke(claims, options) : revokeIdentity(known, options))
     },
     async check (request: FastifyRequest) {
-      if (!isPreflight(request)) await trusted(request, (request as unknown as Record<string, unknown>)[userProperty])
+      const claims = (request as unknown as Record<string, unknown>)[userProperty] ?? undefined
+      // A preflight has no user. One with a user has a token, which may be revoked.
+      if (claims !== undefined || !isPreflight(request)) await trusted(request, claims)
     },
     async logout (request: FastifyRequest, options?: LogoutOptions) {
       await revokeIdentity(ofRequests.get(request) ?? refuseLogout(), options)

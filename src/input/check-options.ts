@@ -17,6 +17,15 @@ export function requireFunctions (options: object, names: readonly string[], pre
   }
 }
 
+/** Throws a TypeError for an option that is not known: a misspelt one would have no effect. */
+export function refuseUnknown (options: object, known: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) {
+      throw new TypeError(`The option ${name} is not known; the options are ${known.join(', ')}.`)
+    }
+  }
+}
+
 /** Returns a number within bounds. Throws a TypeError for any other value, such as `NaN`. */
 export function requireNumber (name: string, value: unknown, unit: string, minimum: number, maximum: number): number {
   if (typeof value === 'number' && value >= minimum && value <= maximum) return value

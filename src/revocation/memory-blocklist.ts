@@ -1,4 +1,4 @@
-import { requireFunctions, shown } from '../input/check-options.ts'
+import { refuseUnknown, requireFunctions, shown } from '../input/check-options.ts'
 import { BlocklistClosedError, readSettings, type Blocklist, type BlocklistSettings } from './blocklist.ts'
 import {
   checkRevocations,
@@ -99,6 +99,7 @@ function checkOptions (options: MemoryBlocklistOptions): void {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`createMemoryBlocklist takes its options as an object, and was given ${shown(options)}.`)
   }
+  refuseUnknown(options, ['leewaySeconds', 'deadlineMs', 'maxTokenLifetimeSeconds', 'now', 'onSetBack'])
   requireFunctions(options, ['now', 'onSetBack'])
 }
 

@@ -1,7 +1,8 @@
 import { SignoutError } from '../errors.ts'
 import {
-  entryKey, checkRevocations, everyoneName, maxIdLength, subjectKey, type RevocableClaims
+  entryKey, checkRevocations, everyoneName, maxIdLength, subjectKey, type RevocableClaims, type Revocation
 } from '../entries/revocation.ts'
+import { shown } from '../input/check-options.ts'
 import { toEntries, type WrittenEntries } from '../entries/write-entries.ts'
 import type { BlocklistEmitter } from '../events/blocklist-events.ts'
 import type { Trust } from '../trust/trust.ts'
@@ -61,6 +62,7 @@ export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBl
     leewaySeconds,
     async revoke (revocations) {
       checkRevocations(revocations, options.revokesSubjects)
+      if (options.revokesAll !== true) refuseForAll(revocations)
       if (isClosed) throw new BlocklistClosedError()
       for (let start = 0; start < revocations.length; start += maxEntriesPerWrite) {
         await write(toEntries(revocations.slice(start, start + maxEntriesPerWrite), prefix, leewaySeconds))
@@ -91,6 +93,15 @@ export function createBlocklistInRedis (options: RedisBlocklistOptions): RedisBl
       onClose()
     }
   }
+}
+
+/** Refuses revocations that no look-up would find, because it does not ask for them. */
+function refuseForAll (revocations: readonly Revocation[]): void {
+  const found = revocations.find(({ scope }) => scope === 'key' || scope === 'everyone')
+  if (found === undefined) return
+  throw new TypeError(
+    `A revocation has the scope ${shown(found.scope)}; this blocklist knows 'token' and 'session'. Use revokeEveryone().`
+  )
 }
 
 /** Returns the entries that a token shares with others: of everyone, of the key that signed it, and of its subject. */

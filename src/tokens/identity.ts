@@ -52,10 +52,15 @@ export interface Identities {
   identifyGiven (claims: object): TokenIdentity
   /** Returns the identity if these very claims were identified before, and undefined otherwise. */
   recall (claims: object): TokenIdentity | undefined
-  /** Returns the id of a session or a subject in the blocklist, for the issuer of its tokens. */
+  /**
+   * Returns the id of a session or a subject in the blocklist, for the issuer of its tokens. Throws a TypeError for an
+   * issuer that is not foreign.
+   */
   idOf (id: string, issuer: string | undefined): string
   /** True if the claims of some tokens are mapped. */
   isMapping: boolean
+  /** True if an id is not known without the issuer of its token. */
+  needsIssuer: boolean
 }
 
 /**
@@ -91,6 +96,7 @@ export function createIdentities ({ claimNames, foreignIssuers }: IdentityOption
 
   return {
     isMapping,
+    needsIssuer: foreignIssuers !== undefined,
     identifyGiven: claims => map(claims as Claims, () => undefined),
     recall: claims => known.get(claims),
     identify (claims) {
@@ -100,23 +106,42 @@ export function createIdentities ({ claimNames, foreignIssuers }: IdentityOption
       known.set(claims, identity)
       return identity
     },
-    idOf: (id, issuer) => issuer === undefined || findForeign(issuer) === undefined ? id : foreignId(issuer, id)
+    idOf (id, issuer) {
+      if (issuer === undefined) return id
+      if (typeof issuer === 'string' && findForeign(issuer) !== undefined) return foreignId(issuer, id)
+      throw new TypeError(`issuer is ${shown(issuer)}, which is not one of foreignIssuers: nothing would be revoked.`)
+    }
   }
 }
 
 function toFunction (issuers: ForeignIssuers | undefined): (issuer: string) => ClaimNames | undefined {
-  if (typeof issuers === 'function') return issuers
+  if (typeof issuers === 'function') {
+    return issuer => {
+      const names = issuers(issuer) ?? undefined
+      if (names !== undefined) checkClaimNames(`foreignIssuers(${shown(issuer)})`, names)
+      return names
+    }
+  }
   const mappings = new Map(Object.entries(issuers ?? {}))
   return issuer => mappings.get(issuer)
 }
 
 function readId (claims: Claims, name: keyof ClaimNames, source: ClaimSource): string | undefined {
   const own = (claim: string) => Object.hasOwn(claims, claim) ? claims[claim] : undefined
-  const id = typeof source === 'function' ? source(claims) : own(source)
+  const id = typeof source === 'function' ? call(source, claims, name) : own(source)
   if (id === undefined) return undefined
   if (typeof id === 'string' && id !== '') return id
   const where = typeof source === 'function' ? `The ${name} of the mapping` : `The claim ${source}`
   throw new SignoutError('invalid_token', { cause: new ClaimError(`${where} must be a text that is not empty.`) })
+}
+
+/** Calls a function of the app. One that fails on the claims of a token refuses this token. */
+function call (source: (claims: Claims) => unknown, claims: Claims, name: keyof ClaimNames): unknown {
+  try {
+    return source(claims)
+  } catch (cause) {
+    throw new SignoutError('invalid_token', { cause: new ClaimError(`The ${name} of the mapping failed.`, { cause }) })
+  }
 }
 
 /**

@@ -172,7 +172,8 @@ async function revokeIn (
   token: string
 ): Promise<void> {
   if (ids === 'plain') return await app.revoker.revoke([{ scope, id: scope === 'token' ? jti : sid, expiresAt: exp }])
-  if (scope === 'session') return await app.revokeSession(sid, exp, { issuer })
+  const isForeign = 'foreignIssuers' in (idOptions[ids] ?? {})
+  if (scope === 'session') return await app.revokeSession(sid, exp, isForeign ? { issuer } : {})
   await app.revoke(await app.verifyToken(token), { until: exp })
 }
 

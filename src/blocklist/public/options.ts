@@ -1,4 +1,4 @@
-import { requireFunctions, shown } from '../../input/check-options.ts'
+import { refuseUnknown, requireFunctions, shown } from '../../input/check-options.ts'
 import { checkClient, type IoredisClient } from '../../redis/public-client.ts'
 import { readSettings, type BlocklistSettings } from '../../revocation/blocklist.ts'
 import type { PostgresRecord } from './postgres-record.ts'
@@ -42,6 +42,10 @@ export function checkOptions (options: PublicBlocklistOptions): CheckedOptions {
   }
   const given: Partial<Record<keyof PublicBlocklistOptions, unknown>> = options
   const { redis, prefix, record, noevictionAcknowledged = false } = given
+  refuseUnknown(options, [
+    'redis', 'prefix', 'leewaySeconds', 'deadlineMs', 'maxTokenLifetimeSeconds', 'noevictionAcknowledged', 'record',
+    'onCutOff'
+  ])
   checkClient(redis)
   if (typeof prefix !== 'string') {
     throw new TypeError(`prefix is ${shown(prefix)}; it must be a text, such as 'my-app:'.`)

@@ -1,5 +1,5 @@
 import type { Sql } from '../../db/sql.ts'
-import { requireNumber, shown } from '../../input/check-options.ts'
+import { refuseUnknown, requireNumber, shown } from '../../input/check-options.ts'
 import { createPooledRecord, type PooledRecord } from '../../record/pooled/pooled-record.ts'
 import { pooledTables, pooledTablesSql } from '../../record/pooled/tables.ts'
 import { createOutstanding } from '../../redis/outstanding.ts'
@@ -59,6 +59,7 @@ export function createPostgresRecord (client: PostgresClient, options: PostgresR
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`The options of createPostgresRecord are ${shown(options)}; they must be an object.`)
   }
+  refuseUnknown(options, ['schema', 'deadlineMs'])
   const { schema, deadlineMs = defaultDeadlineMs } = options
   checkSchema(schema)
   requireNumber('deadlineMs', deadlineMs, 'milliseconds', 1, maxDeadlineMs)

@@ -95,7 +95,7 @@ export function createPooledRecord (sql: Sql, tables: RecordTables, leewaySecond
     async prune () {
       const deleted = await sql.query(`delete from ${tables.revocations} where position in (
         select position from ${tables.revocations}
-        where expires_at + make_interval(secs => $1::float8) < clock_timestamp()
+        where expires_at < statement_timestamp() - make_interval(secs => $1::float8)
         limit ${pruneBatch} for update skip locked
       ) returning position`, [marginSeconds])
       return deleted.length === pruneBatch

@@ -81,6 +81,13 @@ t.test('two issuers with the same jti do not share an entry, and ids of no forei
   t.equal(await logOut(long), 200, 'ids that are too long with a prefix')
   t.equal(await statusOf(long), 401)
   await app.revoke(await app.verifyToken(sign({ iss: 'https://other/1', ...times() })))
+  const sub = 'ada'
+  for (const [call, message] of [
+    [() => app.revoke({ jti: 'same', ...times() }), /claims\.iss is undefined; it must be the issuer/],
+    [() => app.revokeSession('s', times().exp, { issuer: 'https://unknown' }), /not one of foreignIssuers/],
+    [() => app.revokeSubject(sub, { issuer: 'https://unknown' }), /not one of foreignIssuers/],
+    [() => app.revokeSubject(sub, { iss: 'https://other/1' } as never), /The option iss is not known/]
+  ] as const) await t.rejects(call, { name: 'TypeError', message })
   const part = { ...times(), iss: 'https://other/1' }
   await t.rejects(app.revoke(part as never), { name: 'TypeError', message: /hold no id.*request\.user/ })
 })
@@ -89,6 +96,8 @@ t.test('an id of the wrong type is 401, and a wrong mapping is a TypeError', asy
   const { app, statusOf } = await appOf(t, { claimNames: { tokenId: 'tid', sessionId: () => 5 as never } })
   for (const tid of [5, '', null, ['a']]) t.equal(await statusOf(sign({ tid, ...times() })), 401, String(tid))
   t.equal(await statusOf(sign({ tid: 'a', ...times() })), 401, 'a function that returns a number')
+  const failing = await appOf(t, { claimNames: { tokenId: ({ a }) => (a as { b: string }).b } })
+  t.equal(await failing.statusOf(sign(times())), 401, 'a function that throws')
   const cause = await app.verifyToken(sign(times())).catch(error => error.cause)
   t.match(cause, { message: /The sessionId of the mapping must be a text/ })
   for (const [options, message] of [

@@ -1,5 +1,7 @@
 import { createRemoteJWKSet, errors, exportSPKI, type JWTHeaderParameters } from 'jose'
 
+const wrongHeaders = [errors.JWKSNoMatchingKey, errors.JWKSMultipleMatchingKeys, errors.JOSENotSupported]
+
 /** Returns a key function for the JWKS at an address. jose keeps the keys, and asks again for a `kid` that is new. */
 export function createJwksKeys (url: string) {
   const findKey = createRemoteJWKSet(new URL(url))
@@ -11,8 +13,8 @@ export function createJwksKeys (url: string) {
       pems.set(key, pem)
       return await pem
     } catch (error) {
-      // Anyone can invent a kid. Any other failure is a 503.
-      if (error instanceof errors.JWKSNoMatchingKey) return undefined
+      // Anyone can invent a header. Any other failure is a 503.
+      if (wrongHeaders.some(type => error instanceof type)) return undefined
       throw error
     }
   }

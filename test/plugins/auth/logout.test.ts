@@ -147,3 +147,10 @@ t.test('app.issueToken signs with jti, sid, iat and exp, and refuses a token tha
   const { app: endless } = await bareApp(t)
   await t.rejects(endless.issueToken({ sub: 'ada' }), { name: 'TypeError', message: /needs the lifetime of the token/ })
 })
+
+t.test('a blocklist in Redis without a record refuses revocations that no look-up asks for (P4)', async t => {
+  const blocklist = await redisBlocklist(t)
+  for (const revocation of [keyRevocation('k'), everyoneRevocation(1)]) {
+    await t.rejects(blocklist.revoke([revocation]), { name: 'TypeError', message: /knows 'token' and 'session'/ })
+  }
+})

@@ -111,7 +111,10 @@ t.test('a preflight is never asked for a token, also when the check is a hook fo
   app.get('/shop', async () => 'in')
   const origin = 'https://a.example'
   const preflight = { origin, 'access-control-request-method': 'GET' }
+  app.all('/all', async request => `for ${request.user}`)
   t.equal((await send(app, 'OPTIONS /shop', { headers: preflight })).body, 'for null')
+  t.equal((await send(app, 'OPTIONS /all', { headers: preflight })).statusCode, 401, 'its handler answers GET too')
+  t.equal((await send(app, 'OPTIONS /none', { headers: preflight })).statusCode, 404)
   for (const headers of [{}, { origin }, { 'access-control-request-method': 'GET' }]) {
     t.equal((await send(app, 'OPTIONS /shop', { headers: headers as {} })).statusCode, 401)
   }

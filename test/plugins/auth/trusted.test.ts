@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import fastifyJwt, { type FastifyJWTOptions } from '@fastify/jwt'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import {
   createRedisBlocklist, createRedisConnection, createTrusted, type Blocklist
@@ -92,14 +92,16 @@ t.test('a token is refused by the ids that it had when it was verified, if the a
   for (const one of [app, other]) t.equal((await get(one, '/me', token)).statusCode, 401)
 })
 
-t.test('trusted.check follows an authenticate of another plugin, and lets preflights pass', async t => {
+t.test('trusted.check follows an authenticate of another plugin, and lets preflights without a user pass', async t => {
   const blocklist = createTestBlocklist({ maxTokenLifetimeSeconds: 60 })
   const trusted = createTrusted(blocklist, { userProperty: 'account' })
   const app = Fastify() as unknown as FastifyInstance & { check: (request: object) => Promise<void> }
   t.teardown(() => app.close())
   const claims = { jti: 'a', sub: 'ada', iat: nowSeconds() - 1, exp: nowSeconds() + 50 }
   app.decorateRequest('account', null)
-  const authenticate = async (request: object) => { Object.assign(request, { account: { ...claims } }) }
+  const authenticate = async (request: FastifyRequest) => {
+    if (request.headers['x-user'] !== 'none') Object.assign(request, { account: { ...claims } })
+  }
   app.addHook('onRequest', authenticate)
   app.addHook('onRequest', trusted.check)
   app.get('/', async () => 'in')
@@ -108,7 +110,8 @@ t.test('trusted.check follows an authenticate of another plugin, and lets prefli
   await trusted.revokeSubject('ada')
   t.equal((await get(app, '/')).statusCode, 401)
   const preflight = { origin: 'https://a.example', 'access-control-request-method': 'GET' }
-  t.equal((await send(app, 'OPTIONS /', { headers: preflight })).statusCode, 200)
+  t.equal((await send(app, 'OPTIONS /', { headers: { ...preflight, 'x-user': 'none' } })).statusCode, 200)
+  t.equal((await send(app, 'OPTIONS /', { headers: preflight })).statusCode, 401, 'with a revoked token')
   t.equal((await send(app, 'OPTIONS /')).statusCode, 401)
 })
 
