@@ -123,13 +123,13 @@ const minJwt = [10, 2, 1] as const
 
 /** Throws a TypeError if the app loads an @fastify/jwt with which requests would hang instead of being answered 503. */
 function refuseOldJwt (): void {
-  for (const folder of [process.cwd(), ...process.argv[1] === undefined ? [] : [join(process.argv[1], '..')]]) {
-    const version = findVersion(folder)
-    if (version !== undefined && isOlder(version)) {
-      throw new TypeError(
-        `createTrusted needs @fastify/jwt ${minJwt.join('.')} or newer, and the app has ${version}: while Redis is down, its requests would hang. Update it.`
-      )
-    }
+  const [, program] = process.argv
+  // That of the program first: the working folder may be that of another app, as in a monorepo.
+  const version = (program === undefined ? undefined : findVersion(join(program, '..'))) ?? findVersion(process.cwd())
+  if (version !== undefined && isOlder(version)) {
+    throw new TypeError(
+      `createTrusted needs @fastify/jwt ${minJwt.join('.')} or newer, and the app has ${version}: while Redis is down, its requests would hang. Update it.`
+    )
   }
 }
 

@@ -30,7 +30,6 @@ create table if not exists ${revocations} (
   created_at timestamptz not null
 );
 create index if not exists signout_revocations_by_end on ${revocations} (expires_at);
-create index if not exists signout_revocations_by_id on ${revocations} (id);
 -- The name of the record: one row, and one more for each restored backup.
 create table if not exists ${records} (
   number bigint primary key generated always as identity,
