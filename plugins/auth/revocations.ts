@@ -206,10 +206,14 @@ function requireLater (name: string, value: unknown, now: () => number): void {
   }
 }
 
-/** Rejects a logout of a request that nothing has authenticated. */
-export function refuseLogout (): never {
-  throw new SignoutError('authorization_required', {
-    description:
-      'request.logout() needs an authenticated request: add app.authenticate to the onRequest hooks of the route.'
-  })
+const unauthenticated =
+  'request.logout() needs an authenticated request: add app.authenticate to the onRequest hooks of the route.'
+
+/**
+ * Rejects a logout of a request that nothing has authenticated.
+ *
+ * @param sentence what is missing
+ */
+export function refuseLogout (sentence = unauthenticated): never {
+  throw new SignoutError('authorization_required', { description: sentence })
 }

@@ -113,10 +113,13 @@ export function createTrusted (blocklist: Blocklist, options: TrustedOptions = {
       if (claims !== undefined || !isPreflight(request)) await trusted(request, claims)
     },
     async logout (request: FastifyRequest, options?: LogoutOptions) {
-      await revokeIdentity(ofRequests.get(request) ?? refuseLogout(), options)
+      await revokeIdentity(ofRequests.get(request) ?? refuseLogout(unchecked), options)
     }
   })
 }
+
+const unchecked =
+  'trusted.logout(request) needs a checked request: call request.jwtVerify() before, or put trusted.check after the hook that authenticates.'
 
 /** The first version of @fastify/jwt that answers when `trusted` rejects. Before it, the request hangs. */
 const minJwt = [10, 2, 1] as const

@@ -20,6 +20,8 @@ export interface MemoryBlocklistOptions extends BlocklistSettings {
 /** A blocklist in memory. */
 export interface MemoryBlocklist extends Blocklist {
   readonly deadlineMs: number
+  /** Resolves when a token that is issued now will be accepted. */
+  ready (subject?: string): Promise<void>
   /** The number of entries. Expired entries that were not swept yet are included. */
   readonly size: number
 }
@@ -68,6 +70,8 @@ export function createMemoryBlocklist (options: MemoryBlocklistOptions = {}): Me
   return {
     leewaySeconds,
     deadlineMs,
+    // Without a cut-off, new tokens are accepted at any time.
+    async ready () {},
     ...maxTokenLifetimeSeconds !== undefined && { maxTokenLifetimeSeconds, ...byIssue.methods },
     async revoke (revocations) {
       checkRevocations(revocations)

@@ -70,3 +70,10 @@ t.test('a test clock moves the expiry of tokens and of revocations, and gives th
   t.equal(Date.now, realNow)
   t.throws(() => { clock.advanceSeconds(NaN) }, { name: 'TypeError' })
 })
+
+t.test('a login that waits for ready() works with the blocklist for tests, and gets 503 while it is lost', async t => {
+  const blocklist = createTestBlocklist()
+  await blocklist.ready?.()
+  blocklist.lose()
+  await t.rejects(blocklist.ready?.() ?? Promise.resolve())
+})
