@@ -24,16 +24,17 @@ const rules: Array<[claim: string, isRequired: boolean, isRight: (value: unknown
 ]
 
 /**
- * Returns an error that names the first claim that is missing or wrong, for the log of a developer.
- *
- * @param claims those of a token that was refused
+ * Returns an error that names the first claim that is missing or wrong, for the log of a developer; undefined if the
+ * token can be revoked. fast-jwt checks values and leaves the types of several claims to its caller. It accepts a `jti`
+ * that is an array, a numeric `sub`, an `iat` that is text, and an `exp` of 1e400.
  */
-export function findClaimMistake (claims: unknown): ClaimError {
-  if (typeof claims !== 'object' || claims === null) return new ClaimError('The token holds no claims.')
+export function findClaimMistake (claims: unknown): ClaimError | undefined {
+  const isObject = typeof claims === 'object' && claims !== null && !Array.isArray(claims)
+  if (!isObject) return new ClaimError('The token holds no claims.')
   for (const [claim, isRequired, isRight, must] of rules) {
     const value = (claims as Record<string, unknown>)[claim]
     if (value === undefined && isRequired) return new ClaimError(`The token has no ${claim}; it must be ${must}.`)
     if (value !== undefined && !isRight(value)) return new ClaimError(`The claim ${claim} must be ${must}.`)
   }
-  return new ClaimError('The claims are not those of a token that can be revoked.')
+  return undefined
 }

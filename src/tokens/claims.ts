@@ -1,5 +1,4 @@
 import { SignoutError } from '../errors.ts'
-import { maxIdLength, maxNumericDate } from '../entries/revocation.ts'
 import { ClaimError, findClaimMistake } from './claim-mistakes.ts'
 import type { MeetsSchema } from './claims-schema.ts'
 import type { TokenIdentity } from './identity.ts'
@@ -80,7 +79,7 @@ export function createClaimsCheck (options: ClaimsCheckOptions): ClaimsCheck {
 
   return function checkClaims (claims): asserts claims is RevocableTokenClaims {
     const identity = identify !== undefined && typeof claims === 'object' && claims !== null ? identify(claims) : claims
-    if (!isRevocable(identity)) throw new SignoutError('invalid_token', { cause: findClaimMistake(identity) })
+    requireRevocable(identity)
     if (meetsSchema?.(claims) === false) throw new SignoutError('invalid_token', { cause: schemaMistake })
     if (maxLifetimeSeconds !== undefined) checkLifetime(identity, maxLifetimeSeconds)
     // Checked again, regardless of the options of a verifier: a token must not outlive its entry in the blocklist.
@@ -92,34 +91,10 @@ export function createClaimsCheck (options: ClaimsCheckOptions): ClaimsCheck {
   }
 }
 
-/**
- * Returns true if claims have the types of {@link RevocableTokenClaims}. fast-jwt checks values and leaves the types of
- * several claims to its caller. It accepts a `jti` that is an array, a numeric `sub`, an `iat` that is text, and an
- * `exp` of 1e400.
- */
-function isRevocable (claims: unknown): claims is RevocableTokenClaims {
-  if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) return false
-  const { jti, exp, sid, sub, iss, aud, iat, nbf } = claims as Partial<Record<keyof RevocableTokenClaims, unknown>>
-  return isId(jti) && isNumericDate(exp) &&
-    (sid === undefined || isId(sid)) &&
-    (sub === undefined || (typeof sub === 'string' && sub !== '')) &&
-    (iss === undefined || typeof iss === 'string') &&
-    (aud === undefined || typeof aud === 'string' || isListOfTexts(aud)) &&
-    (iat === undefined || isNumericDate(iat)) &&
-    (nbf === undefined || isNumericDate(nbf))
-}
-
-function isId (value: unknown): boolean {
-  return typeof value === 'string' && value !== '' && value.length <= maxIdLength
-}
-
-/** Returns true for seconds since the epoch, up to the end of the year 9999. No revocation can have a later end. */
-function isNumericDate (value: unknown): boolean {
-  return typeof value === 'number' && value >= 0 && value <= maxNumericDate
-}
-
-function isListOfTexts (value: unknown): boolean {
-  return Array.isArray(value) && value.every(item => typeof item === 'string')
+/** Throws `invalid_token` unless claims have the types of {@link RevocableTokenClaims}. */
+function requireRevocable (claims: unknown): asserts claims is RevocableTokenClaims {
+  const mistake = findClaimMistake(claims)
+  if (mistake !== undefined) throw new SignoutError('invalid_token', { cause: mistake })
 }
 
 /** Throws `invalid_token` for a token that outlives the entry of its subject, or that could not be compared with it. */

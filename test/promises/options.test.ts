@@ -32,7 +32,7 @@ const verifyOptions: Record<string, readonly unknown[]> = {
   errorCacheTTL: [-1, hour],
   maxAge: [10, 3_600, '1h'],
   ignoreNotBefore: [true],
-  allowedIss: [['somebody-else'], { test: () => true }],
+  allowedIss: [['another-issuer'], { test: () => true }],
   ignoreExpiration: [true, false],
   clockTolerance: [0, 60_000, hour],
   clockTimestamp: [startMs],

@@ -1,6 +1,6 @@
 import type { AuthOptions, Blocklist, Revocation } from '../../plugins/auth/auth.ts'
 
-export const issuer = 'somebody-else'
+export const issuer = 'another-issuer'
 
 /** Where a token has its ids. */
 export const idOptions: Record<string, Partial<AuthOptions>> = {

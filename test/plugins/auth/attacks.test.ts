@@ -7,7 +7,7 @@ import { until } from '../../support/wait.ts'
 
 /** Ways around the check that were found, and closed. */
 const secret = 'the secret of somebody else\'s app'
-const issuer = 'somebody-else'
+const issuer = 'another-issuer'
 const sign = (payload: object) => forge({ alg: 'HS256', typ: 'JWT' }, payload, hs256(secret))
 
 async function bareApp (

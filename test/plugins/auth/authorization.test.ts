@@ -10,7 +10,7 @@ import { get, send } from '../../support/requests.ts'
 import { forge, goodClaims, hs256 } from '../../support/tokens.ts'
 
 const secret = 'the secret of somebody else\'s app'
-const issuer = 'somebody-else'
+const issuer = 'another-issuer'
 const sign = (payload: object) => forge({ alg: 'HS256', typ: 'JWT' }, payload, hs256(secret))
 const cookie = { cookieName: 'token', signed: false }
 

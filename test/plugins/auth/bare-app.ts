@@ -7,7 +7,7 @@ import { forge, hs256 } from '../../support/tokens.ts'
 
 /** The secret of an app that is not signout. */
 export const secret = 'the secret of somebody else\'s app'
-export const issuer = 'somebody-else'
+export const issuer = 'another-issuer'
 export const sign = (payload: object, key = secret) => forge({ alg: 'HS256', typ: 'JWT' }, payload, hs256(key))
 
 export interface BareOptions {

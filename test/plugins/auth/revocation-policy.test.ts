@@ -14,7 +14,7 @@ import { forge, goodClaims, hs256, nowSeconds, wrongTokens } from '../../support
 import { until } from '../../support/wait.ts'
 
 const secret = 'the secret of somebody else\'s app'
-const issuer = 'somebody-else'
+const issuer = 'another-issuer'
 const header = { alg: 'HS256', typ: 'JWT' }
 const sign = (payload: object) => forge(header, payload, hs256(secret))
 
