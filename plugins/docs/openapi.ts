@@ -75,7 +75,11 @@ async function openapi (app: FastifyInstance, { version, hasPage, issuer }: Open
         typeof json.$id === 'string' ? json.$id : `schema-${index}`
     }
   })
-  app.decorate('openapi30', () => toOpenapi30(app.swagger(), issuer))
+  let made: object | undefined
+  app.decorate('openapi30', () => {
+    made ??= toOpenapi30(app.swagger(), issuer)
+    return made
+  })
   if (!hasPage) return
   await app.register(import('@fastify/swagger-ui'), {
     routePrefix: '/docs',
