@@ -68,7 +68,7 @@ t.test('a token is not remembered if a later verification may have another resul
   for (const verify of [
     { allowedIss: sometimes },
     { allowedIss: ['another', sometimes] },
-    { allowedIss: /somebody/g }
+    { allowedIss: /issuer/g }
   ]) {
     const { users, statusOf } = await appWith(t, verify)
     const token = sign(goodClaims(issuer))
