@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { issuer, patient, secret, type Env } from '../support/app.ts'
 import { createDraw } from '../support/draw.ts'
 import { ownRedis } from '../support/redis-server.ts'
@@ -23,6 +24,8 @@ export interface UpgradeOptions {
   load?: Pick<ClientsOptions, 'people' | 'thinkMs'>
   /** The folder for the logs of the replicas. */
   logFolder?: string | undefined
+  /** Returns true once all was seen that has to be seen. The last stage lasts until then, or for a minute. */
+  isEnough?: (history: UpgradeHistory) => boolean
   /** Called with each line of the report of what happens. */
   say: (line: string) => void
 }
@@ -70,9 +73,7 @@ async function runWith (owner: Owner, recorder: Recorder, options: UpgradeOption
   const env = { ...settings, DATABASE_URL: databaseUrl, REDIS_URL: (await ownRedis(owner)).url }
   const history: UpgradeHistory = Object.assign(recorder.history, { outdated: [] })
   const run: UpgradeRun = { history, violations: [], stages: [] }
-  const deployment = createDeployment({
-    ...options, ...run, owner, recorder, env, check: () => findUpgradeViolations(history, bounds)
-  })
+  const deployment = createDeployment({ ...options, ...run, owner, recorder, env })
   const isSameFormat = previous.recordFormat === next.recordFormat
   const firstBuilds = isSameFormat ? [previous, previous] : [previous]
   await Promise.all(firstBuilds.map(deployment.add))
@@ -97,10 +98,19 @@ async function runWith (owner: Owner, recorder: Recorder, options: UpgradeOption
     await take()
     isRight = await deployment.dwell(title)
   }
+  if (isRight) await dwellUntil(() => options.isEnough?.(history) ?? true)
   await clients.stop()
   history.endedOnRecord = await readEnded(databaseUrl, recorder)
   run.violations.push(...findUpgradeViolations(history, bounds))
   return run
+}
+
+/** The longest time for what the stages have not shown yet. A busy machine gives few answers. */
+const longestExtraMs = 60_000
+
+async function dwellUntil (isEnough: () => boolean): Promise<void> {
+  const giveUpAt = performance.now() + longestExtraMs
+  while (!isEnough() && performance.now() < giveUpAt) await sleep(50)
 }
 
 /** A step of an upgrade. */
