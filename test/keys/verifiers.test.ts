@@ -130,10 +130,20 @@ async function compromise (t: Test, { apps, verify }: Scene, compromised: Set<st
   compromised.add(kidOf(token))
   await apps[1].keyAdministration.retire(kidOf(token), true, {})
   for (const app of apps) t.equal((await get(app, '/token', token)).statusCode, 401, 'at once')
+  for (const app of apps) {
+    await until('each replica publishes the key no longer', async () => {
+      const { keys } = (await get(app, '/.well-known/jwks.json')).json() as { keys: Array<{ kid: string }> }
+      return keys.every(({ kid }) => kid !== kidOf(token))
+    }, 20_000)
+  }
   // The key is looked for before the expiry is checked.
   const isUnknown = async () => (await verify(token)).every(said => said === 'ERR_JWKS_NO_MATCHING_KEY')
   await until('each verifier has renewed its keys', isUnknown, 20_000)
-  return async () => { t.ok(await isUnknown(), 'and no verifier accepts it again') }
+  return async () => {
+    // A verifier on a busy machine may say something else, such as that the question took too long.
+    const said = await verify(token)
+    t.notOk(said.includes('ok'), `and no verifier accepts it again: ${said.join()}`)
+  }
 }
 
 for (const algorithm of ['EdDSA', 'ES256'] as const) {
