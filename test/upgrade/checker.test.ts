@@ -92,3 +92,12 @@ t.test('a token that is accepted by a replica that does not know the format, and
   t.same(kindsOf([operation(250, { ...token, replica: 'new' })], outdated), [])
   t.match(kindsOf([operation(0, { status: undefined, error: 'ECONNRESET' })]), ['not documented', 'unanswered'])
 })
+
+t.test('503 is right while a request is under way that ends the session, and not before or afterwards', async t => {
+  const logout = operation(50, { kind: 'ending', route: 'POST /logout', ends: ['one'] })
+  for (const [startedAt, kinds] of [[30, ['unavailable']], [45, []], [55, []], [61, ['unavailable']]] as const) {
+    t.same(kindsOf([signIn, logout, unavailable(startedAt, 'new')]), kinds, `${startedAt}`)
+  }
+  const ofAnother = operation(50, { kind: 'ending', route: 'POST /logout', ends: ['two'] })
+  t.same(kindsOf([signIn, ofAnother, unavailable(55, 'new')]), ['unavailable'])
+})

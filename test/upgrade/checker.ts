@@ -39,7 +39,7 @@ export function findUpgradeViolations (history: UpgradeHistory, bounds: Deadline
  * answered. It does not matter whether such a request succeeded.
  */
 function findGoodRefused (history: History): UpgradeViolation[] {
-  const mayBeRevoked = createSuspicion(history)
+  const mayBeRevoked = createSuspicion(history, beganBefore)
   return history.operations.flatMap((operation): UpgradeViolation[] => {
     const { status, error, session, kind, route } = operation
     const isRefusal = status === 401 || status === 403
@@ -54,8 +54,14 @@ function findGoodRefused (history: History): UpgradeViolation[] {
   })
 }
 
-/** Returns a function that returns true if the tokens of an operation may have been revoked before its answer. */
-function createSuspicion (history: History): (operation: Operation) => boolean {
+/** Returns true if an ending may have come before an operation, or at the same time. */
+type Precedes = (ending: Operation, operation: Operation) => boolean
+const beganBefore: Precedes = (ending, operation) => ending.startedAt < operation.endedAt
+const overlapped: Precedes = (ending, operation) =>
+  beganBefore(ending, operation) && operation.startedAt < ending.endedAt
+
+/** Returns a function that returns true if the tokens of an operation may have been revoked by what preceded it. */
+function createSuspicion (history: History, precedes: Precedes): (operation: Operation) => boolean {
   const { operations } = history
   const openings = new Map<string, Operation>()
   for (const operation of operations) {
@@ -66,11 +72,11 @@ function createSuspicion (history: History): (operation: Operation) => boolean {
   const uses = operations.filter(({ refreshToken }) => refreshToken !== undefined)
 
   /** Returns true if a refresh token was sent before, or was superseded: its session may end then. */
-  function mayBeReused ({ number, refreshToken, endedAt }: Operation): boolean {
+  function mayBeReused (operation: Operation): boolean {
+    const { number, refreshToken } = operation
     if (refreshToken === undefined) return false
-    return uses.some(use => use.refreshToken === refreshToken && use.number !== number && use.startedAt < endedAt) ||
-      superseded.some(({ first, second }) =>
-        first.issued?.refreshToken === refreshToken && second.startedAt < endedAt)
+    return uses.some(use => use.refreshToken === refreshToken && use.number !== number && precedes(use, operation)) ||
+      superseded.some(({ first, second }) => first.issued?.refreshToken === refreshToken && precedes(second, operation))
   }
 
   const endings = operations.filter(({ kind, ends, alsoEnds }) =>
@@ -79,13 +85,13 @@ function createSuspicion (history: History): (operation: Operation) => boolean {
   const compromises = operations.filter(({ compromises }) => compromises !== undefined)
 
   return operation => {
-    const { number, session = '', token, kid, endedAt } = operation
+    const { number, session = '', token, kid } = operation
     const opening = openings.get(session)
     return mayBeReused(operation) ||
-      endings.some(ending => ending.number !== number && ending.startedAt < endedAt && (
+      endings.some(ending => ending.number !== number && precedes(ending, operation) && (
         ending.ends.includes(session) || (opening !== undefined && reaches(ending, opening)))) ||
-      compromises.some(other => other.compromises === kid && other.startedAt < endedAt) ||
-      superseded.some(({ first, second }) => first.issued?.token === token && second.startedAt < endedAt)
+      compromises.some(other => other.compromises === kid && precedes(other, operation)) ||
+      superseded.some(({ first, second }) => first.issued?.token === token && precedes(second, operation))
   }
 }
 
@@ -99,18 +105,30 @@ function reaches ({ alsoEnds, endedAt }: Operation, opening: Operation): boolean
 const rebuiltWithinMs = 5_000
 
 /**
- * Finds answers with 503. A replica that does not know the format may give them. It deletes the marker of any other
- * format when it writes a revocation of a key or of everyone. A logout of a session that is over for that reason writes
- * one again. The replicas that know the format then answer 503 until the projector has written the marker again.
+ * Finds answers with 503. There are three reasons for them:
+ *
+ * - A replica that does not know the format may give them.
+ * - It deletes the marker of any other format when it writes a revocation of a key or of everyone. A logout of a session
+ *   that is over for that reason writes one again. The replicas that know the format then answer 503 until the
+ *   projector has written the marker again.
+ * - A replica that has read a revocation which is not in force everywhere yet answers 503, so while its request lasts.
  */
-function findUnavailable ({ operations, outdated }: UpgradeHistory): UpgradeViolation[] {
+function findUnavailable (history: UpgradeHistory): UpgradeViolation[] {
+  const { operations, outdated } = history
+  const isEnding = createSuspicion(history, overlapped)
   const isOutdated = ({ replica, endedAt }: Operation) =>
     outdated.some(one => one.replica === replica && one.from < endedAt)
   const deletions = operations.filter(operation => isOutdated(operation) && !operation.route.startsWith('GET '))
   return operations
     .filter(operation => operation.status === 503 && !isOutdated(operation) && !deletions.some(deletion =>
       deletion.startedAt < operation.endedAt && operation.startedAt < deletion.endedAt + rebuiltWithinMs))
-    .map(operation => ({ kind: 'unavailable', text: answerOf(operation), operations: [operation] }))
+    .filter(operation => !isEnding(operation))
+    .map(operation => ({
+      kind: 'unavailable',
+      text: answerOf(operation),
+      // Also the acts of the operator at that time, which may have to do with it.
+      operations: [operation, ...operations.filter(other => other.kind === 'ending' && overlapped(other, operation))]
+    }))
 }
 
 /**
