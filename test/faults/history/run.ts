@@ -14,8 +14,8 @@ export interface RunOptions {
   seed: number
   seconds: number
   /**
-   * The run goes on until this returns true, up to four times as long as `seconds`: chance may draw few of the faults
-   * that a test needs, and a busy machine gives few answers.
+   * The run goes on until this returns true, up to four minutes longer than `seconds`: chance may draw few of the
+   * faults that a test needs, and a busy machine gives few answers.
    */
   isEnough?: ((run: Run) => boolean) | undefined
   /** The folder for the logs of the replicas. */
@@ -53,7 +53,7 @@ const mostMs = leewaySeconds * 1_000 - 100
  */
 const clocks = [[-mostMs, 0, -mostMs / 2], [mostMs, 0, mostMs / 2], [mostMs / 2, 0, -mostMs / 2]]
 const recoveryMs = 20_000
-const maxExtension = 4
+const maxExtensionSeconds = 240
 
 /** Lets clients act and faults happen at random, and checks the history. Closes everything that it has opened. */
 export function runFaults (options: RunOptions): Promise<Run> {
@@ -78,7 +78,7 @@ async function runWith (owner: Owner, recorder: Recorder, options: RunOptions): 
 
   const startedAt = now()
   let part = 0
-  const isOver = () => now() > startedAt + (isEnough(run) ? seconds : maxExtension * seconds) * 1_000
+  const isOver = () => now() > startedAt + (isEnough(run) ? seconds : seconds + maxExtensionSeconds) * 1_000
   while (!isOver() && run.violations.length === 0) {
     const partNow = Math.floor((now() - startedAt) / (partSeconds * 1_000))
     if (partNow !== part) {
