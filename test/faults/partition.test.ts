@@ -12,9 +12,8 @@ import { serviceRows } from './rows/service.ts'
 testFault(t, serviceRows.replacedRedis, async t => {
   const [old, successor] = [await ownRedis(t), await ownRedis(t)]
   const { proxy, env } = await proxied(t, { REDIS_URL: old.url }, 'REDIS_URL')
-  const { a, b, env: settings, good, leaving } = await startReplicas(t, env, { REDIS_URL: old.url })
+  const { a, b, holderOfA, env: settings, good, leaving } = await startReplicas(t, env, { REDIS_URL: old.url })
   t.equal(outcome(await get(b, '/token', leaving)), '200')
-  const [projector] = await onPostgres<{ holder: string }>(settings, 'select holder from projector_lease')
   proxy.lead(successor.port)
   await until('it is noticed', async () => (await get(a, '/token', good)).statusCode === 503)
   await until('the first one has filled the new Redis', async () => {
@@ -22,7 +21,7 @@ testFault(t, serviceRows.replacedRedis, async t => {
     await onPostgres(
       settings,
       'update projector_lease set holder = $1, held_until = clock_timestamp() + $2::interval',
-      [projector?.holder, '5 seconds']
+      [holderOfA, '5 seconds']
     )
     return (await get(a, '/token', good)).statusCode === 200
   }, 15_000)

@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import { build, promptServersEnv, type Env } from './app.ts'
 import { signIn, signUp } from './people.ts'
 import { proxyTo, type Proxy } from './proxy.ts'
+import { onPostgres } from './record.ts'
 import { ownRedis, type OwnRedis } from './redis-server.ts'
 import { get, logOut, outcome } from './requests.ts'
 import type { Owner } from './teardown.ts'
@@ -13,6 +14,8 @@ export interface Replicas {
   a: FastifyInstance
   b: FastifyInstance
   apps: FastifyInstance[]
+  /** The name under which the first replica holds the lease of the projector. */
+  holderOfA: string
   env: Env
   redis: OwnRedis
   log: string[]
@@ -45,10 +48,12 @@ export async function startReplicasOn (t: Test, settings: Env, envOfB: Env = {})
   const log: string[] = []
   const logger = { level: 'info', stream: { write: (line: string) => { log.push(line) } } }
   const a = await build(t, env, logger)
+  // The other one may have the lease soon: on a busy machine it is not always renewed in time.
+  const [lease] = await onPostgres<{ holder: string }>(env, 'select holder from projector_lease')
   const b = await build(t, { ...env, ...envOfB }, logger)
   const { id, username, token } = await signUp(a)
   const { access_token: leaving } = await signIn(a, username)
-  return { a, b, apps: [a, b], env, log, username, userId: id, good: token, leaving }
+  return { a, b, apps: [a, b], holderOfA: String(lease?.holder), env, log, username, userId: id, good: token, leaving }
 }
 
 /** Puts a proxy between a replica and one of its servers, and returns the settings with its address. */
