@@ -41,7 +41,7 @@ t.test('the report of a load has the counts of the servers, and its HTML is draw
   for (const [operation, { measuredLatencyMs }] of Object.entries(report.operations)) {
     t.ok(measuredLatencyMs, `${operation}: as measured beside as corrected`)
   }
-  await expectDrawn(t, htmlFile)
+  await expectDrawn(t, htmlFile, report)
 })
 
 /** Scrapes all servers. Returns a function that sums a series over the samples that have these labels. */

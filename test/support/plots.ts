@@ -1,13 +1,17 @@
 import { pathToFileURL } from 'node:url'
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
+import type { Report } from '../../scripts/load/report.ts'
 import { openBrowser } from './browser.ts'
 
 /**
  * Asserts that a browser draws the plots, in the light and in the dark, on a laptop and on a phone, without any other
  * request.
  */
-export async function expectDrawn (t: Test, htmlFile: string): Promise<void> {
+export async function expectDrawn (t: Test, htmlFile: string, { timeline }: Report): Promise<void> {
+  // A line needs two points. On a busy machine, all logouts may be checked within a second, or after the load.
+  const checked = timeline.filter(({ checks }) => Object.values(checks).some(count => count > 0))
+  const isDrawn = (id: string, colors: number) => colors > 2 || (id === 'checks' && checked.length < 2)
   const browser = await openBrowser(t)
   const url = pathToFileURL(htmlFile).href
   for (const [width, colorScheme] of [[1280, 'light'], [390, 'dark']] as const) {
@@ -20,7 +24,7 @@ export async function expectDrawn (t: Test, htmlFile: string): Promise<void> {
     await page.goto(url)
     const plots = await inkOf(page)
     t.same(Object.keys(plots), ['throughput', 'latency', 'distribution', 'statuses', 'checks'])
-    for (const [id, colors] of Object.entries(plots)) t.ok(colors > 2, `${id}: ${colors} colours of lines`)
+    for (const [id, colors] of Object.entries(plots)) t.ok(isDrawn(id, colors), `${id}: ${colors} colours of lines`)
     t.same(complaints, [])
     t.same(requests, [url], 'the file asks for no other')
     t.ok(await page.evaluate('document.documentElement.scrollWidth') as number <= width, `it fits into ${width} pixels`)

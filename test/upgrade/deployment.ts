@@ -17,6 +17,8 @@ export interface DeploymentOptions extends ReplicaOptions {
   /** Gets what the deployment itself finds. */
   violations: UpgradeViolation[]
   stages: Stage[]
+  /** Gets each replica that is started. */
+  replicas: BuildReplica[]
   /** The shortest time between two steps, in milliseconds. */
   stageMs: number
   say: (line: string) => void
@@ -47,13 +49,17 @@ const needed = { accepted: 10, endings: 2 }
 const longestStageMs = 30_000
 
 export function createDeployment (options: DeploymentOptions): Deployment {
-  const { recorder, history: { outdated, operations, recoveries }, violations, stages, stageMs, say } = options
+  const { recorder, history: { outdated, operations, recoveries }, violations, stages, replicas, stageMs, say } = options
   const targets: BuildReplica[] = []
   let count = 0
   let beganAt = recorder.now()
   let operationsBefore = 0
 
-  const start = (build: Build) => startReplica(options, build, `replica ${++count} (${build.name})`)
+  async function start (build: Build): Promise<BuildReplica> {
+    const replica = await startReplica(options, build, `replica ${++count} (${build.name})`)
+    replicas.push(replica)
+    return replica
+  }
 
   function isEnough (): boolean {
     const since = operations.slice(operationsBefore)

@@ -14,6 +14,8 @@ export interface BuildReplica extends Target {
   build: Build
   /** Resolves when the replica is ready. Rejects if that takes too long. */
   untilReady (): Promise<void>
+  /** Returns its warnings and errors so far: lines of its log. */
+  warnings (): string[]
   /** Resolves to the status of `GET /health/ready`. */
   readiness (): Promise<number>
   /** Sends SIGTERM, and waits for the end. Resolves to the exit code. */
@@ -48,6 +50,7 @@ export async function startReplica (
     address,
     build,
     readiness,
+    warnings: () => server.output().split('\n').filter(line => /"level":[45]0/.test(line)),
     untilReady: () => until(`${name} is ready`, async () => await readiness() === 200, readyWithinMs),
     async stop () {
       attendance.expectEnd()

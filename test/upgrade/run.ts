@@ -34,6 +34,8 @@ export interface UpgradeRun {
   history: UpgradeHistory
   violations: UpgradeViolation[]
   stages: Stage[]
+  /** All replicas that were started. */
+  replicas: BuildReplica[]
 }
 
 const bounds: Deadlines = {
@@ -72,7 +74,7 @@ async function runWith (owner: Owner, recorder: Recorder, options: UpgradeOption
   const databaseUrl = await scratchDatabase(owner)
   const env = { ...settings, DATABASE_URL: databaseUrl, REDIS_URL: (await ownRedis(owner)).url }
   const history: UpgradeHistory = Object.assign(recorder.history, { outdated: [] })
-  const run: UpgradeRun = { history, violations: [], stages: [] }
+  const run: UpgradeRun = { history, violations: [], stages: [], replicas: [] }
   const deployment = createDeployment({ ...options, ...run, owner, recorder, env })
   const isSameFormat = previous.recordFormat === next.recordFormat
   const firstBuilds = isSameFormat ? [previous, previous] : [previous]

@@ -29,7 +29,9 @@ async function expectNoViolation (
   const say = (line: string) => { t.comment(line) }
   const run = await runUpgrade({ previous, next, seed, stageMs: 200, load, isEnough, say })
   for (const line of describeAnswers(run.history)) t.comment(line)
-  t.same(describeViolations(run.violations, run.history, upgradeViolationKinds), [])
+  const said = describeViolations(run.violations, run.history, upgradeViolationKinds)
+  if (said.length > 0) said.push(...run.replicas.flatMap(({ name, warnings }) => [`${name} said:`, ...warnings()]))
+  t.same(said, [])
   for (const one of expected) expectSeen(t, run, one)
   return run
 }
