@@ -14,7 +14,7 @@ const startPage: FastifyPluginAsyncTypebox = async app => {
       response: {
         200: {
           description: 'The service.',
-          headers: { Vary: Type.Literal('Accept') },
+          headers: { Vary: Type.String({ maxLength: 100, description: 'Has `Accept`.', examples: ['Accept'] }) },
           content: {
             'application/json': { schema: ref(Service) },
             'text/html': { schema: Type.String({ maxLength: 100_000, description: 'The same as a page.' }) }

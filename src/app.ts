@@ -6,6 +6,7 @@ import secrets from '../plugins/secrets.ts'
 import { requestLogOptions } from '../plugins/http/request-log.ts'
 import requester, { trustProxies } from '../plugins/http/requester.ts'
 import closing from '../plugins/http/closing.ts'
+import cors from '../plugins/http/cors.ts'
 import database from '../plugins/database.ts'
 import ending from '../plugins/ending.ts'
 import errors from '../plugins/http/errors.ts'
@@ -92,6 +93,7 @@ export function buildApp (
 
   app.register(errors)
   app.register(listener)
+  app.register(cors, { config })
   app.register(requester)
   if (hasRoutes) app.register(validation(), { passwordMinLength: config.passwords.minLength })
   app.register(readiness)
@@ -161,12 +163,13 @@ const routes = fp(async (app: FastifyInstance, options: Omit<OpenApiOptions, 've
  * Builds the stand-in that answers 503 while the service cannot start, because Postgres is down. `/health/live` answers
  * 200.
  *
+ * @param config whose pages may read the answers; none by default
  * @param arrival the longest time for a request to arrive; defaults to 30 s
  */
 export function buildWaitingApp (
   log: FastifyBaseLogger,
   outage: OutageError,
-  { arrival }: { arrival?: ArrivalBounds } = {}
+  { config, arrival }: { config?: Pick<Config, 'browsers'>, arrival?: ArrivalBounds } = {}
 ): FastifyInstance {
   const app = Fastify({
     ...listenerOptions(arrival),
@@ -176,10 +179,14 @@ export function buildWaitingApp (
   })
   app.register(errors)
   app.register(listener)
-  // The health routes are the only ones. Any other address gets 503.
+  if (config !== undefined) app.register(cors, { config })
+  // The health routes are the only ones. Any other address gets 503, which a page can read only after a preflight.
   app.after(() => {
-    app.addHook('onRequest', async ({ is404 }) => {
-      if (is404) throw new SignoutError('service_unavailable', { cause: outage })
+    app.addHook('onRequest', async (request, reply) => {
+      if (!request.is404) return
+      const isPreflight = app.cors?.addPreflightHeaders(request, reply, app.supportedMethods)
+      if (isPreflight !== true) throw new SignoutError('service_unavailable', { cause: outage })
+      return reply.code(204).send()
     })
   })
   app.register(validation())

@@ -3,6 +3,7 @@ import type { SigningAlgorithm } from './db/public-jwk.ts'
 import { StartupError } from './errors.ts'
 import type { LimitName } from './limits/limits.ts'
 import type { HashCost } from './users/password-hasher.ts'
+import { isSecureAddress } from './settings/browser-settings.ts'
 import { chooseStorage, type Storage } from './settings/choose-storage.ts'
 import { readSettings } from './settings/read-settings.ts'
 import type { Settings } from './settings/settings.ts'
@@ -22,6 +23,14 @@ export interface Config {
     shutdownDelaySeconds: number
     /** True if `/docs` is the documentation page. */
     hasDocs: boolean
+  }
+  browsers: {
+    /** The origins whose pages may read the answers. */
+    corsOrigins: string[]
+    /** True if a client may have its refresh token in a cookie. */
+    hasCookies: boolean
+    /** The number of seconds for which browsers use only HTTPS; 0: no such rule. */
+    hstsMaxAgeSeconds: number
   }
   log: {
     /** The lowest level that is logged. */
@@ -147,8 +156,11 @@ export function checkConfig (env: Record<string, string | undefined>): ConfigChe
   if (given.METRICS_PORT === given.PORT && given.PORT !== 0) {
     mistakes.push(`METRICS_PORT is ${given.METRICS_PORT}, and so is PORT: choose another one.`)
   }
-  if (storage === undefined || mistakes.length > 0) return { config: undefined, settings: given, mistakes }
   const issuer = given.ISSUER ?? addressOf(given)
+  if (given.COOKIES === 'on' && URL.canParse(issuer) && !isSecureAddress(issuer)) {
+    mistakes.push(`COOKIES is on, but browsers keep no secure cookie of ${issuer}: set ISSUER to an https address.`)
+  }
+  if (storage === undefined || mistakes.length > 0) return { config: undefined, settings: given, mistakes }
   const settings = { ...given, ISSUER: issuer, AUDIENCE: given.AUDIENCE ?? issuer }
   return { config: groupSettings(settings, storage), settings, mistakes }
 }
@@ -162,6 +174,11 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
       trustProxy: settings.TRUST_PROXY,
       shutdownDelaySeconds: settings.SHUTDOWN_DELAY,
       hasDocs: settings.DOCS === 'on'
+    },
+    browsers: {
+      corsOrigins: settings.CORS_ORIGINS ?? [],
+      hasCookies: settings.COOKIES === 'on',
+      hstsMaxAgeSeconds: settings.HSTS_MAX_AGE
     },
     log: { level: settings.LOG_LEVEL, requests: settings.LOG_REQUESTS },
     storage,

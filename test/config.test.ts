@@ -53,6 +53,9 @@ const values = {
   MAX_SESSIONS: '3',
   SESSION_RETENTION: '0',
   SECURITY_EVENT_RETENTION: '3600',
+  CORS_ORIGINS: 'https://app.example.com, http://localhost:5173,https://xn--bcher-kva.example,http://[::1]:8080',
+  COOKIES: 'on',
+  HSTS_MAX_AGE: '31536000',
   RATE_LIMITS: 'off',
   LIMIT_PASSWORD_BY_ACCOUNT: '5/60',
   LIMIT_PASSWORD_BY_IP: '6/60',
@@ -73,6 +76,7 @@ const month = 2_592_000
 t.test('an empty environment configures the embedded mode with its defaults', async t => {
   t.same(loadConfig({}), {
     http: { host: '127.0.0.1', port: 3000, trustProxy: undefined, shutdownDelaySeconds: 0, hasDocs: true },
+    browsers: { corsOrigins: [], hasCookies: false, hstsMaxAgeSeconds: 0 },
     log: { level: 'info', requests: 'all' },
     storage: { kind: 'embedded', dataDir: '.signout', keyEncryptionSecret: undefined },
     database: { deadlineMs: 2000, migratesOnStart: true },
@@ -124,6 +128,13 @@ t.test('every environment variable is read into the configuration', async t => {
   t.same(loadConfig(values), {
     http: {
       host: '::1', port: 8080, trustProxy: ['10.0.0.0/8', '::1', '192.168.1.1'], shutdownDelaySeconds: 5, hasDocs: false
+    },
+    browsers: {
+      corsOrigins: [
+        'https://app.example.com', 'http://localhost:5173', 'https://xn--bcher-kva.example', 'http://[::1]:8080'
+      ],
+      hasCookies: true,
+      hstsMaxAgeSeconds: 31_536_000
     },
     log: { level: 'warn', requests: 'errors' },
     storage: {

@@ -43,8 +43,17 @@ function answerNotFound (methods: string[], request: FastifyRequest, reply: Fast
     return answerError(new SignoutError('not_found'), request, reply)
   }
   const allowedMethods = [...methods, 'OPTIONS']
-  if (request.method === 'OPTIONS') return reply.code(204).header('allow', allowedMethods.join(', ')).send()
+  if (request.method === 'OPTIONS') {
+    request.server.cors?.addPreflightHeaders(request, reply, allowedMethods)
+    return reply.code(204).header('allow', allowedMethods.join(', ')).send()
+  }
   return answerError(new SignoutError('method_not_allowed', { allowedMethods }), request, reply)
+}
+
+/** Answers an address that Fastify cannot parse. It calls this function and no hooks. */
+export function answerFrameworkError (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  request.server.cors?.addHeaders(request, reply)
+  return answerError(error, request, reply)
 }
 
 /**

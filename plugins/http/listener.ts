@@ -4,7 +4,7 @@ import fp from 'fastify-plugin'
 import { SignoutError } from '../../src/errors.ts'
 import { isRepeated } from '../auth/authorization.ts'
 import { answerClientError, answerConnect, answerExpectation } from './client-errors.ts'
-import { answerError } from './errors.ts'
+import { answerFrameworkError } from './errors.ts'
 import { protectiveHeaders } from './protective-headers.ts'
 
 /** The bounds for the arrival of a request. */
@@ -39,7 +39,7 @@ export function listenerOptions ({ withinMs, checkEveryMs }: ArrivalBounds = def
     },
     // A request that arrives on an open connection while the listener closes is answered like any other.
     return503OnClosing: false,
-    frameworkErrors: answerError,
+    frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError
   }
 }

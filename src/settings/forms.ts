@@ -69,6 +69,16 @@ export const issuer = (about: About) => Type.Refine(
   }),
   text => URL.canParse(text) && /^https?:\/\/[^?#]+$/.test(text))
 
+/** Origins of pages, in the form in which browsers send them: "null" and every other spelling would never match. */
+export const origins = (about: About) => Type.Refine(
+  Type.Array(Type.String(), {
+    minItems: 1,
+    must: 'a list of origins as browsers send them, such as https://app.example.com,http://localhost:5173: ' +
+      'lower case, no path, no / at the end, no default port',
+    ...about
+  }),
+  list => list.every(isOrigin))
+
 /** Addresses and ranges of proxies. */
 export const addressRanges = (about: About) => Type.Refine(
   Type.Array(Type.String(), {
@@ -88,6 +98,11 @@ function isAddress (text: string, schemes: string[]): boolean {
     return false
   }
   return schemes.includes(protocol)
+}
+
+function isOrigin (text: string): boolean {
+  // An asterisk is a letter like any other for URLs, and is no pattern here.
+  return /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text
 }
 
 function isAddressRange (text: string): boolean {

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { signingAlgorithms } from '../db/public-jwk.ts'
+import { browsers } from './browser-settings.ts'
 import {
   address, addressRanges, bearerToken, integer, issuer, oneOf, redisMembers, secret
 } from './forms.ts'
@@ -218,12 +219,13 @@ export const settingGroups = {
   Redis: redis,
   'Tokens and clocks': tokens,
   'Sessions and passwords': sessions,
+  Browsers: browsers,
   'Limits on guessing': limits,
   Metrics: metrics
 }
 
 /** Every setting. */
 export const Settings = Type.Object({
-  ...http, ...postgres, ...redis, ...tokens, ...sessions, ...limits, ...metrics
+  ...http, ...postgres, ...redis, ...tokens, ...sessions, ...browsers, ...limits, ...metrics
 })
 export type Settings = Static<typeof Settings>

@@ -88,6 +88,14 @@ export const wrongValues: Record<string, string[]> = {
   MAX_SESSIONS: ['0', '1001'],
   SESSION_RETENTION: ['-1', '31536001'],
   SECURITY_EVENT_RETENTION: ['3599', '315360001'],
+  CORS_ORIGINS: [
+    '*', 'null', 'app.example.com', 'https://app.example.com/', 'https://app.example.com/app', 'https://APP.example.com',
+    'HTTPS://app.example.com', 'https://app.example.com:443', 'http://app.example.com:80', 'https://me@app.example.com',
+    'https://app.example.com?a', 'https://app.example.com#a', 'https://*.example.com', 'https://bücher.example',
+    'https://a.example,', 'https://a.example https://b.example', 'file:///app', 'ftp://app.example.com', 'https://'
+  ],
+  COOKIES: ['yes', 'ON', 'strict'],
+  HSTS_MAX_AGE: ['-1', '63072001', '1y'],
   RATE_LIMITS: ['none', 'ON', 'false'],
   LIMIT_PASSWORD_BY_ACCOUNT: ['50', '0/900', '50/0', '50/15m'],
   LIMIT_PASSWORD_BY_IP: ['-1/900', '1/2/3'],
