@@ -6,6 +6,7 @@ import secrets from '../plugins/secrets.ts'
 import { requestLogOptions } from '../plugins/http/request-log.ts'
 import requester, { trustProxies } from '../plugins/http/requester.ts'
 import closing from '../plugins/http/closing.ts'
+import cookieClients from '../plugins/http/cookie-clients.ts'
 import cors from '../plugins/http/cors.ts'
 import database from '../plugins/database.ts'
 import ending from '../plugins/ending.ts'
@@ -110,6 +111,7 @@ export function buildApp (
   app.register(accounts, { config, hashCost })
 
   if (hasRoutes) {
+    app.register(cookieClients, { config })
     app.register(ending)
     app.register(maintenance, { config })
     app.register(startPage, { config, version })

@@ -22,6 +22,10 @@ const errors = {
   forbidden: { statusCode: 403, description: 'The token does not permit this request.' },
   registration_closed: { statusCode: 403, description: 'Registration is closed. Ask the operator for an account.' },
   account_disabled: { statusCode: 403, description: 'The account is disabled.' },
+  origin_not_allowed: {
+    statusCode: 403,
+    description: 'A page of this origin may not use the cookie. The operator can add the origin to CORS_ORIGINS.'
+  },
   not_found: { statusCode: 404, description: 'There is nothing at this address.' },
   method_not_allowed: { statusCode: 405, description: 'This address has other methods. Allow lists them.' },
   username_taken: { statusCode: 409, description: 'This username is taken.' },

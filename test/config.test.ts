@@ -17,6 +17,9 @@ const behindSentinels = {
 const previousSecret = 'the secret before, of more than 32 bytes'
 
 /** Every other variable but that of a cluster, each with a value that is not its default. */
+const origins = [
+  'https://app.example.com', 'http://localhost:5173', 'https://xn--bcher-kva.example', 'http://[::1]:8080'
+]
 const values = {
   ...servers,
   HOST: '::1',
@@ -53,7 +56,7 @@ const values = {
   MAX_SESSIONS: '3',
   SESSION_RETENTION: '0',
   SECURITY_EVENT_RETENTION: '3600',
-  CORS_ORIGINS: 'https://app.example.com, http://localhost:5173,https://xn--bcher-kva.example,http://[::1]:8080',
+  CORS_ORIGINS: origins.join(', '),
   COOKIES: 'on',
   HSTS_MAX_AGE: '31536000',
   RATE_LIMITS: 'off',
@@ -73,17 +76,18 @@ const values = {
 
 const month = 2_592_000
 
+const noBrowsers = { corsOrigins: [], hasCookies: false, hstsMaxAgeSeconds: 0 }
+
 t.test('an empty environment configures the embedded mode with its defaults', async t => {
   t.same(loadConfig({}), {
     http: { host: '127.0.0.1', port: 3000, trustProxy: undefined, shutdownDelaySeconds: 0, hasDocs: true },
-    browsers: { corsOrigins: [], hasCookies: false, hstsMaxAgeSeconds: 0 },
+    browsers: noBrowsers,
     log: { level: 'info', requests: 'all' },
     storage: { kind: 'embedded', dataDir: '.signout', keyEncryptionSecret: undefined },
     database: { deadlineMs: 2000, migratesOnStart: true },
     tokens: { issuer: 'http://127.0.0.1:3000', audience: 'http://127.0.0.1:3000', lifetimeSeconds: 900 },
     keys: { algorithm: 'EdDSA', jwksMaxAgeSeconds: 300, rotationIntervalSeconds: 0, previousSecret: undefined },
-    clocks: { leewaySeconds: 5 },
-    accounts: { isRegistrationOpen: true },
+    clocks: { leewaySeconds: 5 }, accounts: { isRegistrationOpen: true },
     sessions: {
       idleSeconds: 1_209_600,
       maxAgeSeconds: month,
@@ -129,13 +133,7 @@ t.test('every environment variable is read into the configuration', async t => {
     http: {
       host: '::1', port: 8080, trustProxy: ['10.0.0.0/8', '::1', '192.168.1.1'], shutdownDelaySeconds: 5, hasDocs: false
     },
-    browsers: {
-      corsOrigins: [
-        'https://app.example.com', 'http://localhost:5173', 'https://xn--bcher-kva.example', 'http://[::1]:8080'
-      ],
-      hasCookies: true,
-      hstsMaxAgeSeconds: 31_536_000
-    },
+    browsers: { corsOrigins: origins, hasCookies: true, hstsMaxAgeSeconds: 31_536_000 },
     log: { level: 'warn', requests: 'errors' },
     storage: {
       kind: 'servers',

@@ -106,8 +106,9 @@ t.test('openapi.json makes every parameter and property with a default optional'
 t.test('openapi.json says which routes need a token, and how they answer a bad one', async t => {
   for (const { name, security, responses } of operations) {
     if (/ \/(me|token|logout|reauthenticate|users|revocations|keys)\b/.test(name)) {
-      // A logout may come with a refresh token instead.
-      t.same(security, name === 'POST /logout' ? [{ bearer: [] }, {}] : [{ bearer: [] }], name)
+      // A logout may come with a refresh token instead, in the body or in the cookie.
+      const ways = name === 'POST /logout' ? [{ bearer: [] }, { refresh_cookie: [] }, {}] : [{ bearer: [] }]
+      t.same(security, ways, name)
       t.ok(responses['401']?.headers && 'WWW-Authenticate' in responses['401'].headers, name)
       t.ok(responses['503']?.headers && 'Retry-After' in responses['503'].headers, name)
       for (const code of ['authorization_required', 'invalid_token', 'token_expired', 'token_revoked']) {
@@ -116,7 +117,7 @@ t.test('openapi.json says which routes need a token, and how they answer a bad o
       t.match(responses['503']?.description, 'revocation_unavailable', name)
       if (/ \/(users|revocations|keys)\b/.test(name)) t.match(responses['403']?.description, 'forbidden', name)
     } else {
-      t.same(security, [], name)
+      t.same(security, name === 'POST /refresh' ? [{ refresh_cookie: [] }, {}] : [], name)
     }
   }
 })

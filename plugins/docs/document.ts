@@ -1,7 +1,7 @@
 /** An OpenAPI document, as far as it is changed here. */
 interface Document {
   openapi: string
-  paths?: Record<string, Record<string, { requestBody?: Body }>>
+  paths?: Record<string, Record<string, { requestBody?: Body, security?: object[] }>>
   components?: { schemas?: Record<string, JsonSchema> }
 }
 
@@ -17,18 +17,19 @@ interface JsonSchema {
 const ownKeywords = new Set(['x-must', 'x-lower-cased', 'x-new-password'])
 
 /**
- * Returns the document for others: without keywords that only our validation knows. A body that accepts null is
- * optional in it: @fastify/swagger marks every body as required.
+ * Returns the document for others: without keywords that only our validation knows. A body is optional in it if the
+ * body accepts null, or if a cookie can take its place. @fastify/swagger marks every body as required.
  */
 export function toPublicDocument<D extends object> (document: D): D {
   const text = JSON.stringify(document, (key, value: unknown) => (ownKeywords.has(key) ? undefined : typed(value)))
   const copy = JSON.parse(text) as Document
   const schemas = copy.components?.schemas ?? {}
   for (const schema of Object.values(schemas)) stateExactlyOne(schema)
-  for (const { requestBody } of Object.values(copy.paths ?? {}).flatMap(path => Object.values(path))) {
+  for (const { requestBody, security = [] } of Object.values(copy.paths ?? {}).flatMap(path => Object.values(path))) {
     const name = requestBody?.content?.['application/json']?.schema?.$ref?.split('/').at(-1) ?? ''
     const type = schemas[name]?.type
-    if (requestBody !== undefined && Array.isArray(type) && type.includes('null')) requestBody.required = false
+    const isOptional = (Array.isArray(type) && type.includes('null')) || security.some(way => 'refresh_cookie' in way)
+    if (requestBody !== undefined && isOptional) requestBody.required = false
   }
   return copy as unknown as D
 }

@@ -60,6 +60,12 @@ async function openapi (app: FastifyInstance, { version, hasPage, issuer }: Open
             scheme: 'bearer',
             bearerFormat: 'JWT',
             description: 'The `access_token` of a login. It is verified by RFC8725.'
+          },
+          refresh_cookie: {
+            type: 'apiKey',
+            in: 'cookie',
+            name: '__Host-signout-refresh',
+            description: 'The refresh token of a cookie client, which sends `X-Signout-CSRF` too. Needs `COOKIES=on`.'
           }
         }
       }

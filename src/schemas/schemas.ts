@@ -10,6 +10,7 @@ import * as startPage from './start-page.ts'
 /** All shapes of the API, each declared once. */
 export * from './accounts.ts'
 export * from './administration.ts'
+export * from './clients.ts'
 export * from './component.ts'
 export * from './errors.ts'
 export * from './keys.ts'

@@ -18,19 +18,27 @@ export const TokenPair = component(
       }),
       token_type: Type.Literal('Bearer', { description: 'RFC 6750.' }),
       expires_in: countOf('The lifetime of the access token in seconds.'),
-      refresh_token: Type.String({ maxLength: 255, description: 'Works once, for the next pair.' }),
+      refresh_token: Type.Optional(Type.String({
+        maxLength: 255,
+        description: 'Works once, for the next pair. Always there for a bearer client, and never for a cookie client.'
+      })),
       refresh_expires_in: countOf('How long the session lives without a refresh, in seconds.')
     },
     strict
   )
 )
 
+/** Returns a pair as a bearer client gets it. */
 export function toTokenPair (pair: IssuedPair): Static<typeof TokenPair> {
+  return { ...toCookieClientsPair(pair), refresh_token: pair.refreshToken }
+}
+
+/** Returns a pair as a cookie client gets it: the refresh token is in the cookie. */
+export function toCookieClientsPair (pair: IssuedPair): Omit<Static<typeof TokenPair>, 'refresh_token'> {
   return {
     access_token: pair.accessToken,
     token_type: 'Bearer',
     expires_in: pair.expiresInSeconds,
-    refresh_token: pair.refreshToken,
     refresh_expires_in: pair.refreshExpiresInSeconds
   }
 }

@@ -9,8 +9,8 @@ export const browsers = {
     example: 'https://app.example.com'
   })),
   COOKIES: oneOf(['on', 'off'], 'off', {
-    description: 'on lets browser apps keep the refresh token in a cookie that no script can read (docs/browsers.md). ' +
-      'Needs an ISSUER with https, or on a loopback address.'
+    description: 'on lets browser apps keep the refresh token in a cookie that no script can read. ' +
+      'It needs an ISSUER with https, or on a loopback address. docs/browsers.md has more.'
   }),
   HSTS_MAX_AGE: integer(0, 63_072_000, 0, ' (seconds)', {
     description: 'How long browsers may use only HTTPS for this host (Strict-Transport-Security). ' +

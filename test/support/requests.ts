@@ -47,7 +47,8 @@ export async function fetchFrom (
     path,
     status: response.status,
     headers: Object.fromEntries(response.headers),
-    body: await response.clone().text()
+    body: await response.clone().text(),
+    isOfCookieClient: new Headers(headers).has('x-signout-csrf')
   })
   if (breach !== undefined) throw new Error(breach)
   return response

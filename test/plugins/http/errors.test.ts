@@ -54,6 +54,7 @@ const statuses: Record<string, number> = {
   forbidden: 403,
   registration_closed: 403,
   account_disabled: 403,
+  origin_not_allowed: 403,
   not_found: 404,
   method_not_allowed: 405,
   username_taken: 409,
