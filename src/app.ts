@@ -17,8 +17,10 @@ import maintenance from '../plugins/maintenance.ts'
 import metrics from '../plugins/metrics.ts'
 import outages from '../plugins/outages.ts'
 import openapi, { type OpenApiOptions } from '../plugins/docs/openapi.ts'
+import { protectPages } from '../plugins/docs/page-headers.ts'
 import rateLimits from '../plugins/rate-limits.ts'
 import readiness from '../plugins/readiness.ts'
+import { startPagePolicy } from '../plugins/start-page/html.ts'
 import startPage from '../plugins/start-page/start-page.ts'
 import tokens from '../plugins/tokens.ts'
 import login from '../routes/auth/login.ts'
@@ -93,7 +95,7 @@ export function buildApp (
   })
 
   app.register(errors)
-  app.register(listener)
+  app.register(listener, config.browsers)
   app.register(cors, { config })
   app.register(requester)
   if (hasRoutes) app.register(validation(), { passwordMinLength: config.passwords.minLength })
@@ -115,7 +117,9 @@ export function buildApp (
     app.register(ending)
     app.register(maintenance, { config })
     app.register(startPage, { config, version })
-    app.register(routes, { hasPage: config.http.hasDocs, issuer: config.tokens.issuer })
+    app.register(routes, {
+      hasPage: config.http.hasDocs, issuer: config.tokens.issuer, hasCookies: config.browsers.hasCookies
+    })
   }
   return app as unknown as FastifyInstance
 }
@@ -158,7 +162,10 @@ const routes = fp(async (app: FastifyInstance, options: Omit<OpenApiOptions, 've
   app.register(health)
   app.register(metricsText)
   app.register(openapiDocument)
-  app.register(startPageRoute)
+  app.register(async pages => {
+    await protectPages(pages, startPagePolicy)
+    await pages.register(startPageRoute)
+  })
 })
 
 /**
@@ -180,7 +187,7 @@ export function buildWaitingApp (
     forceCloseConnections: true
   })
   app.register(errors)
-  app.register(listener)
+  app.register(listener, { ...config?.browsers })
   if (config !== undefined) app.register(cors, { config })
   // The health routes are the only ones. Any other address gets 503, which a page can read only after a preflight.
   app.after(() => {

@@ -4,6 +4,7 @@ import fp from 'fastify-plugin'
 import { NoBody } from '../../src/schemas/schemas.ts'
 import { toPublicDocument } from './document.ts'
 import { toOpenapi30 } from './openapi-3.0.ts'
+import { protectPages } from './page-headers.ts'
 import { toPageDocument } from './page-document.ts'
 import { pageScript } from './page-script.ts'
 import { pageStyle } from './page-style.ts'
@@ -14,6 +15,8 @@ export interface OpenApiOptions {
   hasPage: boolean
   /** The public address of the service. */
   issuer: string
+  /** True if a client may have its refresh token in a cookie. */
+  hasCookies: boolean
 }
 
 declare module 'fastify' {
@@ -23,18 +26,22 @@ declare module 'fastify' {
   }
 }
 
-/**
- * The policy of the documentation page. The page and all that it loads come from this service. The default of
- * swagger-ui also says `upgrade-insecure-requests`, which leaves the page blank wherever it is served over plain HTTP.
- */
-const contentSecurityPolicy =
-  "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'"
+/** The policy of the documentation page. The page and all that it loads come from this service. */
+const pagePolicy = {
+  defaultSrc: ["'self'"],
+  imgSrc: ["'self'", 'data:'],
+  styleSrc: ["'self'", "'unsafe-inline'"],
+  objectSrc: ["'none'"],
+  frameAncestors: ["'none'"],
+  baseUri: ["'none'"],
+  formAction: ["'none'"]
+}
 
 /**
  * Generates the OpenAPI document from the schemas of the routes that are registered later, and serves a page that shows
  * it.
  */
-async function openapi (app: FastifyInstance, { version, hasPage, issuer }: OpenApiOptions): Promise<void> {
+async function openapi (app: FastifyInstance, { version, hasPage, issuer, hasCookies }: OpenApiOptions): Promise<void> {
   await app.register(import('@fastify/swagger'), {
     openapi: {
       openapi: '3.1.1',
@@ -86,11 +93,15 @@ async function openapi (app: FastifyInstance, { version, hasPage, issuer }: Open
     made ??= toOpenapi30(app.swagger(), issuer)
     return made
   })
-  if (!hasPage) return
+  if (hasPage) await app.register(page, { hasCookies })
+}
+
+/** Serves the page, in a scope of its own: its headers are for no other route. */
+async function page (app: FastifyInstance, { hasCookies }: Pick<OpenApiOptions, 'hasCookies'>): Promise<void> {
+  await protectPages(app, pagePolicy)
   await app.register(import('@fastify/swagger-ui'), {
     routePrefix: '/docs',
-    staticCSP: contentSecurityPolicy,
-    transformSpecification: toPageDocument,
+    transformSpecification: document => toPageDocument(document, hasCookies),
     theme: {
       title: 'signout',
       css: [{ filename: 'page.css', content: pageStyle }],

@@ -33,15 +33,21 @@ export const pageScript = `'use strict';
     '/login 200': ({ access_token: token }) => say(
       'Signed in. Next: authorize. Press the button here, or copy access_token, press Authorize and paste it.',
       'Authorize with this token', () => authorize(token)),
+    '/refresh 200': ({ access_token: token }) => say(
+      'Refreshed: there is a new access token. Next: press the button here, or execute GET /me with the one before.',
+      'Authorize with the new token', () => authorize(token)),
+    '/refresh 401': () => say('There is no session to refresh. Next: execute POST /login.'),
     '/me 200': () => say('The token is accepted. Next: execute POST /logout.'),
     '/logout 200': () => say('Logged out. Next: execute GET /me again.'),
     '/me 401': ({ error }) => say(error === 'token_revoked'
       ? 'The token is refused, on every replica. That is a logout. To try it again, execute POST /login.'
       : 'GET /me needs a token that is valid. Next: execute POST /login, and authorize.')
   }
+  const elsewhere = () => say('This page has another address than ISSUER. Open it there: cookies work only there.')
   const answered = response => {
     const path = new URL(response.url, location.href).pathname.replace(/.*(?=\\/)/, '')
-    const step = steps[path + ' ' + response.status]
+    const { error } = response.body ?? {}
+    const step = error === 'origin_not_allowed' ? elsewhere : steps[path + ' ' + response.status]
     if (step !== undefined) step(response.body ?? {})
     return response
   }

@@ -5,7 +5,7 @@ import { SignoutError } from '../../src/errors.ts'
 import { isRepeated } from '../auth/authorization.ts'
 import { answerClientError, answerConnect, answerExpectation } from './client-errors.ts'
 import { answerFrameworkError } from './errors.ts'
-import { protectiveHeaders } from './protective-headers.ts'
+import { protectiveFields } from './protective-headers.ts'
 
 /** The bounds for the arrival of a request. */
 export interface ArrivalBounds {
@@ -44,8 +44,15 @@ export function listenerOptions ({ withinMs, checkEveryMs }: ArrivalBounds = def
   }
 }
 
+export interface ListenerOptions {
+  /** How long browsers use only HTTPS for this host, in seconds (RFC 6797). Defaults to 0: no such rule. */
+  hstsMaxAgeSeconds?: number
+}
+
 /** Makes every listener answer alike: errors are JSON, and every answer has the protective headers. */
-async function listener (app: FastifyInstance): Promise<void> {
+async function listener (app: FastifyInstance, { hstsMaxAgeSeconds = 0 }: ListenerOptions): Promise<void> {
+  const hsts: [string, string] = ['strict-transport-security', `max-age=${hstsMaxAgeSeconds}`]
+  const fields = hstsMaxAgeSeconds === 0 ? protectiveFields : [...protectiveFields, hsts]
   answerInsteadOfNode(app.server)
   app.addHook('onListen', done => {
     for (const server of furtherServers(app)) {
@@ -66,7 +73,7 @@ async function listener (app: FastifyInstance): Promise<void> {
   })
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id)
-    for (const [name, value] of Object.entries(protectiveHeaders)) if (!reply.hasHeader(name)) reply.header(name, value)
+    for (const [name, value] of fields) if (!reply.hasHeader(name)) reply.header(name, value)
     done(null, payload)
   })
 }

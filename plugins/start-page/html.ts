@@ -21,14 +21,14 @@ code { font: .85rem/1.5 ui-monospace, monospace }
 `
 
 /** The policy of the page: it runs nothing, and loads nothing. Its style is in it. */
-export const contentSecurityPolicy = [
-  "default-src 'none'",
-  `style-src 'sha256-${createHash('sha256').update(css).digest('base64')}'`,
-  'img-src data:',
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'"
-].join('; ')
+export const startPagePolicy = {
+  defaultSrc: ["'none'"],
+  styleSrc: [`'sha256-${createHash('sha256').update(css).digest('base64')}'`],
+  imgSrc: ['data:'],
+  baseUri: ["'none'"],
+  formAction: ["'none'"],
+  frameAncestors: ["'none'"]
+}
 
 const linkTexts: Record<string, string> = {
   docs: 'Documentation, where you can try each request',

@@ -4,7 +4,7 @@ import type { Config } from '../../src/config.ts'
 import { notReady } from '../../src/errors.ts'
 import { prefersHtml } from '../../src/input/prefers-html.ts'
 import { logoutToTry, type ServiceDescription } from '../../src/schemas/schemas.ts'
-import { contentSecurityPolicy, toHtml } from './html.ts'
+import { toHtml } from './html.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -42,9 +42,7 @@ async function startPage (app: FastifyInstance, { config, version }: StartPageOp
     }
     reply.header('vary', 'Accept')
     if (!prefersHtml(accept)) return reply.send(description)
-    return reply
-      .headers({ 'content-type': 'text/html; charset=utf-8', 'content-security-policy': contentSecurityPolicy })
-      .send(toHtml(description))
+    return reply.type('text/html; charset=utf-8').send(toHtml(description))
   })
 }
 

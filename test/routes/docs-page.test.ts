@@ -1,12 +1,10 @@
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { build, serversEnv } from '../support/app.ts'
 import { openBrowser, screenshotFile } from '../support/browser.ts'
+import { execute, openDocs, patienceMs } from '../support/docs-page.ts'
 import type { Pair } from '../support/people.ts'
 import { until } from '../support/wait.ts'
-
-/** Longer than anything takes on a busy machine. */
-const patienceMs = 60_000
 
 /** Opens each operation that can have a body. Returns the bodies that are filled in. */
 async function readBodies (page: Page): Promise<Record<string, unknown>> {
@@ -28,22 +26,6 @@ async function readBodies (page: Page): Promise<Record<string, unknown>> {
 
 /** The operations that are not GET. */
 const writes = '.opblock:not(.opblock-get)'
-
-/** Opens an operation, presses Execute and returns the answer that the page shows. */
-async function execute (page: Page, name: string): Promise<{ status: number, body: string }> {
-  const block = page.locator(`#operations-${name}`)
-  if (!/is-open/.test(await block.getAttribute('class') ?? '')) await block.locator('.opblock-summary-control').click()
-  const clear = block.locator('.btn-clear')
-  if (await clear.count() > 0) await clear.click()
-  await block.locator('.execute').click()
-  const answer = block.locator('.live-responses-table .response')
-  await answer.waitFor()
-  const body = answer.locator('.highlight-code code')
-  return {
-    status: Number.parseInt(await answer.locator('.response-col_status').innerText()),
-    body: await body.count() === 0 ? '' : await body.first().innerText()
-  }
-}
 
 async function authorize (page: Page, token: string): Promise<void> {
   await page.locator('.auth-wrapper .authorize').first().click()
@@ -70,25 +52,12 @@ const exampleBodies = {
   'administration-retireKey': { compromised: false }
 }
 
-/** Opens the page, and returns it with the sentence that it shows about the next step. */
-async function openPage (t: Test, browser: Browser, address: string) {
-  const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage()
-  page.setDefaultTimeout(patienceMs)
-  page.on('console', message => { t.notMatch(message.text(), /Content Security Policy/) })
-  page.on('pageerror', error => { t.fail(error.message) })
-  await page.goto(`${address}/docs`)
-  await page.locator('.opblock').first().waitFor()
-  const shows = async (text: RegExp) => { await page.locator('#next-step', { hasText: text }).waitFor() }
-  const keep = (name: string) => page.screenshot({ path: screenshotFile(`docs-${name}`) })
-  return { page, shows, keep }
-}
-
-type OpenedPage = Awaited<ReturnType<typeof openPage>>
+type OpenedPage = Awaited<ReturnType<typeof openDocs>>
 
 t.test('the documentation page leads a person from registering to the 401 after the logout', async t => {
   const app = await build(t, await serversEnv(t))
   const address = await app.listen({ port: 0 })
-  const opened = await openPage(t, await openBrowser(t), address)
+  const opened = await openDocs(t, await openBrowser(t), address)
   const { page, shows } = opened
   const ids = await page.evaluate("[...document.querySelectorAll('.opblock')].slice(0, 4).map(block => block.id)")
   t.same(ids, ['register', 'login', 'getMe', 'logout'].map(name => `operations-try-${name}`), 'the steps come first')

@@ -10,13 +10,17 @@ const args = [
   '--disable-component-update', '--disable-sync'
 ]
 
-/** Starts a headless Chromium, which is closed when the test ends. */
-export async function openBrowser (t: Owner): Promise<Browser> {
+/**
+ * Starts a headless Chromium, which is closed when the test ends.
+ *
+ * @param further arguments beside the usual ones
+ */
+export async function openBrowser (t: Owner, further: string[] = []): Promise<Browser> {
   const executablePath = findChromium()
   if (executablePath === undefined) {
     throw new Error('This test needs a Chromium: run `npm run services`, or name one in CHROMIUM.')
   }
-  const browser = await chromium.launch({ executablePath, args, timeout: 60_000 })
+  const browser = await chromium.launch({ executablePath, args: [...args, ...further], timeout: 60_000 })
   t.teardown(() => browser.close())
   return browser
 }

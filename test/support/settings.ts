@@ -90,7 +90,8 @@ export const wrongValues: Record<string, string[]> = {
   SECURITY_EVENT_RETENTION: ['3599', '315360001'],
   CORS_ORIGINS: [
     '*', 'null', 'app.example.com', 'https://app.example.com/', 'https://app.example.com/app',
-    'https://APP.example.com', 'HTTPS://app.example.com', 'https://app.example.com:443', 'http://app.example.com:80', 'https://me@app.example.com',
+    'https://APP.example.com', 'HTTPS://app.example.com', 'https://app.example.com:443', 'http://app.example.com:80',
+    'https://me@app.example.com',
     'https://app.example.com?a', 'https://app.example.com#a', 'https://*.example.com', 'https://bücher.example',
     'https://a.example,', 'https://a.example https://b.example', 'file:///app', 'ftp://app.example.com', 'https://'
   ],
