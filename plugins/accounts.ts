@@ -1,5 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import {
+  createClientAdministration, type ClientAdministration
+} from '../src/administration/client-administration.ts'
 import { createKeyAdministration, type KeyAdministration } from '../src/administration/key-administration.ts'
 import {
   createRevocationRequests, type RevocationRequests, type RevocationRequestsOptions
@@ -37,6 +40,7 @@ declare module 'fastify' {
     userAdministration: UserAdministration
     revocationRequests: RevocationRequests
     keyAdministration: KeyAdministration
+    clientAdministration: ClientAdministration
     securityEvents: EventRepository
   }
 }
@@ -122,6 +126,7 @@ function decorateAdministration (
   shared: UserAdministrationOptions & Pick<RevocationRequestsOptions, 'accessTokens'>
 ): void {
   app.decorate('userAdministration', createUserAdministration(shared))
+  app.decorate('clientAdministration', createClientAdministration(shared))
   app.decorate(
     'revocationRequests',
     createRevocationRequests({ ...shared, accessTokenLifetimeSeconds: config.tokens.lifetimeSeconds })

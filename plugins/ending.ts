@@ -26,6 +26,11 @@ declare module 'fastify' {
      */
     readAccessProof (request: FastifyRequest, reply: FastifyReply): Promise<AccessProof | undefined>
     /**
+     * Does as `readAccessProof`, for a token that is not in `Authorization`. Resolves with a refusal alone for a text
+     * that is no token of this service.
+     */
+    readProofOf (token: string): Promise<AccessProof>
+    /**
      * Returns a hook that authenticates a request which ends its own session. It does as `authenticateToEnd`. It also
      * accepts a repeated request, whose token was revoked by then, if the session has ended for that reason. The
      * handler must tell a repetition from a first request.
@@ -45,21 +50,19 @@ async function ending (app: FastifyInstance): Promise<void> {
   /**
    * Returns the claims of a token with a good signature, which may have been revoked, and its session in the database.
    */
-  async function readRecord (
-    request: FastifyRequest
-  ): Promise<{ claims: AccessTokenClaims, session: Session | undefined }> {
+  async function readRecord (token: string): Promise<{ claims: AccessTokenClaims, session: Session | undefined }> {
     // The blocklist cannot tell whether the key of the token was compromised. The ring can, as it is now.
     await app.keyRing.reload()
     // `verifySignature` has checked that our own claims are there.
-    const claims = await app.verifySignature(bearerToken(request)) as AccessTokenClaims
+    const claims = await app.verifySignature(token) as AccessTokenClaims
     return { claims, session: await findOwn(claims) }
   }
 
-  async function authenticateFromRecord (request: FastifyRequest, mustBeLive: boolean): Promise<void> {
-    const { claims, session } = await readRecord(request)
+  async function verifyByRecord (token: string, mustBeLive: boolean): Promise<AccessTokenClaims> {
+    const { claims, session } = await readRecord(token)
     if (session === undefined || (mustBeLive && session.endedAt !== null)) await refuseEverywhere(claims)
     else if (await app.revocationRecord.hasToken(claims.jti) && session.endedAt === null) await refuseEverywhere(claims)
-    request.user = claims
+    return claims
   }
 
   /**
@@ -77,24 +80,39 @@ async function ending (app: FastifyInstance): Promise<void> {
     } catch (error) {
       if (!isForRecord(error)) throw error
       allowAnyAnswer(reply)
-      await authenticateFromRecord(request, mustBeLive)
+      request.user = await verifyByRecord(bearerToken(request), mustBeLive)
+    }
+  }
+
+  /** Resolves with the claims of an accepted token, or with the refusal and what can be read of the token. */
+  async function toProof (accept: () => Promise<AccessTokenClaims>, readToken: () => string): Promise<AccessProof> {
+    try {
+      return { claims: await accept() }
+    } catch (refusal) {
+      if (!(refusal instanceof SignoutError)) throw refusal
+      // A key may have been compromised since the ring was read.
+      await app.keyRing.reload()
+      const claims = await readRefused(app, readToken)
+      return claims === undefined ? { refusal } : { claims, refusal }
     }
   }
 
   app.decorate('authenticateToEnd', (request, reply) => authenticateOr(request, reply, false))
   app.decorate('readAccessProof', async (request, reply) => {
     if (request.headers.authorization === undefined) return undefined
-    try {
+    return await toProof(async () => {
       await app.authenticateToEnd(request, reply)
-      return { claims: request.user }
-    } catch (refusal) {
-      if (!(refusal instanceof SignoutError)) throw refusal
-      // A key may have been compromised since the ring was read.
-      await app.keyRing.reload()
-      const claims = await readRefused(app, request)
-      return claims === undefined ? { refusal } : { claims, refusal }
-    }
+      return request.user
+    }, () => bearerToken(request))
   })
+  app.decorate('readProofOf', token => toProof(async () => {
+    try {
+      return await app.verifyToken(token) as AccessTokenClaims
+    } catch (error) {
+      if (!isForRecord(error)) throw error
+      return await verifyByRecord(token, false)
+    }
+  }, () => token))
   app.decorate('authenticateToRepeat', reason => async (request, reply) => {
     const proof = await app.readAccessProof(request, reply)
     if (proof?.claims === undefined) throw proof?.refusal ?? new SignoutError('authorization_required')
@@ -110,9 +128,9 @@ async function ending (app: FastifyInstance): Promise<void> {
 }
 
 /** Returns the claims of a token of this service that is refused, perhaps because it has expired. */
-async function readRefused (app: FastifyInstance, request: FastifyRequest): Promise<AccessTokenClaims | undefined> {
+async function readRefused (app: FastifyInstance, readToken: () => string): Promise<AccessTokenClaims | undefined> {
   try {
-    return await app.accessTokens.read(bearerToken(request))
+    return await app.accessTokens.read(readToken())
   } catch {
     // The header holds no token.
     return undefined

@@ -16,6 +16,7 @@ import { serializeError, serializeRequest } from '../plugins/http/log-serializer
 import maintenance from '../plugins/maintenance.ts'
 import metrics from '../plugins/metrics.ts'
 import outages from '../plugins/outages.ts'
+import oauth from '../plugins/oauth.ts'
 import openapi, { type OpenApiOptions } from '../plugins/docs/openapi.ts'
 import { protectPages } from '../plugins/docs/page-headers.ts'
 import rateLimits from '../plugins/rate-limits.ts'
@@ -34,12 +35,14 @@ import securityEvents from '../routes/me/security-events.ts'
 import sessions from '../routes/me/sessions.ts'
 import token from '../routes/me/token.ts'
 import metricsText from '../routes/metrics.ts'
+import oauthRoutes from '../routes/oauth/oauth.ts'
 import openapiDocument from '../routes/openapi.ts'
 import keys from '../routes/keys.ts'
 import revocations from '../routes/revocations.ts'
 import startPageRoute from '../routes/start-page.ts'
 import userSessions from '../routes/users/sessions.ts'
 import users from '../routes/users/users.ts'
+import authorizationServer from '../routes/well-known/authorization-server.ts'
 import jwks from '../routes/well-known/jwks.ts'
 import type { Config } from './config.ts'
 import { SignoutError, type OutageError } from './errors.ts'
@@ -115,6 +118,7 @@ export function buildApp (
   if (hasRoutes) {
     app.register(cookieClients, { config })
     app.register(ending)
+    app.register(oauth, { config })
     app.register(maintenance, { config })
     app.register(startPage, { config, version })
     app.register(routes, {
@@ -159,6 +163,8 @@ const routes = fp(async (app: FastifyInstance, options: Omit<OpenApiOptions, 've
   app.register(revocations)
   app.register(keys)
   app.register(jwks)
+  app.register(oauthRoutes, { prefix: '/oauth' })
+  app.register(authorizationServer, { issuer: options.issuer })
   app.register(health)
   app.register(metricsText)
   app.register(openapiDocument)

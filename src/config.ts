@@ -227,7 +227,8 @@ function groupSettings (settings: Settings & { ISSUER: string, AUDIENCE: string 
         'register-by-ip': parseRate(settings.LIMIT_REGISTER_BY_IP),
         'register-by-network': parseRate(settings.LIMIT_REGISTER_BY_NETWORK),
         'refresh-by-session': parseRate(settings.LIMIT_REFRESH_BY_SESSION),
-        'refresh-by-account': parseRate(settings.LIMIT_REFRESH_BY_ACCOUNT)
+        'refresh-by-account': parseRate(settings.LIMIT_REFRESH_BY_ACCOUNT),
+        'client-by-ip': parseRate(settings.LIMIT_CLIENT_BY_IP)
       }
     },
     metrics: { port: settings.METRICS_PORT, token: settings.METRICS_TOKEN }

@@ -70,6 +70,7 @@ const values = {
   LIMIT_REGISTER_BY_NETWORK: '12/60',
   LIMIT_REFRESH_BY_SESSION: '13/60',
   LIMIT_REFRESH_BY_ACCOUNT: '14/60',
+  LIMIT_CLIENT_BY_IP: '15/60',
   METRICS_PORT: '9464',
   METRICS_TOKEN: 'a-token-for-those-who-scrape'
 }
@@ -112,7 +113,8 @@ t.test('an empty environment configures the embedded mode with its defaults', as
         'register-by-ip': [100, 3600],
         'register-by-network': [300, 3600],
         'refresh-by-session': [120, 60],
-        'refresh-by-account': [480, 60]
+        'refresh-by-account': [480, 60],
+        'client-by-ip': [100, 900]
       })
     },
     metrics: { port: undefined, token: undefined }

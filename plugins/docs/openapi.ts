@@ -56,6 +56,7 @@ async function openapi (app: FastifyInstance, { version, hasPage, issuer, hasCoo
       servers: [{ url: '/', description: 'The service that serves this document.' }],
       tags: [
         { name: 'auth', description: 'Signing up, in and out.' },
+        { name: 'oauth', description: 'For OAuth libraries, and for services in any language.' },
         { name: 'me', description: 'The account and the sessions of the user.' },
         { name: 'administration', description: 'For administrators. Their tokens have the scope `admin`.' },
         { name: 'operations', description: 'For load balancers, and for services that verify our tokens.' }
@@ -73,6 +74,11 @@ async function openapi (app: FastifyInstance, { version, hasPage, issuer, hasCoo
             in: 'cookie',
             name: '__Host-signout-refresh',
             description: 'The refresh token of a cookie client, which sends `X-Signout-CSRF` too. Needs `COOKIES=on`.'
+          },
+          client: {
+            type: 'http',
+            scheme: 'basic',
+            description: 'The id and the secret of a registered client, each form-encoded (RFC 6749, section 2.3.1).'
           }
         }
       }

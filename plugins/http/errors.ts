@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import { toDatabaseError } from '../../src/db/database-errors.ts'
 import { OutageError, SignoutError, type ErrorCode, type RateLimit } from '../../src/errors.ts'
 import { findUnavailableCause } from '../../src/monitoring/unavailable.ts'
+import { toOAuthBody } from '../../src/oauth/oauth-error.ts'
 import { challenge } from '../auth/errors.ts'
 import { describeMistakes } from '../validation/mistakes.ts'
 import { collectPaths } from './known-paths.ts'
@@ -23,8 +24,8 @@ const descriptions: Record<string, string> = {
 }
 
 /**
- * Answers every error in one shape: `{error, description}`, and `details` for a request that does not validate. Is
- * registered before the routes, whose paths and methods it has to know.
+ * Answers every error in one shape: `{error, description}`, and `details` for a request that does not validate. Below
+ * `/oauth/` it is that of OAuth: `{error, error_description}`. Is registered before the routes, whose paths and methods it has to know.
  */
 async function errors (app: FastifyInstance): Promise<void> {
   const methodsAt = collectPaths(app)
@@ -67,15 +68,26 @@ export function answerError (error: unknown, request: FastifyRequest, reply: Fas
   setOrRemove(reply, 'allow', known.allowedMethods?.join(', '))
   // RFC 9110, section 15.5.2: a 401 has a challenge. RFC 6750, section 3.1: the challenge names the missing scope.
   const isChallenge = known.statusCode === 401 || known.code === 'forbidden'
-  setOrRemove(reply, 'www-authenticate', isChallenge ? challenge('signout', known) : undefined)
+  const isOAuth = isBelowOAuth(request)
+  const challenges = isOAuth ? basic : challenge('signout', known)
+  setOrRemove(reply, 'www-authenticate', isChallenge ? challenges : undefined)
   if (known.limit !== undefined) reply.headers(rateLimitFields(known.limit, known.retryAfterSeconds))
   // Set here too: for an address that Fastify cannot parse, it calls this function and no hooks.
   reply.headers({ ...protectiveHeaders, 'x-request-id': request.id })
-  return reply.code(known.statusCode).send({
-    error: known.code,
-    description: known.message,
-    ...(known.details && { details: known.details })
-  })
+  return reply.code(known.statusCode).send(isOAuth ? toOAuthBody(known) : toBody(known))
+}
+
+function toBody ({ code, message, details }: SignoutError): object {
+  return { error: code, description: message, ...(details && { details }) }
+}
+
+/** RFC 6749, section 5.2: the challenge names a scheme in which clients authenticate. */
+const basic = 'Basic realm="signout"'
+
+/** Returns true for a request to an address below `/oauth/`, whose errors have the form of OAuth. */
+function isBelowOAuth ({ routeOptions, url }: FastifyRequest): boolean {
+  // Fastify decodes an address before it looks for a route.
+  return (routeOptions?.url ?? url).startsWith('/oauth/')
 }
 
 /**

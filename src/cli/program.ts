@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { escapeText } from '../input/escape-text.ts'
 import { version } from '../package-root.ts'
 import { addRevoke } from './revoke-options.ts'
+import { addClientCommands } from './client-options.ts'
 import { label } from './terminal.ts'
 import { addUserCommands } from './user-options.ts'
 
@@ -74,6 +75,7 @@ export function createProgram ({ onServing }: ProgramOptions): Command {
   addUserCommands(program.command('user').description('list, show, create, change and delete users'))
   addSessionCommands(program.command('sessions').description('show sessions'))
   addKeyCommands(program.command('keys').description('show, rotate, retire and encrypt signing keys'))
+  addClientCommands(program.command('client').description('list, create, rotate and delete OAuth clients'))
   addRevoke(program)
 
   program.addHelpText('after', settings)

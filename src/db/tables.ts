@@ -22,11 +22,12 @@ const instant = (name: string) => timestamp(name, { withTimezone: true, precisio
 
 const bytes = customType<{ data: Uint8Array, driverData: Uint8Array }>({ dataType: () => 'bytea' })
 
-export type Role = 'user' | 'admin'
+export const roles = ['user', 'admin'] as const
+export type Role = typeof roles[number]
 export type Status = 'active' | 'disabled'
 
 /** Further facts about a security event: those that fit its type. `out_before` is in seconds since the epoch. */
-export type EventDetails = Partial<Record<'reason' | 'jti' | 'kid' | 'retired', string>> &
+export type EventDetails = Partial<Record<'reason' | 'jti' | 'kid' | 'retired' | 'client', string>> &
   Partial<Record<'sessions' | 'out_before', number>> &
   { role?: Role, status?: Status, scope?: 'session' | 'others' | 'all', by?: 'admin' | 'operator' }
 

@@ -8,7 +8,7 @@ import type { Try, WaitingRoom } from './waiting-room.ts'
 /** The limits that count in windows, in Redis. HTTP clients read their names in the RateLimit header field. */
 export const windowLimitNames = [
   'password-by-account', 'password-by-ip', 'password-by-network', 'password-by-account-and-ip', 'login-by-account',
-  'register-by-ip', 'register-by-network', 'refresh-by-session', 'refresh-by-account'
+  'register-by-ip', 'register-by-network', 'refresh-by-session', 'refresh-by-account', 'client-by-ip'
 ] as const
 export type WindowLimitName = typeof windowLimitNames[number]
 
@@ -67,6 +67,12 @@ export interface Limits {
    * thief may have its tokens.
    */
   refresh (session: { id: string, userId: string, isLive: boolean }): Promise<void>
+  /**
+   * Does an authentication of a client, which resolves to true if it was right. Only wrong ones count, by place. There
+   * is no limit by client: strangers could use it up, and lock the client out. Once the limit is used up, right ones
+   * are refused too, so a guesser learns nothing more.
+   */
+  attemptClient (ip: string | undefined, authenticate: () => Promise<boolean>): Promise<boolean>
 }
 
 export interface LimitsOptions {
@@ -91,6 +97,9 @@ interface Count {
   counter: Counter
   key: string
 }
+
+/** The id of a reservation that is never made. */
+const notHeld = 'none'
 
 const nameOf = ({ rate, key }: Count) => `${rate.name}:${key}`
 
@@ -160,6 +169,16 @@ export function createLimits ({ rateOf, counterOf, room, secret }: LimitsOptions
       // From the narrowest to the widest, so that what one session is refused does not count for the others.
       await count(countOf('refresh-by-session', id))
       if (isLive) await count(countOf('refresh-by-account', userId))
+    },
+    async attemptClient (ip, authenticate) {
+      const limit = countOf('client-by-ip', placeOf(ip) ?? unknownPlace)
+      // A reservation that is not held settles nothing, and tells how much is used up. Real ones would fill the limit
+      // when a gateway introspects many tokens at the same time.
+      const read = limit.counter.settle(limit.key, notHeld, true)
+      const [{ wrong, windowMs }, isRight] = await Promise.all([read, authenticate()])
+      if (wrong >= limit.rate.attempts) throw tooMany(limit.rate, windowMs)
+      if (!isRight) await count(limit)
+      return isRight
     }
   }
 }
@@ -169,7 +188,8 @@ export const noLimits: Limits = {
   attemptPassword: async () => toAttempt(async () => true),
   login: async () => {},
   register: async () => {},
-  refresh: async () => {}
+  refresh: async () => {},
+  attemptClient: (_ip, authenticate) => authenticate()
 }
 
 function toAttempt (settle: (isWrong: boolean) => Promise<boolean>): PasswordAttempt {

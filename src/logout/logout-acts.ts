@@ -32,6 +32,8 @@ export interface LogoutRequest {
   /** The user's password: to end other sessions without a recent login. */
   password?: string | undefined
   requester: Requester
+  /** The registered client that ends the session in place of its user. */
+  clientId?: string | undefined
 }
 
 /** An access token of this service that is refused, and why. */
@@ -101,14 +103,14 @@ export function createLogoutActs (options: LogoutOptions): LogoutActs {
         else unit.revokeAgain([token, { scope: 'session', id: claims.sid, expiresAt: claims.exp, subject: claims.sub }])
       })
     },
-    async withRefusedToken ({ claims, refusal }, { scope, requester }) {
+    async withRefusedToken ({ claims, refusal }, { scope, requester, clientId }) {
       const own = ownSession(claims)
       const known = await database.run(db => findSession(db, sessionOf(own.userId, own.sessionId)))
       if (known === undefined) throw refusal
       await perform(async unit => {
         await requireLive(unit, own)
         if (scope !== 'session') throw refusal.code === 'token_revoked' ? onlyTokenRevoked() : refusal
-        const ended = await endSelected(unit, ender, { own, scope, requester })
+        const ended = await endSelected(unit, ender, { own, scope, requester, clientId })
         if (ended.length === 0) throw refusal
       })
     },
@@ -181,7 +183,7 @@ function createLogoutWithProof (options: LogoutOptions): LogOutWithProof {
     if (!isProved) await requireRecent(unit, live)
   }
 
-  return async (own, { scope, password, requester }, work) => {
+  return async (own, { scope, password, requester, clientId }, work) => {
     const [result] = await repeatedly(async () => {
       const isProved = scope !== 'session' && password !== undefined
       const proof = isProved ? await provePassword(own, [password], requester) : undefined
@@ -191,7 +193,7 @@ function createLogoutWithProof (options: LogoutOptions): LogOutWithProof {
         if (proof !== undefined && !isUnchanged(proof.user, locked)) return undefined
         return [await work(unit, async () => {
           if (scope !== 'session') await requireRight(unit, own, scope, isProved)
-          return await endSelected(unit, ender, { own, scope, requester })
+          return await endSelected(unit, ender, { own, scope, requester, clientId })
         })] as const
       })
     })
@@ -200,22 +202,20 @@ function createLogoutWithProof (options: LogoutOptions): LogOutWithProof {
 }
 
 /** A logout: of which session, of which sessions, and by whom. */
-interface Selection {
+interface Selection extends Pick<LogoutRequest, 'scope' | 'requester' | 'clientId'> {
   own: OwnSession
-  scope: LogoutScope
-  requester: Requester
 }
 
 /** Ends the sessions of a scope, and returns the ids of those that ended now. */
 async function endSelected (
   unit: Unit,
   ender: SessionEnder,
-  { own, scope, requester }: Selection
+  { own, scope, requester, clientId }: Selection
 ): Promise<string[]> {
   const ended = await ender.end(unit, selected(own, scope), 'logout')
   // If the own session was to end, and no session ended, this logout is a repetition and is not recorded.
   if (scope === 'others' || ended.length > 0) {
-    const details = { scope, sessions: ended.length }
+    const details = { scope, sessions: ended.length, ...clientId !== undefined && { client: clientId } }
     unit.record({ type: 'logout', userId: own.userId, sessionId: own.sessionId, requester, details })
   }
   return ended

@@ -1,4 +1,5 @@
 import { sql, type SQL } from 'drizzle-orm'
+import { clientAssertions } from '../clients/tables.ts'
 import type { Drizzle } from '../db/database.ts'
 import { revocations, securityEvents, sessions, signingKeys, spentRefreshTokens, wrongPasswords } from '../db/tables.ts'
 import { entryMarginSeconds } from '../entries/revocation.ts'
@@ -95,6 +96,14 @@ export function createChores (options: ChoreOptions): Chore[] {
         limit ${batchSize} for update skip locked) returning kid`)
     },
     ...passwordChores,
+    {
+      // For longer than a replica whose clock is behind accepts them.
+      name: 'used assertions of clients that have expired',
+      everyMs: everyMinuteMs,
+      clearBatch: clearing(sql`delete from ${clientAssertions} where hash in (
+        select hash from ${clientAssertions} where ${clientAssertions.expiresAt} < ${ago(marginSeconds)}
+        limit ${batchSize}) returning hash`)
+    },
     {
       name: 'old security events',
       everyMs: everyMinuteMs,

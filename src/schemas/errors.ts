@@ -106,7 +106,8 @@ function challengeOf (description: string): TSchema {
   return Type.String({ maxLength: 1000, description: `RFC 6750, section 3. ${description}` })
 }
 
-const failureHeaders: Record<number, Record<string, TSchema>> = {
+/** The headers that follow from the status of an error. */
+export const failureHeaders: Record<number, Record<string, TSchema>> = {
   401: { 'WWW-Authenticate': challengeOf('It names the error.') },
   429: {
     'Retry-After': countOf('Seconds until the window of the limit ends.'),

@@ -13,7 +13,9 @@ import { usedAt, usedBy, type SessionLifetimes } from './session-lifetimes.ts'
 import {
   findSessionOfRefreshToken, lockSession, rotate, sessionWithId, supersede, type Rotation, type Session
 } from './session-repository.ts'
-import { recallValidity, rememberValidity, signPair, type PlannedPair, type TokenPair } from './token-pair.ts'
+import {
+  recallValidity, rememberValidity, scopeOf, signPair, type PlannedPair, type TokenPair
+} from './token-pair.ts'
 
 export interface RefreshOptions extends SpentTokenRules {
   database: Database
@@ -36,18 +38,23 @@ export interface RefreshOptions extends SpentTokenRules {
  * its session has ended. Rejects with `refresh_token_reused` if the token was spent before, or was superseded. Its
  * session then ends, because one of two holders of the token has stolen it.
  */
-export type Refresh = (refreshToken: string, requester: Requester) => Promise<TokenPair>
+export type Refresh = (
+  refreshToken: string,
+  requester: Requester,
+  /** Called with the scope of the next token. If it throws, nothing has happened. */
+  checkScope?: (scope: string) => void
+) => Promise<TokenPair>
 
 export function createRefresh (options: RefreshOptions): Refresh {
   const { database, perform, limits, accessTokens } = options
-  return async function refresh (token, requester) {
+  return async function refresh (token, requester, checkScope) {
     const hash = hashRefreshToken(token)
     const found = hash && await database.run(db => findSessionOfRefreshToken(db, hash))
     if (hash === undefined || found === undefined) throw new SignoutError('invalid_token')
     // Checked before anything is compared with a time: the end of the session, and the grace of a spent token.
     options.requireClock()
     await limits.refresh(found)
-    const outcome = await perform(unit => exchange(unit, options, found, { token, hash, requester }))
+    const outcome = await perform(unit => exchange(unit, options, found, { token, hash, requester, checkScope }))
     if (typeof outcome === 'string') throw new SignoutError(outcome)
     return await signPair(accessTokens, outcome)
   }
@@ -119,7 +126,8 @@ async function renew (
   presented: Presented,
   store: StoreNext = spendLive
 ): Promise<PlannedPair> {
-  const { token, requester } = presented
+  const { token, requester, checkScope } = presented
+  checkScope?.(scopeOf(user))
   const { accessTokens, refreshTokens, lifetimes, graceSeconds } = options
   const salt = createRotationSalt()
   const refreshToken = refreshTokens.deriveSuccessor(token, session.id, salt)
@@ -152,8 +160,9 @@ function repeat (
   user: User,
   session: Session,
   now: Date,
-  { token }: Presented
+  { token, checkScope }: Presented
 ): PlannedPair {
+  checkScope?.(scopeOf(user))
   const validity = recallValidity(session)
   const refreshToken = refreshTokens.deriveSuccessor(token, session.id, session.rotationSalt as Uint8Array)
   return {

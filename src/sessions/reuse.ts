@@ -11,6 +11,8 @@ export interface Presented {
   token: string
   hash: Uint8Array
   requester: Requester
+  /** Throws if the scope of the next token is not wanted. */
+  checkScope?: ((scope: string) => void) | undefined
 }
 
 /** The rules by which a spent token is judged. */

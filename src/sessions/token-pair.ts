@@ -9,6 +9,8 @@ export interface TokenPair {
   expiresInSeconds: number
   refreshToken: string
   refreshExpiresInSeconds: number
+  /** The scope of the access token, space-separated. */
+  scope: string
 }
 
 /** A pair before it is signed. Everything but the signature is decided in the transaction that locks the session. */
@@ -22,13 +24,18 @@ export interface PlannedPair {
   expiresInSeconds: number
 }
 
+/** Returns the scope of the access tokens of a user, space-separated. */
+export function scopeOf ({ role }: Pick<User, 'role'>): string {
+  return role
+}
+
 /** Signs a planned pair, after the transaction. The role of the user becomes the scope of the token. */
 export async function signPair (accessTokens: AccessTokens, planned: PlannedPair): Promise<TokenPair> {
   const { user, session, refreshToken, validity, plannedAt, expiresInSeconds } = planned
   const subject = {
     userId: user.id,
     sessionId: session.id,
-    scope: user.role,
+    scope: scopeOf(user),
     authenticatedAt: authenticatedAt(session)
   }
   return {
@@ -37,6 +44,7 @@ export async function signPair (accessTokens: AccessTokens, planned: PlannedPair
     // end.
     expiresInSeconds: Math.max(0, expiresInSeconds),
     refreshToken,
+    scope: subject.scope,
     refreshExpiresInSeconds: Math.max(0, Math.floor((session.expiresAt.getTime() - plannedAt.getTime()) / 1000))
   }
 }

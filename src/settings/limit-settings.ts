@@ -23,5 +23,6 @@ export const limits = {
   LIMIT_REFRESH_BY_SESSION: rateLimit('120/60', { description: 'Refreshes of one session.' }),
   LIMIT_REFRESH_BY_ACCOUNT: rateLimit('480/60', {
     description: 'Refreshes of all live sessions of one account. More than twice those of one session.'
-  })
+  }),
+  LIMIT_CLIENT_BY_IP: rateLimit('100/900', { description: 'Wrong credentials of OAuth clients from one address.' })
 }

@@ -4,8 +4,8 @@ import { Compile } from 'typebox/compile'
 import { AccessTokenClaims } from './access-token-claims.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 
-/** The `client_id` (RFC 9068, section 2.2) of tokens from the service's own login, where no OAuth client takes part. */
-const firstPartyClientId = 'signout'
+/** The `client_id` (RFC 9068, section 2.2) of the tokens of `POST /login`: the built-in public client. */
+export const builtInClientId = 'signout'
 
 /** The `typ` of an access token (RFC 9068, section 2.1). */
 const tokenType = 'at+jwt'
@@ -87,7 +87,7 @@ export function createAccessTokens (
         iat: issuedAt,
         exp: expiresAt,
         auth_time: Math.floor(authenticatedAt.getTime() / 1000),
-        client_id: firstPartyClientId,
+        client_id: builtInClientId,
         scope
       }
       const key = await keyRing.getSigningKey()

@@ -60,6 +60,7 @@ function inTurn (...replicas: Limits[]): Limits {
     attemptPassword: guess => next().attemptPassword(guess),
     login: userId => next().login(userId),
     register: ip => next().register(ip),
-    refresh: session => next().refresh(session)
+    refresh: session => next().refresh(session),
+    attemptClient: (ip, authenticate) => next().attemptClient(ip, authenticate)
   }
 }

@@ -106,6 +106,7 @@ export const wrongValues: Record<string, string[]> = {
   LIMIT_LOGIN_BY_ACCOUNT: ['off', '100/-1'],
   LIMIT_REGISTER_BY_NETWORK: ['300/1.5', '/60'],
   LIMIT_REFRESH_BY_ACCOUNT: ['0/0', 'many/60'],
+  LIMIT_CLIENT_BY_IP: ['100', 'off'],
   LIMIT_REGISTER_BY_IP: ['/900', '10000000/1'],
   LIMIT_REFRESH_BY_SESSION: ['off', '1/10000000'],
   METRICS_PORT: ['-1', '65536', 'yes'],
@@ -137,5 +138,6 @@ export const minutes = rates({
   'register-by-ip': [11, 60],
   'register-by-network': [12, 60],
   'refresh-by-session': [13, 60],
-  'refresh-by-account': [14, 60]
+  'refresh-by-account': [14, 60],
+  'client-by-ip': [15, 60]
 })
