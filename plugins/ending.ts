@@ -84,28 +84,15 @@ async function ending (app: FastifyInstance): Promise<void> {
     }
   }
 
-  /** Resolves with the claims of an accepted token, or with the refusal and what can be read of the token. */
-  async function toProof (accept: () => Promise<AccessTokenClaims>, readToken: () => string): Promise<AccessProof> {
-    try {
-      return { claims: await accept() }
-    } catch (refusal) {
-      if (!(refusal instanceof SignoutError)) throw refusal
-      // A key may have been compromised since the ring was read.
-      await app.keyRing.reload()
-      const claims = await readRefused(app, readToken)
-      return claims === undefined ? { refusal } : { claims, refusal }
-    }
-  }
-
   app.decorate('authenticateToEnd', (request, reply) => authenticateOr(request, reply, false))
   app.decorate('readAccessProof', async (request, reply) => {
     if (request.headers.authorization === undefined) return undefined
-    return await toProof(async () => {
+    return await toProof(app, async () => {
       await app.authenticateToEnd(request, reply)
       return request.user
     }, () => bearerToken(request))
   })
-  app.decorate('readProofOf', token => toProof(async () => {
+  app.decorate('readProofOf', token => toProof(app, async () => {
     try {
       return await app.verifyToken(token) as AccessTokenClaims
     } catch (error) {
@@ -125,6 +112,21 @@ async function ending (app: FastifyInstance): Promise<void> {
     await authenticateOr(request, reply, true)
     app.requireAdmin(request)
   })
+}
+
+/** Resolves with the claims of an accepted token, or with the refusal and what can be read of the token. */
+async function toProof (
+  app: FastifyInstance, accept: () => Promise<AccessTokenClaims>, readToken: () => string
+): Promise<AccessProof> {
+  try {
+    return { claims: await accept() }
+  } catch (refusal) {
+    if (!(refusal instanceof SignoutError)) throw refusal
+    // A key may have been compromised since the ring was read.
+    await app.keyRing.reload()
+    const claims = await readRefused(app, readToken)
+    return claims === undefined ? { refusal } : { claims, refusal }
+  }
 }
 
 /** Returns the claims of a token of this service that is refused, perhaps because it has expired. */

@@ -16,7 +16,8 @@ import { serializeError, serializeRequest } from '../plugins/http/log-serializer
 import maintenance from '../plugins/maintenance.ts'
 import metrics from '../plugins/metrics.ts'
 import outages from '../plugins/outages.ts'
-import oauth from '../plugins/oauth.ts'
+import { readFormBodies } from '../plugins/oauth/form-bodies.ts'
+import oauth from '../plugins/oauth/oauth.ts'
 import openapi, { type OpenApiOptions } from '../plugins/docs/openapi.ts'
 import { protectPages } from '../plugins/docs/page-headers.ts'
 import rateLimits from '../plugins/rate-limits.ts'
@@ -35,7 +36,9 @@ import securityEvents from '../routes/me/security-events.ts'
 import sessions from '../routes/me/sessions.ts'
 import token from '../routes/me/token.ts'
 import metricsText from '../routes/metrics.ts'
-import oauthRoutes from '../routes/oauth/oauth.ts'
+import introspect from '../routes/oauth/introspect.ts'
+import revoke from '../routes/oauth/revoke.ts'
+import oauthToken from '../routes/oauth/token.ts'
 import openapiDocument from '../routes/openapi.ts'
 import keys from '../routes/keys.ts'
 import revocations from '../routes/revocations.ts'
@@ -164,7 +167,7 @@ const routes = fp(async (app: FastifyInstance, options: Omit<OpenApiOptions, 've
   app.register(keys)
   app.register(jwks)
   app.register(oauthRoutes, { prefix: '/oauth' })
-  app.register(authorizationServer, { issuer: options.issuer })
+  app.register(authorizationServer)
   app.register(health)
   app.register(metricsText)
   app.register(openapiDocument)
@@ -173,6 +176,14 @@ const routes = fp(async (app: FastifyInstance, options: Omit<OpenApiOptions, 've
     await pages.register(startPageRoute)
   })
 })
+
+/** Registers the routes below `/oauth/`, which take forms. */
+async function oauthRoutes (app: FastifyInstance): Promise<void> {
+  readFormBodies(app)
+  app.register(oauthToken)
+  app.register(revoke)
+  app.register(introspect)
+}
 
 /**
  * Builds the stand-in that answers 503 while the service cannot start, because Postgres is down. `/health/live` answers

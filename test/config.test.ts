@@ -110,8 +110,7 @@ t.test('an empty environment configures the embedded mode with its defaults', as
         'password-by-network': [300, 900],
         'password-in-a-row': [100, month],
         'login-by-account': [200, 3600],
-        'register-by-ip': [100, 3600],
-        'register-by-network': [300, 3600],
+        'register-by-ip': [100, 3600], 'register-by-network': [300, 3600],
         'refresh-by-session': [120, 60],
         'refresh-by-account': [480, 60],
         'client-by-ip': [100, 900]

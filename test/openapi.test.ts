@@ -2,7 +2,7 @@ import t from 'tap'
 import { makeOpenapi, openapiFiles, readOpenapi } from '../scripts/openapi.ts'
 import { describeError, errorCodes } from '../src/errors.ts'
 
-type Examples = Record<string, { value: { error: string, description: string } }>
+type Examples = Record<string, { value: { error: string, description?: string, error_description?: string } }>
 type Content = { schema: { $ref?: string }, examples?: Examples }
 type Operation = {
   operationId?: string
@@ -32,10 +32,12 @@ t.test('openapi.json is OpenAPI 3.1 and describes every route', async t => {
   t.match(document.openapi, /^3\.1\./)
   t.same(operations.map(({ name }) => name).sort(), [
     'DELETE /me', 'DELETE /me/sessions/{id}', 'DELETE /users/{id}', 'DELETE /users/{id}/sessions',
-    'GET /', 'GET /.well-known/jwks.json', 'GET /health/live', 'GET /health/ready', 'GET /keys', 'GET /me',
+    'GET /', 'GET /.well-known/jwks.json', 'GET /.well-known/oauth-authorization-server',
+    'GET /health/live', 'GET /health/ready', 'GET /keys', 'GET /me',
     'GET /me/security-events', 'GET /me/sessions', 'GET /token', 'GET /users', 'GET /users/{id}',
     'GET /users/{id}/sessions',
-    'POST /keys/rotate', 'POST /keys/{kid}/retire', 'POST /login', 'POST /logout', 'POST /reauthenticate',
+    'POST /keys/rotate', 'POST /keys/{kid}/retire', 'POST /login', 'POST /logout',
+    'POST /oauth/introspect', 'POST /oauth/revoke', 'POST /oauth/token', 'POST /reauthenticate',
     'POST /refresh', 'POST /register', 'POST /revocations',
     'PUT /me/password', 'PUT /users/{id}/role', 'PUT /users/{id}/status'
   ])
@@ -46,7 +48,7 @@ t.test('openapi.json fits client generators: operations and schemas are named, a
   for (const { name, responses } of operations) {
     for (const [status, { description, content }] of Object.entries(responses)) {
       t.not(description, 'Default Response', `${name} ${status}`)
-      if (status === '204' || status === '304') {
+      if (status === '204' || status === '304' || (name === 'POST /oauth/revoke' && status === '200')) {
         t.notOk(content, `${name} ${status} carries nothing`)
         continue
       }
@@ -68,12 +70,15 @@ t.test('openapi.json gives each error status an example for each of its codes, a
   for (const { name, responses } of operations) {
     for (const [status, { description, content }] of Object.entries(responses).filter(([status]) => status >= '400')) {
       const sentences = [...description.matchAll(/^`(\w+)`: (.*)$/gm)]
-      const codes = sentences.map(([, error, sentence]) => ({ error, description: sentence }))
+      const isOAuth = / \/oauth\//.test(name)
+      const codes = sentences.map(([, error, sentence]) => ({
+        error, [isOAuth ? 'error_description' : 'description']: sentence
+      }))
       t.ok(codes.length > 0, `${name} ${status}`)
       const examples = content?.['application/json']?.examples ?? {}
       t.same(Object.values(examples).map(({ value }) => value), codes, `${name} ${status}`)
       for (const { error } of codes) {
-        const usual = describeError(error as 'forbidden').statusCode
+        const usual = isOAuth ? Number(status) : describeError(error as 'forbidden').statusCode
         t.ok(usual === Number(status) || (error === 'invalid_credentials' && status === '403'), `${name} ${error}`)
       }
     }
@@ -116,6 +121,10 @@ t.test('openapi.json says which routes need a token, and how they answer a bad o
       }
       t.match(responses['503']?.description, 'revocation_unavailable', name)
       if (/ \/(users|revocations|keys)\b/.test(name)) t.match(responses['403']?.description, 'forbidden', name)
+    } else if (/ \/oauth\//.test(name)) {
+      t.same(security, [{}, { client: [] }], name)
+      t.ok(responses['401']?.headers && 'WWW-Authenticate' in responses['401'].headers, name)
+      t.ok(responses['503']?.headers && 'Retry-After' in responses['503'].headers, name)
     } else {
       t.same(security, name === 'POST /refresh' ? [{ refresh_cookie: [] }, {}] : [], name)
     }

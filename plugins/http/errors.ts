@@ -25,7 +25,8 @@ const descriptions: Record<string, string> = {
 
 /**
  * Answers every error in one shape: `{error, description}`, and `details` for a request that does not validate. Below
- * `/oauth/` it is that of OAuth: `{error, error_description}`. Is registered before the routes, whose paths and methods it has to know.
+ * `/oauth/` it is that of OAuth: `{error, error_description}`. Is registered before the routes, whose paths and methods
+ * it has to know.
  */
 async function errors (app: FastifyInstance): Promise<void> {
   const methodsAt = collectPaths(app)

@@ -1,19 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { describeServer, metadataPaths } from '../../src/oauth/metadata.ts'
 import { ServerMetadata, answer, failures } from '../../src/schemas/schemas.ts'
-import { roles } from '../../src/db/tables.ts'
-
-export interface AuthorizationServerOptions {
-  /** The public address of the service. */
-  issuer: string
-}
 
 const headers = { 'Cache-Control': Type.String({ maxLength: 100, description: 'For how long it may be cached.' }) }
 
-const authorizationServer: FastifyPluginAsyncTypebox<AuthorizationServerOptions> = async (app, { issuer }) => {
-  const metadata = describeServer(issuer, roles)
-  for (const [index, path] of metadataPaths(issuer).entries()) {
+const authorizationServer: FastifyPluginAsyncTypebox = async app => {
+  const { description, paths } = app.serverMetadata
+  for (const [index, path] of paths.entries()) {
     app.get(path.replaceAll(':', '::'), {
       schema: {
         hide: index > 0,
@@ -27,7 +20,7 @@ const authorizationServer: FastifyPluginAsyncTypebox<AuthorizationServerOptions>
           ...failures('service_unavailable')
         }
       }
-    }, async (_request, reply) => reply.header('cache-control', 'public, max-age=300').send(metadata))
+    }, async (_request, reply) => reply.header('cache-control', 'public, max-age=300').send(description))
   }
 }
 

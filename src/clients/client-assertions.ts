@@ -36,8 +36,8 @@ export function readClaimedClient (assertion: string): string | undefined {
 }
 
 /**
- * Verifies an assertion of a client (RFC 7523, section 3): the signature by one of its keys, `iss` and `sub`, `aud`,
- * `exp`, `nbf` and `jti`. Returns undefined if anything is wrong.
+ * Verifies an assertion of a client (RFC 7523, section 3): the signature and all claims. Returns undefined if anything
+ * is wrong. One of the keys of the client must have signed it.
  *
  * An assertion has one audience. With several, one of them could replay it at another one.
  */

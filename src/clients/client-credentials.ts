@@ -1,7 +1,7 @@
 import { SignoutError } from '../errors.ts'
 import { readClaimedClient } from './client-assertions.ts'
 
-/** What a request says of its client, before anything is checked. */
+/** The credentials of a client in a request, before anything is checked. */
 export type ClientCredentials =
   /** The client names itself. That is enough for a public client alone. */
   | { method: 'none', clientId: string }

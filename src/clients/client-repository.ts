@@ -23,7 +23,7 @@ export async function lockClient (db: Drizzle, id: string): Promise<StoredClient
 
 /** Returns all clients, by their ids. */
 export async function listClients (db: Drizzle): Promise<StoredClient[]> {
-  return await db.select().from(clients).orderBy(sql`${clients.id} collate "C"`).limit(maxClients)
+  return await db.select().from(clients).orderBy(sql`${clients.id} collate "C"`).limit(1000)
 }
 
 /** Inserts a client. Returns undefined if there is one with this id. */

@@ -1,7 +1,7 @@
 import { boolean, index, jsonb, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
 import type { ClientJwk } from './client-keys.ts'
 
-/** What a client proves itself with: a secret, of which the SHA-256 is stored, or its public keys. */
+/** A credential of a client: the SHA-256 of a secret, or public keys. */
 export type StoredCredential = { createdAt: string } & ({ secretHash: string } | { keys: ClientJwk[] })
 
 /** The registered clients: services that introspect tokens. */

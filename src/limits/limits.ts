@@ -139,11 +139,6 @@ export function createLimits ({ rateOf, counterOf, room, secret }: LimitsOptions
     return await attempt(counts.filter(count => count.rate !== rate), isKnownPlace)
   }
 
-  async function count ({ rate, counter, key }: Count): Promise<void> {
-    const { isAdmitted, windowMs } = await counter.count(key)
-    if (!isAdmitted) throw tooMany(rate, windowMs)
-  }
-
   return {
     async attemptPassword ({ account, ip, isKnownPlace }) {
       const hash = hashAccount(account)
@@ -170,17 +165,26 @@ export function createLimits ({ rateOf, counterOf, room, secret }: LimitsOptions
       await count(countOf('refresh-by-session', id))
       if (isLive) await count(countOf('refresh-by-account', userId))
     },
-    async attemptClient (ip, authenticate) {
-      const limit = countOf('client-by-ip', placeOf(ip) ?? unknownPlace)
-      // A reservation that is not held settles nothing, and tells how much is used up. Real ones would fill the limit
-      // when a gateway introspects many tokens at the same time.
-      const read = limit.counter.settle(limit.key, notHeld, true)
-      const [{ wrong, windowMs }, isRight] = await Promise.all([read, authenticate()])
-      if (wrong >= limit.rate.attempts) throw tooMany(limit.rate, windowMs)
-      if (!isRight) await count(limit)
-      return isRight
-    }
+    attemptClient: (ip, authenticate) =>
+      countWrong(countOf('client-by-ip', placeOf(ip) ?? unknownPlace), authenticate)
   }
+}
+
+/** Counts an attempt regardless of its outcome. */
+async function count ({ rate, counter, key }: Count): Promise<void> {
+  const { isAdmitted, windowMs } = await counter.count(key)
+  if (!isAdmitted) throw tooMany(rate, windowMs)
+}
+
+/** Does an attempt, and counts it if it was wrong. */
+async function countWrong (limit: Count, attempt: () => Promise<boolean>): Promise<boolean> {
+  // A reservation that is not held settles nothing, and tells how much is used up. Real ones would fill the limit when
+  // a gateway introspects many tokens at the same time.
+  const read = limit.counter.settle(limit.key, notHeld, true)
+  const [{ wrong, windowMs }, isRight] = await Promise.all([read, attempt()])
+  if (wrong >= limit.rate.attempts) throw tooMany(limit.rate, windowMs)
+  if (!isRight) await count(limit)
+  return isRight
 }
 
 /** Limits that admit everything. */

@@ -17,18 +17,18 @@ export interface GrantRequest {
 
 /**
  * Exchanges a refresh token for a new pair, as `POST /refresh` does: with rotation and the detection of reuse. Rejects
- * with `unauthorized_client` for a registered client, because every refresh token belongs to the built-in one. Rejects
- * with `invalid_grant` for a refresh token that is unknown, expired, spent, or of a session that has ended.
+ * with:
+ *
+ * - `unsupported_grant_type` for any other grant;
+ * - `unauthorized_client` for a registered client, because every refresh token belongs to the built-in one;
+ * - `invalid_grant` for a refresh token that is unknown, expired, spent, or of a session that has ended;
+ * - `invalid_scope` for a scope that the session does not have. Then the refresh token is not spent.
  */
 export type Grant = (client: Client, request: GrantRequest, requester: Requester) => Promise<TokenPair>
 
-/** Throws `unsupported_grant_type` for any other grant than that of a refresh token. */
-export function requireGrantType (grantType: string): void {
-  if (!(grantTypes as readonly string[]).includes(grantType)) throw new OAuthError('unsupported_grant_type')
-}
-
 export function createGrant (refresh: Refresh): Grant {
-  return async (client, { refresh_token: token, scope }, requester) => {
+  return async (client, { grant_type: grantType, refresh_token: token, scope }, requester) => {
+    if (!(grantTypes as readonly string[]).includes(grantType)) throw new OAuthError('unsupported_grant_type')
     if (!client.isBuiltIn) throw new OAuthError('unauthorized_client', { description: 'This client has no grant.' })
     if (token === undefined) {
       throw new SignoutError('invalid_request', { description: 'The parameter refresh_token is missing.' })

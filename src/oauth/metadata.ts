@@ -28,6 +28,9 @@ export function metadataPaths (issuer: string): string[] {
   return [...new Set([oauthPaths.metadata, oauthPaths.metadata + path])]
 }
 
+/** The metadata of the service. */
+export type ServerDescription = ReturnType<typeof describeServer>
+
 /**
  * Returns the metadata of the service (RFC 8414, section 2).
  *

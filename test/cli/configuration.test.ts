@@ -193,7 +193,8 @@ t.test('every command but serve prints one line for a wrong setting', async t =>
     ['user', 'enable', 'ada'], ['user', 'list'], ['user', 'show', 'ada'], ['user', 'promote', 'ada'],
     ['user', 'demote', 'ada'], ['user', 'set-password', 'ada'], ['user', 'delete', 'ada', '--yes'],
     ['sessions', 'list', 'ada'], ['keys', 'list'], ['keys', 'rotate'],
-    ['keys', 'retire', 'x'], ['keys', 'reencrypt'], ['revoke', '--user', 'ada']
+    ['keys', 'retire', 'x'], ['keys', 'reencrypt'], ['revoke', '--user', 'ada'],
+    ['client', 'list'], ['client', 'create', 'x'], ['client', 'rotate', 'x'], ['client', 'delete', 'x', '--yes']
   ]
   for (const args of commands) {
     const line = await fail(t, 1, args, { env: { PORT: 'http' } })
@@ -203,7 +204,7 @@ t.test('every command but serve prints one line for a wrong setting', async t =>
     command.commands.length === 0 ? [command] : command.commands.flatMap(leaves)
   const names = leaves(createProgram({ onServing () {} })).map(command => command.name())
   t.same(names.filter(name => name !== 'serve').sort(), commands.map(([name, sub]) =>
-    ['user', 'sessions', 'keys'].includes(String(name)) ? sub : name).sort(), 'no command is left out')
+    ['user', 'sessions', 'keys', 'client'].includes(String(name)) ? sub : name).sort(), 'no command is left out')
 })
 
 t.test('embedded: migrate creates the tables, and check-config creates no file', async t => {

@@ -27,10 +27,15 @@ const commands = [
   ['keys', 'rotate'],
   ['keys', 'retire'],
   ['keys', 'reencrypt'],
+  ['client'],
+  ['client', 'list'],
+  ['client', 'create'],
+  ['client', 'rotate'],
+  ['client', 'delete'],
   ['revoke']
 ]
 /** Commands with subcommands, and the server: they print no result. */
-const withoutJson = ['', 'serve', 'user', 'sessions', 'keys']
+const withoutJson = ['', 'serve', 'user', 'sessions', 'keys', 'client']
 const id = '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e'
 
 t.test('each command has a help text that names the exit codes, in lines of at most 100 columns', async t => {
@@ -82,6 +87,14 @@ const wrongLines: Array<[string[], string]> = [
   [
     ['migrate', 'now'],
     "too many arguments for 'migrate'. Expected 0 arguments but got 1. See signout migrate --help"
+  ],
+  [
+    ['client', 'rotate', 'x', '--finish', '--jwk', 'a.json'],
+    '--finish goes without --jwk. See signout client rotate --help'
+  ],
+  [
+    ['client', 'delete', 'x'],
+    'delete asks on a terminal whether to go on. There is none: give --yes. See signout client delete --help'
   ],
   [['sessions', 'list'], "missing required argument 'user'. See signout sessions list --help"],
   [['revoke'], 'give exactly one of --user, --session, --token and --everyone. See signout revoke --help'],

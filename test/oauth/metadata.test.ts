@@ -29,7 +29,7 @@ async function isTaken (
 }
 
 /** Returns which methods of authentication an endpoint takes, and which algorithms of assertions. */
-async function findTaken (app: FastifyInstance, endpoint: Endpoint): Promise<{ methods: string[], algorithms: string[] }> {
+async function findTaken (app: FastifyInstance, endpoint: Endpoint) {
   const { id, secret } = await addClient(app)
   const keyed = `client-${randomName()}`
   const keys = Object.entries(algorithms).map(([alg, of]) => ({ alg, key: makePrivateKey(of) }))

@@ -71,7 +71,9 @@ async function readKeys (file: string | undefined): Promise<ClientJwk[] | undefi
 function printMade ({ client, secret }: MadeClient, line: string, asJson: boolean): void {
   if (asJson) return printJson({ ...toShown(client), ...secret !== undefined && { client_secret: secret } })
   print(line)
-  if (secret !== undefined) print(`client_secret: ${secret}\nStore it now. Only its hash is kept, so it is not shown again.`)
+  if (secret === undefined) return
+  print(`client_secret: ${secret}`)
+  print('Store it now. Only its hash is kept, so it is not shown again.')
 }
 
 const typeOf = (credential: StoredClient['credentials'][number]) => 'keys' in credential ? 'keys' : 'secret'

@@ -1,20 +1,25 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { createClientAuthentication, type Client } from '../src/clients/client-authentication.ts'
-import { readClientCredentials, type ClientParameters } from '../src/clients/client-credentials.ts'
-import type { Config } from '../src/config.ts'
-import { SignoutError } from '../src/errors.ts'
-import { createGrant, type Grant } from '../src/oauth/grant.ts'
-import { createIntrospect, type Introspect } from '../src/oauth/introspection.ts'
-import { addressOf, oauthPaths } from '../src/oauth/metadata.ts'
-import { OAuthError } from '../src/oauth/oauth-error.ts'
-import { createRevokeToken, type RevokeToken } from '../src/oauth/revocation.ts'
-import { isRepeated } from './auth/authorization.ts'
+import { createClientAuthentication, type Client } from '../../src/clients/client-authentication.ts'
+import { readClientCredentials, type ClientParameters } from '../../src/clients/client-credentials.ts'
+import type { Config } from '../../src/config.ts'
+import { SignoutError } from '../../src/errors.ts'
+import { createGrant, type Grant } from '../../src/oauth/grant.ts'
+import { roles } from '../../src/db/tables.ts'
+import { createIntrospect, type Introspect } from '../../src/oauth/introspection.ts'
+import {
+  addressOf, describeServer, metadataPaths, oauthPaths, type ServerDescription
+} from '../../src/oauth/metadata.ts'
+import { OAuthError } from '../../src/oauth/oauth-error.ts'
+import { createRevokeToken, type RevokeToken } from '../../src/oauth/revocation.ts'
+import { isRepeated } from '../auth/authorization.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** The endpoints of OAuth. */
     oauth: { grant: Grant, revoke: RevokeToken, introspect: Introspect }
+    /** The metadata of the service, and the paths at which it is served. */
+    serverMetadata: { description: ServerDescription, paths: string[] }
     /**
      * Authenticates the client of a request to an endpoint of OAuth. Rejects with `invalid_client`, with
      * `invalid_request` for credentials that contradict each other, and with 429 or 503.
@@ -44,6 +49,7 @@ async function oauth (app: FastifyInstance, { config }: OAuthOptions): Promise<v
     revoke: createRevokeToken({ database, logOut: app.logout.withCredentials, readProof: app.readProofOf }),
     introspect: createIntrospect({ database, issuer, verifyToken: app.verifyToken, requireClock })
   })
+  app.decorate('serverMetadata', { description: describeServer(issuer, roles), paths: metadataPaths(issuer) })
   app.decorate('requireClient', async request => {
     if (isRepeated(request, 'authorization')) {
       throw new SignoutError('invalid_request', { description: 'The request has more than one Authorization.' })
