@@ -21,7 +21,8 @@ export function toOpenapi30 (document: object, serverUrl: string): object {
   return { openapi: '3.0.3', info: { ...info, license }, servers: [{ url: serverUrl }], ...convert(rest) as object }
 }
 
-const json = 'application/json'
+/** The types of bodies that are kept, the first that there is. The bodies of OAuth are forms. */
+const bodyTypes = ['application/json', 'application/x-www-form-urlencoded']
 
 function convert (value: Json): Json {
   if (Array.isArray(value)) return value.map(convert)
@@ -36,7 +37,11 @@ function convertKeyword (key: string, value: Json): JsonObject {
   if (key === 'examples' && Array.isArray(value)) return { example: value[0] as Json }
   if (key === 'type' && Array.isArray(value)) return { type: value.find(type => type !== 'null'), nullable: true }
   if (key === 'oneOf' && Array.isArray(value) && value.every(isRequirement)) return {}
-  if (key === 'content') return { content: { [json]: convert((value as JsonObject)[json]) } }
+  if (key === 'content') {
+    const bodies = value as JsonObject
+    const type = bodyTypes.find(type => type in bodies) as string
+    return { content: { [type]: convert(bodies[type] as Json) } }
+  }
   return { [key]: convert(value) }
 }
 

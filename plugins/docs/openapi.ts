@@ -74,11 +74,6 @@ async function openapi (app: FastifyInstance, { version, hasPage, issuer, hasCoo
             in: 'cookie',
             name: '__Host-signout-refresh',
             description: 'The refresh token of a cookie client, which sends `X-Signout-CSRF` too. Needs `COOKIES=on`.'
-          },
-          client: {
-            type: 'http',
-            scheme: 'basic',
-            description: 'The id and the secret of a registered client, each form-encoded (RFC 6749, section 2.3.1).'
           }
         }
       }

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import {
-  Introspection, IntrospectionInput, answer, formConsumes, oauthFailures, publicOrClient, ref
+  Introspection, IntrospectionInput, answer, formConsumes, oauthFailures, ref
 } from '../../src/schemas/schemas.ts'
 
 const introspect: FastifyPluginAsyncTypebox = async app => {
@@ -12,7 +12,7 @@ const introspect: FastifyPluginAsyncTypebox = async app => {
       description:
         'RFC 7662, for registered clients. Asks the blocklist, so a token is inactive once its logout is answered. A token that is revoked, expired, foreign or malformed gets `{"active": false}`. While that cannot be told, the answer is 503, and never `active: false`.',
       tags: ['oauth'],
-      security: publicOrClient,
+      security: [],
       consumes: formConsumes,
       body: ref(IntrospectionInput),
       response: {

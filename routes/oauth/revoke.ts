@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import {
-  RevocationInput, formConsumes, noContent, oauthFailures, publicOrClient, ref
+  RevocationInput, formConsumes, noContent, oauthFailures, ref
 } from '../../src/schemas/schemas.ts'
 
 const revoke: FastifyPluginAsyncTypebox = async app => {
@@ -11,7 +11,7 @@ const revoke: FastifyPluginAsyncTypebox = async app => {
       description:
         'RFC 7009. An access token or a refresh token ends its session: after the answer 200, every replica refuses all its tokens. A text that is no token gets 200 too. After 503 the session may still live: try again, which is always safe. The client `signout` revokes its own tokens, and a registered client that was created with `--may-revoke` revokes all.',
       tags: ['oauth'],
-      security: publicOrClient,
+      security: [],
       consumes: formConsumes,
       body: ref(RevocationInput),
       response: { 200: noContent('The session has ended, on every replica.'), ...oauthFailures('OAuthActRefused') }

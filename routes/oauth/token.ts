@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import {
-  GrantInput, GrantedTokens, answer, formConsumes, oauthFailures, publicOrClient, ref, toGrantedTokens
+  GrantInput, GrantedTokens, answer, formConsumes, oauthFailures, ref, toGrantedTokens
 } from '../../src/schemas/schemas.ts'
 
 const token: FastifyPluginAsyncTypebox = async app => {
@@ -12,7 +12,7 @@ const token: FastifyPluginAsyncTypebox = async app => {
       description:
         'RFC 6749, section 6. Does as `POST /refresh`. The tokens of `POST /login` belong to the public client `signout`, which has no secret: send `client_id=signout`.',
       tags: ['oauth'],
-      security: publicOrClient,
+      security: [],
       consumes: formConsumes,
       body: ref(GrantInput),
       response: {

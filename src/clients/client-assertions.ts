@@ -39,7 +39,7 @@ export function readClaimedClient (assertion: string): string | undefined {
  * Verifies an assertion of a client (RFC 7523, section 3): the signature and all claims. Returns undefined if anything
  * is wrong. One of the keys of the client must have signed it.
  *
- * An assertion has one audience. With several, one of them could replay it at another one.
+ * An assertion has one audience. With several, one of them could send it to another one.
  */
 export async function verifyAssertion (
   assertion: string, clientId: string, keys: readonly ClientJwk[], rules: AssertionRules

@@ -10,7 +10,7 @@ const maxTokenLength = 65_536
 /** The parameters of a client that authenticates in the body (RFC 6749, section 2.3.1, and RFC 7521, section 4.2). */
 const clientParameters = {
   client_id: Type.Optional(text(100, 'The client. `signout` for tokens of `POST /login`.')),
-  client_secret: Type.Optional(text(1000, 'The secret of a registered client, unless it is in `Authorization`.')),
+  client_secret: Type.Optional(text(1000, 'The secret of a registered client. It may be in `Authorization: Basic` instead.')),
   client_assertion_type: Type.Optional(
     text(100, '`urn:ietf:params:oauth:client-assertion-type:jwt-bearer` with `client_assertion`.')
   ),
@@ -71,8 +71,6 @@ export const Introspection = component('Introspection', Type.Object({
 
 /** For the routes below `/oauth/`. */
 export const formConsumes = ['application/x-www-form-urlencoded']
-/** The security of a route for the public client and for registered ones, which may authenticate in the body. */
-export const publicOrClient: Array<Record<string, string[]>> = [{}, { client: [] }]
 
 const address = (description: string) => Type.String({ format: 'uri', maxLength: 1000, description })
 const names = (description: string) => Type.Array(Type.String({ maxLength: 100 }), { maxItems: 100, description })

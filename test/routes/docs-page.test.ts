@@ -29,8 +29,8 @@ const writes = '.opblock:not(.opblock-get)'
 
 async function authorize (page: Page, token: string): Promise<void> {
   await page.locator('.auth-wrapper .authorize').first().click()
-  await page.locator('#auth-bearer-value').fill(token)
-  await page.locator('.modal-ux .modal-btn.authorize').first().click()
+  await page.locator('.modal-ux input').fill(token)
+  await page.locator('.modal-ux .modal-btn.authorize').click()
   await page.locator('.modal-ux .btn-done').click()
 }
 
