@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import type { Static } from 'typebox'
 import type { Config } from '../../src/config.ts'
 import { SignoutError } from '../../src/errors.ts'
-import { toCookieClientsPair, toTokenPair } from '../../src/schemas/schemas.ts'
-import type { TokenPair } from '../../src/sessions/token-pair.ts'
+import { toCookieClientsPair, toTokenPair, type TokenPair } from '../../src/schemas/schemas.ts'
+import type { TokenPair as IssuedPair } from '../../src/sessions/token-pair.ts'
 import { readRefreshCookies, writeRefreshCookie } from './refresh-cookie.ts'
 
 declare module 'fastify' {
@@ -22,7 +23,7 @@ declare module 'fastify' {
      */
     takeRefreshCookie (options: { isRequired: boolean }): (request: FastifyRequest) => Promise<void>
     /** Returns the answer with a pair. For a cookie client, the refresh token is in the cookie, not in the answer. */
-    issuePair (pair: TokenPair, request: FastifyRequest, reply: FastifyReply): ReturnType<typeof toTokenPair>
+    issuePair (pair: IssuedPair, request: FastifyRequest, reply: FastifyReply): Static<typeof TokenPair>
     /** Deletes the cookie of a cookie client, whose session has ended. */
     deleteRefreshCookie (request: FastifyRequest, reply: FastifyReply): void
   }

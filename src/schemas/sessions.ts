@@ -29,7 +29,7 @@ export const TokenPair = component(
 )
 
 /** Returns a pair as a bearer client gets it. */
-export function toTokenPair (pair: IssuedPair): Static<typeof TokenPair> {
+export function toTokenPair (pair: IssuedPair): Required<Static<typeof TokenPair>> {
   return { ...toCookieClientsPair(pair), refresh_token: pair.refreshToken }
 }
 
