@@ -42,7 +42,8 @@ const slow = ['benchmarks', 'faults', 'load', 'model', 'promises', 'races', 'upg
 const alone = [...slow, 'cli', 'docs', 'package', 'scripts', 'shutdown', 'server.test.js', 'waiting.test.js']
 /** The slow tests, and those of processes, outages, a browser or a crowd: `npm run test:quick` leaves them out. */
 const leftOut = [
-  ...slow, 'browsers', 'deploy', 'docs', 'package', 'scripts', 'shutdown', 'stories', 'server.test.js', 'waiting.test.js',
+  ...slow, 'browsers', 'deploy', 'docs', 'package', 'scripts', 'shutdown', 'stories',
+  'server.test.js', 'waiting.test.js',
   ...[
     'cli/configuration', 'cli/embedded', 'cli/outage', 'cli/start-settings', 'keys/secret-change', 'keys/verifiers',
     'monitoring/outage-log', 'monitoring/outages', 'routes/docs-page', 'sessions/many'

@@ -10,7 +10,9 @@ const maxTokenLength = 65_536
 /** The parameters of a client that authenticates in the body (RFC 6749, section 2.3.1, and RFC 7521, section 4.2). */
 const clientParameters = {
   client_id: Type.Optional(text(100, 'The client. `signout` for tokens of `POST /login`.')),
-  client_secret: Type.Optional(text(1000, 'The secret of a registered client. It may be in `Authorization: Basic` instead.')),
+  client_secret: Type.Optional(
+    text(1000, 'The secret of a registered client. It may be in `Authorization: Basic` instead.')
+  ),
   client_assertion_type: Type.Optional(
     text(100, '`urn:ietf:params:oauth:client-assertion-type:jwt-bearer` with `client_assertion`.')
   ),

@@ -108,8 +108,8 @@ const rebuiltWithinMs = 5_000
  * Finds answers with 503. There are three reasons for them:
  *
  * - A replica that does not know the format may give them.
- * - It deletes the marker of any other format when it writes a revocation of a key or of everyone. A logout of a session
- *   that is over for that reason writes one again. The replicas that know the format then answer 503 until the
+ * - It deletes the marker of any other format when it writes a revocation of a key or of everyone. A logout of a
+ *   session that is over for that reason writes one again. The replicas that know the format then answer 503 until the
  *   projector has written the marker again.
  * - A replica that has read a revocation which is not in force everywhere yet answers 503, so while its request lasts.
  */

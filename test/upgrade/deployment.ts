@@ -49,7 +49,8 @@ const needed = { accepted: 10, endings: 2 }
 const longestStageMs = 30_000
 
 export function createDeployment (options: DeploymentOptions): Deployment {
-  const { recorder, history: { outdated, operations, recoveries }, violations, stages, replicas, stageMs, say } = options
+  const { recorder, history, violations, stages, replicas, stageMs, say } = options
+  const { outdated, operations, recoveries } = history
   const targets: BuildReplica[] = []
   let count = 0
   let beganAt = recorder.now()
