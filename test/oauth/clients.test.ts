@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { shareStorages } from '../support/app.ts'
+import { shareServers } from '../support/app.ts'
 import { query } from '../support/database.ts'
 import { addClient, basic, introspect, postForm, type Form, type TestClient } from '../support/oauth.ts'
 import { signUp } from '../support/people.ts'
@@ -7,12 +7,12 @@ import { expectError, outcome } from '../support/requests.ts'
 import { randomName } from '../support/services.ts'
 import { build, serversEnv } from '../support/app.ts'
 
-const onStorages = shareStorages(t)
-type App = Parameters<Parameters<typeof onStorages>[1]>[1]
+const onServers = shareServers(t)
+type App = Parameters<Parameters<typeof onServers>[1]>[1]
 const ask = (app: App, form: Form | string, headers = {}) =>
   postForm(app, 'introspect', typeof form === 'string' ? form : { token: 'x', ...form }, { headers })
 
-t.test('a client authenticates with its secret in the header or in the body', t => onStorages(t, async (t, app) => {
+t.test('a client authenticates with its secret in the header or in the body', t => onServers(t, async (t, app) => {
   const { id, secret, headers } = await addClient(app)
   t.equal((await ask(app, {}, headers)).statusCode, 200, 'client_secret_basic')
   t.equal((await ask(app, { client_id: id }, headers)).statusCode, 200, 'with its id in the body too')
@@ -22,7 +22,7 @@ t.test('a client authenticates with its secret in the header or in the body', t 
   t.equal((await ask(app, {}, { authorization })).statusCode, 200, 'form-encoded')
 }))
 
-t.test('wrong credentials get invalid_client with a challenge', t => onStorages(t, async (t, app) => {
+t.test('wrong credentials get invalid_client with a challenge', t => onServers(t, async (t, app) => {
   const { id, secret } = await addClient(app)
   const other = await addClient(app)
   const refuse = async (name: string, form: Form, headers = {}) => {
@@ -46,7 +46,7 @@ t.test('wrong credentials get invalid_client with a challenge', t => onStorages(
   await refuse('another scheme', {}, { authorization: `Bearer ${secret}` })
 }))
 
-t.test('credentials that contradict each other get invalid_request', t => onStorages(t, async (t, app) => {
+t.test('credentials that contradict each other get invalid_request', t => onServers(t, async (t, app) => {
   const { id, secret, headers } = await addClient(app)
   const assertion = { client_assertion: 'a.b.c', client_assertion_type: 'x' }
   for (const [name, form, given] of [
@@ -68,7 +68,7 @@ t.test('credentials that contradict each other get invalid_request', t => onStor
   t.equal(twice.statusCode, 200)
 }))
 
-t.test('during a rotation two secrets are accepted, and no third', t => onStorages(t, async (t, app) => {
+t.test('during a rotation two secrets are accepted, and no third', t => onServers(t, async (t, app) => {
   const first = await addClient(app)
   const { id } = first
   const with_ = (secret = ''): TestClient => ({ id, secret, headers: basic(id, secret) })
@@ -87,7 +87,7 @@ t.test('during a rotation two secrets are accepted, and no third', t => onStorag
 }))
 
 t.test('failed authentications are counted as security events, without what was typed', t =>
-  onStorages(t, async (t, app) => {
+  onServers(t, async (t, app) => {
     const remoteAddress = `2001:db8:${Math.floor(Math.random() * 65_536).toString(16)}::1`
     const { id } = await addClient(app)
     const typed = `typed-${randomName()}`

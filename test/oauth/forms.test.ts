@@ -1,16 +1,16 @@
 import t from 'tap'
 import { buildWaitingApp } from '../../src/app.ts'
 import { OutageError } from '../../src/errors.ts'
-import { shareStorages } from '../support/app.ts'
+import { shareServers } from '../support/app.ts'
 import { addClient, postForm, type Endpoint } from '../support/oauth.ts'
 import { signUp } from '../support/people.ts'
 import { expectError, send, type Route } from '../support/requests.ts'
 import { isAccepted } from '../support/sessions.ts'
 
-const onStorages = shareStorages(t)
+const onServers = shareServers(t)
 const endpoints: Endpoint[] = ['token', 'revoke', 'introspect']
 
-t.test('the endpoints of OAuth take forms alone, and refuse what is malformed', t => onStorages(t, async (t, app) => {
+t.test('the endpoints of OAuth take forms alone, and refuse what is malformed', t => onServers(t, async (t, app) => {
   const { headers } = await addClient(app)
   const json = { 'content-type': 'application/json' }
   for (const endpoint of endpoints) {
@@ -29,20 +29,20 @@ t.test('the endpoints of OAuth take forms alone, and refuse what is malformed', 
   t.match(plain.json(), { error: 'invalid_request', error_description: 'The parameter token is missing.' })
 }))
 
-t.test('unknown parameters and names of objects are ignored', t => onStorages(t, async (t, app) => {
+t.test('unknown parameters and names of objects are ignored', t => onServers(t, async (t, app) => {
   const { headers } = await addClient(app)
   const body = '__proto__=x&constructor=y&toString=z&unknown=%F0%9F%90%8E&&token=x+y&'
   t.equal((await postForm(app, 'introspect', body, { headers })).body, '{"active":false}')
 }))
 
-t.test('parameters of the query do not count', t => onStorages(t, async (t, app) => {
+t.test('parameters of the query do not count', t => onServers(t, async (t, app) => {
   const { pair } = await signUp(app)
   const route: Route = `POST /oauth/revoke?token=${pair.access_token}&client_id=signout`
   expectError(t, await send(app, route), 400, 'invalid_request')
   t.ok(await isAccepted(app, pair))
 }))
 
-t.test('every error below /oauth/ has the form of RFC 6749', t => onStorages(t, async (t, app) => {
+t.test('every error below /oauth/ has the form of RFC 6749', t => onServers(t, async (t, app) => {
   for (const [route, status, error] of [
     ['GET /oauth/token', 405, 'invalid_request'],
     ['DELETE /oauth/introspect', 405, 'invalid_request'],

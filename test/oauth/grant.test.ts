@@ -1,15 +1,15 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import t from 'tap'
-import { issuer, shareStorages } from '../support/app.ts'
+import { issuer, shareServers } from '../support/app.ts'
 import { addClient, basic, postForm } from '../support/oauth.ts'
 import { signUp, signUpAdmin, type Pair } from '../support/people.ts'
 import { expectError, logOut, refresh } from '../support/requests.ts'
 import { claimsOf, isAccepted, signInAndRefresh } from '../support/sessions.ts'
 
-const onStorages = shareStorages(t)
+const onServers = shareServers(t)
 const own = { grant_type: 'refresh_token', client_id: 'signout' }
 
-t.test('POST /oauth/token exchanges a refresh token, as POST /refresh does', t => onStorages(t, async (t, app) => {
+t.test('POST /oauth/token exchanges a refresh token, as POST /refresh does', t => onServers(t, async (t, app) => {
   const { pair } = await signUp(app)
   const answer = await postForm(app, 'token', { ...own, refresh_token: pair.refresh_token, unknown: 'x' })
   t.equal(answer.statusCode, 200)
@@ -21,7 +21,7 @@ t.test('POST /oauth/token exchanges a refresh token, as POST /refresh does', t =
   t.equal((await refresh(app, next.refresh_token)).statusCode, 200)
 }))
 
-t.test('access tokens have the header and the claims of RFC 9068', t => onStorages(t, async (t, app) => {
+t.test('access tokens have the header and the claims of RFC 9068', t => onServers(t, async (t, app) => {
   const { pair, id } = await signUpAdmin(app)
   const { typ, alg, kid } = decodeProtectedHeader(pair.access_token)
   t.same({ typ, alg }, { typ: 'at+jwt', alg: 'EdDSA' })
@@ -34,7 +34,7 @@ t.test('access tokens have the header and the claims of RFC 9068', t => onStorag
 }))
 
 t.test('a refresh token that is spent, unknown or of an ended session gets invalid_grant', t =>
-  onStorages(t, async (t, app) => {
+  onServers(t, async (t, app) => {
     const { username, pair: ended } = await signUp(app)
     await logOut(app, ended.access_token)
     const [spent, , newest] = await signInAndRefresh(app, username, 2) as [Pair, Pair, Pair]
@@ -46,7 +46,7 @@ t.test('a refresh token that is spent, unknown or of an ended session gets inval
     t.notOk(await isAccepted(app, newest), 'the reuse has ended the session')
   }))
 
-t.test('POST /oauth/token has no other grant, and none for registered clients', t => onStorages(t, async (t, app) => {
+t.test('POST /oauth/token has no other grant, and none for registered clients', t => onServers(t, async (t, app) => {
   const { username, pair } = await signUp(app)
   const { id, secret } = await addClient(app)
   for (const type of ['password', 'client_credentials', 'authorization_code', 'Refresh_Token', 'refresh_token ']) {
@@ -62,7 +62,7 @@ t.test('POST /oauth/token has no other grant, and none for registered clients', 
 }))
 
 t.test('a scope beyond that of the session gets invalid_scope, and spends no token', t =>
-  onStorages(t, async (t, app) => {
+  onServers(t, async (t, app) => {
     const { pair } = await signUp(app)
     const form = { ...own, refresh_token: pair.refresh_token }
     for (const scope of ['admin', 'user admin', 'USER']) {

@@ -99,6 +99,16 @@ export async function onEachStorage (t: Test, test: StorageTest, settings: Env =
   })
 }
 
+/** Returns a function that runs tests with one app on the real servers, for what does not depend on the storage. */
+export function shareServers (owner: Test): (t: Test, test: StorageTest) => Promise<void> {
+  let built: Promise<{ app: FastifyInstance, env: Env }> | undefined
+  return async (t, test) => {
+    built ??= serversEnv(owner).then(async env => ({ app: await build(owner, env), env }))
+    const { app, env } = await built
+    await test(t, app, env)
+  }
+}
+
 /**
  * Returns a function that runs a test as {@link onEachStorage} does, and gives all tests the same two apps. To build
  * both for each test takes more than a second of processor time. Such tests must use users of their own, and undo what

@@ -5,7 +5,10 @@ import { buildUnready, embeddedEnv } from '../../support/app.ts'
 import { get, send } from '../../support/requests.ts'
 
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
-const refusal = { error: 'method_not_allowed', description: 'This address has other methods. Allow lists them.' }
+const description = 'This address has other methods. Allow lists them.'
+const refusalAt = (path: string) => path.startsWith('/oauth/')
+  ? { error: 'invalid_request', error_description: description }
+  : { error: 'method_not_allowed', description }
 
 /** The app, and the methods of each of its paths, by the routes that it registers. */
 async function appWithPaths (t: Parameters<typeof buildUnready>[0]) {
@@ -30,7 +33,7 @@ t.test('a wrong method is 405 with Allow on every path, and OPTIONS is 204 with 
       const answer = await send(app, `${method} ${url}?a=b`)
       t.equal(answer.statusCode, 405, `${method} ${path}`)
       t.equal(answer.headers.allow, allow, `${method} ${path}`)
-      if (method !== 'HEAD') t.same(answer.json(), refusal, `${method} ${path}`)
+      if (method !== 'HEAD') t.same(answer.json(), refusalAt(path), `${method} ${path}`)
     }
     const options = await send(app, `OPTIONS ${url}`)
     t.equal(options.statusCode, 204, path)

@@ -19,7 +19,7 @@ interface Schema {
 }
 interface Operation {
   parameters?: Array<{ name: string, in: 'path' | 'query', schema: Schema }>
-  requestBody?: { content: { 'application/json': { schema: Schema } } }
+  requestBody?: { content: { 'application/json'?: { schema: Schema } } }
 }
 interface Document {
   paths: Record<string, Record<string, Operation>>
@@ -63,7 +63,7 @@ function wrongRequests (method: string, path: string, operation: Operation): Wro
       ? { route: `${good}?${name}=${encodeURIComponent(text)}` as Route, body, path: `/${name}` }
       : { route: route(fill(text)), body, path: `/${name}` })
   })
-  const reference = operation.requestBody?.content['application/json'].schema.$ref?.split('/').at(-1)
+  const reference = operation.requestBody?.content['application/json']?.schema.$ref?.split('/').at(-1)
   if (reference === undefined) return parameters
   // The document lacks the keywords that only our validation knows.
   const { properties = {} } = (components.find(({ $id }) => $id === reference) ?? {}) as Schema
