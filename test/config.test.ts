@@ -79,6 +79,20 @@ const month = 2_592_000
 
 const noBrowsers = { corsOrigins: [], hasCookies: false, hstsMaxAgeSeconds: 0 }
 
+const defaultRates = rates({
+  'password-by-account': [50, 900],
+  'password-by-ip': [100, 900],
+  'password-by-account-and-ip': [10, 900],
+  'password-by-network': [300, 900],
+  'password-in-a-row': [100, month],
+  'login-by-account': [200, 3600],
+  'register-by-ip': [100, 3600],
+  'register-by-network': [300, 3600],
+  'refresh-by-session': [120, 60],
+  'refresh-by-account': [480, 60],
+  'client-by-ip': [100, 900]
+})
+
 t.test('an empty environment configures the embedded mode with its defaults', async t => {
   t.same(loadConfig({}), {
     http: { host: '127.0.0.1', port: 3000, trustProxy: undefined, shutdownDelaySeconds: 0, hasDocs: true },
@@ -88,7 +102,8 @@ t.test('an empty environment configures the embedded mode with its defaults', as
     database: { deadlineMs: 2000, migratesOnStart: true },
     tokens: { issuer: 'http://127.0.0.1:3000', audience: 'http://127.0.0.1:3000', lifetimeSeconds: 900 },
     keys: { algorithm: 'EdDSA', jwksMaxAgeSeconds: 300, rotationIntervalSeconds: 0, previousSecret: undefined },
-    clocks: { leewaySeconds: 5 }, accounts: { isRegistrationOpen: true },
+    clocks: { leewaySeconds: 5 },
+    accounts: { isRegistrationOpen: true },
     sessions: {
       idleSeconds: 1_209_600,
       maxAgeSeconds: month,
@@ -103,18 +118,7 @@ t.test('an empty environment configures the embedded mode with its defaults', as
     blocklist: { prefix: 'signout:', deadlineMs: 250, waitReplicas: 0, noevictionAcknowledged: false },
     limits: {
       isOn: true,
-      rates: rates({
-        'password-by-account': [50, 900],
-        'password-by-ip': [100, 900],
-        'password-by-account-and-ip': [10, 900],
-        'password-by-network': [300, 900],
-        'password-in-a-row': [100, month],
-        'login-by-account': [200, 3600],
-        'register-by-ip': [100, 3600], 'register-by-network': [300, 3600],
-        'refresh-by-session': [120, 60],
-        'refresh-by-account': [480, 60],
-        'client-by-ip': [100, 900]
-      })
+      rates: defaultRates
     },
     metrics: { port: undefined, token: undefined }
   })
