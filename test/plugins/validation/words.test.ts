@@ -18,7 +18,7 @@ interface Schema {
   maximum?: number
 }
 interface Operation {
-  parameters?: Array<{ name: string, in: 'path' | 'query', schema: Schema }>
+  parameters?: Array<{ name: string, in: 'path' | 'query' | 'header', schema: Schema }>
   requestBody?: { content: { 'application/json'?: { schema: Schema } } }
 }
 interface Document {
