@@ -1,4 +1,3 @@
-import helmet from '@fastify/helmet'
 import type { FastifyInstance } from 'fastify'
 
 /** A policy by its directives, each with its sources: `{ defaultSrc: ["'none'"] }`. */
@@ -10,7 +9,7 @@ export type PagePolicy = Record<string, string[]>
  * policy never says `upgrade-insecure-requests`, and HSTS_MAX_AGE decides about `Strict-Transport-Security`.
  */
 export async function protectPages (app: FastifyInstance, policy: PagePolicy): Promise<void> {
-  await app.register(helmet, {
+  await app.register(import('@fastify/helmet'), {
     contentSecurityPolicy: { useDefaults: false, directives: policy },
     strictTransportSecurity: false,
     // Over plain HTTP, browsers ignore these two and report an error in their console.

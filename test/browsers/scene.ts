@@ -90,7 +90,7 @@ async function servePages (t: Owner): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** What a page got for a request: nothing but `unreadable`, if the browser kept the answer from it. */
+/** The answer that a page got. It has only `unreadable` if the browser kept the answer from the page. */
 export interface Got {
   unreadable?: boolean
   status?: number

@@ -22,7 +22,7 @@ public class Program {
     });
     AuthApi auth = new AuthApi(client);
     MeApi own = new MeApi(client);
-    TokenPair pair = auth.login(new Credentials().username(args[1]).password(args[2]));
+    TokenPair pair = auth.login(new Credentials().username(args[1]).password(args[2]), null);
     token = pair.getAccessToken();
     UserAccount me = own.getMe();
     expect(me.getUsername().equals(args[1]) && me.getRole() == UserAccount.RoleEnum.USER, "It is another user.");
@@ -30,8 +30,8 @@ public class Program {
     expect(first.getNextCursor() != null, "There is no second page.");
     SecurityEventPage second = own.listSecurityEvents(1, first.getNextCursor());
     expect(!second.getEvents().get(0).getId().equals(first.getEvents().get(0).getId()), "The second page is the first.");
-    token = auth.refresh(new RefreshInput().refreshToken(pair.getRefreshToken())).getAccessToken();
-    auth.logout(null, null);
+    token = auth.refresh(null, new RefreshInput().refreshToken(pair.getRefreshToken())).getAccessToken();
+    auth.logout(null, null, null);
     try {
       own.getMe();
       throw new AssertionError("The token is accepted after the logout.");

@@ -6,6 +6,7 @@ const [baseUrl = '', username = '', password = ''] = process.argv.slice(2)
 let token = ''
 client.setConfig({ baseUrl, auth: () => token })
 const { data: pair } = await login({ body: { username, password }, throwOnError: true })
+if (pair.refresh_token === undefined) throw new Error('A bearer client gets a refresh token.')
 token = pair.access_token
 const { data: me } = await getMe({ throwOnError: true })
 if (me.username !== username || me.role !== 'user') throw new Error('It is another user.')

@@ -5,7 +5,7 @@ import type { paths } from './generated.ts'
 const [baseUrl = '', username = '', password = ''] = process.argv.slice(2)
 const signedOut = createClient<paths>({ baseUrl })
 const { data: pair } = await signedOut.POST('/login', { body: { username, password } })
-if (pair === undefined) throw new Error('The login failed.')
+if (pair?.refresh_token === undefined) throw new Error('The login failed.')
 const client = createClient<paths>({ baseUrl, headers: { authorization: `Bearer ${pair.access_token}` } })
 const { data: me } = await client.GET('/me')
 if (me?.username !== username || me.role !== 'user') throw new Error('It is another user.')

@@ -16,6 +16,7 @@ const second = await listSecurityEvents({ limit: 1, cursor: first.data.next_curs
 if (second.status !== 200 || second.data.events[0]?.id === first.data.events[0]?.id) {
   throw new Error('The second page is the first one.')
 }
+if (opened.data.refresh_token === undefined) throw new Error('A bearer client gets a refresh token.')
 const next = await refresh({ refresh_token: opened.data.refresh_token })
 if (next.status !== 200) throw new Error('The refresh failed.')
 const renewed = bearer(next.data.access_token)

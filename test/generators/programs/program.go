@@ -16,7 +16,7 @@ func main() {
 	configuration.BasePath = address
 	client := signout.NewAPIClient(configuration)
 	open := context.Background()
-	pair, _, err := client.AuthApi.Login(open, signout.Credentials{Username: username, Password: password})
+	pair, _, err := client.AuthApi.Login(open, signout.Credentials{Username: username, Password: password}, nil)
 	check(err)
 	signedIn := context.WithValue(open, signout.ContextAccessToken, pair.AccessToken)
 	me, _, err := client.MeApi.GetMe(signedIn)
@@ -30,7 +30,9 @@ func main() {
 	})
 	check(err)
 	expect(second.Events[0].Id != first.Events[0].Id, "The second page is the first one.")
-	next, _, err := client.AuthApi.Refresh(open, signout.RefreshInput{RefreshToken: pair.RefreshToken})
+	next, _, err := client.AuthApi.Refresh(open, &signout.RefreshOpts{
+		RefreshInput: optional.NewInterface(signout.RefreshInput{RefreshToken: pair.RefreshToken}),
+	})
 	check(err)
 	renewed := context.WithValue(open, signout.ContextAccessToken, next.AccessToken)
 	_, _, err = client.AuthApi.Logout(renewed, nil)

@@ -19,7 +19,7 @@ first = own.list_security_events(limit=1)
 assert first.next_cursor is not None
 second = own.list_security_events(limit=1, cursor=first.next_cursor)
 assert second.events[0].id != first.events[0].id
-following = auth.refresh(openapi_client.RefreshInput(refresh_token=pair.refresh_token))
+following = auth.refresh(refresh_input=openapi_client.RefreshInput(refresh_token=pair.refresh_token))
 configuration.access_token = following.access_token
 assert auth.logout().message == 'Successfully logged out'
 try:

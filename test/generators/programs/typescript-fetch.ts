@@ -7,6 +7,7 @@ const configuration = new Configuration({ basePath, fetchApi: globalThis.fetch, 
 const auth = new AuthApi(configuration)
 const own = new MeApi(configuration)
 const pair = await auth.login({ credentials: { username, password } })
+if (pair.refreshToken === undefined) throw new Error('A bearer client gets a refresh token.')
 token = pair.accessToken
 const me = await own.getMe()
 if (me.username !== username || !(me.createdAt instanceof Date)) throw new Error('It is another user.')
