@@ -78,6 +78,7 @@ t.test('a refresh token in the body of a cookie client is ignored', t => onEachS
   const none = await send(app, 'POST /refresh', { headers: asCookieClient(), body })
   expectError(t, none, 401, 'authorization_required')
   t.match(none.json().description, 'no refresh cookie')
+  expectError(t, await send(app, 'POST /logout', { headers: asCookieClient(), body }), 401, 'authorization_required')
   const headers = asCookieClient(one.pair.refresh_token)
   const renewed = await send(app, 'POST /refresh', { headers, body })
   t.equal(sessionIdOf(renewed.json()), sessionIdOf(one.pair))
@@ -172,6 +173,10 @@ t.test('a cookie that no browser sends is refused, and no token is guessed from 
       const answer = await send(app, 'POST /refresh', { headers: { 'x-signout-csrf': '1', cookie } })
       t.equal(outcome(answer), expected, cookie.slice(0, 80))
     }
+    for (const route of ['POST /refresh', 'POST /logout'] as const) {
+      const twice = await send(app, route, { headers: asCookieClient(`x; ${cookieName}=${token}`) })
+      t.match(twice.json(), { error: 'invalid_request', description: /refresh cookie more than once/ }, route)
+    }
     const others = `a=b; ${cookieName}=${token} ; c="d;e"`
     const answer = await send(app, 'POST /refresh', { headers: { 'x-signout-csrf': '1', cookie: others } })
     t.equal(answer.statusCode, 200, 'other cookies do no harm')
@@ -218,6 +223,7 @@ t.test('a request of a page that may not use the cookie is refused, and nothing 
         const all = { ...asCookieClient(pair.refresh_token), ...headers }
         const answer = await send(app, route, { ...options, headers: all })
         t.equal(outcome(answer), expected, `${route} ${JSON.stringify(headers)}`)
+        if (expected.startsWith('400')) t.equal(answer.json().description, 'X-Signout-CSRF must be 1.')
         t.equal(answer.headers['set-cookie'], undefined)
       }
     }
