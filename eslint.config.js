@@ -5,7 +5,7 @@ export default [
     ts: true,
     ignores: [
       'dist/**', 'tarballs/**', '.tap/**', '.services/**', 'coverage/**', '.bench/**', '.build/**',
-      'test/generators/programs/*.ts'
+      'test/generators/programs/*.ts', 'client/openapi.d.ts'
     ]
   }),
   {

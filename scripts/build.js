@@ -1,28 +1,33 @@
-// Builds src, plugins and routes into dist, unless nothing has changed since: the bundles of the service, the bundle of
-// the plugin, and for what other packages import one declaration file each. `npm start` does without declarations:
-// --without-declarations. Plain JavaScript, since it runs before anything is compiled.
+// Builds src, plugins, routes and client into dist, unless nothing has changed since: the bundles of the service, of
+// the plugin and of the client, and for what other packages import one declaration file each. `npm start` does without
+// declarations: --without-declarations. Plain JavaScript, since it runs before anything is compiled.
 //
 // A process starts twice as fast from a bundle. Packages of many small modules are in it: scripts/bundled-packages.js.
 // All others are loaded from node_modules.
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { isAbsolute, join, relative, sep } from 'node:path'
 import { commonJs, esModules, optionsFor } from './bundled-packages.js'
 
 refuseOldNode()
 const root = join(import.meta.dirname, '..')
-const folders = ['src', 'plugins', 'routes']
+const isThere = path => existsSync(join(root, path))
+// The image is built without the client.
+const folders = ['src', 'plugins', 'routes', 'client'].filter(isThere)
 const sources = folders.map(folder => join(root, folder))
 const dist = join(root, 'dist')
 const bundled = [...esModules, ...commonJs].sort()
-const isThere = path => existsSync(join(root, path))
 /** The programs of the service, and what other packages import of it. They share chunks. */
 const service = ['src/cli.ts', 'src/server.ts', 'src/app.ts', 'src/config.ts'].filter(isThere)
 /** The plugin, which is a package of its own: scripts/pack.ts. */
 const plugin = ['plugins/auth/auth.ts', 'plugins/auth/testing.ts'].filter(isThere)
+/** The client, which is a package of its own too. It runs in browsers. */
+const client = ['client/index.ts'].filter(isThere)
+/** Types that no compiler writes: they are made from openapi.json. */
+const madeTypes = 'client/openapi.d.ts'
 /** The files that other packages import. */
-const declared = ['src/app.ts', 'src/config.ts', ...plugin].filter(isThere)
+const declared = ['src/app.ts', 'src/config.ts', ...plugin, ...client].filter(isThere)
 /** The declarations of all files, as the compiler writes them. No package has them. */
 const declarations = '.declarations'
 
@@ -40,7 +45,10 @@ if (!isUpToDate(hasDeclarations ? stamps.all : stamps.bundles)) {
 /** Checks the types, writes the declarations, and returns the exit code. */
 function declare () {
   const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
-  return spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' }).status ?? 1
+  const project = join(root, 'tsconfig.build.json')
+  const { status } = spawnSync(process.execPath, [tsc, '-p', project], { stdio: 'inherit' })
+  if (isThere(madeTypes)) cpSync(join(root, madeTypes), join(dist, declarations, madeTypes))
+  return status ?? 1
 }
 
 async function buildAll () {
@@ -51,7 +59,7 @@ async function buildAll () {
   if (hasDeclarations) writeFileSync(stamps.all, '')
 }
 
-/** Bundles the service and the plugin, and returns the paths of the files in dist. */
+/** Bundles the service, the plugin and the client, and returns the paths of the files in dist. */
 async function bundle () {
   const { build } = await import('esbuild')
   const common = { absWorkingDir: root, outdir: dist, outbase: '.', metafile: true }
@@ -65,7 +73,8 @@ async function bundle () {
       sourcesContent: false
     }),
     // An app has the packages that the plugin imports, and should not get a second copy.
-    build({ ...optionsFor([]), ...common, entryPoints: plugin, splitting: false, banner: {} })
+    build({ ...optionsFor([]), ...common, entryPoints: plugin, splitting: false, banner: {} }),
+    build({ ...common, entryPoints: client, bundle: true, format: 'esm', platform: 'neutral', target: 'es2022' })
   ])
   return results.flatMap(({ metafile }) => Object.keys(metafile.outputs).map(path => relative(dist, join(root, path))))
 }

@@ -39,15 +39,19 @@ if a test fails, or if no test runs. Without a FILE:
 /** Folders of tests that wait for deadlines, or that keep both cores busy. */
 const slow = ['benchmarks', 'faults', 'load', 'model', 'promises', 'races', 'upgrade']
 /** Tests that start processes, or that take long. Each file has a process of its own. */
-const alone = [...slow, 'cli', 'docs', 'package', 'scripts', 'shutdown', 'server.test.js', 'waiting.test.js']
+const alone = [
+  ...slow, 'cli', 'docs', 'package', 'scripts', 'shutdown', 'server.test.js', 'waiting.test.js',
+  ...['client/browser', 'client/replicas'].map(toTestFile)
+]
 /** The slow tests, and those of processes, outages, a browser or a crowd: `npm run test:quick` leaves them out. */
 const leftOut = [
   ...slow, 'browsers', 'deploy', 'docs', 'package', 'scripts', 'shutdown', 'stories',
   'server.test.js', 'waiting.test.js',
   ...[
-    'cli/configuration', 'cli/embedded', 'cli/outage', 'cli/start-settings', 'keys/secret-change', 'keys/verifiers',
-    'monitoring/outage-log', 'monitoring/outages', 'routes/docs-page', 'sessions/many'
-  ].map(path => join(...`${path}.test.js`.split('/')))
+    'cli/configuration', 'cli/embedded', 'cli/outage', 'cli/start-settings', 'client/browser', 'client/replicas',
+    'keys/secret-change', 'keys/verifiers', 'monitoring/outage-log', 'monitoring/outages', 'routes/docs-page',
+    'sessions/many'
+  ].map(toTestFile)
 ]
 /** The largest number of other test files in one process. To start a process costs a second of processor time. */
 const maxInGroup = 6
@@ -129,6 +133,11 @@ function writeGroups (folder, paths) {
     writeFileSync(group, `import { begin } from './loading.js'\n${imports.join('')}begin()\n`)
     return group
   })
+}
+
+/** Returns the path of a test file in the folder of the compiled tests. */
+function toTestFile (path) {
+  return join(...`${path}.test.js`.split('/'))
 }
 
 function isIn (places, path) {

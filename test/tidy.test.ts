@@ -13,19 +13,18 @@ const maxTestLines = 40
 const maxHandlerLines = 10
 const maxFilesInFolder = 12
 /** The folders whose lines are at most 120 columns long. */
-const narrowFolders = ['plugins', 'routes', 'scripts', 'src', 'test']
+const narrowFolders = ['client', 'examples', 'plugins', 'routes', 'scripts', 'src', 'test']
 /** The functions of `src` with a select that needs every row. A user has few sessions, and there are few records. */
 const needEveryRow = [
   'findEndedWithLiveTokens', 'findSurplusSessions', 'findThoseThatCanEnd', 'listKeys', 'lockUserAndAdmins'
 ]
+const namedFile = /`((?:client|examples|ops|src|plugins|routes|scripts|test)\/[\w./-]+\.\w+)`/g
 /** The files at the top of `src`: entry points, and files that belong to no room. */
 const looseFiles = ['app.ts', 'cli.ts', 'config.ts', 'errors.ts', 'package-root.ts', 'server.ts', 'unit-of-work.ts']
 
 const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
   cwd: packageRoot, encoding: 'utf8'
-})
-  .trim()
-  .split('\n')
+}).trim().split('\n')
 const sources = tracked.filter(path => /\.(ts|js)$/.test(path) && !path.endsWith('.d.ts'))
 const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8')
 const parsed = new Map(sources.map(path => [path, ts.createSourceFile(path, read(path), ts.ScriptTarget.Latest, true)]))
@@ -64,7 +63,8 @@ const isTestCall = (node: ts.Node): node is ts.CallExpression =>
 
 t.test('the top level of the repository has only the agreed folders', async t => {
   const folders = new Set(tracked.filter(path => path.includes('/')).map(path => path.split('/')[0]))
-  t.same([...folders].sort(), ['.ci', 'deploy', 'docs', 'ops', 'plugins', 'routes', 'scripts', 'src', 'test'])
+  const agreed = ['.ci', 'client', 'deploy', 'docs', 'examples', 'ops', 'plugins', 'routes', 'scripts', 'src', 'test']
+  t.same([...folders].sort(), agreed)
 })
 
 t.test('src imports no HTTP library, no plugin and no route', async t => {
@@ -96,7 +96,7 @@ t.test('the folders of src form a stack: the imports between them have no cycle,
 })
 
 t.test('a folder has at most twelve files, and the top of src has only the agreed ones', async t => {
-  const product = sources.filter(path => /^(src|plugins|routes)\//.test(path))
+  const product = sources.filter(path => /^(src|plugins|routes|client)\//.test(path))
   for (const folder of new Set(product.map(path => dirname(path)))) {
     const files = product.filter(path => dirname(path) === folder).map(path => basename(path))
     t.ok(files.length <= maxFilesInFolder, `${folder} has ${files.length} files`)
@@ -193,7 +193,7 @@ t.test('every dependency has its reason in docs/dependencies.md', async t => {
 
 t.test('every file of the repository that a document names exists', async t => {
   for (const document of tracked.filter(path => path.endsWith('.md') && path !== 'CHANGELOG.md')) {
-    const named = [...read(document).matchAll(/`((?:ops|src|plugins|routes|scripts|test)\/[\w./-]+\.\w+)`/g)]
+    const named = [...read(document).matchAll(namedFile)]
     for (const [, path = ''] of named) t.ok(tracked.includes(path), `${document}: ${path}`)
   }
 })

@@ -15,9 +15,11 @@ const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--excl
   cwd: packageRoot, encoding: 'utf8'
 }).trim().split('\n')
 const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8')
-const documents = tracked.filter(path => /^[^/]*\.md$|^docs\/.*\.md$|^test\/.*\.md$|^\.env\.example$/.test(path))
+const documents = tracked
+  .filter(path => /^[^/]*\.md$|^(docs|client|examples|test)\/.*\.md$|^\.env\.example$/.test(path))
 const sources = tracked
-  .filter(path => /^(src|plugins|routes|scripts|test)\/.*\.(ts|js)$/.test(path) && path !== 'test/words.test.ts')
+  .filter(path => /^(client|examples|src|plugins|routes|scripts|test)\/.*(?<!\.d)\.(ts|js)$/.test(path))
+  .filter(path => path !== 'test/words.test.ts')
   .map(path => ts.createSourceFile(path, read(path), ts.ScriptTarget.Latest, true))
 
 t.test('documents have no forbidden word, and no sentence of more than 30 words', async t => {

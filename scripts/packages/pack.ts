@@ -18,15 +18,38 @@ export interface Tarball {
 
 interface Manifest extends Record<string, unknown> { version: string }
 
-/** The fields of the plugin's manifest that are declared in the manifest of the repository. */
+/** The fields of each manifest that are declared in the manifest of the repository. */
 const shared = ['version', 'license', 'homepage', 'bugs', 'repository', 'engines']
-/** The folder of what only the package of the plugin has. */
-const ownFolder = join('plugins', 'auth', 'package')
-/** The documents in the package of the plugin. Their links to other documents lead to the repository. */
-const documents = [
-  'plugin.md', 'plugin-redis.md', 'protect-an-api.md', 'move-an-app.md', 'existing-jwt.md', 'other-issuers.md',
-  'test-your-app.md', 'errors.md'
-]
+
+/** A package beside that of the service. */
+interface OwnPackage {
+  /** The folder of its manifest and its README. */
+  folder: string
+  /** The files of the build, by their names in the package. */
+  files: Record<string, string>
+  /** The documents in it. Their links to other documents lead to the repository. */
+  documents: string[]
+}
+
+const plugin: OwnPackage = {
+  folder: posix.join('plugins', 'auth', 'package'),
+  files: {
+    'index.js': 'plugins/auth/auth.js',
+    'index.d.ts': 'plugins/auth/auth.d.ts',
+    'testing.js': 'plugins/auth/testing.js',
+    'testing.d.ts': 'plugins/auth/testing.d.ts'
+  },
+  documents: [
+    'plugin.md', 'plugin-redis.md', 'protect-an-api.md', 'move-an-app.md', 'existing-jwt.md', 'other-issuers.md',
+    'test-your-app.md', 'errors.md'
+  ]
+}
+
+const client: OwnPackage = {
+  folder: posix.join('client', 'package'),
+  files: { 'index.js': 'client/index.js', 'index.d.ts': 'client/index.d.ts' },
+  documents: ['client.md', 'writing-a-client.md', 'errors.md']
+}
 
 /**
  * Packs `fastify-signout`, the plugin, into a folder. Call it after `scripts/build.js`.
@@ -35,9 +58,23 @@ const documents = [
  * const { file } = packPlugin('tarballs')
  */
 export function packPlugin (folder: string): Tarball {
-  const staging = mkdtempSync(join(tmpdir(), 'fastify-signout-'))
+  return packOwn(plugin, folder)
+}
+
+/**
+ * Packs `signout-client` into a folder. Call it after `scripts/build.js`.
+ *
+ * @example
+ * const { file } = packClient('tarballs')
+ */
+export function packClient (folder: string): Tarball {
+  return packOwn(client, folder)
+}
+
+function packOwn (own: OwnPackage, folder: string): Tarball {
+  const staging = mkdtempSync(join(tmpdir(), 'signout-package-'))
   try {
-    stage(staging)
+    stage(own, staging)
     return pack(staging, folder)
   } finally {
     rmSync(staging, { recursive: true })
@@ -49,28 +86,26 @@ export function packService (folder: string): Tarball {
   return pack(packageRoot, folder)
 }
 
-/** Puts the files of the plugin's package into a folder. */
-function stage (folder: string): void {
+/** Puts the files of a package into a folder. */
+function stage (own: OwnPackage, folder: string): void {
   const from = (...path: string[]) => join(packageRoot, ...path)
   const root = readManifest('package.json')
-  const own = readManifest(join(ownFolder, 'package.json'))
-  const manifest = { ...own, ...Object.fromEntries(shared.map(name => [name, root[name]])) }
-  writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
-  cpSync(from('dist', 'plugins', 'auth', 'auth.js'), join(folder, 'index.js'))
-  cpSync(from('dist', 'plugins', 'auth', 'auth.d.ts'), join(folder, 'index.d.ts'))
-  for (const file of ['testing.js', 'testing.d.ts']) {
-    cpSync(from('dist', 'plugins', 'auth', file), join(folder, file))
+  const manifest = {
+    ...readManifest(join(own.folder, 'package.json')), ...Object.fromEntries(shared.map(name => [name, root[name]]))
   }
+  writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
+  for (const [name, built] of Object.entries(own.files)) cpSync(from('dist', built), join(folder, name))
   cpSync(from('LICENSE'), join(folder, 'LICENSE'))
   mkdirSync(join(folder, 'docs'))
   const { url } = root['repository'] as { url: string }
   const base = `${url.replace(/^git\+|\.git$/g, '')}/blob/main`
   const write = (source: string, target: string) => {
-    writeFileSync(join(folder, target), withAbsoluteLinks(readFileSync(from(source), 'utf8'), source, base))
+    const text = readFileSync(from(source), 'utf8')
+    writeFileSync(join(folder, target), withAbsoluteLinks(text, source, base, own.documents))
   }
-  write(posix.join('plugins', 'auth', 'package', 'README.md'), 'README.md')
+  write(posix.join(own.folder, 'README.md'), 'README.md')
   write('CHANGELOG.md', 'CHANGELOG.md')
-  for (const name of documents) write(posix.join('docs', name), posix.join('docs', name))
+  for (const name of own.documents) write(posix.join('docs', name), posix.join('docs', name))
 }
 
 function readManifest (path: string): Manifest {
@@ -82,8 +117,9 @@ function readManifest (path: string): Manifest {
  *
  * @param source the path of the document in the repository
  * @param base the address of the repository's files
+ * @param documents the documents in the package
  */
-function withAbsoluteLinks (text: string, source: string, base: string): string {
+function withAbsoluteLinks (text: string, source: string, base: string, documents: string[]): string {
   return text.replace(/\]\((?!https?:|#)([^)#]+)/g, (link, path: string) => {
     const target = posix.join(posix.dirname(source), path)
     const inPackage = documents.some(name => target === posix.join('docs', name))

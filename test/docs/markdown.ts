@@ -7,6 +7,7 @@ import { packageRoot } from '../../src/package-root.ts'
 export const documents: string[] = [
   'README.md',
   'plugins/auth/package/README.md',
+  'client/package/README.md',
   'CONTRIBUTING.md',
   'test/faults/README.md',
   ...readdirSync(join(packageRoot, 'docs'))

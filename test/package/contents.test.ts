@@ -2,15 +2,17 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, posix } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { transform } from 'esbuild'
 import t from 'tap'
 import { extract } from 'tar'
-import { packPlugin, packService, type Tarball } from '../../scripts/packages/pack.ts'
+import { packClient, packPlugin, packService, type Tarball } from '../../scripts/packages/pack.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { scratchFolder } from '../support/app.ts'
 import { undisturbed } from '../support/undisturbed.ts'
 
 const folder = scratchFolder(t)
-const tarballs = { plugin: packPlugin(folder), service: packService(folder) }
+const tarballs = { plugin: packPlugin(folder), client: packClient(folder), service: packService(folder) }
 
 interface Manifest {
   version: string
@@ -27,9 +29,14 @@ async function unpack ({ name, file }: Tarball): Promise<(path: string) => strin
   await extract({ file, cwd })
   return path => readFileSync(join(cwd, 'package', path), 'utf8')
 }
-const read = { plugin: await unpack(tarballs.plugin), service: await unpack(tarballs.service) }
+const read = {
+  plugin: await unpack(tarballs.plugin),
+  client: await unpack(tarballs.client),
+  service: await unpack(tarballs.service)
+}
 const manifests = {
   plugin: JSON.parse(read.plugin('package.json')) as Manifest,
+  client: JSON.parse(read.client('package.json')) as Manifest,
   service: JSON.parse(read.service('package.json')) as Manifest
 }
 
@@ -41,6 +48,23 @@ t.test('the plugin is one file, one for tests, their declarations, documents and
   ])
 })
 
+t.test('the client is one file and its declarations, with documents and a license, and depends on nothing', async t => {
+  t.same([...tarballs.client.paths].sort(), [
+    'CHANGELOG.md', 'LICENSE', 'README.md', 'docs/client.md', 'docs/errors.md', 'docs/writing-a-client.md',
+    'index.d.ts', 'index.js', 'package.json'
+  ])
+  t.equal(manifests.client.dependencies, undefined)
+  t.equal(manifests.client.peerDependencies, undefined)
+  for (const path of ['index.js', 'index.d.ts']) t.notMatch(read.client(path), /\bfrom ["']|import\(|require\(|node:/)
+})
+
+t.test('the client has at most 6 kB, minified and compressed as a browser gets it', async t => {
+  const { code } = await transform(read.client('index.js'), { minify: true, format: 'esm' })
+  const bytes = gzipSync(code).length
+  t.ok(bytes < 6_000, `${bytes} bytes`)
+  t.comment(`${bytes} bytes`)
+})
+
 t.test('the service has its programs, documents and migrations, and no plugin and no internal types', async t => {
   const { paths } = tarballs.service
   for (const path of ['dist/src/cli.js', 'docs/cli.md', 'README.md', 'LICENSE']) t.ok(paths.includes(path), path)
@@ -48,12 +72,13 @@ t.test('the service has its programs, documents and migrations, and no plugin an
   t.same(paths.filter(path => path.startsWith('dist/plugins')), [])
 })
 
-t.test('both packages have the same version and license, and every file that their exports name', async t => {
-  t.equal(manifests.plugin.version, manifests.service.version)
+t.test('all packages have the same version and license, and every file that their exports name', async t => {
+  for (const { version } of Object.values(manifests)) t.equal(version, manifests.service.version)
   t.equal(manifests.plugin.license, 'MIT')
   t.same(Object.keys(manifests.plugin.exports), ['.', './testing', './package.json'])
+  t.same(Object.keys(manifests.client.exports), ['.', './package.json'])
   t.same(Object.keys(manifests.service.exports), ['./app', './config', './package.json'])
-  for (const kind of ['plugin', 'service'] as const) {
+  for (const kind of ['plugin', 'client', 'service'] as const) {
     for (const target of Object.values(manifests[kind].exports)) {
       for (const path of typeof target === 'string' ? [target] : Object.values(target)) {
         t.ok(tarballs[kind].paths.includes(posix.normalize(path)), `${kind}: ${path}`)
@@ -99,12 +124,14 @@ t.test('what the plugin needs of a package, the repository has, so that its test
   }
 })
 
-t.test('every relative link in the documents of the plugin leads to a file in the package', async t => {
-  const documents = tarballs.plugin.paths.filter(path => path.endsWith('.md'))
-  const links = documents.flatMap(path => [...read.plugin(path).matchAll(/\]\((?!https?:|#)([^)#]+)/g)]
-    .map(([, link = '']) => posix.join(dirname(path), link)))
-  t.ok(links.length >= 4)
-  for (const link of links) t.ok(tarballs.plugin.paths.includes(link), link)
+t.test('every relative link in the documents of a package leads to a file in it', async t => {
+  for (const kind of ['plugin', 'client'] as const) {
+    const documents = tarballs[kind].paths.filter(path => path.endsWith('.md'))
+    const links = documents.flatMap(path => [...read[kind](path).matchAll(/\]\((?!https?:|#)([^)#]+)/g)]
+      .map(([, link = '']) => posix.join(dirname(path), link)))
+    t.ok(links.length >= 3)
+    for (const link of links) t.ok(tarballs[kind].paths.includes(link), link)
+  }
   t.match(read.plugin('docs/plugin.md'), '](https://github.com/signout/signout/blob/main/docs/benchmarks.md)')
 })
 
@@ -132,7 +159,7 @@ const explained = {
   serviceProfile: 'node16'
 }
 
-t.test('publint and arethetypeswrong find nothing in either package that is not explained', async t => {
+t.test('publint and arethetypeswrong find nothing in any package that is not explained', async t => {
   const bin = (name: string) => join(packageRoot, 'node_modules', '.bin', name)
   const run = (name: string, args: string[]) => {
     const { status, stdout, stderr } = spawnSync(...undisturbed(bin(name), args), { encoding: 'utf8' })
@@ -143,5 +170,6 @@ t.test('publint and arethetypeswrong find nothing in either package that is not 
   const attw = (tarball: Tarball, ...args: string[]) =>
     run('attw', [tarball.file, '--ignore-rules', ...explained.rules, '--format', 'ascii', '--no-color', ...args])
   t.match(attw(tarballs.plugin), /fastify-signout[^]*No problems found/)
+  t.match(attw(tarballs.client), /signout-client[^]*No problems found/)
   t.match(attw(tarballs.service, '--profile', explained.serviceProfile), 'signout/config')
 })

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { packPlugin, packService } from '../../scripts/packages/pack.ts'
+import { packClient, packPlugin, packService } from '../../scripts/packages/pack.ts'
 import { scratchFolder } from '../support/app.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { createOwner, type Owner } from '../support/teardown.ts'
@@ -32,6 +32,7 @@ new Command('npm run check:packages --')
     'Packs fastify-signout, and installs it into apps with each version of its peers that its README names.',
     'In each app the example of the README runs, Redis stalls, require() works, and all types are compiled.',
     'Installs signout, the service, too: its command line runs, and its types are compiled.',
+    'Installs signout-client: it is imported in each version of Node, and its types are compiled.',
     'Prints what the plugin adds to an app, and what its import costs. Exits with 1 if anything fails.'
   ].join(' '))
   .option('--only <text>', `the apps whose title has this text: ${apps.map(({ title }) => title).join('; ')}`, toTitle)
@@ -59,6 +60,7 @@ async function check ({ rounds, only = '' }: { rounds: number, only?: string }):
     const installNode = createInstaller(scratchFolder(owner), nodePackage, `${nodePackage}/bin/node`)
     checkSizes(owner, plugin, rounds)
     checkService(owner, installCompiler)
+    checkClient(owner, installCompiler, installNode)
     for (const { title, manager, peers, hasAllCompilers } of apps.filter(({ title }) => title.includes(only))) {
       const folder = emptyApp(owner)
       install(folder, { ...peers, ...plugin, '@types/node': '20' }, manager)
@@ -122,6 +124,33 @@ function checkService (owner: Owner, installCompiler: (version: string) => strin
     for (const resolution of resolutions) {
       const errors = typeErrors(folder, installCompiler(version), resolution)
       report(`signout: the types in TypeScript ${version}, ${resolution}`, errors)
+    }
+  }
+}
+
+/** Installs the client into an app without anything else, imports it, and compiles a program that uses it. */
+function checkClient (
+  owner: Owner, installCompiler: (version: string) => string, installNode: (version: string) => string
+): void {
+  const folder = emptyApp(owner)
+  const { file } = packClient(scratchFolder(owner))
+  install(folder, { 'signout-client': `file:${file}`, '@types/node': '20' })
+  writeProgram(folder, 'client.ts', [
+    "import { createClient, memoryStorage } from 'signout-client'",
+    "const client = createClient({ baseUrl: 'https://auth.example.com', storage: memoryStorage() })",
+    "export const ip: string | null | undefined = (await client.request('GET /me/sessions')).sessions[0]?.ip",
+    '// @ts-expect-error There is no such route.',
+    "await client.request('GET /nothing')"
+  ])
+  const program = "import('signout-client').then(({ createClient }) => { console.log(typeof createClient) })"
+  for (const version of nodes) {
+    const { stdout, stderr } = spawnSync(installNode(version), ['-e', program], { cwd: folder, encoding: 'utf8' })
+    report(`signout-client: the import in Node ${version}`, stdout.trim() === 'function' ? '' : stderr)
+  }
+  for (const version of compilers) {
+    for (const resolution of resolutions) {
+      const errors = typeErrors(folder, installCompiler(version), resolution)
+      report(`signout-client: the types in TypeScript ${version}, ${resolution}`, errors)
     }
   }
 }
