@@ -14,7 +14,7 @@ import { send } from '../support/requests.ts'
 import { randomName } from '../support/services.ts'
 import { undisturbed } from '../support/undisturbed.ts'
 import { until } from '../support/wait.ts'
-import { startService } from './setup.ts'
+import { startService, type StoredPair } from './setup.ts'
 
 /** Longer than anything takes on a busy machine. */
 const patienceMs = 60_000
@@ -106,7 +106,8 @@ t.test('the example: logging out without a connection signs out at once, and the
   const context = await openProfile(t, browser)
   const page = await openTab(t, context)
   await signIn(page, `user-${randomName()}`, 'Create an account')
-  const { access } = JSON.parse(String(await page.evaluate("localStorage.getItem('signout:pair')"))) as { access: string }
+  const stored = String(await page.evaluate("localStorage.getItem('signout:pair')"))
+  const { access } = JSON.parse(stored) as StoredPair
   await context.setOffline(true)
   await page.getByRole('button', { name: 'Log out', exact: true }).click()
   await messageIn(page, 'The server follows as soon as there is a connection.')
