@@ -436,6 +436,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/oauth/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Exchange a refresh token, as OAuth does
+         * @description RFC 6749, section 6. Does as `POST /refresh`. The tokens of `POST /login` belong to the public client `signout`, which has no secret: send `client_id=signout`.
+         */
+        post: operations["grantTokens"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/oauth/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End the session of a token, as OAuth does
+         * @description RFC 7009. An access token or a refresh token ends its session: after the answer 200, every replica refuses all its tokens. A text that is no token gets 200 too. After 503 the session may still live: try again, which is always safe. The client `signout` revokes its own tokens, and a registered client that was created with `--may-revoke` revokes all.
+         */
+        post: operations["revokeToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/oauth/introspect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask whether a token is accepted now
+         * @description RFC 7662, for registered clients. Asks the blocklist, so a token is inactive once its logout is answered. A token that is revoked, expired, foreign or malformed gets `{"active": false}`. While that cannot be told, the answer is 503, and never `active: false`.
+         */
+        post: operations["introspectToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/.well-known/oauth-authorization-server": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The endpoints of OAuth, and what they support
+         * @description RFC 8414. A client library reads it, and needs no other setting than the issuer.
+         */
+        get: operations["getServerMetadata"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health/live": {
         parameters: {
             query?: never;
@@ -554,7 +634,7 @@ export interface components {
             /** @description Unique. Greater numbers are later events. */
             id: string;
             /** @enum {string} */
-            type: "registered" | "login" | "login_failed" | "password_check_failed" | "refresh" | "refresh_repeated" | "refresh_token_reused" | "logout" | "reauthenticated" | "session_ended" | "password_changed" | "account_deleted" | "role_changed" | "status_changed" | "sessions_revoked" | "token_revoked" | "everyone_out" | "key_rotated" | "key_retired" | "keys_reencrypted";
+            type: "registered" | "login" | "login_failed" | "password_check_failed" | "refresh" | "refresh_repeated" | "refresh_token_reused" | "logout" | "reauthenticated" | "session_ended" | "password_changed" | "account_deleted" | "role_changed" | "status_changed" | "sessions_revoked" | "token_revoked" | "everyone_out" | "key_rotated" | "key_retired" | "keys_reencrypted" | "client_created" | "client_rotated" | "client_deleted" | "client_authentication_failed";
             /**
              * Format: date-time
              * @description When the event happened. Of events that are counted together, the first.
@@ -853,6 +933,174 @@ export interface components {
              */
             refresh_expires_in: number;
         };
+        GrantInput: {
+            /**
+             * @description `refresh_token`.
+             * @example refresh_token
+             */
+            grant_type: string;
+            /**
+             * @description The refresh token. It works once.
+             * @example <refresh_token of POST /login>
+             */
+            refresh_token?: string;
+            /** @description Must not exceed the scope of the session. The answer states the scope. */
+            scope?: string;
+            /** @description The client. `signout` for tokens of `POST /login`. */
+            client_id?: string;
+            /** @description The secret of a registered client. It may be in `Authorization: Basic` instead. */
+            client_secret?: string;
+            /** @description `urn:ietf:params:oauth:client-assertion-type:jwt-bearer` with `client_assertion`. */
+            client_assertion_type?: string;
+            /** @description A JWT that a registered client has signed (RFC 7523). */
+            client_assertion?: string;
+        };
+        GrantedTokens: {
+            /** @description A JWT in the profile of RFC 9068. */
+            access_token: string;
+            /** @enum {string} */
+            token_type: "Bearer";
+            /**
+             * Format: int32
+             * @description The lifetime of the access token in seconds.
+             */
+            expires_in: number;
+            /** @description Works once, for the next pair. */
+            refresh_token: string;
+            /**
+             * Format: int32
+             * @description How long the session lives without a refresh, in seconds.
+             */
+            refresh_expires_in: number;
+            /** @description The scopes of the access token, with spaces between them. */
+            scope: string;
+        };
+        Introspection: {
+            /** @description True if the token is accepted now. Otherwise it is the only member. */
+            active: boolean;
+            /**
+             * @description Access tokens alone have it.
+             * @enum {string}
+             */
+            token_type?: "Bearer";
+            /** @description The scopes of an access token, with spaces between them. */
+            scope?: string;
+            /** @description The client that the token belongs to. */
+            client_id?: string;
+            /** @description The issuer. */
+            iss?: string;
+            /** @description The recipient of an access token. */
+            aud?: string;
+            /**
+             * Format: uuid
+             * @description The user.
+             */
+            sub?: string;
+            /**
+             * Format: uuid
+             * @description The session.
+             */
+            sid?: string;
+            /**
+             * Format: uuid
+             * @description The id of an access token.
+             */
+            jti?: string;
+            /**
+             * Format: int64
+             * @description When the token was issued, in seconds since the epoch.
+             */
+            iat?: number;
+            /**
+             * Format: int64
+             * @description When the token expires, in seconds since the epoch.
+             */
+            exp?: number;
+            /**
+             * Format: int64
+             * @description When the user last proved the password, in seconds since the epoch.
+             */
+            auth_time?: number;
+        };
+        IntrospectionInput: {
+            /**
+             * @description An access token or a refresh token.
+             * @example <token>
+             */
+            token: string;
+            /** @description Ignored: the form of a token tells which it is. */
+            token_type_hint?: string;
+            /** @description The client. `signout` for tokens of `POST /login`. */
+            client_id?: string;
+            /** @description The secret of a registered client. It may be in `Authorization: Basic` instead. */
+            client_secret?: string;
+            /** @description `urn:ietf:params:oauth:client-assertion-type:jwt-bearer` with `client_assertion`. */
+            client_assertion_type?: string;
+            /** @description A JWT that a registered client has signed (RFC 7523). */
+            client_assertion?: string;
+        };
+        RevocationInput: {
+            /**
+             * @description An access token or a refresh token.
+             * @example <token>
+             */
+            token: string;
+            /** @description Ignored: the form of a token tells which it is. */
+            token_type_hint?: string;
+            /** @description The client. `signout` for tokens of `POST /login`. */
+            client_id?: string;
+            /** @description The secret of a registered client. It may be in `Authorization: Basic` instead. */
+            client_secret?: string;
+            /** @description `urn:ietf:params:oauth:client-assertion-type:jwt-bearer` with `client_assertion`. */
+            client_assertion_type?: string;
+            /** @description A JWT that a registered client has signed (RFC 7523). */
+            client_assertion?: string;
+        };
+        ServerMetadata: {
+            /**
+             * Format: uri
+             * @description `iss` of the tokens.
+             */
+            issuer: string;
+            /**
+             * Format: uri
+             * @description `POST /oauth/token`.
+             */
+            token_endpoint: string;
+            /**
+             * Format: uri
+             * @description The public keys.
+             */
+            jwks_uri: string;
+            /** @description The scopes that tokens can have. */
+            scopes_supported: string[];
+            /** @description Empty: there is no authorization endpoint. */
+            response_types_supported: string[];
+            /** @description The grants of the token endpoint. */
+            grant_types_supported: string[];
+            /** @description How clients authenticate at the token endpoint. */
+            token_endpoint_auth_methods_supported: string[];
+            /** @description The algorithms of their assertions. */
+            token_endpoint_auth_signing_alg_values_supported: string[];
+            /**
+             * Format: uri
+             * @description `POST /oauth/revoke`.
+             */
+            revocation_endpoint: string;
+            /** @description How clients authenticate there. */
+            revocation_endpoint_auth_methods_supported: string[];
+            /** @description The algorithms of their assertions. */
+            revocation_endpoint_auth_signing_alg_values_supported: string[];
+            /**
+             * Format: uri
+             * @description `POST /oauth/introspect`.
+             */
+            introspection_endpoint: string;
+            /** @description How clients authenticate there. */
+            introspection_endpoint_auth_methods_supported: string[];
+            /** @description The algorithms of their assertions. */
+            introspection_endpoint_auth_signing_alg_values_supported: string[];
+        };
         Health: {
             /** @enum {string} */
             status: "ok";
@@ -1114,6 +1362,60 @@ export interface components {
             error: "revocation_unavailable" | "key_unavailable" | "service_unavailable";
             /** @description A sentence about the error, for people. */
             description: string;
+        };
+        OAuthRequestRefused: {
+            /**
+             * @description The code of the error, for programs.
+             * @enum {string}
+             */
+            error: "invalid_request";
+            /** @description A sentence about the error, for people. */
+            error_description: string;
+        };
+        OAuthClientRefused: {
+            /**
+             * @description The code of the error, for programs.
+             * @enum {string}
+             */
+            error: "invalid_client";
+            /** @description A sentence about the error, for people. */
+            error_description: string;
+        };
+        OAuthActRefused: {
+            /**
+             * @description The code of the error, for programs.
+             * @enum {string}
+             */
+            error: "invalid_request" | "unauthorized_client";
+            /** @description A sentence about the error, for people. */
+            error_description: string;
+        };
+        OAuthGrantRefused: {
+            /**
+             * @description The code of the error, for programs.
+             * @enum {string}
+             */
+            error: "invalid_request" | "invalid_grant" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope";
+            /** @description A sentence about the error, for people. */
+            error_description: string;
+        };
+        OAuthUnavailable: {
+            /**
+             * @description The code of the error, for programs.
+             * @enum {string}
+             */
+            error: "temporarily_unavailable";
+            /** @description A sentence about the error, for people. */
+            error_description: string;
+        };
+        OAuthServerError: {
+            /**
+             * @description The code of the error, for programs.
+             * @enum {string}
+             */
+            error: "server_error";
+            /** @description A sentence about the error, for people. */
+            error_description: string;
         };
     };
     responses: never;
@@ -3646,6 +3948,357 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description `internal_error`: The server failed. Its log has the cause. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InternalError"];
+                };
+            };
+            /** @description `service_unavailable`: The service is unavailable. Try again. */
+            503: {
+                headers: {
+                    /** @description Seconds after which to try again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceUnavailable"];
+                };
+            };
+        };
+    };
+    grantTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["GrantInput"];
+            };
+        };
+        responses: {
+            /** @description The next tokens of the session. */
+            200: {
+                headers: {
+                    "Cache-Control"?: "no-store";
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GrantedTokens"];
+                };
+            };
+            /**
+             * @description `invalid_request`: The request is malformed.
+             *
+             *     `invalid_grant`: The refresh token is invalid.
+             *
+             *     `unauthorized_client`: This client may not do this.
+             *
+             *     `unsupported_grant_type`: grant_type must be refresh_token.
+             *
+             *     `invalid_scope`: The scope exceeds that of the session.
+             */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthGrantRefused"];
+                };
+            };
+            /** @description `invalid_client`: There is no such client, or its credentials are wrong. */
+            401: {
+                headers: {
+                    /** @description `Basic` (RFC 7617). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthClientRefused"];
+                };
+            };
+            /** @description `invalid_request`: The request body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthRequestRefused"];
+                };
+            };
+            /** @description `invalid_request`: The request body must be application/x-www-form-urlencoded. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthRequestRefused"];
+                };
+            };
+            /** @description `temporarily_unavailable`: There were too many attempts. Wait before the next one. */
+            429: {
+                headers: {
+                    /** @description Seconds until the window of the limit ends. */
+                    "Retry-After"?: number;
+                    /** @description The limit that is used up: its name, attempts (`q`) and seconds (`w`), by draft-ietf-httpapi-ratelimit-headers. */
+                    "RateLimit-Policy"?: string;
+                    /** @description The attempts that are left (`r`), and the seconds until the window ends (`t`). */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthUnavailable"];
+                };
+            };
+            /** @description `server_error`: The server failed. Its log has the cause. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthServerError"];
+                };
+            };
+            /** @description `temporarily_unavailable`: The service is unavailable. Try again. */
+            503: {
+                headers: {
+                    /** @description Seconds after which to try again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthUnavailable"];
+                };
+            };
+        };
+    };
+    revokeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["RevocationInput"];
+            };
+        };
+        responses: {
+            /** @description The session has ended, on every replica. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /**
+             * @description `invalid_request`: The request is malformed.
+             *
+             *     `unauthorized_client`: This client may not do this.
+             */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthActRefused"];
+                };
+            };
+            /** @description `invalid_client`: There is no such client, or its credentials are wrong. */
+            401: {
+                headers: {
+                    /** @description `Basic` (RFC 7617). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthClientRefused"];
+                };
+            };
+            /** @description `invalid_request`: The request body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthRequestRefused"];
+                };
+            };
+            /** @description `invalid_request`: The request body must be application/x-www-form-urlencoded. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthRequestRefused"];
+                };
+            };
+            /** @description `temporarily_unavailable`: There were too many attempts. Wait before the next one. */
+            429: {
+                headers: {
+                    /** @description Seconds until the window of the limit ends. */
+                    "Retry-After"?: number;
+                    /** @description The limit that is used up: its name, attempts (`q`) and seconds (`w`), by draft-ietf-httpapi-ratelimit-headers. */
+                    "RateLimit-Policy"?: string;
+                    /** @description The attempts that are left (`r`), and the seconds until the window ends (`t`). */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthUnavailable"];
+                };
+            };
+            /** @description `server_error`: The server failed. Its log has the cause. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthServerError"];
+                };
+            };
+            /** @description `temporarily_unavailable`: The service is unavailable. Try again. */
+            503: {
+                headers: {
+                    /** @description Seconds after which to try again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthUnavailable"];
+                };
+            };
+        };
+    };
+    introspectToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["IntrospectionInput"];
+            };
+        };
+        responses: {
+            /** @description The state of the token. */
+            200: {
+                headers: {
+                    "Cache-Control"?: "no-store";
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Introspection"];
+                };
+            };
+            /**
+             * @description `invalid_request`: The request is malformed.
+             *
+             *     `unauthorized_client`: This client may not do this.
+             */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthActRefused"];
+                };
+            };
+            /** @description `invalid_client`: There is no such client, or its credentials are wrong. */
+            401: {
+                headers: {
+                    /** @description `Basic` (RFC 7617). */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthClientRefused"];
+                };
+            };
+            /** @description `invalid_request`: The request body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthRequestRefused"];
+                };
+            };
+            /** @description `invalid_request`: The request body must be application/x-www-form-urlencoded. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthRequestRefused"];
+                };
+            };
+            /** @description `temporarily_unavailable`: There were too many attempts. Wait before the next one. */
+            429: {
+                headers: {
+                    /** @description Seconds until the window of the limit ends. */
+                    "Retry-After"?: number;
+                    /** @description The limit that is used up: its name, attempts (`q`) and seconds (`w`), by draft-ietf-httpapi-ratelimit-headers. */
+                    "RateLimit-Policy"?: string;
+                    /** @description The attempts that are left (`r`), and the seconds until the window ends (`t`). */
+                    RateLimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthUnavailable"];
+                };
+            };
+            /** @description `server_error`: The server failed. Its log has the cause. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthServerError"];
+                };
+            };
+            /** @description `temporarily_unavailable`: The service is unavailable. Try again. */
+            503: {
+                headers: {
+                    /** @description Seconds after which to try again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthUnavailable"];
+                };
+            };
+        };
+    };
+    getServerMetadata: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metadata of the authorization server. */
+            200: {
+                headers: {
+                    /** @description For how long it may be cached. */
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerMetadata"];
+                };
             };
             /** @description `internal_error`: The server failed. Its log has the cause. */
             500: {
