@@ -8,6 +8,9 @@ import {
   createRevocationRequests, type RevocationRequests, type RevocationRequestsOptions
 } from '../src/administration/revocation-requests.ts'
 import {
+  createRoleAdministration, type RoleAdministration
+} from '../src/administration/role-administration.ts'
+import {
   createUserAdministration, type UserAdministration, type UserAdministrationOptions
 } from '../src/administration/user-administration.ts'
 import { canonicalIp } from '../src/input/requester.ts'
@@ -41,6 +44,7 @@ declare module 'fastify' {
     revocationRequests: RevocationRequests
     keyAdministration: KeyAdministration
     clientAdministration: ClientAdministration
+    roleAdministration: RoleAdministration
     securityEvents: EventRepository
   }
 }
@@ -131,6 +135,8 @@ function decorateAdministration (
     'revocationRequests',
     createRevocationRequests({ ...shared, accessTokenLifetimeSeconds: config.tokens.lifetimeSeconds })
   )
+  const { leewaySeconds } = config.clocks
+  app.decorate('roleAdministration', createRoleAdministration({ ...shared, leewaySeconds }))
   app.decorate('keyAdministration', createKeyAdministration({
     ...shared,
     keyRing: app.keyRing,

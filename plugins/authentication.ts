@@ -7,12 +7,19 @@ import { SignoutError } from '../src/errors.ts'
 import type { KeyRing, VerifyingKey } from '../src/keys/key-ring.ts'
 import { createRevoker } from '../src/revocation/revoker.ts'
 import { AccessTokenClaims } from '../src/tokens/access-token-claims.ts'
+import { leewayOf } from '../src/revocation/blocklist.ts'
+import { requireOfToken, requireScopes, type TokenRequirements } from '../src/tokens/requirements.ts'
 import auth, { type JwtOptions } from './auth/auth.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** Throws `forbidden` unless the request was authenticated as an administrator's. */
     requireAdmin (request: FastifyRequest): void
+    /**
+     * Throws unless the token of an authenticated request meets the requirements: `forbidden` or
+     * `insufficient_user_authentication`.
+     */
+    requireOfToken (request: FastifyRequest, requirements: TokenRequirements): void
     /** Does as `app.authenticate`. Then throws `forbidden` for a user who is not an administrator. */
     authenticateAdmin (request: FastifyRequest, reply: FastifyReply): Promise<void>
   }
@@ -28,6 +35,8 @@ export interface AuthenticationOptions {
   config: Pick<Config, 'tokens'>
 }
 
+/** The scopes that the administration requires. */
+const adminScopes = ['admin']
 /** The number of verified tokens that are remembered. Verifying Ed25519 costs more than the rest of a request. */
 const maxRememberedTokens = 10_000
 
@@ -45,7 +54,11 @@ async function authentication (app: FastifyInstance, { config }: AuthenticationO
     jwt: jwtOptions(app.keyRing, config)
   })
   app.decorate('requireAdmin', request => {
-    if (!request.user.scope.split(' ').includes('admin')) throw new SignoutError('forbidden')
+    requireScopes(request.user, adminScopes)
+  })
+  const leewaySeconds = leewayOf(app.blocklist)
+  app.decorate('requireOfToken', (request, requirements) => {
+    requireOfToken(request.user, requirements, leewaySeconds, Date.now())
   })
   app.decorate('authenticateAdmin', async (request, reply) => {
     await app.authenticate(request, reply)

@@ -11,7 +11,7 @@ import { ensurePostgres, stopPostgres } from './services/postgres.ts'
 import { findProxy } from './services/proxies.ts'
 import { findPgBouncer } from './services/pgbouncer.ts'
 import { findPromtool } from './services/promtool.ts'
-import { ServicesError, findProgramFolder } from './services/programs.ts'
+import { ServicesError, findProgramFolder, findPyJwt } from './services/programs.ts'
 import { ensureRedis, isInstalled, stopRedis } from './services/redis.ts'
 import { readState, servicesDir, writeState, type Service } from './services/state.ts'
 
@@ -26,8 +26,9 @@ that is available, for each of the two servers:
   4. a server that it starts from docker-compose.yml
   5. a server that it installs with apt-get (as root) or brew, and starts
 
-It also installs programs for the tests: curl, PgBouncer, nginx, HAProxy, promtool, a Chromium that opens the report of
-\`npm run load\`, and libfaketime, which gives one process a wrong clock. CHROMIUM and FAKETIME_LIBRARY may name others.
+It also installs programs for the tests: curl, PgBouncer, nginx, HAProxy, Caddy, promtool, Java and
+PyJWT for examples, a Chromium that opens the report of \`npm run load\`, and libfaketime, which gives one process a
+wrong clock. CHROMIUM and FAKETIME_LIBRARY may name others.
 
 The servers that it starts listen on free ports of the loopback address. Their data is scratch: in .services, or in
 /dev/shm if that has 4 GiB to spare.
@@ -68,9 +69,11 @@ async function start (): Promise<void> {
   // Tests of faults need a Redis of their own, because they break it.
   if (!isInstalled() && !hasDockerEngine()) install('redis', line => report('Redis', line))
   ensureOptional('pgbouncer', 'PgBouncer', findPgBouncer, 'the tests of PgBouncer')
-  for (const [program, name] of [['nginx', 'nginx'], ['haproxy', 'HAProxy']] as const) {
+  for (const [program, name] of [['nginx', 'nginx'], ['haproxy', 'HAProxy'], ['caddy', 'Caddy']] as const) {
     ensureOptional(program, name, () => findProxy(program), `the tests of ${name}`)
   }
+  ensureOptional('java', 'Java', () => findProgramFolder('java', 'javac'), 'the tests of services in other languages')
+  ensureOptional('pyjwt', 'PyJWT', findPyJwt, 'the tests of services in other languages')
   ensureOptional('chromium', 'Chromium', findChromium, 'the tests of pages')
   ensureOptional('prometheus', 'promtool', findPromtool, 'the tests of the alerts and the dashboard')
   ensureOptional('faketime', 'faketime', findFaketime, 'the tests of a replica with a wrong clock')

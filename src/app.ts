@@ -46,6 +46,7 @@ import startPageRoute from '../routes/start-page.ts'
 import userSessions from '../routes/users/sessions.ts'
 import users from '../routes/users/users.ts'
 import authorizationServer from '../routes/well-known/authorization-server.ts'
+import verify from '../routes/verify.ts'
 import jwks from '../routes/well-known/jwks.ts'
 import type { Config } from './config.ts'
 import { SignoutError, type OutageError } from './errors.ts'
@@ -165,6 +166,7 @@ const routes = fp(async (app: FastifyInstance, options: Omit<OpenApiOptions, 've
   app.register(userSessions)
   app.register(revocations)
   app.register(keys)
+  app.register(verify)
   app.register(jwks)
   app.register(oauthRoutes, { prefix: '/oauth' })
   app.register(authorizationServer)

@@ -94,6 +94,8 @@ export interface SignoutErrorOptions {
   limit?: RateLimit
   /** The longest time since the password was proved, in seconds (`max_age` of RFC 9470). */
   maxAgeSeconds?: number
+  /** The scopes that the request needs, with a space between two, for `forbidden` (RFC 6750, section 3). */
+  requiredScope?: string
   /** The methods of the address, for `method_not_allowed` (RFC 9110, section 15.5.6). */
   allowedMethods?: string[]
 }
@@ -118,6 +120,7 @@ export class SignoutError extends Error {
   readonly retryAfterSeconds: number | undefined
   readonly limit: RateLimit | undefined
   readonly maxAgeSeconds: number | undefined
+  readonly requiredScope: string | undefined
   readonly allowedMethods: string[] | undefined
   readonly details: ErrorDetail[] | undefined
 
@@ -132,6 +135,7 @@ export class SignoutError extends Error {
     this.retryAfterSeconds = options.retryAfterSeconds ?? known.retryAfterSeconds
     this.limit = options.limit
     this.maxAgeSeconds = options.maxAgeSeconds
+    this.requiredScope = options.requiredScope
     this.allowedMethods = options.allowedMethods
     this.details = options.details
   }

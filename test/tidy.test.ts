@@ -63,8 +63,7 @@ const isTestCall = (node: ts.Node): node is ts.CallExpression =>
 
 t.test('the top level of the repository has only the agreed folders', async t => {
   const folders = new Set(tracked.filter(path => path.includes('/')).map(path => path.split('/')[0]))
-  const agreed = ['.ci', 'client', 'deploy', 'docs', 'examples', 'ops', 'plugins', 'routes', 'scripts', 'src', 'test']
-  t.same([...folders].sort(), agreed)
+  t.equal([...folders].sort().join(' '), '.ci client deploy docs examples ops plugins routes scripts src test')
 })
 
 t.test('src imports no HTTP library, no plugin and no route', async t => {

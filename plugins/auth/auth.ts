@@ -15,7 +15,7 @@ import { createIssueToken } from './tokens/issue-token.ts'
 import { registerJwt } from './tokens/jwt.ts'
 import { createKeySource } from './tokens/key-source.ts'
 import { checkAuthOptions, type AuthOptions } from './options.ts'
-import { createRequireRecentAuthentication } from './recent-authentication.ts'
+import { createRequirements } from './requirements.ts'
 import { createAddressWarning, createRefusalLog, explainFrozenWrites } from './refusal-log.ts'
 import { declarePolicies } from './revocation-policy.ts'
 import { createRevocations, refuseLogout, type LogoutOptions } from './revocations.ts'
@@ -39,7 +39,7 @@ export type { ClaimNames, ClaimSource, Claims, ForeignIssuers } from '../../src/
 export type { DecoratorName, DecoratorNames } from './decorators.ts'
 export type { AuthOptions, JwtOptions } from './options.ts'
 export type { IdOptions, LogoutOptions, RevocableToken, Revocations } from './revocations.ts'
-export type { RecentAuthenticationHook, RecentAuthenticationOptions } from './recent-authentication.ts'
+export type { RecentAuthenticationHook, RecentAuthenticationOptions, ScopeHook } from './requirements.ts'
 
 async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> {
   checkAuthOptions(options)
@@ -91,8 +91,7 @@ async function auth (app: FastifyInstance, options: AuthOptions): Promise<void> 
   decorateWith(app, names, {
     authenticate,
     ...verifyings,
-    requireRecentAuthentication:
-      createRequireRecentAuthentication({ authenticate, userProperty: names.user }, leewaySeconds),
+    ...createRequirements({ authenticate, userProperty: names.user }, leewaySeconds),
     revoker,
     ...named,
     issueToken: createIssueToken(own, blocklist)

@@ -4,7 +4,7 @@ import { requireText, shown } from '../../src/input/check-options.ts'
 import type { Revoker } from '../../src/revocation/revoker.ts'
 import type { RevocableTokenClaims } from '../../src/tokens/claims.ts'
 import type { AnyReply, AnyRequest } from './authorization.ts'
-import type { RecentAuthenticationHook, RecentAuthenticationOptions } from './recent-authentication.ts'
+import type { RecentAuthenticationHook, RecentAuthenticationOptions, ScopeHook } from './requirements.ts'
 import type { LogoutOptions, Revocations } from './revocations.ts'
 import type { IssuedClaims } from './tokens/issue-token.ts'
 
@@ -56,6 +56,16 @@ declare module 'fastify' {
      * app.delete('/account', { onRequest: app.requireRecentAuthentication({ maxAgeSeconds: 300 }) }, deleteAccount)
      */
     requireRecentAuthentication (options: RecentAuthenticationOptions): RecentAuthenticationHook
+    /**
+     * Returns an `onRequest` hook for routes that need a right. It requires every scope of a text, in which a space
+     * stands between two. They are searched for in the claim `scope`, or in `scp` if there is no `scope`. Otherwise it
+     * fails with 403 `forbidden`, and with the scopes in `WWW-Authenticate` (RFC 6750, section 3.1). Alone on a route,
+     * it does as `app.authenticate` first. Throws a TypeError for a text that holds no scopes.
+     *
+     * @example
+     * app.put('/articles/:id', { onRequest: app.requireScope('articles:write') }, saveArticle)
+     */
+    requireScope (scope: string): ScopeHook
     /**
      * Revokes lists of tokens and sessions.
      *
@@ -137,8 +147,8 @@ declare module 'fastify' {
 }
 
 const ofApp = [
-  'authenticate', 'verifyToken', 'verifySignature', 'requireRecentAuthentication', 'revoker', 'revoke', 'revokeSession',
-  'revokeSubject', 'revokeEveryone', 'issueToken', 'jwt'
+  'authenticate', 'verifyToken', 'verifySignature', 'requireRecentAuthentication', 'requireScope', 'revoker', 'revoke',
+  'revokeSession', 'revokeSubject', 'revokeEveryone', 'issueToken', 'jwt'
 ] as const
 const ofRequest = ['user', 'logout', 'jwtVerify', 'jwtDecode'] as const
 const ofReply = ['jwtSign'] as const

@@ -70,7 +70,8 @@ const tokenErrors: ErrorCode[] = ['invalid_token', 'token_expired', 'token_revok
 export function challenge (realm: string, error: SignoutError): string {
   const scheme = `Bearer realm="${realm.replace(/["\\]/g, '\\$&')}"`
   if (error.code === 'forbidden') {
-    return `${scheme}, error="insufficient_scope", error_description="${error.message}", scope="admin"`
+    const scope = error.requiredScope === undefined ? '' : `, scope="${error.requiredScope}"`
+    return `${scheme}, error="insufficient_scope", error_description="${error.message}"${scope}`
   }
   if (error.code === 'insufficient_user_authentication') {
     const maxAge = error.maxAgeSeconds === undefined ? '' : `, max_age="${error.maxAgeSeconds}"`
@@ -92,7 +93,7 @@ export function setHeadersOfErrors (app: FastifyInstance, realm: string): void {
 }
 
 function setHeaders (reply: FastifyReply, error: SignoutError, realm: string): void {
-  if (error.statusCode === 401) {
+  if (error.statusCode === 401 || error.requiredScope !== undefined) {
     const others = reply.getHeader('www-authenticate')
     const ours = challenge(realm, error)
     // Another way to authenticate may have failed before, and has set its challenge.

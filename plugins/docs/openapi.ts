@@ -59,6 +59,7 @@ async function openapi (app: FastifyInstance, { version, hasPage, issuer, hasCoo
         { name: 'oauth', description: 'For OAuth libraries, and for services in any language.' },
         { name: 'me', description: 'The account and the sessions of the user.' },
         { name: 'administration', description: 'For administrators. Their tokens have the scope `admin`.' },
+        { name: 'proxies', description: 'For proxies in front of other services.' },
         { name: 'operations', description: 'For load balancers, and for services that verify our tokens.' }
       ],
       components: {

@@ -5,7 +5,7 @@ import { readClientCredentials, type ClientParameters } from '../../src/clients/
 import type { Config } from '../../src/config.ts'
 import { SignoutError } from '../../src/errors.ts'
 import { createGrant, type Grant } from '../../src/oauth/grant.ts'
-import { roles } from '../../src/db/tables.ts'
+import { builtInRoles } from '../../src/roles/role-names.ts'
 import { createIntrospect, type Introspect } from '../../src/oauth/introspection.ts'
 import {
   addressOf, describeServer, metadataPaths, oauthPaths, type ServerDescription
@@ -49,7 +49,7 @@ async function oauth (app: FastifyInstance, { config }: OAuthOptions): Promise<v
     revoke: createRevokeToken({ database, logOut: app.logout.withCredentials, readProof: app.readProofOf }),
     introspect: createIntrospect({ database, issuer, verifyToken: app.verifyToken, requireClock })
   })
-  app.decorate('serverMetadata', { description: describeServer(issuer, roles), paths: metadataPaths(issuer) })
+  app.decorate('serverMetadata', { description: describeServer(issuer, builtInRoles), paths: metadataPaths(issuer) })
   app.decorate('requireClient', async request => {
     if (isRepeated(request, 'authorization')) {
       throw new SignoutError('invalid_request', { description: 'The request has more than one Authorization.' })

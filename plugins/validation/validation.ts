@@ -98,12 +98,17 @@ const buildValidatorWith = (passwordMinLength: number): AjvCompiler.BuildCompile
   return compile as unknown as ReturnType<AjvCompiler.BuildCompilerFromPool>
 }
 
-/** Replaces each text by the integer or the boolean that the schema requires, if the text is the plain form of one. */
+/**
+ * Replaces each text by the integer, the boolean or the list that the schema requires, if the text is the plain form of
+ * one.
+ */
 function readText (sent: Record<string, unknown>, { properties = {} }: RoutePart['schema']): void {
   for (const [name, { type }] of Object.entries(properties)) {
     const text = sent[name]
     if (typeof text !== 'string') continue
     if (type === 'integer' && /^\d{1,15}$/.test(text)) sent[name] = Number(text)
+    // A parameter that may be repeated, and was sent once.
+    if (type === 'array') sent[name] = [text]
     if (type === 'boolean' && /^(true|false)$/.test(text)) sent[name] = text === 'true'
   }
 }

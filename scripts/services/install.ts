@@ -9,8 +9,11 @@ const packages = {
   },
   nginx: { name: 'nginx', apt: 'nginx', brew: 'nginx', orElse: '' },
   haproxy: { name: 'HAProxy', apt: 'haproxy', brew: 'haproxy', orElse: '' },
+  caddy: { name: 'Caddy', apt: 'caddy', brew: 'caddy', orElse: '' },
   pgbouncer: { name: 'PgBouncer', apt: 'pgbouncer', brew: 'pgbouncer', orElse: '' },
   prometheus: { name: 'Prometheus', apt: 'prometheus', brew: 'prometheus', orElse: '' },
+  pyjwt: { name: 'PyJWT', apt: 'python3-jwt python3-cryptography', brew: 'pyjwt', orElse: '' },
+  java: { name: 'Java', apt: 'default-jdk-headless', brew: 'openjdk', orElse: '' },
   curl: { name: 'curl', apt: 'curl', brew: 'curl', orElse: '' },
   chromium: { name: 'Chromium', apt: 'chromium', brew: 'chromium', orElse: ', or set CHROMIUM to the path of one' },
   faketime: {
@@ -31,7 +34,8 @@ export function install (program: keyof typeof packages, say: (line: string) => 
     run('apt-get', ['update', '-q'], { env, timeoutMs: installMs })
     const policy = keepDebianFromStarting()
     try {
-      run('apt-get', ['install', '-q', '-y', '--no-install-recommends', apt], { env, timeoutMs: installMs })
+      const args = ['install', '-q', '-y', '--no-install-recommends', ...apt.split(' ')]
+      run('apt-get', args, { env, timeoutMs: installMs })
     } finally {
       policy.remove()
     }

@@ -70,3 +70,8 @@ export function isFree (port: number): Promise<boolean> {
     server.listen(port, '127.0.0.1', () => { server.close(() => { resolve(true) }) })
   })
 }
+
+/** Returns a Python that has PyJWT, or undefined. Debian's packages are for its own Python, which may be the second. */
+export function findPyJwt (): string | undefined {
+  return ['python3', '/usr/bin/python3'].find(python => succeeds(python, ['-c', 'import jwt, cryptography']))
+}

@@ -4,7 +4,8 @@ import { createAccountDeletion, type AccountDeletionOptions, type DeleteOwnAccou
 import { acceptNewPassword } from '../users/credentials.ts'
 import { createReauthentication, type Reauthenticate } from './reauthentication.ts'
 import { createPasswordChange, type ChangePassword, type PasswordChangeOptions } from './password-change.ts'
-import { insertUser, type Role, type User, type UserRepository } from '../users/user-repository.ts'
+import { requireRole } from '../roles/role-repository.ts'
+import { insertUser, type User, type UserRepository } from '../users/user-repository.ts'
 
 export type AccountsOptions = {
   users: UserRepository
@@ -18,9 +19,9 @@ export interface Accounts {
   requireOpenRegistration (): void
   /**
    * Creates a user, also while registration is closed. Rejects with `invalid_request` for an unacceptable password, and
-   * with `username_taken`.
+   * with `username_taken`. Rejects with `invalid_request` for a role that does not exist.
    */
-  register (username: string, password: string, requester: Requester, role?: Role): Promise<User>
+  register (username: string, password: string, requester: Requester, role?: string): Promise<User>
   /** Returns the user of a verified token. Rejects with `invalid_token` if the user no longer exists. */
   get (id: string): Promise<User>
   changePassword: ChangePassword
@@ -40,6 +41,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
       await denylist.refuse(accepted, username)
       const passwordHash = await passwords.hash(accepted, networkOf(requester.ip))
       return await perform(async unit => {
+        if (role !== 'user') await requireRole(unit.db, role)
         const user = await insertUser(unit.db, { username, passwordHash, role })
         if (user === undefined) throw new SignoutError('username_taken')
         unit.record({ type: 'registered', userId: user.id, requester, details: { role } })

@@ -12,7 +12,7 @@ import { acceptNewPassword } from '../users/credentials.ts'
 import type { PasswordDenylist } from '../users/password-denylist.ts'
 import type { PasswordHasher } from '../users/password-hasher.ts'
 import { isUnchanged, repeatedly, type ProvePassword } from '../users/password-proof.ts'
-import { lockUser, updateUser, type User } from '../users/user-repository.ts'
+import { lockUserToSign, updateUser, type User } from '../users/user-repository.ts'
 
 export interface PasswordChangeOptions {
   provePassword: ProvePassword
@@ -80,7 +80,7 @@ export function createPasswordChange (options: PasswordChangeOptions): ChangePas
         ? user.passwordHash
         : await passwords.hash(accepted, networkOf(requester.ip))
       return await perform(async unit => {
-        const locked = await lockUser(unit.db, user.id, 'update')
+        const locked = await lockUserToSign(unit.db, user.id, 'update')
         if (!isUnchanged(user, locked)) return undefined
         const isLive = await requireReplaceable(unit, own, 'password_changed')
         if (!isLive && !isSetAlready) throw new SignoutError('token_revoked')

@@ -3,7 +3,7 @@ import type { Limits } from '../limits/limits.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { Perform } from '../unit-of-work.ts'
 import { isUnchanged, repeatedly, type ProvePassword } from '../users/password-proof.ts'
-import { lockUser } from '../users/user-repository.ts'
+import { lockUserToSign } from '../users/user-repository.ts'
 import { requireReplaceable, type OwnSession } from '../sessions/own-session.ts'
 import type { OpenSession } from '../sessions/opening.ts'
 import type { SessionEnder } from '../sessions/session-ender.ts'
@@ -41,7 +41,7 @@ export function createReauthentication (options: ReauthenticationOptions): Reaut
       const { user } = await provePassword(own, [password], requester)
       await limits.login(user.id)
       return await perform(async unit => {
-        const locked = await lockUser(unit.db, user.id, 'no key update')
+        const locked = await lockUserToSign(unit.db, user.id, 'no key update')
         if (!isUnchanged(user, locked)) return undefined
         await requireReplaceable(unit, own, 'reauthenticated')
         await ender.end(unit, sessionOf(own.userId, own.sessionId), 'reauthenticated')

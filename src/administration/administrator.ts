@@ -49,7 +49,7 @@ export async function requireRight (
   const own = { userId: by.id, sessionId: by.sid }
   // Not locked: two administrators who end each other's sessions would deadlock.
   const session = refuseEnded(unit, own, await findSession(unit.db, sessionOf(own.userId, own.sessionId)))
-  if (admin === undefined || !isActiveAdmin(admin)) throw new SignoutError('forbidden')
+  if (admin === undefined || !isActiveAdmin(admin)) throw new SignoutError('forbidden', { requiredScope: 'admin' })
   await requireRecent(unit, session)
 }
 

@@ -3,6 +3,7 @@ import { SignoutError } from '../errors.ts'
 import { endingUuidPattern } from '../input/uuid.ts'
 import { readCursor, toPage, type Page, type PageRequest } from '../input/pages.ts'
 import { findLastLogin, isDeletionRecorded } from '../security/event-repository.ts'
+import { lockRoles, requireRole } from '../roles/role-repository.ts'
 import type { SessionEnder } from '../sessions/session-ender.ts'
 import type { RequireRecent } from '../sessions/recent-authentication.ts'
 import { listSessions, sessionsOf, summarizeSessions, type Session } from '../sessions/session-repository.ts'
@@ -12,7 +13,6 @@ import {
   isActiveAdmin,
   lockUserAndAdmins,
   updateUser,
-  type Role,
   type Status,
   type User,
   type UserFilter
@@ -45,8 +45,11 @@ export interface UserAdministration {
   listSessions (id: string): Promise<Session[]>
   /** Ends all sessions of a user. */
   endSessions (id: string, by: Administrator): Promise<void>
-  /** Sets the role of a user. If the role changes, all sessions of the user end. */
-  setRole (id: string, role: Role, by: Administrator): Promise<User>
+  /**
+   * Sets the role of a user. If the role changes, all sessions of the user end. Rejects with `invalid_request` for a
+   * role that does not exist.
+   */
+  setRole (id: string, role: string, by: Administrator): Promise<User>
   /** Sets the status of a user. If the status changes, all sessions of the user end. */
   setStatus (id: string, status: Status, by: Administrator): Promise<User>
   setPassword: SetPassword
@@ -61,6 +64,12 @@ export interface UserAdministration {
 const cursorForm = new RegExp(`^\\d{1,14} ${endingUuidPattern}`)
 /** The largest number of sessions in one answer: as many as a user may have. */
 const maxListedSessions = 1_000
+
+/** The reason for which sessions end when a column of a user changes, and the security event. */
+const effects = {
+  role: { reason: 'role_changed', type: 'role_changed' },
+  status: { reason: 'account_disabled', type: 'status_changed' }
+} as const
 
 export function createUserAdministration (options: UserAdministrationOptions): UserAdministration {
   const { database, users, perform, ender, requireRecent } = options
@@ -78,17 +87,16 @@ export function createUserAdministration (options: UserAdministrationOptions): U
     by: Administrator
   ): Promise<User> {
     return await perform(async unit => {
+      if (column === 'role') await lockRoles(unit.db, 'shared')
       const { user, hasOtherAdmin } = await lockWithAdmins(unit, requireRecent, id, by)
       if (user === undefined) throw new SignoutError('not_found')
-      if (user[column] === value) {
-        await ender.revokeEnded(unit, sessionsOf(id))
-        return user
-      }
+      if (column === 'role') await requireRole(unit.db, value)
+      if (user[column] === value) return await ender.revokeEnded(unit, sessionsOf(id)).then(() => user)
       const changed = { ...user, [column]: value }
       if (isActiveAdmin(user) && !isActiveAdmin(changed) && !hasOtherAdmin) throw new SignoutError('last_admin')
       await updateUser(unit.db, id, { [column]: value })
-      const ended = await ender.end(unit, sessionsOf(id), column === 'role' ? 'role_changed' : 'account_disabled')
-      const type = column === 'role' ? 'role_changed' : 'status_changed'
+      const { reason, type } = effects[column]
+      const ended = await ender.end(unit, sessionsOf(id), reason)
       recordAct(unit, { type, userId: id, details: { [column]: value, sessions: ended.length } }, by)
       return changed
     })

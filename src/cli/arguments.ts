@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander'
 import { isUsername } from '../users/credentials.ts'
 import { parseUuid } from '../input/uuid.ts'
+import { isRoleName } from '../roles/role-names.ts'
 
 /** An instant with an offset, so that the time zone of this machine does not matter. */
 const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/
@@ -12,6 +13,12 @@ export function parseUsername (text: string): string {
     throw new InvalidArgumentError('It must have 3 to 254 letters (a to z), digits or characters of "._%+@-".')
   }
   return text
+}
+
+/** Returns the name of a role. Throws an `InvalidArgumentError` for a text that cannot be one. */
+export function parseRole (text: string): string {
+  if (isRoleName(text)) return text
+  throw new InvalidArgumentError('It must have up to 64 letters (a to z), digits, _ and -, and begin with a letter.')
 }
 
 /** Returns an instant in seconds since the epoch. Throws an `InvalidArgumentError` for any other text. */

@@ -3,6 +3,7 @@ import { escapeText } from '../input/escape-text.ts'
 import { version } from '../package-root.ts'
 import { addRevoke } from './revoke-options.ts'
 import { addClientCommands } from './client-options.ts'
+import { addRoleCommands } from './role-options.ts'
 import { label } from './terminal.ts'
 import { addUserCommands } from './user-options.ts'
 
@@ -73,6 +74,7 @@ export function createProgram ({ onServing }: ProgramOptions): Command {
       await (await import('./commands/adopt-blocklist.ts')).adoptBlocklist(json === true)
     })
   addUserCommands(program.command('user').description('list, show, create, change and delete users'))
+  addRoleCommands(program.command('role').description('list, define and delete roles: what users may do'))
   addSessionCommands(program.command('sessions').description('show sessions'))
   addKeyCommands(program.command('keys').description('show, rotate, retire and encrypt signing keys'))
   addClientCommands(program.command('client').description('list, create, rotate and delete OAuth clients'))

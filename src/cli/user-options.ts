@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander'
-import { parseLimit, parseUsername } from './arguments.ts'
+import { parseLimit, parseRole, parseUsername } from './arguments.ts'
 import type { ListOptions } from './commands/show-users.ts'
 
 interface Json { json?: true }
@@ -20,9 +20,10 @@ export function addUserCommands (user: Command): void {
   user.command('create')
     .description(`create a user. ${byInput}`)
     .argument('<name>', 'the username', parseUsername)
-    .option('--admin', 'the user may administer others')
-    .action(async (name: string, { admin, json }: Json & { admin?: true }) => {
-      await (await import('./commands/users.ts')).createUser(name, admin === true ? 'admin' : 'user', json === true)
+    .option('--admin', 'the user may administer others: --role admin')
+    .addOption(new Option('--role <role>', 'a role of signout role list').argParser(parseRole).conflicts('admin'))
+    .action(async (name: string, { admin, role = 'user', json }: Json & { admin?: true, role?: string }) => {
+      await (await import('./commands/users.ts')).createUser(name, admin === true ? 'admin' : role, json === true)
     })
   for (const [name, status, description] of [
     ['disable', 'disabled', 'disable a user, and end all sessions'],
@@ -42,6 +43,13 @@ export function addUserCommands (user: Command): void {
         await (await import('./commands/users.ts')).setUserRole(text, role, json === true)
       })
   }
+  user.command('set-role')
+    .description('give a user a role, and end all sessions')
+    .argument(...userArgument)
+    .argument('<role>', 'a role of signout role list', parseRole)
+    .action(async (text: string, role: string, { json }: Json) => {
+      await (await import('./commands/users.ts')).setUserRole(text, role, json === true)
+    })
   user.command('set-password')
     .description(`set the password of a user, and end all sessions. ${byInput}`)
     .argument(...userArgument)
@@ -55,7 +63,7 @@ function addList (user: Command): void {
   user.command('list')
     .description('list the users, in the order of their registration')
     .option('--search <text>', 'only users with this text in their username')
-    .addOption(new Option('--role <role>', 'only users with this role').choices(['user', 'admin']))
+    .option('--role <role>', 'only users with this role', parseRole)
     .addOption(new Option('--status <status>', 'only users with this status').choices(['active', 'disabled']))
     .option('--limit <number>', 'how many users, at most 1000', parseLimit, 20)
     .option('--after <cursor>', 'the users after a page, which ends with this cursor')

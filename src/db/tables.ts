@@ -22,14 +22,12 @@ const instant = (name: string) => timestamp(name, { withTimezone: true, precisio
 
 const bytes = customType<{ data: Uint8Array, driverData: Uint8Array }>({ dataType: () => 'bytea' })
 
-export const roles = ['user', 'admin'] as const
-export type Role = typeof roles[number]
 export type Status = 'active' | 'disabled'
 
 /** Further facts about a security event: those that fit its type. `out_before` is in seconds since the epoch. */
-export type EventDetails = Partial<Record<'reason' | 'jti' | 'kid' | 'retired' | 'client', string>> &
+export type EventDetails = Partial<Record<'reason' | 'jti' | 'kid' | 'retired' | 'client' | 'rights', string>> &
   Partial<Record<'sessions' | 'out_before', number>> &
-  { role?: Role, status?: Status, scope?: 'session' | 'others' | 'all', by?: 'admin' | 'operator' }
+  { role?: string, status?: Status, scope?: 'session' | 'others' | 'all', by?: 'admin' | 'operator' }
 
 /** Why a session ended. */
 export const endReasons = [
@@ -44,7 +42,8 @@ export const users = pgTable('users', {
   username: text('username').notNull(),
   /** Argon2id in PHC string format. */
   passwordHash: text('password_hash').notNull(),
-  role: text('role').$type<Role>().notNull().default('user'),
+  /** The name of a role. */
+  role: text('role').notNull().default('user'),
   status: text('status').$type<Status>().notNull().default('active'),
   createdAt: instant('created_at').notNull().defaultNow()
 }, table => [

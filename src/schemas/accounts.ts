@@ -3,6 +3,7 @@ import { maxIdLength } from '../entries/revocation.ts'
 import type { Page } from '../input/pages.ts'
 import { ipMaxLength } from '../input/requester.ts'
 import type { RecordedEvent } from '../security/security-events.ts'
+import { maxRoleNameLength, roleNamePattern } from '../roles/role-names.ts'
 import { securityEventTypes } from '../security/security-events.ts'
 import { passwordMaxLength, usernamePattern } from '../users/credentials.ts'
 import type { User } from '../users/user-repository.ts'
@@ -65,8 +66,13 @@ export const PasswordChange = component('PasswordChange', Type.Object({
   new_password: Type.String({ ...NewPassword, examples: ['another correct horse battery staple'] })
 }, strict))
 
-export const Role = Type.Enum(['user', 'admin'], {
-  description: 'The rights of the user. Tokens of an `admin` have the scope `admin`.'
+export const Role = Type.String({
+  minLength: 1,
+  maxLength: maxRoleNameLength,
+  pattern: roleNamePattern,
+  'x-must': 'must be the name of a role',
+  description: 'The name of a role: `user`, `admin`, or one that the operator has defined. Tokens have its scopes.',
+  examples: ['user']
 })
 
 export const Status = Type.Enum(['active', 'disabled'], { description: 'A `disabled` user cannot sign in.' })

@@ -21,6 +21,7 @@ export * from './oauth-errors.ts'
 export * from './operations.ts'
 export * from './sessions.ts'
 export * from './start-page.ts'
+export * from './verification.ts'
 
 /** All named components. */
 export const components: Component[] = [

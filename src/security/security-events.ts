@@ -15,7 +15,8 @@ export const securityEventTypes = [
   'session_ended',
   'password_changed', 'account_deleted', 'role_changed', 'status_changed', 'sessions_revoked', 'token_revoked',
   'everyone_out', 'key_rotated', 'key_retired', 'keys_reencrypted',
-  'client_created', 'client_rotated', 'client_deleted', 'client_authentication_failed'
+  'client_created', 'client_rotated', 'client_deleted', 'client_authentication_failed',
+  'role_set', 'role_deleted'
 ] as const
 export type SecurityEventType = typeof securityEventTypes[number]
 

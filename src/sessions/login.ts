@@ -8,7 +8,7 @@ import { isUsername, normalizePassword } from '../users/credentials.ts'
 import type { PasswordCheck } from '../users/password-check.ts'
 import type { PasswordHasher } from '../users/password-hasher.ts'
 import { repeatedly } from '../users/password-proof.ts'
-import { lockUser, updateUser, type User, type UserRepository } from '../users/user-repository.ts'
+import { lockUserToSign, updateUser, type User, type UserRepository } from '../users/user-repository.ts'
 import type { OpenSession } from './opening.ts'
 import type { SessionEnder } from './session-ender.ts'
 import { otherSessionsOf } from './session-repository.ts'
@@ -73,7 +73,7 @@ export function createLogin (options: LoginOptions): Login {
       const renewed = isWeak ? await passwords.hash(normalizePassword(password), networkOf(requester.ip)) : undefined
       return await perform(async unit => {
         // Another login may have renewed the hash meanwhile, or the password was changed.
-        const locked = await lockUser(unit.db, user.id, 'no key update')
+        const locked = await lockUserToSign(unit.db, user.id, 'no key update')
         if (locked?.passwordHash !== user.passwordHash) return undefined
         const pair = await openSession(unit, locked, requester)
         if (renewed !== undefined) await updateUser(unit.db, user.id, { passwordHash: renewed })

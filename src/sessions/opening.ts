@@ -6,7 +6,7 @@ import { SignoutError } from '../errors.ts'
 import type { Requester } from '../input/requester.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import { NotYetError, type Unit } from '../unit-of-work.ts'
-import type { User } from '../users/user-repository.ts'
+import type { UserWithScope } from '../users/user-repository.ts'
 import { hashRefreshToken, type RefreshTokens } from './refresh-tokens.ts'
 import type { SessionEnder } from './session-ender.ts'
 import { usedAt, usedBy, type SessionLifetimes } from './session-lifetimes.ts'
@@ -28,7 +28,7 @@ export interface OpeningOptions {
  *
  * @param user the locked user
  */
-export type OpenSession = (unit: Unit, user: User, requester: Requester) => Promise<PlannedPair>
+export type OpenSession = (unit: Unit, user: UserWithScope, requester: Requester) => Promise<PlannedPair>
 
 export function createOpening (options: OpeningOptions): OpenSession {
   const { accessTokens, refreshTokens, lifetimes, maxPerUser, ender } = options

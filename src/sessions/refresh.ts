@@ -5,7 +5,7 @@ import { SignoutError, type ErrorCode } from '../errors.ts'
 import type { Limits } from '../limits/limits.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { Perform, Unit } from '../unit-of-work.ts'
-import { lockUser, type User } from '../users/user-repository.ts'
+import { lockUserToSign, type UserWithScope } from '../users/user-repository.ts'
 import { createRotationSalt, hashRefreshToken } from './refresh-tokens.ts'
 import { countRepetition, endReused, judgeSpent, type Presented, type SpentTokenRules } from './reuse.ts'
 import type { SessionEnder } from './session-ender.ts'
@@ -68,8 +68,8 @@ async function exchange (
   presented: Presented
 ): Promise<PlannedPair | ErrorCode> {
   const { ender } = options
-  // The common order of locks: the user, then the session.
-  const user = await lockUser(unit.db, found.userId, 'share')
+  // The common order of locks: the roles, the user, then the session.
+  const user = await lockUserToSign(unit.db, found.userId, 'share')
   const session = await lockSession(unit.db, found.id)
   if (session === undefined) return 'invalid_token'
   const now = await readClock(unit.db)
@@ -120,7 +120,7 @@ const supersedeLive: StoreNext = async (unit, session, { hash }, rotation) => {
 async function renew (
   unit: Unit,
   options: RefreshOptions,
-  user: User,
+  user: UserWithScope,
   session: Session,
   now: Date,
   presented: Presented,
@@ -157,7 +157,7 @@ async function renew (
 /** Plans the pair that was already answered. Nothing is renewed. */
 function repeat (
   { refreshTokens }: RefreshOptions,
-  user: User,
+  user: UserWithScope,
   session: Session,
   now: Date,
   { token, checkScope }: Presented

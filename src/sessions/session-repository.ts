@@ -1,10 +1,10 @@
 import { entryMarginSeconds } from '../entries/revocation.ts'
-import { and, desc, eq, getTableColumns, gt, isNotNull, isNull, ne, not, or, sql, type SQL } from 'drizzle-orm'
+import { and, asc, desc, eq, getTableColumns, gt, isNotNull, isNull, ne, not, or, sql, type SQL } from 'drizzle-orm'
 import { clockTimestamp } from '../db/clock.ts'
 import type { Drizzle } from '../db/database.ts'
 import { isOut, outBefore } from '../db/out-before.ts'
 import { rowLimit } from '../db/row-limit.ts'
-import { sessions, spentRefreshTokens, type EndReason } from '../db/tables.ts'
+import { sessions, spentRefreshTokens, users, type EndReason } from '../db/tables.ts'
 import { canonicalId } from '../input/uuid.ts'
 
 export type Session = typeof sessions.$inferSelect
@@ -127,6 +127,24 @@ function canEnd (which: Which, leewaySeconds: number): SQL | undefined {
 }
 
 /**
+ * Returns the ids of users with a role who have sessions of which tokens may be accepted, in their order: the sessions
+ * that can end, and those that have ended.
+ *
+ * @param after the users after this id
+ */
+export async function findUsersWithTokens (
+  db: Drizzle, role: string, which: Which, { after, limit }: { after: string, limit: number }, leewaySeconds: number
+): Promise<string[]> {
+  const hasAny = or(and(isNull(sessions.endedAt), gt(sessions.expiresAt, clockTimestamp)), hasLiveTokens(leewaySeconds))
+  const found = await db.selectDistinct({ id: sessions.userId }).from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .where(and(eq(users.role, role), gt(sessions.userId, after), which, hasAny))
+    .orderBy(asc(sessions.userId))
+    .limit(rowLimit(limit))
+  return found.map(({ id }) => id)
+}
+
+/**
  * Ends the sessions that can end, and returns them. Deletes their salts, so that spent tokens have no grace any more.
  */
 export async function markEnded (
@@ -139,6 +157,18 @@ export async function markEnded (
     .set({ endedAt: clockTimestamp, endReason: reason, rotationSalt: null })
     .where(canEnd(which, leewaySeconds))
     .returning({ id, userId, accessExpiresAt, endedAt, endReason })
+}
+
+/** Counts the sessions of the users with a role that `markEnded` would end, and those users. */
+export async function countEndable (
+  db: Drizzle, role: string, which: Which, leewaySeconds: number
+): Promise<{ users: number, sessions: number }> {
+  const [counted] = await db.select({
+    users: sql<number>`count(distinct ${sessions.userId})::int`, sessions: sql<number>`count(*)::int`
+  }).from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .where(and(eq(users.role, role), canEnd(which, leewaySeconds)))
+  return counted ?? { users: 0, sessions: 0 }
 }
 
 /** Returns the ids of the sessions that `markEnded` would end. */

@@ -1,5 +1,5 @@
 import type { AccessTokens, AccessTokenValidity } from '../tokens/access-tokens.ts'
-import type { User } from '../users/user-repository.ts'
+import type { UserWithScope } from '../users/user-repository.ts'
 import { authenticatedAt } from './recent-authentication.ts'
 import type { Session } from './session-repository.ts'
 
@@ -15,7 +15,7 @@ export interface TokenPair {
 
 /** A pair before it is signed. Everything but the signature is decided in the transaction that locks the session. */
 export interface PlannedPair {
-  user: Pick<User, 'id' | 'role'>
+  user: Pick<UserWithScope, 'id' | 'scope'>
   session: Pick<Session, 'id' | 'createdAt' | 'expiresAt'>
   refreshToken: string
   validity: AccessTokenValidity
@@ -25,11 +25,11 @@ export interface PlannedPair {
 }
 
 /** Returns the scope of the access tokens of a user, space-separated. */
-export function scopeOf ({ role }: Pick<User, 'role'>): string {
-  return role
+export function scopeOf ({ scope }: Pick<UserWithScope, 'scope'>): string {
+  return scope
 }
 
-/** Signs a planned pair, after the transaction. The role of the user becomes the scope of the token. */
+/** Signs a planned pair, after the transaction. The token has the scopes of the user's role. */
 export async function signPair (accessTokens: AccessTokens, planned: PlannedPair): Promise<TokenPair> {
   const { user, session, refreshToken, validity, plannedAt, expiresInSeconds } = planned
   const subject = {

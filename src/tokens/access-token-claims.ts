@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { maxNumericDate } from '../entries/revocation.ts'
 import { canonicalUuidPattern } from '../input/uuid.ts'
+import { scopeClaimPattern } from './requirements.ts'
 
 /** The form of our own ids. The blocklist would not recognise another form. */
 const CanonicalUuid = Type.String({ pattern: canonicalUuidPattern })
@@ -22,6 +23,6 @@ export const AccessTokenClaims = Type.Object({
   /** When the password was last proved. Tokens of earlier releases do not have it. */
   auth_time: Type.Optional(NumericDate),
   client_id: Type.String(),
-  scope: Type.String()
+  scope: Type.String({ pattern: scopeClaimPattern })
 })
 export type AccessTokenClaims = Static<typeof AccessTokenClaims>

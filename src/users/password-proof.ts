@@ -45,7 +45,7 @@ export function createPasswordProof ({ users, checkPassword }: PasswordProofOpti
  * Returns true if the user, locked by now, still has the password that was verified. Throws `invalid_token` if the user
  * no longer exists.
  */
-export function isUnchanged (verified: User, locked: User | undefined): locked is User {
+export function isUnchanged<U extends User> (verified: User, locked: U | undefined): locked is U {
   if (locked === undefined) throw new SignoutError('invalid_token')
   return locked.passwordHash === verified.passwordHash
 }

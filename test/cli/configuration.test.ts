@@ -191,7 +191,9 @@ t.test('every command but serve prints one line for a wrong setting', async t =>
   const commands = [
     ['migrate'], ['check-config'], ['adopt-blocklist'], ['user', 'create', 'ada'], ['user', 'disable', 'ada'],
     ['user', 'enable', 'ada'], ['user', 'list'], ['user', 'show', 'ada'], ['user', 'promote', 'ada'],
-    ['user', 'demote', 'ada'], ['user', 'set-password', 'ada'], ['user', 'delete', 'ada', '--yes'],
+    ['user', 'demote', 'ada'], ['user', 'set-role', 'ada', 'x'],
+    ['user', 'set-password', 'ada'], ['user', 'delete', 'ada', '--yes'],
+    ['role', 'list'], ['role', 'set', 'x', 'y'], ['role', 'delete', 'x'],
     ['sessions', 'list', 'ada'], ['keys', 'list'], ['keys', 'rotate'],
     ['keys', 'retire', 'x'], ['keys', 'reencrypt'], ['revoke', '--user', 'ada'],
     ['client', 'list'], ['client', 'create', 'x'], ['client', 'rotate', 'x'], ['client', 'delete', 'x', '--yes']
@@ -204,7 +206,7 @@ t.test('every command but serve prints one line for a wrong setting', async t =>
     command.commands.length === 0 ? [command] : command.commands.flatMap(leaves)
   const names = leaves(createProgram({ onServing () {} })).map(command => command.name())
   t.same(names.filter(name => name !== 'serve').sort(), commands.map(([name, sub]) =>
-    ['user', 'sessions', 'keys', 'client'].includes(String(name)) ? sub : name).sort(), 'no command is left out')
+    ['user', 'role', 'sessions', 'keys', 'client'].includes(String(name)) ? sub : name).sort(), 'no command is left out')
 })
 
 t.test('embedded: migrate creates the tables, and check-config creates no file', async t => {

@@ -16,12 +16,17 @@ const commands = [
   ['user', 'create'],
   ['user', 'promote'],
   ['user', 'demote'],
+  ['user', 'set-role'],
   ['user', 'set-password'],
   ['user', 'delete'],
   ['user', 'disable'],
   ['user', 'enable'],
   ['sessions'],
   ['sessions', 'list'],
+  ['role'],
+  ['role', 'list'],
+  ['role', 'set'],
+  ['role', 'delete'],
   ['keys'],
   ['keys', 'list'],
   ['keys', 'rotate'],
@@ -35,7 +40,7 @@ const commands = [
   ['revoke']
 ]
 /** Commands with subcommands, and the server: they print no result. */
-const withoutJson = ['', 'serve', 'user', 'sessions', 'keys', 'client']
+const withoutJson = ['', 'serve', 'user', 'sessions', 'role', 'keys', 'client']
 const id = '3f0f2c9e-5b0a-4a53-9d0c-0f7f9f4a1f7e'
 
 t.test('each command has a help text that names the exit codes, in lines of at most 100 columns', async t => {
@@ -76,8 +81,8 @@ const wrongLines: Array<[string[], string]> = [
     "option '--limit <number>' argument '0' is invalid. It must be a number from 1 to 1000. See signout user list --help"
   ],
   [
-    ['user', 'list', '--role', 'root'],
-    "option '--role <role>' argument 'root' is invalid. Allowed choices are user, admin. See signout user list --help"
+    ['user', 'list', '--role', 'Root'],
+    "option '--role <role>' argument 'Root' is invalid. It must have up to 64 letters (a to z), digits, _ and -, and begin with a letter. See signout user list --help"
   ],
   [['serve', '--port', '1'], "unknown option '--port'. See signout serve --help"],
   [

@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
 import { findFreePort } from '../../scripts/services/programs.ts'
-import { findProxy } from '../../scripts/services/proxies.ts'
+import { findProxy, type ProxyName } from '../../scripts/services/proxies.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { scratchFolder } from '../support/app.ts'
 import { makeTls } from '../support/tls.ts'
@@ -23,20 +23,68 @@ export interface Targets {
 export type StartFront = (t: Test, targets: Targets) => Promise<Front>
 
 /** Starts nginx with `deploy/nginx/signout.conf`, in which only addresses and paths are replaced. */
-export const startNginx: StartFront = async (t, { hosts, port }) => {
+export const startNginx: StartFront = (t, targets) => runNginx(t, 'signout.conf', targets)
+
+/** A service behind a proxy, which asks signout. */
+export interface Protected extends Targets {
+  /** Where the service listens. */
+  service: string
+}
+
+/** Starts a proxy with the configuration of `deploy` for a service whose requests signout checks. */
+export type StartProtected = (t: Test, behind: Protected) => Promise<Front>
+
+/** Starts nginx with `deploy/nginx/protect.conf`, in which only addresses and paths are replaced. */
+export const startProtectedNginx: StartProtected = (t, behind) =>
+  runNginx(t, 'protect.conf', behind, { '10.0.0.21:8080': behind.service })
+
+/** Does as {@link startProtectedNginx}, and also forwards `/open`, without asking signout. */
+export const startHalfProtectedNginx: StartProtected = (t, behind) => runNginx(t, 'protect.conf', behind, {
+  '10.0.0.21:8080': behind.service,
+  '  location = /signout-verify {': `  location = /open {
+    proxy_set_header Connection "";
+    proxy_http_version 1.1;
+    proxy_pass http://articles;
+  }
+
+  location = /signout-verify {`
+})
+
+/** Starts Caddy with `deploy/caddy/Caddyfile`, in which only addresses are replaced. It speaks no TLS here. */
+export const startProtectedCaddy: StartProtected = async (t, { hosts: [first = '', second = ''], port, service }) => {
+  const program = required('caddy')
+  const folder = scratchFolder(t)
+  const own = await findFreePort()
+  const address = `http://127.0.0.1:${own}`
+  const config = replaced(readFileSync(join(packageRoot, 'deploy', 'caddy', 'Caddyfile'), 'utf8'), {
+    '\napi.example.com {': `\n{\n\tadmin off\n\tauto_https off\n}\n${address} {`,
+    '10.0.0.11:3000 10.0.0.12:3000': `${first}:${port} ${second}:${port}`,
+    '10.0.0.21:8080': service
+  })
+  const file = join(folder, 'Caddyfile')
+  writeFileSync(file, config)
+  await run(t, program, ['run', '--config', file, '--adapter', 'caddyfile'], own, { HOME: folder })
+  return { address }
+}
+
+/** Starts nginx with a file of `deploy/nginx`, in which only addresses and paths are replaced. */
+async function runNginx (
+  t: Test, file: string, { hosts: [first = '', second = ''], port }: Targets, others: Record<string, string> = {}
+): Promise<Front> {
   const program = required('nginx')
   const folder = scratchFolder(t)
   const own = await findFreePort()
   const { caFile, client: { tls: { ca } } } = makeTls(t)
-  const [first = '', second = ''] = hosts
-  const config = replaced(readFileSync(join(packageRoot, 'deploy', 'nginx', 'signout.conf'), 'utf8'), {
+  const name = file === 'signout.conf' ? 'auth' : 'api'
+  const config = replaced(readFileSync(join(packageRoot, 'deploy', 'nginx', file), 'utf8'), {
     'server 10.0.0.11:3000': `server ${first}:${port}`,
     'server 10.0.0.12:3000': `server ${second}:${port}`,
     'listen 443 ssl;': `listen 127.0.0.1:${own} ssl;`,
-    '/etc/nginx/auth.crt': join(dirname(caFile), 'redis.pem'),
-    '/etc/nginx/auth.key': join(dirname(caFile), 'redis.key')
+    [`/etc/nginx/${name}.crt`]: join(dirname(caFile), 'redis.pem'),
+    [`/etc/nginx/${name}.key`]: join(dirname(caFile), 'redis.key'),
+    ...others
   })
-  writeFileSync(join(folder, 'signout.conf'), config)
+  writeFileSync(join(folder, 'included.conf'), config)
   const main = join(folder, 'nginx.conf')
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map(name => `${name}_temp_path ${folder}/${name};`)
@@ -48,7 +96,7 @@ events {}
 http {
   access_log off;
   ${temporary.join('\n  ')}
-  include ${folder}/signout.conf;
+  include ${folder}/included.conf;
 }
 `)
   const args = ['-e', 'stderr', '-p', folder, '-c', main]
@@ -73,7 +121,7 @@ export const startHaproxy: StartFront = async (t, { hosts, port }) => {
   return { address: `http://127.0.0.1:${own}` }
 }
 
-function required (name: 'nginx' | 'haproxy'): string {
+function required (name: ProxyName): string {
   const program = findProxy(name)
   if (program === undefined) throw new Error(`The tests need ${name}: run \`npm run services\` first.`)
   return program

@@ -7,7 +7,7 @@ t.test('the stepper holds a request before the given step, and a request that ne
   const { one, two, stepper, addUser, ask } = await setStage(t)
   const { username } = await addUser()
   const pair = await signIn(one, username)
-  const first = stepper.start('first', () => refresh(one, pair.refresh_token), 8)
+  const first = stepper.start('first', () => refresh(one, pair.refresh_token), 9)
   t.ok(await first.held, 'it is held')
   t.equal(first.steps.at(-1), 'commit', 'before that step')
   t.same(await ask('select * from spent_refresh_tokens'), [], 'nothing is committed')
@@ -28,7 +28,7 @@ t.test('the stepper never holds a request that has fewer steps', async t => {
   const flow = stepper.start('login', () => signIn(one, username), 100)
   t.notOk(await flow.held)
   t.same(flow.steps, [
-    'select users', 'begin', 'select users for no key update', 'clock', 'insert sessions', 'select sessions',
+    'select users', 'begin', 'lock', 'select users for no key update', 'clock', 'insert sessions', 'select sessions',
     'insert security_events', 'commit', 'sign', 'select signing_keys'
   ])
 })

@@ -195,10 +195,11 @@ function watchPostgres (t: Test, step: Step): void {
 /** Returns a short label of a statement. */
 function labelOf (query: unknown): string {
   const text = typeof query === 'string' ? query : (query as { text: string }).text
+  if (text.includes('pg_advisory_xact_lock')) return 'lock'
   const [verb = ''] = /^\w+/.exec(text) ?? []
   if (/clock_timestamp\(\)\) \* 1000/.test(text)) return 'clock'
   // Sessions are compared with the instant before which everyone is out, which is no step of its own.
-  const outer = text.replaceAll(/\(\s*select max\([^)]*\) from "revocations"[^)]*\)/g, '')
+  const outer = text.replaceAll(/\(\s*select (?:max\([^)]*\) from "revocations"|\S+ from "roles")[^)]*\)/g, '')
   const table = /(?:from|into|update) "(\w+)"/.exec(outer)?.[1]
   const lock = / for (update|no key update|share)/.exec(text)?.[0] ?? ''
   return [verb, table].filter(part => part !== undefined).join(' ') + lock

@@ -1,5 +1,5 @@
 import { toManagedUser, toUserPage } from '../../schemas/schemas.ts'
-import type { Role, Status } from '../../users/user-repository.ts'
+import type { Status } from '../../users/user-repository.ts'
 import { requireUser, unknownUser } from './find-user.ts'
 import { orNotFound } from '../failure.ts'
 import { withApp } from '../open-app.ts'
@@ -7,7 +7,7 @@ import { print, printJson, printTable, toSecond } from '../terminal.ts'
 
 export interface ListOptions {
   search?: string
-  role?: Role
+  role?: string
   status?: Status
   limit: number
   after?: string

@@ -1,5 +1,5 @@
 import { toManagedUser } from '../../schemas/schemas.ts'
-import type { Role, Status, User } from '../../users/user-repository.ts'
+import type { Status, User } from '../../users/user-repository.ts'
 import { parseUuid } from '../../input/uuid.ts'
 import { findUser, requireUser, unknownUser } from './find-user.ts'
 import { confirm } from '../confirm.ts'
@@ -8,14 +8,19 @@ import { withApp, withAppToEnd, type App } from '../open-app.ts'
 import { readNewPassword } from './password.ts'
 import { print, printJson } from '../terminal.ts'
 
-export async function createUser (username: string, role: Role, asJson: boolean): Promise<void> {
+export async function createUser (username: string, role: string, asJson: boolean): Promise<void> {
   await withApp(async app => {
     // Asked for once the app is open: before that, the user might type it for nothing.
     const password = await readNewPassword()
     const user = await app.accounts.register(username, password, {}, role)
     if (asJson) printUser(user)
-    else print(`Created the ${role === 'admin' ? 'administrator' : 'user'} ${user.username} with the id ${user.id}.`)
+    else print(`Created the ${describeRole(role)} ${user.username} with the id ${user.id}.`)
   })
+}
+
+/** Returns the word for a user with a role. */
+function describeRole (role: string): string {
+  return { admin: 'administrator', user: 'user' }[role] ?? `user of the role ${role}`
 }
 
 /** Sets the status of a user. If it is set already, ended sessions are revoked again. */
@@ -28,11 +33,11 @@ export async function setUserStatus (text: string, status: Status, asJson: boole
 }
 
 /** Sets the role of a user. If it is set already, the sessions go on, and ended ones are revoked again. */
-export async function setUserRole (text: string, role: Role, asJson: boolean): Promise<void> {
-  const name = role === 'admin' ? 'an administrator' : 'an ordinary user'
+export async function setUserRole (text: string, role: string, asJson: boolean): Promise<void> {
+  const is = { admin: 'is an administrator', user: 'is an ordinary user' }[role] ?? `has the role ${role}`
   await withAppToEnd(async app => {
     const before = await requireUser(app, text)
-    const line = before.role === role ? `is ${name} already` : `is ${name} now, and all sessions have ended`
+    const line = before.role === role ? `${is} already` : `${is} now, and all sessions have ended`
     await change(app, before.id, asJson, line, ({ id }) => app.userAdministration.setRole(id, role, {}))
   })
 }

@@ -10,6 +10,7 @@ await http2.register(auth, options)
 http2.get('/hook', { onRequest: http2.authenticate }, async request => request.user)
 http2.get('/hooks', { onRequest: [http2.authenticate, http2.authenticate] }, async request => request.user)
 http2.get('/recent', { onRequest: http2.requireRecentAuthentication({ maxAgeSeconds: 300 }) }, async () => 'recent')
+http2.get('/scoped', { onRequest: http2.requireScope('articles:read') }, async () => 'scoped')
 http2.get('/called', async (request, reply) => {
   await http2.authenticate(request, reply)
   http2.authenticate(request, reply, (error?: Error) => error?.message)

@@ -44,6 +44,7 @@ const names = {
   verifyToken: 'checkToken',
   verifySignature: 'checkSignature',
   requireRecentAuthentication: 'recent',
+  requireScope: 'scoped',
   revoker: 'lists',
   revoke: 'end',
   revokeSession: 'endSession',

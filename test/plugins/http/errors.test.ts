@@ -86,8 +86,7 @@ t.test('every error code has its status, its sentence and its headers', async t 
       : code === 'insufficient_user_authentication'
         ? `Bearer realm="signout", error="${code}", ${parameters}`
         : 'Bearer realm="signout"'
-    const insufficient =
-      `Bearer realm="signout", error="insufficient_scope", error_description="${description}", scope="admin"`
+    const insufficient = `Bearer realm="signout", error="insufficient_scope", ${parameters}`
     t.equal(
       answer.headers['www-authenticate'],
       statuses[code] === 401 ? challenge : code === 'forbidden' ? insufficient : undefined,
