@@ -21,7 +21,6 @@ export * from './oauth-errors.ts'
 export * from './operations.ts'
 export * from './sessions.ts'
 export * from './start-page.ts'
-export * from './verification.ts'
 
 /** All named components. */
 export const components: Component[] = [

@@ -206,7 +206,7 @@ t.test('every command but serve prints one line for a wrong setting', async t =>
     command.commands.length === 0 ? [command] : command.commands.flatMap(leaves)
   const names = leaves(createProgram({ onServing () {} })).map(command => command.name())
   t.same(names.filter(name => name !== 'serve').sort(), commands.map(([name, sub]) =>
-    ['user', 'role', 'sessions', 'keys', 'client'].includes(String(name)) ? sub : name).sort(), 'no command is left out')
+    ['user', 'role', 'sessions', 'keys', 'client'].includes(String(name)) ? sub : name).sort(), 'none is left out')
 })
 
 t.test('embedded: migrate creates the tables, and check-config creates no file', async t => {

@@ -9,6 +9,7 @@ import { findFreePort, findPyJwt, isFree } from '../../scripts/services/programs
 import { packageRoot } from '../../src/package-root.ts'
 import { build, issuer, serversEnv } from '../support/app.ts'
 import { register, signIn, signUp } from '../support/people.ts'
+import { addClient } from '../support/oauth.ts'
 import { logOut } from '../support/requests.ts'
 import { nowSeconds } from '../support/tokens.ts'
 import { until } from '../support/wait.ts'
@@ -81,6 +82,22 @@ t.test('a Java service behind nginx and behind Caddy learns of a logout at once'
     t.equal((await read(front, (await signUp(app)).token)).status, 403, 'a user of another role')
   }
   t.equal((await read({ address: `http://127.0.0.1:${service}` })).status, 500, 'a request that no proxy has checked')
+})
+
+t.test('a Node service that asks by introspection learns of a logout at once', async t => {
+  const { app, port } = await startService(t)
+  const { id, secret } = await addClient(app)
+  const env = { SIGNOUT_URL: `http://127.0.0.1:${port}`, CLIENT_ID: id, CLIENT_SECRET: secret }
+  const front = { address: `http://127.0.0.1:${await startExample(t, process.execPath, ['introspection.js'], env)}` }
+  await expectNoDelay(t, app, front, 5)
+  t.equal((await read(front)).status, 401)
+  t.equal((await read(front, 'no.token.this')).status, 401)
+  const { token, pair } = await signUp(app)
+  t.equal((await read(front, token)).status, 403, 'a user of another role')
+  t.equal((await read(front, pair.refresh_token)).status, 401, 'a refresh token is no access token')
+  const reader = await signInReader(app)
+  await app.close()
+  t.equal((await read(front, reader.token)).status, 503, 'signout is down')
 })
 
 t.test('a Python service with the JWKS alone accepts a revoked token until it expires', async t => {
