@@ -22,7 +22,7 @@ export const leaseMs = 5_000
  */
 export function createExclusively (name: string, storage: TokenStorage, now: MonotonicClock): Exclusively {
   const { locks } = (globalThis as { navigator?: { locks?: WebLocks } }).navigator ?? {}
-  if (locks !== undefined) return (part, work) => locks.request(`${name}:${part}`, work)
+  if (locks !== undefined) return (part, work) => withWebLock(locks, `${name}:${part}`, work, part === 'refresh')
   const tails = new Map<string, Promise<unknown>>()
   return async (part, work) => {
     const before = tails.get(part)
@@ -33,6 +33,21 @@ export function createExclusively (name: string, storage: TokenStorage, now: Mon
     tails.set(part, turn.catch(() => {}))
     return await turn
   }
+}
+
+/** The tabs of a browser may be several processes. A change of `localStorage` reaches the others a moment later. */
+const spreadMs = 50
+
+/** Runs work with a Web Lock, and keeps the lock until other tabs can see what the work has stored. */
+function withWebLock<T> (locks: WebLocks, name: string, work: () => Promise<T>, spreads: boolean): Promise<T> {
+  return new Promise((resolve, reject) => {
+    locks.request(name, async () => {
+      const done = work()
+      done.then(resolve, reject)
+      await done.catch(() => {})
+      if (spreads) await pause(spreadMs)
+    }).catch(reject)
+  })
 }
 
 /** Runs work with a lease. Needs no clock that other tabs share: a lease that stays the same is over. */
