@@ -26,8 +26,10 @@ const plugin = ['plugins/auth/auth.ts', 'plugins/auth/testing.ts'].filter(isTher
 const client = ['client/index.ts'].filter(isThere)
 /** Types that no compiler writes: they are made from openapi.json. */
 const madeTypes = 'client/openapi.d.ts'
-/** The files that other packages import. */
-const declared = ['src/app.ts', 'src/config.ts', ...plugin, ...client].filter(isThere)
+/**
+ * The files that other packages import. Of `trusted.ts`, only the types: its functions are in the bundle of the plugin.
+ */
+const declared = ['src/app.ts', 'src/config.ts', ...plugin, 'plugins/auth/trusted.ts', ...client].filter(isThere)
 /** The declarations of all files, as the compiler writes them. No package has them. */
 const declarations = '.declarations'
 

@@ -40,12 +40,12 @@ if a test fails, or if no test runs. Without a FILE:
 const slow = ['benchmarks', 'faults', 'load', 'model', 'promises', 'races', 'upgrade']
 /** Tests that start processes, or that take long. Each file has a process of its own. */
 const alone = [
-  ...slow, 'cli', 'docs', 'package', 'scripts', 'shutdown', 'server.test.js', 'waiting.test.js',
+  ...slow, 'cli', 'docs', 'examples', 'package', 'scripts', 'shutdown', 'server.test.js', 'waiting.test.js',
   ...['client/browser', 'client/replicas'].map(toTestFile)
 ]
 /** The slow tests, and those of processes, outages, a browser or a crowd: `npm run test:quick` leaves them out. */
 const leftOut = [
-  ...slow, 'browsers', 'deploy', 'docs', 'package', 'scripts', 'shutdown', 'stories',
+  ...slow, 'browsers', 'deploy', 'docs', 'examples', 'package', 'scripts', 'shutdown', 'stories',
   'server.test.js', 'waiting.test.js',
   ...[
     'cli/configuration', 'cli/embedded', 'cli/outage', 'cli/start-settings', 'client/browser', 'client/replicas',

@@ -107,6 +107,7 @@ export function checkAuthOptions (options: AuthOptions): void {
   }
   checkJwtOptions(jwt)
   checkBlocklist(blocklist)
+  if (blocklist?.isOfService === true) requireKeyFunction(jwt)
   checkOptionNames(options)
   if (claims !== undefined && (typeof claims !== 'object' || claims === null)) {
     throw new TypeError(`The option claims is ${shown(claims)}; it must be a schema.`)
@@ -158,6 +159,15 @@ function checkJwtOptions (jwt: JwtOptions): void {
   if (verify.maxAge !== undefined && typeof verify.maxAge !== 'number') {
     throw new TypeError(`The option jwt.verify.maxAge is ${shown(verify.maxAge)}; it must be a number of seconds.`)
   }
+}
+
+/** Throws a TypeError unless a token chooses its key by its `kid`, so that the blocklist is asked about the key too. */
+function requireKeyFunction ({ secret }: JwtOptions): void {
+  const key: unknown = typeof secret === 'object' && 'public' in secret ? secret.public : secret
+  if (typeof key === 'function') return
+  throw new TypeError(
+    'With the blocklist of the service, the option jwt.secret must be a function that returns the key of a token by its kid: a key may be revoked.'
+  )
 }
 
 /**

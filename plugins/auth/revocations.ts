@@ -4,6 +4,7 @@ import { refuseUnknown, requireText, shown } from '../../src/input/check-options
 import { leewayOf, lifetimeOf, type Blocklist } from '../../src/revocation/blocklist.ts'
 import { createIssueCutOffs } from '../../src/revocation/issue-cut-offs.ts'
 import { createRevoker, type Revoker } from '../../src/revocation/revoker.ts'
+import { notHere } from '../../src/blocklist/public/service-record.ts'
 import type { Identities, TokenIdentity } from '../../src/tokens/identity.ts'
 
 /** The claims by which a token is revoked: those in `request.user`, or of `app.verifyToken`. */
@@ -92,7 +93,9 @@ export function createRevocations (
 ): CreatedRevocations {
   const leewaySeconds = leewayOf(blocklist)
   const maxLifetimeSeconds = lifetimeOf(blocklist)
-  const { revokeSubject, revokeEveryone } = createIssueCutOffs(blocklist)
+  const { revokeSubject, revokeEveryone } = blocklist.isOfService === true
+    ? { revokeSubject: refuseHere, revokeEveryone: refuseHere }
+    : createIssueCutOffs(blocklist)
   const revoker = createStrictRevoker(blocklist)
 
   /** Returns until when tokens of the session can be valid. Clocks may differ, so twice the leeway is added. */
@@ -129,6 +132,10 @@ export function createRevocations (
   }
 }
 
+async function refuseHere (): Promise<never> {
+  throw new TypeError(notHere)
+}
+
 /**
  * Creates a revoker that also refuses an empty list, other scopes than `token` and `session`, and times that are too
  * small to be an `exp`. A list from a query that found nothing would otherwise look like a success.
@@ -137,6 +144,7 @@ function createStrictRevoker (blocklist: Blocklist): Revoker {
   const { revoke } = createRevoker(blocklist)
   return {
     async revoke (revocations) {
+      if (blocklist.isOfService === true) await refuseHere()
       checkRevocations(revocations)
       if (revocations.length === 0) throw new TypeError('revoke() was given an empty list, and would revoke nothing.')
       for (const [index, { scope, expiresAt }] of revocations.entries()) {

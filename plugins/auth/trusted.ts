@@ -13,6 +13,20 @@ import { isPreflight } from './errors.ts'
 import { checkBlocklist } from './options.ts'
 import { createRevocations, refuseLogout, type LogoutOptions, type Revocations } from './revocations.ts'
 
+// The entry fastify-signout/trusted. Its types add no decorator to Fastify, for apps that have their own.
+export { SignoutError, type ErrorCode } from '../../src/errors.ts'
+export type { Blocklist } from '../../src/revocation/blocklist.ts'
+export type { RevocableClaims, Revocation } from '../../src/entries/revocation.ts'
+export { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
+export { createRedisBlocklist } from '../../src/blocklist/public/redis-blocklist.ts'
+export {
+  createPostgresRecord, postgresRecordSql, type PostgresRecord, type PostgresRecordOptions
+} from '../../src/blocklist/public/postgres-record.ts'
+export type { PostgresClient } from '../../src/blocklist/public/postgres-client.ts'
+export { createRedisConnection } from '../../src/redis/public-connection.ts'
+export type { ClaimNames, ClaimSource, Claims, ForeignIssuers } from '../../src/tokens/identity.ts'
+export type { IdOptions, LogoutOptions, RevocableToken, Revocations } from './revocations.ts'
+
 /** Options of {@link createTrusted}. */
 export interface TrustedOptions extends IdentityOptions {
   /** The property of requests that holds the claims, for `check`. Defaults to `user`. */
@@ -63,6 +77,11 @@ export interface Trusted extends Revocations {
  */
 export function createTrusted (blocklist: Blocklist, options: TrustedOptions = {}): Trusted {
   checkBlocklist(blocklist, 'blocklist')
+  if (blocklist.isOfService === true) {
+    throw new TypeError(
+      'createTrusted cannot use the blocklist of the service: it gets no kid, and the key of a token may be revoked. Use the plugin.'
+    )
+  }
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`The options of createTrusted are ${shown(options)}; they must be an object.`)
   }

@@ -25,7 +25,7 @@ const shared = ['version', 'license', 'homepage', 'bugs', 'repository', 'engines
 interface OwnPackage {
   /** The folder of its manifest and its README. */
   folder: string
-  /** The files of the build, by their names in the package. */
+  /** Its programs and types, by their names in the package. */
   files: Record<string, string>
   /** The documents in it. Their links to other documents lead to the repository. */
   documents: string[]
@@ -34,10 +34,12 @@ interface OwnPackage {
 const plugin: OwnPackage = {
   folder: posix.join('plugins', 'auth', 'package'),
   files: {
-    'index.js': 'plugins/auth/auth.js',
-    'index.d.ts': 'plugins/auth/auth.d.ts',
-    'testing.js': 'plugins/auth/testing.js',
-    'testing.d.ts': 'plugins/auth/testing.d.ts'
+    'index.js': 'dist/plugins/auth/auth.js',
+    'index.d.ts': 'dist/plugins/auth/auth.d.ts',
+    'testing.js': 'dist/plugins/auth/testing.js',
+    'testing.d.ts': 'dist/plugins/auth/testing.d.ts',
+    'trusted.js': 'plugins/auth/package/trusted.js',
+    'trusted.d.ts': 'dist/plugins/auth/trusted.d.ts'
   },
   documents: [
     'plugin.md', 'plugin-redis.md', 'protect-an-api.md', 'move-an-app.md', 'existing-jwt.md', 'other-issuers.md',
@@ -47,7 +49,7 @@ const plugin: OwnPackage = {
 
 const client: OwnPackage = {
   folder: posix.join('client', 'package'),
-  files: { 'index.js': 'client/index.js', 'index.d.ts': 'client/index.d.ts' },
+  files: { 'index.js': 'dist/client/index.js', 'index.d.ts': 'dist/client/index.d.ts' },
   documents: ['client.md', 'writing-a-client.md', 'errors.md']
 }
 
@@ -94,7 +96,7 @@ function stage (own: OwnPackage, folder: string): void {
     ...readManifest(join(own.folder, 'package.json')), ...Object.fromEntries(shared.map(name => [name, root[name]]))
   }
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
-  for (const [name, built] of Object.entries(own.files)) cpSync(from('dist', built), join(folder, name))
+  for (const [name, made] of Object.entries(own.files)) cpSync(from(made), join(folder, name))
   cpSync(from('LICENSE'), join(folder, 'LICENSE'))
   mkdirSync(join(folder, 'docs'))
   const { url } = root['repository'] as { url: string }

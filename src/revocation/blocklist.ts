@@ -37,6 +37,12 @@ export interface Blocklist {
   readonly maxTokenLifetimeSeconds?: number | undefined
 
   /**
+   * True for the blocklist of the service signout in another app. It only reads: the app revokes nothing there. Each
+   * look-up needs the `kid` of the token.
+   */
+  readonly isOfService?: true | undefined
+
+  /**
    * Makes the revocations visible to every look-up that starts after the promise resolves, on every replica that shares
    * this blocklist.
    *

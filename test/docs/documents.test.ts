@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parseOptions } from '../../scripts/load/options.ts'
@@ -66,7 +66,7 @@ t.test('every npm script that the documents name exists', async t => {
 t.test('every link between the documents leads to a file', async t => {
   for (const path of documents) {
     for (const [, link = ''] of read(path).matchAll(/\]\((?!http)([^)#]+)/g)) {
-      t.ok(read(join(path, '..', link)).length > 0, `${path}: ${link}`)
+      t.ok(existsSync(join(packageRoot, path, '..', link)), `${path}: ${link}`)
     }
   }
 })

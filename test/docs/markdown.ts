@@ -10,6 +10,9 @@ export const documents: string[] = [
   'client/package/README.md',
   'CONTRIBUTING.md',
   'test/faults/README.md',
+  'examples/README.md',
+  ...readdirSync(join(packageRoot, 'examples'), { withFileTypes: true })
+    .filter(entry => entry.isDirectory()).map(({ name }) => `examples/${name}/README.md`),
   ...readdirSync(join(packageRoot, 'docs'))
     .filter(name => name.endsWith('.md'))
     .map(name => `docs/${name}`)

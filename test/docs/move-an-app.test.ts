@@ -55,7 +55,7 @@ t.test('the known recipe moves over with +10 -2 lines at most, and both forms lo
   for (const [name, code] of Object.entries({ before: recipe, after: apply(recipe, move) })) {
     const file = join(scratchFolder(t), 'app.mjs')
     const adapted = code
-      .replace("'fastify-signout'", JSON.stringify(plugin))
+      .replace("'fastify-signout/trusted'", JSON.stringify(plugin))
       .replace(/from '(fastify|@fastify\/jwt|ioredis)'/g, (_text, name) => `from '${import.meta.resolve(name)}'`)
       .replace('my-app:', scratchPrefix(t))
     writeFileSync(file, transformSync(adapted, { loader: 'ts' }).code)

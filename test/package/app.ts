@@ -71,13 +71,19 @@ export function writeProgram (folder: string, name: string, lines: string[]): vo
   writeFileSync(join(folder, 'types', name), `${lines.join('\n')}\n`)
 }
 
+/** The folder of the program that declares decorators of its own. */
+export const ownDecorators: string = join('types', 'trusted')
 /** The two ways in which TypeScript finds the types of a package today. */
 export const resolutions = ['nodenext', 'bundler'] as const
 export type Resolution = typeof resolutions[number]
 
-/** Compiles the sources of an app with all types checked. Returns the errors; an empty text if there are none. */
-export function typeErrors (folder: string, compiler: string, resolution: Resolution): string {
-  const files = readdirSync(join(folder, 'types')).map(name => join('types', name))
+/**
+ * Compiles the sources of an app with all types checked. Returns the errors; an empty text if there are none.
+ *
+ * @param within the folder of the sources: they are one program
+ */
+export function typeErrors (folder: string, compiler: string, resolution: Resolution, within = 'types'): string {
+  const files = readdirSync(join(folder, within)).filter(name => name.endsWith('.ts')).map(name => join(within, name))
   const [program, args] = undisturbed(process.execPath, [
     compiler, '--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--types', 'node',
     '--module', resolution === 'nodenext' ? 'nodenext' : 'esnext', '--moduleResolution', resolution, ...files

@@ -44,7 +44,7 @@ t.test('the plugin is one file, one for tests, their declarations, documents and
   t.same([...tarballs.plugin.paths].sort(), [
     'CHANGELOG.md', 'LICENSE', 'README.md', 'docs/errors.md', 'docs/existing-jwt.md', 'docs/move-an-app.md',
     'docs/other-issuers.md', 'docs/plugin-redis.md', 'docs/plugin.md', 'docs/protect-an-api.md',
-    'docs/test-your-app.md', 'index.d.ts', 'index.js', 'package.json', 'testing.d.ts', 'testing.js'
+    'docs/test-your-app.md', 'index.d.ts', 'index.js', 'package.json', 'testing.d.ts', 'testing.js', 'trusted.d.ts', 'trusted.js'
   ])
 })
 
@@ -75,7 +75,7 @@ t.test('the service has its programs, documents and migrations, and no plugin an
 t.test('all packages have the same version and license, and every file that their exports name', async t => {
   for (const { version } of Object.values(manifests)) t.equal(version, manifests.service.version)
   t.equal(manifests.plugin.license, 'MIT')
-  t.same(Object.keys(manifests.plugin.exports), ['.', './testing', './package.json'])
+  t.same(Object.keys(manifests.plugin.exports), ['.', './testing', './trusted', './package.json'])
   t.same(Object.keys(manifests.client.exports), ['.', './package.json'])
   t.same(Object.keys(manifests.service.exports), ['./app', './config', './package.json'])
   for (const kind of ['plugin', 'client', 'service'] as const) {
@@ -104,7 +104,7 @@ t.test('the plugin imports its dependencies and its peers alone, at most five of
 
 t.test('no published type leads to drizzle, to Postgres or to a file of its own', async t => {
   for (const [kind, path] of [
-    ['plugin', 'index.d.ts'], ['plugin', 'testing.d.ts'],
+    ['plugin', 'index.d.ts'], ['plugin', 'testing.d.ts'], ['plugin', 'trusted.d.ts'],
     ['service', 'dist/src/app.d.ts'], ['service', 'dist/src/config.d.ts']
   ] as const) {
     t.notMatch(read[kind](path), /from '(drizzle|pg|\.)|import\(/, path)
@@ -135,16 +135,29 @@ t.test('every relative link in the documents of a package leads to a file in it'
   t.match(read.plugin('docs/plugin.md'), '](https://github.com/signout/signout/blob/main/docs/benchmarks.md)')
 })
 
+const exportsIn = (text: string, kind = '') =>
+  (new RegExp(`^export ${kind}\\{ (.*) \\};$`, 'm').exec(text)?.[1] ?? '')
+    .split(', ').map(name => name.replace(' as default', ''))
+
+t.test('the entry for createTrusted has functions of the plugin, and its types declare no decorator', async t => {
+  const [types, program] = [read.plugin('trusted.d.ts'), read.plugin('trusted.js')]
+  t.notMatch(types, 'declare module')
+  t.match(read.plugin('index.d.ts'), 'declare module')
+  const [, names = ''] = /^export \{([^}]*)\} from '\.\/index\.js'$/m.exec(program) ?? []
+  const exported = names.split(',').map(name => name.trim()).sort()
+  t.ok(exported.includes('createTrusted'))
+  t.same(exported, exportsIn(types).sort())
+  for (const name of exported) t.ok(exportsIn(read.plugin('index.d.ts')).includes(name), name)
+})
+
 t.test('every type that the plugin exports has a comment, and what an app calls has an example', async t => {
   const types = read.plugin('index.d.ts')
   const commentOf = (declaration: string, text = types) =>
     new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\\s*${declaration}\\b`).exec(text)?.[1] ?? ''
-  const exported = (kind: string) => (new RegExp(`^export ${kind}\\{ (.*) \\};$`, 'm').exec(types)?.[1] ?? '')
-    .split(', ').map(name => name.replace(' as default', ''))
-  const values = exported('')
+  const values = exportsIn(types)
   t.ok(values.length >= 5)
   for (const name of values) t.match(commentOf(`declare (?:function|class|const) ${name}`), '@example', name)
-  for (const name of exported('type ')) t.ok(commentOf(`(?:interface|type) ${name}`).length > 0, name)
+  for (const name of exportsIn(types, 'type ')) t.ok(commentOf(`(?:interface|type) ${name}`).length > 0, name)
   const [, decorators = ''] = /interface FastifyInstance \{([^]*?)\n {4}\}/.exec(types) ?? []
   const names = new Set([...decorators.matchAll(/^ {8}(\w+)[(:]/gm)].map(([, name = '']) => name))
   t.ok(names.size >= 8)

@@ -1,23 +1,32 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { findFreePort } from '../../scripts/services/programs.ts'
+import type { Env } from '../support/app.ts'
 import type { OwnRedis } from '../support/redis-server.ts'
 import type { Owner } from '../support/teardown.ts'
 import { undisturbed } from '../support/undisturbed.ts'
 import { until } from '../support/wait.ts'
 
-/** The app of the README, which runs. */
+/** An app that runs. */
 export interface RunningApp { address: string }
 
 /** Starts the app of the README, which `writeSources` has written into a folder. */
 export async function startExample (
   owner: Owner, folder: string, redisUrl: string, node = process.execPath
 ): Promise<RunningApp> {
+  return await startProgram(owner, { folder, file: 'app.mjs', env: { REDIS_URL: redisUrl }, node })
+}
+
+/** Starts a program of an app, which listens on the port in its environment. */
+export async function startProgram (
+  owner: Owner,
+  { folder, file, env, node = process.execPath }: { folder: string, file: string, env: Env, node?: string }
+): Promise<RunningApp> {
   const port = await findFreePort()
   const address = `http://127.0.0.1:${port}`
-  const child = spawn(...undisturbed(node, ['app.mjs']), {
+  const child = spawn(...undisturbed(node, [file]), {
     cwd: folder,
-    env: { PATH: process.env['PATH'], PORT: String(port), REDIS_URL: redisUrl },
+    env: { PATH: process.env['PATH'], PORT: String(port), ...env },
     stdio: ['ignore', 'pipe', 'pipe']
   })
   const output: Buffer[] = []
@@ -27,7 +36,7 @@ export async function startExample (
     child.kill('SIGKILL')
     await ended
   })
-  await until('the app of the README listens', async () => {
+  await until(`${file} listens`, async () => {
     if (child.exitCode !== null) throw new Error(`The app has ended: ${Buffer.concat(output).toString()}`)
     return await fetch(address).then(() => true, () => false)
   }, 60_000)

@@ -6,7 +6,7 @@ import { blocks, runSteps, stepsOf } from '../docs/markdown.ts'
 import { scratchFolder } from '../support/app.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import {
-  emptyApp, install, measure, newestPeers, readme, requireIt, typeErrors, writeSources
+  emptyApp, install, measure, newestPeers, ownDecorators, readme, requireIt, typeErrors, writeSources
 } from './app.ts'
 import { expectedAnswers, startExample, useExample } from './example.ts'
 
@@ -44,6 +44,7 @@ t.test('the types of the plugin have no error in an app that checks all types, a
   const compiler = join(packageRoot, 'node_modules', 'typescript', 'bin', 'tsc')
   install(app, { '@types/node': '20' })
   t.equal(typeErrors(app, compiler, 'nodenext'), '')
+  t.equal(typeErrors(app, compiler, 'nodenext', ownDecorators), '', 'an app that declares app.authenticate itself')
 })
 
 t.test('require() returns the plugin and the functions', async t => {

@@ -7,7 +7,7 @@ import { scratchFolder } from '../support/app.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { createOwner, type Owner } from '../support/teardown.ts'
 import {
-  emptyApp, install, measure, newestPeers, oldestPeers, requireIt, resolutions, typeErrors, writeProgram,
+  emptyApp, install, measure, newestPeers, oldestPeers, ownDecorators, requireIt, resolutions, typeErrors, writeProgram,
   writeSources, type Dependencies, type Manager
 } from './app.ts'
 import { maxRatio, measureImports } from './cost.ts'
@@ -73,6 +73,8 @@ async function check ({ rounds, only = '' }: { rounds: number, only?: string }):
           const errors = typeErrors(folder, installCompiler(version), resolution)
           report(`${title}: the types in TypeScript ${version}, ${resolution}`, errors)
         }
+        const errors = typeErrors(folder, installCompiler(version), 'nodenext', ownDecorators)
+        report(`${title}: the types beside other decorators in TypeScript ${version}`, errors)
       }
       if (!hasAllCompilers) continue
       for (const version of nodes) {

@@ -36,7 +36,7 @@ export function createAudit ({ connections, record, clocks, shards, options }: A
 export interface WatchParts extends Pick<AuditParts, 'clocks' | 'shards' | 'options'> {
   audit: () => Promise<RedisFlaw[]>
   losses: RedisLosses
-  projector: Projector
+  projector: Pick<Projector, 'wake'>
 }
 
 /** Watches Redis and the clocks while the app runs. */

@@ -3,7 +3,7 @@ import { checkRevocations, everyoneName, type Revocation } from '../../entries/r
 import { SignoutError } from '../../errors.ts'
 import { createBlocklistEvents } from '../../events/blocklist-events.ts'
 import { createRedisLosses } from '../../record/losses.ts'
-import { createProjector } from '../../record/projector.ts'
+import { createProjector, type Projector } from '../../record/projector.ts'
 import { silenceFor } from '../../redis/connection.ts'
 import type { RedisConnections } from '../../redis/connections.ts'
 import { createOutstanding, withBounds } from '../../redis/outstanding.ts'
@@ -57,6 +57,7 @@ export function openWithRecord (
 
   return {
     ...shards.blocklist,
+    ...record.isOfService === true && ofService(shards.blocklist),
     async revoke (revocations) {
       checkRevocations(revocations)
       // Also on a closed blocklist, which rejects it: nothing is recorded then.
@@ -81,6 +82,19 @@ export function openWithRecord (
   }
 }
 
+type PluginProjector = Pick<Projector, 'wake' | 'start' | 'stop' | 'hasLease'>
+
+/** Marks the blocklist of the service, and refuses to judge a token whose key is not known: the key may be revoked. */
+function ofService ({ isRevoked }: RedisBlocklist): Pick<RedisBlocklist, 'isOfService' | 'isRevoked'> {
+  return {
+    isOfService: true,
+    async isRevoked (claims, kid) {
+      if (kid !== undefined) return await isRevoked(claims, kid)
+      throw new Error('The key of the token is not known. Set jwt.decode: { complete: true }, and sign with a kid.')
+    }
+  }
+}
+
 function createParts (opening: OpeningConnections, record: OpenedRecord, options: CheckedOptions) {
   const { prefix, leewaySeconds, deadlineMs, maxTokenLifetimeSeconds } = options
   const events = createBlocklistEvents()
@@ -97,11 +111,14 @@ function createParts (opening: OpeningConnections, record: OpenedRecord, options
     leewaySeconds,
     record,
     events,
-    comparesIssueTimes: true,
+    comparesIssueTimes: record.isOfService !== true,
     revokesSubjects: maxTokenLifetimeSeconds !== undefined
   })
   shards.suspend('The blocklist is being opened.')
-  const projector = createProjector({ record, shards: shards.projections, events })
+  // The one of the service copies the record.
+  const projector: PluginProjector = record.isOfService === true
+    ? { wake () {}, start () {}, async stop () {}, hasLease: false }
+    : createProjector({ record, shards: shards.projections, events })
   events.on('shardUntrusted', projector.wake)
   events.on('shardReset', projector.wake)
   for (const { link } of projectorConnections.shards) link.onChanged(isReady => { if (isReady) projector.wake() })
