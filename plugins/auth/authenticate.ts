@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SignoutError } from '../../src/errors.ts'
 import type { RevocationCheck } from '../../src/revocation/revocation-check.ts'
-import type { RevocableClaims } from '../../src/entries/revocation.ts'
 import { ClaimError } from '../../src/tokens/claim-mistakes.ts'
 import { hasExpired, type RevocableTokenClaims } from '../../src/tokens/claims.ts'
 import { plainBearer } from './authorization.ts'
@@ -79,19 +78,6 @@ export function createAuthenticate (options: AuthenticateOptions): FastifyInstan
   }) as FastifyInstance['authenticate']
 }
 
-/** The cause of `token_revoked`. */
-class RevokedError extends Error {
-  override readonly name = 'RevokedError'
-}
-
-function explainRevoked ({ jti, sid, sub }: RevocableClaims): SignoutError {
-  const ids = [`token ${jti}`]
-  if (sid !== undefined) ids.push(`session ${sid}`)
-  if (sub !== undefined) ids.push(`subject ${sub}`)
-  const message = `The blocklist refuses one of: ${ids.join(', ')}, its signing key, or tokens as old as this.`
-  return new SignoutError('token_revoked', { cause: new RevokedError(message) })
-}
-
 /**
  * Adds a check of `exp` after the check of the blocklist. A token may expire during the check, and its entry may end at
  * that instant: "not revoked" then means nothing.
@@ -102,7 +88,7 @@ export function withExpiry (check: RevocationCheck, leewaySeconds: number): Revo
       if (error === undefined && hasExpired(claims as RevocableTokenClaims, leewaySeconds)) {
         return done(new SignoutError('token_expired', { cause: new ClaimError('The token expired during its check.') }))
       }
-      done(error?.code === 'token_revoked' && error.cause === undefined ? explainRevoked(claims) : error)
+      done(error)
     })
   }
 }

@@ -27,6 +27,39 @@ const ownVerifyOptions = {
   cacheKeyBuilder: 'a revoked token could be taken for another one that has the same key'
 } as const
 
+/**
+ * Options that @fastify/jwt ignores, with the right place of each: those in the wrong place, and those of the package
+ * jsonwebtoken. Without this an issuer, say, would not be checked. Other names are left to @fastify/jwt: a later version
+ * of it may have more.
+ */
+const misplaced: Record<string, Record<string, string>> = {
+  jwt: {
+    expiresIn: 'sign.expiresIn',
+    algorithm: 'sign.algorithm',
+    algorithms: 'verify.algorithms',
+    allowedIss: 'verify.allowedIss',
+    allowedAud: 'verify.allowedAud',
+    issuer: 'verify.allowedIss',
+    audience: 'verify.allowedAud',
+    maxAge: 'verify.maxAge'
+  },
+  verify: {
+    algorithm: 'verify.algorithms',
+    issuer: 'verify.allowedIss',
+    audience: 'verify.allowedAud',
+    subject: 'verify.allowedSub',
+    jwtid: 'verify.allowedJti'
+  },
+  sign: {
+    algorithms: 'sign.algorithm',
+    issuer: 'sign.iss',
+    audience: 'sign.aud',
+    subject: 'sign.sub',
+    jwtid: 'sign.jti',
+    keyid: 'sign.kid'
+  }
+}
+
 /** The settings of @fastify/jwt that this plugin does not set itself. */
 export type JwtOptions = Omit<FastifyJWTOptions, typeof ownJwtOptions[number] | 'verify'> & { verify?: VerifyOptions }
 type GivenVerifyOptions = NonNullable<FastifyJWTOptions['verify']>
@@ -150,6 +183,7 @@ function checkJwtOptions (jwt: JwtOptions): void {
       `The option jwt.secret is ${shown(jwt.secret)}; it must be a secret, a pair of keys or a function that returns the key of a token.`
     )
   }
+  refuseMisplaced(jwt)
   const verify = (jwt.verify ?? {}) as GivenVerifyOptions
   for (const [name, reason] of Object.entries(ownVerifyOptions)) {
     if (verify[name as keyof typeof ownVerifyOptions] !== undefined) {
@@ -168,6 +202,17 @@ function requireKeyFunction ({ secret }: JwtOptions): void {
   throw new TypeError(
     'With the blocklist of the service, the option jwt.secret must be a function that returns the key of a token by its kid: a key may be revoked.'
   )
+}
+
+function refuseMisplaced (jwt: JwtOptions): void {
+  for (const [where, cures] of Object.entries(misplaced)) {
+    const given: unknown = where === 'jwt' ? jwt : (jwt as Record<string, unknown>)[where]
+    for (const name of Object.keys(given ?? {})) {
+      if (!Object.hasOwn(cures, name)) continue
+      const path = where === 'jwt' ? `jwt.${name}` : `jwt.${where}.${name}`
+      throw new TypeError(`The option ${path} would change nothing: give jwt.${cures[name]}.`)
+    }
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { createSigner } from 'fast-jwt'
-import { requireNumber, requireText } from '../../src/input/check-options.ts'
+import { refuseUnknown, requireNumber, requireText, shown } from '../../src/input/check-options.ts'
 import type { Blocklist, BlocklistSettings } from '../../src/revocation/blocklist.ts'
 import { createMemoryBlocklist } from '../../src/revocation/memory-blocklist.ts'
 
@@ -17,7 +17,8 @@ export interface TestBlocklist extends Blocklist {
 }
 
 /**
- * Creates a blocklist for tests. It works like `createMemoryBlocklist`, and can be made to fail.
+ * Creates a blocklist for tests. It works like `createMemoryBlocklist`, and can be made to fail. As in Redis without a
+ * record, a token without an `iat` is refused.
  *
  * @param settings those of every blocklist. `deadlineMs` defaults to 50 here, so that a test of a stall is quick.
  * @example
@@ -39,6 +40,8 @@ export function createTestBlocklist (settings: BlocklistSettings = {}): TestBloc
   }
 
   const { isRevoked, revokeSubject, revokeEveryone, ready } = memory
+  // As in Redis without a record: a token of an unknown age may be from before a loss.
+  const refuses: Blocklist['isRevoked'] = (claims, kid) => claims.iat === undefined || isRevoked(claims, kid)
   return {
     ...memory,
     revoke: faulty(memory.revoke),
@@ -46,7 +49,7 @@ export function createTestBlocklist (settings: BlocklistSettings = {}): TestBloc
     // Without a fault it needs no promise, as in memory.
     isRevoked: (claims, kid) => {
       const fault = before()
-      return fault === undefined ? isRevoked(claims, kid) : fault.then(() => isRevoked(claims, kid))
+      return fault === undefined ? refuses(claims, kid) : fault.then(() => refuses(claims, kid))
     },
     ...revokeSubject && { revokeSubject: faulty(revokeSubject) },
     ...revokeEveryone && { revokeEveryone: faulty(revokeEveryone) },
@@ -91,7 +94,12 @@ export interface TestTokens {
  * const tokens = createTestTokens({ secret })
  * const expired = tokens.issue({ sub: 'ada', exp: 1 })
  */
-export function createTestTokens ({ secret, claims: shared, lifetimeSeconds = 900 }: TestTokensOptions): TestTokens {
+export function createTestTokens (options: TestTokensOptions): TestTokens {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`createTestTokens takes its options as an object, and was given ${shown(options)}.`)
+  }
+  refuseUnknown(options, ['secret', 'claims', 'lifetimeSeconds'])
+  const { secret, claims: shared, lifetimeSeconds = 900 } = options
   requireText('secret', secret, 'the secret of the app')
   requireNumber('lifetimeSeconds', lifetimeSeconds, 'seconds', 1, 315_576_000)
   const sign = createSigner({ key: secret, algorithm: 'HS256' })

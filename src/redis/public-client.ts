@@ -36,8 +36,8 @@ const refused: Record<string, string> = {
  * Prepares connections to the Redis that a client leads to. They have bounds of their own: no setting of the client
  * decides about deadlines, queues or repeated commands. The client itself is not used, and not closed.
  *
- * A connection that `createRedisConnection` made has these bounds. It becomes the first one of the blocklist, which
- * closes it.
+ * A connection that `createRedisConnection` made has these bounds. It becomes the first one of the first blocklist that
+ * gets it, which closes it.
  *
  * Throws a TypeError that names an option with which a blocklist cannot work.
  */
@@ -45,8 +45,13 @@ export function openClient (client: IoredisClient): Attached {
   if (client.isCluster) return openCluster(client as IoredisCluster)
   const { options } = client as { options: RedisOptions }
   const others = attachToServer(takeOptions(options), describeServer(options))
-  return isOurConnection(client) ? withFirst(client, others, describeServer(options)) : others
+  if (!isOurConnection(client) || takenOver.has(client)) return others
+  takenOver.add(client)
+  return withFirst(client, others, describeServer(options))
 }
+
+/** The connections of ours that a blocklist has. To another blocklist they only say where Redis is. */
+const takenOver = new WeakSet<object>()
 
 /** Throws a TypeError unless a value is an ioredis client that a blocklist can use. */
 export function checkClient (value: unknown): asserts value is IoredisClient {

@@ -1,5 +1,5 @@
 import type { Redis, RedisOptions } from 'ioredis'
-import { requireFunctions, requireNumber, shown } from '../input/check-options.ts'
+import { refuseUnknown, requireFunctions, requireNumber, shown } from '../input/check-options.ts'
 import { createRedisConnection as connect, describeServer, type RedisConnectionOptions } from './connection.ts'
 
 /** Options of {@link createRedisConnection}. */
@@ -35,6 +35,7 @@ export function createRedisConnection (server: string | RedisOptions, options: P
   if ('deadlineMs' in options) {
     throw new TypeError('deadlineMs is given to the blocklist: createRedisBlocklist({ redis, prefix, deadlineMs }).')
   }
+  refuseUnknown(options, ['silenceMs', 'onLost', 'onRestored'])
   if (options.silenceMs !== undefined) requireNumber('silenceMs', options.silenceMs, 'milliseconds', 1, maxSilenceMs)
   requireFunctions(options, ['onLost', 'onRestored'])
   const redis = connect(server, { ...options, deadlineMs: deadlineBeforeMs })

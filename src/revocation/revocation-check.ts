@@ -44,12 +44,12 @@ export function createRevocationCheck (
   }
 
   /** Accepts only a boolean. Any blocklist can be plugged in, and a faulty one must not let a request pass. */
-  function conclude (isRevoked: unknown, done: CheckDone): void {
+  function conclude (isRevoked: unknown, claims: RevocableClaims, done: CheckDone): void {
     if (typeof isRevoked !== 'boolean') {
       return fail(new TypeError('The blocklist returned a value that is not a boolean.'), done)
     }
     onChecked?.(isRevoked ? 'revoked' : 'accepted')
-    done(isRevoked ? new SignoutError('token_revoked') : undefined)
+    done(isRevoked ? new SignoutError('token_revoked', { cause: new RevokedError(claims) }) : undefined)
   }
 
   return function checkRevocation (claims, done) {
@@ -59,8 +59,19 @@ export function createRevocationCheck (
     } catch (error) {
       return fail(error, done)
     }
-    if (!isThenable(answer)) return conclude(answer, done)
-    bound(answer).then(isRevoked => { conclude(isRevoked, done) }, error => { fail(error, done) })
+    if (!isThenable(answer)) return conclude(answer, claims, done)
+    bound(answer).then(isRevoked => { conclude(isRevoked, claims, done) }, error => { fail(error, done) })
+  }
+}
+
+/** The cause of `token_revoked`: the ids of the token, one of which is refused. */
+class RevokedError extends Error {
+  override readonly name = 'RevokedError'
+  constructor ({ jti, sid, sub }: RevocableClaims) {
+    const ids = [`token ${jti}`]
+    if (sid !== undefined) ids.push(`session ${sid}`)
+    if (sub !== undefined) ids.push(`subject ${sub}`)
+    super(`The blocklist refuses one of: ${ids.join(', ')}, its signing key, or tokens as old as this.`)
   }
 }
 

@@ -1,4 +1,5 @@
 import type { RedisLink } from '../redis/link.ts'
+import { createClockCheck } from './clock-check.ts'
 import { describeEviction, parseCutOff, runCompareOrMove } from './cut-off-script.ts'
 import { UntrustedError, type Trust } from './trust.ts'
 import { untilPassed } from './until-passed.ts'
@@ -13,6 +14,9 @@ import { untilPassed } from './until-passed.ts'
  * Redis may have lost revocations when the cut-off is missing, or belongs to another process (`run_id`), to another
  * history (`master_replid`), or to another number of evicted keys. Then Redis was emptied, restarted, restored or
  * failed over, or it has evicted keys. No answer counts while Redis may evict keys.
+ *
+ * A clock of Redis that is ahead ends entries too soon. No answer counts while it and the clock of this machine differ by
+ * more than the leeway. When the clock of Redis is set back, the cut-off moves.
  */
 export interface CutOff {
   /** The key of the cut-off. Read it in the same command as the entries. */
@@ -63,6 +67,8 @@ export interface CutOffOptions {
   onMoved?: ((seconds: number) => void) | undefined
   /** A monotonic clock, in milliseconds. */
   now?: (() => number) | undefined
+  /** The clock of this machine, in milliseconds since the epoch. */
+  wallClock?: (() => number) | undefined
 }
 
 /**
@@ -177,6 +183,7 @@ function createComparer (options: ComparerOptions): Comparer {
   const { link, leewaySeconds, noevictionAcknowledged = false, learn, readSeen } = options
   const { now = () => performance.now() } = options
   const key = keyOf(options)
+  const clocks = createClockCheck(options)
   /** The number of the present connection. A comparison holds for one connection only. */
   let connection = 0
   let comparison: Comparison | undefined
@@ -187,14 +194,18 @@ function createComparer (options: ComparerOptions): Comparer {
 
   async function compareOn (asked: number, isMoved = isTorn): Promise<void> {
     const sentAt = now()
+    const clockReading = clocks.begin()
     const when = isMoved ? 'always' : 'if needed'
-    const [text, policy] = await link.run(redis => runCompareOrMove(redis, key, leewaySeconds, readSeen(), when))
+    const [text, policy, clockMs] =
+      await link.run(redis => runCompareOrMove(redis, key, leewaySeconds, readSeen(), when))
     const found = parseCutOff(text)
     if (found === undefined) throw new UntrustedError('The cut-off key does not hold a valid value.', 1)
     if (asked !== connection) throw new UntrustedError('The connection to the blocklist changed meanwhile.', 1)
     learn(found.seconds)
     if (isMoved) isTorn = false
-    const flaw = describeEviction(policy, noevictionAcknowledged)
+    const clock = clockReading.end(clockMs)
+    isTorn ||= clock.wasSetBack
+    const flaw = describeEviction(policy, noevictionAcknowledged) ?? clock.flaw
     if (flaw !== undefined) {
       comparison = undefined
       throw new UntrustedError(flaw, 1)

@@ -15,8 +15,9 @@ const format = 2
  * ARGV[1]  the leeway, in seconds
  * ARGV[2]  the greatest cut-off that the caller has seen, in seconds since the epoch
  * ARGV[3]  `always` to move it in any case, because everyone is revoked
- * Returns  { the cut-off; the maxmemory-policy, empty if Redis does not tell it }. The cut-off is the one that is there
- *          if it is of this process, history and number, and not before what the caller has seen; otherwise a later one
+ * Returns  { the cut-off; the maxmemory-policy, empty if Redis does not tell it; the clock of Redis, in milliseconds }.
+ *          The cut-off is the one that is there if it is of this process, history and number, and not before what the
+ *          caller has seen; otherwise a later one
  * Why      One step, so that Redis cannot be replaced in between, and several replicas that find the same fault set one
  *          cut-off. A token that was issued until now, by a clock that is ahead by the leeway, has an `iat` of at most
  *          this time plus the leeway, in whole seconds. So the cut-off is the next whole second.
@@ -38,20 +39,21 @@ if other and other ~= '${format}' then return redis.error_reply('ERR The cut-off
 local seconds, of = string.match(string.gsub(found, '^v%d+:', ''), '^(%d+):(.+)$')
 local there, seen = tonumber(seconds or 0), tonumber(ARGV[2])
 local is_known = of == ids and there >= seen
-if is_known and other and ARGV[3] ~= 'always' then return {found, policy} end
 local time = redis.call('TIME')
+local clock = time[1] * 1000 + math.floor(time[2] / 1000)
+if is_known and other and ARGV[3] ~= 'always' then return {found, policy, clock} end
 local next = math.floor(time[1] + time[2] / 1000000 + ARGV[1]) + 1
 local least = is_known and there or math.max(there + 1, seen + 1)
 if not is_known or ARGV[3] == 'always' then least = math.max(next, least) end
 local moved = string.format('v${format}:%d:', least) .. ids
 redis.call('SET', KEYS[1], moved)
-return {moved, policy}
+return {moved, policy, clock}
 `
 
 /** Reads the cut-off, or moves it: see `compareOrMove`. */
 export function runCompareOrMove (
   redis: Redis, key: string, leewaySeconds: number, seen: number, when: 'always' | 'if needed'
-): Promise<[cutOff: string, policy: string]> {
+): Promise<[cutOff: string, policy: string, clockMs: number]> {
   return runScript(redis, 'signoutCompareOrMove', compareOrMove, [key], [leewaySeconds, seen, when])
 }
 

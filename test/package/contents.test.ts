@@ -44,7 +44,8 @@ t.test('the plugin is one file, one for tests, their declarations, documents and
   t.same([...tarballs.plugin.paths].sort(), [
     'CHANGELOG.md', 'LICENSE', 'README.md', 'docs/errors.md', 'docs/existing-jwt.md', 'docs/move-an-app.md',
     'docs/other-issuers.md', 'docs/plugin-redis.md', 'docs/plugin.md', 'docs/protect-an-api.md',
-    'docs/test-your-app.md', 'index.d.ts', 'index.js', 'package.json', 'testing.d.ts', 'testing.js', 'trusted.d.ts', 'trusted.js'
+    'docs/test-your-app.md', 'index.d.ts', 'index.js', 'package.json', 'testing.d.ts', 'testing.js',
+    'trusted.d.ts', 'trusted.js'
   ])
 })
 

@@ -73,7 +73,7 @@ t.test('trusted answers 503 with Retry-After while the blocklist is down, and ne
   }
   await t.rejects(trusted.revoke({ jti: 'a', exp: nowSeconds() + 60 }), { code: 'revocation_unavailable' })
   blocklist.recover()
-  await t.resolves(trusted(undefined, { jti: 'a', exp: nowSeconds() + 60 }))
+  await t.resolves(trusted(undefined, { jti: 'a', iat: nowSeconds(), exp: nowSeconds() + 60 }))
   await t.rejects(trusted.logout({} as never), { code: 'authorization_required' })
 })
 
