@@ -5,12 +5,12 @@ COPY package.json package-lock.json ./
 
 FROM base AS build
 RUN npm ci --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json ./
 COPY scripts/build.js scripts/bundled-packages.js scripts/
 COPY src src
 COPY plugins plugins
 COPY routes routes
-RUN node scripts/build.js
+RUN node scripts/build.js --without-declarations
 
 FROM base AS dependencies
 RUN npm ci --omit=dev --no-audit --no-fund

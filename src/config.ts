@@ -34,9 +34,9 @@ export interface Config {
   }
   log: {
     /** The lowest level that is logged. */
-    level: Settings['LOG_LEVEL']
+    level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
     /** The requests that get a line. */
-    requests: Settings['LOG_REQUESTS']
+    requests: 'all' | 'errors' | 'off'
   }
   storage: Storage
   database: {
@@ -126,7 +126,7 @@ export interface Config {
 /** The configuration, or a line for each mistake. `settings` are in effect, by the names of their variables. */
 export interface ConfigCheck {
   config: Config | undefined
-  settings: Settings
+  settings: Readonly<Record<string, unknown>>
   mistakes: string[]
 }
 

@@ -29,8 +29,8 @@ const ownVerifyOptions = {
 
 /**
  * Options that @fastify/jwt ignores, with the right place of each: those in the wrong place, and those of the package
- * jsonwebtoken. Without this an issuer, say, would not be checked. Other names are left to @fastify/jwt: a later version
- * of it may have more.
+ * jsonwebtoken. An issuer, for example, would not be checked. Other names are left to @fastify/jwt, because a later
+ * version of it may have more.
  */
 const misplaced: Record<string, Record<string, string>> = {
   jwt: {

@@ -15,8 +15,8 @@ import { untilPassed } from './until-passed.ts'
  * history (`master_replid`), or to another number of evicted keys. Then Redis was emptied, restarted, restored or
  * failed over, or it has evicted keys. No answer counts while Redis may evict keys.
  *
- * A clock of Redis that is ahead ends entries too soon. No answer counts while it and the clock of this machine differ by
- * more than the leeway. When the clock of Redis is set back, the cut-off moves.
+ * A clock of Redis that is ahead ends entries too soon. No answer counts while it and the clock of this machine differ
+ * by more than the leeway. When the clock of Redis is set back, the cut-off moves.
  */
 export interface CutOff {
   /** The key of the cut-off. Read it in the same command as the entries. */

@@ -39,8 +39,11 @@ export function createClockCheck (
     last = reading
     if (Math.abs(aheadMs) > leewayMs) {
       const difference = `${(Math.abs(aheadMs) / 1000).toFixed(1)} s ${aheadMs > 0 ? 'ahead of' : 'behind'}`
-      const flaw = `The clock of Redis is ${difference} the clock of this machine, more than leewaySeconds (${leewaySeconds}). Run NTP on both.`
-      return { flaw, wasSetBack }
+      return {
+        flaw:
+          `The clock of Redis is ${difference} the clock of this machine, more than leewaySeconds (${leewaySeconds}). Run NTP on both.`,
+        wasSetBack
+      }
     }
     return { flaw: wasSetBack ? 'The clock of Redis was set back: revocations may be missing.' : undefined, wasSetBack }
   }

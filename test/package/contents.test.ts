@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { createRequire, isBuiltin } from 'node:module'
 import { dirname, join, posix } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { transform } from 'esbuild'
 import t from 'tap'
 import { extract } from 'tar'
+import ts from 'typescript'
 import { packClient, packPlugin, packService, type Tarball } from '../../scripts/packages/pack.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { scratchFolder } from '../support/app.ts'
@@ -88,19 +89,37 @@ t.test('all packages have the same version and license, and every file that thei
   }
 })
 
+/** Returns the packages that a file of a package imports, except those of Node. */
+function importedBy (kind: keyof typeof read, path: string): string[] {
+  const found: string[] = []
+  function visit (node: ts.Node): void {
+    const isCall = ts.isCallExpression(node) && /^(import|(__)?require)$/.test(node.expression.getText())
+    const isStatement = ts.isImportDeclaration(node) || ts.isExportDeclaration(node)
+    const name = isStatement ? node.moduleSpecifier : isCall ? node.arguments[0] : undefined
+    if (name !== undefined && ts.isStringLiteral(name)) found.push(name.text)
+    ts.forEachChild(node, visit)
+  }
+  visit(ts.createSourceFile(path, read[kind](path), ts.ScriptTarget.Latest, true))
+  return found
+    .filter(imported => !imported.startsWith('.') && !isBuiltin(imported))
+    .map(imported => imported.split('/').slice(0, imported.startsWith('@') ? 2 : 1).join('/'))
+}
+
 t.test('the plugin imports its dependencies and its peers alone, at most five of them dependencies', async t => {
   const { dependencies, peerDependencies } = manifests.plugin
   t.ok(Object.keys(dependencies).length <= 5)
   t.same(Object.keys(peerDependencies).sort(), ['@fastify/jwt', 'fastify', 'ioredis'])
   const declared = [...Object.keys(dependencies), ...Object.keys(peerDependencies)]
-  const packageOf = (path: string) => path.split('/').slice(0, path.startsWith('@') ? 2 : 1).join('/')
-  const importedBy = (path: string) => [...read.plugin(path).matchAll(/(?:from |import\()["']([^"']+)["']/g)]
-    .map(([, imported = '']) => imported).filter(imported => !imported.startsWith('node:')).map(packageOf)
-  for (const imported of [...importedBy('index.js'), ...importedBy('testing.js')]) {
-    t.ok(declared.includes(imported), imported)
-  }
-  t.same([...new Set(importedBy('index.js'))].sort(), declared.filter(name => name !== 'fastify').sort())
-  t.same([...new Set(importedBy('index.d.ts'))].sort(), ['@fastify/jwt', 'fastify', 'ioredis'])
+  for (const imported of importedBy('plugin', 'testing.js')) t.ok(declared.includes(imported), imported)
+  t.same([...new Set(importedBy('plugin', 'index.js'))].sort(), declared.filter(name => name !== 'fastify').sort())
+  t.same([...new Set(importedBy('plugin', 'index.d.ts'))].sort(), ['@fastify/jwt', 'fastify', 'ioredis'])
+  t.same([...new Set(importedBy('plugin', 'trusted.d.ts'))].sort(), ['fastify', 'ioredis'])
+})
+
+t.test('the service depends on what its programs import, and on no package that is inside them', async t => {
+  const programs = tarballs.service.paths.filter(path => path.startsWith('dist/') && path.endsWith('.js'))
+  const imported = programs.flatMap(path => importedBy('service', path))
+  t.same([...new Set(imported)].sort(), Object.keys(manifests.service.dependencies).sort())
 })
 
 t.test('no published type leads to drizzle, to Postgres or to a file of its own', async t => {
@@ -108,7 +127,7 @@ t.test('no published type leads to drizzle, to Postgres or to a file of its own'
     ['plugin', 'index.d.ts'], ['plugin', 'testing.d.ts'], ['plugin', 'trusted.d.ts'],
     ['service', 'dist/src/app.d.ts'], ['service', 'dist/src/config.d.ts']
   ] as const) {
-    t.notMatch(read[kind](path), /from '(drizzle|pg|\.)|import\(/, path)
+    t.notMatch(read[kind](path), /from '(drizzle|pg|typebox|\.)|import\(/, path)
   }
 })
 

@@ -8,8 +8,9 @@ export interface PublicBlocklistOptions extends BlocklistSettings {
    * The Redis: a connection made by `createRedisConnection`, or a client of ioredis 5 or 6, alone, behind Sentinel, or
    * of a cluster.
    *
-   * A connection made by `createRedisConnection` belongs to the first blocklist that gets it, which closes it. To a
-   * second blocklist it says only where Redis is, as a client of your own does. The blocklist opens connections with bounds of their own, and closes only those.
+   * A connection made by `createRedisConnection` belongs to the first blocklist that gets it, which closes it. It tells
+   * a second blocklist only where Redis is, as a client of your own does. The blocklist opens connections with
+   * bounds of their own, and closes only those.
    */
   redis: IoredisClient
   /** The text in front of every key, so that several applications can share one Redis. */

@@ -3,7 +3,6 @@ import { createClocks, type Clocks } from '../../clocks/clocks.ts'
 import { checkConfig, type Config, type Storage } from '../../config.ts'
 import { settings, type SettingSchema } from '../../settings/read-settings.ts'
 import { fileVariableOf } from '../../settings/secret-files.ts'
-import type { Settings } from '../../settings/settings.ts'
 import { inspectPostgres, type PostgresFindings } from '../../db/postgres/postgres.ts'
 import { describeUrl } from '../../input/describe-url.ts'
 import { OutageError, StartupError } from '../../errors.ts'
@@ -72,9 +71,9 @@ interface ShownSetting {
   line: string
 }
 
-function describeSettings (given: Settings, env: Record<string, string | undefined>): ShownSetting[] {
+function describeSettings (given: ReturnType<typeof checkConfig>['settings'], env: NodeJS.ProcessEnv): ShownSetting[] {
   return settings.map(([name, schema]) => {
-    const value = shownValue(name, schema, (given as Record<string, unknown>)[name])
+    const value = shownValue(name, schema, given[name])
     const origin = originOf(name, schema, env)
     const suffix = { default: '  (default)', environment: '', file: `  (from ${fileVariableOf(name)})` }[origin]
     return { name, value, origin, line: value === null ? `${name} is not set` : `${name}=${value}${suffix}` }
