@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import auth, {
   createRedisBlocklist, createRedisConnection, createServiceRecord, createTrusted, type AuthOptions
 } from '../../plugins/auth/auth.ts'
+import { everyoneRevocation } from '../../src/entries/revocation.ts'
 import type { RedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
 import { build, promptServersEnv, type Env } from '../support/app.ts'
 import { signUp } from '../support/people.ts'
@@ -61,6 +62,18 @@ t.test('a user of Redis that can write no entry is enough for the blocklist of t
   }, 30_000)
   t.notOk(answers.has(false), 'the revoked token was never accepted')
   await t.rejects(Promise.resolve(shared.isRevoked(claims)), /The key of the token is not known/)
+})
+
+t.test('in the blocklist of the service, everyone is revoked by auth_time and not by iat, as in the service', async t => {
+  const redis = await ownRedis(t)
+  const { service, databaseUrl } = await startService(t, redis.url)
+  const shared = await openShared(t, redis.url, databaseUrl)
+  await until('it is ready', () => shared.ready().then(() => true, () => false), 30_000)
+  const instant = nowSeconds() + 1
+  await service.blocklist.revoke([everyoneRevocation(instant)])
+  const [early, late] = [instant - 1, instant + 1]
+  t.equal(await shared.isRevoked({ jti: 'a', iat: late, auth_time: early }, 'key'), true, 'a token of an old login')
+  t.equal(await shared.isRevoked({ jti: 'b', iat: early, auth_time: late }, 'key'), false)
 })
 
 t.test('the blocklist of the service refuses each revocation, in a sentence (P4)', async t => {

@@ -81,11 +81,15 @@ export type Resolution = typeof resolutions[number]
  * Compiles the sources of an app with all types checked. Returns the errors; an empty text if there are none.
  *
  * @param within the folder of the sources: they are one program
+ * @param ending `.js` for programs in JavaScript, whose comments have the types
  */
-export function typeErrors (folder: string, compiler: string, resolution: Resolution, within = 'types'): string {
-  const files = readdirSync(join(folder, within)).filter(name => name.endsWith('.ts')).map(name => join(within, name))
+export function typeErrors (
+  folder: string, compiler: string, resolution: Resolution, within = 'types', ending: '.ts' | '.js' = '.ts'
+): string {
+  const files = readdirSync(join(folder, within)).filter(name => name.endsWith(ending)).map(name => join(within, name))
   const [program, args] = undisturbed(process.execPath, [
     compiler, '--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--types', 'node',
+    ...ending === '.js' ? ['--allowJs', '--checkJs'] : [],
     '--module', resolution === 'nodenext' ? 'nodenext' : 'esnext', '--moduleResolution', resolution, ...files
   ])
   try {

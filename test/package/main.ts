@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { packClient, packPlugin, packService } from '../../scripts/packages/pack.ts'
+import { examples, examplesFolder } from '../examples/installed.ts'
 import { scratchFolder } from '../support/app.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { createOwner, type Owner } from '../support/teardown.ts'
@@ -25,6 +26,9 @@ const apps: App[] = [
   { title: 'pnpm, oldest versions', manager: 'pnpm', peers: oldestPeers }
 ]
 
+/** The examples whose packages have no types of their own, with the package that has them. */
+const typesOf: Record<string, string> = { 'postgres-record': '@types/pg', 'resource-server': '@types/pg' }
+
 let failures = 0
 
 new Command('npm run check:packages --')
@@ -33,6 +37,7 @@ new Command('npm run check:packages --')
     'In each app the example of the README runs, Redis stalls, require() works, and all types are compiled.',
     'Installs signout, the service, too: its command line runs, and its types are compiled.',
     'Installs signout-client: it is imported in each version of Node, and its types are compiled.',
+    'Installs each of examples/ with all of its packages, and compiles it.',
     'Prints what the plugin adds to an app, and what its import costs. Exits with 1 if anything fails.'
   ].join(' '))
   .option('--only <text>', `the apps whose title has this text: ${apps.map(({ title }) => title).join('; ')}`, toTitle)
@@ -61,6 +66,7 @@ async function check ({ rounds, only = '' }: { rounds: number, only?: string }):
     checkSizes(owner, plugin, rounds)
     checkService(owner, installCompiler)
     checkClient(owner, installCompiler, installNode)
+    checkExamples(owner, installCompiler)
     for (const { title, manager, peers, hasAllCompilers } of apps.filter(({ title }) => title.includes(only))) {
       const folder = emptyApp(owner)
       install(folder, { ...peers, ...plugin, '@types/node': '20' }, manager)
@@ -154,6 +160,19 @@ function checkClient (
       const errors = typeErrors(folder, installCompiler(version), resolution)
       report(`signout-client: the types in TypeScript ${version}, ${resolution}`, errors)
     }
+  }
+}
+
+/** Installs each example with all of its packages, and compiles it with its types checked. */
+function checkExamples (owner: Owner, installCompiler: (version: string) => string): void {
+  const folder = scratchFolder(owner)
+  packPlugin(join(folder, 'tarballs'))
+  for (const name of examples) {
+    const own = join(folder, 'examples', name)
+    cpSync(join(examplesFolder, name), own, { recursive: true })
+    install(own, { '@types/node': '20', ...name in typesOf && { [typesOf[name] as string]: '8' } })
+    const compiler = installCompiler(compilers.at(-1) as string)
+    report(`examples/${name}: npm install, and the types`, typeErrors(own, compiler, 'nodenext', '.', '.js'))
   }
 }
 
