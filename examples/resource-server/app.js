@@ -24,7 +24,7 @@ app.addHook('onClose', async () => {
 await app.register(signout, {
   blocklist,
   jwt: {
-    secret: async (_request, { header }) => await findKey(header),
+    secret: async (/** @type {unknown} */ _request, /** @type {any} */ { header }) => await findKey(header),
     // The key function needs the header. A key that was revoked at the service is refused by its `kid`.
     decode: { complete: true },
     verify: { allowedIss: issuer, allowedAud: issuer, checkTyp: 'at+jwt' }
