@@ -21,7 +21,8 @@ await app.register(signout, {
   // Their ids are kept apart: a logout at Acme revokes no token of Globex, also if both have the same id.
   foreignIssuers: { [acme]: {}, [globex]: { tokenId: 'uti', subject: 'oid' } },
   jwt: {
-    secret: async (/** @type {unknown} */ _request, /** @type {any} */ { header, payload }) => await keys.get(payload.iss)?.(header),
+    secret: async (/** @type {unknown} */ _request, /** @type {any} */ { header, payload }) =>
+      await keys.get(payload.iss)?.(header),
     decode: { complete: true },
     verify: { allowedIss: [acme, globex], allowedAud: 'https://api.example' }
   }
