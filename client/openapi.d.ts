@@ -416,6 +416,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check the token of a request that a proxy is about to forward
+         * @description For `auth_request` of nginx, `forwardAuth` of Traefik, `forward_auth` of Caddy and `ext_authz` of Envoy. Reads the blocklist, and no database. The headers of the answer name the user.
+         */
+        get: operations["verify"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/.well-known/jwks.json": {
         parameters: {
             query?: never;
@@ -634,7 +654,7 @@ export interface components {
             /** @description Unique. Greater numbers are later events. */
             id: string;
             /** @enum {string} */
-            type: "registered" | "login" | "login_failed" | "password_check_failed" | "refresh" | "refresh_repeated" | "refresh_token_reused" | "logout" | "reauthenticated" | "session_ended" | "password_changed" | "account_deleted" | "role_changed" | "status_changed" | "sessions_revoked" | "token_revoked" | "everyone_out" | "key_rotated" | "key_retired" | "keys_reencrypted" | "client_created" | "client_rotated" | "client_deleted" | "client_authentication_failed";
+            type: "registered" | "login" | "login_failed" | "password_check_failed" | "refresh" | "refresh_repeated" | "refresh_token_reused" | "logout" | "reauthenticated" | "session_ended" | "password_changed" | "account_deleted" | "role_changed" | "status_changed" | "sessions_revoked" | "token_revoked" | "everyone_out" | "key_rotated" | "key_retired" | "keys_reencrypted" | "client_created" | "client_rotated" | "client_deleted" | "client_authentication_failed" | "role_set" | "role_deleted";
             /**
              * Format: date-time
              * @description When the event happened. Of events that are counted together, the first.
@@ -657,10 +677,10 @@ export interface components {
             /** @description Further facts. An event has those that fit its type. */
             details: {
                 /**
-                 * @description The rights of the user. Tokens of an `admin` have the scope `admin`.
-                 * @enum {string}
+                 * @description The name of a role: `user`, `admin`, or one that the operator has defined. Tokens have its scopes.
+                 * @example user
                  */
-                role?: "user" | "admin";
+                role?: string;
                 /**
                  * @description A `disabled` user cannot sign in.
                  * @enum {string}
@@ -693,10 +713,10 @@ export interface components {
             id: string;
             username: string;
             /**
-             * @description The rights of the user. Tokens of an `admin` have the scope `admin`.
-             * @enum {string}
+             * @description The name of a role: `user`, `admin`, or one that the operator has defined. Tokens have its scopes.
+             * @example user
              */
-            role: "user" | "admin";
+            role: string;
             /** Format: date-time */
             created_at: string;
         };
@@ -705,10 +725,10 @@ export interface components {
             id: string;
             username: string;
             /**
-             * @description The rights of the user. Tokens of an `admin` have the scope `admin`.
-             * @enum {string}
+             * @description The name of a role: `user`, `admin`, or one that the operator has defined. Tokens have its scopes.
+             * @example user
              */
-            role: "user" | "admin";
+            role: string;
             /** Format: date-time */
             created_at: string;
             /**
@@ -774,10 +794,10 @@ export interface components {
         };
         RoleChange: {
             /**
-             * @description The rights of the user. Tokens of an `admin` have the scope `admin`.
-             * @enum {string}
+             * @description The name of a role: `user`, `admin`, or one that the operator has defined. Tokens have its scopes.
+             * @example user
              */
-            role: "user" | "admin";
+            role: string;
         };
         StatusChange: {
             /**
@@ -3886,6 +3906,109 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UnsupportedMediaType"];
+                };
+            };
+            /** @description `internal_error`: The server failed. Its log has the cause. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InternalError"];
+                };
+            };
+            /**
+             * @description `revocation_unavailable`: The blocklist of revoked tokens is unavailable. Try again.
+             *
+             *     `key_unavailable`: The key of the token is unavailable. Try again.
+             *
+             *     `service_unavailable`: The service is unavailable. Try again.
+             */
+            503: {
+                headers: {
+                    /** @description Seconds after which to try again. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Unavailable"];
+                };
+            };
+        };
+    };
+    verify: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The scopes that the token needs: one, several with a space between two, or the parameter repeated.
+                 * @example [
+                 *       "articles:write"
+                 *     ]
+                 */
+                scope?: string[];
+                /** @description The longest time since the user last proved the password, in seconds (RFC 9470). */
+                max_age?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The token is accepted, and meets the requirements. */
+            200: {
+                headers: {
+                    /** @description The id of the user: `sub`. */
+                    "X-User-Id"?: string;
+                    /** @description The id of the session: `sid`. */
+                    "X-Session-Id"?: string;
+                    /** @description The scopes of the token, with a space between two. */
+                    "X-Scope"?: string;
+                    /** @description When the user last proved the password, in seconds since the epoch. Empty if the token does not say. */
+                    "X-Auth-Time"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `invalid_request`: The request is malformed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidRequest"];
+                };
+            };
+            /**
+             * @description `authorization_required`: Request does not contain an access token.
+             *
+             *     `invalid_token`: The token is invalid.
+             *
+             *     `token_expired`: The token has expired.
+             *
+             *     `token_revoked`: The token has been revoked.
+             *
+             *     `insufficient_user_authentication`: The password was proved too long ago. Ask for it, and call POST /reauthenticate.
+             */
+            401: {
+                headers: {
+                    /** @description RFC 6750, section 3. It names the error. */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActRefused"];
+                };
+            };
+            /** @description `forbidden`: The token does not permit this request. */
+            403: {
+                headers: {
+                    /** @description RFC 6750, section 3. It names the scope that is needed. */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Forbidden"];
                 };
             };
             /** @description `internal_error`: The server failed. Its log has the cause. */

@@ -14,7 +14,10 @@ async function check (header = '') {
   if (token === undefined) return { status: 401 }
   try {
     const answer = await fetch(`${SIGNOUT_URL}/oauth/introspect`, {
-      method: 'POST', headers: { authorization }, body: new URLSearchParams({ token }), signal: AbortSignal.timeout(2_000)
+      method: 'POST',
+      headers: { authorization },
+      body: new URLSearchParams({ token }),
+      signal: AbortSignal.timeout(2_000)
     })
     // 503, or wrong credentials of this service: neither says anything about the token.
     if (!answer.ok) return { status: 503 }
