@@ -18,8 +18,11 @@ export type AnyRoute = {
 type OwnRoute =
   'POST /login' | 'POST /refresh' | 'POST /logout' | 'POST /reauthenticate' | 'PUT /me/password' | 'DELETE /me'
 
+/** The routes for other programs: OAuth, whose bodies are forms, and proxies. */
+type RouteOfOthers = `${string} /oauth/${string}` | `${string} /verify`
+
 /** The routes that `request` takes: `GET /me/sessions`. The routes that change the pair have methods of their own. */
-export type Route = Exclude<AnyRoute, OwnRoute>
+export type Route = Exclude<AnyRoute, OwnRoute | RouteOfOthers>
 
 type Json<T> = T extends { content: { 'application/json': infer Content } } ? Content : undefined
 

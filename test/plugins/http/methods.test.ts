@@ -27,6 +27,11 @@ t.test('a wrong method is 405 with Allow on every path, and OPTIONS is 204 with 
   const { app, paths } = await appWithPaths(t)
   t.ok(paths.size > 25, `${paths.size} paths`)
   for (const [path, allowed] of paths) {
+    // It accepts every method. A proxy takes a good answer to OPTIONS for a token that is accepted.
+    if (path.startsWith('/verify')) {
+      t.equal((await send(app, `OPTIONS ${path}`)).statusCode, 401, path)
+      continue
+    }
     const url = path.replace(/:[^/]+/g, crypto.randomUUID()).replace('*', 'a/b.css')
     const allow = [...[...allowed].sort(), 'OPTIONS'].join(', ')
     for (const method of methods.filter(method => !allowed.has(method))) {
