@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { extract } from 'tar'
 import { packPlugin } from '../../scripts/packages/pack.ts'
@@ -8,10 +8,6 @@ import type { Owner } from '../support/teardown.ts'
 
 /** The folder of the examples in the repository. */
 export const examplesFolder = join(packageRoot, 'examples')
-/** The examples, each a folder that has a package. */
-export const examples: string[] = readdirSync(examplesFolder, { withFileTypes: true })
-  .filter(entry => entry.isDirectory()).map(({ name }) => name).sort()
-
 export interface Manifest {
   name: string
   version: string
@@ -24,8 +20,14 @@ export function readManifest (folder: string): Manifest {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest
 }
 
+/** The examples with the plugin. */
+export const examples: string[] = readdirSync(examplesFolder)
+  .filter(name => existsSync(join(examplesFolder, name, 'package.json')))
+  .filter(name => 'fastify-signout' in readManifest(join(examplesFolder, name)).dependencies)
+  .sort()
+
 /**
- * Installs the examples into a folder, and returns the folder of each by its name. An example finds the packages that
+ * Installs the examples with the plugin into a folder, and returns the folder of each by its name. An example finds the packages that
  * it declares, and no others. The plugin is unpacked from its tarball. All other packages are those of the repository.
  */
 export async function installExamples (owner: Owner): Promise<(name: string) => string> {
