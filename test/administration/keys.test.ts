@@ -126,7 +126,8 @@ async function expireWith (t: Test, app: FastifyInstance, pair: Pair): Promise<s
   const expired = await expire(app, pair)
   await letSpareAge(app)
   await app.keyAdministration.rotate({})
-  await query(app, "update signing_keys set verifies_until = clock_timestamp() - interval '1 second' where state = 'retired'")
+  const past = "clock_timestamp() - interval '1 second'"
+  await query(app, `update signing_keys set verifies_until = ${past} where state = 'retired'`)
   await app.keyRing.reload()
   t.notOk((await published(app)).includes(kidOf({ access_token: expired })))
   return expired

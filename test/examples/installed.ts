@@ -27,8 +27,9 @@ export const examples: string[] = readdirSync(examplesFolder)
   .sort()
 
 /**
- * Installs the examples with the plugin into a folder, and returns the folder of each by its name. An example finds the packages that
- * it declares, and no others. The plugin is unpacked from its tarball. All other packages are those of the repository.
+ * Installs the examples with the plugin into a folder, and returns the folder of each by its name. An example finds the
+ * packages that it declares, and no others. The plugin is unpacked from its tarball. All other packages are those of
+ * the repository.
  */
 export async function installExamples (owner: Owner): Promise<(name: string) => string> {
   const folder = scratchFolder(owner)

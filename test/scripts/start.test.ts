@@ -147,6 +147,6 @@ t.test('the package has every file that its exports name, and the built plugin i
   const plugin = await import(join(packageRoot, 'dist', 'plugins', 'auth', 'auth.js')) as Record<string, unknown>
   t.same(Object.keys(plugin).sort(), [
     'SignoutError', 'createMemoryBlocklist', 'createPostgresRecord', 'createRedisBlocklist', 'createRedisConnection',
-    'createTrusted', 'default', 'postgresRecordSql'
+    'createServiceRecord', 'createTrusted', 'default', 'postgresRecordSql'
   ])
 })

@@ -59,8 +59,9 @@ function wrongRequests (method: string, path: string, operation: Operation): Wro
   const sent = (operation.parameters ?? []).filter(({ in: place }) => place !== 'header')
   const parameters = sent.flatMap(({ name, in: place, schema }) => {
     // Any text is a string, and a list of one. A long one in a path is refused before its schema is asked.
+    const takesAny = ['string', 'array'].includes(String(schema.type))
     const texts = wrongValues(schema).filter(([keyword]) =>
-      (keyword !== 'type' || !['string', 'array'].includes(String(schema.type))) && (keyword !== 'maxLength' || place !== 'path'))
+      !(keyword === 'type' && takesAny) && !(keyword === 'maxLength' && place === 'path'))
     return texts.map(([, value]) => String(value)).filter(text => text !== '').map(text => place === 'query'
       ? { route: `${good}?${name}=${encodeURIComponent(text)}` as Route, body, path: `/${name}` }
       : { route: route(fill(text)), body, path: `/${name}` })
