@@ -25,7 +25,7 @@ public class Program {
     TokenPair pair = auth.login(new Credentials().username(args[1]).password(args[2]), null);
     token = pair.getAccessToken();
     UserAccount me = own.getMe();
-    expect(me.getUsername().equals(args[1]) && me.getRole() == UserAccount.RoleEnum.USER, "It is another user.");
+    expect(me.getUsername().equals(args[1]) && me.getRole().equals("user"), "It is another user.");
     SecurityEventPage first = own.listSecurityEvents(1, null);
     expect(first.getNextCursor() != null, "There is no second page.");
     SecurityEventPage second = own.listSecurityEvents(1, first.getNextCursor());
