@@ -13,9 +13,7 @@ import { usedAt, usedBy, type SessionLifetimes } from './session-lifetimes.ts'
 import {
   findSessionOfRefreshToken, lockSession, rotate, sessionWithId, supersede, type Rotation, type Session
 } from './session-repository.ts'
-import {
-  recallValidity, rememberValidity, scopeOf, signPair, type PlannedPair, type TokenPair
-} from './token-pair.ts'
+import { recallValidity, rememberValidity, signPair, type PlannedPair, type TokenPair } from './token-pair.ts'
 
 export interface RefreshOptions extends SpentTokenRules {
   database: Database
@@ -127,7 +125,7 @@ async function renew (
   store: StoreNext = spendLive
 ): Promise<PlannedPair> {
   const { token, requester, checkScope } = presented
-  checkScope?.(scopeOf(user))
+  checkScope?.(user.scope)
   const { accessTokens, refreshTokens, lifetimes, graceSeconds } = options
   const salt = createRotationSalt()
   const refreshToken = refreshTokens.deriveSuccessor(token, session.id, salt)
@@ -162,7 +160,7 @@ function repeat (
   now: Date,
   { token, checkScope }: Presented
 ): PlannedPair {
-  checkScope?.(scopeOf(user))
+  checkScope?.(user.scope)
   const validity = recallValidity(session)
   const refreshToken = refreshTokens.deriveSuccessor(token, session.id, session.rotationSalt as Uint8Array)
   return {

@@ -24,18 +24,13 @@ export interface PlannedPair {
   expiresInSeconds: number
 }
 
-/** Returns the scope of the access tokens of a user, space-separated. */
-export function scopeOf ({ scope }: Pick<UserWithScope, 'scope'>): string {
-  return scope
-}
-
 /** Signs a planned pair, after the transaction. The token has the scopes of the user's role. */
 export async function signPair (accessTokens: AccessTokens, planned: PlannedPair): Promise<TokenPair> {
   const { user, session, refreshToken, validity, plannedAt, expiresInSeconds } = planned
   const subject = {
     userId: user.id,
     sessionId: session.id,
-    scope: scopeOf(user),
+    scope: user.scope,
     authenticatedAt: authenticatedAt(session)
   }
   return {
