@@ -72,9 +72,18 @@ function findWrongBody (
   const media = content[type]
   if (media === undefined) return `${name} is of the type ${type}, which openapi.json does not state`
   if (type !== 'application/json') return undefined
-  const value: unknown = JSON.parse(body)
+  const value = parsed(body)
   const schema = { ...definitions, ...media.schema }
   return Check(schema, value) ? undefined : `${name}: ${JSON.stringify(Errors(schema, value)[1])} in ${body}`
+}
+
+/** Returns the value of a body; undefined if it is no JSON, which no schema accepts. */
+function parsed (body: string): unknown {
+  try {
+    return JSON.parse(body)
+  } catch {
+    return undefined
+  }
 }
 
 /** Fails the test for each answer of an app that is not as openapi.json says. */

@@ -49,6 +49,7 @@ export async function startReplica (
     name,
     address,
     build,
+    isOlder: build.name === 'previous',
     readiness,
     warnings: () => server.output().split('\n').filter(line => /"level":[45]0/.test(line)),
     untilReady: () => until(`${name} is ready`, async () => await readiness() === 200, readyWithinMs),

@@ -174,6 +174,9 @@ t.test('answers that are not documented are found', async t => {
     'this route asks no database'
   )
   t.same(kinds(historyOf({ ...request, status: 302 })), ['not documented'])
+  t.same(kinds(historyOf({ ...request, breach: 'GET /token 200 has a body, which openapi.json does not state' })), [
+    'not documented'
+  ])
   t.same(kinds(historyOf({ ...request, status: undefined, error: 'ECONNRESET' })), ['not documented'])
   const away = (replica: string) => ({
     ...historyOf({ ...request, status: undefined, error: 'ECONNRESET' }), away: [{ replica, from: 400, until: 900 }]

@@ -202,9 +202,8 @@ function findUndocumented ({ operations, away }: History): Violation[] {
         }
       ]
     }
-    return isDocumented(operation)
-      ? []
-      : [{ kind: 'not documented', text: describeUndocumented(operation), operations: [operation] }]
+    const text = isDocumented(operation) ? operation.breach : describeUndocumented(operation)
+    return text === undefined ? [] : [{ kind: 'not documented', text, operations: [operation] }]
   })
 }
 

@@ -15,6 +15,8 @@ export interface Operation {
   status: number | undefined
   /** The error code of the answer, if it has one, or the reason why there was no answer. */
   error: string | undefined
+  /** What the answer has that openapi.json does not say, or lacks that it says. */
+  breach?: string
   /** The session of the token that was sent. */
   session?: string
   /** The `jti` of the access token that was sent, and the `kid` of the key that signed it. */
