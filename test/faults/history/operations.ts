@@ -15,7 +15,7 @@ export interface Operation {
   status: number | undefined
   /** The error code of the answer, if it has one, or the reason why there was no answer. */
   error: string | undefined
-  /** What the answer has that openapi.json does not say, or lacks that it says. */
+  /** The difference between the answer and openapi.json, in words; undefined if there is none. */
   breach?: string
   /** The session of the token that was sent. */
   session?: string
