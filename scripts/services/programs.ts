@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process'
-import { randomInt } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
@@ -50,13 +49,26 @@ export function succeeds (
   return spawnSync(program, args, { ...options, stdio: 'ignore', timeout: 10_000 }).status === 0
 }
 
+const lowestPort = 10_000
+const highestPort = 31_999
+
 /**
- * Returns the first of `count` neighbouring ports of the loopback address on which nothing listens. They are below
- * those that the system gives to connections, which could take one before it is used.
+ * The port at which this process looks next. Processes that run at the same time begin at different ports: a port that
+ * one of them has found free is not taken by another before it is used.
  */
-export async function findFreePort (count = 1): Promise<number> {
+let nextPort = lowestPort + process.pid * 97 % (highestPort - lowestPort)
+
+/**
+ * Returns the first of `count` neighbouring ports of the loopback address on which nothing listens, each time others.
+ * They are below those that the system gives to connections, which could take one before it is used.
+ *
+ * @param highest the highest that the last of them may be
+ */
+export async function findFreePort (count = 1, highest = highestPort): Promise<number> {
   for (;;) {
-    const first = randomInt(10_000, 32_000 - count)
+    if (nextPort + count - 1 > highest) nextPort = lowestPort
+    const first = nextPort
+    nextPort += count
     const ports = Array.from({ length: count }, (_, index) => first + index)
     if ((await Promise.all(ports.map(isFree))).every(Boolean)) return first
   }

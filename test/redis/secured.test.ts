@@ -8,7 +8,8 @@ import { asProcess } from '../support/cli.ts'
 import { keepLog } from '../support/log.ts'
 import { signIn, signUp } from '../support/people.ts'
 import { startCluster } from '../support/redis-cluster.ts'
-import { findFreePorts, redisServer, startNode, startSentinelGroup } from '../support/redis-group.ts'
+import { startNode, startSentinelGroup } from '../support/redis-group.ts'
+import { redisServer } from '../support/redis-process.ts'
 import { get, logOut, outcome } from '../support/requests.ts'
 import { makeTls } from '../support/tls.ts'
 
@@ -65,9 +66,8 @@ const skip = redisServer === undefined ? 'servers in containers cannot reach eac
 
 t.test('a Redis server works over TLS, with a user that has the documented rights', { skip }, async t => {
   const tls = makeTls(t)
-  const [port] = await findFreePorts(1)
-  await startNode(t, Number(port), {
-    lines: [...tls.lines(Number(port)), ...users('signout')],
+  const { port } = await startNode(t, {
+    lines: port => [...tls.lines(port), ...users('signout')],
     admin: { ...admin, ...tls.client }
   })
   const url = `rediss://signout:${password}@127.0.0.1:${port}`

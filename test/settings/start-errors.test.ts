@@ -6,7 +6,7 @@ import { loadConfig } from '../../src/config.ts'
 import { StartupError } from '../../src/errors.ts'
 import { buildUnready, serversEnv, type Env } from '../support/app.ts'
 import { ownPostgres } from '../support/postgres-server.ts'
-import { startNode, findFreePorts } from '../support/redis-group.ts'
+import { startNode } from '../support/redis-group.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { makeTls } from '../support/tls.ts'
 
@@ -27,8 +27,8 @@ async function expectCure (t: Test, env: Env, says: RegExp, cure: string): Promi
 }
 
 t.test('a start that Redis refuses names the cure of the cause', async t => {
-  const [env, redis, tls, [port = 0]] = [await serversEnv(t), await ownRedis(t), makeTls(t), await findFreePorts(1)]
-  await startNode(t, port, { lines: tls.lines(port), admin: tls.client })
+  const [env, redis, tls] = [await serversEnv(t), await ownRedis(t), makeTls(t)]
+  const { port } = await startNode(t, { lines: tls.lines, admin: tls.client })
   const plain = `127.0.0.1:${redis.port}`
   await redis.admin.config('SET', 'requirepass', 'right')
   for (const [url, says, cure] of [

@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { findFreePorts, infoOf, startNode, type Node } from './redis-group.ts'
+import { infoOf, startNode, type Node } from './redis-group.ts'
 import { until } from './wait.ts'
 
 /** A Redis cluster: three primaries with a Redis replica each. */
@@ -31,11 +31,10 @@ export interface ClusterOptions {
 
 /** Starts a cluster for one test, and waits until every node reports that it is well. */
 export async function startCluster (t: Test, { lines = () => [], admin }: ClusterOptions = {}): Promise<RedisCluster> {
-  const ports = await findFreePorts(6)
   const nodes = await Promise.all(
-    ports.map(port =>
-      startNode(t, port, {
-        lines: [
+    Array.from({ length: 6 }, () =>
+      startNode(t, {
+        lines: port => [
           'cluster-enabled yes', `cluster-node-timeout ${nodeTimeoutMs}`, 'cluster-replica-validity-factor 0',
           'repl-ping-replica-period 1', ...lines(port)
         ],
@@ -56,7 +55,9 @@ export async function startCluster (t: Test, { lines = () => [], admin }: Cluste
   for (const [index, node] of nodes.entries()) await node.admin.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1)
   // Each node meets all others: gossip would take its time.
   await Promise.all(
-    nodes.map(async ({ admin }) => { for (const port of ports) await admin.call('CLUSTER', 'MEET', '127.0.0.1', port) })
+    nodes.map(async ({ admin }) => {
+      for (const { port } of nodes) await admin.call('CLUSTER', 'MEET', '127.0.0.1', port)
+    })
   )
   await until('the nodes know each other', async () =>
     (

@@ -1,11 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { randomInt } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
-import { findProgramFolder, isFree } from '../../scripts/services/programs.ts'
+import { findFreePort, isFree } from '../../scripts/services/programs.ts'
 import { scratchFolder } from './app.ts'
+import { atFreePort, redisProcess } from './redis-process.ts'
 import { until } from './wait.ts'
 
 /** One process of redis-server, beside others. */
@@ -26,23 +25,25 @@ export interface Node {
 /** The deadline of a command, in milliseconds: enough on a machine that is busy with other tests. */
 const answerWithinMs = 10_000
 
-/** The folder of redis-server. Undefined if it runs only in containers, where servers cannot reach each other. */
-export const redisServer = findProgramFolder('redis-server')
-
 export interface NodeOptions {
   /** Lines of its configuration, besides its address. */
-  lines: string[]
+  lines: (port: number) => string[]
   sentinel?: boolean
   /** Options of the client for the test, if it needs more than a port. */
   admin?: object
 }
 
 /** Starts a redis-server that keeps only its configuration on disk. It ends with the test. */
-export async function startNode (
-  t: Test, port: number, { lines, sentinel = false, admin: options = {} }: NodeOptions
+export function startNode (t: Test, options: NodeOptions): Promise<Node> {
+  return atFreePort(port => startNodeAt(t, port, options), findPortOfNode)
+}
+
+async function startNodeAt (
+  t: Test, port: number, { lines: linesFor, sentinel = false, admin: options = {} }: NodeOptions
 ): Promise<Node> {
   const folder = scratchFolder(t)
   const file = join(folder, 'redis.conf')
+  const lines = linesFor(port)
   const listening = lines.some(line => line.startsWith('port ')) ? [] : [`port ${port}`]
   writeFileSync(
     file,
@@ -63,48 +64,36 @@ export async function startNode (
   admin.on('error', () => {
     /* It is down. */
   })
-  let child: ChildProcess | undefined
-  const node: Node = {
+  const program = redisProcess([file, ...sentinel ? ['--sentinel'] : []])
+  t.teardown(async () => {
+    admin.disconnect()
+    await program.kill()
+  })
+  await program.start(admin).catch(async (error: unknown) => {
+    admin.disconnect()
+    await program.kill()
+    throw error
+  })
+  return {
     port,
     address: `127.0.0.1:${port}`,
     admin,
-    pause () { child?.kill('SIGSTOP') },
-    resume () { child?.kill('SIGCONT') },
-    async kill () {
-      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-      const ended = new Promise(resolve => child?.once('exit', resolve))
-      child.kill('SIGKILL')
-      await ended
-    },
-    async start () {
-      child = spawn(join(redisServer ?? '', 'redis-server'), [file, ...sentinel ? ['--sentinel'] : []], {
-        stdio: 'ignore'
-      })
-      await admin.ping()
-    }
+    pause () { program.signal('SIGSTOP') },
+    resume () { program.signal('SIGCONT') },
+    kill: () => program.kill(),
+    start: () => program.start(admin)
   }
-  t.teardown(async () => {
-    admin.disconnect()
-    await node.kill()
-  })
-  await node.start()
-  return node
 }
 
 /** The distance from a port to the port of the cluster bus. */
 const busOffset = 10_000
 
-/**
- * Returns ports on which no process listens, and whose ports of the cluster bus are free too. They are below those that
- * the system gives to connections, which could take a port before it is used.
- */
-export async function findFreePorts (count: number): Promise<number[]> {
-  const ports = new Set<number>()
-  while (ports.size < count) {
-    const port = randomInt(10_000, 22_000)
-    if (await isFree(port) && await isFree(port + busOffset)) ports.add(port)
+/** Returns a port on which no process listens, and whose port of the cluster bus is free too. */
+async function findPortOfNode (): Promise<number> {
+  for (;;) {
+    const port = await findFreePort(1, 32_000 - busOffset - 1)
+    if (await isFree(port + busOffset)) return port
   }
-  return [...ports]
 }
 
 export async function infoOf (node: Node, field: string): Promise<string | undefined> {
@@ -134,25 +123,21 @@ export interface GroupOptions {
 export async function startSentinelGroup (
   t: Test, { lines = () => [], sentinelLines = () => [], admin, adminOfSentinels }: GroupOptions = {}
 ): Promise<SentinelGroup> {
-  const ports = await findFreePorts(6)
-  const [primaryPort, ...others] = ports.slice(0, 3)
-  const options = (port: number, more: string[]) => ({ lines: [...lines(port), ...more], ...admin && { admin } })
-  const servers = [
-    await startNode(t, Number(primaryPort), options(Number(primaryPort), [])),
-    ...(await Promise.all(
-      others.map(port => startNode(t, port, options(port, [`replicaof 127.0.0.1 ${primaryPort}`])))
-    ))
-  ]
+  const startServer = (...more: string[]) =>
+    startNode(t, { lines: port => [...lines(port), ...more], ...admin && { admin } })
+  const first = await startServer()
+  const following = `replicaof 127.0.0.1 ${first.port}`
+  const servers = [first, ...await Promise.all([startServer(following), startServer(following)])]
   // A Redis replica that was never in step is not promoted. Sentinels ask only every ten seconds whether it is.
   for (const replica of servers.slice(1)) {
     await until('the replica is in step', async () => await infoOf(replica, 'master_link_status') === 'up', 20_000)
   }
   const sentinels = await Promise.all(
-    ports.slice(3).map(port =>
-      startNode(t, port, {
+    [1, 2, 3].map(() =>
+      startNode(t, {
         sentinel: true,
-        lines: [
-          `sentinel monitor ${masterName} 127.0.0.1 ${primaryPort} 2`,
+        lines: port => [
+          `sentinel monitor ${masterName} 127.0.0.1 ${first.port} 2`,
           `sentinel down-after-milliseconds ${masterName} 500`,
           `sentinel failover-timeout ${masterName} 2000`,
           ...sentinelLines(port)
@@ -161,9 +146,9 @@ export async function startSentinelGroup (
       })
     )
   )
-  const [first] = sentinels as [Node]
+  const [asked] = sentinels as [Node]
   const primary = async () => {
-    const [, port] = await first.admin.call('SENTINEL', 'get-master-addr-by-name', masterName) as [string, string]
+    const [, port] = await asked.admin.call('SENTINEL', 'get-master-addr-by-name', masterName) as [string, string]
     return servers.find(server => server.port === Number(port)) as Node
   }
   await until('the sentinels know each other and the replicas', async () =>

@@ -1,9 +1,9 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { findFreePort, findProgramFolder } from '../../scripts/services/programs.ts'
 import { scratchFolder } from './app.ts'
+import { atFreePort, redisProcess, redisServer, type RedisProcess } from './redis-process.ts'
 import { randomName } from './services.ts'
 import type { Owner } from './teardown.ts'
 
@@ -28,28 +28,28 @@ export interface OwnRedis {
 }
 
 /** The operations on the program, as a process or in a container. */
-interface Program {
-  start (): void
-  signal (signal: 'SIGSTOP' | 'SIGCONT'): void
-  kill (): Promise<void>
+interface Program extends RedisProcess {
   peer (): { host: string, port: number }
 }
 
 /** True if one server can be the replica of another. Containers cannot reach each other here. */
-export const canReplicate = findProgramFolder('redis-server') !== undefined
+export const canReplicate = redisServer !== undefined
 
 const withoutData = ['--save', '', '--appendonly', 'no']
 
-export async function ownRedis (t: Owner): Promise<OwnRedis> {
-  const port = await findFreePort()
+/** Starts a Redis for one test. It ends with the test. */
+export function ownRedis (t: Owner): Promise<OwnRedis> {
+  return atFreePort(port => ownRedisAt(t, port))
+}
+
+async function ownRedisAt (t: Owner, port: number): Promise<OwnRedis> {
   const url = `redis://127.0.0.1:${port}`
-  const folder = findProgramFolder('redis-server')
   const data = scratchFolder(t)
-  const program = folder === undefined ? inDocker(port, data) : asProcess(join(folder, 'redis-server'), port, data)
+  const program = redisServer === undefined ? inDocker(port, data) : asProcess(port, data)
   const file = join(data, 'dump.rdb')
   t.teardown(() => program.kill())
-  program.start()
-  await untilReady(url)
+  const start = () => startAndAsk(program, url)
+  await start()
   const admin = new Redis(url, { lazyConnect: true })
   admin.on('error', () => { /* It is down. */ })
   t.teardown(() => { admin.disconnect() })
@@ -61,11 +61,10 @@ export async function ownRedis (t: Owner): Promise<OwnRedis> {
     pause: () => { program.signal('SIGSTOP') },
     resume: () => { program.signal('SIGCONT') },
     kill: () => program.kill(),
-    async start (snapshot) {
+    start (snapshot) {
       if (snapshot === undefined) rmSync(file, { force: true })
       else writeFileSync(file, snapshot)
-      program.start()
-      await untilReady(url)
+      return start()
     },
     async snapshot (without = []) {
       // In one packet, so that no other command comes in between.
@@ -77,19 +76,20 @@ export async function ownRedis (t: Owner): Promise<OwnRedis> {
   }
 }
 
-function asProcess (file: string, port: number, dir: string): Program {
-  const spawnServer = () =>
-    spawn(file, ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, ...withoutData], { stdio: 'ignore' })
-  let child: ReturnType<typeof spawnServer> | undefined
+/** Starts the program, and waits until it answers at its address. */
+async function startAndAsk (program: Program, url: string): Promise<void> {
+  const redis = new Redis(url, { retryStrategy: attempt => attempt < 200 ? 25 : null, maxRetriesPerRequest: null })
+  redis.on('error', () => { /* It is still starting. */ })
+  try {
+    await program.start(redis)
+  } finally {
+    redis.disconnect()
+  }
+}
+
+function asProcess (port: number, dir: string): Program {
   return {
-    start () { child = spawnServer() },
-    signal (signal) { child?.kill(signal) },
-    async kill () {
-      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-      const ended = new Promise(resolve => child?.once('exit', resolve))
-      child.kill('SIGKILL')
-      await ended
-    },
+    ...redisProcess(['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, ...withoutData]),
     peer: () => ({ host: '127.0.0.1', port })
   }
 }
@@ -102,7 +102,7 @@ function inDocker (port: number, data: string): Program {
   const name = `signout-test-${randomName()}`
   const docker = (...args: string[]) => { execFileSync('docker', args, { stdio: 'ignore', timeout: 120_000 }) }
   return {
-    start () {
+    async start (client) {
       docker(
         'run',
         '--rm',
@@ -119,6 +119,7 @@ function inDocker (port: number, data: string): Program {
         'redis-server',
         ...withoutData
       )
+      await client.ping()
     },
     signal (signal) { docker(signal === 'SIGSTOP' ? 'pause' : 'unpause', name) },
     async kill () {
@@ -135,13 +136,6 @@ function inDocker (port: number, data: string): Program {
       port: 6379
     })
   }
-}
-
-async function untilReady (url: string): Promise<void> {
-  const redis = new Redis(url, { retryStrategy: attempt => attempt < 200 ? 25 : null, maxRetriesPerRequest: null })
-  redis.on('error', () => { /* It is still starting. */ })
-  await redis.ping()
-  redis.disconnect()
 }
 
 /** Makes a server drop every key that has an end, as a full server does that may evict. */
