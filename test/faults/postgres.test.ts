@@ -163,7 +163,11 @@ testFault(t, postgresRows.readOnly, async t => {
   await failOver('set default_transaction_read_only = on')
   await until('reading works', async () => (await get(app, '/me', ada.token)).statusCode === 200)
   t.same(await readiness(), { error: 'service_unavailable', description: 'Not ready: database.' })
-  t.match(lines.join(''), /The database is read-only|SQLSTATE 25006/)
+  t.match(lines.join(''), 'Postgres is unavailable.', 'its reason may be the loss of a connection, which comes first')
+  await t.rejects(
+    app.database.run(db => db.execute(sql`delete from users`)),
+    { code: 'service_unavailable', cause: { message: /SQLSTATE 25006/ } }
+  )
   t.equal((await logOut(app, ada.token)).statusCode, 503)
 
   await failOver('reset default_transaction_read_only')

@@ -9,10 +9,10 @@ import { until } from './wait.ts'
 type Program = 'server.js' | 'cli.js'
 
 /**
- * The options of Node for a process. Without this one, Node optimizes the WebAssembly of the embedded Postgres. That
- * takes a second of processor time for each process, and a short test gains nothing from it.
+ * The options of Node for a process, as in scripts/test-process.js. Without them, V8 optimizes the WebAssembly of the
+ * embedded Postgres, and functions that run for a second or two. A short test gains nothing from it.
  */
-export const nodeArgs = ['--liftoff-only']
+export const nodeArgs = ['--liftoff-only', '--interrupt-budget=1000000']
 
 /** The largest output that is kept, in characters: a process that runs for hours prints more. */
 const maxOutputKept = 1_000_000
