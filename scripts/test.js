@@ -36,19 +36,16 @@ if a test fails, or if no test runs. Without a FILE:
                        \`npm test\`, on all samples instead of some
 `
 
-/** Folders of tests that wait for deadlines, or that keep both cores busy. */
-const slow = ['benchmarks', 'faults', 'load', 'model', 'promises', 'races', 'upgrade']
-/** Tests that start processes, or that take long. Each file has a process of its own. */
+/** Tests that fake clocks, start servers, or keep both cores busy. Each file has a process of its own. */
 const alone = [
-  ...slow, 'cli', 'docs', 'examples', 'package', 'scripts', 'shutdown', 'server.test.js', 'waiting.test.js',
-  ...['client/browser', 'client/replicas'].map(toTestFile)
+  'benchmarks', 'docs', 'examples', 'faults', 'model', 'package', 'promises', 'races', 'scripts', 'shutdown', 'upgrade',
+  ...['client/browser', 'client/replicas', 'server', 'waiting'].map(toTestFile)
 ]
-/** The slow tests, and those of processes, outages, a browser or a crowd: `npm run test:quick` leaves them out. */
+/** Faults, races, load, and tests of processes, outages, a browser or a crowd: `npm run test:quick` leaves them out. */
 const leftOut = [
-  ...slow, 'browsers', 'deploy', 'docs', 'examples', 'package', 'scripts', 'shutdown', 'stories',
-  'server.test.js', 'waiting.test.js',
+  ...alone, 'browsers', 'deploy', 'load', 'stories',
   ...[
-    'cli/configuration', 'cli/embedded', 'cli/outage', 'cli/start-settings', 'client/browser', 'client/replicas',
+    'cli/configuration', 'cli/embedded', 'cli/outage', 'cli/start-settings',
     'keys/secret-change', 'keys/verifiers', 'monitoring/outage-log', 'monitoring/outages', 'routes/docs-page',
     'sessions/many'
   ].map(toTestFile)

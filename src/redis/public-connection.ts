@@ -5,8 +5,11 @@ import { createRedisConnection as connect, describeServer, type RedisConnectionO
 /** Options of {@link createRedisConnection}. */
 export type PublicConnectionOptions = Omit<RedisConnectionOptions, 'deadlineMs' | 'isBoundElsewhere'>
 
-/** The deadline of a command, in milliseconds, until a blocklist takes over the connection and sets its own. */
-const deadlineBeforeMs = 250
+/**
+ * The deadline of a command, in milliseconds, until a blocklist takes over the connection and sets its own. A process
+ * that starts on a busy machine reads answers late.
+ */
+const deadlineBeforeMs = 2_000
 const maxSilenceMs = 600_000
 
 /**

@@ -126,6 +126,14 @@ t.test('connect() of createRedisConnection says which server and why, without th
   t.match(await connect('redis://no-such-host.invalid'), /ENOTFOUND|EAI_AGAIN/)
 })
 
+t.test('createRedisConnection connects to a Redis that answers late, as a process that starts sees it', async t => {
+  const proxy = await proxyTo(t, '127.0.0.1', (await ownRedis(t)).port)
+  proxy.delay(150)
+  const redis = createRedisConnection(`redis://127.0.0.1:${proxy.port}`)
+  t.teardown(() => { redis.disconnect() })
+  await t.resolves(redis.connect())
+})
+
 t.test('options with which a blocklist cannot work are refused by their names', async t => {
   const refuse = (redis: Redis | Cluster, name: string) => t.throws(
     () => createRedisBlocklist({ redis: keep(t, redis as Redis), prefix: 'p:' }),

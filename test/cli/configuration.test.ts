@@ -141,7 +141,7 @@ t.test('check-config says for each server if it is reachable, and ends although 
   const unreachable = { DATABASE_URL: 'postgres://me:hush@127.0.0.1:1/db', REDIS_URL: 'redis://:hush@127.0.0.1:1' }
   const stalling = { DATABASE_URL: await stalled(t, postgresUrl()), REDIS_URL: await stalled(t, redisUrl()) }
   await Promise.all(([[signout, unreachable], [asProcess.signout, stalling]] as const).map(async ([run, servers]) => {
-    const options = { env: { ...env, ...servers } }
+    const options = { env: { ...env, ...servers, DATABASE_DEADLINE_MS: '1000' } }
     const { value: end, elapsedMs } = await timed(() => run(t, ['check-config'], options))
     t.equal(end?.code, 3)
     t.match(
@@ -178,8 +178,9 @@ t.test('a command that cannot reach a server prints one line, and does not hang'
     [asProcess.fail, ['revoke', '--user', 'ada', '--dry-run'], 'REDIS_URL', await stalled(t, redisUrl())]
   ] as const
   await Promise.all(cases.map(async ([run, args, name, url]) => {
+    const own = { [name]: url, ...name === 'DATABASE_URL' && { DATABASE_DEADLINE_MS: '1000' } }
     const { value: line, elapsedMs } = await timed(() =>
-      run(t, 3, [...args], { env: { ...env, [name]: url }, input: password })
+      run(t, 3, [...args], { env: { ...env, ...own }, input: password })
     )
     t.match(line, new RegExp(`^${name}: cannot connect to .*correct (the variable|${name})\\b.*\\.$`))
     t.notMatch(line, 'hush')
