@@ -50,8 +50,8 @@ const leftOut = [
     'sessions/many'
   ].map(toTestFile)
 ]
-/** The largest number of other test files in one process. To start a process costs a second of processor time. */
-const maxInGroup = 6
+/** The largest number of other test files in one process. Each process costs nearly a second of processor time. */
+const maxInGroup = 7
 
 /**
  * The first test of each group, which ends when all files are loaded. They are loaded side by side. Without it, the
@@ -105,14 +105,13 @@ function chooseTests () {
   const files = readdirSync(tests, { recursive: true })
     .filter(path => path.endsWith('.test.js') && !(isQuick && isIn(leftOut, path)) && !(isLong && !hasLongForm(path)))
     .sort()
-  const together = files.filter(path => !isIn(alone, path))
   rmSync(groups, { recursive: true, force: true })
   mkdirSync(groups)
   writeFileSync(join(groups, 'loading.js'), loading)
-  const grouped = [...new Set(together.map(dirname))].flatMap(folder =>
-    writeGroups(folder, together.filter(path => dirname(path) === folder))
-  )
-  return [...files.filter(path => isIn(alone, path)).map(path => join(tests, path)), ...grouped]
+  return [
+    ...files.filter(path => isIn(alone, path)).map(path => join(tests, path)),
+    ...writeGroups(files.filter(path => !isIn(alone, path)))
+  ]
 }
 
 /** Returns true for a file that imports the long form, or the races, which have one. */
@@ -120,12 +119,11 @@ function hasLongForm (path) {
   return /\/(form|races)\.js"/.test(readFileSync(join(tests, path), 'utf8'))
 }
 
-/** Writes the files that load the test files of a folder, and returns them. */
-function writeGroups (folder, paths) {
-  const name = folder === '.' ? 'test' : folder.replaceAll(sep, '-')
+/** Writes the files that load several test files, and returns them. Each is named after the first that it loads. */
+function writeGroups (paths) {
   return Array.from({ length: Math.ceil(paths.length / maxInGroup) }, (_, index) => {
-    const group = join(groups, `${name}-${index + 1}.test.js`)
     const inGroup = paths.slice(index * maxInGroup, (index + 1) * maxInGroup)
+    const group = join(groups, inGroup[0].replaceAll(sep, '-'))
     const imports = inGroup.map(path => `import '../test/${path.replaceAll(sep, '/')}'\n`)
     writeFileSync(group, `import { begin } from './loading.js'\n${imports.join('')}begin()\n`)
     return group
