@@ -43,11 +43,12 @@ const alone = [
 ]
 /** Faults, races, load, and tests of processes, outages, a browser or a crowd: `npm run test:quick` leaves them out. */
 const leftOut = [
-  ...alone, 'browsers', 'deploy', 'load', 'stories',
+  ...alone, 'browsers', 'deploy', 'load', 'ops', 'stories',
   ...[
-    'cli/configuration', 'cli/embedded', 'cli/outage', 'cli/start-settings',
-    'keys/secret-change', 'keys/verifiers', 'monitoring/outage-log', 'monitoring/outages', 'routes/docs-page',
-    'sessions/many'
+    'blocklist/own-topology', 'cli/configuration', 'cli/embedded', 'cli/outage', 'cli/revoke', 'cli/start-settings',
+    'db/initial-database', 'keys/secret-change', 'keys/verifiers', 'monitoring/exposure', 'monitoring/outage-log',
+    'monitoring/outages', 'redis/cluster/blocklist', 'redis/health/examination', 'redis/secured',
+    'revocation/replicated-writes', 'routes/docs-page', 'routes/start-page', 'sessions/many', 'settings/start-errors'
   ].map(toTestFile)
 ]
 /** The largest number of other test files in one process. Each process costs nearly a second of processor time. */
