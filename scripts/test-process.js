@@ -5,10 +5,9 @@ import asyncHooks from 'node:async_hooks'
 import module from 'node:module'
 import v8 from 'node:v8'
 
-// Most test processes run for a few seconds. V8 optimizes functions so early that it costs a fifth of their processor
-// time, and the WebAssembly of the embedded Postgres always. Functions that run for longer are still optimized.
-v8.setFlagsFromString('--interrupt-budget=1000000')
-v8.setFlagsFromString('--liftoff-only')
+// Compiled before the tests run.
+const { nodeArgs } = await import('../.build/test/support/node-args.js')
+for (const option of nodeArgs) v8.setFlagsFromString(option)
 
 const { register, registerHooks } = module
 module.register = (specifier, ...rest) =>

@@ -5,7 +5,8 @@ import { PassThrough } from 'node:stream'
 import type { Test } from 'tap'
 import { run } from '../../src/cli/run.ts'
 import { scratchFolder, type Env } from './app.ts'
-import { compiledFile, nodeArgs } from './server-process.ts'
+import { nodeArgs } from './node-args.ts'
+import { compiledFile } from './server-process.ts'
 import { undisturbed } from './undisturbed.ts'
 
 /** The end of a command, and its output. */

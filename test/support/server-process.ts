@@ -2,17 +2,12 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { packageRoot } from '../../src/package-root.ts'
 import { scratchFolder, type Env } from './app.ts'
+import { nodeArgs } from './node-args.ts'
 import type { Owner } from './teardown.ts'
 import { undisturbed } from './undisturbed.ts'
 import { until } from './wait.ts'
 
 type Program = 'server.js' | 'cli.js'
-
-/**
- * The options of Node for a process, as in scripts/test-process.js. Without them, V8 optimizes the WebAssembly of the
- * embedded Postgres, and functions that run for a second or two. A short test gains nothing from it.
- */
-export const nodeArgs = ['--liftoff-only', '--interrupt-budget=1000000']
 
 /** The largest output that is kept, in characters: a process that runs for hours prints more. */
 const maxOutputKept = 1_000_000
