@@ -38,9 +38,10 @@ export interface Moment {
 export interface Stepper {
   /**
    * Begins a flow. It is held before the step of that number, counted from 0, if it gets there, unless that step is
-   * `unlessStep`. Flows that are still held when the test ends are released.
+   * `unlessStep`. Or it is held before the first step of that name. Flows that are still held when the test ends are
+   * released.
    */
-  start<T> (name: string, work: () => Promise<T>, holdBefore?: number, unlessStep?: string): Flow<T>
+  start<T> (name: string, work: () => Promise<T>, holdBefore?: number | string, unlessStep?: string): Flow<T>
   /** Returns the steps of all flows since the last call, in the order in which they were let through. */
   takeMoments (): Moment[]
 }
@@ -95,7 +96,7 @@ export async function stepThrough (t: Test, apps: FastifyInstance[]): Promise<St
 function startFlow<T> (
   name: string,
   work: () => Promise<T>,
-  { holdBefore, unlessStep }: { holdBefore: number | undefined, unlessStep: string | undefined },
+  { holdBefore, unlessStep }: { holdBefore: number | string | undefined, unlessStep: string | undefined },
   isBlocked: (backend: number) => Promise<boolean>
 ): Flow<T> {
   const { promise: released, resolve: release } = withResolvers<undefined>()
@@ -106,7 +107,8 @@ function startFlow<T> (
     steps,
     backend: undefined,
     pass () {
-      if (steps.length - 1 !== holdBefore || steps.at(-1) === unlessStep) return
+      const isThere = holdBefore === steps.length - 1 || holdBefore === steps.at(-1)
+      if (!isThere || steps.at(-1) === unlessStep) return
       decide(true)
       return released
     }
