@@ -1,5 +1,6 @@
 import t from 'tap'
 import { everyoneName } from '../../src/entries/revocation.ts'
+import { createPerform, NotYetError } from '../../src/unit-of-work.ts'
 import { build, onEachStorage, serversEnv } from '../support/app.ts'
 import { breakBlocklist, entriesInRedis, holdProjector } from '../support/blocklist.ts'
 import { everyRow, query } from '../support/database.ts'
@@ -128,4 +129,27 @@ t.test('a session that is out gets 401 only once every replica refuses its token
   t.ok((await entriesInRedis(env)).has(everyoneName), 'written by the refresh')
   await release()
   await until('look-ups count again', async () => (await get(replica, '/token', pair.access_token)).statusCode === 401)
+})
+
+t.test('a login that has to wait is rolled back, holds no connection meanwhile, and waits for two seconds at most', async t => {
+  const app = await build(t, await serversEnv(t))
+  const transactions = { begun: 0, open: 0 }
+  const perform = createPerform({
+    database: {
+      ...app.database,
+      async transaction (work) {
+        transactions.begun++
+        transactions.open++
+        try { return await app.database.transaction(work) } finally { transactions.open-- }
+      }
+    },
+    revoker: app.revoker,
+    announce () {}
+  })
+  const seen = await perform(async () => {
+    if (transactions.begun < 3) throw new NotYetError(5)
+    return { ...transactions }
+  })
+  t.same(seen, { begun: 3, open: 1 })
+  await t.rejects(perform(() => Promise.reject(new NotYetError(2_001))), { code: 'service_unavailable' })
 })

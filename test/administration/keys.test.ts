@@ -12,7 +12,7 @@ import { until } from '../support/wait.ts'
 
 const good = { access: undefined, refresh: undefined }
 
-interface ShownKey { kid: string, state: string, algorithm: string }
+interface ShownKey { kid: string, state: string }
 
 const kidOf = ({ access_token: token }: Pick<Pair, 'access_token'>) => String(decodeProtectedHeader(token).kid)
 
@@ -132,6 +132,23 @@ async function expireWith (t: Test, app: FastifyInstance, pair: Pair): Promise<s
   t.notOk((await published(app)).includes(kidOf({ access_token: expired })))
   return expired
 }
+
+t.test('retired keys are kept while a session may have their tokens, and compromised ones for ever (P2)', t => onEachStorage(t, async (t, app) => {
+  await letSpareAge(app)
+  const { retired = '', active: compromised = '' } = byState(await app.keyAdministration.rotate({}))
+  await app.keyAdministration.retire(compromised, true, {})
+  await app.revocationRequests.revoke({ everyone: true, reason: 'a test' }, {})
+  const kept = async () => (await app.keyAdministration.list()).map(({ kid }) => kid)
+  for (const [days, isKept] of [[29, true], [2, false]] as const) {
+    await query(app, `update signing_keys set retired_at = retired_at - interval '${days} days',
+      verifies_until = verifies_until - interval '${days} days' where state in ('retired', 'compromised')`)
+    await query(app, `update revocations set created_at = created_at - interval '${days} days'`)
+    await app.janitor.tidyUp()
+    t.equal((await kept()).includes(retired), isKept)
+  }
+  t.ok((await kept()).includes(compromised))
+  t.same(await query(app, 'select scope from revocations order by position'), [{ scope: 'key' }, { scope: 'everyone' }])
+}))
 
 t.test('only administrators see and change keys', async t => {
   const app = await build(t, await serversEnv(t))
