@@ -1,7 +1,7 @@
 import t from 'tap'
 import { everyoneName } from '../../src/entries/revocation.ts'
 import { createPerform, NotYetError } from '../../src/unit-of-work.ts'
-import { build, onEachStorage, serversEnv } from '../support/app.ts'
+import { build, embeddedEnv, onEachStorage, serversEnv } from '../support/app.ts'
 import { breakBlocklist, entriesInRedis, holdProjector } from '../support/blocklist.ts'
 import { everyRow, query } from '../support/database.ts'
 import { password, signIn, signUp, signUpAdmin, type Pair } from '../support/people.ts'
@@ -129,6 +129,27 @@ t.test('a session that is out gets 401 only once every replica refuses its token
   t.ok((await entriesInRedis(env)).has(everyoneName), 'written by the refresh')
   await release()
   await until('look-ups count again', async () => (await get(replica, '/token', pair.access_token)).statusCode === 401)
+})
+
+t.test('everyone stays out, and a key compromised, after an embedded server has restarted (P2)', async t => {
+  const env = await embeddedEnv(t)
+  const app = await build(t, env)
+  const { username, pair: first } = await signUp(app)
+  await app.revocationRequests.revoke({ everyone: true, reason }, {})
+  const second = await signIn(app, username)
+  const { kid } = await app.keyRing.getSigningKey()
+  await app.keyAdministration.retire(kid, true, {})
+  const third = (await refresh(app, second.refresh_token)).json() as Pair
+  await app.close()
+
+  const restarted = await build(t, env)
+  const { blocklist } = restarted
+  for (const pair of [first, second]) t.notOk(await isAccepted(restarted, pair))
+  t.ok(await isAccepted(restarted, third))
+  // By the blocklist alone: the ring of keys refuses tokens of the first key in any case.
+  t.equal(await blocklist.isRevoked({ jti: 'another', auth_time: authTimeOf(first) }), true)
+  t.equal(await blocklist.isRevoked({ jti: 'another', auth_time: authTimeOf(third) }, kid), true)
+  t.equal(await blocklist.isRevoked({ jti: 'another', auth_time: authTimeOf(third) }), false)
 })
 
 t.test('a login that has to wait is rolled back, holds no connection meanwhile, and waits for two seconds at most', async t => {
