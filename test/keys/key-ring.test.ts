@@ -81,7 +81,15 @@ t.test('an unknown key asks the database once a second, however many tokens come
   const database = databases.Postgres
   await database.run(db => db.delete(signingKeys))
   let queries = 0
-  const counting: Database = { ...database, run: query => { queries++; return database.run(query) } }
+  let askedAt = 0
+  const counting: Database = {
+    ...database,
+    run (query) {
+      queries++
+      askedAt = performance.now()
+      return database.run(query)
+    }
+  }
   let now = 0
   const ring = await open(counting, { now: () => now })
   now += 1_000
@@ -96,6 +104,12 @@ t.test('an unknown key asks the database once a second, however many tokens come
   now += 1_000
   t.match(await ring.find(kid), { algorithm: 'EdDSA' })
   t.equal(queries, 2)
+  // Sooner than a second after the last question, by the clock of the ring.
+  now += 700
+  const before = performance.now()
+  t.equal(await ring.find('unknown'), undefined)
+  t.equal(queries, 3)
+  t.ok(askedAt - before > 250, 'the question waits for the rest of the second')
 })
 
 t.test('a ring that could not be read for as long as an access token lives trusts nothing', async t => {

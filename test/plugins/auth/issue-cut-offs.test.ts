@@ -19,21 +19,21 @@ const settings = { leewaySeconds, deadlineMs: 5_000, maxTokenLifetimeSeconds: li
 const expiresIn = lifetime
 const { url } = await ownRedis(t)
 
-async function redisBlocklist (t: Test, prefix = `${randomName()}:`, record?: PostgresRecord) {
+async function redisBlocklist (t: Test, options: { prefix?: string, record?: PostgresRecord, leewaySeconds?: number } = {}) {
   const redis = createRedisConnection(url)
   await redis.connect()
-  const blocklist = createRedisBlocklist({ redis, prefix, ...settings, ...record && { record } })
+  const blocklist = createRedisBlocklist({ redis, prefix: `${randomName()}:`, ...settings, ...options })
   t.teardown(() => blocklist.close())
   // The first use sets a cut-off.
   await blocklist.ready()
   return blocklist
 }
 
-const blocklists: Record<string, (t: Test, prefix?: string) => Promise<Blocklist>> = {
+const blocklists: Record<string, (t: Test) => Promise<Blocklist>> = {
   memory: async () => createMemoryBlocklist(settings),
-  Redis: redisBlocklist,
-  'Redis with a record': async (t, prefix) =>
-    await redisBlocklist(t, prefix, createPostgresRecord((await openDatabase(t)).pool))
+  Redis: t => redisBlocklist(t),
+  'Redis with a record': async t =>
+    await redisBlocklist(t, { record: createPostgresRecord((await openDatabase(t)).pool) })
 }
 
 for (const [name, make] of Object.entries(blocklists)) {
@@ -85,8 +85,8 @@ for (const [name, make] of Object.entries(blocklists)) {
 t.test('another replica refuses the tokens at once, and an entry ends after its last token (P1, P6)', async t => {
   const prefix = `${randomName()}:`
   const [one, other] = [
-    await bareApp(t, { blocklist: await redisBlocklist(t, prefix) }),
-    await bareApp(t, { blocklist: await redisBlocklist(t, prefix) })
+    await bareApp(t, { blocklist: await redisBlocklist(t, { prefix }) }),
+    await bareApp(t, { blocklist: await redisBlocklist(t, { prefix }) })
   ]
   const token = await one.app.issueToken({ sub: 'ada' }, { expiresIn })
   t.equal(await other.statusOf(token), 200)
@@ -102,18 +102,20 @@ t.test('another replica refuses the tokens at once, and an entry ends after its 
 })
 
 t.test('no token of a clock within the leeway slips through, whenever it was issued', async t => {
+  // More than a second: clocks that are ahead are then always in the next one.
+  const widest = 1.2
   const draw = createDraw(1)
-  for (const revoke of ['revokeSubject', 'revokeEveryone'] as const) {
-    const blocklist = await redisBlocklist(t)
-    const offsets = Array.from({ length: 200 }, () => (draw(2_001) - 1_000) / 1_000 * leewaySeconds)
+  await Promise.all((['revokeSubject', 'revokeEveryone'] as const).map(async revoke => {
+    const blocklist = await redisBlocklist(t, { leewaySeconds: widest })
+    const offsets = Array.from({ length: 200 }, () => (draw(2_001) - 1_000) / 1_000 * widest)
     const issued = offsets.map(offset => ({ jti: 'j', sub: 'ada', iat: Math.floor(Date.now() / 1_000 + offset) }))
     await blocklist[revoke]?.('ada')
     const answers = await Promise.all(issued.map(claims => blocklist.isRevoked(claims)))
-    t.same(new Set(answers), new Set([true]))
+    t.same(new Set(answers), new Set([true]), revoke)
     await blocklist.ready('ada')
     const now = Math.floor(Date.now() / 1_000)
-    t.equal(await blocklist.isRevoked({ jti: 'j', sub: 'ada', iat: now }), false, 'one of now is accepted')
-  }
+    t.equal(await blocklist.isRevoked({ jti: 'j', sub: 'ada', iat: now }), false, `${revoke}: one of now is accepted`)
+  }))
 })
 
 t.test('without maxTokenLifetimeSeconds nothing is claimed, and the log says why a token is refused', async t => {
