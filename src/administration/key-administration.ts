@@ -59,8 +59,11 @@ export interface KeyAdministration {
 
 /** For how long after a rotation a replica may sign with the key that it has read before, in seconds. */
 const lateSeconds = 60
-/** How much longer than caches live a key is published before it signs, in seconds. */
-const marginSeconds = 0.5
+/**
+ * Returns for how long a key is published before it signs, in seconds: longer than caches live. The age of a key counts
+ * from its insert, and a cache may have read the keys just before the commit. The answer to the cache takes time too.
+ */
+const publishedFirstSeconds = (jwksMaxAgeSeconds: number) => jwksMaxAgeSeconds + Math.min(10, jwksMaxAgeSeconds / 2)
 
 /** An act on keys, which are locked. */
 interface KeyAct {
@@ -124,7 +127,7 @@ export function createKeyAdministration (options: KeyAdministrationOptions): Key
 async function rotate (act: KeyAct, options: KeyAdministrationOptions): Promise<void> {
   const { unit, keys, by } = act
   const [active, spare] = (['active', 'spare'] as const).map(state => keys.find(key => key.state === state))
-  const waitSeconds = options.jwksMaxAgeSeconds + marginSeconds - (spare?.ageSeconds ?? 0)
+  const waitSeconds = publishedFirstSeconds(options.jwksMaxAgeSeconds) - (spare?.ageSeconds ?? 0)
   if (spare === undefined || active === undefined || waitSeconds > 0) {
     throw new SignoutError('key_not_ready', { retryAfterSeconds: Math.max(1, Math.ceil(waitSeconds)) })
   }

@@ -3,6 +3,7 @@ import t from 'tap'
 import { build, secret, serversEnv } from '../support/app.ts'
 import { fail, signout, succeed } from '../support/cli.ts'
 import { query } from '../support/database.ts'
+import { letSpareAge } from '../support/keys.ts'
 import { signIn, signUp, type Pair } from '../support/people.ts'
 import { get, refresh } from '../support/requests.ts'
 import { isAccepted } from '../support/sessions.ts'
@@ -24,7 +25,7 @@ t.test('signing keys are listed, rotated and retired by command while the servic
     /^KID +ALGORITHM +STATE +CREATED +SIGNS SINCE +VERIFIES UNTIL\n.{43} {2}EdDSA +(active|spare) /
   )
   t.match(await fail(t, 1, ['keys', 'rotate'], { env }), 'published too recently')
-  await query(app, "update signing_keys set created_at = created_at - interval '301 seconds'")
+  await letSpareAge(app)
   const after = await run('rotate')
   t.equal(kidOf(after, 'active'), kidOf(before, 'spare'))
   t.ok(await isAccepted(app, pair))
