@@ -146,8 +146,12 @@ async function compromise (t: Test, { apps, verify }: Scene, compromised: Set<st
   }
 }
 
+// Both at once: each mostly waits for keys and tokens to become old.
+t.jobs = 2
+
 for (const algorithm of ['EdDSA', 'ES256'] as const) {
-  t.test(`verifiers with the published keys follow quick rotations of ${algorithm}, and accept no bad token`, async t => {
+  const title = `verifiers with the published keys follow quick rotations of ${algorithm}, and accept no bad token`
+  t.test(title, { buffered: true }, async t => {
     const all = await scene(t, algorithm)
     const seen: Seen = { verified: 0, reverified: 0, kids: new Set(), faults: [] }
     const over = new AbortController()
