@@ -152,7 +152,7 @@ t.test('everyone stays out, and a key compromised, after an embedded server has 
   t.equal(await blocklist.isRevoked({ jti: 'another', auth_time: authTimeOf(third) }), false)
 })
 
-t.test('a login that has to wait is rolled back, holds no connection meanwhile, and waits for two seconds at most', async t => {
+t.test('a login that must wait holds no connection meanwhile, and waits for two seconds at most', async t => {
   const app = await build(t, await serversEnv(t))
   const transactions = { begun: 0, open: 0 }
   const perform = createPerform({

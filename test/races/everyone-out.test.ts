@@ -10,13 +10,13 @@ interface Act {
   run: (app: FastifyInstance, pair: Pair, username: string) => Promise<LightMyRequestResponse>
   /** The step before which it is held. */
   holdBefore: string
-  /** What it is answered after that. */
+  /** The answer that it gets after that. */
   gets: string
 }
 
 const logIn: Act['run'] = (app, _, username) => send(app, 'POST /login', { body: { username, password } })
 
-/** What an owner does, or a thief. It needs no access token, or that was accepted before everyone was sent out. */
+/** Acts of an owner, or of a thief. An access token for them was accepted before everyone was sent out. */
 const acts: Record<string, Act> = {
   'a refresh': {
     run: (app, pair) => refresh(app, pair.refresh_token),
