@@ -1,8 +1,17 @@
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runInNewContext } from 'node:vm'
+import { Redis } from 'ioredis'
 import t from 'tap'
+import { entryKey } from '../../src/entries/revocation.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { build, serversEnv } from '../support/app.ts'
+import { signUp } from '../support/people.ts'
+import { ownRedis } from '../support/redis-server.ts'
+import { isAccepted } from '../support/sessions.ts'
+import { nowSeconds } from '../support/tokens.ts'
+import { until } from '../support/wait.ts'
 import { fit } from './capacity.ts'
 import { readWritten } from './documents.ts'
 
@@ -52,6 +61,28 @@ t.test('the cost of the log in docs/capacity.md is the one that docs/benchmarks.
   t.equal(stated, measured)
   t.ok(page.split('## An example')[1]?.includes(`(29.9 × ${stated})`))
   for (const perCore of ['33,400', '30,700']) t.equal(page.split(perCore).length, 3, `${perCore} in text and in a sum`)
+})
+
+t.test('a command of look-ups reads as many keys as docs/capacity.md states', async t => {
+  const redis = await ownRedis(t)
+  const app = await build(t, { ...await serversEnv(t), REDIS_URL: redis.url })
+  t.ok(await isAccepted(app, (await signUp(app)).pair), 'the blocklist is trusted')
+  const client = new Redis(redis.url)
+  const monitor = await client.monitor()
+  t.teardown(() => { for (const each of [monitor, client]) each.disconnect() })
+  const commands: string[][] = []
+  monitor.on('monitor', (_time: string, args: string[]) => { commands.push(args) })
+  const { kid } = await app.keyRing.getSigningKey()
+  const rows = [...page.matchAll(/^\| (\d+) \| (\d+) keys \| (\d+) keys \|$/gm)]
+  t.equal(rows.length, 3)
+  for (const [, tokens, reads, without] of rows) {
+    const ids = Array.from({ length: Number(tokens) }, () => randomUUID())
+    await Promise.all(ids.map(id => app.blocklist.isRevoked({ jti: id, sid: id, auth_time: nowSeconds() }, kid)))
+    const findCommand = () => commands.find(args => args.some(arg => arg.endsWith(entryKey('token', String(ids[0])))))
+    await until('Redis has told of the command', () => findCommand() !== undefined)
+    const [name = '', ...keys] = findCommand() ?? []
+    t.same([name.toLowerCase(), keys.length, keys.length - 2], ['mget', Number(reads), Number(without)], `${tokens}`)
+  }
 })
 
 t.test('the fit separates the cost of a command from the cost of each look-up in it', async t => {
