@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
-import { shareStorages } from '../support/app.ts'
+import { build, serversEnv, shareStorages } from '../support/app.ts'
 import { recordTrips } from '../support/blocklist.ts'
 import { countSessionUpdates, query } from '../support/database.ts'
 import { password, signUp, signUpAdmin, type Pair } from '../support/people.ts'
-import { get, send } from '../support/requests.ts'
+import { get, outcome, send } from '../support/requests.ts'
 
 const onEachStorage = shareStorages(t, {
   MAX_SESSIONS: '1', DATABASE_DEADLINE_MS: '20000', BLOCKLIST_DEADLINE_MS: '5000'
@@ -23,7 +23,7 @@ async function copySession (app: FastifyInstance, userId: string, copies: number
   await query(
     app,
     `insert into sessions (id, refresh_token_hash, ${columns.join(', ')})
-    select gen_random_uuid(), sha256(convert_to(gen_random_uuid()::text, 'UTF8')), ${columns.join(', ')} from sessions, generate_series(1, ${copies}) where user_id = '${userId}'`
+    select gen_random_uuid(), sha256(convert_to(gen_random_uuid()::text, 'UTF8')), ${columns.join(', ')} from (select * from sessions where user_id = '${userId}' limit 1) as one, generate_series(1, ${copies})`
   )
 }
 
@@ -122,3 +122,35 @@ t.test('a login ends 14,001 sessions beyond MAX_SESSIONS', t => onEachStorage(t,
   )
   t.equal((await get(app, '/token', first.access_token)).json().error, 'token_revoked')
 }))
+
+const live = Number(process.env['EVERYONE_SESSIONS'] ?? 2_000)
+
+t.test(`everyone is out at once with ${live} live sessions, and requests are answered meanwhile (P1)`, async t => {
+  const app = await build(t, await serversEnv(t))
+  const [admin, { id, pair }] = [await signUpAdmin(app), await signUp(app)]
+  const inOneStatement = 50_000
+  for (let left = live - 2; left > 0; left -= inOneStatement) await copySession(app, id, Math.min(left, inOneStatement))
+  const requests: Array<{ startedAt: number, endedAt: number, answer: string }> = []
+  const over = new AbortController()
+  const asking = (async () => {
+    while (!over.signal.aborted) {
+      const startedAt = performance.now()
+      const answer = outcome(await get(app, '/token', pair.access_token))
+      requests.push({ startedAt, endedAt: performance.now(), answer })
+    }
+  })()
+  const startedAt = performance.now()
+  const out = await send(app, 'POST /revocations', { token: admin.token, body: { everyone: true, reason: 'a test' } })
+  const answeredAt = performance.now()
+  over.abort()
+  await asking
+  t.same(out.json().everyone, { sessions: live, users: 2 })
+  t.same(requests.filter(({ answer }) => !['200', '401 token_revoked', '503 revocation_unavailable'].includes(answer)), [])
+  t.same(requests.filter(request => request.startedAt > answeredAt && request.answer === '200'), [])
+  t.equal(outcome(await get(app, '/token', pair.access_token)), '401 token_revoked')
+  const last = Math.max(startedAt, ...requests.filter(({ answer }) => answer === '200').map(({ endedAt }) => endedAt))
+  const slowest = Math.max(...requests.map(({ startedAt, endedAt }) => endedAt - startedAt))
+  const ms = (duration: number) => `${duration.toFixed(1)} ms`
+  t.comment(`the last token was accepted after ${ms(last - startedAt)}, the answer came after ${ms(answeredAt - startedAt)}`)
+  t.comment(`${requests.length} requests meanwhile, the slowest took ${ms(slowest)}`)
+})
