@@ -6,7 +6,7 @@ import { breakBlocklist, entriesInRedis } from '../support/blocklist.ts'
 import { query } from '../support/database.ts'
 import { letSpareAge } from '../support/keys.ts'
 import { signIn, signUp, signUpAdmin, type Pair } from '../support/people.ts'
-import { expectError, get, logOut, refresh, send } from '../support/requests.ts'
+import { expectError, get, logOut, outcome, refresh, send } from '../support/requests.ts'
 import { expire, isAccepted, refusals } from '../support/sessions.ts'
 import { until } from '../support/wait.ts'
 
@@ -153,6 +153,19 @@ t.test('retired keys are kept while a session may have their tokens, and comprom
   t.ok((await kept()).includes(compromised))
   t.same(await query(app, 'select scope from revocations order by position'), [{ scope: 'key' }, { scope: 'everyone' }])
 }))
+
+t.test('a replica that has not read the keys for the lifetime of a token trusts none, not even one it knows', async t => {
+  // The leeway leaves time in which the token is not refused for its age.
+  const app = await build(t, { ...await serversEnv(t), ACCESS_TOKEN_TTL: '1', CLOCK_LEEWAY: '60' })
+  const { pair } = await signUp(app)
+  t.ok(await isAccepted(app, pair))
+  const { run } = app.database
+  app.database.run = () => Promise.reject(new Error('down'))
+  await until('no token is trusted', async () =>
+    outcome(await get(app, '/token', pair.access_token)) === '503 key_unavailable')
+  app.database.run = run
+  t.ok(await isAccepted(app, pair), 'the keys are read again at once')
+})
 
 t.test('only administrators see and change keys', async t => {
   const app = await build(t, await serversEnv(t))
