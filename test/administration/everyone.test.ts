@@ -174,3 +174,17 @@ t.test('a login that must wait holds no connection meanwhile, and waits for two 
   t.same(seen, { begun: 3, open: 1 })
   await t.rejects(perform(() => Promise.reject(new NotYetError(2_001))), { code: 'service_unavailable' })
 })
+
+t.test('the instant of everyone never moves back, even if the clock of Postgres does (P2)', async t => {
+  const app = await build(t, await serversEnv(t))
+  const { username } = await signUp(app)
+  const sendOut = () => app.revocationRequests.revoke({ everyone: true, reason }, {})
+  await sendOut()
+  // As if it had been set back by an hour since.
+  await query(app, "update revocations set issued_before = issued_before + interval '1 hour'")
+  await sendOut()
+  const rows = await query(app, 'select distinct issued_before from revocations')
+  t.equal(rows.length, 1)
+  const answer = await send(app, 'POST /login', { body: { username, password } })
+  await expectError(t, answer, 503, 'service_unavailable')
+})
