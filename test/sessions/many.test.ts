@@ -152,6 +152,7 @@ t.test(`everyone is out at once with ${live} live sessions, and requests are ans
   const last = Math.max(startedAt, ...requests.filter(({ answer }) => answer === '200').map(({ endedAt }) => endedAt))
   const slowest = Math.max(...requests.map(({ startedAt, endedAt }) => endedAt - startedAt))
   const ms = (duration: number) => `${duration.toFixed(1)} ms`
-  t.comment(`the last token was accepted after ${ms(last - startedAt)}, the answer came after ${ms(answeredAt - startedAt)}`)
+  t.comment(`the last token was accepted after ${ms(last - startedAt)}`)
+  t.comment(`the answer came after ${ms(answeredAt - startedAt)}`)
   t.comment(`${requests.length} requests meanwhile, the slowest took ${ms(slowest)}`)
 })
