@@ -18,9 +18,6 @@ const leewaySeconds = 0.2
 const settings = { leewaySeconds, deadlineMs: 5_000, maxTokenLifetimeSeconds: lifetime }
 const expiresIn = lifetime
 const { url } = await ownRedis(t)
-/** Side by side: each waits until the second of a cut-off is over. */
-const together = { buffered: true }
-t.jobs = 6
 
 async function redisBlocklist (
   t: Test, options: { prefix?: string, record?: PostgresRecord, leewaySeconds?: number } = {}
@@ -44,7 +41,7 @@ const blocklists: Record<string, (t: Test) => Promise<Blocklist>> = {
 for (const [name, make] of Object.entries(blocklists)) {
   const open = async (t: Test): Promise<BareApp> => bareApp(t, { blocklist: await make(t) })
 
-  t.test(`app.revokeSubject refuses every token of a user that was issued before, in ${name} (P1)`, together, async t => {
+  t.test(`app.revokeSubject refuses every token of a user that was issued before, in ${name} (P1)`, async t => {
     const { app, statusOf } = await open(t)
     const issue = (sub?: string) => app.issueToken({ ...sub !== undefined && { sub } }, { expiresIn })
     const [first, second] = [await issue('ada'), await issue('ada')]
@@ -61,7 +58,7 @@ for (const [name, make] of Object.entries(blocklists)) {
     t.equal(await statusOf(next), 401)
   })
 
-  t.test(`app.revokeEveryone refuses every token that was issued before, in ${name} (P1)`, together, async t => {
+  t.test(`app.revokeEveryone refuses every token that was issued before, in ${name} (P1)`, async t => {
     const { app, statusOf } = await open(t)
     const tokens = [await app.issueToken({ sub: 'ada' }, { expiresIn }), await app.issueToken({}, { expiresIn })]
     for (const token of tokens) t.equal(await statusOf(token), 200)
@@ -71,7 +68,7 @@ for (const [name, make] of Object.entries(blocklists)) {
     for (const token of tokens) t.equal(await statusOf(token), 401)
   })
 
-  t.test(`tokens that live too long, or do not say since when, are refused, in ${name}`, together, async t => {
+  t.test(`tokens that live too long, or do not say since when, are refused, in ${name}`, async t => {
     const { app, statusOf } = await open(t)
     await sleep(1_000 * (leewaySeconds + 1))
     const claims = { jti: 'j', sub: 'ada', iat: nowSeconds(), exp: nowSeconds() + lifetime }
@@ -87,7 +84,7 @@ for (const [name, make] of Object.entries(blocklists)) {
   })
 }
 
-t.test('another replica refuses the tokens at once, and an entry ends after its last token (P1, P6)', together, async t => {
+t.test('another replica refuses the tokens at once, and an entry ends after its last token (P1, P6)', async t => {
   const prefix = `${randomName()}:`
   const [one, other] = [
     await bareApp(t, { blocklist: await redisBlocklist(t, { prefix }) }),
@@ -106,7 +103,7 @@ t.test('another replica refuses the tokens at once, and an entry ends after its 
   await t.rejects(one.app.revokeSubject('ada'), { code: 'revocation_unavailable' })
 })
 
-t.test('no token of a clock within the leeway slips through, whenever it was issued', together, async t => {
+t.test('no token of a clock within the leeway slips through, whenever it was issued', async t => {
   // More than a second: clocks that are ahead are then always in the next one.
   const widest = 1.2
   const draw = createDraw(1)
@@ -123,7 +120,7 @@ t.test('no token of a clock within the leeway slips through, whenever it was iss
   }))
 })
 
-t.test('without maxTokenLifetimeSeconds nothing is claimed, and the log says why a token is refused', together, async t => {
+t.test('without maxTokenLifetimeSeconds nothing is claimed, and the log says why a token is refused', async t => {
   const { app } = await bareApp(t)
   for (const work of [() => app.revokeSubject('ada'), () => app.revokeEveryone()]) {
     await t.rejects(work(), { name: 'TypeError', message: /maxTokenLifetimeSeconds/ })
