@@ -95,10 +95,9 @@ export function buildApp (
       hooks: { streamWrite: escapeLogLine }
     },
     ...listenerOptions(arrival),
-    ...requestLogOptions(config.log),
+    ...requestOptions(config),
     ...!hasRoutes && { schemaController: { compilersFactory: withoutCompilers } },
-    pluginTimeout: pluginTimeoutMs,
-    trustProxy: config.http.trustProxy === undefined ? false : trustProxies(config.http.trustProxy)
+    pluginTimeout: pluginTimeoutMs
   })
 
   app.register(errors)
@@ -144,6 +143,11 @@ const validation = () => import('../plugins/validation/validation.ts')
 
 /** Loads what checks the tokens of requests when it is needed, for the same reason. */
 const authentication = () => import('../plugins/authentication.ts')
+
+/** Returns Fastify's options for the id, the line in the log, and the address of each request. */
+function requestOptions ({ log, http: { trustProxy } }: Pick<Config, 'log' | 'http'>) {
+  return { ...requestLogOptions(log), trustProxy: trustProxy === undefined ? false : trustProxies(trustProxy) }
+}
 
 /** Takes the place of `authentication` in an app without requests, which revokes too. */
 const revoking = fp(async (app: FastifyInstance): Promise<void> => {
@@ -191,23 +195,24 @@ async function oauthRoutes (app: FastifyInstance): Promise<void> {
  * Builds the stand-in that answers 503 while the service cannot start, because Postgres is down. `/health/live` answers
  * 200.
  *
- * @param config whose pages may read the answers; none by default
- * @param arrival the longest time for a request to arrive; defaults to 30 s
+ * @param log the logger of the service. Requests get the lines that they get from the service.
  */
 export function buildWaitingApp (
+  config: Pick<Config, 'browsers' | 'http' | 'log'>,
   log: FastifyBaseLogger,
   outage: OutageError,
-  { config, arrival }: { config?: Pick<Config, 'browsers'>, arrival?: ArrivalBounds } = {}
+  { arrival }: Pick<AppOptions, 'arrival'> = {}
 ): FastifyInstance {
   const app = Fastify({
     ...listenerOptions(arrival),
+    ...requestOptions(config),
     loggerInstance: log,
     // Requests are answered at once, so closing waits for nothing.
     forceCloseConnections: true
   })
   app.register(errors)
-  app.register(listener, { ...config?.browsers })
-  if (config !== undefined) app.register(cors, { config })
+  app.register(listener, config.browsers)
+  app.register(cors, { config })
   // The health routes are the only ones. Any other address gets 503, which a page can read only after a preflight.
   app.after(() => {
     app.addHook('onRequest', async (request, reply) => {

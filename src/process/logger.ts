@@ -10,6 +10,9 @@ const maxWaitMs = 100
 /** The most that waits for a reader that has stalled, in bytes. */
 const maxBytes = 16 * 2 ** 20
 
+/** The streams of this process whose lines may wait. */
+const streams = new Set<{ flushSync (): void }>()
+
 /** Returns the settings of the log of the service: short lines on a terminal, otherwise JSON. */
 export async function loggerOptions ({ log: { level } }: Pick<Config, 'log'>): Promise<LoggerOptions> {
   return { level, stream: process.stdout.isTTY ? await createTerminalStream() : createLogStream() }
@@ -56,6 +59,7 @@ export function createLogStream (fd = 1, limitBytes = maxBytes) {
     pino({}, stream).warn({ lines }, 'Lines of the log were lost, because its reader stalled.')
   })
   process.on('exit', stream.flushSync)
+  streams.add(stream)
   return stream
 }
 
@@ -72,8 +76,14 @@ async function createTerminalStream () {
   })
 }
 
-/** Prints a sentence about the start: on a terminal as it is, otherwise as a line of the log. */
-export function print (level: 'warn' | 'fatal', sentence: string): void {
+/**
+ * Prints a sentence about the start, after the lines of the log that wait: on a terminal as it is, otherwise as a line
+ * of the log.
+ *
+ * @param fd the file descriptor; the standard error output unless a test names another
+ */
+export function print (level: 'warn' | 'fatal', sentence: string, fd = 2): void {
+  for (const stream of streams) stream.flushSync()
   if (process.stdout.isTTY) process.stderr.write(`${escapeText(sentence)}\n`)
-  else pino({ hooks: { streamWrite: escapeLogLine } }, pino.destination({ fd: 2, sync: true }))[level](sentence)
+  else pino({ hooks: { streamWrite: escapeLogLine } }, pino.destination({ fd, sync: true }))[level](sentence)
 }

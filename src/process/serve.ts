@@ -146,7 +146,7 @@ function toOutage (error: unknown, { storage }: Config): OutageError | undefined
 
 /** Listens with the stand-in, and prints why. */
 async function standInFor (app: App, outage: OutageError, config: Config): Promise<App> {
-  const standIn = buildWaitingApp(app.log, outage, { config })
+  const standIn = buildWaitingApp(config, app.log, outage)
   await listenOn(standIn, config, 'Answering 503')
   print(
     'warn',

@@ -60,8 +60,11 @@ export function createRedisConnection (server: string | RedisOptions, options: R
     // ioredis must not go on when it cannot select a database: it would use number 0, in which nothing is revoked.
     if (error.command?.name === 'select') redis.disconnect(true)
   })
-  // Not on `close`, which is also emitted when we close the connection.
-  redis.on('reconnecting', () => { lose(new Error('Redis closed the connection.')) })
+  // `close` is also emitted when we close the connection. Before the listeners of the link, which end the trust: the
+  // log then has the loss first, and the rest as its consequence.
+  redis.on('close', () => {
+    if (redis.status === 'reconnecting') lose(new Error('Redis closed the connection.'))
+  })
   redis.on('ready', () => {
     if (!lost) return
     lost = false

@@ -59,6 +59,7 @@ t.test('an outage of Redis or Postgres is one line when it begins, and one when 
     DATABASE_DEADLINE_MS: '1000'
   }, log.logger)
   const scene = { app, log, token: (await signUp(app)).token }
+  await t.test('redis', t => expectTwoLines(t, scene, () => redis.stop(), () => redis.start()))
   await t.test('redis', t => expectTwoLines(t, scene, () => redis.pause(), () => redis.resume()))
   await t.test('postgres', t => expectTwoLines(t, scene, () => postgres.kill(), () => postgres.start()))
 })

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { buildWaitingApp } from '../../src/app.ts'
+import { loadConfig } from '../../src/config.ts'
 import { OutageError } from '../../src/errors.ts'
 import { shareServers } from '../support/app.ts'
 import { addClient, postForm, type Endpoint } from '../support/oauth.ts'
@@ -65,7 +66,7 @@ t.test('every error below /oauth/ has the form of RFC 6749', t => onServers(t, a
 
 t.test('while the service cannot start, an endpoint of OAuth answers in its form', async t => {
   const { log } = (await import('fastify')).default({ logger: false })
-  const app = buildWaitingApp(log, new OutageError('database', 'down'))
+  const app = buildWaitingApp(loadConfig({}), log, new OutageError('database', 'down'))
   t.teardown(() => app.close())
   const answer = await send(app, 'POST /oauth/introspect', { body: 'token=x' })
   expectError(t, answer, 503, 'temporarily_unavailable')

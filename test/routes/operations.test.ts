@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
 import { readOpenapi } from '../../scripts/openapi.ts'
+import { loadConfig } from '../../src/config.ts'
 import { OutageError } from '../../src/errors.ts'
 import { buildWaitingApp } from '../../src/app.ts'
 import { build, embeddedEnv, issuer, onEachStorage, serversEnv } from '../support/app.ts'
@@ -114,8 +115,9 @@ t.test('GET /docs is a page that loads nothing from another host', async t => {
 
 t.test('the logged path has no token, in any place of the path', async t => {
   const log = keepLog()
-  const app = await build(t, await serversEnv(t), log.logger)
-  const waiting = buildWaitingApp(app.log, new OutageError('database', 'down'))
+  const env = await serversEnv(t)
+  const app = await build(t, env, log.logger)
+  const waiting = buildWaitingApp(loadConfig(env), app.log, new OutageError('database', 'down'))
   t.teardown(() => waiting.close())
   const { pair: { access_token: access, refresh_token: secret } } = await signUp(app)
   const id = crypto.randomUUID()

@@ -17,6 +17,8 @@ export interface OwnRedis {
   resume (): void
   /** Sends SIGKILL, and waits for the end. */
   kill (): Promise<void>
+  /** Ends it as `SHUTDOWN` does: it closes its connections in order. */
+  stop (): Promise<void>
   /** Starts it again on the same port, without data or with the data of a snapshot. */
   start (snapshot?: Buffer): Promise<void>
   /** Returns what it holds now, as an RDB file. The keys in `without` are deleted first. */
@@ -61,6 +63,12 @@ async function ownRedisAt (t: Owner, port: number): Promise<OwnRedis> {
     pause: () => { program.signal('SIGSTOP') },
     resume: () => { program.signal('SIGCONT') },
     kill: () => program.kill(),
+    async stop () {
+      // It would otherwise be sent again, to the next server.
+      const redis = new Redis(url, { retryStrategy: () => null })
+      await redis.shutdown('NOSAVE').catch(() => { /* Its connection is closed too. */ })
+      await program.kill()
+    },
     start (snapshot) {
       if (snapshot === undefined) rmSync(file, { force: true })
       else writeFileSync(file, snapshot)

@@ -116,7 +116,7 @@ t.test('without CORS_ORIGINS no answer has a CORS header, and none varies by its
 
 t.test('a page can read the 503 of the stand-in while Postgres is down', async t => {
   const outage = new OutageError('database', 'Postgres is down.')
-  const waiting = buildWaitingApp(Fastify().log, outage, { config: loadConfig(settings) })
+  const waiting = buildWaitingApp(loadConfig(settings), Fastify().log, outage)
   t.teardown(() => waiting.close())
   for (const route of ['POST /login', 'GET /me', 'GET /health/ready', 'GET /%zz'] as const) {
     const answer = await send(waiting, route, { headers: { origin } })

@@ -19,8 +19,10 @@ type Listeners = Record<'the service' | 'METRICS_PORT' | 'the stand-in', string>
  */
 async function openListeners (t: Test, arrival?: ArrivalBounds, host = '127.0.0.1'): Promise<Listeners> {
   const options = arrival === undefined ? {} : { arrival }
-  const app = buildApp(loadConfig({ ...await embeddedEnv(t), HOST: host, METRICS_PORT: '0' }), false, options)
-  const standIn = buildWaitingApp(Fastify().log, new OutageError('database', 'Postgres is down.'), options)
+  const config = loadConfig({ ...await embeddedEnv(t), HOST: host, METRICS_PORT: '0' })
+  const app = buildApp(config, false, options)
+  const outage = new OutageError('database', 'Postgres is down.')
+  const standIn = buildWaitingApp(config, Fastify().log, outage, options)
   t.teardown(() => Promise.all([app.close(), standIn.close()]))
   return {
     'the service': await app.listen({ port: 0, host }),

@@ -40,7 +40,7 @@ t.test('no answer makes a browser ask for HTTPS, unless HSTS_MAX_AGE is set', as
   for (const [settings, expected] of [[{}, undefined], [{ HSTS_MAX_AGE: '600' }, 'max-age=600']] as const) {
     const app = await build(t, { ...env, ...settings })
     const outage = new OutageError('database', 'down')
-    const waiting = buildWaitingApp(Fastify().log, outage, { config: loadConfig(settings) })
+    const waiting = buildWaitingApp(loadConfig(settings), Fastify().log, outage)
     t.teardown(() => waiting.close())
     for (const route of [...nonPages, ...pages]) {
       const headers = await headersOf(app, route, 'text/html')

@@ -1,4 +1,8 @@
+import Fastify from 'fastify'
 import t from 'tap'
+import { buildWaitingApp } from '../../../src/app.ts'
+import { loadConfig } from '../../../src/config.ts'
+import { OutageError } from '../../../src/errors.ts'
 import { build, embeddedEnv, shareStorages } from '../../support/app.ts'
 import { keepLog } from '../../support/log.ts'
 import { password, signUp } from '../../support/people.ts'
@@ -60,5 +64,24 @@ t.test('LOG_REQUESTS and LOG_LEVEL choose the requests that get a line', async t
     for (const path of ['/.well-known/jwks.json', '/nowhere']) await get(app, path)
     t.same(requestsIn(log).map(({ status }) => status), logged, JSON.stringify(settings))
     await app.close()
+  }
+})
+
+t.test('while the service cannot start, requests get the ids and the lines that they get from the service', async t => {
+  for (const [settings, paths] of [
+    [{ TRUST_PROXY: '127.0.0.1' }, ['/me', '/login']], [{ LOG_REQUESTS: 'errors' }, []]
+  ] as const) {
+    const log = keepLog()
+    const outage = new OutageError('blocklist', 'Redis is down.')
+    const app = buildWaitingApp(loadConfig(settings), Fastify({ logger: log.logger }).log, outage)
+    t.teardown(() => app.close())
+    const headers = { 'x-forwarded-for': '192.0.2.1' }
+    t.match((await send(app, 'GET /me', { headers })).headers['x-request-id'], uuid)
+    await send(app, 'POST /login', { body: {}, headers: { ...headers, 'x-request-id': 'mine' } })
+    for (const route of ['GET /health/live', 'GET /health/ready'] as const) await send(app, route)
+    t.same(requestsIn(log).map(({ path }) => path), paths)
+    const line = { request_id: 'mine', method: 'POST', status: 503, duration_ms: Number, ip: '192.0.2.1' }
+    if (paths.length > 0) t.match(requestsIn(log).at(-1), line)
+    t.same(log.lines().filter(({ level, msg }) => Number(level) >= 30 && msg !== 'Request'), [], 'no other line')
   }
 })
