@@ -21,12 +21,13 @@ export function forCommand (config: Config): Config {
 type Work<T> = (app: App, config: Config) => Promise<T>
 
 /**
- * Opens the app with the settings of the environment, but does not listen. Does the work, and closes the app.
+ * Opens the app with the settings of the environment, but does not listen. Does the work, and closes the app. The work
+ * ends nothing, so it needs no blocklist, and Redis may be down.
  *
  * In embedded mode this takes the lock on DATA_DIR, so it rejects while a server runs there.
  */
 export async function withApp<T> (work: Work<T>): Promise<T> {
-  return await withAppOf(forCommand(readConfig()), work)
+  return await withAppOf(forCommand(readConfig()), work, { isBlocklistDown: true })
 }
 
 async function withAppOf<T> (config: Config, work: Work<T>, options: AppOptions = {}): Promise<T> {

@@ -173,9 +173,9 @@ t.test('a command that cannot reach a server prints one line, and does not hang'
   const env = await serversEnv(t)
   const cases = [
     [fail, ['migrate'], 'DATABASE_URL', 'postgres://me:hush@127.0.0.1:1/db'],
-    [fail, ['user', 'create', 'ada'], 'REDIS_URL', 'redis://:hush@127.0.0.1:1'],
+    [fail, ['adopt-blocklist'], 'REDIS_URL', 'redis://:hush@127.0.0.1:1'],
     [asProcess.fail, ['sessions', 'list', 'ada'], 'DATABASE_URL', await stalled(t, postgresUrl())],
-    [asProcess.fail, ['revoke', '--user', 'ada', '--dry-run'], 'REDIS_URL', await stalled(t, redisUrl())]
+    [asProcess.fail, ['adopt-blocklist'], 'REDIS_URL', await stalled(t, redisUrl())]
   ] as const
   await Promise.all(cases.map(async ([run, args, name, url]) => {
     const own = { [name]: url, ...name === 'DATABASE_URL' && { DATABASE_DEADLINE_MS: '1000' } }

@@ -25,9 +25,8 @@ function describeRole (role: string): string {
 
 /** Sets the status of a user. If it is set already, ended sessions are revoked again. */
 export async function setUserStatus (text: string, status: Status, asJson: boolean): Promise<void> {
-  const open = status === 'disabled' ? withAppToEnd : withApp
   const line = status === 'disabled' ? 'is disabled, and all sessions have ended' : 'is active, and can sign in'
-  await open(async app => {
+  await withAppToEnd(async app => {
     await change(app, text, asJson, line, ({ id }) => app.userAdministration.setStatus(id, status, {}))
   })
 }
