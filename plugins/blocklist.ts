@@ -45,7 +45,11 @@ async function blocklist (app: FastifyInstance, { config, isDown = false }: Bloc
     // Not awaited: a step on a stalled Redis must not keep the port open. `close` waits for it.
     opened.stopProjector().catch(() => {})
   })
-  app.addHook('onClose', opened.close)
+  app.addHook('onClose', async () => {
+    // The end of trust that closing causes is no news.
+    events.removeAllListeners('trustChanged')
+    await opened.close()
+  })
   app.decorate('blocklist', opened.blocklist)
   app.decorate('revocationRecord', record)
   app.decorate('clocks', clocks)

@@ -62,6 +62,15 @@ t.test('an outage of Redis or Postgres is one line when it begins, and one when 
   await t.test('redis', t => expectTwoLines(t, scene, () => redis.stop(), () => redis.start()))
   await t.test('redis', t => expectTwoLines(t, scene, () => redis.pause(), () => redis.resume()))
   await t.test('postgres', t => expectTwoLines(t, scene, () => postgres.kill(), () => postgres.start()))
+  await t.test('to close is no outage', async t => {
+    t.equal((await get(app, '/token', scene.token)).statusCode, 200)
+    log.clear()
+    await app.close()
+    await until('its connections are closed', async () =>
+      String(await redis.admin.client('LIST')).trim().split('\n').length === 1)
+    await redis.admin.ping()
+    t.same(newsIn(scene), [])
+  })
 })
 
 t.test('a deadlock, or a cause without a line of its own, is left to the line of the request', t => {
