@@ -58,7 +58,8 @@ t.test('the documentation page leads a person from registering to the 401 after 
   const app = await build(t, await serversEnv(t))
   const address = await app.listen({ port: 0 })
   const opened = await openDocs(t, await openBrowser(t), address)
-  const { page, shows } = opened
+  const { page, shows, keep } = opened
+  await keep('1-start')
   const ids = await page.evaluate("[...document.querySelectorAll('.opblock')].slice(0, 4).map(block => block.id)")
   t.same(ids, ['register', 'login', 'getMe', 'logout'].map(name => `operations-try-${name}`), 'the steps come first')
   await shows(/execute POST \/register/)
@@ -74,7 +75,6 @@ t.test('the documentation page leads a person from registering to the 401 after 
 })
 
 async function testCopying (t: Test, { page, shows, keep }: OpenedPage): Promise<void> {
-  await keep('1-start')
   t.equal((await execute(page, 'try-register')).status, 201)
   await shows(/Registered. Next: execute POST \/login/)
   await keep('2-registered')
