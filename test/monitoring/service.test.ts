@@ -1,6 +1,9 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
+import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
@@ -167,12 +170,27 @@ t.test('one replica is the projector, and when it closes another one is', async 
   await until('one is the projector', async () => (await projectors()).includes(1))
   const [first, second] = await projectors()
   t.same([first, second].sort(), [0, 1])
-  const [projector, other] = first === 1 ? replicas : [...replicas].reverse()
-  await projector?.close()
-  await until('the other one is', async () =>
-    other !== undefined && (await readMetrics(other)).get('signout_projector') === 1)
+  const [projector, other] = (first === 1 ? replicas : [...replicas].reverse()) as [FastifyInstance, FastifyInstance]
+  const request = await beginRequest(t, projector)
+  let isClosed = false
+  const closed = projector.close().then(() => { isClosed = true })
+  await until('the other one is', async () => (await readMetrics(other)).get('signout_projector') === 1)
+  t.equal(isClosed, false, 'it gives way when closing begins: a request is still under way')
+  request.destroy()
+  await closed
   await expectProjectorWhenEmbedded(t)
 })
+
+/** Begins a request whose body does not end. A service that closes waits for it. */
+async function beginRequest (t: Test, app: FastifyInstance): Promise<Socket> {
+  const arrived = once(app.server, 'request')
+  const socket = connect(Number(new URL(await app.listen({ port: 0, host: '127.0.0.1' })).port), '127.0.0.1')
+  socket.on('error', () => { /* It may be cut off. */ })
+  t.teardown(() => { socket.destroy() })
+  socket.write('POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{')
+  await arrived
+  return socket
+}
 
 async function expectProjectorWhenEmbedded (t: Test): Promise<void> {
   const app = await build(t, { ...await embeddedEnv(t), ...settings })
