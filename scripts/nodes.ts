@@ -1,5 +1,5 @@
 import { spawn, type SpawnOptions } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, existsSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, existsSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -91,6 +91,9 @@ async function testCopy (env: NodeJS.ProcessEnv): Promise<void> {
     }
     // The programs that the tests start, such as Chromium and PgBouncer, are installed there.
     symlinkSync(servicesDir, join(copy, '.services'))
+    // Some tests ask git for the files of the repository. To git, the link is no folder, which it would ignore.
+    run('git', ['init', '--quiet'], { cwd: copy })
+    writeFileSync(join(copy, '.git', 'info', 'exclude'), '.services\n')
     await install(copy, env)
     await execute('npm', ['test'], { cwd: copy, env })
   } finally {

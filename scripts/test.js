@@ -20,8 +20,8 @@ const withoutLoader = `--import=${pathToFileURL(join(import.meta.dirname, 'test-
 const nodeOptions = [process.env['NODE_OPTIONS'], withoutLoader].filter(Boolean).join(' ')
 
 const tests = join(root, '.build', 'test')
-/** The folder of the files that load several test files. */
-const groups = join(root, '.build', 'groups')
+/** The folder of the files that tap runs, each in a process. */
+const processes = join(root, '.build', 'processes')
 const help = `Usage: npm test [-- FILE ...]
        npm run test:quick
        npm run test:long [-- FILE ...]
@@ -41,6 +41,11 @@ const alone = [
   'benchmarks', 'docs', 'examples', 'faults', 'model', 'package', 'promises', 'races', 'scripts', 'shutdown', 'upgrade',
   ...['client/browser', 'client/replicas', 'server', 'waiting'].map(toTestFile)
 ]
+/** The tests of `alone` that take longest. */
+const longest = [
+  'faults/seeded-bugs', 'shutdown/rolling-restart', 'faults/history', 'upgrade/upgrade', 'client/replicas',
+  'races/refresh-against-endings', 'server', 'docs/commands', 'client/browser'
+].map(toTestFile)
 /** Faults, races, load, and tests of processes, outages, a browser or a crowd: `npm run test:quick` leaves them out. */
 const leftOut = [
   ...alone, 'browsers', 'deploy', 'load', 'ops', 'stories',
@@ -55,12 +60,12 @@ const leftOut = [
 const maxInGroup = 7
 
 /**
- * The first test of each group, which ends when all files are loaded. They are loaded side by side. Without it, the
+ * The first test of each process, which ends when all files are loaded. They are loaded side by side. Without it, the
  * tests of one file could be over before the next is loaded, and then tap ends.
  */
 const loading = `import t from 'tap'
 export let begin
-t.test('all files of the group are loaded', t => new Promise(resolve => {
+t.test('all files of the process are loaded', t => new Promise(resolve => {
   begin = () => resolve(t.pass())
 }))
 `
@@ -101,34 +106,37 @@ child.on('close', code => {
   process.exitCode = code === 0 && count('total') === 0 ? 1 : code ?? 1
 })
 
-/** Returns the files to run: those that stay alone, and those that load several others. */
+/**
+ * Writes a file for each process, which loads its test files, and returns the files. tap runs them in the order of
+ * their names. Those that wait and those that compute alternate, and the longest begin early: no core is idle then.
+ */
 function chooseTests () {
   const files = readdirSync(tests, { recursive: true })
     .filter(path => path.endsWith('.test.js') && !(isQuick && isIn(leftOut, path)) && !(isLong && !hasLongForm(path)))
-    .sort()
-  rmSync(groups, { recursive: true, force: true })
-  mkdirSync(groups)
-  writeFileSync(join(groups, 'loading.js'), loading)
-  return [
-    ...files.filter(path => isIn(alone, path)).map(path => join(tests, path)),
-    ...writeGroups(files.filter(path => !isIn(alone, path)))
-  ]
+    .sort((a, b) => Number(longest.includes(b)) - Number(longest.includes(a)) || (a < b ? -1 : 1))
+  const single = files.filter(path => isIn(alone, path)).map(path => [path])
+  const together = files.filter(path => !isIn(alone, path))
+  const groups = Array.from({ length: Math.ceil(together.length / maxInGroup) }, (_, index) =>
+    together.slice(index * maxInGroup, (index + 1) * maxInGroup))
+  const place = list => (paths, index) => ({ paths, at: (index + 1) / list.length })
+  const ordered = [...single.map(place(single)), ...groups.map(place(groups))].sort((a, b) => a.at - b.at)
+  rmSync(processes, { recursive: true, force: true })
+  mkdirSync(processes)
+  writeFileSync(join(processes, 'loading.js'), loading)
+  return ordered.map(({ paths }, index) => writeProcess(paths, String(index + 1).padStart(3, '0')))
+}
+
+/** Writes the file of a process, which is named after the first test file that it loads, and returns it. */
+function writeProcess (paths, number) {
+  const file = join(processes, `${number}-${paths[0].replaceAll(sep, '-')}`)
+  const imports = paths.map(path => `import '../test/${path.replaceAll(sep, '/')}'\n`)
+  writeFileSync(file, `import { begin } from './loading.js'\n${imports.join('')}begin()\n`)
+  return file
 }
 
 /** Returns true for a file that imports the long form, or the races, which have one. */
 function hasLongForm (path) {
   return /\/(form|races)\.js"/.test(readFileSync(join(tests, path), 'utf8'))
-}
-
-/** Writes the files that load several test files, and returns them. Each is named after the first that it loads. */
-function writeGroups (paths) {
-  return Array.from({ length: Math.ceil(paths.length / maxInGroup) }, (_, index) => {
-    const inGroup = paths.slice(index * maxInGroup, (index + 1) * maxInGroup)
-    const group = join(groups, inGroup[0].replaceAll(sep, '-'))
-    const imports = inGroup.map(path => `import '../test/${path.replaceAll(sep, '/')}'\n`)
-    writeFileSync(group, `import { begin } from './loading.js'\n${imports.join('')}begin()\n`)
-    return group
-  })
 }
 
 /** Returns the path of a test file in the folder of the compiled tests. */

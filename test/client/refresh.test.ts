@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { memoryStorage } from '../../client/index.ts'
 import { inForm } from '../support/form.ts'
 import { signUpAdmin } from '../support/people.ts'
@@ -35,7 +35,18 @@ t.test('any number of parallel requests with an expired token lead to one refres
   t.equal((await readPair(tab.storage)).serial, 2)
 })
 
+/** Takes Web Locks away for a test. Node has them since version 24. */
+function withoutWebLocks (t: Test): void {
+  const { navigator = {} } = globalThis as { navigator?: object }
+  const prototype = Object.getPrototypeOf(navigator) as object
+  const locks = Object.getOwnPropertyDescriptor(prototype, 'locks')
+  if (locks === undefined) return
+  Reflect.deleteProperty(prototype, 'locks')
+  t.teardown(() => { Object.defineProperty(prototype, 'locks', locks) })
+}
+
 t.test('clients that share a storage refresh once, without Web Locks by a lease', async t => {
+  withoutWebLocks(t)
   const first = await openSignedIn(t, service)
   await expireToken(first)
   const tabs = [first, ...Array.from({ length: 3 }, () => openTab(t, address, { storage: first.storage }))]
@@ -45,6 +56,7 @@ t.test('clients that share a storage refresh once, without Web Locks by a lease'
 })
 
 t.test('a lease of a tab that was closed delays a refresh, and does not stop it', async t => {
+  withoutWebLocks(t)
   let now = 0
   const tab = await openSignedIn(t, service, { now: () => (now += 500) })
   await expireToken(tab)
