@@ -1,4 +1,4 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { memoryStorage } from '../../client/index.ts'
 import { inForm } from '../support/form.ts'
 import { signUpAdmin } from '../support/people.ts'
@@ -6,7 +6,8 @@ import { send } from '../support/requests.ts'
 import { claimsOf, expire } from '../support/sessions.ts'
 import { until } from '../support/wait.ts'
 import {
-  changePair, codeOf, createNetwork, gate, openSignedIn, openTab, readPair, startService, type Tab
+  changePair, codeOf, createNetwork, gate, openSignedIn, openTab, readPair, startService, withoutWebLocks,
+  type Tab
 } from './setup.ts'
 
 const service = await startService(t)
@@ -34,16 +35,6 @@ t.test('any number of parallel requests with an expired token lead to one refres
   t.ok(leases <= 1, 'they wait for one refresh, and do not queue for the lease')
   t.equal((await readPair(tab.storage)).serial, 2)
 })
-
-/** Takes Web Locks away for a test. Node has them since version 24. */
-function withoutWebLocks (t: Test): void {
-  const { navigator = {} } = globalThis as { navigator?: object }
-  const prototype = Object.getPrototypeOf(navigator) as object
-  const locks = Object.getOwnPropertyDescriptor(prototype, 'locks')
-  if (locks === undefined) return
-  Reflect.deleteProperty(prototype, 'locks')
-  t.teardown(() => { Object.defineProperty(prototype, 'locks', locks) })
-}
 
 t.test('clients that share a storage refresh once, without Web Locks by a lease', async t => {
   withoutWebLocks(t)

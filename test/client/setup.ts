@@ -137,3 +137,13 @@ export function gate (): { opened: Promise<void>, open: () => void } {
   const opened = new Promise<void>(resolve => { open = resolve })
   return { opened, open }
 }
+
+/** Takes Web Locks away for a test. Node has them since version 24. */
+export function withoutWebLocks (t: Test): void {
+  const { navigator = {} } = globalThis as { navigator?: object }
+  const prototype = Object.getPrototypeOf(navigator) as object
+  const locks = Object.getOwnPropertyDescriptor(prototype, 'locks')
+  if (locks === undefined) return
+  Reflect.deleteProperty(prototype, 'locks')
+  t.teardown(() => { Object.defineProperty(prototype, 'locks', locks) })
+}
