@@ -11,15 +11,18 @@ declare module 'fastify' {
 export interface ClosingOptions {
   /** The longest time for requests under way to finish, in milliseconds. Then their connections are cut. */
   deadlineMs: number
+  /** How long a connection is kept over which no request has come yet, in milliseconds. Defaults to 1,000. */
+  unusedMs?: number
 }
 
 const lookAgainMs = 100
 
 /**
- * Lets the service close as soon as its last request is answered. Node waits for connections, which a client may keep
- * open for long: idle ones of a pool, or some that it opened in advance.
+ * Lets the service close soon after its last request is answered. Node waits for connections, which a client may keep
+ * open for long: idle ones of a pool, or some that it opened in advance. A proxy may have opened one a moment ago, and
+ * repeats no login if it is cut.
  */
-async function closing (app: FastifyInstance, { deadlineMs }: ClosingOptions): Promise<void> {
+async function closing (app: FastifyInstance, { deadlineMs, unusedMs = 1_000 }: ClosingOptions): Promise<void> {
   let isDraining = false
   let underWay = 0
 
@@ -38,12 +41,18 @@ async function closing (app: FastifyInstance, { deadlineMs }: ClosingOptions): P
   })
   app.addHook('preClose', async () => {
     isDraining = true
-    const giveUpAt = performance.now() + deadlineMs
-    const timer = setInterval(() => {
-      if (underWay === 0 || performance.now() > giveUpAt) app.server.closeAllConnections()
-    }, lookAgainMs)
+    const beganAt = performance.now()
+    const look = () => {
+      const elapsedMs = performance.now() - beganAt
+      if (elapsedMs > (underWay === 0 ? unusedMs : deadlineMs)) app.server.closeAllConnections()
+      else app.server.closeIdleConnections()
+    }
+    // After requests that have arrived are read.
+    const timer = setInterval(() => { setImmediate(look) }, lookAgainMs)
     app.server.once('close', () => { clearInterval(timer) })
     timer.unref()
+    // After connections that wait are accepted: the system resets them when the server closes.
+    await new Promise(resolve => { setImmediate(resolve) })
   })
 }
 

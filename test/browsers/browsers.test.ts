@@ -65,7 +65,7 @@ async function signInWithCookie ({ browser, app, service, listed }: Scene) {
 }
 
 async function testTabs (t: Test, scene: Scene): Promise<void> {
-  const { service, listed } = scene
+  const { service, listed, gather } = scene
   const { context, page, login } = await signInWithCookie(scene)
   t.equal(login.status, 200)
   t.notOk(login.body && 'refresh_token' in login.body)
@@ -74,6 +74,7 @@ async function testTabs (t: Test, scene: Scene): Promise<void> {
   const second = await openPage(context, listed)
   const own = await openPage(context, `${service}/health/live`)
   for (const tab of [page, own]) t.equal(await tab.evaluate('document.cookie'), '')
+  gather('POST /refresh', 2)
   const answers = await Promise.all([page, second].map(tab => ask(tab, `${service}/refresh`, byCookie('POST'))))
   t.same(answers.map(({ status }) => status), [200, 200])
   const ids = answers.map(({ body }) => String(body?.['access_token']))

@@ -31,6 +31,8 @@ export interface Scene {
   foreign: string
   /** Returns the requests that have been answered since the last call. */
   takeArrivals: () => Arrival[]
+  /** Holds requests such as `POST /refresh` until so many of them have arrived. */
+  gather: (request: string, count: number) => void
 }
 
 /** A host that is no loopback address for a browser. */
@@ -51,6 +53,16 @@ export async function openScene (t: Test): Promise<Scene> {
     LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '1/900'
   }))
   let arrivals: Arrival[] = []
+  const gathering = { request: '', count: 0, held: [] as Array<() => void> }
+  app.addHook('onRequest', async ({ method, url }) => {
+    if (`${method} ${url}` !== gathering.request) return
+    await new Promise<void>(resolve => {
+      gathering.held.push(resolve)
+      if (gathering.held.length < gathering.count) return
+      gathering.request = ''
+      for (const release of gathering.held.splice(0)) release()
+    })
+  })
   app.addHook('onResponse', async ({ method, url }, { statusCode }) => {
     arrivals.push(`${method} ${url.split('?')[0]} ${statusCode}`)
   })
@@ -73,7 +85,8 @@ export async function openScene (t: Test): Promise<Scene> {
       const taken = arrivals
       arrivals = []
       return taken
-    }
+    },
+    gather (request, count) { Object.assign(gathering, { request, count }) }
   }
 }
 
