@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 
@@ -25,12 +26,19 @@ const lookAgainMs = 100
 async function closing (app: FastifyInstance, { deadlineMs, unusedMs = 1_000 }: ClosingOptions): Promise<void> {
   let isDraining = false
   let underWay = 0
+  /** Connections over which no request has come yet. */
+  const unused = new Set<Socket>()
 
   app.decorate('drain', () => {
     isDraining = true
     app.readiness.add('shutdown', async () => { throw new Error('The service shuts down.') })
   })
-  app.server.on('request', (_request, response) => {
+  app.server.on('connection', (socket: Socket) => {
+    unused.add(socket)
+    socket.once('close', () => { unused.delete(socket) })
+  })
+  app.server.on('request', ({ socket }, response) => {
+    unused.delete(socket)
     underWay++
     response.once('close', () => { underWay-- })
   })
@@ -41,6 +49,9 @@ async function closing (app: FastifyInstance, { deadlineMs, unusedMs = 1_000 }: 
   })
   app.addHook('preClose', async () => {
     isDraining = true
+    const closeIdle = app.server.closeIdleConnections.bind(app.server)
+    // Node calls this when the server closes. To Node 26, a connection without a request is idle too.
+    app.server.closeIdleConnections = () => { if (unused.size === 0) closeIdle() }
     const beganAt = performance.now()
     const look = () => {
       const elapsedMs = performance.now() - beganAt
