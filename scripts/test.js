@@ -83,7 +83,10 @@ const given = process.argv.slice(2).filter(argument => !['--quick', '--long'].in
 const namesFiles = given.some(argument => !argument.startsWith('-'))
 const child = spawn(
   process.execPath,
-  [tap, inTerminal ? `--output-file=${results}` : '--reporter=tap', ...given, ...namesFiles ? [] : chooseTests()],
+  [
+    tap, inTerminal ? `--output-file=${results}` : '--reporter=tap', ...isQuick ? ['--jobs=7'] : [], ...given,
+    ...namesFiles ? [] : chooseTests()
+  ],
   {
     cwd: root,
     env: {
