@@ -36,19 +36,24 @@ if a test fails, or if no test runs. Without a FILE:
                        \`npm test\`, on all samples instead of some
 `
 
-/** Tests that fake clocks, start servers, or keep both cores busy. Each file has a process of its own. */
+/** The tests that take longest. They begin first, each in a process of its own. */
+const longest = [
+  'faults/seeded-bugs', 'package/install', 'faults/history', 'races/admin-against-endings', 'upgrade/upgrade',
+  'package/contents', 'client/browser', 'client/replicas', 'docs/commands', 'server', 'shutdown/rolling-restart'
+].map(toTestFile)
+/** Tests that measure their process, look for its timers, or change its clock. Each has a process of its own. */
 const alone = [
+  'benchmarks/bench', 'faults/memory', 'faults/rebuild', 'model/model', 'promises/options',
+  'revocation/revocation-check'
+].map(toTestFile)
+/** Tests that start servers and wait for them, or keep both cores busy. Some share a process. */
+const busy = [
   'benchmarks', 'docs', 'examples', 'faults', 'model', 'package', 'promises', 'races', 'scripts', 'shutdown', 'upgrade',
   ...['client/browser', 'client/replicas', 'server', 'waiting'].map(toTestFile)
 ]
-/** The tests of `alone` that take longest. */
-const longest = [
-  'faults/seeded-bugs', 'shutdown/rolling-restart', 'faults/history', 'upgrade/upgrade', 'client/replicas',
-  'races/refresh-against-endings', 'server', 'docs/commands', 'client/browser'
-].map(toTestFile)
 /** Faults, races, load, and tests of processes, outages, a browser or a crowd: `npm run test:quick` leaves them out. */
 const leftOut = [
-  ...alone, 'browsers', 'deploy', 'load', 'ops', 'stories',
+  ...busy, 'browsers', 'deploy', 'load', 'ops', 'stories',
   ...[
     'blocklist/own-topology', 'cli/configuration', 'cli/embedded', 'cli/outage', 'cli/revoke', 'cli/start-settings',
     'db/initial-database', 'keys/secret-change', 'keys/verifiers', 'monitoring/exposure', 'monitoring/outage-log',
@@ -56,8 +61,8 @@ const leftOut = [
     'revocation/replicated-writes', 'routes/docs-page', 'routes/start-page', 'sessions/many', 'settings/start-errors'
   ].map(toTestFile)
 ]
-/** The largest number of other test files in one process. Each process costs nearly a second of processor time. */
-const maxInGroup = 7
+/** How many busy tests, and how many others, share a process. Each process costs a second of processor time. */
+const sizes = { busy: 3, other: 10 }
 
 /**
  * The first test of each process, which ends when all files are loaded. They are loaded side by side. Without it, the
@@ -116,17 +121,26 @@ child.on('close', code => {
 function chooseTests () {
   const files = readdirSync(tests, { recursive: true })
     .filter(path => path.endsWith('.test.js') && !(isQuick && isIn(leftOut, path)) && !(isLong && !hasLongForm(path)))
-    .sort((a, b) => Number(longest.includes(b)) - Number(longest.includes(a)) || (a < b ? -1 : 1))
-  const single = files.filter(path => isIn(alone, path)).map(path => [path])
-  const together = files.filter(path => !isIn(alone, path))
-  const groups = Array.from({ length: Math.ceil(together.length / maxInGroup) }, (_, index) =>
-    together.slice(index * maxInGroup, (index + 1) * maxInGroup))
-  const place = list => (paths, index) => ({ paths, at: (index + 1) / list.length })
-  const ordered = [...single.map(place(single)), ...groups.map(place(groups))].sort((a, b) => a.at - b.at)
+    .sort()
+  const single = [...longest, ...alone]
+  const shared = files.filter(path => !single.includes(path))
+  const place = list => list.map((paths, index) => ({ paths, at: index / list.length }))
+  const mixed = [
+    ...place(deal(shared.filter(path => isIn(busy, path)), sizes.busy)),
+    ...place(deal(shared.filter(path => !isIn(busy, path)), sizes.other))
+  ].sort((a, b) => a.at - b.at).map(({ paths }) => paths)
+  const ofOne = list => list.filter(path => files.includes(path)).map(path => [path])
   rmSync(processes, { recursive: true, force: true })
   mkdirSync(processes)
   writeFileSync(join(processes, 'loading.js'), loading)
-  return ordered.map(({ paths }, index) => writeProcess(paths, String(index + 1).padStart(3, '0')))
+  return [...ofOne(longest), ...mixed, ...ofOne(alone)]
+    .map((paths, index) => writeProcess(paths, String(index + 1).padStart(3, '0')))
+}
+
+/** Deals files to groups of a size. Neighbours, which are often alike, come into different ones. */
+function deal (files, size) {
+  const count = Math.ceil(files.length / size)
+  return Array.from({ length: count }, (_, index) => files.filter((_, place) => place % count === index))
 }
 
 /** Writes the file of a process, which is named after the first test file that it loads, and returns it. */

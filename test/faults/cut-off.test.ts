@@ -4,7 +4,7 @@ import { cutOffKey, expectRecovery, onRedis, startPluginReplica } from '../suppo
 import { testFault } from '../support/fault.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { canReplicate, evictWhatEnds, ownRedis } from '../support/redis-server.ts'
-import { until } from '../support/wait.ts'
+import { breathe, until } from '../support/wait.ts'
 import { serviceRows } from './rows/service.ts'
 
 /** These tests use the plugin alone, without a record. Revocations that Redis loses cannot be rebuilt (P2). */
@@ -75,7 +75,7 @@ testFault(t, serviceRows.pluginLaggingFailover, async t => {
   await t.test('while it is no primary yet, nothing is accepted', async t => {
     front.lead(copy.port)
     const statuses = new Set<number>()
-    for (const start = Date.now(); Date.now() < start + 500;) statuses.add(await a.statusOf(revoked))
+    for (const start = Date.now(); Date.now() < start + 500; await breathe()) statuses.add(await a.statusOf(revoked))
     t.same([...statuses], [503])
   })
   await admin.replicaof('NO', 'ONE')

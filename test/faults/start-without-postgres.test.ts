@@ -6,7 +6,7 @@ import { password, signIn, signUp } from '../support/people.ts'
 import { canOwnPostgres, ownPostgres } from '../support/postgres-server.ts'
 import { fetchFrom, logOut, type RequestOptions, type Route } from '../support/requests.ts'
 import { messagesIn, spawnServer } from '../support/server-process.ts'
-import { until } from '../support/wait.ts'
+import { breathe, until } from '../support/wait.ts'
 import { serviceRows } from './rows/service.ts'
 
 /**
@@ -32,7 +32,10 @@ function keepAsking (address: string, token: string): { stop (): Promise<Set<num
   const said = new Set<number>()
   const state = { isStopped: false }
   const asking = (async () => {
-    while (!state.isStopped) said.add((await ask(address, 'GET /token', { token })).status)
+    while (!state.isStopped) {
+      said.add((await ask(address, 'GET /token', { token })).status)
+      await breathe()
+    }
   })()
   return {
     async stop () {

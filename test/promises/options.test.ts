@@ -181,9 +181,12 @@ t.test(`no options and no clocks within the leeway make a revoked token valid ag
   t.comment(`OPTIONS_SEED=${seed} repeats this run.`)
   const draw = createDraw(seed)
   const results: string[] = []
-  for (let round = 0; round < rounds; round++) results.push(await tryCase(t, drawCase(draw), draw))
-  t.ok(results.filter(result => result === 'tried').length > rounds / 5, 'many combinations were tried')
-  t.ok(results.includes('refused'), 'and some were refused')
+  const isEnough = () => results.includes('refused') && results.filter(said => said === 'tried').length > rounds / 5
+  // With some seeds, the first rounds are nearly all of one kind.
+  while (results.length < rounds || (!isEnough() && results.length < 20 * rounds)) {
+    results.push(await tryCase(t, drawCase(draw), draw))
+  }
+  t.ok(isEnough(), `many combinations were tried, and some were refused: ${results.join()}`)
 })
 
 t.test('a revoked token that expires during its look-up is refused, although its entry has ended', async t => {

@@ -6,6 +6,7 @@ import { query } from '../support/database.ts'
 import { password, signUp, type Pair } from '../support/people.ts'
 import { outcome, send } from '../support/requests.ts'
 import { sessionIdOf } from '../support/sessions.ts'
+import { until } from '../support/wait.ts'
 import { deviceWith, signInWith, type Device } from './device.ts'
 
 // The thief sends more than a person may, and refreshes without pause.
@@ -55,6 +56,7 @@ for (const isFresh of [false, true]) {
     const stolen = await signInWith(app, 'laptop', username)
     if (!isFresh) await age(app, stolen.tokens)
     const thief = startThief(deviceWith(app, stolen.tokens))
+    await until('the thief has struck', () => thief.outcomes.size > 0)
     // The owner is thrown out, or not, and signs in once.
     await signInWith(app, 'phone', username)
     const owner = await reclaim(app, username)

@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import auth, { createRedisBlocklist, createRedisConnection } from '../../plugins/auth/auth.ts'
 import type { RedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
 import { get } from './requests.ts'
-import { until } from './wait.ts'
+import { breathe, until } from './wait.ts'
 
 const secret = 'the secret of somebody else\'s app'
 export const prefix = 'somebody:'
@@ -72,7 +72,10 @@ export async function expectRecovery (t: Test, replicas: PluginReplica[], revoke
   const statuses = new Set<number>()
   const watch = { isOver: false }
   const watching = (async () => {
-    while (!watch.isOver) for (const { statusOf } of replicas) statuses.add(await statusOf(revoked))
+    while (!watch.isOver) {
+      for (const { statusOf } of replicas) statuses.add(await statusOf(revoked))
+      await breathe()
+    }
   })()
   const fresh = await (replicas[0] as PluginReplica).issue()
   await until('a token that is issued now is accepted everywhere', async () =>

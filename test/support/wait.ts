@@ -9,6 +9,11 @@ export async function until (
   }
 }
 
+/** Waits for a moment between two requests of a loop. Without it, the loop would keep a core busy for as long. */
+export function breathe (): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, 2))
+}
+
 /** Runs work, and returns its result or its error, and how long it took. */
 export async function timed<T> (
   work: () => Promise<T>
