@@ -5,7 +5,7 @@ import pretty from 'pino-pretty'
 import t from 'tap'
 import { loadConfig } from '../src/config.ts'
 import { escapeText } from '../src/input/escape-text.ts'
-import { buildUnready, embeddedEnv } from './support/app.ts'
+import { buildUnready, serversEnv } from './support/app.ts'
 import { keepLog } from './support/log.ts'
 import { password } from './support/people.ts'
 import { send } from './support/requests.ts'
@@ -48,7 +48,7 @@ async function sendControlCharacters (app: FastifyInstance): Promise<void> {
 }
 
 t.test('no control character from a stranger reaches the log', async t => {
-  const config = loadConfig({ ...await embeddedEnv(t), TRUST_PROXY: '127.0.0.1' })
+  const config = loadConfig({ ...await serversEnv(t), TRUST_PROXY: '127.0.0.1' })
   const log = keepLog()
   await t.test('a JSON log escapes control characters, and stays valid JSON', async t => {
     await sendControlCharacters(buildUnready(t, config, log.logger))

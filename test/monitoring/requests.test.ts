@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import t from 'tap'
 import type { FastifyInstance } from 'fastify'
-import { build, embeddedEnv, onEachStorage, serversEnv, type Env } from '../support/app.ts'
+import { build, type Env, onEachStorage, serversEnv } from '../support/app.ts'
 import { parseMetrics, readChanges } from '../support/metrics.ts'
 import { signUp } from '../support/people.ts'
 import { get, send } from '../support/requests.ts'
@@ -111,7 +111,7 @@ t.test('requests at METRICS_PORT are counted as well', async t => {
 })
 
 t.test('without METRICS_PORT and METRICS_TOKEN no request is measured', async t => {
-  const app = await build(t, await embeddedEnv(t))
+  const app = await build(t, await serversEnv(t))
   await get(app, '/health/live')
   await get(app, '/nowhere')
   const metric = parseMetrics(await app.metrics.scrape()).find(({ name }) => name === histogram)

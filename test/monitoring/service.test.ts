@@ -156,7 +156,7 @@ t.test('in embedded mode the metrics of the pool are absent', async t => {
 })
 
 t.test('signout_build_info has the versions of signout and Node.js', async t => {
-  const app = await build(t, { ...await embeddedEnv(t), ...settings })
+  const app = await build(t, { ...await serversEnv(t), ...settings })
   const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }
   const built = [...await readMetrics(app)].filter(([name]) => name.startsWith('signout_build_info'))
   t.same(built, [[`signout_build_info{version="${version}",node="${process.versions.node}"}`, 1]])

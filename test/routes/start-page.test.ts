@@ -4,7 +4,7 @@ import t from 'tap'
 import { findFreePort } from '../../scripts/services/programs.ts'
 import type { ServiceDescription } from '../../src/schemas/schemas.ts'
 import { version } from '../../src/package-root.ts'
-import { build, embeddedEnv, serversEnv } from '../support/app.ts'
+import { build, serversEnv } from '../support/app.ts'
 import { openBrowser, screenshotFile } from '../support/browser.ts'
 import { get, send } from '../support/requests.ts'
 
@@ -50,7 +50,7 @@ t.test('GET / says what is not ready, as /health/ready does, and is 200 all the 
 
 t.test('the commands of GET / show a logout when a shell runs them', async t => {
   const port = await findFreePort()
-  const app = await build(t, { ...await embeddedEnv(t), ISSUER: `http://127.0.0.1:${port}` })
+  const app = await build(t, { ...await serversEnv(t), ISSUER: `http://127.0.0.1:${port}` })
   await app.listen({ port })
   const { try_a_logout: steps } = (await get(app, '/')).json() as ServiceDescription
   const script = steps.map(({ run }) => run.replace(/^curl /, 'curl -s -w "\\n%{http_code}\\n" ')).join('\n')
@@ -61,7 +61,7 @@ t.test('the commands of GET / show a logout when a shell runs them', async t => 
 })
 
 t.test('the page of GET / needs no script, loads nothing, and is readable in light and dark', async t => {
-  const app = await build(t, { ...await embeddedEnv(t), ISSUER: 'https://a.example/<b>"\'&' })
+  const app = await build(t, { ...await serversEnv(t), ISSUER: 'https://a.example/<b>"\'&' })
   const { body, headers } = await send(app, 'GET /', { headers: { accept: browser } })
   t.match(headers['content-security-policy'], /^default-src 'none';style-src 'sha256-[^']+';img-src data:;/)
   t.notMatch(body, /<script|<b>|src=|url\(/)
@@ -85,7 +85,7 @@ t.test('the page of GET / needs no script, loads nothing, and is readable in lig
 })
 
 t.test('DOCS=off removes the documentation page, and the link to it', async t => {
-  const app = await build(t, { ...await embeddedEnv(t), DOCS: 'off' })
+  const app = await build(t, { ...await serversEnv(t), DOCS: 'off' })
   for (const path of ['/docs', '/docs/', '/docs/json', '/docs/static/swagger-ui.css']) {
     t.equal((await get(app, path)).statusCode, 404, path)
   }

@@ -4,7 +4,7 @@ import t from 'tap'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { createPasswordDenylist, readDenylistFile } from '../../src/users/password-denylist.ts'
-import { build, embeddedEnv, scratchFolder, shareStorages } from '../support/app.ts'
+import { build, scratchFolder, serversEnv, shareStorages } from '../support/app.ts'
 import { query } from '../support/database.ts'
 import { keepLog } from '../support/log.ts'
 import { password, register, signIn } from '../support/people.ts'
@@ -65,7 +65,7 @@ t.test('POST /register and PUT /me/password refuse a password that is easy to gu
 }))
 
 t.test('a hash that costs less than new ones is renewed at a login, and all logins succeed', async t => {
-  const env = await embeddedEnv(t)
+  const env = await serversEnv(t)
   const before = await build(t, env)
   const { id, username } = await register(before)
   await before.close()
@@ -89,7 +89,7 @@ t.test('a hash that costs less than new ones is renewed at a login, and all logi
 
 t.test('a damaged hash is an error in the log, and a plain 401 for the user', async t => {
   const log = keepLog()
-  const app = await build(t, await embeddedEnv(t), log.logger)
+  const app = await build(t, await serversEnv(t), log.logger)
   const { id, username } = await register(app)
   await query(app, `update users set password_hash = '$argon2id$damaged' where id = '${id}'`)
   const answer = await send(app, 'POST /login', { body: { username, password } })

@@ -7,7 +7,7 @@ import auth, {
   type Blocklist
 } from '../../../plugins/auth/auth.ts'
 import { loadConfig } from '../../../src/config.ts'
-import { build, buildUnready, embeddedEnv } from '../../support/app.ts'
+import { build, buildUnready, serversEnv } from '../../support/app.ts'
 import { ownRedis } from '../../support/redis-server.ts'
 import { get } from '../../support/requests.ts'
 import { forge, goodClaims, hs256, nowSeconds, wrongTokens } from '../../support/tokens.ts'
@@ -154,7 +154,7 @@ t.test('an invalid policy is refused when the route is registered', async t => {
 })
 
 t.test('the OpenAPI document names the policy of each route that sets one', async t => {
-  const app = buildUnready(t, loadConfig(await embeddedEnv(t)))
+  const app = buildUnready(t, loadConfig(await serversEnv(t)))
   app.after(() => {
     app.get(
       '/lenient',
@@ -168,7 +168,7 @@ t.test('the OpenAPI document names the policy of each route that sets one', asyn
   t.match(paths['/lenient']?.get, { operationId: 'lenient', 'x-on-revocation-unavailable': 'allow' })
   t.match(paths['/bare']?.get, { 'x-on-revocation-unavailable': 'refuse' })
   t.notOk(
-    JSON.stringify((await build(t, await embeddedEnv(t))).swagger()).includes('x-on-revocation-unavailable'),
+    JSON.stringify((await build(t, await serversEnv(t))).swagger()).includes('x-on-revocation-unavailable'),
     'none of the service itself has'
   )
 })

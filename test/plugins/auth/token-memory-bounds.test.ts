@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { build, embeddedEnv } from '../../support/app.ts'
+import { build, serversEnv } from '../../support/app.ts'
 import { signUp } from '../../support/people.ts'
 import { get } from '../../support/requests.ts'
 import { goodClaims, nowSeconds } from '../../support/tokens.ts'
@@ -147,7 +147,7 @@ t.test('a key function cannot change its token argument for the next request', a
 })
 
 t.test('the service refuses a remembered token of a key that is no longer in its key ring', async t => {
-  const app = await build(t, await embeddedEnv(t))
+  const app = await build(t, await serversEnv(t))
   const { token } = await signUp(app)
   for (let use = 0; use < 2; use++) t.equal((await get(app, '/token', token)).statusCode, 200)
   const { find } = app.keyRing

@@ -9,7 +9,7 @@ import { buildApp } from '../../../src/app.ts'
 import { loadConfig } from '../../../src/config.ts'
 import { OutageError } from '../../../src/errors.ts'
 import { buildWaitingApp } from '../../../src/app.ts'
-import { embeddedEnv } from '../../support/app.ts'
+import { serversEnv } from '../../support/app.ts'
 
 type Listeners = Record<'the service' | 'METRICS_PORT' | 'the stand-in', string>
 
@@ -19,7 +19,7 @@ type Listeners = Record<'the service' | 'METRICS_PORT' | 'the stand-in', string>
  */
 async function openListeners (t: Test, arrival?: ArrivalBounds, host = '127.0.0.1'): Promise<Listeners> {
   const options = arrival === undefined ? {} : { arrival }
-  const config = loadConfig({ ...await embeddedEnv(t), HOST: host, METRICS_PORT: '0' })
+  const config = loadConfig({ ...await serversEnv(t), HOST: host, METRICS_PORT: '0' })
   const app = buildApp(config, false, options)
   const outage = new OutageError('database', 'Postgres is down.')
   const standIn = buildWaitingApp(config, Fastify().log, outage, options)

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { loadConfig } from '../../../src/config.ts'
-import { buildUnready, embeddedEnv } from '../../support/app.ts'
+import { buildUnready, serversEnv } from '../../support/app.ts'
 import { get, send } from '../../support/requests.ts'
 
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
@@ -12,7 +12,7 @@ const refusalAt = (path: string) => path.startsWith('/oauth/')
 
 /** The app, and the methods of each of its paths, by the routes that it registers. */
 async function appWithPaths (t: Parameters<typeof buildUnready>[0]) {
-  const app: FastifyInstance = buildUnready(t, loadConfig({ ...await embeddedEnv(t), METRICS_TOKEN: 'x'.repeat(16) }))
+  const app: FastifyInstance = buildUnready(t, loadConfig({ ...await serversEnv(t), METRICS_TOKEN: 'x'.repeat(16) }))
   const paths = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
     // A route for HEAD belongs to one for GET, which Fastify does not always announce.

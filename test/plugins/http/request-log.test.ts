@@ -3,7 +3,7 @@ import t from 'tap'
 import { buildWaitingApp } from '../../../src/app.ts'
 import { loadConfig } from '../../../src/config.ts'
 import { OutageError } from '../../../src/errors.ts'
-import { build, embeddedEnv, shareStorages } from '../../support/app.ts'
+import { build, serversEnv, shareStorages } from '../../support/app.ts'
 import { keepLog } from '../../support/log.ts'
 import { password, signUp } from '../../support/people.ts'
 import { get, send, type Route } from '../../support/requests.ts'
@@ -31,7 +31,7 @@ t.test('X-Request-Id is taken and returned, and made where it is missing or of a
 
 t.test('a request is one line, and its security events have the same id', async t => {
   const log = keepLog()
-  const app = await build(t, await embeddedEnv(t), log.logger)
+  const app = await build(t, await serversEnv(t), log.logger)
   const { username } = await signUp(app)
   log.clear()
   const login = (id: string, password: string) =>
@@ -52,7 +52,7 @@ t.test('a request is one line, and its security events have the same id', async 
 })
 
 t.test('LOG_REQUESTS and LOG_LEVEL choose the requests that get a line', async t => {
-  const env = await embeddedEnv(t)
+  const env = await serversEnv(t)
   for (const [settings, logged] of [
     [{ LOG_REQUESTS: 'all' }, [200, 404]],
     [{ LOG_REQUESTS: 'errors' }, [404]],

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { loadConfig } from '../../../src/config.ts'
-import { build, buildUnready, embeddedEnv, serversEnv } from '../../support/app.ts'
+import { build, buildUnready, serversEnv } from '../../support/app.ts'
 import { password, signUp } from '../../support/people.ts'
 import { get, send } from '../../support/requests.ts'
 
@@ -113,7 +113,7 @@ t.test('a path in an error is a JSON Pointer', async t => {
 })
 
 t.test('PASSWORD_MIN_LENGTH can lower the minimum length of a password', async t => {
-  const app = buildUnready(t, loadConfig({ ...await embeddedEnv(t), PASSWORD_MIN_LENGTH: '8' }))
+  const app = buildUnready(t, loadConfig({ ...await serversEnv(t), PASSWORD_MIN_LENGTH: '8' }))
   const register = (password: string) =>
     send(app, 'POST /register', { body: { username: 'ada', password } })
   t.same((await register('1234567')).json().details, [{ path: '/password', message: 'must have 8 characters or more' }])

@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { loadConfig } from '../../../src/config.ts'
-import { buildUnready, embeddedEnv } from '../../support/app.ts'
+import { buildUnready, serversEnv } from '../../support/app.ts'
 
 type Schemas = Record<string, object | undefined>
 
 t.test('every schema of every route can be compiled, although the first request is what compiles it', async t => {
-  const app = buildUnready(t, loadConfig(await embeddedEnv(t)))
+  const app = buildUnready(t, loadConfig(await serversEnv(t)))
   const routes: Array<{ method: string, url: string, schema: Schemas, plugin: FastifyInstance }> = []
   app.addHook('onRoute', function ({ method, url, schema = {} }) {
     routes.push({ method: String(method), url, schema: schema as Schemas, plugin: this })
