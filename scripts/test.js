@@ -61,8 +61,6 @@ const leftOut = [
     'revocation/replicated-writes', 'routes/docs-page', 'routes/start-page', 'sessions/many', 'settings/start-errors'
   ].map(toTestFile)
 ]
-/** How many busy tests, and how many others, share a process. Each process costs a second of processor time. */
-const sizes = { busy: 3, other: 10 }
 
 /**
  * The first test of each process, which ends when all files are loaded. They are loaded side by side. Without it, the
@@ -76,6 +74,8 @@ t.test('all files of the process are loaded', t => new Promise(resolve => {
 `
 
 const isQuick = process.argv.includes('--quick')
+/** How many busy tests, and how many others, share a process. Each process costs a second of processor time. */
+const sizes = { busy: 3, other: isQuick ? 21 : 10 }
 const isLong = process.argv.includes('--long')
 if (process.argv.includes('--help')) {
   process.stdout.write(help)
@@ -89,7 +89,7 @@ const namesFiles = given.some(argument => !argument.startsWith('-'))
 const child = spawn(
   process.execPath,
   [
-    tap, inTerminal ? `--output-file=${results}` : '--reporter=tap', ...isQuick ? ['--jobs=7'] : [], ...given,
+    tap, inTerminal ? `--output-file=${results}` : '--reporter=tap', ...isQuick ? ['--jobs=9'] : [], ...given,
     ...namesFiles ? [] : chooseTests()
   ],
   {

@@ -2,11 +2,13 @@ import { decodeJwt } from 'jose'
 import t from 'tap'
 import { build, embeddedEnv, serversEnv } from '../support/app.ts'
 import { asProcess, fail, signout, succeed } from '../support/cli.ts'
+import { isQuick } from '../support/form.ts'
 import { password, signIn, signUp } from '../support/people.ts'
 import { get, outcome, refresh, send } from '../support/requests.ts'
 import { typeAnswers } from '../support/terminal.ts'
 
-const storages = [['embedded', embeddedEnv, succeed], ['Postgres and Redis', serversEnv, asProcess.succeed]] as const
+const servers = ['Postgres and Redis', serversEnv, asProcess.succeed] as const
+const storages = isQuick ? [servers] : [['embedded', embeddedEnv, succeed] as const, servers]
 
 for (const [storage, makeEnv, run] of storages) {
   t.test(`${storage}: an administrator created on the command line can sign in and administer`, async t => {

@@ -7,11 +7,14 @@ import { createKeyEncryption } from '../../src/keys/key-encryption.ts'
 import { openKeyRing, type KeyRing, type KeyRingOptions } from '../../src/keys/key-ring.ts'
 import { openRootSecret } from '../../src/keys/root-secret.ts'
 import { embeddedEnv, secret } from '../support/app.ts'
+import { isQuick } from '../support/form.ts'
 import { databaseOfTest } from '../support/services.ts'
 import { copyPostgresTemplate } from '../support/templates.ts'
 
-export const databases: Record<'embedded' | 'Postgres', Database> = {
-  embedded: await openEmbedded((await embeddedEnv(t))['DATA_DIR']),
+const embedded: Record<string, Database> =
+  isQuick ? {} : { embedded: await openEmbedded((await embeddedEnv(t))['DATA_DIR']) }
+export const databases: Record<string, Database> & Record<'Postgres', Database> = {
+  ...embedded,
   Postgres: await openPostgres({ url: await databaseOfTest(t, copyPostgresTemplate), deadlineMs: 20_000 })
 }
 t.teardown(() => Promise.all(Object.values(databases).map(database => database.close())))

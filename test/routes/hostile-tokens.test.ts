@@ -29,12 +29,12 @@ for (const algorithm of signingAlgorithms) {
     }
     const variants = Object.entries(refusedVariants(good, ada.token))
     t.ok(variants.length > 130)
-    for (const [name, refused] of variants) {
-      for (const route of ['GET /token', 'GET /me'] as const) await expectRefused(t, app, route, name, refused)
-    }
-    for (const [name, token] of Object.entries(hostileTokens(good))) {
+    // At once, because the service asks for an unknown kid once a second.
+    await Promise.all(variants.flatMap(([name, refused]) =>
+      (['GET /token', 'GET /me'] as const).map(route => expectRefused(t, app, route, name, refused))))
+    await Promise.all(Object.entries(hostileTokens(good)).map(async ([name, token]) => {
       t.equal(await app.accessTokens.read(token), undefined, `${name}, for the end of a session`)
-    }
+    }))
   })
 
   t.test(`another spelling of a revoked token of ${algorithm} is refused, by its jti`, async t => {
@@ -96,13 +96,15 @@ async function expectRefused (
   t: Test, app: FastifyInstance, route: 'GET /token' | 'GET /me', name: string, { value, code }: Refused
 ): Promise<void> {
   const answer = await send(app, route, { headers: value === undefined ? {} : { authorization: value } })
-  t.equal(answer.statusCode, 401, name)
-  const { error, description, ...rest } = answer.json()
-  t.equal(error, code, name)
-  t.same(rest, {}, name)
-  t.equal(answer.headers['www-authenticate'], code === 'authorization_required'
+  const body = answer.json()
+  const challenge = code === 'authorization_required'
     ? 'Bearer realm="signout"'
-    : `Bearer realm="signout", error="invalid_token", error_description="${description}"`, name)
+    : `Bearer realm="signout", error="invalid_token", error_description="${body.description}"`
+  t.same(
+    { status: answer.statusCode, body, challenge: answer.headers['www-authenticate'] },
+    { status: 401, body: { error: code, description: String(body.description) }, challenge },
+    name
+  )
 }
 
 /** Returns everything that must be refused: wrong claims that are rightly signed, wrong headers, and forgeries. */

@@ -62,10 +62,16 @@ export function resign (token: string, change: (signature: Buffer) => Buffer): s
   return `${header}.${payload}.${change(Buffer.from(signature, 'base64url')).toString('base64url')}`
 }
 
-/** Returns tokens that must be refused with `invalid_token`: forged, or with a damaged signature. */
+const made = new WeakMap<GoodToken, Record<string, string>>()
+
+/** Returns forged and damaged tokens, to be refused with `invalid_token`. A good token always has the same ones. */
 export function hostileTokens (good: GoodToken): Record<string, string> {
+  const known = made.get(good)
+  if (known !== undefined) return known
   const own = { EdDSA: hostileToEdDsa, ES256: hostileToEs256, RS256: hostileToRs256 }[good.algorithm](good)
-  return { ...confused(good), ...otherAlgorithms(good), ...withKeysOfTheirOwn(good), ...damaged(good), ...own }
+  const tokens = { ...confused(good), ...otherAlgorithms(good), ...withKeysOfTheirOwn(good), ...damaged(good), ...own }
+  made.set(good, tokens)
+  return tokens
 }
 
 /** The public key as a secret (RFC 8725, section 2.1), in each form in which it is known. */

@@ -70,11 +70,11 @@ for (const scheme of schemes) {
         headers: authorization === undefined ? {} : { authorization }
       })
       const error = JSON.parse(body)
-      t.equal(statusCode, 401, name)
-      t.equal(error.code, code, name)
-      t.equal(headers['www-authenticate'], code === 'authorization_required'
+      const challenge = code === 'authorization_required'
         ? 'Bearer realm="signout"'
-        : `Bearer realm="signout", error="invalid_token", error_description="${error.message}"`, name)
+        : `Bearer realm="signout", error="invalid_token", error_description="${error.message}"`
+      const answer = { statusCode, code: error.code, challenge: headers['www-authenticate'] }
+      t.same(answer, { statusCode: 401, code, challenge }, name)
     }
     const right = forge(scheme.header, goodClaims(issuer), scheme.sign)
     t.equal((await get(app, '/me', right)).statusCode, 200, 'and what is right is right')
