@@ -1,6 +1,6 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import t from 'tap'
-import { issuer, onEachStorage } from '../support/app.ts'
+import { issuer, shareStorages } from '../support/app.ts'
 import { password, signIn, signUp, type Pair } from '../support/people.ts'
 import { get, logOut, refresh, send } from '../support/requests.ts'
 import { randomName } from '../support/services.ts'
@@ -9,7 +9,9 @@ import { claimsOf } from '../support/sessions.ts'
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const revoked = { description: 'The token has been revoked.', error: 'token_revoked' }
 
-t.test('users register with POST /register', t => onEachStorage(t, async (t, app) => {
+const storages = shareStorages(t)
+
+t.test('users register with POST /register', t => storages(t, async (t, app) => {
   const register = (payload: object) => send(app, 'POST /register', { body: payload })
 
   await t.test('POST /register creates a user', async t => {
@@ -52,7 +54,7 @@ t.test('users register with POST /register', t => onEachStorage(t, async (t, app
   })
 }))
 
-t.test('users sign in with POST /login', t => onEachStorage(t, async (t, app) => {
+t.test('users sign in with POST /login', t => storages(t, async (t, app) => {
   const login = (payload: object) => send(app, 'POST /login', { body: payload })
   const ada = await signUp(app, 'ada')
 
@@ -106,16 +108,16 @@ t.test('users sign in with POST /login', t => onEachStorage(t, async (t, app) =>
   })
 }))
 
-t.test('a token is refused after POST /logout, and other sessions continue', t => onEachStorage(t, async (t, app) => {
-  const ada = await signUp(app, 'ada')
-  const { access_token: other } = await signIn(app, 'ada')
+t.test('a token is refused after POST /logout, and other sessions continue', t => storages(t, async (t, app) => {
+  const grace = await signUp(app, 'grace')
+  const { access_token: other } = await signIn(app, 'grace')
 
-  const answer = await logOut(app, ada.token)
+  const answer = await logOut(app, grace.token)
   t.equal(answer.statusCode, 200)
   t.same(answer.json(), { message: 'Successfully logged out' })
 
   for (const refused of [
-    await get(app, '/me', ada.token), await get(app, '/token', ada.token), await logOut(app, ada.token)
+    await get(app, '/me', grace.token), await get(app, '/token', grace.token), await logOut(app, grace.token)
   ]) {
     t.equal(refused.statusCode, 401)
     t.same(refused.json(), revoked)
@@ -125,11 +127,11 @@ t.test('a token is refused after POST /logout, and other sessions continue', t =
     )
   }
   t.equal((await get(app, '/me', other)).statusCode, 200, 'another session of the same user goes on')
-  const { access_token: later } = await signIn(app, 'ada')
+  const { access_token: later } = await signIn(app, 'grace')
   t.equal((await get(app, '/me', later)).statusCode, 200, 'and a new one works at once')
 
   await t.test('POST /logout ends every token of the session (P5)', async t => {
-    const session = await signIn(app, 'ada')
+    const session = await signIn(app, 'grace')
     const sibling = (await refresh(app, session.refresh_token)).json() as Pair
     t.equal((await get(app, '/me', sibling.access_token)).statusCode, 200)
     t.equal((await logOut(app, session.access_token)).statusCode, 200)
@@ -139,7 +141,7 @@ t.test('a token is refused after POST /logout, and other sessions continue', t =
 
   await t.test('POST /logout accepts an empty body with any content type, and no other body', async t => {
     const logout = async (payload: string, type = 'application/json') => await send(app, 'POST /logout', {
-      headers: { authorization: `Bearer ${(await signIn(app, 'ada')).access_token}`, 'content-type': type },
+      headers: { authorization: `Bearer ${(await signIn(app, 'grace')).access_token}`, 'content-type': type },
       body: payload
     })
     t.equal((await logout('')).statusCode, 200)

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
-import { onEachStorage } from '../support/app.ts'
+import { shareStorages } from '../support/app.ts'
 import { query } from '../support/database.ts'
 import { password, register, type Pair } from '../support/people.ts'
 import { logOut, send } from '../support/requests.ts'
@@ -22,7 +22,9 @@ async function useUp (app: FastifyInstance, username: string): Promise<number[]>
   return statuses
 }
 
-t.test('strangers do not lock an owner out at places where the account has signed in before', t => onEachStorage(t, async (t, app) => {
+const storages = shareStorages(t, settings)
+
+t.test('strangers do not lock an owner out at places where the account has signed in before', t => storages(t, async (t, app) => {
   const { username } = await register(app)
   for (const address of ['198.51.100.1', '2001:db8:1:2::1']) {
     t.equal((await loginFrom(app, username, address)).statusCode, 200)
@@ -39,9 +41,9 @@ t.test('strangers do not lock an owner out at places where the account has signe
   t.equal(
     (await loginFrom(app, username, '198.51.100.1', 'a guess')).statusCode, 401, 'a wrong password is wrong there too'
   )
-}, settings))
+}))
 
-t.test('the last place of a live session is known, even if its security events were deleted', t => onEachStorage(t, async (t, app) => {
+t.test('the last place of a live session is known, even if its security events were deleted', t => storages(t, async (t, app) => {
   const { username } = await register(app)
   await loginFrom(app, username, '198.51.100.1')
   await loginFrom(app, username, '2001:db8:1:2::1')
@@ -55,9 +57,9 @@ t.test('the last place of a live session is known, even if its security events w
   for (const address of ['198.51.100.3', '2001:db8:1:3::1']) {
     t.equal((await loginFrom(app, username, address)).statusCode, 429, `${address}: nothing is known of it any more`)
   }
-}, settings))
+}))
 
-t.test('a place is known after a right password there, and not after a refresh', t => onEachStorage(t, async (t, app) => {
+t.test('a place is known after a right password there, and not after a refresh', t => storages(t, async (t, app) => {
   const { username } = await register(app)
   const from = (address: string) => ({ remoteAddress: '10.0.0.1', headers: { 'x-forwarded-for': address } })
   const stolen = (await loginFrom(app, username, '198.51.100.1')).json() as Pair
@@ -74,4 +76,4 @@ t.test('a place is known after a right password there, and not after a refresh',
   )
   t.equal((await loginFrom(app, username, '198.51.100.1')).statusCode, 200, 'where the owner signed in')
   t.equal((await loginFrom(app, username, '198.51.100.2')).statusCode, 200, 'where the owner changed the password')
-}, settings))
+}))

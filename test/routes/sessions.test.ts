@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
-import { onEachStorage } from '../support/app.ts'
+import { shareStorages } from '../support/app.ts'
 import { letTimePass } from '../support/database.ts'
 import { signIn, signUp, signUpWithSessions, type Pair } from '../support/people.ts'
 import { expectError, get, logOut, refresh, send } from '../support/requests.ts'
@@ -18,7 +18,9 @@ const list = async (app: FastifyInstance, pair: Pair, query = ''): Promise<Liste
   (await get(app, `/me/sessions${query}`, pair.access_token)).json().sessions
 const idsOf = (listed: Listed[]) => listed.map(({ id }) => id)
 
-t.test('users list their sessions with GET /me/sessions', t => onEachStorage(t, async (t, app) => {
+const storages = shareStorages(t)
+
+t.test('users list their sessions with GET /me/sessions', t => storages(t, async (t, app) => {
   await t.test('GET /me/sessions lists the live sessions, newest first, and marks the current one', async t => {
     const { sessions } = await signUpWithSessions(app, 3)
     const [first, second, third] = sessions as [Pair, Pair, Pair]
@@ -63,7 +65,7 @@ t.test('users list their sessions with GET /me/sessions', t => onEachStorage(t, 
   })
 }))
 
-t.test('users end one of their sessions with DELETE /me/sessions/:id', t => onEachStorage(t, async (t, app) => {
+t.test('users end one of their sessions with DELETE /me/sessions/:id', t => storages(t, async (t, app) => {
   const end = (pair: Pair, id: string) => send(app, `DELETE /me/sessions/${id}`, { token: pair.access_token })
 
   await t.test('DELETE /me/sessions/:id ends that session and no other, and may be repeated', async t => {

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { createEventRepository } from '../../src/security/event-repository.ts'
-import { build, onEachStorage, serversEnv } from '../support/app.ts'
+import { build, serversEnv, shareStorages } from '../support/app.ts'
 import { recordTrips } from '../support/blocklist.ts'
 import { everyRow, query, type Row } from '../support/database.ts'
 import { keepLog } from '../support/log.ts'
@@ -63,7 +63,9 @@ async function liveALife (
   }
 }
 
-t.test('each act is recorded with its type, user, session, address and time, and without a secret', t => onEachStorage(t, async (t, app) => {
+const storages = shareStorages(t)
+
+t.test('each act is recorded with its type, user, session, address and time, and without a secret', t => storages(t, async (t, app) => {
   const { id, secrets, expected } = await liveALife(app)
   t.same(
     await eventsOf(app, id),
@@ -123,7 +125,7 @@ t.test('the log has addresses in the same form as the table', async t => {
   t.same(logged.map(event => event?.['ip']), ['192.0.2.9', '2001:db8::1', 'fe80::1', null])
 })
 
-t.test('an ending that finds no session is recorded, but a mere repetition is not', t => onEachStorage(t, async (t, app) => {
+t.test('an ending that finds no session is recorded, but a mere repetition is not', t => storages(t, async (t, app) => {
   const { id: adminId, token: admin } = await signUpAdmin(app)
   const { id, sessions } = await signUpWithSessions(app, 1)
   const { access_token: mine, refresh_token: refreshToken } = sessions[0] as Pair
@@ -155,7 +157,7 @@ t.test('an ending that finds no session is recorded, but a mere repetition is no
   )
 }))
 
-t.test('an act and its security event happen together or not at all', t => onEachStorage(t, async (t, app) => {
+t.test('an act and its security event happen together or not at all', t => storages(t, async (t, app) => {
   const { id, pair: mine } = await signUp(app)
   const pair = mine
   const before = await eventsOf(app, id)
@@ -206,7 +208,7 @@ async function explainKnownPlace (app: FastifyInstance, userId: string): Promise
   return plan
 }
 
-t.test('the search for a known place reads as few rows for a long history as for no history', t => onEachStorage(t, async (t, app) => {
+t.test('the search for a known place reads as few rows for a long history as for no history', t => storages(t, async (t, app) => {
   const { id } = await signUp(app)
   await query(
     app,
