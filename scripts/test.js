@@ -41,6 +41,12 @@ const longest = [
   'faults/seeded-bugs', 'package/install', 'faults/history', 'races/admin-against-endings', 'upgrade/upgrade',
   'package/contents', 'client/browser', 'client/replicas', 'docs/commands', 'server', 'shutdown/rolling-restart'
 ].map(toTestFile)
+/** Tests of a process with others that take long. They are dealt to the processes first. */
+const slow = [
+  'administration/keys', 'blocklist/record', 'cli/user-changes', 'cli/users', 'limits/counter', 'maintenance/janitor',
+  'monitoring/service', 'plugins/auth/issue-cut-offs', 'plugins/auth/token-memory-bounds', 'record/losses',
+  'revocation/blocklist', 'routes/hostile-tokens', 'routes/limits', 'tidy', 'trust/by-cut-off', 'words'
+].map(toTestFile)
 /** Tests that measure their process, look for its timers, or change its clock. Each has a process of its own. */
 const alone = [
   'benchmarks/bench', 'faults/memory', 'faults/rebuild', 'model/model', 'promises/options',
@@ -121,7 +127,7 @@ child.on('close', code => {
 function chooseTests () {
   const files = readdirSync(tests, { recursive: true })
     .filter(path => path.endsWith('.test.js') && !(isQuick && isIn(leftOut, path)) && !(isLong && !hasLongForm(path)))
-    .sort()
+    .sort((a, b) => Number(slow.includes(b)) - Number(slow.includes(a)) || (a < b ? -1 : 1))
   const single = [...longest, ...alone]
   const shared = files.filter(path => !single.includes(path))
   const place = list => list.map((paths, index) => ({ paths, at: index / list.length }))
