@@ -1,7 +1,7 @@
 // Runs the tests and ends with one line, `N passed, N failed`, for people and programs. Fails if a test failed, or if
 // no test ran. In a terminal the report is tap's own. Elsewhere it has a line for each process, and each failure.
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, sep } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -162,9 +162,11 @@ function hasLongForm (path) {
   return /\/(form|races)\.js"/.test(readFileSync(join(tests, path), 'utf8'))
 }
 
-/** Returns the path of a test file in the folder of the compiled tests. */
+/** Returns the path of a test file in the folder of the compiled tests. Throws if there is no such file. */
 function toTestFile (path) {
-  return join(...`${path}.test.js`.split('/'))
+  const file = join(...`${path}.test.js`.split('/'))
+  if (!existsSync(join(tests, file))) throw new Error(`scripts/test.js names ${path}, and there is no such test.`)
+  return file
 }
 
 function isIn (places, path) {

@@ -1,9 +1,13 @@
-/** Asks again and again until the answer is true, with a pause between. Rejects if that takes too long. */
+/**
+ * Asks again and again until the answer is true. Rejects if it takes too long.
+ *
+ * @param everyMs the pause between. By default it grows, so that a long wait leaves the cores to others
+ */
 export async function until (
-  what: string, isSo: () => Promise<boolean> | boolean, withinMs = 10_000, pauseMs = 10
+  what: string, isSo: () => Promise<boolean> | boolean, withinMs = 10_000, everyMs?: number
 ): Promise<void> {
   const giveUpAt = performance.now() + withinMs
-  while (!await isSo()) {
+  for (let pauseMs = everyMs ?? 2; !await isSo(); pauseMs = everyMs ?? Math.min(1.3 * pauseMs, 40)) {
     if (performance.now() > giveUpAt) throw new Error(`Not within ${withinMs} ms: ${what}.`)
     await new Promise(resolve => setTimeout(resolve, pauseMs))
   }

@@ -14,7 +14,7 @@ export const violationKinds = {
   'two successors': 'one refresh token gets two different successors',
   'not documented': 'an answer is not in openapi.json, is a 500, or is missing although the replica was running',
   crashed: 'the process of a replica exits unexpectedly',
-  'too slow': 'an answer comes later than the deadlines allow, plus two seconds for a busy machine',
+  'too slow': 'an answer comes later than the deadlines allow, plus a margin for a busy machine',
   'no recovery': 'a good token is not accepted again within 20 s after all faults have ended'
 } as const
 export type ViolationKind = keyof typeof violationKinds
