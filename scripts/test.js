@@ -31,7 +31,7 @@ if a test fails, or if no test runs. Without a FILE:
 
   npm test             runs all tests
   npm run test:quick   leaves out faults, races, load and what starts many processes, uses Postgres and Redis where
-                       \`npm test\` uses the embedded mode too; takes a minute or two
+                       \`npm test\` uses the embedded mode too; takes 90 seconds
   npm run test:long    runs the long form of the tests that have one: the same checks as in
                        \`npm test\`, on all samples instead of some
 `
