@@ -38,8 +38,8 @@ if a test fails, or if no test runs. Without a FILE:
 
 /** The tests that take longest. They begin first, each in a process of its own. */
 const longest = [
-  'faults/seeded-bugs', 'package/install', 'faults/history', 'races/admin-against-endings', 'upgrade/upgrade',
-  'package/contents', 'client/browser', 'client/replicas', 'docs/commands', 'server', 'shutdown/rolling-restart'
+  'faults/history', 'faults/seeded-bugs', 'races/admin-against-endings', 'client/browser', 'docs/commands',
+  'package/install', 'upgrade/upgrade', 'package/contents', 'client/replicas', 'server', 'shutdown/rolling-restart'
 ].map(toTestFile)
 /** Tests of a process with others that take long. They are dealt to the processes first. */
 const slow = [
