@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 
 /** A failure of the services. The message is one sentence that says what to do about it. */
@@ -52,11 +53,10 @@ export function succeeds (
 const lowestPort = 10_000
 const highestPort = 31_999
 
-/**
- * The port at which this process looks next. Processes that run at the same time begin at different ports: a port that
- * one of them has found free is not taken by another before it is used.
- */
+/** The port at which this process looks next. Processes that run at the same time begin at different ports. */
 let nextPort = lowestPort + process.pid * 97 % (highestPort - lowestPort)
+/** The files by which this process has claimed ports: no other process takes such a port before it is used. */
+const claims = new Set<string>()
 
 /**
  * Returns the first of `count` neighbouring ports of the loopback address on which nothing listens, each time others.
@@ -70,7 +70,33 @@ export async function findFreePort (count = 1, highest = highestPort): Promise<n
     const first = nextPort
     nextPort += count
     const ports = Array.from({ length: count }, (_, index) => first + index)
-    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return first
+    if (ports.every(claim) && (await Promise.all(ports.map(isFree))).every(Boolean)) return first
+  }
+}
+
+/** Claims a port for this process. Returns false if another process that still runs has claimed it. */
+function claim (port: number): boolean {
+  const file = join(tmpdir(), `signout-port-${port}`)
+  if (claims.has(file)) return true
+  try {
+    // Of a process that was killed.
+    if (existsSync(file) && !isRunning(Number(readFileSync(file, 'utf8') || NaN))) rmSync(file, { force: true })
+    writeFileSync(file, String(process.pid), { flag: 'wx' })
+  } catch {
+    return false
+  }
+  if (claims.size === 0) process.once('exit', () => { for (const claim of claims) rmSync(claim, { force: true }) })
+  claims.add(file)
+  return true
+}
+
+/** Returns true if a process runs, and if that is not known. */
+function isRunning (pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
   }
 }
 
