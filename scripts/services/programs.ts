@@ -79,7 +79,7 @@ function claim (port: number): boolean {
   const file = join(tmpdir(), `signout-port-${port}`)
   if (claims.has(file)) return true
   try {
-    // Of a process that was killed.
+    // A process that was killed leaves its files.
     if (existsSync(file) && !isRunning(Number(readFileSync(file, 'utf8') || NaN))) rmSync(file, { force: true })
     writeFileSync(file, String(process.pid), { flag: 'wx' })
   } catch {
@@ -91,7 +91,7 @@ function claim (port: number): boolean {
 }
 
 /** Returns true if a process runs, and if that is not known. */
-function isRunning (pid: number): boolean {
+export function isRunning (pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { scratchPostgres } from '../../scripts/services/postgres.ts'
+import { isRunning } from '../../scripts/services/programs.ts'
 import { until } from '../support/wait.ts'
 
 t.test('the data of a killed Postgres is removed, although its pid file is left behind', async t => {
@@ -15,11 +16,3 @@ t.test('the data of a killed Postgres is removed, although its pid file is left 
   t.doesNotThrow(stop)
   t.notOk(existsSync(dataDir))
 })
-
-function isRunning (pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}

@@ -4,6 +4,7 @@ import {
 } from 'node:fs'
 import { join, relative } from 'node:path'
 import t, { type Test } from 'tap'
+import { isRunning } from '../../scripts/services/programs.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { scratchFolder, promptServersEnv, type Env } from '../support/app.ts'
 import { inTerminal } from '../support/terminal.ts'
@@ -108,14 +109,6 @@ t.test('the process ends when its terminal is closed', async t => {
   await until('it has ended', () => !isRunning(pid), 20_000)
   t.notOk(isRunning(pid))
 })
-
-function isRunning (pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}
 
 t.test('npm start in a terminal starts the service, with a log that is formatted for people', async t => {
   // In a folder of its own, so that no .env is read by accident.
