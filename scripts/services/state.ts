@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { packageRoot } from '../../src/package-root.ts'
 
@@ -39,15 +39,44 @@ export function readState (): ServicesState {
 
 export function writeState (state: ServicesState): void {
   mkdirSync(servicesDir, { recursive: true })
-  writeFileSync(stateFile, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 })
+  replaceFile(stateFile, `${JSON.stringify(state, null, 2)}\n`)
 }
 
-/** Returns a secret that is created once and kept, because data that was created with it needs it again. */
+/**
+ * Writes a file that other processes may read at any moment: they see the old text or the new one, never a part. Only
+ * this user may read it.
+ */
+export function replaceFile (file: string, text: string): void {
+  renameSync(writeBeside(file, text), file)
+}
+
+/**
+ * Returns a secret that is created once and kept, because data that was created with it needs it again. Two processes
+ * that create it at the same time get the same one.
+ */
 export function keptSecret (name: string): string {
   const file = join(servicesDir, name)
-  if (existsSync(file)) return readFileSync(file, 'utf8')
-  mkdirSync(servicesDir, { recursive: true })
-  const secret = randomBytes(32).toString('hex')
-  writeFileSync(file, secret, { mode: 0o600 })
-  return secret
+  if (!existsSync(file)) {
+    mkdirSync(servicesDir, { recursive: true })
+    createFile(file, randomBytes(32).toString('hex'))
+  }
+  return readFileSync(file, 'utf8')
+}
+
+/** Creates a file as {@link replaceFile} writes it, unless it exists: of two processes that create it, one does. */
+export function createFile (file: string, text: string): void {
+  const written = writeBeside(file, text)
+  try {
+    linkSync(written, file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    rmSync(written)
+  }
+}
+
+function writeBeside (file: string, text: string): string {
+  const written = `${file}.${process.pid}.new`
+  writeFileSync(written, text, { mode: 0o600 })
+  return written
 }

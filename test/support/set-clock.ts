@@ -1,6 +1,6 @@
-import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findFaketime } from '../../scripts/services/faketime.ts'
+import { replaceFile } from '../../scripts/services/state.ts'
 import { scratchFolder, type Env } from './app.ts'
 import type { Owner } from './teardown.ts'
 
@@ -24,9 +24,7 @@ export function settableClock (t: Owner): SettableClock {
   }
   const file = join(scratchFolder(t), 'clock')
   function set (aheadSeconds: number): void {
-    // Renamed into place, since the process may read the file at any moment.
-    writeFileSync(`${file}.new`, aheadSeconds < 0 ? `${aheadSeconds}` : `+${aheadSeconds}`)
-    renameSync(`${file}.new`, file)
+    replaceFile(file, aheadSeconds < 0 ? `${aheadSeconds}` : `+${aheadSeconds}`)
   }
   set(0)
   return {
