@@ -45,10 +45,10 @@ async function ask ({ tokens, commandsTogether, seconds }: Question): Promise<As
   const isOver = () => performance.now() - startedAt >= seconds * 1000
   await Promise.all(redises.map(async redis => {
     const keys = Array.from({ length: commandsTogether }, () => keysOf(tokens))
-    while (!isOver()) {
+    do {
       await Promise.all(keys.map(keys => redis.mget(keys)))
       commands += commandsTogether
-    }
+    } while (!isOver())
   }))
   return { commands, seconds: (performance.now() - startedAt) / 1000 }
 }

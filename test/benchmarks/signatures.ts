@@ -70,14 +70,15 @@ async function prepare (algorithm: SigningAlgorithm): Promise<Subject> {
 async function signFor (sign: Subject['sign'], seconds: number): Promise<{ micros: number, tokens: string[] }> {
   const tokens: string[] = []
   const [startedAt, before] = [performance.now(), process.cpuUsage()]
-  while (performance.now() - startedAt < seconds * 1_000) tokens.push(await sign())
+  // Once at least, however long this process had to wait for a core.
+  do tokens.push(await sign()); while (performance.now() - startedAt < seconds * 1_000)
   return { micros: spentSince(before) / tokens.length, tokens }
 }
 
 function verifyFor (verify: Subject['verify'], tokens: readonly string[], seconds: number): number {
   let count = 0
   const [startedAt, before] = [performance.now(), process.cpuUsage()]
-  while (performance.now() - startedAt < seconds * 1_000) verify(tokens[count++ % tokens.length] as string)
+  do verify(tokens[count++ % tokens.length] as string); while (performance.now() - startedAt < seconds * 1_000)
   return spentSince(before) / count
 }
 

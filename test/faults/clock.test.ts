@@ -12,7 +12,7 @@ import { serviceRows } from './rows/service.ts'
 const { fail, succeed } = asProcess
 
 const refusal =
-  /DATABASE_URL: Postgres has a clock that differs from this machine's by [78]\.\d s, which is more than CLOCK_LEEWAY \(5 s\)\. Set both clocks by NTP\./
+  /DATABASE_URL: Postgres has a clock that differs from this machine's by [5-8]\.\d s, which is more than CLOCK_LEEWAY \(5 s\)\. Set both clocks by NTP\./
 
 testFault(t, serviceRows.postgresClock, async t => {
   const settings = await promptServersEnv(t)

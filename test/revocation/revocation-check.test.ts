@@ -107,5 +107,5 @@ t.test('a revocation without an answer within the deadline is 503, and waits no 
   const startedAt = performance.now()
   await t.rejects(revoke([]), { code: 'revocation_unavailable', cause: { name: 'DeadlineError' } })
   const elapsedMs = performance.now() - startedAt
-  t.ok(elapsedMs > deadlineMs - 5 && elapsedMs < 3 * deadlineMs, `within ${Math.round(elapsedMs)} ms`)
+  t.ok(elapsedMs > deadlineMs - 5 && elapsedMs < 10 * deadlineMs, `within ${Math.round(elapsedMs)} ms`)
 })

@@ -66,7 +66,7 @@ t.test('an unreachable blocklist is a 503 within the deadline, and the process c
     for (const url of ['/me', '/own']) {
       const startedAt = performance.now()
       const answer = await get(app, url, sign(goodClaims(issuer)))
-      t.ok(performance.now() - startedAt < 2_000, `${name}: in time`)
+      t.ok(performance.now() - startedAt < 5_000, `${name}: in time`)
       t.equal(answer.statusCode, 503, name)
       t.equal(answer.json().code, 'revocation_unavailable', name)
     }
