@@ -6,7 +6,7 @@ import { findFreePort } from '../scripts/services/programs.ts'
 import { loadConfig } from '../src/config.ts'
 import { OutageError, StartupError } from '../src/errors.ts'
 import {
-  build, buildUnready, embeddedEnv, issuer, patient, scratchFolder, secret, promptServersEnv, withoutTables, type Env
+  build, buildUnready, embeddedEnv, issuer, scratchFolder, secret, serversEnv, withoutTables, type Env
 } from './support/app.ts'
 import { password, signInAt } from './support/people.ts'
 import { proxyTo, type Proxy } from './support/proxy.ts'
@@ -98,8 +98,9 @@ function proxyToRedis (t: Test): Promise<Proxy> {
   return proxyTo(t, hostname, Number(port || 6379))
 }
 
-/** Returns the setting of a server that reaches Redis through a proxy. */
-const redisThrough = ({ port }: Proxy) => ({ REDIS_URL: `redis://127.0.0.1:${port}`, LOG_LEVEL: 'debug' })
+/** Returns the settings of a server that reaches Redis through a proxy. */
+const redisThrough = ({ port }: Proxy, BLOCKLIST_DEADLINE_MS: string) =>
+  ({ REDIS_URL: `redis://127.0.0.1:${port}`, LOG_LEVEL: 'debug', BLOCKLIST_DEADLINE_MS })
 
 /** Starts a logout at a server, whose Redis stalls meanwhile. */
 async function startLogout (server: ServerProcess, proxy: Proxy) {
@@ -111,17 +112,16 @@ async function startLogout (server: ServerProcess, proxy: Proxy) {
 }
 
 t.test('ten replicas that start at once on an empty database share one signing key', async t => {
-  const env = await withoutTables(t, await promptServersEnv(t))
+  const env = await withoutTables(t, await serversEnv(t))
   const url = new URL(String(env['DATABASE_URL']))
   url.password ||= 'a-password-that-is-not-shown'
   const [finishing, failing] = [await proxyToRedis(t), await proxyToRedis(t)]
-  const settings = [{}, redisThrough(finishing), { ...redisThrough(failing), BLOCKLIST_DEADLINE_MS: '2000' }]
+  const settings = [{}, redisThrough(finishing, '10000'), redisThrough(failing, '4000')]
   const replicas = await Promise.all(Array.from({ length: 10 }, (_, index) =>
-    startServer(t, { ...env, ...patient, DATABASE_URL: url.href, ...settings[index] })))
+    startServer(t, { ...env, DATABASE_URL: url.href, ...settings[index] })))
   const [first, second, third] = replicas as [ServerProcess, ServerProcess, ServerProcess]
-  const keys = await Promise.all(
-    replicas.map(async ({ address }) => await (await fetchFrom(address, 'GET /.well-known/jwks.json')).text())
-  )
+  const keys = await Promise.all(replicas.map(async ({ address }) =>
+    await (await fetchFrom(address, 'GET /.well-known/jwks.json')).text()))
   t.equal(new Set(keys).size, 1)
   await fetchFrom(first.address, 'POST /register', { body: { username: 'ada', password } })
   const { access_token: token } = await signInAt(second.address, 'ada')
@@ -164,7 +164,7 @@ t.test('ten replicas that start at once on an empty database share one signing k
 t.test('LOG_LEVEL limits how much the server logs', async t => {
   const port = String(await findFreePort())
   const address = `http://127.0.0.1:${port}`
-  const server = spawnServer(t, { ...await promptServersEnv(t), PORT: port, LOG_LEVEL: 'error' })
+  const server = spawnServer(t, { ...await serversEnv(t), PORT: port, LOG_LEVEL: 'error' })
   await until('it answers', () => fetchFrom(address, 'GET /health/live').then(({ ok }) => ok, () => false), 60_000)
 
   await t.test('on SIGTERM the server does not wait for connections without a complete request', async t => {
@@ -231,7 +231,7 @@ async function mistakes (t: Test, env: Env): Promise<Array<[typeof refusalOf, En
 }
 
 t.test('every mistake at start is refused with one line that names the variable and the cure', async t => {
-  const env = await promptServersEnv(t)
+  const env = await serversEnv(t)
   for (const [refuse, wrong, line] of await mistakes(t, env)) {
     const message = await refuse(t, wrong)
     if (typeof line === 'string') t.equal(message, line)

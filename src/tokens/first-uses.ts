@@ -12,7 +12,10 @@ import type { AccessTokenClaims } from './access-token-claims.ts'
 export interface FirstUses {
   /** Notes a token, within a second. Returns at once. */
   note (claims: Pick<AccessTokenClaims, 'sid' | 'jti'>): void
-  /** Writes what was noted. Never rejects: what could not be written is tried again with the next notes. */
+  /**
+   * Writes what was noted, and waits for notes that are being written. Never rejects: what could not be written is
+   * tried again with the next notes.
+   */
   flush (): Promise<void>
   start (): void
   stop (): void
@@ -25,7 +28,11 @@ const everyMs = 500
 export function createFirstUses (database: Database): FirstUses {
   let waiting = new Map<string, string>()
 
-  async function flush (): Promise<void> {
+  /** Writes one batch after another: a flush waits for the writes that are under way too. */
+  let underWay = Promise.resolve()
+  const flush = () => (underWay = underWay.then(flushNow))
+
+  async function flushNow (): Promise<void> {
     if (waiting.size === 0) return
     const noted = waiting
     waiting = new Map()

@@ -36,7 +36,9 @@ t.test('a rotation lets the spare key sign, and no token is refused', t => onEac
   t.equal(kidOf(pair), before['active'])
   // As old as a cache that has read the keys before the next one was committed.
   for (const [seconds, waits] of [[0, 310], [302, 8]] as const) {
-    await query(app, `update signing_keys set created_at = created_at - interval '${seconds} s' where state = 'spare'`)
+    await query(
+      app, `update signing_keys set created_at = clock_timestamp() - interval '${seconds} s' where state = 'spare'`
+    )
     const early = await send(app, 'POST /keys/rotate', { token })
     await expectError(t, early, 409, 'key_not_ready')
     t.ok(Number(early.headers['retry-after']) <= waits, 'until every cache has the next key')

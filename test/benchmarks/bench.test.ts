@@ -54,7 +54,7 @@ t.test('npm run bench measures, prints tables and writes a file (P7)', async t =
     '--rounds',
     '2',
     '--seconds',
-    '0.25',
+    '0.75',
     '--connections',
     '3',
     '--algorithms',

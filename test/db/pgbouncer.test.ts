@@ -4,14 +4,14 @@ import t, { type Test } from 'tap'
 import type { Database } from '../../src/db/database.ts'
 import { openPostgres } from '../../src/db/postgres/postgres.ts'
 import { OutageError, StartupError } from '../../src/errors.ts'
-import { build, promptServersEnv } from '../support/app.ts'
+import { build, serversEnv } from '../support/app.ts'
 import { signIn, signUp } from '../support/people.ts'
 import { pgBouncerTo } from '../support/pgbouncer.ts'
 import { get, logOut, outcome, refresh } from '../support/requests.ts'
 import { scratchDatabase } from '../support/services.ts'
 import { until } from '../support/wait.ts'
 
-const deadlineMs = 2_000
+const deadlineMs = 20_000
 const deadlines = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']
 /** A setting that many guides advise. PgBouncer then accepts the parameters, and forgets them. */
 const ignoring = { ignore_startup_parameters: deadlines.join(',') }
@@ -63,8 +63,8 @@ for (const settings of modes) {
     for (const round of ['on an empty database', 'again']) {
       const opened = await Promise.all(Array.from({ length: 10 }, () => openPostgres({ url, deadlineMs })))
       const [database] = opened
-      t.same(database && await settingsOf(database.run), ['2s', '2s', '2s'], round)
-      t.same(database && await settingsOf(database.transaction), ['2s', '2s', '2s'])
+      t.same(database && await settingsOf(database.run), ['20s', '20s', '20s'], round)
+      t.same(database && await settingsOf(database.transaction), ['20s', '20s', '20s'])
       await t.rejects(
         database?.transaction(async () => { throw new Error('the work changed its mind') }) as Promise<unknown>,
         { message: 'the work changed its mind' }
@@ -84,7 +84,7 @@ for (const settings of modes) {
   if ('ignore_startup_parameters' in settings) continue
 
   t.test(`PgBouncer (${title}): a token is refused on the other replica after its logout`, async t => {
-    const env = await promptServersEnv(t)
+    const env = await serversEnv(t)
     // One connection to Postgres for everything: code that holds it and needs another one waits for ever.
     const one: Record<string, string> = settings['pool_mode'] === 'transaction' ? { default_pool_size: '1' } : {}
     const DATABASE_URL = await pgBouncerTo(t, String(env['DATABASE_URL']), { ...settings, ...one })
@@ -130,7 +130,7 @@ t.test('a query is wrapped in a transaction only where the connections do not ke
   }
   const kept = await open(t, await pgBouncerTo(t, direct, { pool_mode: 'transaction', ...ignoring }))
   t.same(await isAlone(kept), [{ alone: true }], 'they are set for the role')
-  t.same(await settingsOf(kept.run), ['2s', '2s', '2s'])
+  t.same(await settingsOf(kept.run), ['20s', '20s', '20s'])
 })
 
 t.test('replicas use no connection of the pooler while they wait for the migrations of another one', async t => {
@@ -164,7 +164,7 @@ t.test('a PgBouncer without a free connection counts as an outage, which may end
   const full = await pgBouncerTo(t, direct, { max_client_conn: 1 })
   await until('somebody has the only one', () => clientOf(t, full).then(() => true, () => false))
   t.ok(await failureToOpen(full) instanceof OutageError, 'max_client_conn')
-  const busy = await pgBouncerTo(t, direct, { pool_mode: 'transaction', default_pool_size: 1, query_wait_timeout: 1 })
+  const busy = await pgBouncerTo(t, direct, { pool_mode: 'transaction', default_pool_size: 1, query_wait_timeout: 3 })
   const holder = await clientOf(t, busy)
   await holder.query('begin')
   t.ok(await failureToOpen(busy) instanceof OutageError, 'query_wait_timeout')

@@ -95,8 +95,8 @@ t.test('a Postgres that is unreachable now is distinguished from one with wrong 
 
 t.test('the error of opening a Postgres says if waiting may help', async t => {
   const url = new URL(await scratchDatabase(t))
-  const messageOf = (url: string) =>
-    openPostgres({ url, deadlineMs: 1_000 }).then(
+  const messageOf = (url: string, deadlineMs = 1_000) =>
+    openPostgres({ url, deadlineMs }).then(
       () => undefined, error => error as Error
     )
   const proxy = await proxyTo(t, url.hostname, Number(url.port || 5432))
@@ -108,7 +108,7 @@ t.test('the error of opening a Postgres says if waiting may help', async t => {
   proxy.stop()
   t.type(await messageOf(through.href), OutageError, 'it hangs up')
   url.pathname = '/there_is_no_such_database'
-  const unknown = await messageOf(url.href)
+  const unknown = await messageOf(url.href, 20_000)
   t.type(unknown, StartupError)
   t.notOk(unknown instanceof OutageError)
 })

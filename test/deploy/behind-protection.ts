@@ -38,7 +38,7 @@ export interface Scene {
 /** Starts signout with a Redis of its own, a service that records its requests, and a proxy in front of it. */
 export async function setScene (t: Test, start: StartProtected): Promise<Scene> {
   const redis = await ownRedis(t)
-  const app = await build(t, { ...await promptServersEnv(t), REDIS_URL: redis.url, BLOCKLIST_DEADLINE_MS: '1000' })
+  const app = await build(t, { ...await promptServersEnv(t), REDIS_URL: redis.url, BLOCKLIST_DEADLINE_MS: '1500' })
   let connections = 0
   app.server.on('connection', () => { connections++ })
   await app.listen({ port: 0, host: '127.0.0.1' })

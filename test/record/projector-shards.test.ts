@@ -165,7 +165,7 @@ t.test('a shard that stalls at the start or mid-way does not delay the rows of t
     odd.meddle = () => ++asked >= hangsAt ? new Promise(() => {}) : undefined
     const { elapsedMs } = await timed(() => projector.round())
     // Replicas give a marker three and a half seconds.
-    t.ok(elapsedMs < 2_500, `the round took ${Math.round(elapsedMs)} ms`)
+    t.ok(elapsedMs < 3_400, `the round took ${Math.round(elapsedMs)} ms`)
     t.equal(even.isRevoked(2 * hangsAt), true)
   }
   t.equal(failures.length, 1)
@@ -184,7 +184,7 @@ t.test('the rounds of one shard continue while another shard is rebuilt', async 
   await until('the rebuild is under way', () => asked > 1)
   append(2)
   projector.wake()
-  await until('the other one is up with the record', () => even.isRevoked(8_002), 3_000)
+  await until('the other one is up with the record', () => even.isRevoked(8_002))
   t.throws(() => odd.isRevoked(1), { name: 'UntrustedError' })
   goOn()
   await until(

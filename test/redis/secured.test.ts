@@ -42,7 +42,7 @@ async function expectToWork (t: Test, redis: Env): Promise<void> {
   const env = {
     ...servers,
     ...redis,
-    BLOCKLIST_DEADLINE_MS: '2000',
+    BLOCKLIST_DEADLINE_MS: '5000',
     BLOCKLIST_WAIT_REPLICAS: redis['BLOCKLIST_WAIT_REPLICAS'] ?? '0'
   }
   const { logger, text } = keepLog()

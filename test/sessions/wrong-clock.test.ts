@@ -13,7 +13,7 @@ async function replica (t: Test) {
   // Before the replica is built, which takes the clock as it is then.
   Date.now = () => now() + clock.aheadSeconds * 1000
   t.teardown(() => { Date.now = now })
-  const app = await build(t, { ...await serversEnv(t), RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '2000' })
+  const app = await build(t, { ...await serversEnv(t), RATE_LIMITS: 'off' })
   return { app, clock, username: (await signUp(app)).username }
 }
 

@@ -13,14 +13,22 @@ export function breakBlocklist (app: FastifyInstance): () => void {
 
 /**
  * Takes the lease of the projector until the returned function is called. Only requests write to the blocklist then.
- * The replica notices after a few seconds that its blocklist is behind, so release the lease soon.
+ * Revocations that are recorded meanwhile stay young: of older ones, a replica notices soon that they are not in the
+ * blocklist.
  */
 export async function holdProjector (app: FastifyInstance): Promise<() => Promise<void>> {
   await query(
     app,
     "update projector_lease set holder = gen_random_uuid(), held_until = clock_timestamp() + interval '1 minute'"
   )
-  return async () => { await query(app, "update projector_lease set held_until = 'epoch'") }
+  await query(app, `create function keep_young() returns trigger language plpgsql as
+    'begin new.created_at := clock_timestamp() + interval ''1 hour''; return new; end'`)
+  await query(app, `create trigger keep_young before insert on revocations
+    for each row execute function keep_young()`)
+  return async () => {
+    await query(app, 'drop function keep_young cascade')
+    await query(app, "update projector_lease set held_until = 'epoch'")
+  }
 }
 
 /** Runs work, and returns the revocations that were written meanwhile: one array for each call of the blocklist. */

@@ -22,7 +22,7 @@ export interface RedisCluster {
 }
 
 const slots = 16_384
-const nodeTimeoutMs = 1_000
+const nodeTimeoutMs = 2_000
 
 export interface ClusterOptions {
   lines?: (port: number) => string[]

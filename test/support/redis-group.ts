@@ -138,7 +138,7 @@ export async function startSentinelGroup (
         sentinel: true,
         lines: port => [
           `sentinel monitor ${masterName} 127.0.0.1 ${first.port} 2`,
-          `sentinel down-after-milliseconds ${masterName} 500`,
+          `sentinel down-after-milliseconds ${masterName} 1500`,
           `sentinel failover-timeout ${masterName} 2000`,
           ...sentinelLines(port)
         ],

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
-import { build, promptServersEnv, type Env } from './app.ts'
+import { build, serversEnv, type Env } from './app.ts'
 import { signIn, signUp } from './people.ts'
 import { proxyTo, type Proxy } from './proxy.ts'
 import { onPostgres } from './record.ts'
@@ -27,9 +27,6 @@ export interface Replicas {
   leaving: string
 }
 
-/** Settings for a machine that is busy with other tests, where an answer takes longer than in a data centre. */
-const patience: Env = { RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '1000' }
-
 /**
  * Starts two replicas with a Redis of their own.
  *
@@ -43,8 +40,8 @@ export async function startReplicas (t: Test, settings: Env = {}, envOfB: Env = 
 
 /** Starts two replicas with the Redis that the settings name. */
 export async function startReplicasOn (t: Test, settings: Env, envOfB: Env = {}): Promise<Omit<Replicas, 'redis'>> {
-  const { REDIS_URL: _, ...servers } = await promptServersEnv(t)
-  const env = { ...servers, ...patience, ...settings }
+  const { REDIS_URL: _, ...servers } = await serversEnv(t)
+  const env = { RATE_LIMITS: 'off', ...servers, ...settings }
   const log: string[] = []
   const logger = { level: 'info', stream: { write: (line: string) => { log.push(line) } } }
   const a = await build(t, env, logger)

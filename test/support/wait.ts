@@ -13,6 +13,9 @@ export async function until (
   }
 }
 
+/** A time that tests add to a promised one: so much longer may it take on a machine that is busy with other tests. */
+export const busyMs = 5_000
+
 /** Waits for a moment between two requests of a loop. Without it, the loop would keep a core busy for as long. */
 export function breathe (): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, 2))

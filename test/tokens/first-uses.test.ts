@@ -1,5 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import t from 'tap'
+import type { Database } from '../../src/db/database.ts'
+import { createFirstUses } from '../../src/tokens/first-uses.ts'
 import { build, serversEnv } from '../support/app.ts'
 import { sessionRow } from '../support/database.ts'
 import { signUp } from '../support/people.ts'
@@ -19,4 +22,18 @@ t.test('notes of used tokens never wait for a logout, which would be a deadlock'
   })
   await app.firstUses.flush()
   t.same(await areMarked(), [true, true], 'a note that met a lock is tried again')
+})
+
+t.test('a flush waits for the notes that are being written', async t => {
+  let finish = (_: { rows: [] }) => {}
+  const run = () => new Promise(resolve => { finish = resolve })
+  const uses = createFirstUses({ run } as unknown as Database)
+  uses.note({ sid: randomUUID(), jti: randomUUID() })
+  const first = uses.flush()
+  const seen: string[] = []
+  const second = uses.flush().then(() => { seen.push('second') })
+  await new Promise(resolve => { setImmediate(resolve) })
+  t.same(seen, [])
+  finish({ rows: [] })
+  await Promise.all([first, second])
 })

@@ -32,7 +32,7 @@ t.test('without a record, a clock of Redis that is set wrong is a 503, and no to
   ahead = 3_600
   await server.admin.del('clock:jti:a')
   monotonic += 5_000
-  const flaw = /clock of Redis is 3600\.\d s ahead of .* more than leewaySeconds \(1\)\. Run NTP/
+  const flaw = /clock of Redis is 3(?:600|59\d)\.\d s ahead of .* more than leewaySeconds \(1\)\. Run NTP/
   await t.rejects(trust.read(['jti:a']), { name: 'UntrustedError', message: flaw })
   await t.rejects(trust.untilReady(), { message: flaw })
   ahead = 0

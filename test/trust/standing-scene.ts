@@ -60,6 +60,6 @@ export async function standingScene (t: Test, start: Partial<Head> = {}): Promis
     untilCompared: () => until('it was compared', () => {
       return database.reads > 0 && ask(at(4)) !== 'The blocklist has not been compared with the record yet.'
     }),
-    untilTrusted: marker => until('it trusts', () => ask(marker) === undefined, 3_000)
+    untilTrusted: marker => until('it trusts', () => ask(marker) === undefined)
   }
 }
