@@ -30,8 +30,9 @@ Runs test files, such as test/config.test.ts. Other arguments are passed to tap.
 if a test fails, or if no test runs. Without a FILE:
 
   npm test             runs all tests
-  npm run test:quick   leaves out faults, races, load and what starts many processes, uses Postgres and Redis where
-                       \`npm test\` uses the embedded mode too; takes 90 seconds
+  npm run test:quick   takes 90 seconds: leaves out the tests of faults, outages, races, load, proxies, browsers, documents,
+                       examples, packages and upgrades, and others that start many processes; uses Postgres and Redis
+                       where \`npm test\` uses the embedded mode too
   npm run test:long    runs the long form of the tests that have one: the same checks as in
                        \`npm test\`, on all samples instead of some
 `
@@ -57,7 +58,7 @@ const busy = [
   'benchmarks', 'docs', 'examples', 'faults', 'model', 'package', 'promises', 'races', 'scripts', 'shutdown', 'upgrade',
   ...['client/browser', 'client/replicas', 'server', 'waiting'].map(toTestFile)
 ]
-/** Faults, races, load, and tests of processes, outages, a browser or a crowd: `npm run test:quick` leaves them out. */
+/** The tests that `npm run test:quick` leaves out: faults, races, load, and others that start many processes. */
 const leftOut = [
   ...busy, 'browsers', 'deploy', 'load', 'ops', 'stories',
   ...[
@@ -93,6 +94,8 @@ mkdirSync(dirname(results), { recursive: true })
 rmSync(results, { force: true })
 const given = process.argv.slice(2).filter(argument => !['--quick', '--long'].includes(argument)).map(toCompiled)
 const namesFiles = given.some(argument => !argument.startsWith('-'))
+/** The number of test files, and how many of them are not run, although no FILE was given. */
+const files = { all: 0, leftOut: 0 }
 const child = spawn(
   process.execPath,
   [
@@ -117,6 +120,7 @@ child.on('close', code => {
   const count = name =>
     Number(new RegExp(`^# \\{.*\\b${name}: (\\d+)`, 'm').exec(readFileSync(results, 'utf8'))?.[1] ?? 0)
   if (count('total') === 0) process.stderr.write('No test ran.\n')
+  if (files.leftOut > 0) process.stdout.write(`Left out ${files.leftOut} of ${files.all} test files, see --help.\n`)
   process.stdout.write(`${count('pass')} passed, ${count('fail')} failed\n`)
   process.exitCode = code === 0 && count('total') === 0 ? 1 : code ?? 1
 })
@@ -126,17 +130,18 @@ child.on('close', code => {
  * their names. Those that wait and those that compute alternate, and the longest begin early: no core is idle then.
  */
 function chooseTests () {
-  const files = readdirSync(tests, { recursive: true })
-    .filter(path => path.endsWith('.test.js') && !(isQuick && isIn(leftOut, path)) && !(isLong && !hasLongForm(path)))
+  const all = readdirSync(tests, { recursive: true }).filter(path => path.endsWith('.test.js'))
+  const chosen = all.filter(path => !(isQuick && isIn(leftOut, path)) && !(isLong && !hasLongForm(path)))
     .sort((a, b) => Number(slow.includes(b)) - Number(slow.includes(a)) || (a < b ? -1 : 1))
+  Object.assign(files, { all: all.length, leftOut: all.length - chosen.length })
   const single = [...longest, ...alone]
-  const shared = files.filter(path => !single.includes(path))
+  const shared = chosen.filter(path => !single.includes(path))
   const place = list => list.map((paths, index) => ({ paths, at: index / list.length }))
   const mixed = [
     ...place(deal(shared.filter(path => isIn(busy, path)), sizes.busy)),
     ...place(deal(shared.filter(path => !isIn(busy, path)), sizes.other))
   ].sort((a, b) => a.at - b.at).map(({ paths }) => paths)
-  const ofOne = list => list.filter(path => files.includes(path)).map(path => [path])
+  const ofOne = list => list.filter(path => chosen.includes(path)).map(path => [path])
   rmSync(processes, { recursive: true, force: true })
   mkdirSync(processes)
   writeFileSync(join(processes, 'loading.js'), loading)
