@@ -10,8 +10,7 @@ import {
 } from '../../../plugins/auth/auth.ts'
 import { bearer, get, send } from '../../support/requests.ts'
 import { redisUrl, scratchPrefix } from '../../support/services.ts'
-import { goodClaims, nowSeconds } from '../../support/tokens.ts'
-import { until } from '../../support/wait.ts'
+import { goodClaims } from '../../support/tokens.ts'
 import { bareApp, issuer, secret, sign } from './bare-app.ts'
 
 const verify = { algorithms: ['HS256' as const], allowedIss: issuer }
@@ -37,14 +36,6 @@ t.test('forged tokens do not drop a good token from the memory', async t => {
   for (let round = 0; round < 10; round++) t.equal(await statusOf(sign(goodClaims(issuer), 'x'.repeat(32))), 401)
   await statusOf(token)
   t.equal(users[0], users[1])
-})
-
-t.test('a remembered token expires like any other', async t => {
-  const { statusOf, app } = await appWith(t)
-  const token = sign({ ...goodClaims(issuer), exp: nowSeconds() + 2 })
-  t.equal(await statusOf(token), 200)
-  await until('it has expired', async () => await statusOf(token) === 401)
-  t.equal((await get(app, '/me', token)).json().code, 'token_expired')
 })
 
 t.test('a remembered token is refused once its key is missing or changed, for every form of key', async t => {
