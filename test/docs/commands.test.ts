@@ -1,14 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { transformSync } from 'esbuild'
 import t from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
 import { embeddedEnv, scratchFolder, serversEnv } from '../support/app.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { messagesIn, startServer } from '../support/server-process.ts'
-import { redisUrl, scratchPrefix } from '../support/services.ts'
+import { expectLogout, plugin } from './app-of-page.ts'
 import { blocks, read, runSteps, stepsOf } from './markdown.ts'
 
 t.test('the commands of the README get the answers that it shows', async t => {
@@ -48,30 +44,8 @@ t.test('a wrong setting is answered with the line in the README', async t => {
 for (const document of ['README.md', 'docs/protect-an-api.md', 'docs/plugin.md']) {
   t.test(`the app in ${document} accepts a token until its logout`, async t => {
     const [code = ''] = blocks(read(document), 'ts')
-    const file = join(scratchFolder(t), 'app.mjs')
-    const plugin = pathToFileURL(join(packageRoot, 'dist', 'plugins', 'auth', 'auth.js')).href
-    const adapted = code
-      .replace("'fastify-signout'", JSON.stringify(plugin))
-      .replace("'fastify'", JSON.stringify(import.meta.resolve('fastify')))
-      .replace('my-app:', scratchPrefix(t))
-    writeFileSync(file, transformSync(adapted, { loader: 'ts' }).code)
-    const { stdout, stderr, status } = spawnSync(process.execPath, [
-      '--input-type=module', '-e', askThrice(pathToFileURL(file).href)
-    ], { encoding: 'utf8', timeout: 60_000, env: { PATH: process.env['PATH'], REDIS_URL: redisUrl() } })
-    t.equal(status, 0, stderr)
-    t.equal(stdout.trim(), '[200,200,401]')
+    expectLogout(t, code
+      .replace("'fastify-signout'", plugin)
+      .replace("'fastify'", JSON.stringify(import.meta.resolve('fastify'))))
   })
 }
-
-/** Returns a program that signs in to an app, asks for its secret, logs out, and asks again. */
-const askThrice = (file: string) => `
-  const { default: app } = await import(${JSON.stringify(file)})
-  const { token } = (await app.inject({ method: 'POST', url: '/login' })).json()
-  const headers = { authorization: 'Bearer ' + token }
-  const answers = []
-  for (const [method, url] of [['GET', '/secret'], ['POST', '/logout'], ['GET', '/secret']]) {
-    answers.push((await app.inject({ method, url, headers })).statusCode)
-  }
-  await app.close()
-  console.log(JSON.stringify(answers))
-`

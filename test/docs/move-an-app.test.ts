@@ -1,21 +1,13 @@
-import { spawnSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { transformSync } from 'esbuild'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import fastifyJwt from '@fastify/jwt'
 import t from 'tap'
 import { createTrusted } from '../../plugins/auth/auth.ts'
 import { createTestBlocklist, createTestTokens } from '../../plugins/auth/testing.ts'
-import { packageRoot } from '../../src/package-root.ts'
-import { scratchFolder } from '../support/app.ts'
 import { get } from '../support/requests.ts'
-import { redisUrl, scratchPrefix } from '../support/services.ts'
+import { expectLogout, plugin } from './app-of-page.ts'
 import { blocks, read } from './markdown.ts'
 
 const page = read('docs/move-an-app.md')
-const plugin = pathToFileURL(join(packageRoot, 'dist', 'plugins', 'auth', 'auth.js')).href
 const [recipe = ''] = blocks(page, 'ts')
 const [move = '', keep = ''] = blocks(page, 'diff')
 
@@ -37,33 +29,13 @@ function apply (text: string, diff: string): string {
   return lines.join('\n')
 }
 
-/** Returns a program that signs in to an app, asks for its secret, logs out, and asks again. */
-const askThrice = (file: string) => `
-  const { default: app } = await import(${JSON.stringify(file)})
-  const headers = { authorization: 'Bearer ' + (await app.inject({ method: 'POST', url: '/login' })).json().token }
-  const answers = []
-  for (const [method, url] of [['GET', '/secret'], ['POST', '/logout'], ['GET', '/secret']]) {
-    answers.push((await app.inject({ method, url, headers })).statusCode)
-  }
-  await app.close()
-  console.log(JSON.stringify(answers))
-`
-
 t.test('the known recipe moves over with +10 -2 lines at most, and both forms log out', async t => {
   const count = (sign: string) => move.split('\n').filter(line => line.startsWith(sign)).length
   t.ok(count('+') <= 10 && count('-') <= 2, `+${count('+')} -${count('-')}`)
   for (const [name, code] of Object.entries({ before: recipe, after: apply(recipe, move) })) {
-    const file = join(scratchFolder(t), 'app.mjs')
-    const adapted = code
-      .replace("'fastify-signout/trusted'", JSON.stringify(plugin))
-      .replace(/from '(fastify|@fastify\/jwt|ioredis)'/g, (_text, name) => `from '${import.meta.resolve(name)}'`)
-      .replace('my-app:', scratchPrefix(t))
-    writeFileSync(file, transformSync(adapted, { loader: 'ts' }).code)
-    const { stdout, stderr, status } = spawnSync(process.execPath, [
-      '--input-type=module', '-e', askThrice(pathToFileURL(file).href)
-    ], { encoding: 'utf8', timeout: 60_000, env: { PATH: process.env['PATH'], REDIS_URL: redisUrl() } })
-    t.equal(status, 0, `${name}: ${stderr}`)
-    t.equal(stdout.trim(), '[200,200,401]', name)
+    expectLogout(t, code
+      .replace("'fastify-signout/trusted'", plugin)
+      .replace(/from '(fastify|@fastify\/jwt|ioredis)'/g, (_text, name) => `from '${import.meta.resolve(name)}'`), name)
   }
 })
 
