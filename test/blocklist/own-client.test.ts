@@ -61,9 +61,9 @@ for (const [name, connect] of Object.entries(versions)) {
   t.test(`a stalled Redis behind a client of ${name}: what waits is bounded, and ready() rejects`, async t => {
     const server = await ownRedis(t)
     const client = keep(t, connect(server.url))
-    const blocklist = createRedisBlocklist({ redis: client, prefix: 'own:', leewaySeconds: 0, deadlineMs: 250 })
+    const blocklist = createRedisBlocklist({ redis: client, prefix: 'own:', leewaySeconds: 0, deadlineMs: 1_000 })
     t.teardown(() => blocklist.close())
-    await until('it is ready', () => blocklist.ready().then(() => true, () => false))
+    await until('it is ready', () => blocklist.ready().then(() => true, () => false), 30_000)
     const outstanding = countOutstanding(t)
     server.pause()
     const asked: Array<Promise<unknown>> = []
@@ -79,9 +79,12 @@ for (const [name, connect] of Object.entries(versions)) {
     await t.rejects(blocklist.ready(), { code: 'revocation_unavailable' })
     t.ok((await Promise.allSettled(asked)).every(({ status }) => status === 'rejected'), 'all of them rejected')
     server.resume()
-    await until('it is ready again', () => blocklist.ready().then(() => true, () => false))
-    t.equal(await blocklist.isRevoked(issuedLately('new')), false)
-    t.ok(outstanding.keys < 10, 'nothing is left over')
+    await until('it answers again', async () => {
+      const answer = await blocklist.ready().then(() => blocklist.isRevoked(issuedLately('new'))).catch(() => undefined)
+      t.not(answer, true)
+      return answer === false
+    }, 30_000)
+    await until('nothing is left over', () => outstanding.keys < 10)
   })
 }
 

@@ -7,7 +7,7 @@ import auth, {
 } from '../../plugins/auth/auth.ts'
 import { everyoneRevocation } from '../../src/entries/revocation.ts'
 import type { RedisBlocklist } from '../../src/revocation/redis-blocklist.ts'
-import { build, promptServersEnv, type Env } from '../support/app.ts'
+import { build, serversEnv, type Env } from '../support/app.ts'
 import { signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
 import { get, logOut } from '../support/requests.ts'
@@ -34,7 +34,7 @@ async function openShared (t: Test, url: string, databaseUrl: string): Promise<R
 }
 
 async function startService (t: Test, redisUrl: string) {
-  const env: Env = { ...await promptServersEnv(t), REDIS_URL: redisUrl, BLOCKLIST_PREFIX: prefix }
+  const env: Env = { ...await serversEnv(t), REDIS_URL: redisUrl, BLOCKLIST_PREFIX: prefix }
   return { service: await build(t, env), databaseUrl: String(env['DATABASE_URL']) }
 }
 

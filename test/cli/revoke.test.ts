@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { serversEnv, type Env } from '../support/app.ts'
+import { serversEnv } from '../support/app.ts'
 import { succeed } from '../support/cli.ts'
 import { password, signInAt, type Pair } from '../support/people.ts'
 import { fetchFrom } from '../support/requests.ts'
@@ -8,8 +8,7 @@ import { claimsOf, sessionIdOf } from '../support/sessions.ts'
 
 /** A replica, and people who are signed in there. */
 async function startReplica (t: Test) {
-  // A long deadline, for a busy machine: the answers count here, not their speed.
-  const env: Env = { ...await serversEnv(t), BLOCKLIST_DEADLINE_MS: '2000' }
+  const env = await serversEnv(t)
   const { address } = await startServer(t, env)
   return {
     env,

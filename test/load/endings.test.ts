@@ -8,7 +8,7 @@ import { exitCodes, outcomeOf } from '../../scripts/load/outcome.ts'
 import { outliveReaders } from '../../scripts/load/output.ts'
 import { startOwnDeployment } from '../../scripts/load/own-deployment.ts'
 import { profileNames } from '../../scripts/load/profiles.ts'
-import { scratchFolder, build, promptServersEnv } from '../support/app.ts'
+import { scratchFolder, build, serversEnv } from '../support/app.ts'
 import { listen, readReports, sampleReport, startLoad } from '../support/load.ts'
 import { inTerminal } from '../support/terminal.ts'
 import { until } from '../support/wait.ts'
@@ -72,7 +72,7 @@ t.test('an unexpected error exits with 2, since 1 means that a revoked token was
 })
 
 t.test('the report is written and the users are deleted when the terminal is closed', async t => {
-  const env = await promptServersEnv(t)
+  const env = await serversEnv(t)
   const app = await build(t, { ...env, RATE_LIMITS: 'off' })
   const address = await app.listen({ port: 0 })
   const client = new pg.Client({ connectionString: String(env['DATABASE_URL']) })

@@ -3,12 +3,12 @@ import { createServer as createTcpServer, type AddressInfo } from 'node:net'
 import t from 'tap'
 import { inventPeople, signUpPeople } from '../../scripts/load/people.ts'
 import { closeTargets, openTargets } from '../../scripts/load/targets.ts'
-import { build, promptServersEnv } from '../support/app.ts'
+import { build, serversEnv } from '../support/app.ts'
 import { brokenReplica, listen } from '../support/load.ts'
 
 const never = new AbortController().signal
 /** A signout that lets two users sign up. */
-const app = await build(t, { ...await promptServersEnv(t), LIMIT_REGISTER_BY_IP: '2/3600' })
+const app = await build(t, { ...await serversEnv(t), LIMIT_REGISTER_BY_IP: '2/3600' })
 const address = await app.listen({ port: 0 })
 
 /** Returns the error of targets that cannot be opened, or `opened`. */

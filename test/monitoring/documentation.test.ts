@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { packageRoot } from '../../src/package-root.ts'
-import { build, promptServersEnv } from '../support/app.ts'
+import { build, serversEnv } from '../support/app.ts'
 import { labelsOf, parseMetrics, type ParsedMetric } from '../support/metrics.ts'
 import { signUp } from '../support/people.ts'
 import { get } from '../support/requests.ts'
@@ -20,7 +20,7 @@ const row = (metric: ParsedMetric) =>
   `| \`${metric.name}\` | ${metric.type} | ${code(labelsOf(metric))} | ${metric.help} |`.replace('|  |', '| |')
 
 t.test('docs/metrics.md lists every metric with its type, labels and help', async t => {
-  const app = await build(t, { ...await promptServersEnv(t), METRICS_TOKEN: 'a-token-for-those-who-scrape' })
+  const app = await build(t, { ...await serversEnv(t), METRICS_TOKEN: 'a-token-for-those-who-scrape' })
   const { pair } = await signUp(app)
   await get(app, '/token', pair.access_token)
   const metrics = parseMetrics(await app.metrics.scrape())

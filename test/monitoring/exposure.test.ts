@@ -2,7 +2,7 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { findFreePort } from '../../scripts/services/programs.ts'
-import { build, promptServersEnv } from '../support/app.ts'
+import { build, serversEnv } from '../support/app.ts'
 import { keepLog } from '../support/log.ts'
 import { labelsOf, parseMetrics } from '../support/metrics.ts'
 import { signUp, signUpAdmin, signUpWithSessions } from '../support/people.ts'
@@ -30,14 +30,14 @@ async function beginScrape (t: Test, port: number): Promise<void> {
 }
 
 t.test('without METRICS_PORT and METRICS_TOKEN there are no metrics', async t => {
-  const app = await build(t, await promptServersEnv(t))
+  const app = await build(t, await serversEnv(t))
   expectError(t, await scrape(app), 404, 'not_found')
   t.equal(await app.listenForScrapes(), undefined)
 })
 
 t.test('with METRICS_TOKEN the main port shows metrics only to requests that have the token', async t => {
   const { logger, text } = keepLog()
-  const app = await build(t, { ...await promptServersEnv(t), METRICS_TOKEN: token }, logger)
+  const app = await build(t, { ...await serversEnv(t), METRICS_TOKEN: token }, logger)
   for (const authorization of [undefined, '', 'Bearer', 'Bearer ', `Basic ${token}`, token]) {
     const answer = await scrape(app, authorization)
     expectError(t, answer, 401, 'authorization_required', String(authorization))
@@ -60,7 +60,7 @@ t.test('with METRICS_TOKEN the main port shows metrics only to requests that hav
 
 t.test('METRICS_PORT opens a listener that answers /metrics and nothing else', async t => {
   const { logger, text: log } = keepLog()
-  const app = await build(t, { ...await promptServersEnv(t), METRICS_PORT: '0', METRICS_TOKEN: token }, logger)
+  const app = await build(t, { ...await serversEnv(t), METRICS_PORT: '0', METRICS_TOKEN: token }, logger)
   const address = String(await app.listenForScrapes())
   const answer = await fetch(`${address}/metrics`)
   t.equal(answer.status, 200)
@@ -103,7 +103,7 @@ t.test('a METRICS_PORT that is in use stops the start with one line', async t =>
   await new Promise<void>(resolve => { taken.listen(0, '127.0.0.1', resolve) })
   t.teardown(() => { taken.close() })
   const { port } = taken.address() as AddressInfo
-  const { ended, output } = spawnServer(t, { ...await promptServersEnv(t), PORT: '0', METRICS_PORT: String(port) })
+  const { ended, output } = spawnServer(t, { ...await serversEnv(t), PORT: '0', METRICS_PORT: String(port) })
   t.equal(await ended, 1)
   t.equal(
     messagesIn(output()).at(-1),
@@ -113,7 +113,7 @@ t.test('a METRICS_PORT that is in use stops the start with one line', async t =>
 
 t.test('a server answers metrics on METRICS_PORT, and SIGTERM ends it before its open connections end', async t => {
   const port = await findFreePort()
-  const server = await startServer(t, { ...await promptServersEnv(t), METRICS_PORT: String(port) })
+  const server = await startServer(t, { ...await serversEnv(t), METRICS_PORT: String(port) })
   t.match(server.output(), `Metrics: http://127.0.0.1:${port}/metrics`)
   t.match(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text(), 'nodejs_eventloop_lag_p99_seconds')
   t.equal((await fetch(`${server.address}/metrics`)).status, 404)
@@ -125,7 +125,7 @@ t.test('a server answers metrics on METRICS_PORT, and SIGTERM ends it before its
 })
 
 t.test('metrics are well formed, contain no user data, and do not grow with the number of users', async t => {
-  const app = await build(t, { ...await promptServersEnv(t), RATE_LIMITS: 'off', METRICS_TOKEN: token })
+  const app = await build(t, { ...await serversEnv(t), RATE_LIMITS: 'off', METRICS_TOKEN: token })
   const admin = await signUpAdmin(app)
   const text = async () => (await scrape(app, `Bearer ${token}`)).body
   const countLines = async () => (await text()).split('\n').filter(line => line.startsWith('signout_')).length
@@ -155,7 +155,7 @@ t.test('metrics are well formed, contain no user data, and do not grow with the 
 })
 
 t.test('several apps in one process have separate metrics', async t => {
-  const env = { ...await promptServersEnv(t), METRICS_TOKEN: token }
+  const env = { ...await serversEnv(t), METRICS_TOKEN: token }
   const [one, two] = [await build(t, env), await build(t, env)]
   const { pair } = await signUp(one)
   t.equal((await get(one, '/token', pair.access_token)).statusCode, 200)

@@ -10,7 +10,7 @@ import { loadConfig } from '../../src/config.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { limitNames } from '../../src/limits/limits.ts'
 import { defaultMaxRunning } from '../../src/users/password-hasher.ts'
-import { build, embeddedEnv, onEachStorage, promptServersEnv, serversEnv, type Env } from '../support/app.ts'
+import { build, embeddedEnv, onEachStorage, serversEnv, type Env } from '../support/app.ts'
 import { readChanges, readMetrics } from '../support/metrics.ts'
 import { password, register, signIn, signUp, signUpAdmin } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -46,12 +46,12 @@ t.test('logins are counted by their result', async t => {
 })
 
 t.test('a login that the service cannot answer counts as unavailable or failed, and each 500 is counted', async t => {
-  const env = await promptServersEnv(t)
+  const env = await serversEnv(t)
   const url = new URL(String(env['DATABASE_URL']))
   const proxy = await proxyTo(t, url.hostname, Number(url.port || 5432))
   url.hostname = '127.0.0.1'
   url.port = String(proxy.port)
-  const app = await build(t, { ...env, ...settings, DATABASE_URL: url.href, DATABASE_DEADLINE_MS: '1000' })
+  const app = await build(t, { ...env, ...settings, DATABASE_URL: url.href, DATABASE_DEADLINE_MS: '2500' })
   const { username } = await register(app)
   await app.database.run(db => db.execute(sql`alter table wrong_passwords rename to elsewhere`))
   const failures = await readChanges(app, 'signout_', async () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { findPromtool } from '../../scripts/services/promtool.ts'
 import { packageRoot } from '../../src/package-root.ts'
-import { build, promptServersEnv } from '../support/app.ts'
+import { build, serversEnv } from '../support/app.ts'
 import { signUp } from '../support/people.ts'
 import { get, logOut, refresh } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
@@ -23,7 +23,7 @@ export function runPromtool (...args: string[]): { status: number | null, output
 /** Returns the samples of a real scrape, after requests of a user, a scrape and a health check. */
 export async function scrapeReal (t: Test): Promise<KnownSamples> {
   const token = 'a-token-for-those-who-scrape'
-  const app = await build(t, { ...await promptServersEnv(t), METRICS_TOKEN: token })
+  const app = await build(t, { ...await serversEnv(t), METRICS_TOKEN: token })
   const { pair } = await signUp(app)
   await get(app, '/token', pair.access_token)
   await refresh(app, pair.refresh_token)

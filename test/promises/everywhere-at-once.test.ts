@@ -1,6 +1,6 @@
 import pg from 'pg'
 import t from 'tap'
-import { promptServersEnv, type Env } from '../support/app.ts'
+import { serversEnv, type Env } from '../support/app.ts'
 import { quickHasher } from '../support/hasher.ts'
 import { inForm } from '../support/form.ts'
 import { password, signInAt } from '../support/people.ts'
@@ -12,7 +12,7 @@ const usersAtOnce = 8
 const revoked = { error: 'token_revoked', description: 'The token has been revoked.' }
 
 t.test('a logout counts on both of two replicas with one Redis and one Postgres (P1)', async t => {
-  const env = { ...await promptServersEnv(t), LOG_LEVEL: 'info', BLOCKLIST_DEADLINE_MS: '5000' }
+  const env = { ...await serversEnv(t), LOG_LEVEL: 'info' }
   const [{ address: a }, { address: b }] = await Promise.all([startServer(t, env), startServer(t, env)])
 
   await t.test('a token from replica A works on B, and A refuses it at once after its logout on B (P1)', async t => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { findFreePort } from '../../scripts/services/programs.ts'
 import { packageRoot } from '../../src/package-root.ts'
-import { promptServersEnv, type Env } from '../support/app.ts'
+import { serversEnv, type Env } from '../support/app.ts'
 import { undisturbed } from '../support/undisturbed.ts'
 import { until } from '../support/wait.ts'
 
@@ -47,7 +47,7 @@ function start (t: Test, program: string, args: string[], env: Env) {
 }
 
 t.test('npm run replicas starts the given number, labels their logs, and stops all on Ctrl-C', async t => {
-  const env = await promptServersEnv(t)
+  const env = await serversEnv(t)
   const firstPort = await findFreePort(3)
   const replicas = npmRun(t, ['replicas', '--', '3', '--first-port', String(firstPort)], env)
   const ports = [firstPort, firstPort + 1, firstPort + 2]
