@@ -73,10 +73,16 @@ t.test('what has begun when everyone is sent out leaves no session from before (
 
 t.test('a login that has begun when everyone is sent out waits until it may open a session', async t => {
   const stage = await setStage(t)
-  const { pairs, flow } = await hold(stage, 'a login', { run: logIn, holdBefore: 'clock', gets: '200' })
-  await stage.two.revocationRequests.revoke({ everyone: true, reason: 'a test' }, {})
-  flow.release()
-  const { access_token: token } = (await flow.answer).json() as Pair
-  t.equal(await askBoth(stage, token), '200')
-  t.equal(await askBoth(stage, String(pairs[0]?.access_token)), '401 token_revoked')
+  async function logInMeanwhile () {
+    const { pairs, flow } = await hold(stage, 'a login', { run: logIn, holdBefore: 'clock', gets: '200' })
+    await stage.two.revocationRequests.revoke({ everyone: true, reason: 'a test' }, {})
+    flow.release()
+    return { answer: await flow.answer, before: String(pairs[0]?.access_token) }
+  }
+  let scene = await logInMeanwhile()
+  // The login may wait for two seconds. On a busy machine it can be held for longer.
+  for (let again = 0; scene.answer.statusCode === 503 && again < 4; again++) scene = await logInMeanwhile()
+  t.equal(outcome(scene.answer), '200')
+  t.equal(await askBoth(stage, (scene.answer.json() as Pair).access_token), '200')
+  t.equal(await askBoth(stage, scene.before), '401 token_revoked')
 })

@@ -136,17 +136,21 @@ t.test('right and wrong passwords at once on two replicas are counted exactly', 
 })
 
 t.test('a client may try again after the time in Retry-After', t => behindProxy(t, async (t, app) => {
-  const { username } = await addUser(app)
-  t.same(await statusesOf(2, () => guess(app, username)), [401, 401])
-  const answer = await login(app, username)
-  const answeredAt = performance.now()
-  t.equal(answer.statusCode, 429)
-  const seconds = Number(answer.headers['retry-after'])
+  let [username, askedAt, seconds] = ['', NaN, NaN]
+  // On a busy machine the window may pass before the third attempt.
+  await until('a third attempt within the window is refused', async () => {
+    username = (await addUser(app)).username
+    t.same(await statusesOf(2, () => guess(app, username)), [401, 401])
+    askedAt = performance.now()
+    const { statusCode, headers } = await login(app, username)
+    seconds = Number(headers['retry-after'])
+    return statusCode === 429
+  }, 30_000)
   await until('the limit has passed, though it is tried all the time', async () => {
     await sleep(50)
     return (await login(app, username)).statusCode === 200
   }, 30_000)
-  const elapsedSeconds = (performance.now() - answeredAt) / 1000
+  const elapsedSeconds = (performance.now() - askedAt) / 1000
   t.ok(elapsedSeconds > seconds - 1.2, `${seconds} s were said, it was ${elapsedSeconds} s`)
 }))
 
@@ -215,10 +219,7 @@ for (const [storage, envOf] of Object.entries({ 'embedded mode': embeddedEnv, 'P
   t.test(`RATE_LIMITS=off turns all limits off with ${storage}, and logs a warning`, async t => {
     const lines: string[] = []
     const app = await build(t, { ...await envOf(t), ...limitsOfOne, RATE_LIMITS: 'off' }, {
-      level: 'info',
-      stream: {
-        write: line => { lines.push(line) }
-      }
+      level: 'info', stream: { write: line => { lines.push(line) } }
     })
     const warnings = lines.map(line => JSON.parse(line)).filter(({ msg }) => msg.startsWith('RATE_LIMITS=off'))
     t.match(warnings, [{ level: 40, msg: /load tests on a closed network/ }], 'is said loudly')
@@ -237,13 +238,13 @@ t.test('a login that cannot be checked does not count against a limit', async t 
   const url = new URL(String(env['DATABASE_URL']))
   url.host = `127.0.0.1:${proxy.port}`
   const app = await build(t, {
-    ...env, DATABASE_URL: url.href, DATABASE_DEADLINE_MS: '1000', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900'
+    ...env, DATABASE_URL: url.href, DATABASE_DEADLINE_MS: '2500', LIMIT_PASSWORD_BY_ACCOUNT_AND_IP: '2/900'
   })
   const { username } = await signUp(app)
   proxy.stall()
   const answers = await Promise.all(Array.from({ length: 4 }, () => login(app, username)))
   t.same(answers.map(({ statusCode }) => statusCode), [503, 503, 503, 503])
   proxy.resume()
-  await until('it can', async () => (await login(app, username)).statusCode === 200)
+  await until('it can', async () => (await login(app, username)).statusCode === 200, 30_000)
   t.same(await statusesOf(3, () => guess(app, username)), [401, 401, 429])
 })

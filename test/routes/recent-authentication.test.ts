@@ -1,5 +1,5 @@
 import { decodeJwt } from 'jose'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { shareStorages } from '../support/app.ts'
 import { query, sessionRow } from '../support/database.ts'
@@ -7,6 +7,7 @@ import { breakBlocklist } from '../support/blocklist.ts'
 import { password, signIn, signUp, signUpAdmin, signUpWithSessions, type Pair } from '../support/people.ts'
 import { expectError, logOut, outcome, refresh, send, type Route } from '../support/requests.ts'
 import { ended, isAccepted, refusals, sessionIdOf } from '../support/sessions.ts'
+import { until } from '../support/wait.ts'
 
 const storages = shareStorages(t)
 const good = { access: undefined, refresh: undefined }
@@ -25,6 +26,16 @@ async function signUpTwice (app: FastifyInstance): Promise<[Pair, Pair]> {
 
 const reauthenticate = (app: FastifyInstance, { access_token: token }: Pair, password: string) =>
   send(app, 'POST /reauthenticate', { token, body: { password } })
+
+/** Repeats a reauthentication while it gets 503. On a busy machine it may, until Redis has what was recorded. */
+async function repeat (app: FastifyInstance, pair: Pair, password: string): Promise<LightMyRequestResponse> {
+  let answer = await reauthenticate(app, pair, password)
+  await until('it is answered', async () => {
+    if (answer.statusCode === 503) answer = await reauthenticate(app, pair, password)
+    return answer.statusCode !== 503
+  }, 30_000)
+  return answer
+}
 
 t.test('P8: tokens say when the password was last proved, also after refreshes', t => storages(t, async (t, app) => {
   const { pair } = await signUp(app)
@@ -117,8 +128,8 @@ t.test('after a 503 of POST /reauthenticate, its repetition is answered like a l
   const repair = breakBlocklist(app)
   expectError(t, await reauthenticate(app, mine, password), 503, 'revocation_unavailable')
   repair()
-  expectError(t, await reauthenticate(app, mine, 'not the right password'), 403, 'invalid_credentials')
-  const answer = await reauthenticate(app, mine, password)
+  expectError(t, await repeat(app, mine, 'not the right password'), 403, 'invalid_credentials')
+  const answer = await repeat(app, mine, password)
   t.equal(answer.statusCode, 200)
   t.same(await refusals(app, answer.json()), good)
   t.same(await refusals(app, mine), ended)

@@ -9,7 +9,7 @@ import { until } from '../support/wait.ts'
 import { startBalancer } from './balancer.ts'
 
 /** Longer than the balancer takes to learn that a replica drains, also on a busy machine. */
-const settings: Env = { SHUTDOWN_DELAY: '5', RATE_LIMITS: 'off' }
+const settings: Env = { SHUTDOWN_DELAY: '6', RATE_LIMITS: 'off' }
 const askers = 4
 
 /** Sends requests one after another, and counts the answers by route and status. */

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { build, serversEnv } from '../support/app.ts'
 import { query } from '../support/database.ts'
+import { onPostgres } from '../support/record.ts'
 import { fetchFrom } from '../support/requests.ts'
 import { messagesIn, startServer } from '../support/server-process.ts'
 import { timed, until } from '../support/wait.ts'
@@ -33,12 +34,18 @@ t.test('a replica that drains is not ready, serves on, and asks for the end of c
 t.test('SIGINT ends the service at once, and another replica is the projector right away', async t => {
   const env = { ...await serversEnv(t), ...long }
   const server = await startServer(t, env)
+  const select = 'select holder from projector_lease'
+  let before: string | undefined
+  // Read before another replica starts, which may get the lease while this one waits for a core.
+  await until('it has the lease', async () => {
+    before = (await onPostgres<{ holder: string }>(env, select))[0]?.holder
+    return before !== undefined
+  })
   const app = await build(t, env)
-  const holder = async () => (await query<{ holder: string }>(app, 'select holder from projector_lease'))[0]?.holder
-  const before = await holder()
   server.child.kill('SIGINT')
   const { value: code, elapsedMs } = await timed(() => server.ended)
   t.equal(code, 0)
   t.ok(elapsedMs < 8_000, `after ${Math.round(elapsedMs)} ms`)
-  await until('the other one has the lease', async () => await holder() !== before)
+  await until('the other one has the lease', async () =>
+    (await query<{ holder: string }>(app, select))[0]?.holder !== before)
 })
