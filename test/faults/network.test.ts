@@ -3,11 +3,10 @@ import { testFault } from '../support/fault.ts'
 import { signIn } from '../support/people.ts'
 import type { Proxy } from '../support/proxy.ts'
 import { ownRedis } from '../support/redis-server.ts'
-import {
-  expectNeverAccepted, logOutFor, proxied, startReplicas, untilAccepted, type Replicas
-} from '../support/replicas.ts'
+import { expectNeverAccepted, proxied, startReplicas, untilAccepted, type Replicas } from '../support/replicas.ts'
 import { get, logOut, outcome } from '../support/requests.ts'
-import { timed, until } from '../support/wait.ts'
+import { busyMs, timed, until } from '../support/wait.ts'
+import { expectRefused, untilLoggedOut } from './patience.ts'
 import { redisRows } from './rows/redis.ts'
 
 const deadlineMs = 300
@@ -17,7 +16,7 @@ async function behindProxy (t: Test): Promise<Replicas & { proxy: Proxy }> {
   const redis = await ownRedis(t)
   const { proxy, env } = await proxied(t, { REDIS_URL: redis.url }, 'REDIS_URL')
   const replicas = await startReplicas(t, { ...env, BLOCKLIST_DEADLINE_MS: String(deadlineMs) })
-  await logOutFor(t, replicas.a, replicas.leaving)
+  await untilLoggedOut(replicas.a, replicas.leaving)
   return { ...replicas, proxy }
 }
 
@@ -26,7 +25,7 @@ testFault(t, redisRows.connectionsReset, async t => {
   await expectNeverAccepted(t, replicas, replicas.leaving, async () => {
     replicas.proxy.reset()
     const { elapsedMs } = await timed(() => untilAccepted(replicas.apps, replicas.good))
-    t.ok(elapsedMs < 5_000, `back after ${Math.round(elapsedMs)} ms`)
+    t.ok(elapsedMs < 5_000 + busyMs, `back after ${Math.round(elapsedMs)} ms`)
   })
 })
 
@@ -36,9 +35,9 @@ testFault(t, redisRows.connectionsHalfOpen, async t => {
     replicas.proxy.halfOpen()
     const { value, elapsedMs } = await timed(() => get(replicas.a, '/token', replicas.good))
     t.equal(value?.statusCode, 503)
-    t.ok(elapsedMs < 4 * deadlineMs, `within ${Math.round(elapsedMs)} ms`)
+    t.ok(elapsedMs < 4 * deadlineMs + busyMs, `within ${Math.round(elapsedMs)} ms`)
     const { elapsedMs: untilBackMs } = await timed(() => untilAccepted(replicas.apps, replicas.good))
-    t.ok(untilBackMs < 5_000, `back after ${Math.round(untilBackMs)} ms`)
+    t.ok(untilBackMs < 5_000 + busyMs, `back after ${Math.round(untilBackMs)} ms`)
   })
 })
 
@@ -51,34 +50,29 @@ testFault(t, redisRows.repliesLost, async t => {
   }
   const { value, elapsedMs } = await timed(() => logOut(a, later))
   t.equal(value?.statusCode, 503)
-  t.ok(elapsedMs < 6 * deadlineMs, `within ${Math.round(elapsedMs)} ms`)
+  t.ok(elapsedMs < 6 * deadlineMs + busyMs, `within ${Math.round(elapsedMs)} ms`)
   proxy.keepReplies()
   const { elapsedMs: untilBackMs } = await timed(() => untilAccepted(apps, good))
-  t.ok(untilBackMs < 5_000, `back after ${Math.round(untilBackMs)} ms`)
-  for (const app of apps) {
-    t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
-    const said = new Set<string>()
-    await until('Redis has what was recorded', async () =>
-      said.add(outcome(await get(app, '/token', later))).has('401 token_revoked')
-    )
-    t.notOk(said.has('200'), [...said].join(', '))
-  }
+  t.ok(untilBackMs < 5_000 + busyMs, `back after ${Math.round(untilBackMs)} ms`)
+  for (const token of [leaving, later]) await expectRefused(t, apps, token)
 })
 
 testFault(t, redisRows.slow, async t => {
   const { apps, good, leaving, proxy } = await behindProxy(t)
   proxy.delay(20)
   for (const app of apps) {
-    const { value, elapsedMs } = await timed(() => get(app, '/token', good))
-    t.equal(value?.statusCode, 200)
-    t.ok(elapsedMs >= 35, 'there and back')
-    t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
+    await until('a good token is accepted', async () => {
+      const { value, elapsedMs } = await timed(() => get(app, '/token', good))
+      if (value?.statusCode === 200) t.ok(elapsedMs >= 35, 'there and back')
+      return value?.statusCode === 200
+    })
   }
+  await expectRefused(t, apps, leaving)
   proxy.delay(deadlineMs)
   for (const app of apps) {
     for (const token of [good, leaving]) t.equal(outcome(await get(app, '/token', token)), '503 revocation_unavailable')
   }
   proxy.delay(0)
   await untilAccepted(apps, good)
-  for (const app of apps) t.equal(outcome(await get(app, '/token', leaving)), '401 token_revoked')
+  await expectRefused(t, apps, leaving)
 })

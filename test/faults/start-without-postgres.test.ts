@@ -66,7 +66,9 @@ async function expectWaiting (t: Test, address: string, username: string, token:
 testFault(t, serviceRows.startWithoutPostgres, async t => {
   const postgres = await ownPostgres(t)
   const port = String(await findFreePort())
-  const env: Env = { ...await promptServersEnv(t), DATABASE_URL: postgres.url, PORT: port }
+  const env: Env = {
+    ...await promptServersEnv(t), DATABASE_URL: postgres.url, PORT: port, BLOCKLIST_DEADLINE_MS: '5000'
+  }
   const before = await build(t, env)
   const { username, token: good } = await signUp(before)
   const { access_token: leaving } = await signIn(before, username)
