@@ -46,7 +46,7 @@ testFault(t, serviceRows.pluginRecordPostgres, async t => {
   const server = await ownRedis(t)
   const postgres = await ownPostgres(t)
   const database = await openDatabase(t, postgres.url)
-  const blocklist = await openBlocklist(t, server.url, database, { deadlineMs: 1_000 })
+  const blocklist = await openBlocklist(t, server.url, database, { deadlineMs: 3_000 })
   await whenReady(blocklist)
   await blocklist.revoke([token('before')])
   const marker = async () => String(await server.admin.get(`${prefix}marker`))

@@ -13,7 +13,7 @@ import { postgresRows } from './rows/postgres.ts'
 
 testFault(t, postgresRows.down, async t => {
   const { proxy, env } = await proxied(t, await promptServersEnv(t), 'DATABASE_URL')
-  const replicas = await startReplicas(t, { DATABASE_URL: String(env['DATABASE_URL']), DATABASE_DEADLINE_MS: '1000' })
+  const replicas = await startReplicas(t, { DATABASE_URL: String(env['DATABASE_URL']), DATABASE_DEADLINE_MS: '5000' })
   const { a, b, apps, good, leaving, username } = replicas
   await logOutFor(t, a, leaving)
   const pair = await signIn(a, username)
@@ -47,6 +47,7 @@ testFault(t, postgresRows.down, async t => {
       await until('it is noticed', () => stop.said.every(answers => answers.has('503 revocation_unavailable')))
       for (const answers of stop.said) answers.clear()
       await new Promise(resolve => setTimeout(resolve, 1_500))
+      await until('each replica has answered since', () => stop.said.every(answers => answers.size > 0))
       t.same(
         stop.said.map(answers => [...answers]), [['503 revocation_unavailable'], ['503 revocation_unavailable']]
       )
