@@ -6,7 +6,7 @@ import { testFault } from '../support/fault.ts'
 import { setPostgresClock } from '../support/postgres-clock.ts'
 import { logOutFor, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { get, outcome } from '../support/requests.ts'
-import { until } from '../support/wait.ts'
+import { busyMs, until } from '../support/wait.ts'
 import { serviceRows } from './rows/service.ts'
 
 const { fail, succeed } = asProcess
@@ -26,7 +26,9 @@ testFault(t, serviceRows.postgresClock, async t => {
   await setPostgresClock(env, 8)
   for (const app of apps) {
     await until(
-      'it is noticed', async () => outcome(await get(app, '/token', good)) === '503 revocation_unavailable', 12_000
+      'it is noticed',
+      async () => outcome(await get(app, '/token', good)) === '503 revocation_unavailable',
+      12_000 + busyMs
     )
   }
   t.match(log.findLast(line => line.includes('DATABASE_URL')), refusal)

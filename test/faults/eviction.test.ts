@@ -5,7 +5,7 @@ import { testFault } from '../support/fault.ts'
 import { evictWhatEnds } from '../support/redis-server.ts'
 import { expectNeverAccepted, logOutFor, startReplicas, untilAccepted } from '../support/replicas.ts'
 import { get, outcome } from '../support/requests.ts'
-import { until } from '../support/wait.ts'
+import { busyMs, until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
 
 testFault(t, redisRows.evictionOn, async t => {
@@ -14,7 +14,7 @@ testFault(t, redisRows.evictionOn, async t => {
   const prefix = String(env['BLOCKLIST_PREFIX'])
   await redis.admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
   for (const app of apps) {
-    await until('it is noticed', async () => (await get(app, '/token', good)).statusCode === 503, 12_000)
+    await until('it is noticed', async () => (await get(app, '/token', good)).statusCode === 503, 12_000 + busyMs)
   }
   t.ok(
     log.some(line =>
@@ -32,7 +32,7 @@ testFault(t, redisRows.evictionOn, async t => {
     await until('it is trusted again', async () => {
       if ((await get(app, '/token', leaving)).statusCode === 200) accepted++
       return (await get(app, '/token', good)).statusCode === 200
-    }, 13_000)
+    }, 13_000 + busyMs)
   }
   await untilAccepted(apps, good)
   t.equal(accepted, 0)

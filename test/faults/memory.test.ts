@@ -4,7 +4,7 @@ import { password, signIn } from '../support/people.ts'
 import { logOutFor, startReplicas } from '../support/replicas.ts'
 import { get, logOut, outcome, send } from '../support/requests.ts'
 import { sessionIdOf } from '../support/sessions.ts'
-import { until } from '../support/wait.ts'
+import { busyMs, until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
 
 testFault(t, redisRows.full, async t => {
@@ -22,7 +22,9 @@ testFault(t, redisRows.full, async t => {
   for (const app of apps) {
     let said = ''
     await until(
-      'it is in effect', async () => (said = outcome(await get(app, '/token', later))) === '401 token_revoked', 2_500
+      'it is in effect',
+      async () => (said = outcome(await get(app, '/token', later))) === '401 token_revoked',
+      2_500 + busyMs
     )
     t.equal(said, '401 token_revoked')
   }

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { build, promptServersEnv, type Env } from '../support/app.ts'
+import { build, serversEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { keepLog } from '../support/log.ts'
 import { metricValue } from '../support/metrics.ts'
@@ -8,7 +8,7 @@ import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
 import { fetchFrom, get, type RequestOptions, type Route } from '../support/requests.ts'
 import { spawnServer, startServer } from '../support/server-process.ts'
 import { settableClock, type SettableClock } from '../support/set-clock.ts'
-import { until } from '../support/wait.ts'
+import { busyMs, until } from '../support/wait.ts'
 import { serviceRows } from './rows/service.ts'
 
 type App = Awaited<ReturnType<typeof build>>
@@ -34,10 +34,9 @@ interface Scene {
 async function scene (t: Test): Promise<Scene> {
   const redis = await ownRedis(t)
   const env: Env = {
-    ...await promptServersEnv(t),
+    ...await serversEnv(t),
     REDIS_URL: redis.url,
     RATE_LIMITS: 'off',
-    BLOCKLIST_DEADLINE_MS: '2000',
     METRICS_TOKEN: scrapeToken
   }
   const { logger, text } = keepLog()
@@ -128,9 +127,12 @@ function secondsAheadIn (text: string): number | undefined {
   return side === undefined ? undefined : Number(seconds) * (side === 'ahead' ? 1 : -1)
 }
 
-/** Allows for the time that a server took to answer when its clock was read: a replica says what is certain. */
+/**
+ * Allows for the time that a server took to answer when its clock was read: a replica says what is certain. On a busy
+ * machine that is seconds.
+ */
 function expectNear (t: Test, actual: number | undefined, expected: number): void {
-  t.ok(Math.abs((actual ?? NaN) - expected) < 1, `${actual} s, expected ${expected} s`)
+  t.ok(Math.abs((actual ?? NaN) - expected) < 3, `${actual} s, expected ${expected} s`)
 }
 
 testFault(t, serviceRows.replicaClock, async t => {
@@ -144,7 +146,7 @@ testFault(t, serviceRows.replicaClock, async t => {
       it.clock.set(seconds)
       if (Math.abs(seconds) < 5) await expectNothingHappens(t, it)
       else {
-        await until('it has noticed', async () => said.stepped.has('503 revocation_unavailable'), 5_000)
+        await until('it has noticed', () => said.stepped.has('503 revocation_unavailable'), 5_000 + busyMs)
         await expectNothingSaidByTime(t, it, pair, leaving, seconds)
       }
       it.clock.set(0)

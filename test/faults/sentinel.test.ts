@@ -19,7 +19,7 @@ async function scene (t: Test): Promise<Scene> {
   const replicas = await startReplicasOn(t, {
     REDIS_SENTINELS: group.sentinels.map(({ address }) => address).join(','),
     REDIS_MASTER_NAME: group.masterName,
-    BLOCKLIST_DEADLINE_MS: '500'
+    BLOCKLIST_DEADLINE_MS: '5000'
   })
   return { ...replicas, group, others: [(await signUp(replicas.a)).username] }
 }

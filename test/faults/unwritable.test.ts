@@ -10,7 +10,7 @@ import { onPostgres } from '../support/record.ts'
 import type { OwnRedis } from '../support/redis-server.ts'
 import { keepAsking, logOutFor, startReplicas, untilAccepted, type Replicas } from '../support/replicas.ts'
 import { get, logOut, outcome } from '../support/requests.ts'
-import { until } from '../support/wait.ts'
+import { busyMs, until } from '../support/wait.ts'
 import { redisRows } from './rows/redis.ts'
 
 const refused = ['401 token_revoked', '503 revocation_unavailable']
@@ -61,10 +61,10 @@ testFault(t, redisRows.writesRefused, async t => {
     await begin(redis)
     t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable', cause)
     for (const app of apps) {
-      await until('it is refused', async () => refused.includes(outcome(await get(app, '/token', leaving))), 2_500)
+      await until('it is refused', async () => refused.includes(outcome(await get(app, '/token', leaving))), 2_500 + busyMs)
     }
     for (const app of apps) {
-      await until('the state is behind', async () => /behind/.test(String(await stateOf(app))), 8_000)
+      await until('the state is behind', async () => /behind/.test(String(await stateOf(app))), 8_000 + busyMs)
     }
     for (const app of apps) {
       t.equal((await get(app, '/health/ready')).json().blocklist, 'behind')
@@ -74,7 +74,8 @@ testFault(t, redisRows.writesRefused, async t => {
     await end(redis)
     for (const app of apps) {
       await until(
-        'it is in effect', async () => outcome(await get(app, '/token', leaving)) === '401 token_revoked', 2_500
+        'it is in effect', async () => outcome(await get(app, '/token', leaving)) === '401 token_revoked',
+        2_500 + busyMs
       )
     }
     for (const app of apps) {
@@ -127,7 +128,7 @@ t.test('a replica that starts while Redis refuses writes accepts good tokens, an
 })
 
 t.test('a marker that is behind does not count with a doubt, without Postgres, or out of bounds (P2)', async t => {
-  const { a, apps, env, redis, good, leaving } = await startReplicas(t, { DATABASE_DEADLINE_MS: '1000' })
+  const { a, apps, env, redis, good, leaving } = await startReplicas(t, { DATABASE_DEADLINE_MS: '2500' })
   await logOutFor(t, a, leaving)
   const { admin } = redis
   const doubt = `${env['BLOCKLIST_PREFIX']}doubt`

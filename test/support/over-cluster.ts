@@ -18,7 +18,7 @@ export interface OverCluster extends Omit<Replicas, 'redis'> {
 
 export async function startOverCluster (t: Test): Promise<OverCluster> {
   const cluster = await startCluster(t)
-  const replicas = await startReplicasOn(t, { REDIS_CLUSTER_NODES: cluster.addresses, BLOCKLIST_DEADLINE_MS: '500' })
+  const replicas = await startReplicasOn(t, { REDIS_CLUSTER_NODES: cluster.addresses, BLOCKLIST_DEADLINE_MS: '5000' })
   const { slot } = hashTags[shardOf(replicas.userId, hashTags.length)] as typeof hashTags[number]
   const owner = await cluster.ownerOf(slot)
   const other = cluster.nodes.slice(0, 3).find(node => node !== owner) as Node
