@@ -21,6 +21,12 @@ const rememberNoRows: Patch = {
   file: 'src/trust/head-poll.ts', find: 'recent = byEntry(found)', replace: 'recent = new Map()'
 }
 
+/**
+ * How often a schedule is tried with a bug. On a busy machine it may miss the moment in which the bug shows, such as the
+ * two seconds in which a token is good.
+ */
+const attempts = 3
+
 const asItIs = await loadCopy(t, [])
 
 async function judge (t: Test, { settings = {}, run }: Schedule, service = asItIs): Promise<Violation[]> {
@@ -37,10 +43,13 @@ for (const [name, schedule] of Object.entries(schedules)) {
 
 for (const { title, patch, schedule, finds } of bugs) {
   t.test(`a service in which ${title} is caught: ${schedule}`, async t => {
-    const violations = await judge(t, schedules[schedule], await loadCopy(t, [patch, rememberNoRows]))
-    t.ok(
-      violations.some(({ kind }) => kind === finds), violations.map(({ kind, text }) => `${kind}: ${text}`).join('; ')
-    )
+    const service = await loadCopy(t, [patch, rememberNoRows])
+    const violations: Violation[] = []
+    const isCaught = () => violations.some(({ kind }) => kind === finds)
+    for (let attempt = 0; attempt < attempts && !isCaught(); attempt++) {
+      violations.push(...await judge(t, schedules[schedule], service))
+    }
+    t.ok(isCaught(), violations.map(({ kind, text }) => `${kind}: ${text}`).join('; '))
   })
 }
 

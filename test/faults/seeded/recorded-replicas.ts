@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { issuer, secret, type Env } from '../../support/app.ts'
+import { issuer, patient, secret, type Env } from '../../support/app.ts'
 import { quickHash } from '../../support/hasher.ts'
 import { password } from '../../support/people.ts'
 import type { Proxy } from '../../support/proxy.ts'
@@ -45,8 +45,8 @@ export interface RecordedReplicas {
   askSecondReadiness (): Promise<string>
 }
 
-/** Deadlines that are long enough for every schedule. */
-const patient: Env = { RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '1000', DATABASE_DEADLINE_MS: '10000' }
+/** The settings of both replicas, with deadlines that a busy machine does not miss. */
+const patience: Env = { RATE_LIMITS: 'off', ...patient }
 
 export async function startRecordedReplicas (
   t: Owner, { buildApp, loadConfig }: Service, settings: Env
@@ -59,7 +59,7 @@ export async function startRecordedReplicas (
     DATABASE_URL: databaseUrl,
     REDIS_URL: redis.url,
     BLOCKLIST_PREFIX: 'seeded:',
-    ...patient,
+    ...patience,
     ...settings
   }, 'DATABASE_URL')
   const database = new pg.Client({ connectionString: databaseUrl })

@@ -41,9 +41,11 @@ export const schedules = {
     }
   },
   'Redis can be read and not written, and the logout is repeated': {
+    // Both logouts wait for it.
+    settings: { BLOCKLIST_DEADLINE_MS: '1000' },
     async run (replicas) {
       const leaving = await replicas.signIn()
-      await replicas.redis.admin.call('CLIENT', 'PAUSE', 30_000, 'WRITE')
+      await replicas.redis.admin.call('CLIENT', 'PAUSE', 60_000, 'WRITE')
       for (let time = 0; time < 2; time++) {
         await replicas.logOut(leaving)
         await replicas.use(leaving)
