@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import t from 'tap'
-import { build, promptServersEnv, type Env } from '../support/app.ts'
+import { build, serversEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { signIn, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
@@ -14,7 +14,7 @@ const promptMs = 4_000
 
 testFault(t, redisRows.dataLost, async t => {
   const redis = await ownRedis(t)
-  const env = { ...await promptServersEnv(t), REDIS_URL: redis.url, RATE_LIMITS: 'off', BLOCKLIST_DEADLINE_MS: '5000' }
+  const env = { ...await serversEnv(t), REDIS_URL: redis.url, RATE_LIMITS: 'off' }
   const a = await build(t, env)
   const b = await build(t, env)
   const ada = await signUp(a, 'ada')

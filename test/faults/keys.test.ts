@@ -1,7 +1,7 @@
 import { decodeProtectedHeader } from 'jose'
 import t, { type Test } from 'tap'
 import { everyoneName } from '../../src/entries/revocation.ts'
-import { promptServersEnv, type Env } from '../support/app.ts'
+import { serversEnv, type Env } from '../support/app.ts'
 import { entriesInRedis } from '../support/blocklist.ts'
 import { asProcess } from '../support/cli.ts'
 import { testFault } from '../support/fault.ts'
@@ -23,7 +23,7 @@ const patience: Env = { BLOCKLIST_DEADLINE_MS: '3000', RATE_LIMITS: 'off' }
 /** Starts two replicas as processes, with a Redis of their own, and a user who is an administrator. */
 async function startBoth (t: Test, settings: Env = {}) {
   const redis = await ownRedis(t)
-  const env: Env = { ...await promptServersEnv(t), ...patience, REDIS_URL: redis.url, ...settings }
+  const env: Env = { ...await serversEnv(t), ...patience, REDIS_URL: redis.url, ...settings }
   const servers = [await startServer(t, env), await startServer(t, env)] as const
   await fetchFrom(servers[0].address, 'POST /register', { body: { username: 'ada', password } })
   await onPostgres(env, "update users set role = 'admin'")
@@ -124,7 +124,7 @@ testFault(t, keyRows.emptyAfterEveryone, async t => {
 
 testFault(t, keyRows.rotationWithoutPostgres, async t => {
   const postgres = await ownPostgres(t)
-  const { env, servers, signIn } = await startBoth(t, { DATABASE_URL: postgres.url, DATABASE_DEADLINE_MS: '10000' })
+  const { env, servers, signIn } = await startBoth(t, { DATABASE_URL: postgres.url })
   const pair = await signIn()
   const kid = kidOf(pair.access_token)
   await onPostgres(env, ageSpare)

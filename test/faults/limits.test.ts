@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import { build, promptServersEnv, type Env } from '../support/app.ts'
+import { build, serversEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { password, signUp } from '../support/people.ts'
 import { ownRedis, type OwnRedis } from '../support/redis-server.ts'
@@ -31,7 +31,7 @@ async function watchedApp (t: Test, settings: Env = {}): Promise<Watched> {
   const server = await ownRedis(t)
   const lines: string[] = []
   const env = {
-    ...await promptServersEnv(t),
+    ...await serversEnv(t),
     REDIS_URL: server.url,
     BLOCKLIST_DEADLINE_MS: String(deadlineMs),
     ...limits,

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
-import { build, promptServersEnv, type Env } from '../support/app.ts'
+import { build, serversEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { signIn, signUp } from '../support/people.ts'
 import { fillRecord } from '../support/record.ts'
@@ -65,7 +65,7 @@ async function watch (app: FastifyInstance, good: string, revoked: string): Prom
 /** Starts a service over a record of many rows, with a good token and one that was logged out. Then empties Redis. */
 async function scene (t: Test) {
   const redis = await ownRedis(t)
-  const env: Env = { ...await promptServersEnv(t), REDIS_URL: redis.url, BLOCKLIST_DEADLINE_MS: '5000' }
+  const env: Env = { ...await serversEnv(t), REDIS_URL: redis.url }
   const lines: string[] = []
   const app = await build(t, env, { level: 'info', stream: { write: line => { lines.push(line) } } })
   const { username, token: good } = await signUp(app)

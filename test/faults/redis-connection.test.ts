@@ -4,7 +4,7 @@ import { decodeJwt } from 'jose'
 import t from 'tap'
 import { createRedisBlocklist } from '../../src/blocklist/public/redis-blocklist.ts'
 import { createRedisConnection } from '../../src/redis/connection.ts'
-import { build, promptServersEnv } from '../support/app.ts'
+import { build, serversEnv } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { signIn, signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -23,9 +23,7 @@ testFault(t, redisRows.writesDelayed, async t => {
   const server = await ownRedis(t)
   const behind = new Redis(server.url)
   t.teardown(() => { behind.disconnect() })
-  const app = await build(t, {
-    ...await promptServersEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: '2500'
-  })
+  const app = await build(t, { ...await serversEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: '2500' })
   const ada = await signUp(app, 'ada')
   await behind.client('PAUSE', 60_000, 'WRITE')
   t.equal((await get(app, '/me', ada.token)).statusCode, 200, 'reading goes on')
@@ -41,7 +39,7 @@ testFault(t, redisRows.selectRefused, async t => {
   const server = await ownRedis(t)
   const behind = new Redis(server.url)
   t.teardown(() => { behind.disconnect() })
-  const app = await build(t, { ...await promptServersEnv(t), REDIS_URL: `${server.url}/1`, BLOCKLIST_DEADLINE_MS: '5000' })
+  const app = await build(t, { ...await serversEnv(t), REDIS_URL: `${server.url}/1` })
   const ada = await signUp(app, 'ada')
   t.equal((await logOut(app, ada.token)).statusCode, 200)
   await behind.acl('SETUSER', 'default', '-select')
@@ -113,7 +111,7 @@ t.test('the log says that Redis is lost and back, once each, and no password', a
   const lines: string[] = []
   await behind.config('SET', 'requirepass', 'the-first-password')
   const url = server.url.replace('//', '//:the-first-password@')
-  const app = await build(t, { ...await promptServersEnv(t), REDIS_URL: url, BLOCKLIST_DEADLINE_MS: '5000' }, {
+  const app = await build(t, { ...await serversEnv(t), REDIS_URL: url }, {
     level: 'debug',
     stream: {
       write: line => { lines.push(line) }
@@ -140,7 +138,7 @@ t.test('settings of the blocklist: its deadline, its prefix and the leeway', asy
   t.teardown(() => { behind.disconnect() })
   const proxy = await proxyTo(t, '127.0.0.1', server.port)
   const app = await build(t, {
-    ...await promptServersEnv(t),
+    ...await serversEnv(t),
     REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
     BLOCKLIST_DEADLINE_MS: '2500',
     BLOCKLIST_PREFIX: 'mine:',

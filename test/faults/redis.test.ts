@@ -4,7 +4,7 @@ import { findFreePort } from '../../scripts/services/programs.ts'
 import { createRedisBlocklist } from '../../src/blocklist/public/redis-blocklist.ts'
 import { createRedisConnection } from '../../src/redis/connection.ts'
 import type { Blocklist } from '../../src/revocation/blocklist.ts'
-import { build, promptServersEnv } from '../support/app.ts'
+import { build, serversEnv } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { signIn, signUp } from '../support/people.ts'
 import { ownRedis } from '../support/redis-server.ts'
@@ -93,7 +93,7 @@ t.test('a connection that is silent with commands outstanding is given up, and d
 testFault(t, redisRows.stalledOrKilled, async t => {
   const server = await ownRedis(t)
   const app = await build(t, {
-    ...await promptServersEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs)
+    ...await serversEnv(t), REDIS_URL: server.url, BLOCKLIST_DEADLINE_MS: String(deadlineMs)
   })
   const ada = await signUp(app, 'ada')
 

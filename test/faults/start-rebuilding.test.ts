@@ -1,5 +1,5 @@
 import t from 'tap'
-import { build, promptServersEnv, type Env } from '../support/app.ts'
+import { build, serversEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { signUp } from '../support/people.ts'
 import { proxyTo } from '../support/proxy.ts'
@@ -18,7 +18,7 @@ const rows = 250_000
 const delayMs = 250
 
 testFault(t, serviceRows.startDuringRebuild, async t => {
-  const env = await promptServersEnv(t)
+  const env = await serversEnv(t)
   const app = await build(t, env)
   const { token } = await signUp(app)
   await app.close()
@@ -26,7 +26,7 @@ testFault(t, serviceRows.startDuringRebuild, async t => {
   const redis = await ownRedis(t)
   const proxy = await proxyTo(t, '127.0.0.1', redis.port)
   proxy.delay(delayMs)
-  const slow: Env = { ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, BLOCKLIST_DEADLINE_MS: '5000' }
+  const slow: Env = { ...env, REDIS_URL: `redis://127.0.0.1:${proxy.port}` }
   const server = await startServer(t, slow)
 
   const ready = await fetchFrom(server.address, 'GET /health/ready')

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { findFreePort } from '../../scripts/services/programs.ts'
-import { build, promptServersEnv, type Env } from '../support/app.ts'
+import { build, serversEnv, type Env } from '../support/app.ts'
 import { testFault } from '../support/fault.ts'
 import { password, signIn, signUp } from '../support/people.ts'
 import { canOwnPostgres, ownPostgres } from '../support/postgres-server.ts'
@@ -66,9 +66,7 @@ async function expectWaiting (t: Test, address: string, username: string, token:
 testFault(t, serviceRows.startWithoutPostgres, async t => {
   const postgres = await ownPostgres(t)
   const port = String(await findFreePort())
-  const env: Env = {
-    ...await promptServersEnv(t), DATABASE_URL: postgres.url, PORT: port, BLOCKLIST_DEADLINE_MS: '5000'
-  }
+  const env: Env = { ...await serversEnv(t), DATABASE_URL: postgres.url, PORT: port }
   const before = await build(t, env)
   const { username, token: good } = await signUp(before)
   const { access_token: leaving } = await signIn(before, username)
