@@ -10,7 +10,9 @@ import { until } from '../support/wait.ts'
 export async function expectRefused (t: Test, apps: readonly FastifyInstance[], token: string): Promise<void> {
   for (const app of apps) {
     const said = new Set<string>()
-    await until('it is refused', async () => said.add(outcome(await get(app, '/token', token))).has('401 token_revoked'))
+    await until('it is refused', async () =>
+      said.add(outcome(await get(app, '/token', token))).has('401 token_revoked')
+    )
     said.delete('503 revocation_unavailable')
     t.same([...said], ['401 token_revoked'])
   }

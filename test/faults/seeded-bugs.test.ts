@@ -22,8 +22,8 @@ const rememberNoRows: Patch = {
 }
 
 /**
- * How often a schedule is tried with a bug. On a busy machine it may miss the moment in which the bug shows, such as the
- * two seconds in which a token is good.
+ * The number of attempts to show a bug. On a busy machine, a schedule may miss the moment in which the bug shows, such
+ * as the two seconds in which a token is good.
  */
 const attempts = 3
 

@@ -61,7 +61,9 @@ testFault(t, redisRows.writesRefused, async t => {
     await begin(redis)
     t.equal(outcome(await logOut(a, leaving)), '503 revocation_unavailable', cause)
     for (const app of apps) {
-      await until('it is refused', async () => refused.includes(outcome(await get(app, '/token', leaving))), 2_500 + busyMs)
+      await until(
+        'it is refused', async () => refused.includes(outcome(await get(app, '/token', leaving))), 2_500 + busyMs
+      )
     }
     for (const app of apps) {
       await until('the state is behind', async () => /behind/.test(String(await stateOf(app))), 8_000 + busyMs)
