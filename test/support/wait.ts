@@ -1,6 +1,3 @@
-/** A time, in milliseconds, that is added to a promised time, because the machine may be busy. */
-export const busyMs = 5_000
-
 /**
  * Asks again and again until the answer is true. Rejects if it takes too long.
  *
