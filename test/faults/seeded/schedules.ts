@@ -42,7 +42,7 @@ export const schedules = {
   },
   'Redis can be read and not written, and the logout is repeated': {
     // Both logouts wait for it.
-    settings: { BLOCKLIST_DEADLINE_MS: '1000' },
+    settings: { BLOCKLIST_DEADLINE_MS: '2500' },
     async run (replicas) {
       const leaving = await replicas.signIn()
       await replicas.redis.admin.call('CLIENT', 'PAUSE', 60_000, 'WRITE')
