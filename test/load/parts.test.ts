@@ -26,7 +26,7 @@ t.test('in an open loop a stall does not delay the requests that are due after i
   })
   t.equal(due.length, 50)
   const first = due[0] as number
-  t.ok(first >= startedAt && first - startedAt < 1_000)
+  t.ok(first >= startedAt && first - startedAt < 5_000)
   for (const [index, dueAt] of due.entries()) {
     t.ok(Math.abs(dueAt - first - 10 * index) < 0.001, `request ${index} is due at its time`)
   }
