@@ -72,7 +72,7 @@ t.test('a command that failed is not executed later', async t => {
   await server.start()
   await untilAnswered(() => blocklist.ping())
   const isRevoked = await untilAnswered(() => blocklist.isRevoked(issuedLately('a')))
-  t.equal(isRevoked, false, 'neither the one in flight nor the other was kept')
+  t.equal(isRevoked, false, 'neither of the two commands was executed later')
 })
 
 t.test('the address cannot switch the bounds off', async t => {

@@ -83,6 +83,12 @@ export async function expectRecovery (t: Test, replicas: PluginReplica[], revoke
   )
   watch.isOver = true
   await watching
+  for (const { statusOf } of replicas) {
+    await until('it is refused', async () => {
+      const status = await statusOf(revoked)
+      statuses.add(status)
+      return status === 401
+    })
+  }
   t.notOk(statuses.has(200), `the revoked one got ${[...statuses].join(', ')}`)
-  for (const { statusOf } of replicas) await until('it is refused', async () => await statusOf(revoked) === 401)
 }
